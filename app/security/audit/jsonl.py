@@ -1,0 +1,279 @@
+"""The audit log as one JSONL file on one machine, written by many processes.
+
+Beside `audit_log.jsonl` stands `audit_log.jsonl.lock`, never renamed. Whoever appends holds its flock(2). It also says
+where the durable log ends (`size seq hash`): bytes past that were never acknowledged, so a crash in the middle of a
+write can be told from an edit. It is written after every sync, and only ever lags behind the log.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ...errors import AuditCorrupt, AuditUnavailable, ConfigError
+from .chain import next_head
+from .entry import EMPTY, MAX_LINE_BYTES, Head
+from .store import Batch, Build, Recovery
+
+BLOCK = 4096
+MARK = re.compile(rb"(\d{20}) (-?\d{19,20}) ([0-9a-f]{64})\n")
+NEW_LOG = "if that is intended, python -m app init --new-log starts another and records the old head"
+
+
+class JsonlStore:
+    """An AuditStore. Opens its files at first use, so that every forked process has a lock of its own."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.absolute()
+        self.lock_path = self.path.with_name(self.path.name + ".lock")
+        self._fd = -1
+        self._lock_fd = -1
+
+    # --- the contract of store.AuditStore --------------------------------------------------------
+
+    def exists(self) -> bool:
+        return self.path.exists()
+
+    def append(self, build: Build) -> None:
+        with self._locked():
+            head, recovery = self._durable_head()
+            self._commit(head, build(head, recovery))
+
+    def create(self, build: Build) -> None:
+        self._make_files()
+        with self._locked():
+            if os.fstat(self._fd).st_size:
+                raise AuditCorrupt(f"The audit log {self.path} exists already; {NEW_LOG}.")
+            self._commit(EMPTY, build(EMPTY, None))
+            self._sync_folder()
+
+    def retire(self, build: Callable[[Head | None, str | None], Batch]) -> None:
+        self._make_files()
+        with self._locked():
+            try:
+                old: Head | None = self._durable_head()[0]
+            except AuditCorrupt:
+                old = None
+            kept_as = None
+            if os.fstat(self._fd).st_size:
+                kept_as = self._free_name("retired")
+                os.rename(self.path, self.path.with_name(kept_as))
+                os.close(self._fd)
+                self._fd = _open(self.path)
+            self._write_mark(EMPTY)
+            self._commit(EMPTY, build(old if old != EMPTY else None, kept_as))
+            self._sync_folder()
+
+    def head(self) -> Head:
+        with self._locked():
+            size = os.fstat(self._fd).st_size
+            mark, last = self._read_mark(), self._head_of_last_line(size)
+            if last.size != size or (mark is not None and mark != last):
+                raise AuditCorrupt(f"The end of the audit log {self.path} is not what was last written. Restore it; {NEW_LOG}.")
+            return last
+
+    def chunks(self, end: int, start: int = 0) -> Iterator[bytes]:
+        try:
+            with self.path.open("rb") as file:
+                file.seek(start)
+                while start < end and (chunk := file.read(min(1 << 20, end - start))):
+                    start += len(chunk)
+                    yield chunk
+        except OSError as error:
+            raise AuditUnavailable(f"The audit log cannot be read: {error.strerror}.") from error
+
+    def size(self) -> int:
+        try:
+            with self._locked():
+                return os.fstat(self._fd).st_size
+        except AuditCorrupt:
+            return self.path.stat().st_size if self.path.exists() else 0
+
+    def close(self) -> None:
+        for fd in (self._fd, self._lock_fd):
+            if fd >= 0:
+                os.close(fd)
+        self._fd = self._lock_fd = -1
+
+    # --- under the lock --------------------------------------------------------------------------
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Hold the lock on files that are still the ones at their paths. Waits; callers have the deadline."""
+        try:
+            if self._fd < 0:
+                self._open()
+            fcntl.flock(self._lock_fd, fcntl.LOCK_EX)
+        except OSError as error:
+            raise AuditUnavailable(f"The audit log cannot be opened: {error.strerror}.") from error
+        try:
+            if not (_same_file(self._fd, self.path) and _same_file(self._lock_fd, self.lock_path)):
+                self.close()  # the next call opens what is there then
+                raise AuditCorrupt(f"The audit log {self.path} or its lock was moved or replaced while it was in use.")
+            yield
+        except OSError as error:
+            raise AuditUnavailable(f"The audit log cannot be written: {error.strerror}.") from error
+        finally:
+            if self._lock_fd >= 0:
+                fcntl.flock(self._lock_fd, fcntl.LOCK_UN)
+
+    def _durable_head(self) -> tuple[Head, Recovery | None]:
+        """Where the log ends, all of it durable. Sets aside what a writer that died left unfinished."""
+        size = os.fstat(self._fd).st_size
+        mark = self._read_mark()
+        if mark is not None and mark.size == size:
+            return mark, None
+        if mark is None:
+            mark = self._head_of_last_line(size)
+        if size < mark.size:
+            raise AuditCorrupt(
+                f"The audit log {self.path} is shorter than it was: {size} bytes of {mark.size}. Restore it; {NEW_LOG}."
+            )
+        return self._settle(mark, size)
+
+    def _settle(self, durable: Head, size: int) -> tuple[Head, Recovery | None]:
+        """Make the whole records past *durable* durable (they are dirtied anew: a sync may have failed), set aside the rest."""
+        tail = self._read(durable.size, size)
+        head = durable
+        while (end := tail.find(b"\n", head.size - durable.size)) >= 0:
+            after = next_head(tail[head.size - durable.size : end + 1], head)
+            if after is None:
+                break
+            head = after
+        whole, torn = tail[: head.size - durable.size], tail[head.size - durable.size :]
+        recovery = self._set_aside(torn, head) if torn else None
+        start = durable.size // BLOCK * BLOCK
+        self._write(self._read(start, durable.size) + whole, start)
+        os.ftruncate(self._fd, head.size)
+        os.fdatasync(self._fd)
+        self._write_mark(head)
+        return head, recovery
+
+    def _commit(self, head: Head, batch: Batch) -> None:
+        """Write and sync one batch at *head*. On failure nothing of it remains, as far as the disk obeys."""
+        try:
+            self._write(batch.data, head.size)
+        except OSError:
+            os.ftruncate(self._fd, head.size)  # our own short write
+            raise
+        try:
+            os.fdatasync(self._fd)
+        except OSError:
+            self._commit_anew(head, batch)
+        self._write_mark(batch.head)
+
+    def _commit_anew(self, head: Head, batch: Batch) -> None:
+        """After a failed sync the page cache shows bytes that the disk never got: make them dirty again, sync once."""
+        start = head.size // BLOCK * BLOCK
+        tail = self._read(start, head.size)
+        try:
+            os.ftruncate(self._fd, head.size)
+            self._write(tail + batch.data, start)
+            os.fdatasync(self._fd)
+        except OSError:
+            os.ftruncate(self._fd, head.size)
+            raise
+
+    def _head_of_last_line(self, size: int) -> Head:
+        """The head without a mark: the last whole line must be a record. Raises AuditCorrupt if it is not."""
+        start = max(0, size - 2 * MAX_LINE_BYTES)
+        window = self._read(start, size)
+        end = window.rfind(b"\n") + 1
+        line = window[window.rfind(b"\n", 0, end - 1) + 1 : end] if end else b""
+        found = re.match(rb'\{"v":1,"seq":(\d{1,19}),', line)
+        previous = re.search(rb',"prev_hash":"([0-9a-f]{64})","hash":"[0-9a-f]{64}"\}\n\Z', line)
+        if found and previous:
+            before = Head(start + end - len(line), int(found[1]) - 1, previous[1].decode())
+            if (head := next_head(line, before)) is not None:
+                return head
+        raise AuditCorrupt(f"The last line of the audit log {self.path} is not a record. Restore it; {NEW_LOG}.")
+
+    # --- bytes -----------------------------------------------------------------------------------
+
+    def _write(self, data: bytes, offset: int) -> None:
+        """pwrite(2) may write less than asked; loop until whole or fail."""
+        view = memoryview(data)
+        while view:
+            written = os.pwrite(self._fd, view, offset)
+            if written <= 0:
+                raise OSError(28, "the disk took nothing")
+            view = view[written:]
+            offset += written
+
+    def _read(self, start: int, end: int) -> bytes:
+        pieces = []
+        while start < end:
+            piece = os.pread(self._fd, end - start, start)
+            if not piece:
+                raise OSError(5, "the file ended while it was read")
+            pieces.append(piece)
+            start += len(piece)
+        return b"".join(pieces)
+
+    def _read_mark(self) -> Head | None:
+        found = MARK.fullmatch(os.pread(self._lock_fd, 256, 0))
+        return Head(int(found[1]), int(found[2]), found[3].decode()) if found else None
+
+    def _write_mark(self, head: Head) -> None:
+        with suppress(OSError):  # the records are durable; a mark that lags is caught up by the next append
+            os.pwrite(self._lock_fd, f"{head.size:020d} {head.seq:020d} {head.hash}\n".encode(), 0)
+
+    def _set_aside(self, torn: bytes, head: Head) -> Recovery:
+        """Keep a torn tail in a file of its own, durable before it leaves the log."""
+        name = self._free_name(f"torn-after-{head.seq}")
+        fd = os.open(self.path.with_name(name), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            view = memoryview(torn)
+            while view:
+                view = view[os.write(fd, view) :]
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        self._sync_folder()
+        return Recovery(len(torn), hashlib.sha256(torn).hexdigest(), name)
+
+    # --- files -----------------------------------------------------------------------------------
+
+    def _make_files(self) -> None:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            for path in (self.lock_path, self.path):
+                os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            self._sync_folder()
+        except OSError as error:
+            raise ConfigError(f"AUDIT_LOG_PATH {self.path} cannot be created: {error.strerror}.") from error
+
+    def _open(self) -> None:
+        if not self.lock_path.exists() and self.path.exists():  # a restored backup: the mark starts anew
+            os.close(os.open(self.lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        self._fd = _open(self.path, create=False)
+        self._lock_fd = _open(self.lock_path, create=False)
+
+    def _free_name(self, what: str) -> str:
+        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
+        return f"{self.path.stem}.{what}.{stamp}{self.path.suffix}"
+
+    def _sync_folder(self) -> None:
+        """A new or renamed file is durable only once its folder is."""
+        fd = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+
+def _open(path: Path, create: bool = True) -> int:
+    return os.open(path, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if create else 0), 0o600)
+
+
+def _same_file(fd: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(fd), os.stat(path))
+    except FileNotFoundError:
+        return False

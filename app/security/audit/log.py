@@ -1,0 +1,108 @@
+"""AuditLog: record, read, verify. What stands in it was durable before anybody was told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from .chain import Verdict, check, link, split_lines
+from .commit import GroupCommit, append, now_utc
+from .entry import EMPTY, Draft, Head, Receipt, draft
+from .store import AuditStore, Batch, Recovery
+
+
+class AuditLog:
+    """The face of the audit floor. `async with log:` on the loop that records; reading needs no loop."""
+
+    def __init__(
+        self,
+        store: AuditStore,
+        *,
+        deadline_seconds: float = 5.0,
+        clock: Callable[[], str] = now_utc,
+        on_change: Callable[[str, str], None] = lambda event, detail: None,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._commits = GroupCommit(store, deadline_seconds=deadline_seconds, clock=clock, on_change=on_change)
+
+    # --- writing ---------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> AuditLog:
+        self._commits.start()
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self._commits.stop()
+
+    async def record(
+        self, action: str, *, user_id: str | None, details: Mapping[str, Any], request_id: str | None = None
+    ) -> Receipt:
+        """Durable on return. Raises ValueError for what can never be a record, AuditUnavailable with nothing promised."""
+        return await self._commits.commit(draft(action, user_id, details, request_id))
+
+    @property
+    def closed_because(self) -> str | None:
+        """Why nothing can be recorded now; None when all is well."""
+        return self._commits.closed_because
+
+    # --- birth -----------------------------------------------------------------------------------
+
+    def exists(self) -> bool:
+        return self._store.exists()
+
+    def create(self, details: Mapping[str, Any]) -> Receipt:
+        """Begin a log that is not there yet. Blocks. Raises AuditCorrupt if there is one."""
+        receipts: list[Receipt] = []
+
+        def build(head: Head, recovery: Recovery | None) -> Batch:
+            return self._first_line(draft("log.opened", None, details), receipts)
+
+        self._store.create(build)
+        return receipts[0]
+
+    def begin_another(self, details: Mapping[str, Any]) -> Receipt:
+        """Set the present log aside and begin a new one whose first record names the old head. Blocks."""
+        receipts: list[Receipt] = []
+
+        def build(old: Head | None, kept_as: str | None) -> Batch:
+            head = None if old is None else {"seq": old.seq, "hash": old.hash, "size": old.size}
+            opened = draft("log.opened", None, {**details, "previous": {"kept_as": kept_as, "head": head}})
+            return self._first_line(opened, receipts)
+
+        self._store.retire(build)
+        return receipts[0]
+
+    def _first_line(self, opened: Draft, receipts: list[Receipt]) -> Batch:
+        data, made, head = link([opened], EMPTY, self._clock())
+        receipts.extend(made)
+        return Batch(data, head)
+
+    def settle(self) -> Receipt:
+        """At start: set a torn tail aside and record that, then check that the end is what was last written.
+
+        Blocks. Raises AuditCorrupt for a log that is shorter than it was or whose end does not verify.
+        """
+        append(self._store, [], self._clock)
+        head = self._store.head()
+        return Receipt(head.seq, head.hash)
+
+    # --- reading ---------------------------------------------------------------------------------
+
+    def lines(self) -> Iterator[bytes]:
+        """All stored lines up to the length that the file has under the lock at the first step."""
+        return split_lines(self._store.chunks(self._store.size()))
+
+    def verify(self, receipts: Iterable[Receipt] = (), progress: Callable[[int], None] | None = None) -> Verdict:
+        """Check bytes, links and *receipts*. *progress* is told the number of bytes read now and then."""
+        chunks = self._store.chunks(self._store.size())
+        return check(split_lines(chunks if progress is None else _watched(chunks, progress)), receipts)
+
+    def close(self) -> None:
+        self._store.close()
+
+
+def _watched(chunks: Iterator[bytes], progress: Callable[[int], None]) -> Iterator[bytes]:
+    for chunk in chunks:
+        yield chunk
+        progress(len(chunk))

@@ -1,0 +1,64 @@
+"""What the audit log asks of its storage. One list of tests runs on every implementation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from .entry import Head
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """A torn tail that was found and set aside: what it was, and where it is now."""
+
+    size: int
+    sha256: str
+    kept_as: str
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Lines to append, each with its newline, and the head once they stand."""
+
+    data: bytes
+    head: Head
+
+
+Build = Callable[[Head, Recovery | None], Batch]
+
+
+class AuditStore(Protocol):
+    def append(self, build: Build) -> None:
+        """Write the lines that *build* makes for the current head; durable on return.
+
+        Blocks: call it off the event loop. Exclusive over all processes. *build* is called once, under the lock, with the
+        torn tail that was set aside just now, if there was one. Raises AuditUnavailable or AuditCorrupt with nothing
+        acknowledged: what was written of this batch is taken away again, or found and judged by the next append of anyone.
+        A failed sync is mended at most once, by writing anew; the caller never needs to retry, and must not.
+        """
+
+    def create(self, build: Build) -> None:
+        """Append the first lines of a log that does not exist yet, or has no line yet. Raises AuditCorrupt if it has."""
+
+    def retire(self, build: Callable[[Head | None, str | None], Batch]) -> None:
+        """Set the present log aside whatever its state, and begin another with the lines that *build* makes.
+
+        *build* is given the old head, as far as it can be told, and the old log's new name (None: there was no log).
+        """
+
+    def head(self) -> Head:
+        """The head, taken under the lock, after a look at the last record. Raises AuditCorrupt if they do not agree."""
+
+    def size(self) -> int:
+        """The length in bytes, taken under the lock, whatever the log's state: what a verifier reads up to."""
+
+    def chunks(self, end: int, start: int = 0) -> Iterator[bytes]:
+        """The stored bytes from *start* to *end*, in pieces of any size, without the lock."""
+
+    def exists(self) -> bool:
+        """Whether there is a log, even an empty one."""
+
+    def close(self) -> None:
+        """Let go of files. Idempotent."""

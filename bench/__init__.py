@@ -1,0 +1,1 @@
+"""Speed, measured in one interleaved run: this service, a bare forwarder, LiteLLM's proxy; then the audit log alone."""

@@ -1,0 +1,52 @@
+"""Peer (b): a bare Starlette application that only passes a chat request on. No proof of identity, no limit, no record.
+
+The HTTP client is aiohttp, one session, no limit on connections: the fastest client among our dependencies, and the one that
+this service uses itself, so that the comparison does not flatter us. `python -m bench.forwarder PORT UPSTREAM_URL`
+serves it as `app serve` serves ours: uvicorn, uvloop, httptools, one worker, no access log.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import AsyncIterator
+
+import aiohttp
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+
+def create_forwarder(upstream: str) -> Starlette:
+    """*upstream* is the base URL, ending in `/v1`."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[dict[str, aiohttp.ClientSession]]:
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+            yield {"session": session}
+
+    async def chat(request: Request) -> Response:
+        body = await request.body()
+        headers = {"content-type": "application/json"}
+        session: aiohttp.ClientSession = request.state.session
+        async with session.post(f"{upstream}/chat/completions", data=body, headers=headers) as answer:
+            return Response(await answer.read(), answer.status, media_type="application/json")
+
+    async def ready(request: Request) -> Response:
+        return Response(b"ok")
+
+    routes = [Route("/v1/chat/completions", chat, methods=["POST"]), Route("/readyz", ready)]
+    return Starlette(routes=routes, lifespan=lifespan)
+
+
+if __name__ == "__main__":
+    uvicorn.run(
+        create_forwarder(sys.argv[2]),
+        port=int(sys.argv[1]),
+        loop="uvloop",
+        http="httptools",
+        access_log=False,
+        log_level="warning",
+    )

@@ -1,0 +1,144 @@
+"""One server as a tree of processes: start it, time it, weigh it, end it. Linux only: all figures come from /proc."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class ServerFailed(Exception):
+    """A server ended or was not ready in time; the text holds the last lines that it said."""
+
+
+class Process:
+    """A running command in a process group of its own, so that Ctrl-C reaches it only through us."""
+
+    def __init__(self, name: str, command: list[str], *, cwd: Path, env: dict[str, str], log: Path) -> None:
+        self.name = name
+        self.log = log
+        self.started = time.perf_counter()
+        with log.open("ab") as output:
+            self._popen = subprocess.Popen(
+                command,
+                cwd=cwd,
+                env=clean_environment() | env,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+
+    def wait_until_ready(self, port: int, path: str, timeout: float) -> float:
+        """Seconds from start to the first 200 for *path*. Raises ServerFailed."""
+        while time.perf_counter() < self.started + timeout:
+            if self._popen.poll() is not None:
+                raise ServerFailed(f"{self.name} ended with {self._popen.returncode}:\n{self.last_words()}")
+            if _answers(port, path):
+                return time.perf_counter() - self.started
+            time.sleep(0.01)
+        raise ServerFailed(f"{self.name} was not ready in {timeout:.0f} s:\n{self.last_words()}")
+
+    def last_words(self) -> str:
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-20:])
+
+    def cpu_seconds(self) -> float:
+        """User and system time so far of the whole tree, children that have ended included."""
+        return sum(_cpu_seconds(pid) for pid in self._tree())
+
+    def pss_bytes(self) -> int:
+        """Proportional set size of the whole tree: shared pages are counted once."""
+        return sum(_kilobytes(pid, "smaps_rollup", "Pss:") for pid in self._tree()) * 1024
+
+    def largest_rss_bytes(self) -> int:
+        """Resident set of the largest process of the tree: the worker, where there is one."""
+        return max(_kilobytes(pid, "status", "VmRSS:") for pid in self._tree()) * 1024
+
+    def stop(self) -> None:
+        """SIGTERM to the group, SIGKILL to what is left of it after 10 s."""
+        for number, patience in ((signal.SIGTERM, 10), (signal.SIGKILL, 10)):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._popen.pid, number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._popen.wait(patience)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._popen.pid, signal.SIGKILL)
+
+    def _tree(self) -> list[int]:
+        parents = {pid: _parent(pid) for pid in _pids()}
+        tree = [self._popen.pid]
+        for pid in tree:  # grows while it is walked
+            tree += [child for child, parent in parents.items() if parent == pid]
+        return tree
+
+
+@contextlib.contextmanager
+def running(process: Process) -> Iterator[Process]:
+    """The process lives as long as the block, however the block ends."""
+    try:
+        yield process
+    finally:
+        process.stop()
+
+
+def clean_environment() -> dict[str, str]:
+    """No setting of the caller's shell reaches what is measured."""
+    return {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH") if name in os.environ}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _answers(port: int, path: str) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _pids() -> list[int]:
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def _stat(pid: int) -> list[str]:
+    """proc(5): the fields of `stat` from the third (state) on; empty where the process has gone."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    return text.rpartition(")")[2].split()
+
+
+def _parent(pid: int) -> int:
+    fields = _stat(pid)
+    return int(fields[1]) if fields else 0
+
+
+def _cpu_seconds(pid: int) -> float:
+    fields = _stat(pid)
+    return sum(int(ticks) for ticks in fields[11:15]) / TICKS  # utime, stime, cutime, cstime
+
+
+def _kilobytes(pid: int, file: str, label: str) -> int:
+    try:
+        lines = Path(f"/proc/{pid}/{file}").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith(label)), 0)
