@@ -40,6 +40,8 @@ class AppError(Exception):
             self.detail = detail
         self.retry_after = retry_after
         """Seconds after which the same call may succeed; None where waiting does not help."""
+        self.recorded = False
+        """Whether whoever raised this has written its record already."""
         super().__init__(self.detail)
 
 

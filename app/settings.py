@@ -137,7 +137,9 @@ class Settings(BaseSettings):
         nearest = next(folder for folder in path.absolute().parents if folder.exists())
         target = path if path.exists() else nearest
         if not nearest.is_dir() or not os.access(target, os.W_OK):
-            raise ValueError(f"AUDIT_LOG_PATH {path} cannot be written by this user: change it, or the rights of {target}")
+            raise ValueError(
+                f"AUDIT_LOG_PATH {path} cannot be written by this user: change it, or the rights of {target}"
+            )
         return self
 
     @property

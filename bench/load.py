@@ -1,7 +1,7 @@
 """The load generator, a process of its own: N keep-alive connections, each asking again as soon as it is answered.
 
 `python -m bench.load` reads one Job as JSON from stdin and prints one Outcome as JSON. Raw sockets and a C parser, so
-that asking costs far less than answering; yet every answer is looked at, and what is not an answer is counted as a failure.
+that asking costs far less than answering; yet every answer is looked at, and what is none is counted as a failure.
 """
 
 from __future__ import annotations
@@ -12,70 +12,16 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from itertools import cycle
 from time import perf_counter
+from typing import cast
 
 import httptools
 import orjson
 import uvloop
 
+from .job import Job, Outcome, requests
+
 TOO_MANY_FAILURES = 1000
-QUESTIONS = (
-    "What does a hash chain prove, and what does it not?",
-    "Name three ways in which a queue can lose a message.",
-    "Explain to a child why the sea is salt. Use short words, one picture and no more than five sentences.",
-    "Übersetze ins Deutsche: the quick brown fox jumps over the lazy dog.",
-    'Is this JSON valid: {"a": [1, 2, 3], "b": null}? Answer yes or no, then say why in one line.',
-)
-
-
-@dataclass(frozen=True)
-class Job:
-    """What to ask, of whom, and for how long (seconds)."""
-
-    port: int
-    path: str
-    bearer: str
-    chat: dict[str, object] | None
-    """None: our own `{"query"}`. Else the members of an OpenAI chat request, to which the question is added."""
-    clients: int
-    seconds: float
-    warmup: float
-    patience: float = 30
-    """How long answers are waited for after the end."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came back. Latencies (milliseconds) are those of questions put within the measured time."""
-
-    answers: int
-    """All good answers, those of the warm-up and of the last moment too: what CPU time is divided by."""
-    per_second: float
-    """Good answers that came within the measured time, a second."""
-    p50_ms: float
-    p99_ms: float
-    failures: dict[str, int]
-
-
-def requests(job: Job) -> Iterator[bytes]:
-    """Whole HTTP requests without end; 1,000 different texts, made beforehand."""
-    ready = [_request(job, f"{QUESTIONS[n % len(QUESTIONS)]} (no. {n})") for n in range(1000)]
-    return cycle(ready)
-
-
-def _request(job: Job, text: str) -> bytes:
-    if job.chat is None:
-        body = orjson.dumps({"query": text})
-    else:
-        before = job.chat["messages"]
-        assert isinstance(before, list)
-        body = orjson.dumps({**job.chat, "messages": [*before, {"role": "user", "content": text}]})
-    head = (
-        f"POST {job.path} HTTP/1.1\r\nhost: 127.0.0.1:{job.port}\r\nauthorization: Bearer {job.bearer}\r\n"
-        f"content-type: application/json\r\naccept: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
-    )
-    return head.encode() + body
 
 
 @dataclass
@@ -85,7 +31,8 @@ class Run:
     job: Job
     questions: Iterator[bytes]
     begin: float
-    end: float
+    end: float = math.inf
+    """Known once it has come."""
     answers: int = 0
     answers_in_time: int = 0
     latencies: list[float] = field(default_factory=list)
@@ -93,7 +40,12 @@ class Run:
 
     @property
     def is_over(self) -> bool:
-        return perf_counter() >= self.end or self.failures.total() >= TOO_MANY_FAILURES
+        if self.end == math.inf:
+            now, job = perf_counter(), self.job
+            patient = self.answers_in_time < job.enough * job.clients and now < self.begin + 3 * job.seconds
+            if self.failures.total() >= TOO_MANY_FAILURES or (now >= self.begin + job.seconds and not patient):
+                self.end = now
+        return self.end < math.inf
 
     def count(self, asked: float, status: int, body: bytes) -> None:
         now = perf_counter()
@@ -103,7 +55,7 @@ class Run:
             return
         self.answers += 1
         self.answers_in_time += self.begin <= now < self.end
-        if self.begin <= asked < self.end:
+        if asked >= self.begin:
             self.latencies.append(now - asked)
 
 
@@ -128,8 +80,7 @@ class Connection(asyncio.Protocol):
         self.body = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's is not a subclass
         self.parser = httptools.HttpResponseParser(self)
         self._ask()
 
@@ -181,26 +132,26 @@ async def client(run: Run) -> None:
 async def measure(job: Job) -> Outcome:
     """Drive the load; what is unanswered when patience ends is a failure."""
     begin = perf_counter() + job.warmup
-    run = Run(job, requests(job), begin, begin + job.seconds)
+    run = Run(job, requests(job), begin)
     tasks = [asyncio.create_task(client(run)) for _ in range(job.clients)]
-    _, late = await asyncio.wait(tasks, timeout=job.warmup + job.seconds + job.patience)
+    _, late = await asyncio.wait(tasks, timeout=job.warmup + 3 * job.seconds + job.patience)
     for task in late:
         task.cancel()
     if late:
         run.failures["no answer in time"] += len(late)
-    ordered = sorted(run.latencies) or [math.nan]
+    elapsed = min(run.end, perf_counter()) - begin
     return Outcome(
         answers=run.answers,
-        per_second=run.answers_in_time / job.seconds,
-        p50_ms=_quantile(ordered, 0.50) * 1000,
-        p99_ms=_quantile(ordered, 0.99) * 1000,
+        per_second=run.answers_in_time / elapsed if elapsed > 0 else 0.0,
+        p50_ms=_quantile_ms(run.latencies, 0.50),
+        p99_ms=_quantile_ms(run.latencies, 0.99),
         failures=dict(run.failures),
     )
 
 
-def _quantile(ordered: list[float], share: float) -> float:
-    """Nearest rank."""
-    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
+def _quantile_ms(seconds: list[float], share: float) -> float | None:
+    """Nearest rank; None where nothing was answered."""
+    return sorted(seconds)[max(0, math.ceil(share * len(seconds)) - 1)] * 1000 if seconds else None
 
 
 if __name__ == "__main__":

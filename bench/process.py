@@ -70,8 +70,6 @@ class Process:
                 os.killpg(self._popen.pid, number)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._popen.wait(patience)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._popen.pid, signal.SIGKILL)
 
     def _tree(self) -> list[int]:
         parents = {pid: _parent(pid) for pid in _pids()}

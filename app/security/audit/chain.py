@@ -85,7 +85,10 @@ def check(lines: Iterable[bytes], receipts: Iterable[Receipt] = (), start: Head 
         verdict.entries += 1
         match = PREFIX.match(line)
         if match is None or line[-HASH_TAIL - 1 : -67] != b',"hash":"' or line[-3:] != b'"}\n':
-            verdict.add(seq, "this line is not a record: " + ("it is unfinished" if line[-1:] != b"\n" else "its form is broken"))
+            verdict.add(
+                seq,
+                "this line is not a record: " + ("it is unfinished" if line[-1:] != b"\n" else "its form is broken"),
+            )
             stored_hash = computed_hash = ""
             continue
         found, expected = int(match[1]), seq

@@ -170,7 +170,9 @@ class GroupCommit:
             # A caller who gave up (deadline, hung up before the write) is left out: nothing stands that nobody asked for.
             tickets = [ticket for batch in group for ticket in batch if not ticket.receipt.done()]
             try:
-                receipts = iter(append(self._store, [ticket.record for ticket in tickets], self._clock) if tickets else [])
+                receipts = iter(
+                    append(self._store, [ticket.record for ticket in tickets], self._clock) if tickets else []
+                )
             except AppError as error:
                 done += [(batch, error) for batch in group]
                 continue

@@ -75,7 +75,9 @@ class JsonlStore:
             size = os.fstat(self._fd).st_size
             mark, last = self._read_mark(), self._head_of_last_line(size)
             if last.size != size or (mark is not None and mark != last):
-                raise AuditCorrupt(f"The end of the audit log {self.path} is not what was last written. Restore it; {NEW_LOG}.")
+                raise AuditCorrupt(
+                    f"The end of the audit log {self.path} is not what was last written. Restore it; {NEW_LOG}."
+                )
             return last
 
     def chunks(self, end: int, start: int = 0) -> Iterator[bytes]:

@@ -51,6 +51,10 @@ class AuditLog:
     def exists(self) -> bool:
         return self._store.exists()
 
+    def is_empty(self) -> bool:
+        """No log yet, or one whose first record was never written."""
+        return not self._store.exists() or self.size() == 0
+
     def create(self, details: Mapping[str, Any]) -> Receipt:
         """Begin a log that is not there yet. Blocks. Raises AuditCorrupt if there is one."""
         receipts: list[Receipt] = []
@@ -89,9 +93,13 @@ class AuditLog:
 
     # --- reading ---------------------------------------------------------------------------------
 
-    def lines(self) -> Iterator[bytes]:
-        """All stored lines up to the length that the file has under the lock at the first step."""
-        return split_lines(self._store.chunks(self._store.size()))
+    def size(self) -> int:
+        """The length in bytes, taken under the lock: whole records, unless a writer died."""
+        return self._store.size()
+
+    def lines(self, start: int = 0) -> Iterator[bytes]:
+        """The stored lines from the byte *start* to the length that the file has under the lock now."""
+        return split_lines(self._store.chunks(self._store.size(), start))
 
     def verify(self, receipts: Iterable[Receipt] = (), progress: Callable[[int], None] | None = None) -> Verdict:
         """Check bytes, links and *receipts*. *progress* is told the number of bytes read now and then."""

@@ -1,0 +1,160 @@
+"""From our errors to HTTP: one table from code to status, one body a door, one record a refusal."""
+
+from __future__ import annotations
+
+import math
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from fastapi import Request, Response
+from starlette.exceptions import HTTPException
+
+from ..errors import (
+    AppError,
+    AuditUnavailable,
+    InsufficientScope,
+    InvalidClient,
+    MethodNotAllowed,
+    NotFound,
+    Overloaded,
+    TokenError,
+    TokenMissing,
+    TooLarge,
+)
+from .limits import QuotaExceeded
+from .state import address_of, door_of
+
+STATUS = {
+    "malformed_json": 400,
+    "too_large": 413,
+    "unsupported_media_type": 415,
+    "invalid_request": 422,
+    "not_found": 404,
+    "method_not_allowed": 405,
+    "invalid_token": 401,
+    "token_expired": 401,
+    "token_missing": 401,
+    "invalid_client": 401,
+    "insufficient_scope": 403,
+    "rate_limited": 429,
+    "unavailable": 503,
+    "limits_unavailable": 503,
+    "audit_unavailable": 503,
+    "overloaded": 503,
+    "client_gone": 400,  # nobody reads it
+    "upstream_error": 502,
+    "upstream_unavailable": 503,
+    "upstream_timeout": 504,
+    "internal": 500,
+}
+OAUTH_STATUS = {"invalid_request": 400, "unsupported_grant_type": 400, "invalid_scope": 400}
+REALM = 'realm="secure-ai-assistant"'
+
+
+async def answer_error(request: Request, error: Exception) -> Response:
+    """Record the refusal (unless its record stands already), then say it. Registered for AppError and HTTPException."""
+    problem = error if isinstance(error, AppError) else _from_http(error)
+    status = _status(request, problem)
+    if not problem.recorded:
+        await _record(request, problem, status)
+    response = _oauth_body(problem, status) if door_of(request) == "oauth" else _problem_body(request, problem, status)
+    _add_headers(request, response, problem, status, error)
+    return response
+
+
+def _from_http(error: Exception) -> AppError:
+    """What the router itself refuses. Anything else of Starlette's is a request that cannot be used."""
+    assert isinstance(error, HTTPException)
+    known: dict[int, type[AppError]] = {404: NotFound, 405: MethodNotAllowed, 413: TooLarge}
+    return known.get(error.status_code, NotFound)()
+
+
+def _public_code(error: AppError) -> str:
+    """The code that a body shows. Why a token was refused is told to the record only."""
+    if isinstance(error, TokenError) and error.code not in ("token_expired", "token_missing"):
+        return "invalid_token"
+    return error.code
+
+
+def _status(request: Request, error: AppError) -> int:
+    code = _public_code(error)
+    if door_of(request) == "oauth" and code in OAUTH_STATUS:
+        return OAUTH_STATUS[code]
+    return STATUS.get(code, 500)
+
+
+async def _record(request: Request, error: AppError, status: int) -> None:
+    door = request.app.state.door
+    state = request.state
+    user_id = getattr(state, "user_id", None)
+    route = getattr(request.scope.get("route"), "path", None)
+    address = address_of(request)
+    if isinstance(error, AuditUnavailable):
+        door.services.events.event(
+            error.code, level="ERROR", user_id=user_id, address=address, request_id=state.request_id, route=route
+        )
+        return
+    details: dict[str, Any] = {
+        "status": status,
+        "code": error.code,
+        "method": request.method[:16],
+        "route": route,
+        "address": address,
+        **({"client_request_id": state.client_request_id} if state.client_request_id else {}),
+    }
+    if isinstance(error, InvalidClient):
+        details |= {"reason": error.reason, "client_id": error.client_id}
+    policy = isinstance(error, InsufficientScope | Overloaded)
+    await door.refusals.record(user_id=user_id, request_id=state.request_id, details=details, policy=policy)
+
+
+def _problem_body(request: Request, error: AppError, status: int) -> Response:
+    code = _public_code(error)
+    body = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": TokenError.detail if code == "invalid_token" else error.detail,
+        "code": code,
+        "request_id": request.state.request_id,
+    }
+    return Response(orjson.dumps(body), status, media_type="application/problem+json")
+
+
+def _oauth_body(error: AppError, status: int) -> Response:
+    code = {
+        413: "invalid_request",
+        415: "invalid_request",
+        429: "temporarily_unavailable",
+        503: "temporarily_unavailable",
+    }
+    body = {"error": code.get(status, error.code), "error_description": error.detail}
+    response = Response(orjson.dumps(body), status, media_type="application/json")
+    response.headers["Pragma"] = "no-cache"
+    return response
+
+
+def _add_headers(request: Request, response: Response, error: AppError, status: int, original: Exception) -> None:
+    headers = response.headers
+    if (
+        isinstance(original, HTTPException)
+        and original.headers
+        and "allow" in {name.lower() for name in original.headers}
+    ):
+        headers["Allow"] = {name.lower(): value for name, value in original.headers.items()}["allow"]
+    if isinstance(error, QuotaExceeded):
+        headers.update(error.quota.headers())
+    if error.retry_after is not None:
+        headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
+    elif status in (429, 503):
+        headers["Retry-After"] = "2"
+    if status == 401 and door_of(request) == "oauth":
+        headers["WWW-Authenticate"] = f"Basic {REALM}"
+    elif isinstance(error, TokenMissing):  # RFC 6750, section 3.1: no code where no credentials were sent
+        headers["WWW-Authenticate"] = f"Bearer {REALM}"
+    elif status == 401:
+        headers["WWW-Authenticate"] = f'Bearer {REALM}, error="invalid_token"'
+    elif isinstance(error, InsufficientScope):
+        scope = getattr(request.state, "needed_role", "")
+        headers["WWW-Authenticate"] = f'Bearer {REALM}, error="insufficient_scope", scope="{scope}"'

@@ -1,0 +1,30 @@
+"""GET /livez and /readyz. They write nothing and ask nothing of a model's server."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from fastapi import APIRouter, Response
+
+from ..dependencies import ServicesDep
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/livez", summary="The process is up")
+async def livez() -> Response:
+    return Response(b'{"status":"ok"}', media_type="application/json")
+
+
+@router.get(
+    "/readyz", summary="Questions can be asked", responses={503: {"description": "Not now: the body says why."}}
+)
+async def readyz(services: ServicesDep) -> Response:
+    why = services.audit.closed_because
+    body: dict[str, Any] = {
+        "status": "ready" if why is None else "unavailable",
+        "audit": "writable" if why is None else why,
+        "model": services.model_note,
+    }
+    return Response(orjson.dumps(body), 200 if why is None else 503, media_type="application/json")

@@ -1,0 +1,85 @@
+"""The shapes of the public contract. pydantic stops at this door."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from ..assistant.models import Answer
+
+
+def _sayable(value: str) -> str:
+    if not value.strip():
+        raise ValueError("is only white space")
+    if "\x00" in value:
+        raise ValueError("holds U+0000")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValueError("holds a lone surrogate") from None
+    return value
+
+
+class AskRequest(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
+
+    query: Annotated[str, Field(min_length=1, max_length=2000), AfterValidator(_sayable)]
+    """1 to 2,000 Unicode code points."""
+
+
+class UsageBody(BaseModel):
+    input_tokens: int
+    output_tokens: int
+
+
+class ReceiptBody(BaseModel):
+    seq: int = Field(description="The number of the answer's record in the audit log.")
+    hash: str = Field(description="Its SHA-256, 64 hex digits. Keep both: audit verify --receipt SEQ:HASH.")
+
+
+class AskResponse(BaseModel):
+    answer: str
+    model: str
+    usage: UsageBody | None = Field(description="Tokens as the model's server counted them; null if it did not.")
+    request_id: str
+    receipt: ReceiptBody
+
+
+class TokenResponse(BaseModel):
+    """RFC 6749, section 5.1."""
+
+    access_token: str
+    token_type: str = "Bearer"
+    expires_in: int = Field(description="Seconds.")
+    scope: str
+
+
+class ProblemBody(BaseModel):
+    """RFC 9457."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str
+
+
+class OAuthErrorBody(BaseModel):
+    """RFC 6749, section 5.2."""
+
+    error: str
+    error_description: str
+
+
+def answer_body(answer: Answer) -> dict[str, Any]:
+    """The members of AskResponse, in its order."""
+    usage = answer.usage
+    return {
+        "answer": answer.answer,
+        "model": answer.model,
+        "usage": None if usage is None else {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens},
+        "request_id": answer.request_id,
+        "receipt": {"seq": answer.receipt.seq, "hash": answer.receipt.hash},
+    }

@@ -1,0 +1,33 @@
+"""What a request carries through the HTTP floor, and what the application holds for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from fastapi import Request
+
+from ..security.refusals import RefusalRecorder
+from ..wiring import Services
+from .limits import Buckets
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Everything that a route may use; made once by the lifespan, as `app.state.door`."""
+
+    services: Services
+    buckets: Buckets
+    refusals: RefusalRecorder
+
+
+def address_of(request: Request) -> str:
+    """The peer's address: the client's own, or what a listed proxy says (uvicorn's middleware has replaced it then)."""
+    client = request.client
+    return client.host[:64] if client else "unknown"
+
+
+def door_of(request: Request) -> Literal["oauth", "problem"]:
+    """Which error body this path speaks (design, section 3)."""
+    path = request.url.path
+    return "oauth" if path == "/token" or path.startswith("/token/") else "problem"

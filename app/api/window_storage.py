@@ -1,0 +1,153 @@
+"""A storage for `limits` that all processes of one machine share, counted on a clock that nobody can set.
+
+`limits`' own memory storage counts for each process alone, and on the wall clock: set back a day, it locks callers out
+for a day. This one keeps the hits of a moving window in SQLite on a memory file system, dated by CLOCK_MONOTONIC, which
+is the same for all processes since boot. It survives `kill -9` of any of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+import stat
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from limits.storage import MovingWindowSupport, Storage
+
+from ..errors import ConfigError
+
+SCHEME = "window"
+SCHEMA = "CREATE TABLE IF NOT EXISTS hits (key TEXT, n INTEGER, at REAL, PRIMARY KEY (key, n)) WITHOUT ROWID"
+LAST = "SELECT n, at FROM hits WHERE key = ? ORDER BY n DESC LIMIT 1"
+FIRST = "SELECT n, at FROM hits WHERE key = ? ORDER BY n LIMIT 1"
+ONE = "SELECT at FROM hits WHERE key = ? AND n = ?"
+LONGEST_WINDOW_SECONDS = 60
+
+
+def shared_window_url(name: Path) -> str:
+    """The storage URL of all processes that serve *name*. Raises ConfigError if somebody else owns its folder."""
+    memory = Path("/dev/shm")
+    base = memory if os.access(memory, os.W_OK) else Path(tempfile.gettempdir())
+    digest = hashlib.sha256(os.fsencode(name.absolute())).hexdigest()[:16]
+    folder = base / f"secure-ai-assistant-{os.getuid()}-{digest}"
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        status = folder.lstat()
+    except OSError as error:
+        raise ConfigError(f"The limiter's folder {folder} cannot be made: {error.strerror}.") from error
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o077:
+        raise ConfigError(f"The limiter's folder {folder} is not ours alone. Remove it, or find out who made it.")
+    return f"{SCHEME}://{folder / 'limits.sqlite3'}"
+
+
+class WindowStorage(MovingWindowSupport, Storage):
+    """Hits are numbered for each key without gaps, so that one look at the hit `limit` places ago decides."""
+
+    STORAGE_SCHEME = [SCHEME]
+
+    def __init__(
+        self,
+        uri: str,
+        wrap_exceptions: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+        **_: float | str | bool,
+    ) -> None:
+        super().__init__(uri, wrap_exceptions=wrap_exceptions)
+        self._path = uri.removeprefix(f"{SCHEME}://")
+        self._clock = clock
+        self._connection: sqlite3.Connection | None = None
+
+    @property
+    def base_exceptions(self) -> type[Exception]:
+        return sqlite3.Error
+
+    @property
+    def _db(self) -> sqlite3.Connection:
+        """Opened at first use, so that a forked process has a connection of its own."""
+        if self._connection is None:
+            self._connection = sqlite3.connect(self._path, timeout=1.0, isolation_level=None, check_same_thread=False)
+            self._connection.executescript(f"PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF; {SCHEMA}")
+        return self._connection
+
+    def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
+        """Add *amount* hits if no more than *limit* then stand in the last *expiry* seconds; else add none."""
+        if amount > limit:
+            return False
+        db, now = self._db, self._clock()
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            last: tuple[int, float] = db.execute(LAST, (key,)).fetchone() or (0, now)
+            # The hit that must have left the window for the new ones to fit in.
+            barrier = db.execute(ONE, (key, last[0] - limit + amount)).fetchone()
+            allowed = barrier is None or not _is_live(barrier[0], now, expiry)
+            if allowed:
+                db.executemany(
+                    "INSERT INTO hits VALUES (?, ?, ?)", [(key, last[0] + i, now) for i in range(1, amount + 1)]
+                )
+                oldest = db.execute("SELECT n, at FROM hits WHERE key = ? ORDER BY n LIMIT 4", (key,)).fetchall()
+                gone = [n for n, at in oldest if not _is_live(at, now, expiry)]
+                if gone:
+                    db.execute("DELETE FROM hits WHERE key = ? AND n <= ?", (key, gone[-1]))
+            db.execute("COMMIT")
+        except BaseException:
+            db.execute("ROLLBACK")
+            raise
+        return allowed
+
+    def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:
+        """When the oldest hit of the last *expiry* seconds was (on this storage's clock), and how many there are."""
+        db, now = self._db, self._clock()
+        first, last = db.execute(FIRST, (key,)).fetchone(), db.execute(LAST, (key,)).fetchone()
+        if first is None or last is None or not _is_live(last[1], now, expiry):
+            return now, 0
+        low, high, started = first[0], last[0], last[1]
+        if _is_live(first[1], now, expiry):
+            high, started = low, first[1]
+        while low < high:  # the first live hit: times do not decrease with n
+            middle = (low + high) // 2
+            row = db.execute(ONE, (key, middle)).fetchone()
+            if row is not None and _is_live(row[0], now, expiry):
+                high, started = middle, row[0]
+            else:
+                low = middle + 1
+        return started, last[0] - low + 1
+
+    def forget_old(self) -> None:
+        """Drop what no window can reach any more. Called now and then, off the road of a question."""
+        self._db.execute(
+            "DELETE FROM hits WHERE at <= ? OR at > ?", (self._clock() - LONGEST_WINDOW_SECONDS, self._clock())
+        )
+
+    def clear(self, key: str) -> None:
+        self._db.execute("DELETE FROM hits WHERE key = ?", (key,))
+
+    def reset(self) -> int:
+        return self._db.execute("DELETE FROM hits").rowcount
+
+    def check(self) -> bool:
+        return bool(self._db.execute("SELECT 1").fetchone())
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    # The other strategies of `limits` count in fixed windows; only the moving window is used here.
+
+    def incr(self, key: str, expiry: int, amount: int = 1) -> int:
+        raise TypeError("this storage keeps moving windows only")
+
+    def get(self, key: str) -> int:
+        raise TypeError("this storage keeps moving windows only")
+
+    def get_expiry(self, key: str) -> float:
+        raise TypeError("this storage keeps moving windows only")
+
+
+def _is_live(at: float, now: float, expiry: int) -> bool:
+    """A hit from the future is from before a reboot: the clock began anew."""
+    return now - expiry < at <= now

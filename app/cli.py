@@ -1,0 +1,287 @@
+"""The command line: one thin function a command. With --json, stdout holds one JSON document and all else goes to stderr."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Coroutine, Iterable
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from .errors import AppError
+
+T = TypeVar("T")
+app = typer.Typer(
+    help="Secure AI Assistant: nothing is asked of a model, or answered, before it is durably written down.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+clients = typer.Typer(help="Who may have tokens.", no_args_is_help=True)
+token = typer.Typer(help="Access tokens.", invoke_without_command=True)
+audit = typer.Typer(help="Read and verify the audit log.", no_args_is_help=True)
+app.add_typer(clients, name="clients")
+app.add_typer(token, name="token")
+app.add_typer(audit, name="audit")
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+Url = Annotated[str, typer.Option(help="Where the service is.", envvar="SECURE_AI_URL")]
+LOCAL_URL = "http://127.0.0.1:8000"
+
+
+def main() -> None:
+    """Entry of `python -m app`. Our errors end it with one sentence on stderr and status 2."""
+    try:
+        app()
+    except AppError as error:
+        if "--json" in sys.argv:
+            print(json.dumps({"error": error.code, "detail": error.detail}))
+        print(f"{error.detail}", file=sys.stderr)
+        sys.exit(2)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def say(document: Any, as_json: bool, text: str) -> None:
+    print(json.dumps(document, ensure_ascii=False) if as_json else text)
+
+
+@app.command()
+def init(
+    new_log: Annotated[bool, typer.Option(help="Set the present audit log aside and begin another.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Make what is missing: .env with a fresh secret, the database, the audit log. Safe to repeat."""
+    from .birth import initialise
+
+    settings, born = initialise(new_log=new_log)
+    made = {
+        "env_file": str(born.env_file) if born.env_file else None,
+        "database": str(born.database) if born.database else None,
+        "audit_log": str(settings.audit_log_path) if born.opened else None,
+    }
+    lines = [f"made {what.replace('_', ' ')}: {where}" for what, where in made.items() if where] or [
+        "nothing was missing"
+    ]
+    say(
+        {**made, "receipt": f"{born.opened.seq}:{born.opened.hash}" if born.opened else None},
+        as_json,
+        "\n".join([*lines, "next: python -m app clients add NAME --role ai.playground.user, then python -m app serve"]),
+    )
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535)] = 8000,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes; limits and log are shared.")] = 1,
+) -> None:
+    """Serve until SIGTERM; what is in flight is finished."""
+    import logging
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
+    from .settings import load_settings
+
+    settings = load_settings()
+    from .server import serve as serve_forever
+
+    sys.exit(serve_forever(settings, host=host, port=port, workers=workers))
+
+
+@app.command()
+def ask(
+    query: Annotated[str, typer.Argument(help="The question; - reads it from standard input.")],
+    access_token: Annotated[
+        str, typer.Option("--token", envvar="SECURE_AI_TOKEN", help="From `token`.", show_envvar=True)
+    ],
+    url: Url = LOCAL_URL,
+    as_json: Json = False,
+) -> None:
+    """Ask one question of a running service."""
+    from . import client
+
+    answer = client.ask(url, access_token, sys.stdin.read() if query == "-" else query)
+    receipt = f"{answer['receipt']['seq']}:{answer['receipt']['hash']}"
+    if not as_json:
+        print(f"receipt {receipt}", file=sys.stderr)
+    say(answer, as_json, answer["answer"])
+
+
+@app.command()
+def demo() -> None:
+    """The whole road once, with a live server in a folder of its own: it ends by itself and leaves nothing running."""
+    from .demo import run
+
+    sys.exit(run())
+
+
+# --- clients -----------------------------------------------------------------------------------------
+
+
+@clients.command("add")
+def clients_add(
+    client_id: Annotated[str, typer.Argument(help="3 to 32 characters of A-Z a-z 0-9 _ -")],
+    role: Annotated[list[str], typer.Option(help="May be repeated: ai.playground.user, ai.audit.reader")],
+    as_json: Json = False,
+) -> None:
+    """Register a client. Its secret is shown once, here."""
+    from . import operator_tasks
+
+    secret, roles = _run(operator_tasks.add_client(client_id, role))
+    document = {"client_id": client_id, "client_secret": secret, "roles": roles}
+    say(
+        document,
+        as_json,
+        f"client_id      {client_id}\nclient_secret  {secret}   (shown only now)\nroles          {' '.join(roles)}",
+    )
+
+
+@clients.command("list")
+def clients_list(as_json: Json = False) -> None:
+    """All clients; no secrets."""
+    from . import operator_tasks
+
+    rows = [
+        {
+            "client_id": one.client_id,
+            "roles": list(one.roles),
+            "disabled": one.disabled,
+            "created_at": one.created_at.isoformat().replace("+00:00", "Z"),
+        }
+        for one in _run(operator_tasks.list_clients())
+    ]
+    text = "\n".join(
+        f"{r['client_id']:<32}  {'disabled' if r['disabled'] else 'active':<8}  {r['created_at']}  {' '.join(r['roles'])}"
+        for r in rows
+    )  # type: ignore[arg-type]
+    say(rows, as_json, text or "no clients yet: python -m app clients add NAME --role ai.playground.user")
+
+
+@clients.command("disable")
+def clients_disable(client_id: str, as_json: Json = False) -> None:
+    """Refuse a client and all its tokens, within a second."""
+    from . import operator_tasks
+
+    _run(operator_tasks.disable_client(client_id))
+    say({"client_id": client_id, "disabled": True}, as_json, f"{client_id} is disabled")
+
+
+@clients.command("rotate")
+def clients_rotate(client_id: str, as_json: Json = False) -> None:
+    """Give a client another secret; the old one is dead at once."""
+    from . import operator_tasks
+
+    secret = _run(operator_tasks.rotate_client(client_id))
+    say(
+        {"client_id": client_id, "client_secret": secret},
+        as_json,
+        f"client_id      {client_id}\nclient_secret  {secret}   (shown only now)",
+    )
+
+
+# --- token -------------------------------------------------------------------------------------------
+
+
+@token.callback()
+def token_get(
+    context: typer.Context,
+    client_id: Annotated[str, typer.Option(envvar="SECURE_AI_CLIENT_ID")] = "",
+    client_secret: Annotated[
+        str, typer.Option(envvar="SECURE_AI_CLIENT_SECRET", help="Better in the environment.")
+    ] = "",
+    scope: Annotated[str, typer.Option(help="Roles, separated by spaces; all if left out.")] = "",
+    url: Url = LOCAL_URL,
+    as_json: Json = False,
+) -> None:
+    """Fetch an access token from a running service; `token revoke JTI` takes one back."""
+    if context.invoked_subcommand:
+        return
+    from . import client
+
+    if not client_id or not client_secret:
+        raise typer.BadParameter("--client-id and --client-secret (or SECURE_AI_CLIENT_ID, SECURE_AI_CLIENT_SECRET)")
+    document = client.fetch_token(url, client_id, client_secret, scope or None)
+    say(document, as_json, document["access_token"])
+
+
+@token.command("revoke")
+def token_revoke(
+    jti: Annotated[str, typer.Argument(help="The token's jti: 32 hex digits.")], as_json: Json = False
+) -> None:
+    """Refuse one token, within a second."""
+    from . import operator_tasks
+
+    _run(operator_tasks.revoke_token(jti))
+    say({"jti": jti, "revoked": True}, as_json, f"{jti} is revoked")
+
+
+# --- audit -------------------------------------------------------------------------------------------
+
+
+@audit.command("verify")
+def audit_verify(
+    receipt: Annotated[list[str] | None, typer.Option(help="SEQ:HASH of an answer; may be repeated.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Check every byte and link, and that receipts still hold. Exit status 1 on any problem."""
+    from . import audit_reading
+
+    verdict = audit_reading.verify(receipt or [], quiet=as_json)
+    document = {
+        "ok": verdict.ok,
+        "entries": verdict.entries,
+        "head": {"seq": verdict.head.seq, "hash": verdict.head.hash} if verdict.head else None,
+        "problems": [{"seq": one.seq, "problem": one.problem} for one in verdict.problems],
+    }
+    lines = [f"record {one.seq}: {one.problem}" for one in verdict.problems]
+    if verdict.found > len(lines):
+        lines.append(f"… and {verdict.found - len(lines)} more problems")
+    head = f"head {verdict.head.seq}:{verdict.head.hash}" if verdict.head else "no record"
+    say(
+        document, as_json, "\n".join([*lines, f"{'OK' if verdict.ok else 'BROKEN'}: {verdict.entries} records, {head}"])
+    )
+    sys.exit(0 if verdict.ok else 1)
+
+
+@audit.command("show")
+def audit_show(
+    request_id: Annotated[str | None, typer.Option(help="Only the records of this request.")] = None,
+    as_json: Json = False,
+) -> None:
+    """The records, oldest first."""
+    from . import audit_reading
+
+    _print_records(audit_reading.records(request_id), as_json)
+
+
+@audit.command("tail")
+def audit_tail(
+    lines: Annotated[int, typer.Option("--lines", "-n", min=1, max=10_000)] = 10,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until interrupted.")] = False,
+    as_json: Json = False,
+) -> None:
+    """The last records; --follow goes on as they come (with --json, one document a line)."""
+    from . import audit_reading
+
+    _print_records(audit_reading.last_records(lines), as_json and not follow)
+    if follow:
+        for record in audit_reading.new_records():
+            print(json.dumps(record, ensure_ascii=False) if as_json else audit_reading.one_line(record), flush=True)
+
+
+def _print_records(records: Iterable[dict[str, Any]], as_json: bool) -> None:
+    from . import audit_reading
+
+    if as_json:
+        print(json.dumps(list(records), ensure_ascii=False))
+        return
+    for record in records:
+        print(audit_reading.one_line(record))
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    return asyncio.run(work)

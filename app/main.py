@@ -1,0 +1,97 @@
+"""create_app: the whole HTTP service from its settings. Nothing is built at import."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+from . import __version__
+from .api.envelope import Envelope
+from .api.errors import answer_error
+from .api.limits import Buckets
+from .api.routes import ask, docs, health, token
+from .api.state import Door
+from .assistant.models import Endpoint
+from .errors import AppError, LimitsUnavailable
+from .security.refusals import SUMMARY_SECONDS, RefusalRecorder
+from .settings import Settings, load_settings
+from .wiring import open_services
+
+EXPOSED = [
+    *("x-request-id", "x-audit-seq", "x-audit-hash", "retry-after", "ratelimit", "ratelimit-policy"),
+    *(f"x-ratelimit-{what}-requests" for what in ("limit", "remaining", "reset")),
+]
+
+
+def create_app(settings: Settings | None = None, *, embedded: Endpoint | None = None) -> FastAPI:
+    """The ASGI application. *embedded*: where the embedded model listens, if that is the one to ask.
+
+    Raises ConfigError for settings that cannot be used; what needs files or a database is opened by the lifespan.
+    """
+    settings = settings or load_settings()
+    app = FastAPI(
+        title="Secure AI Assistant",
+        summary="Nothing is asked or answered before it is durably written down.",
+        version=__version__,
+        openapi_url="/openapi.json" if settings.docs_enabled else None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=_lifespan(settings, embedded),
+    )
+    app.add_exception_handler(AppError, answer_error)
+    app.add_exception_handler(HTTPException, answer_error)
+    for router in (token.router, ask.router, health.router):
+        app.include_router(router)
+    if settings.docs_enabled:
+        docs.add_docs(app)
+    # The last one added is the outermost.
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.cors_origins),
+            allow_methods=["GET", "POST"],
+            allow_headers=["authorization", "content-type", "x-request-id"],
+            expose_headers=EXPOSED,
+        )
+    app.add_middleware(Envelope)
+    if settings.trusted_proxies:
+        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.trusted_proxies))
+    return app
+
+
+def _lifespan(settings: Settings, embedded: Endpoint | None):  # type: ignore[no-untyped-def]  # FastAPI's own type is private
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        buckets = Buckets(settings)
+        try:
+            async with open_services(settings, embedded) as services:
+                refusals = RefusalRecorder(services.audit, services.events, buckets.admit_refusal)
+                app.state.door = Door(services, buckets, refusals)
+                tasks = [
+                    asyncio.create_task(services.security.follow_denials()),
+                    asyncio.create_task(refusals.summarise_forever()),
+                    asyncio.create_task(_forget_forever(buckets)),
+                ]
+                yield
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+                await refusals.summarise()
+        finally:
+            buckets.close()
+
+    return lifespan
+
+
+async def _forget_forever(buckets: Buckets) -> None:
+    while True:
+        await asyncio.sleep(SUMMARY_SECONDS)
+        with suppress(LimitsUnavailable):
+            buckets.forget_old()

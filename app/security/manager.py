@@ -1,0 +1,99 @@
+"""SecurityManager: who may, and what was done. A thin facade over tokens, clients and the audit log."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..errors import InvalidScope, Unavailable
+from .audit.entry import Receipt
+from .audit.log import AuditLog
+from .clients import ClientStore
+from .events import SecurityLog
+from .models import Client, Denied, Principal
+from .tokens import IssuedToken, TokenIssuer, TokenVerifier
+
+RELOAD_SECONDS = 0.5
+
+
+class SecurityManager:
+    """Issues and verifies tokens, and writes down what was done.
+
+    `generate_token` and `verify_token` ask no database: revocations and disabled clients are a set in memory, which
+    `follow_denials` keeps at most a second behind the database.
+    """
+
+    def __init__(
+        self,
+        *,
+        issuer: TokenIssuer,
+        verifier: TokenVerifier,
+        clients: ClientStore,
+        audit: AuditLog,
+        events: SecurityLog,
+        denied: Denied | None = None,
+    ) -> None:
+        self._issuer, self._verifier, self._clients = issuer, verifier, clients
+        self._audit = audit
+        self._events = events
+        self._denied = denied or Denied(0, frozenset(), frozenset())
+
+    def generate_token(self, user_id: str, roles: Sequence[str]) -> str:
+        """A signed token for *user_id*. Raises InvalidUser or InvalidRoles (ValueErrors). It is not recorded: see grant_token."""
+        return self._issuer.issue(user_id, roles).access_token
+
+    def verify_token(self, token: str) -> Principal:
+        """The proven bearer. Raises a TokenError (a ValueError) whose class and code say which check failed."""
+        return self._verifier.verify(token, self._denied)
+
+    async def log_action(
+        self, user_id: str | None, action: str, details: Mapping[str, Any], *, request_id: str | None = None
+    ) -> Receipt:
+        """Durable on return. Raises ValueError for an action outside the closed list, AuditUnavailable if not written."""
+        return await self._audit.record(action, user_id=user_id, details=details, request_id=request_id)
+
+    async def authenticate_client(self, client_id: str, secret: str) -> Client:
+        """The client whose secret this is. Raises InvalidClient, whose reason is for the record; Unavailable."""
+        return await self._clients.authenticate(client_id, secret)
+
+    async def grant_token(
+        self, client: Client, scope: str | None, *, request_id: str, address: str | None
+    ) -> IssuedToken:
+        """A token for an authenticated client (RFC 6749, section 4.4), recorded before it leaves.
+
+        *scope*: the roles wanted, separated by single spaces; None for all. Raises InvalidScope, AuditUnavailable.
+        """
+        roles = client.roles
+        if scope is not None:
+            wanted = scope.split(" ")
+            if not set(wanted) <= set(roles):
+                raise InvalidScope()
+            roles = tuple(role for role in roles if role in wanted)
+        issued = self._issuer.issue(client.client_id, roles)
+        details = {"jti": issued.jti, "roles": list(roles), "expires_in": issued.expires_in, "address": address}
+        await self.log_action(client.client_id, "token.issued", details, request_id=request_id)
+        self._events.event(
+            "token_issued", user_id=client.client_id, jti=issued.jti, address=address, request_id=request_id
+        )
+        return issued
+
+    async def load_denials(self) -> None:
+        """Raises Unavailable when the database cannot be read."""
+        self._denied = await self._clients.denied()
+
+    async def follow_denials(self) -> None:
+        """Runs until cancelled. While the database cannot be read, the last known set holds, and the log says so."""
+        reachable = True
+        while True:
+            await asyncio.sleep(RELOAD_SECONDS)
+            try:
+                if await self._clients.generation() != self._denied.generation:
+                    await self.load_denials()
+                if not reachable:
+                    self._events.event("clients_database_back")
+                reachable = True
+            except Unavailable as error:
+                if reachable:
+                    self._events.event("clients_database_unreachable", level="ERROR", reason=error.detail)
+                reachable = False

@@ -1,0 +1,39 @@
+"""JSON as RFC 8259 has it and no wider: UTF-8, no byte order mark, no NaN, no duplicate members, no deep towers."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NoReturn
+
+
+def parse(data: bytes) -> Any:
+    """Parse *data* whole. Raises ValueError with a reason that repeats nothing of the input."""
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        raise ValueError("it is not UTF-8") from None
+    try:
+        return json.loads(text, object_pairs_hook=_members, parse_constant=_refuse_constant)
+    except json.JSONDecodeError:
+        raise ValueError("it is not JSON") from None
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    except _Refused as refused:
+        raise ValueError(str(refused)) from None
+    except ValueError:  # int() refuses numbers of thousands of digits
+        raise ValueError("it holds a number that is too long") from None
+
+
+class _Refused(Exception):
+    pass
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise _Refused("an object has a member twice")
+    return members
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise _Refused("NaN and Infinity are not JSON")

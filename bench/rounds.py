@@ -1,0 +1,105 @@
+"""The interleaved measurement: A B C A B C …, so that a noisy minute falls on all of them; then medians."""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+
+import orjson
+
+from .job import Job, Outcome
+from .peers import Peer, Upstream
+from .process import ROOT, ServerFailed
+
+WARMUP_SECONDS = 0.3
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One server under one number of clients: of one round, or the medians of all."""
+
+    server: str
+    clients: int
+    per_second: float
+    cpu_ms: float | None
+    """User and system time of the server's whole tree, milliseconds for each good answer."""
+    p50_ms: float | None
+    p99_ms: float | None
+    failures: dict[str, int]
+
+
+def measure(
+    peers: Sequence[Peer],
+    upstream: Upstream,
+    *,
+    clients: Sequence[int],
+    rounds: int,
+    seconds: float,
+    progress: Callable[[str], None],
+) -> list[Cell]:
+    """All cells of all rounds, in the order in which they were measured."""
+    for peer in peers:  # lazy imports, connection pools: not part of anybody's figures
+        _measure_cell(peer, upstream, max(clients), seconds=0.5)
+    cells = []
+    for number in range(1, rounds + 1):
+        for count in clients:
+            for peer in peers:
+                progress(f"round {number} of {rounds}: {peer.name}, {count} clients")
+                cells.append(_measure_cell(peer, upstream, count, seconds))
+    return cells
+
+
+def medians(cells: Sequence[Cell]) -> list[Cell]:
+    """One cell for each server and number of clients; failures are added up."""
+    groups: dict[tuple[str, int], list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault((cell.server, cell.clients), []).append(cell)
+    return [
+        Cell(
+            server,
+            clients,
+            statistics.median(cell.per_second for cell in group),
+            _median([cell.cpu_ms for cell in group]),
+            _median([cell.p50_ms for cell in group]),
+            _median([cell.p99_ms for cell in group]),
+            dict(sum((Counter(cell.failures) for cell in group), Counter[str]())),
+        )
+        for (server, clients), group in groups.items()
+    ]
+
+
+def _median(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return statistics.median(known) if known else None
+
+
+def _measure_cell(peer: Peer, upstream: Upstream, clients: int, seconds: float) -> Cell:
+    job = Job(peer.port, peer.path, peer.bearer, peer.chat, clients, seconds, WARMUP_SECONDS)
+    calls, cpu = upstream.calls(), peer.process.cpu_seconds()
+    outcome = _generate(job)
+    calls, cpu = upstream.calls() - calls, peer.process.cpu_seconds() - cpu
+    failures = dict(outcome.failures)
+    if calls != outcome.answers and not failures:  # an answer from a cache would not be a measurement
+        failures[f"{outcome.answers} answers from {calls} upstream calls"] = 1
+    cpu_ms = 1000 * cpu / outcome.answers if outcome.answers else None
+    return Cell(peer.name, clients, outcome.per_second, cpu_ms, outcome.p50_ms, outcome.p99_ms, failures)
+
+
+def _generate(job: Job) -> Outcome:
+    """Run the generator in a process of its own; it is killed if we are interrupted."""
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.load"],
+        input=orjson.dumps(asdict(job)),
+        cwd=ROOT,
+        capture_output=True,
+        timeout=job.warmup + 3 * job.seconds + job.patience + 20,
+        start_new_session=True,
+        check=False,
+    )
+    if done.returncode:
+        raise ServerFailed(f"The load generator failed:\n{done.stderr.decode(errors='replace')[-2000:]}")
+    return Outcome(**orjson.loads(done.stdout))
