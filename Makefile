@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install dev demo serve test check lint bench torture clean
+.PHONY: install dev demo serve test check bench bench-peers torture clean
 
 .venv/.runtime: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.11")'
@@ -38,8 +38,15 @@ check: dev ## lint, format, types, import floors
 bench: dev ## speed against peers, in one interleaved run
 	$(BIN)/python -m bench
 
+.venv-litellm/.runtime: bench/litellm.lock
+	test -x .venv-litellm/bin/python || $(PYTHON) -m venv .venv-litellm
+	.venv-litellm/bin/python -m pip install -q --disable-pip-version-check --no-deps --require-hashes -r bench/litellm.lock
+	touch $@
+
+bench-peers: .venv-litellm/.runtime ## LiteLLM, in an environment of its own, for `make bench` to measure against
+
 torture: dev ## the long versions of the crash tests
 	$(BIN)/python -m tests.torture
 
 clean:
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-litellm .pytest_cache .mypy_cache .ruff_cache .hypothesis

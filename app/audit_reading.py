@@ -83,7 +83,9 @@ def one_line(record: dict[str, Any]) -> str:
     if not isinstance(details, dict):
         return _printable(str(record))
     said = details.get("query") or details.get("answer") or details.get("code") or details.get("client_id") or ""
-    head = f"{record.get('seq')!s:>6}  {record.get('timestamp')}  {record.get('action')!s:<16}  {record.get('user_id') or '-'!s:<12}"
+    head = (
+        f"{record.get('seq')!s:>6}  {record.get('timestamp')}  {record.get('action')!s:<16}  {record.get('user_id') or '-'!s:<12}"
+    )
     return _printable(f"{head}  {str(record.get('request_id'))[:8]}  {str(said)[:100]}").rstrip()
 
 

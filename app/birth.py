@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import __version__
-from .errors import ConfigError
+from .errors import AuditCorrupt, ConfigError
 from .security.audit.entry import Receipt
 from .settings import Settings, load_settings
 from .wiring import database_path, open_audit, verify_birth
@@ -42,7 +42,10 @@ def initialise(*, new_log: bool = False) -> tuple[Settings, Born]:
         if new_log and (audit.exists() or database_path(settings).exists()):
             opened = audit.begin_another(details)
         elif audit.is_empty():
-            opened = audit.create(details)
+            try:
+                opened = audit.create(details)
+            except AuditCorrupt:  # another init was faster; or there was a log, and this says what is wrong with it
+                audit.settle()
         else:
             audit.settle()
     finally:

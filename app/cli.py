@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import sys
@@ -41,6 +40,8 @@ def main() -> None:
             print(json.dumps({"error": error.code, "detail": error.detail}))
         print(f"{error.detail}", file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
@@ -64,9 +65,7 @@ def init(
         "database": str(born.database) if born.database else None,
         "audit_log": str(settings.audit_log_path) if born.opened else None,
     }
-    lines = [f"made {what.replace('_', ' ')}: {where}" for what, where in made.items() if where] or [
-        "nothing was missing"
-    ]
+    lines = [f"made {what.replace('_', ' ')}: {where}" for what, where in made.items() if where] or ["nothing was missing"]
     say(
         {**made, "receipt": f"{born.opened.seq}:{born.opened.hash}" if born.opened else None},
         as_json,
@@ -81,23 +80,15 @@ def serve(
     workers: Annotated[int, typer.Option(min=1, max=64, help="Processes; limits and log are shared.")] = 1,
 ) -> None:
     """Serve until SIGTERM; what is in flight is finished."""
-    import logging
-
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
-    from .settings import load_settings
-
-    settings = load_settings()
-    from .server import serve as serve_forever
-
-    sys.exit(serve_forever(settings, host=host, port=port, workers=workers))
+    # A fresh interpreter: the parent of all workers should not carry what this command line has imported.
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, "-m", "app.server", host, str(port), str(workers)])  # noqa: S606
 
 
 @app.command()
 def ask(
     query: Annotated[str, typer.Argument(help="The question; - reads it from standard input.")],
-    access_token: Annotated[
-        str, typer.Option("--token", envvar="SECURE_AI_TOKEN", help="From `token`.", show_envvar=True)
-    ],
+    access_token: Annotated[str, typer.Option("--token", envvar="SECURE_AI_TOKEN", help="From `token`.", show_envvar=True)],
     url: Url = LOCAL_URL,
     as_json: Json = False,
 ) -> None:
@@ -145,6 +136,7 @@ def clients_list(as_json: Json = False) -> None:
     """All clients; no secrets."""
     from . import operator_tasks
 
+    found = _run(operator_tasks.list_clients())
     rows = [
         {
             "client_id": one.client_id,
@@ -152,12 +144,12 @@ def clients_list(as_json: Json = False) -> None:
             "disabled": one.disabled,
             "created_at": one.created_at.isoformat().replace("+00:00", "Z"),
         }
-        for one in _run(operator_tasks.list_clients())
+        for one in found
     ]
     text = "\n".join(
-        f"{r['client_id']:<32}  {'disabled' if r['disabled'] else 'active':<8}  {r['created_at']}  {' '.join(r['roles'])}"
-        for r in rows
-    )  # type: ignore[arg-type]
+        f"{one.client_id:<32}  {'disabled' if one.disabled else 'active':<8}  {row['created_at']}  {' '.join(one.roles)}"
+        for one, row in zip(found, rows, strict=True)
+    )
     say(rows, as_json, text or "no clients yet: python -m app clients add NAME --role ai.playground.user")
 
 
@@ -190,9 +182,7 @@ def clients_rotate(client_id: str, as_json: Json = False) -> None:
 def token_get(
     context: typer.Context,
     client_id: Annotated[str, typer.Option(envvar="SECURE_AI_CLIENT_ID")] = "",
-    client_secret: Annotated[
-        str, typer.Option(envvar="SECURE_AI_CLIENT_SECRET", help="Better in the environment.")
-    ] = "",
+    client_secret: Annotated[str, typer.Option(envvar="SECURE_AI_CLIENT_SECRET", help="Better in the environment.")] = "",
     scope: Annotated[str, typer.Option(help="Roles, separated by spaces; all if left out.")] = "",
     url: Url = LOCAL_URL,
     as_json: Json = False,
@@ -209,9 +199,7 @@ def token_get(
 
 
 @token.command("revoke")
-def token_revoke(
-    jti: Annotated[str, typer.Argument(help="The token's jti: 32 hex digits.")], as_json: Json = False
-) -> None:
+def token_revoke(jti: Annotated[str, typer.Argument(help="The token's jti: 32 hex digits.")], as_json: Json = False) -> None:
     """Refuse one token, within a second."""
     from . import operator_tasks
 
@@ -241,9 +229,7 @@ def audit_verify(
     if verdict.found > len(lines):
         lines.append(f"… and {verdict.found - len(lines)} more problems")
     head = f"head {verdict.head.seq}:{verdict.head.hash}" if verdict.head else "no record"
-    say(
-        document, as_json, "\n".join([*lines, f"{'OK' if verdict.ok else 'BROKEN'}: {verdict.entries} records, {head}"])
-    )
+    say(document, as_json, "\n".join([*lines, f"{'OK' if verdict.ok else 'BROKEN'}: {verdict.entries} records, {head}"]))
     sys.exit(0 if verdict.ok else 1)
 
 
@@ -284,4 +270,6 @@ def _print_records(records: Iterable[dict[str, Any]], as_json: bool) -> None:
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:
+    import asyncio
+
     return asyncio.run(work)

@@ -39,9 +39,7 @@ def _call(url: str, path: str, **request: Any) -> dict[str, Any]:
             f"{url} cannot be reached ({type(error).__name__}). Is the service running? python -m app serve"
         ) from None
     except (httpx.InvalidURL, ValueError):
-        raise CallFailed(
-            "--url takes an address such as http://127.0.0.1:8000, and a token holds no odd characters."
-        ) from None
+        raise CallFailed("--url takes an address such as http://127.0.0.1:8000, and a token holds no odd characters.") from None
     try:
         answer = response.json()
     except ValueError:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
@@ -66,7 +66,7 @@ def create_app(settings: Settings | None = None, *, embedded: Endpoint | None = 
     return app
 
 
-def _lifespan(settings: Settings, embedded: Endpoint | None):  # type: ignore[no-untyped-def]  # FastAPI's own type is private
+def _lifespan(settings: Settings, embedded: Endpoint | None) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         buckets = Buckets(settings)

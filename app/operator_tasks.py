@@ -40,9 +40,7 @@ async def add_client(client_id: str, roles: Sequence[str]) -> tuple[str, list[st
     verify_user_id(client_id)
     async with _opened() as (_, store, audit):
         if await store.get(client_id) is not None:
-            raise InvalidRequest(
-                f"There is a client {client_id} already: choose another name, or clients rotate {client_id}."
-            )
+            raise InvalidRequest(f"There is a client {client_id} already: choose another name, or clients rotate {client_id}.")
         await _record(audit, "client.added", {"client_id": client_id, "roles": list(names)})
         return await store.add(client_id, names), list(names)
 

@@ -14,7 +14,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from .errors import ConfigError
 
 PLACEHOLDERS = frozenset({"your_openai_api_key_here", "32_char_random_string_here"})
-NEW_SECRET = "python -m app init writes a fresh one into a new .env; or set 43 random characters yourself"
+NEW_SECRET = "python -m app init writes a fresh one into a new .env; or set 43 random characters yourself"  # noqa: S105 - a sentence
 
 
 def _origin_name(value: str) -> str:
@@ -137,9 +137,7 @@ class Settings(BaseSettings):
         nearest = next(folder for folder in path.absolute().parents if folder.exists())
         target = path if path.exists() else nearest
         if not nearest.is_dir() or not os.access(target, os.W_OK):
-            raise ValueError(
-                f"AUDIT_LOG_PATH {path} cannot be written by this user: change it, or the rights of {target}"
-            )
+            raise ValueError(f"AUDIT_LOG_PATH {path} cannot be written by this user: change it, or the rights of {target}")
         return self
 
     @property

@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .assistant.models import Endpoint
-from .errors import AuditCorrupt, ConfigError
+from .errors import AuditCorrupt, AuditUnavailable, ConfigError
 from .security.audit.jsonl import NEW_LOG, JsonlStore
 from .security.audit.log import AuditLog
 from .security.events import SecurityLog
@@ -50,12 +50,13 @@ def open_audit(settings: Settings, events: SecurityLog | None = None) -> AuditLo
 
 def verify_birth(settings: Settings) -> None:
     """The log must be there, unless nothing is. Raises ConfigError before init, AuditCorrupt where the log went missing."""
-    if settings.audit_log_path.exists():
+    there = settings.audit_log_path.exists()
+    if there and settings.audit_log_path.stat().st_size:
         return
     witnesses = [path for path in (database_path(settings), settings.audit_key_path) if path.exists()]
     if witnesses:
         raise AuditCorrupt(
-            f"The audit log {settings.audit_log_path} is missing, but {witnesses[0]} is there. Restore it; {NEW_LOG}."
+            f"The audit log {settings.audit_log_path} is {'empty' if there else 'missing'}, but {witnesses[0]} is there. Restore it; {NEW_LOG}."
         )
     raise ConfigError("Nothing is set up here yet: run python -m app init.")
 
@@ -83,9 +84,7 @@ def open_model(settings: Settings, embedded: Endpoint | None) -> LanguageModel:
     from .assistant.llm import LanguageModel
 
     if settings.is_embedded and embedded is None:
-        raise ConfigError(
-            "The embedded model is started by python -m app serve; or set OPENAI_API_KEY or OPENAI_BASE_URL."
-        )
+        raise ConfigError("The embedded model is started by python -m app serve; or set OPENAI_API_KEY or OPENAI_BASE_URL.")
     key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else ""
     return LanguageModel(
         model=embedded.model if embedded else settings.llm_model,
@@ -110,7 +109,7 @@ async def open_services(settings: Settings, embedded: Endpoint | None = None) ->
     events = SecurityLog(settings.security_log_path)
     audit = open_audit(settings, events)
     lifetime = round(settings.token_expiry_hours * 3600)
-    names = {"issuer": settings.jwt_issuer, "audience": settings.jwt_audience}
+    names: dict[str, Any] = {"issuer": settings.jwt_issuer, "audience": settings.jwt_audience}
     key = signing_key(settings)
     security = SecurityManager(
         issuer=TokenIssuer(key, **names, lifetime_seconds=lifetime),
@@ -127,7 +126,10 @@ async def open_services(settings: Settings, embedded: Endpoint | None = None) ->
         clock=time.monotonic,
     )
     try:
-        audit.settle()
+        try:
+            audit.settle()
+        except AuditUnavailable as error:  # a worker that is started again while the disk is full must not end the service
+            audit.close_until_writable(error.detail)
         await security.load_denials()
         async with audit:
             note = f"{model.name} ({EMBEDDED_NOTE})" if embedded else model.name

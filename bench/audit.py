@@ -71,8 +71,8 @@ class CountingStore(JsonlStore):
     written = 0
 
     def append(self, build: Build) -> None:
-        def counted(head: Head, recovery: Recovery | None) -> Batch:
-            batch = build(head, recovery)
+        def counted(head: Head, recovered: tuple[Recovery, ...]) -> Batch:
+            batch = build(head, recovered)
             self.batches += 1
             self.written += len(batch.data)
             return batch

@@ -65,7 +65,7 @@ class Report:
                 ratio = ours[clients].per_second / peer.per_second
                 found.append(_least(f"requests/s against LiteLLM, {clients} clients", 10, ratio, "times"))
         found += [
-            _most(f"CPU a question, {clients} clients", 1.5, cell.cpu_ms, "ms")
+            _most(f"CPU a question, clients: {clients}", 1.5, cell.cpu_ms, "ms")
             for clients, cell in ours.items()
             if cell.cpu_ms is not None
         ]

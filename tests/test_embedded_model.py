@@ -119,8 +119,7 @@ def test_a_prompt_that_does_not_fit_is_an_http_error_and_the_child_lives_on(port
 
 
 def test_a_question_whose_asker_hung_up_makes_nobody_wait(port: int) -> None:
-    """To read this one whole takes the model most of a minute on one core."""
-    body = json.dumps(question(RAREST)).encode()
+    body = json.dumps(question(RAREST)).encode()  # read whole, it takes most of a minute on one core
     head = (
         f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {KEY}\r\ncontent-length: {len(body)}"
     )

@@ -124,6 +124,8 @@ def _problem_body(request: Request, error: AppError, status: int) -> Response:
 
 def _oauth_body(error: AppError, status: int) -> Response:
     code = {
+        404: "invalid_request",
+        405: "invalid_request",
         413: "invalid_request",
         415: "invalid_request",
         429: "temporarily_unavailable",
@@ -137,11 +139,7 @@ def _oauth_body(error: AppError, status: int) -> Response:
 
 def _add_headers(request: Request, response: Response, error: AppError, status: int, original: Exception) -> None:
     headers = response.headers
-    if (
-        isinstance(original, HTTPException)
-        and original.headers
-        and "allow" in {name.lower() for name in original.headers}
-    ):
+    if isinstance(original, HTTPException) and original.headers and "allow" in {name.lower() for name in original.headers}:
         headers["Allow"] = {name.lower(): value for name, value in original.headers.items()}["allow"]
     if isinstance(error, QuotaExceeded):
         headers.update(error.quota.headers())

@@ -50,7 +50,7 @@ class TokenResponse(BaseModel):
     """RFC 6749, section 5.1."""
 
     access_token: str
-    token_type: str = "Bearer"
+    token_type: str = "Bearer"  # noqa: S105 - a scheme, not a secret
     expires_in: int = Field(description="Seconds.")
     scope: str
 

@@ -26,11 +26,12 @@ LAST = "SELECT n, at FROM hits WHERE key = ? ORDER BY n DESC LIMIT 1"
 FIRST = "SELECT n, at FROM hits WHERE key = ? ORDER BY n LIMIT 1"
 ONE = "SELECT at FROM hits WHERE key = ? AND n = ?"
 LONGEST_WINDOW_SECONDS = 60
+PATIENCE_SECONDS = 1.0
 
 
 def shared_window_url(name: Path) -> str:
     """The storage URL of all processes that serve *name*. Raises ConfigError if somebody else owns its folder."""
-    memory = Path("/dev/shm")
+    memory = Path("/dev/shm")  # noqa: S108 - a folder of our own in it, checked below
     base = memory if os.access(memory, os.W_OK) else Path(tempfile.gettempdir())
     digest = hashlib.sha256(os.fsencode(name.absolute())).hexdigest()[:16]
     folder = base / f"secure-ai-assistant-{os.getuid()}-{digest}"
@@ -47,7 +48,7 @@ def shared_window_url(name: Path) -> str:
 class WindowStorage(MovingWindowSupport, Storage):
     """Hits are numbered for each key without gaps, so that one look at the hit `limit` places ago decides."""
 
-    STORAGE_SCHEME = [SCHEME]
+    STORAGE_SCHEME = [SCHEME]  # noqa: RUF012 - limits declares it so
 
     def __init__(
         self,
@@ -69,25 +70,23 @@ class WindowStorage(MovingWindowSupport, Storage):
     def _db(self) -> sqlite3.Connection:
         """Opened at first use, so that a forked process has a connection of its own."""
         if self._connection is None:
-            self._connection = sqlite3.connect(self._path, timeout=1.0, isolation_level=None, check_same_thread=False)
-            self._connection.executescript(f"PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF; {SCHEMA}")
+            self._connection = _open(self._path)
         return self._connection
 
     def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
         """Add *amount* hits if no more than *limit* then stand in the last *expiry* seconds; else add none."""
         if amount > limit:
             return False
-        db, now = self._db, self._clock()
+        db = self._db
         db.execute("BEGIN IMMEDIATE")
         try:
+            now = self._clock()  # under the lock: whoever waited for it must not take the others' hits for hits of the future
             last: tuple[int, float] = db.execute(LAST, (key,)).fetchone() or (0, now)
             # The hit that must have left the window for the new ones to fit in.
             barrier = db.execute(ONE, (key, last[0] - limit + amount)).fetchone()
             allowed = barrier is None or not _is_live(barrier[0], now, expiry)
             if allowed:
-                db.executemany(
-                    "INSERT INTO hits VALUES (?, ?, ?)", [(key, last[0] + i, now) for i in range(1, amount + 1)]
-                )
+                db.executemany("INSERT INTO hits VALUES (?, ?, ?)", [(key, last[0] + i, now) for i in range(1, amount + 1)])
                 oldest = db.execute("SELECT n, at FROM hits WHERE key = ? ORDER BY n LIMIT 4", (key,)).fetchall()
                 gone = [n for n, at in oldest if not _is_live(at, now, expiry)]
                 if gone:
@@ -100,8 +99,17 @@ class WindowStorage(MovingWindowSupport, Storage):
 
     def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:
         """When the oldest hit of the last *expiry* seconds was (on this storage's clock), and how many there are."""
-        db, now = self._db, self._clock()
-        first, last = db.execute(FIRST, (key,)).fetchone(), db.execute(LAST, (key,)).fetchone()
+        db = self._db
+        db.execute("BEGIN")
+        try:
+            first, last = db.execute(FIRST, (key,)).fetchone(), db.execute(LAST, (key,)).fetchone()
+            return self._live_hits(key, first, last, self._clock(), expiry)  # later than any hit of this snapshot
+        finally:
+            db.execute("ROLLBACK")
+
+    def _live_hits(
+        self, key: str, first: tuple[int, float] | None, last: tuple[int, float] | None, now: float, expiry: int
+    ) -> tuple[float, int]:
         if first is None or last is None or not _is_live(last[1], now, expiry):
             return now, 0
         low, high, started = first[0], last[0], last[1]
@@ -109,7 +117,7 @@ class WindowStorage(MovingWindowSupport, Storage):
             high, started = low, first[1]
         while low < high:  # the first live hit: times do not decrease with n
             middle = (low + high) // 2
-            row = db.execute(ONE, (key, middle)).fetchone()
+            row = self._db.execute(ONE, (key, middle)).fetchone()
             if row is not None and _is_live(row[0], now, expiry):
                 high, started = middle, row[0]
             else:
@@ -118,9 +126,13 @@ class WindowStorage(MovingWindowSupport, Storage):
 
     def forget_old(self) -> None:
         """Drop what no window can reach any more. Called now and then, off the road of a question."""
-        self._db.execute(
-            "DELETE FROM hits WHERE at <= ? OR at > ?", (self._clock() - LONGEST_WINDOW_SECONDS, self._clock())
-        )
+        db = self._db
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            now = self._clock()
+            db.execute("DELETE FROM hits WHERE at <= ? OR at > ?", (now - LONGEST_WINDOW_SECONDS, now))
+        finally:
+            db.execute("COMMIT")
 
     def clear(self, key: str) -> None:
         self._db.execute("DELETE FROM hits WHERE key = ?", (key,))
@@ -146,6 +158,21 @@ class WindowStorage(MovingWindowSupport, Storage):
 
     def get_expiry(self, key: str) -> float:
         raise TypeError("this storage keeps moving windows only")
+
+
+def _open(path: str) -> sqlite3.Connection:
+    """Raises sqlite3.OperationalError when others hold the file for a second."""
+    connection = sqlite3.connect(path, timeout=PATIENCE_SECONDS, isolation_level=None, check_same_thread=False)
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            connection.executescript(f"PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF; {SCHEMA}")
+            return connection
+        except sqlite3.OperationalError:  # the switch to WAL fails at once, whatever the timeout, while others open the file
+            if time.monotonic() > deadline:
+                connection.close()
+                raise
+            time.sleep(0.005)
 
 
 def _is_live(at: float, now: float, expiry: int) -> bool:

@@ -136,9 +136,7 @@ class SecureAIAssistant:
             raise unavailable from None
         error.recorded = True
 
-    async def _record(
-        self, principal: Principal, question: Question, action: str, details: Mapping[str, Any]
-    ) -> Receipt:
+    async def _record(self, principal: Principal, question: Question, action: str, details: Mapping[str, Any]) -> Receipt:
         return await self._security.log_action(principal.user_id, action, details, request_id=question.request_id)
 
     def _elapsed_ms(self, started: float) -> int:

@@ -54,9 +54,7 @@ class LeanChatOpenAI(ChatOpenAI):
 
     upstream: Upstream = Field(exclude=True, repr=False)
 
-    def _get_request_payload(
-        self, input_: LanguageModelInput, *, stop: list[str] | None = None, **kwargs: Any
-    ) -> dict[str, Any]:
+    def _get_request_payload(self, input_: LanguageModelInput, *, stop: list[str] | None = None, **kwargs: Any) -> dict[str, Any]:
         payload: dict[str, Any] = super()._get_request_payload(input_, stop=stop, **kwargs)
         if "max_completion_tokens" in payload and not self.upstream.wants_max_completion_tokens:
             payload["max_tokens"] = payload.pop("max_completion_tokens")

@@ -64,9 +64,7 @@ def is_ready(port: int, api_key: str) -> bool:
         return False
 
 
-def wait_until_ready(
-    port: int, api_key: str, timeout_seconds: float, on_wait: Callable[[float], object] | None = None
-) -> bool:
+def wait_until_ready(port: int, api_key: str, timeout_seconds: float, on_wait: Callable[[float], object] | None = None) -> bool:
     """Poll until the model is ready (True) or the time is over (False). Blocks its thread.
 
     *on_wait* gets the seconds waited so far, about 20 times a second, for a progress bar; it may raise to give up,

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import InvalidScope, Unavailable
 from .audit.entry import Receipt
 from .audit.log import AuditLog
-from .clients import ClientStore
 from .events import SecurityLog
 from .models import Client, Denied, Principal
 from .tokens import IssuedToken, TokenIssuer, TokenVerifier
+
+if TYPE_CHECKING:  # SQLAlchemy takes 0.2 s to import
+    from .clients import ClientStore
 
 RELOAD_SECONDS = 0.5
 
@@ -57,9 +59,7 @@ class SecurityManager:
         """The client whose secret this is. Raises InvalidClient, whose reason is for the record; Unavailable."""
         return await self._clients.authenticate(client_id, secret)
 
-    async def grant_token(
-        self, client: Client, scope: str | None, *, request_id: str, address: str | None
-    ) -> IssuedToken:
+    async def grant_token(self, client: Client, scope: str | None, *, request_id: str, address: str | None) -> IssuedToken:
         """A token for an authenticated client (RFC 6749, section 4.4), recorded before it leaves.
 
         *scope*: the roles wanted, separated by single spaces; None for all. Raises InvalidScope, AuditUnavailable.
@@ -73,9 +73,7 @@ class SecurityManager:
         issued = self._issuer.issue(client.client_id, roles)
         details = {"jti": issued.jti, "roles": list(roles), "expires_in": issued.expires_in, "address": address}
         await self.log_action(client.client_id, "token.issued", details, request_id=request_id)
-        self._events.event(
-            "token_issued", user_id=client.client_id, jti=issued.jti, address=address, request_id=request_id
-        )
+        self._events.event("token_issued", user_id=client.client_id, jti=issued.jti, address=address, request_id=request_id)
         return issued
 
     async def load_denials(self) -> None:

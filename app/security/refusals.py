@@ -26,9 +26,7 @@ class RefusalRecorder:
         self.unrecorded = 0
         """Refusals whose record could not be written."""
 
-    async def record(
-        self, *, user_id: str | None, request_id: str, details: Mapping[str, Any], policy: bool = False
-    ) -> None:
+    async def record(self, *, user_id: str | None, request_id: str, details: Mapping[str, Any], policy: bool = False) -> None:
         """Durable on return, counted, or (the log cannot be written) counted as unrecorded: the refusal stands anyway.
 
         *policy*: a proven principal was refused by policy, hence `ask.refused`.
@@ -39,9 +37,7 @@ class RefusalRecorder:
             row = (user_id, None if user_id else address, code)
             self._counted[row if row in self._counted or len(self._counted) < MAX_KEYS else (None, None, "other")] += 1
             return
-        event = {
-            name: details[name] for name in ("status", "method", "route", "reason") if details.get(name) is not None
-        }
+        event = {name: details[name] for name in ("status", "method", "route", "reason") if details.get(name) is not None}
         self._events.event(code, level="WARNING", user_id=user_id, address=address, request_id=request_id, **event)
         try:
             action = "ask.refused" if policy else "request.refused"

@@ -17,9 +17,7 @@ async def livez() -> Response:
     return Response(b'{"status":"ok"}', media_type="application/json")
 
 
-@router.get(
-    "/readyz", summary="Questions can be asked", responses={503: {"description": "Not now: the body says why."}}
-)
+@router.get("/readyz", summary="Questions can be asked", responses={503: {"description": "Not now: the body says why."}})
 async def readyz(services: ServicesDep) -> Response:
     why = services.audit.closed_because
     body: dict[str, Any] = {

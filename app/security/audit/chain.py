@@ -15,6 +15,14 @@ PREFIX = re.compile(
 )
 PREV_TAIL = HASH_TAIL + 79  # ,"prev_hash":"<64 hex>" stands right before the hash
 MAX_PROBLEMS = 100
+MAX_GUESSES = 16
+"""How many earlier ends a line may follow after a run of breaks, so that a file of garbage is read in linear time."""
+RECEIPT_PROBLEMS = {  # a record of that number was met; the number is past the end
+    (True, False): "this is not the record that a receipt names: the log was rewritten",
+    (True, True): "this is not the record that a receipt names: the log was rewritten",
+    (False, True): "a receipt names this record, and the log does not have it: its end was cut off",
+    (False, False): "a receipt names this record, and the log does not have it",
+}
 
 
 def link(drafts: Sequence[Draft], head: Head, timestamp: str) -> tuple[bytes, list[Receipt], Head]:
@@ -73,45 +81,59 @@ def next_head(line: bytes, head: Head) -> Head | None:
 def check(lines: Iterable[bytes], receipts: Iterable[Receipt] = (), start: Head = EMPTY) -> Verdict:
     """Check stored *lines* (each with its newline) one after another, and that every receipt's record is among them.
 
-    After a break the check goes on from what stands there, so that one edit is one problem.
+    After a break the check goes on as if that line had been put in, or stood in another's place, or followed lines that
+    were taken out, whichever the next line bears out: so one edit is one problem, at the place where it was made.
     """
     verdict = Verdict()
     wanted: dict[int, set[str]] = {}
     for receipt in receipts:
         wanted.setdefault(receipt.seq, set()).add(receipt.hash)
-    seq, stored_hash, computed_hash = start.seq, start.hash, start.hash
+    met: set[int] = set()
+    seq, stored_hash, computed_hash = start.seq, start.hash, start.hash  # what a line should follow; "": any hash
+    others: list[tuple[int, str, str]] = []  # what it may follow besides, after a break
+    whole = True
     for line in lines:
-        seq += 1
+        if not whole:  # the rest of a line that split_lines gave up on
+            whole = line[-1:] == b"\n"
+            continue
         verdict.entries += 1
         match = PREFIX.match(line)
         if match is None or line[-HASH_TAIL - 1 : -67] != b',"hash":"' or line[-3:] != b'"}\n':
-            verdict.add(
-                seq,
-                "this line is not a record: " + ("it is unfinished" if line[-1:] != b"\n" else "its form is broken"),
-            )
-            stored_hash = computed_hash = ""
+            whole = line[-1:] == b"\n"
+            verdict.add(seq + 1, "this line is not a record: " + ("its form is broken" if whole else "it is unfinished"))
+            others = [(seq, stored_hash, computed_hash), *others[:MAX_GUESSES]]
+            seq, stored_hash, computed_hash = seq + 1, "", ""
             continue
-        found, expected = int(match[1]), seq
-        seq = found
-        before, before_computed = stored_hash, computed_hash
-        stored_hash = line[-67:-3].decode("latin-1")
-        computed_hash = hashlib.sha256(line[: -HASH_TAIL - 1]).hexdigest()
-        if found != expected:
-            verdict.add(expected, f"record {expected} should stand here, but the line says {found}")
-        elif len(line) > MAX_LINE_BYTES:
-            verdict.add(seq, f"the line is longer than {MAX_LINE_BYTES} bytes")
-        elif computed_hash != stored_hash:
-            verdict.add(seq, "the record was changed: its bytes do not give its hash")
-        elif before and line[-PREV_TAIL - 1 : -HASH_TAIL - 1] not in (_prev(before), _prev(before_computed)):
-            verdict.add(seq, "the chain is broken: prev_hash is not the hash of the record before")
-        if seq in wanted:
-            for receipt_hash in wanted.pop(seq):
-                if receipt_hash != stored_hash:
-                    verdict.add(seq, "this is not the record that a receipt names: the log was rewritten")
-    verdict.head = Receipt(seq, stored_hash) if verdict.entries else None
-    for missing in sorted(wanted):
-        verdict.add(missing, "a receipt names this record, and the log does not have it: its end was cut off")
+        found = int(match[1])
+        now_stored = line[-67:-3].decode("latin-1")
+        now_computed = hashlib.sha256(line[: -HASH_TAIL - 1]).hexdigest()
+        prev = line[-PREV_TAIL - 1 : -HASH_TAIL - 1]
+        if found != seq + 1 and not any(_follows(found, prev, *other) for other in others):
+            verdict.add(seq + 1, f"record {seq + 1} should stand here, but the line says {found}")
+            others = [(seq + 1, "", ""), (seq, stored_hash, computed_hash), *others[:MAX_GUESSES]]
+        else:
+            if len(line) > MAX_LINE_BYTES:
+                verdict.add(found, f"the line is longer than {MAX_LINE_BYTES} bytes")
+            elif now_computed != now_stored:
+                verdict.add(found, "the record was changed: its bytes do not give its hash")
+            elif found == seq + 1 and not _follows(found, prev, seq, stored_hash, computed_hash):
+                verdict.add(found, "the chain is broken: prev_hash is not the hash of the record before")
+            others = []
+        seq, stored_hash, computed_hash = found, now_stored, now_computed
+        if found in wanted:
+            met.add(found)
+            wanted[found].discard(now_stored)
+    if verdict.entries:
+        verdict.head = Receipt(seq, stored_hash)
+    elif start == EMPTY:
+        verdict.add(0, "the log is empty: not even its first record, log.opened, is there")
+    for number in sorted(number for number, hashes in wanted.items() if hashes):
+        verdict.add(number, RECEIPT_PROBLEMS[number in met, number > seq])
     return verdict
+
+
+def _follows(found: int, prev: bytes, seq: int, stored_hash: str, computed_hash: str) -> bool:
+    return found == seq + 1 and (not stored_hash or prev == _prev(stored_hash) or prev == _prev(computed_hash))
 
 
 def _prev(digest: str) -> bytes:

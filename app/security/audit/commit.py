@@ -7,10 +7,12 @@ and what arrives while the disk syncs is the next batch.
 from __future__ import annotations
 
 import asyncio
+import logging
 import queue
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -19,6 +21,7 @@ from .chain import link
 from .entry import Draft, Head, Receipt, draft
 from .store import AuditStore, Batch, Build, Recovery
 
+LOG = logging.getLogger("app.audit")
 MAX_BATCH_BYTES = 1 << 20
 PROBE_SECONDS = 1.0
 
@@ -55,6 +58,8 @@ class GroupCommit:
         self._waiting: dict[int, tuple[float, list[Ticket]]] = {}
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
+        self._watching = False
+        self._failed: AppError | None = None  # the thread's own knowledge; the loop learns of it a moment later
         self._closed_since: float | None = None
         self.closed_because: str | None = None
         """Why nothing can be recorded now; None when all is well."""
@@ -68,12 +73,12 @@ class GroupCommit:
 
     async def stop(self) -> None:
         """Finish what was handed in, then end the thread; give a hung disk no more than the deadline."""
-        if self._thread is not None:
+        thread, self._thread = self._thread, None  # from here on nothing is let in
+        if thread is not None:
             self._flush()
             self._batches.put(None)
             self._stopping.set()
-            await asyncio.to_thread(self._thread.join, self._deadline)
-            self._thread = None
+            await asyncio.to_thread(thread.join, self._deadline)
 
     async def commit(self, record: Draft) -> Receipt:
         """Durable on return. Raises AuditUnavailable: at once while closed, after the deadline when the disk hangs."""
@@ -95,27 +100,27 @@ class GroupCommit:
         if not self._gathered:
             return
         batch, self._gathered = self._gathered, []
-        if not self._waiting:
-            assert self._loop is not None
-            self._loop.call_later(self._deadline / 4, self._watch)
         self._waiting[id(batch)] = (time.monotonic(), batch)
+        self._watch_later()
         self._batches.put(batch)
 
     def _watch(self) -> None:
         """The write deadline: callers whose record is late are refused, and so is everyone until the disk is back."""
-        if not self._waiting:
-            return
+        self._watching = False
         late = time.monotonic() - self._deadline
         for key, (since, batch) in list(self._waiting.items()):
             if since <= late:
                 del self._waiting[key]
                 self._refuse(batch, AuditUnavailable("The audit log did not take the record in time."))
-        assert self._loop is not None
-        if self._waiting:
+        self._watch_later()
+
+    def _watch_later(self) -> None:
+        if self._waiting and not self._watching and self._loop is not None:
+            self._watching = True
             self._loop.call_later(self._deadline / 4, self._watch)
 
     def _refuse(self, batch: list[Ticket], error: AppError) -> None:
-        self._close(error.detail)
+        self.close(error.detail)
         for ticket in batch:
             if not ticket.receipt.done():
                 self.refused += 1
@@ -131,7 +136,8 @@ class GroupCommit:
                 if not ticket.receipt.done():
                     ticket.receipt.set_result(receipt)
 
-    def _close(self, why: str) -> None:
+    def close(self, why: str) -> None:
+        """Let nobody in until a probe succeeds."""
         if self.closed_because is None:
             self.closed_because = why
             self._closed_since = time.monotonic()
@@ -155,60 +161,65 @@ class GroupCommit:
                     break
                 batches.append(following)
             self._write([one for one in batches if one])
-            while self.closed_because is not None and not self._stopping.wait(PROBE_SECONDS):
+            while (self._failed or self.closed_because) and not self._stopping.wait(PROBE_SECONDS):
                 if self._batches.qsize():
-                    break  # handed in before we closed: fail or write them now
+                    break  # handed in before we closed
                 self._probe()
 
     def _write(self, batches: list[list[Ticket]]) -> None:
-        done: list[tuple[list[Ticket], list[Receipt] | AppError]] = []
         while batches:
-            group, size = [], 0
+            group: list[list[Ticket]] = []
+            size = 0
             while batches and (not group or size < MAX_BATCH_BYTES):
                 size += sum(len(ticket.record.details) + 400 for ticket in batches[0])
                 group.append(batches.pop(0))
-            # A caller who gave up (deadline, hung up before the write) is left out: nothing stands that nobody asked for.
-            tickets = [ticket for batch in group for ticket in batch if not ticket.receipt.done()]
-            try:
-                receipts = iter(
-                    append(self._store, [ticket.record for ticket in tickets], self._clock) if tickets else []
-                )
-            except AppError as error:
-                done += [(batch, error) for batch in group]
-                continue
-            written = {id(ticket): next(receipts) for ticket in tickets}
-            nobody = Receipt(-1, "")
-            done += [(batch, [written.get(id(ticket), nobody) for ticket in batch]) for batch in group]
-        self._call(self._settle, done)
+            self._call(self._settle, self._write_group(group))
+
+    def _write_group(self, group: list[list[Ticket]]) -> list[tuple[list[Ticket], list[Receipt] | AppError]]:
+        # A caller who gave up (deadline, hung up before the write) is left out: nothing stands that nobody asked for.
+        tickets = [ticket for batch in group for ticket in batch if not ticket.receipt.done()]
+        if tickets and self._failed is None:
+            self._failed, receipts = self._try(self._store.append, [ticket.record for ticket in tickets])
+        if self._failed is not None:  # whoever stood in line behind a failed write is refused too, until a probe succeeds
+            return [(batch, self._failed) for batch in group]
+        written = {id(ticket): receipt for ticket, receipt in zip(tickets, receipts if tickets else (), strict=True)}
+        nobody = Receipt(-1, "")
+        return [(batch, [written.get(id(ticket), nobody) for ticket in batch]) for batch in group]
 
     def _probe(self) -> None:
         told = self.refused
         details = {"refused": told, "seconds": round(time.monotonic() - (self._closed_since or time.monotonic()), 3)}
+        failed, _ = self._try(self._store.settle, [draft("log.resumed", None, details)])
+        if failed is None:
+            self._failed = None
+            self.closed_because = None  # seen by this thread at once; the loop tidies the rest
+            self._call(self._reopen, told)
+
+    def _try(self, write: Callable[[Build], None], records: list[Draft]) -> tuple[AppError | None, list[Receipt]]:
         try:
-            append(self._store, [draft("log.resumed", None, details)], self._clock)
-        except AppError:
-            return
-        self.closed_because = None  # seen by this thread at once; the loop tidies the rest
-        self._call(self._reopen, told)
+            return None, append(write, records, self._clock)
+        except AppError as error:
+            return error, []
+        except Exception:  # the thread's outermost door: it must live, or the log stays closed for ever
+            LOG.exception("The audit log failed in a way that nobody foresaw.")
+            return AuditUnavailable("The audit log failed in a way that nobody foresaw: see the service's own output."), []
 
     def _call(self, what: Callable[..., None], argument: object) -> None:
         assert self._loop is not None
-        if not self._loop.is_closed():
+        with suppress(RuntimeError):  # the loop was closed: nobody waits any more
             self._loop.call_soon_threadsafe(what, argument)
 
 
-def append(store: AuditStore, records: list[Draft], clock: Callable[[], str] = now_utc) -> list[Receipt]:
-    """Append *records*, blocking. A torn tail that was set aside is recorded right before them."""
+def append(write: Callable[[Build], None], records: list[Draft], clock: Callable[[], str] = now_utc) -> list[Receipt]:
+    """Append *records* by a store's `append` or `settle`, blocking. Torn tails that were set aside are recorded right before."""
     receipts: list[Receipt] = []
 
-    def build(head: Head, recovery: Recovery | None) -> Batch:
-        recovered = [] if recovery is None else [recovered_draft(recovery)]
-        data, made, new_head = link(recovered + records, head, clock())
+    def build(head: Head, recovered: tuple[Recovery, ...]) -> Batch:
+        data, made, new_head = link([recovered_draft(one) for one in recovered] + records, head, clock())
         receipts.extend(made[len(recovered) :])
         return Batch(data, new_head)
 
-    typed: Build = build
-    store.append(typed)
+    write(build)
     return receipts
 
 

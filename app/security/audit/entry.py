@@ -15,6 +15,7 @@ import orjson
 MAX_LINE_BYTES = 60 * 1024
 """A stored line with its newline; below the 65,535 bytes that an entry of a C2SP tile bundle may have."""
 MAX_DETAILS_BYTES = MAX_LINE_BYTES - 640  # all other members together stay under 640 bytes
+DIGEST_BYTES = 120  # a {"sha256", "bytes"} is shorter
 GENESIS_HASH = "0" * 64
 HASH_TAIL = 75  # ,"hash":"<64 hex>"}
 
@@ -87,29 +88,30 @@ def encode_details(details: Mapping[str, Any]) -> bytes:
     if len(encoded) <= MAX_DETAILS_BYTES:
         return encoded
     shortened = orjson.loads(encoded)
-    while len(encoded) > MAX_DETAILS_BYTES:
-        container, key = _longest_text(shortened)
+    too_many = len(encoded) - MAX_DETAILS_BYTES
+    for container, key in _longest_texts(shortened):
         text = container[key].encode()
-        container[key] = {"sha256": hashlib.sha256(text).hexdigest(), "bytes": len(text)}
-        encoded = orjson.dumps(shortened)
-    return encoded
+        digest = {"sha256": hashlib.sha256(text).hexdigest(), "bytes": len(text)}
+        too_many -= len(orjson.dumps(container[key])) - len(orjson.dumps(digest))
+        container[key] = digest
+        if too_many <= 0:
+            return orjson.dumps(shortened)
+    raise ValueError("details are too large for one record, and hold no text that could be stored as its digest")
 
 
-def _longest_text(value: Any) -> tuple[Any, Any]:
-    """Where the longest string below *value* stands. Raises ValueError when no string is worth shortening."""
-    best: tuple[int, Any, Any] = (120, None, None)
+def _longest_texts(value: Any) -> list[tuple[Any, Any]]:
+    """Where the strings below *value* stand that are longer than their digest, the longest first."""
+    found: list[tuple[int, Any, Any]] = []
     stack = [value]
     while stack:
         container = stack.pop()
         for key, item in container.items() if isinstance(container, dict) else enumerate(container):
             if isinstance(item, str):
-                if len(item.encode()) > best[0]:
-                    best = (len(item.encode()), container, key)
+                found.append((len(item.encode()), container, key))
             elif isinstance(item, dict | list):
                 stack.append(item)
-    if best[1] is None:
-        raise ValueError("details are too large for one record, and hold no text that could be stored as its digest")
-    return best[1], best[2]
+    found.sort(key=lambda text: text[0], reverse=True)
+    return [(container, key) for length, container, key in found if length > DIGEST_BYTES]
 
 
 def line_of(record: Draft, seq: int, timestamp: str, prev_hash: str) -> tuple[bytes, str]:

@@ -11,17 +11,19 @@ import fcntl
 import hashlib
 import os
 import re
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 from ...errors import AuditCorrupt, AuditUnavailable, ConfigError
-from .chain import next_head
+from .chain import next_head, split_lines
 from .entry import EMPTY, MAX_LINE_BYTES, Head
 from .store import Batch, Build, Recovery
 
 BLOCK = 4096
+PIECE = 8 << 20
 MARK = re.compile(rb"(\d{20}) (-?\d{19,20}) ([0-9a-f]{64})\n")
 NEW_LOG = "if that is intended, python -m app init --new-log starts another and records the old head"
 
@@ -30,10 +32,12 @@ class JsonlStore:
     """An AuditStore. Opens its files at first use, so that every forked process has a lock of its own."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path.absolute()
+        self.path = path.resolve()  # two names of one file must share one lock
         self.lock_path = self.path.with_name(self.path.name + ".lock")
         self._fd = -1
         self._lock_fd = -1
+        self._one_thread = threading.Lock()  # flock does not part the threads that share a descriptor
+        self._recovered: list[Recovery] = []  # set aside, not recorded yet
 
     # --- the contract of store.AuditStore --------------------------------------------------------
 
@@ -42,43 +46,38 @@ class JsonlStore:
 
     def append(self, build: Build) -> None:
         with self._locked():
-            head, recovery = self._durable_head()
-            self._commit(head, build(head, recovery))
+            self._extend(self._durable_head(), build)
+
+    def settle(self, build: Build) -> None:
+        with self._locked():
+            head = self._durable_head()
+            if self._head_of_last_line(head.size) != head:
+                raise AuditCorrupt(f"The end of the audit log {self.path} is not what was last written. Restore it; {NEW_LOG}.")
+            self._extend(head, build)
 
     def create(self, build: Build) -> None:
         self._make_files()
         with self._locked():
-            if os.fstat(self._fd).st_size:
-                raise AuditCorrupt(f"The audit log {self.path} exists already; {NEW_LOG}.")
-            self._commit(EMPTY, build(EMPTY, None))
+            mark = self._read_mark()
+            if os.fstat(self._fd).st_size or (mark is not None and mark != EMPTY):
+                raise AuditCorrupt(f"The audit log {self.path} exists already, or did; {NEW_LOG}.")
+            self._commit(EMPTY, build(EMPTY, ()))
             self._sync_folder()
 
     def retire(self, build: Callable[[Head | None, str | None], Batch]) -> None:
         self._make_files()
         with self._locked():
-            try:
-                old: Head | None = self._durable_head()[0]
-            except AuditCorrupt:
-                old = None
-            kept_as = None
-            if os.fstat(self._fd).st_size:
-                kept_as = self._free_name("retired")
+            kept_as = self._free_name("retired") if os.fstat(self._fd).st_size else None
+            batch = build(self._head_at_best(), kept_as)
+            fresh = self.path.with_name(self._free_name("fresh"))
+            _write_file(fresh, iter((batch.data,)))
+            if kept_as is not None:
                 os.rename(self.path, self.path.with_name(kept_as))
-                os.close(self._fd)
-                self._fd = _open(self.path)
-            self._write_mark(EMPTY)
-            self._commit(EMPTY, build(old if old != EMPTY else None, kept_as))
-            self._sync_folder()
-
-    def head(self) -> Head:
-        with self._locked():
-            size = os.fstat(self._fd).st_size
-            mark, last = self._read_mark(), self._head_of_last_line(size)
-            if last.size != size or (mark is not None and mark != last):
-                raise AuditCorrupt(
-                    f"The end of the audit log {self.path} is not what was last written. Restore it; {NEW_LOG}."
-                )
-            return last
+            os.rename(fresh, self.path)
+            self._sync_folder()  # before the mark: a mark must not be ahead of what it speaks of
+            os.close(self._fd)
+            self._fd = _open(self.path)
+            self._write_mark(batch.head)
 
     def chunks(self, end: int, start: int = 0) -> Iterator[bytes]:
         try:
@@ -92,75 +91,111 @@ class JsonlStore:
 
     def size(self) -> int:
         try:
-            with self._locked():
-                return os.fstat(self._fd).st_size
-        except AuditCorrupt:
-            return self.path.stat().st_size if self.path.exists() else 0
+            with suppress(OSError):  # no lock: nobody writes here, or a reader who may not look
+                fd = os.open(self.lock_path, os.O_RDONLY | os.O_CLOEXEC)
+                try:
+                    fcntl.flock(fd, fcntl.LOCK_SH)
+                    return self.path.stat().st_size
+                finally:
+                    os.close(fd)
+            return self.path.stat().st_size
+        except OSError as error:
+            raise AuditUnavailable(f"The audit log cannot be read: {error.strerror}.") from error
 
     def close(self) -> None:
-        for fd in (self._fd, self._lock_fd):
+        fds = self._fd, self._lock_fd
+        self._fd = self._lock_fd = -1
+        for fd in fds:
             if fd >= 0:
                 os.close(fd)
-        self._fd = self._lock_fd = -1
 
     # --- under the lock --------------------------------------------------------------------------
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """Hold the lock on files that are still the ones at their paths. Waits; callers have the deadline."""
-        try:
-            if self._fd < 0:
-                self._open()
-            fcntl.flock(self._lock_fd, fcntl.LOCK_EX)
-        except OSError as error:
-            raise AuditUnavailable(f"The audit log cannot be opened: {error.strerror}.") from error
-        try:
-            if not (_same_file(self._fd, self.path) and _same_file(self._lock_fd, self.lock_path)):
-                self.close()  # the next call opens what is there then
-                raise AuditCorrupt(f"The audit log {self.path} or its lock was moved or replaced while it was in use.")
-            yield
-        except OSError as error:
-            raise AuditUnavailable(f"The audit log cannot be written: {error.strerror}.") from error
-        finally:
-            if self._lock_fd >= 0:
-                fcntl.flock(self._lock_fd, fcntl.LOCK_UN)
+        with self._one_thread:
+            try:
+                if self._fd < 0:
+                    self._open()
+                fcntl.flock(self._lock_fd, fcntl.LOCK_EX)
+            except OSError as error:
+                raise AuditUnavailable(f"The audit log cannot be opened: {error.strerror}.") from error
+            try:
+                if not (_same_file(self._fd, self.path) and _same_file(self._lock_fd, self.lock_path)):
+                    self.close()  # the next call opens what is there then
+                    raise AuditCorrupt(f"The audit log {self.path} or its lock was moved or replaced while it was in use.")
+                yield
+            except OSError as error:
+                raise AuditUnavailable(f"The audit log cannot be written: {error.strerror}.") from error
+            finally:
+                if self._lock_fd >= 0:
+                    fcntl.flock(self._lock_fd, fcntl.LOCK_UN)
 
-    def _durable_head(self) -> tuple[Head, Recovery | None]:
-        """Where the log ends, all of it durable. Sets aside what a writer that died left unfinished."""
+    def _durable_head(self) -> Head:
+        """Where the log ends, all of it durable. What a writer that died left unfinished is copied to a file beside it."""
         size = os.fstat(self._fd).st_size
         mark = self._read_mark()
         if mark is not None and mark.size == size:
-            return mark, None
+            return mark
         if mark is None:
             mark = self._head_of_last_line(size)
         if size < mark.size:
             raise AuditCorrupt(
                 f"The audit log {self.path} is shorter than it was: {size} bytes of {mark.size}. Restore it; {NEW_LOG}."
             )
+        if mark != EMPTY and self._head_of_last_line(mark.size) != mark:  # never cut a log at another log's mark
+            raise AuditCorrupt(f"The audit log {self.path} is not the one that its lock file speaks of. Restore it; {NEW_LOG}.")
         return self._settle(mark, size)
 
-    def _settle(self, durable: Head, size: int) -> tuple[Head, Recovery | None]:
-        """Make the whole records past *durable* durable (they are dirtied anew: a sync may have failed), set aside the rest."""
-        tail = self._read(durable.size, size)
+    def _settle(self, durable: Head, size: int) -> Head:
+        """Make the whole records past *durable* durable (they are dirtied anew: a sync may have failed), copy the rest away.
+
+        The rest is cut off by the next commit, together with its record: whoever dies before that leaves it to be found.
+        """
+        start = durable.size // BLOCK * BLOCK
+        self._write(self._read(start, durable.size), start)
         head = durable
-        while (end := tail.find(b"\n", head.size - durable.size)) >= 0:
-            after = next_head(tail[head.size - durable.size : end + 1], head)
+        while (after := self._follow(head, size)) != head:
+            self._write(self._read(head.size, after.size), head.size)
+            head = after
+        os.fdatasync(self._fd)
+        self._write_mark(head)
+        if head.size < size:
+            self._recovered.append(self._set_aside(head, size))
+        return head
+
+    def _follow(self, head: Head, size: int) -> Head:
+        """The head after the whole records that follow *head* in the next piece; *head* itself if there is none."""
+        for line in split_lines([self._read(head.size, min(size, head.size + PIECE))]):
+            after = next_head(line, head)
             if after is None:
                 break
             head = after
-        whole, torn = tail[: head.size - durable.size], tail[head.size - durable.size :]
-        recovery = self._set_aside(torn, head) if torn else None
-        start = durable.size // BLOCK * BLOCK
-        self._write(self._read(start, durable.size) + whole, start)
-        os.ftruncate(self._fd, head.size)
-        os.fdatasync(self._fd)
-        self._write_mark(head)
-        return head, recovery
+        return head
+
+    def _head_at_best(self) -> Head | None:
+        """The head as far as it can be told, of a log in any state; mends nothing. None: nothing is known of any record."""
+        size = os.fstat(self._fd).st_size
+        mark = self._read_mark()
+        try:
+            head = mark or self._head_of_last_line(size)
+        except AuditCorrupt:
+            return None
+        while head.size <= size and (after := self._follow(head, size)) != head:
+            head = after
+        return head if head != EMPTY else None
+
+    def _extend(self, head: Head, build: Build) -> None:
+        self._commit(head, build(head, tuple(self._recovered)))
+        self._recovered.clear()
 
     def _commit(self, head: Head, batch: Batch) -> None:
         """Write and sync one batch at *head*. On failure nothing of it remains, as far as the disk obeys."""
         try:
             self._write(batch.data, head.size)
+            if os.fstat(self._fd).st_size > batch.head.size:
+                os.ftruncate(self._fd, batch.head.size)  # a torn tail, longer than the lines that record it
         except OSError:
             os.ftruncate(self._fd, head.size)  # our own short write
             raise
@@ -186,7 +221,7 @@ class JsonlStore:
         """The head without a mark: the last whole line must be a record. Raises AuditCorrupt if it is not."""
         start = max(0, size - 2 * MAX_LINE_BYTES)
         window = self._read(start, size)
-        end = window.rfind(b"\n") + 1
+        end = window.rfind(b"\n") + 1  # a torn tail may follow
         line = window[window.rfind(b"\n", 0, end - 1) + 1 : end] if end else b""
         found = re.match(rb'\{"v":1,"seq":(\d{1,19}),', line)
         previous = re.search(rb',"prev_hash":"([0-9a-f]{64})","hash":"[0-9a-f]{64}"\}\n\Z', line)
@@ -226,19 +261,20 @@ class JsonlStore:
         with suppress(OSError):  # the records are durable; a mark that lags is caught up by the next append
             os.pwrite(self._lock_fd, f"{head.size:020d} {head.seq:020d} {head.hash}\n".encode(), 0)
 
-    def _set_aside(self, torn: bytes, head: Head) -> Recovery:
-        """Keep a torn tail in a file of its own, durable before it leaves the log."""
+    def _set_aside(self, head: Head, size: int) -> Recovery:
+        """Copy a torn tail to a file of its own, durable before it leaves the log."""
         name = self._free_name(f"torn-after-{head.seq}")
-        fd = os.open(self.path.with_name(name), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
-            view = memoryview(torn)
-            while view:
-                view = view[os.write(fd, view) :]
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+        digest = hashlib.sha256()
+
+        def pieces() -> Iterator[bytes]:
+            for start in range(head.size, size, PIECE):
+                piece = self._read(start, min(size, start + PIECE))
+                digest.update(piece)
+                yield piece
+
+        _write_file(self.path.with_name(name), pieces())
         self._sync_folder()
-        return Recovery(len(torn), hashlib.sha256(torn).hexdigest(), name)
+        return Recovery(size - head.size, digest.hexdigest(), name)
 
     # --- files -----------------------------------------------------------------------------------
 
@@ -252,10 +288,13 @@ class JsonlStore:
             raise ConfigError(f"AUDIT_LOG_PATH {self.path} cannot be created: {error.strerror}.") from error
 
     def _open(self) -> None:
-        if not self.lock_path.exists() and self.path.exists():  # a restored backup: the mark starts anew
-            os.close(os.open(self.lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        self._fd = _open(self.path, create=False)
-        self._lock_fd = _open(self.lock_path, create=False)
+        lock_fd = _open(self.lock_path, create=self.path.exists())  # a restored backup has none: the mark starts anew
+        try:
+            self._fd = _open(self.path)
+        except OSError:
+            os.close(lock_fd)
+            raise
+        self._lock_fd = lock_fd
 
     def _free_name(self, what: str) -> str:
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
@@ -270,8 +309,23 @@ class JsonlStore:
             os.close(fd)
 
 
-def _open(path: Path, create: bool = True) -> int:
+def _open(path: Path, create: bool = False) -> int:
     return os.open(path, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if create else 0), 0o600)
+
+
+def _write_file(path: Path, pieces: Iterator[bytes]) -> None:
+    """A new file, its bytes durable; on failure it is taken away again."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(fd, "wb") as file:
+            for piece in pieces:
+                file.write(piece)
+            file.flush()
+            os.fsync(fd)
+    except OSError:
+        with suppress(OSError):
+            path.unlink()
+        raise
 
 
 def _same_file(fd: int, path: Path) -> bool:

@@ -59,7 +59,7 @@ class AuditLog:
         """Begin a log that is not there yet. Blocks. Raises AuditCorrupt if there is one."""
         receipts: list[Receipt] = []
 
-        def build(head: Head, recovery: Recovery | None) -> Batch:
+        def build(head: Head, recovered: tuple[Recovery, ...]) -> Batch:
             return self._first_line(draft("log.opened", None, details), receipts)
 
         self._store.create(build)
@@ -82,19 +82,21 @@ class AuditLog:
         receipts.extend(made)
         return Batch(data, head)
 
-    def settle(self) -> Receipt:
-        """At start: set a torn tail aside and record that, then check that the end is what was last written.
+    def settle(self) -> None:
+        """At start: set a torn tail aside and record that, and check that the end is what was last written.
 
-        Blocks. Raises AuditCorrupt for a log that is shorter than it was or whose end does not verify.
+        Blocks. Raises AuditCorrupt for a log that is shorter than it was or whose end does not verify, AuditUnavailable.
         """
-        append(self._store, [], self._clock)
-        head = self._store.head()
-        return Receipt(head.seq, head.hash)
+        append(self._store.settle, [], self._clock)
+
+    def close_until_writable(self, why: str) -> None:
+        """Before the start: refuse every record until one more `settle`, tried once a second, succeeds."""
+        self._commits.close(why)
 
     # --- reading ---------------------------------------------------------------------------------
 
     def size(self) -> int:
-        """The length in bytes, taken under the lock: whole records, unless a writer died."""
+        """The length in bytes, taken under the lock: whole records, unless a writer died. Needs no right to write."""
         return self._store.size()
 
     def lines(self, start: int = 0) -> Iterator[bytes]:

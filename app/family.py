@@ -1,0 +1,178 @@
+"""Parent and children: fork, spawn, restart what dies, stop in order. Knows nothing of what the children do."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from types import FrameType
+
+from .errors import AppError
+
+LOG = logging.getLogger("app.server")
+EXIT_CONFIG = 2
+"""The exit status of a child that cannot start as things are: it is not restarted, and ends the family."""
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+def fork(work: Callable[[], int]) -> int:
+    """The child's pid. It ends with the status that *work* returns, or EXIT_CONFIG for an AppError, and with its parent."""
+    parent = os.getpid()
+    pid = os.fork()
+    if pid:
+        return pid
+    status = 1
+    try:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
+            signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        _die_with(parent)
+        status = work()
+    except AppError as error:
+        LOG.error("%s", error.detail)  # one sentence for the operator; a stack trace says less
+        status = EXIT_CONFIG
+    except KeyboardInterrupt:
+        status = 0
+    except BaseException:  # the child's outermost door: it must not return into the parent's code
+        LOG.exception("A worker failed.")
+    finally:
+        logging.shutdown()
+        sys.stdout.flush()
+        os._exit(status)
+
+
+def _die_with(parent: int) -> None:
+    """Ask the kernel for SIGTERM when the parent dies, however it does: no worker is left behind holding the socket."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def ask_child(work: Callable[[], bytes]) -> bytes:
+    """What *work* returns in a child of its own, so that what it imports is not kept here. SystemExit if the child fails."""
+    reader, writer = os.pipe()
+
+    def answer() -> int:
+        with os.fdopen(writer, "wb") as pipe:
+            pipe.write(work())
+        return 0
+
+    pid = fork(answer)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as pipe:
+        told = pipe.read()
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    if status:
+        sys.exit(EXIT_CONFIG if status == EXIT_CONFIG else 1)
+    return told
+
+
+def spawn(argv: list[str], environment: dict[str, str]) -> int:
+    return os.posix_spawn(argv[0], argv, environment, setsigmask=())
+
+
+class Family:
+    """The children, each restarted when it dies, with a growing pause if it keeps dying. Single-threaded, as fork wants."""
+
+    def __init__(self, grace_seconds: float) -> None:
+        self._grace = grace_seconds
+        self._members: dict[str, _Member] = {}
+        self._stop = 0
+
+    def add(self, name: str, start: Callable[[], int], *, last: bool = False) -> None:
+        """*last*: told to stop only after all the others have ended."""
+        self._members[name] = _Member(start, last)
+
+    def start(self) -> None:
+        """Start those who have not been started yet."""
+        for member in self._members.values():
+            if not member.pid:
+                member.run()
+
+    def reap(self, name: str) -> int | None:
+        """The exit status of *name* if it ended just now, else None."""
+        return self._members[name].reap()
+
+    def live(self) -> int:
+        """Start everyone, then wait, restart and reap until told to stop."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_stop)
+        self.start()
+        while not self._stop:
+            _nap(0.05)
+            for name, member in self._members.items():
+                status = member.reap()
+                if status == EXIT_CONFIG:
+                    LOG.error("%s could not start; see above.", name)
+                    self._end()
+                    return EXIT_CONFIG
+                if status is not None:
+                    LOG.warning("%s ended (%s); it is started again in %.1f s.", name, _told(status), member.pause)
+                elif member.is_due():
+                    member.run()
+        LOG.info("Stopping: what is in flight is finished first.")
+        self._end()
+        return 0
+
+    def _on_stop(self, number: int, frame: FrameType | None) -> None:
+        self._stop = number
+
+    def _end(self) -> None:
+        """SIGTERM to the workers, then to the model; SIGKILL to whoever outstays the grace."""
+        for last in (False, True):
+            members = [member for member in self._members.values() if member.last is last and member.pid]
+            for member in members:
+                member.send(signal.SIGTERM)
+            deadline = time.monotonic() + (3 if last else self._grace)
+            while any(member.pid for member in members):
+                if time.monotonic() > deadline:
+                    for member in members:
+                        member.send(signal.SIGKILL)
+                for member in members:
+                    member.reap()
+                _nap(0.02)
+
+
+class _Member:
+    """One child: how to start it, and how it has been doing."""
+
+    def __init__(self, start: Callable[[], int], last: bool) -> None:
+        self._start, self.last = start, last
+        self.pid = 0
+        self.pause = 0.0
+        self._started = self._due = 0.0
+
+    def run(self) -> None:
+        self.pid, self._started = self._start(), time.monotonic()
+
+    def is_due(self) -> bool:
+        return not self.pid and time.monotonic() >= self._due
+
+    def reap(self) -> int | None:
+        """The exit status (negative: the signal) if it ended just now, else None."""
+        if not self.pid:
+            return None
+        pid, status = os.waitpid(self.pid, os.WNOHANG)
+        if not pid:
+            return None
+        lived = time.monotonic() - self._started
+        self.pause = 0.0 if lived > 2 else min(5.0, max(0.1, self.pause * 2))
+        self.pid, self._due = 0, time.monotonic() + self.pause
+        return os.waitstatus_to_exitcode(status)
+
+    def send(self, number: int) -> None:
+        if self.pid:
+            os.kill(self.pid, number)
+
+
+def _told(status: int) -> str:
+    return f"signal {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
+
+
+def _nap(seconds: float) -> None:
+    time.sleep(seconds)  # a signal handler runs at once, and the loop sees its mark within this time
