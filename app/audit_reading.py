@@ -63,18 +63,17 @@ def last_records(count: int) -> list[dict[str, Any]]:
     return [_read(line) for line in deque(_open().lines(), maxlen=count)]
 
 
-def new_records() -> Iterator[dict[str, Any]]:
-    """Records as they come, until interrupted."""
+def follow(count: int) -> Iterator[dict[str, Any]]:
+    """The last *count* records, then new ones as they come, until interrupted."""
     log = _open()
     seen = log.size()
-    try:
-        while True:
-            time.sleep(FOLLOW_SECONDS)
-            for line in log.lines(start=seen):
-                seen += len(line)
-                yield _read(line)
-    except KeyboardInterrupt:
-        return
+    yield from map(_read, deque(log.lines(end=seen), maxlen=count))
+    while True:
+        end = log.size()
+        for line in log.lines(start=seen, end=end):
+            yield _read(line)
+        seen = end
+        time.sleep(FOLLOW_SECONDS)
 
 
 def one_line(record: dict[str, Any]) -> str:

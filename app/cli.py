@@ -253,10 +253,11 @@ def audit_tail(
     """The last records; --follow goes on as they come (with --json, one document a line)."""
     from . import audit_reading
 
-    _print_records(audit_reading.last_records(lines), as_json and not follow)
-    if follow:
-        for record in audit_reading.new_records():
-            print(json.dumps(record, ensure_ascii=False) if as_json else audit_reading.one_line(record), flush=True)
+    if not follow:
+        _print_records(audit_reading.last_records(lines), as_json)
+        return
+    for record in audit_reading.follow(lines):
+        print(json.dumps(record, ensure_ascii=False) if as_json else audit_reading.one_line(record), flush=True)
 
 
 def _print_records(records: Iterable[dict[str, Any]], as_json: bool) -> None:

@@ -99,9 +99,9 @@ class AuditLog:
         """The length in bytes, taken under the lock: whole records, unless a writer died. Needs no right to write."""
         return self._store.size()
 
-    def lines(self, start: int = 0) -> Iterator[bytes]:
-        """The stored lines from the byte *start* to the length that the file has under the lock now."""
-        return split_lines(self._store.chunks(self._store.size(), start))
+    def lines(self, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+        """The stored lines between two bytes; *end* is by default the length that the file has under the lock now."""
+        return split_lines(self._store.chunks(self.size() if end is None else end, start))
 
     def verify(self, receipts: Iterable[Receipt] = (), progress: Callable[[int], None] | None = None) -> Verdict:
         """Check bytes, links and *receipts*. *progress* is told the number of bytes read now and then."""
