@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +33,9 @@ def initialise(*, new_log: bool = False) -> tuple[Settings, Born]:
     """
     env_file = _write_env() if not ENV_FILE.exists() and not os.environ.get("SECRET_KEY") else None
     settings = load_settings()
+    if not settings.audit_origin and ENV_FILE.exists():
+        _append_origin()
+        settings = load_settings()
     if not new_log and (database_path(settings).exists() or settings.audit_key_path.exists()):
         verify_birth(settings)
     audit = open_audit(settings)
@@ -58,6 +62,14 @@ def initialise(*, new_log: bool = False) -> tuple[Settings, Born]:
 
 def _new_origin() -> str:
     return f"secure-ai-assistant/{secrets.token_hex(4)}"
+
+
+def _append_origin() -> None:
+    """Name the log in a `.env` that somebody wrote by hand. A file that cannot be written is left alone."""
+    with suppress(OSError), ENV_FILE.open("r+b") as file:
+        text = file.read()
+        file.write(b"" if not text or text.endswith(b"\n") else b"\n")
+        file.write(f"AUDIT_ORIGIN={_new_origin()}\n".encode())
 
 
 def _write_env() -> Path:
