@@ -27,9 +27,9 @@ from .errors import ConfigError
 
 QUESTIONS = ("What is the capital of France?", "Name three primary colours.", "Write one sentence about the sea.")
 START_SECONDS = 120.0
-NEXT = """[bold]make serve[/]                      serve on http://127.0.0.1:8000; try /docs
+NEXT = """[bold]make serve[/]                       then open http://127.0.0.1:8000/docs
 [bold].venv/bin/python -m app --help[/]   clients, tokens, the audit log
-README.md                       the same with curl, and a model worth its answers"""
+[bold]README.md[/]                        the same with curl; a larger model"""
 
 
 def run() -> int:

@@ -11,6 +11,7 @@ import gc
 import logging
 import pickle
 import secrets
+import signal
 import socket
 import sys
 from typing import TYPE_CHECKING
@@ -36,6 +37,8 @@ def serve(*, host: str, port: int, workers: int) -> int:
 
     Raises ConfigError, or SystemExit(EXIT_CONFIG) where a child found out and said why.
     """
+    # Until Family.live takes over. Process 1 of a container has no default action: a SIGTERM would be dropped, not obeyed.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
     is_embedded, timeout_seconds, settings = pickle.loads(ask_child(_read_settings))  # noqa: S301 - from our own fork
     listener = _listen(host, port)
     family = Family(grace_seconds=timeout_seconds + PARTING_SECONDS)

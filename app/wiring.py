@@ -55,9 +55,8 @@ def verify_birth(settings: Settings) -> None:
         return
     witnesses = [path for path in (database_path(settings), settings.audit_key_path) if path.exists()]
     if witnesses:
-        raise AuditCorrupt(
-            f"The audit log {settings.audit_log_path} is {'empty' if there else 'missing'}, but {witnesses[0]} is there. Restore it; {NEW_LOG}."
-        )
+        log = f"{settings.audit_log_path} is {'empty' if there else 'missing'}"
+        raise AuditCorrupt(f"The audit log {log}, but {witnesses[0]} is there. Restore it; {NEW_LOG}.")
     raise ConfigError("Nothing is set up here yet: run python -m app init.")
 
 

@@ -5,28 +5,35 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import httpx
 
+from app.api.window_storage import shared_window_url
+
 READY_SECONDS = 60.0
+HTTP = httpx.Client(verify=False, timeout=60, limits=httpx.Limits(max_keepalive_connections=0))
+"""A connection for each call, but not a TLS context, which costs 30 ms."""
 
 
 class Service:
     """Initialised at construction, started by `start` (or `with`), stopped gracefully at the end.
 
-    *env* are settings, by their upper-case names; the upstream is given as OPENAI_BASE_URL.
+    *env* are settings, by their upper-case names; the upstream is given as OPENAI_BASE_URL. Every command stands behind
+    *prefix*, which ends by executing it in its own place.
     """
 
-    def __init__(self, folder: Path, *, workers: int = 1, **env: str) -> None:
-        self.folder, self.workers = folder, workers
+    def __init__(self, folder: Path, *, workers: int = 1, prefix: Sequence[str] = (), **env: str) -> None:
+        self.folder, self.workers, self.prefix = folder, workers, prefix
         folder.mkdir(parents=True, exist_ok=True)
         outside = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
         self.secret_key = secrets.token_urlsafe(32)
@@ -44,7 +51,7 @@ class Service:
 
     def run(self, *arguments: str, status: int | None = 0) -> subprocess.CompletedProcess[str]:
         """`python -m app …` in the service's folder; *status* None takes any."""
-        command = [sys.executable, "-m", "app", *arguments]
+        command = [*self.prefix, sys.executable, "-m", "app", *arguments]
         done = subprocess.run(command, cwd=self.folder, env=self.env, capture_output=True, text=True, timeout=120)
         assert status is None or done.returncode == status, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
@@ -60,7 +67,8 @@ class Service:
     # --- the process -----------------------------------------------------------------------------
 
     def start(self, wait: bool = True) -> Service:
-        command = [sys.executable, "-m", "app", "serve", "--port", str(self.port), "--workers", str(self.workers)]
+        serve = ["serve", "--port", str(self.port), "--workers", str(self.workers)]
+        command = [*self.prefix, sys.executable, "-m", "app", *serve]
         with (self.folder / "serve.log").open("ab") as output:
             self.process = subprocess.Popen(
                 command, cwd=self.folder, env=self.env, stdout=output, stderr=output, start_new_session=True
@@ -75,7 +83,7 @@ class Service:
         while time.monotonic() - started < seconds:
             assert self.process is None or self.process.poll() is None, f"serve ended:\n{self.output()}"
             try:
-                if httpx.get(self.url + "/readyz", timeout=2).status_code == 200:
+                if HTTP.get(self.url + "/readyz", timeout=2).status_code == 200:
                     return time.monotonic() - started
             except httpx.HTTPError:
                 pass
@@ -111,18 +119,19 @@ class Service:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self.process is not None:
             self.stop() if error is None else self.kill()
+        shutil.rmtree(Path(shared_window_url(self.log).removeprefix("window://")).parent, ignore_errors=True)
 
     # --- calls -----------------------------------------------------------------------------------
 
     def token(self, client_id: str, client_secret: str, **form: str) -> str:
         data = {"grant_type": "client_credentials", **form}
-        response = httpx.post(self.url + "/token", data=data, auth=(client_id, client_secret), timeout=30)
+        response = HTTP.post(self.url + "/token", data=data, auth=(client_id, client_secret), timeout=30)
         assert response.status_code == 200, response.text
         return str(response.json()["access_token"])
 
     def ask(self, token: str, query: str = "What is the capital of France?") -> httpx.Response:
         headers = {"Authorization": f"Bearer {token}"}
-        return httpx.post(self.url + "/ask", json={"query": query}, headers=headers, timeout=60)
+        return HTTP.post(self.url + "/ask", json={"query": query}, headers=headers, timeout=60)
 
     def records(self) -> list[dict[str, Any]]:
         """All records of the log as it is now."""

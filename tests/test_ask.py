@@ -19,7 +19,7 @@ from app.settings import load_settings
 
 from .calls import bearer, check_problem, eventually, records_of, refusal
 from .fake_openai import FakeOpenAI, completion_text
-from .service import Service
+from .service import HTTP, Service
 from .test_tokens import ASK, CLAIMS, HEADER, sign
 
 READ = "ai.audit.reader"
@@ -67,7 +67,7 @@ def upstream(fake: FakeOpenAI) -> Iterator[FakeOpenAI]:
 def post(service: Service, token: str | None, content: bytes = b'{"query": "hi"}', **headers: str) -> httpx.Response:
     sent = {"content-type": "application/json", **(bearer(token) if token else {})}
     sent |= {name.replace("_", "-"): value for name, value in headers.items()}
-    return httpx.post(service.url + "/ask", content=content, headers=sent, timeout=60)
+    return HTTP.post(service.url + "/ask", content=content, headers=sent, timeout=60)
 
 
 # --- an answer ---------------------------------------------------------------------------------------
@@ -172,7 +172,7 @@ def test_a_clients_own_request_id_is_kept_beside_ours(service: Service, token: s
 @pytest.mark.parametrize("odd", ["x" * 129, "two words", "tab\there", "caf\xe9", ""])
 def test_an_odd_request_id_is_not_kept(service: Service, token: str, odd: str) -> None:
     headers = [(b"Authorization", f"Bearer {token}".encode()), (b"X-Request-Id", odd.encode("latin-1"))]
-    response = httpx.post(service.url + "/ask", json={"query": "hi"}, headers=headers)
+    response = HTTP.post(service.url + "/ask", json={"query": "hi"}, headers=headers)
     assert response.status_code == 200
     assert "client_request_id" not in records_of(service, response)[0]["details"]
 
@@ -251,27 +251,27 @@ def test_a_bad_signature_and_a_malformed_token_are_told_apart_too(service: Servi
 @pytest.mark.parametrize("header", ["Bearer", "Basic YTpi", "Token abc", "bearer", "Bearer a b", "Bearer \xe9"])
 def test_another_scheme_or_no_token_is_refused(service: Service, header: str) -> None:
     sent = [(b"Authorization", header.encode("latin-1"))]
-    response = httpx.post(service.url + "/ask", json={"query": "hi"}, headers=sent)
+    response = HTTP.post(service.url + "/ask", json={"query": "hi"}, headers=sent)
     check_problem(response, 401, "invalid_token")
     assert refusal(service, response)["details"]["code"] == "token_malformed"
 
 
 def test_two_authorization_headers_are_refused_even_if_both_are_good(service: Service, token: str) -> None:
     headers = [("Authorization", f"Bearer {token}"), ("Authorization", f"Bearer {token}")]
-    response = httpx.post(service.url + "/ask", json={"query": "hi"}, headers=headers)
+    response = HTTP.post(service.url + "/ask", json={"query": "hi"}, headers=headers)
     check_problem(response, 401, "invalid_token")
 
 
 def test_a_token_in_the_query_string_or_the_form_is_refused(service: Service, token: str) -> None:
     url = f"{service.url}/ask?access_token={token}"
-    check_problem(httpx.post(url, json={"query": "hi"}), 401, "token_missing")
-    check_problem(httpx.post(url, json={"query": "hi"}, headers=bearer(token)), 401, "invalid_token")
-    check_problem(httpx.post(service.url + "/ask", data={"access_token": token}), 401, "token_missing")
+    check_problem(HTTP.post(url, json={"query": "hi"}), 401, "token_missing")
+    check_problem(HTTP.post(url, json={"query": "hi"}, headers=bearer(token)), 401, "invalid_token")
+    check_problem(HTTP.post(service.url + "/ask", data={"access_token": token}), 401, "token_missing")
     assert token not in service.log.read_text()
 
 
 def test_the_scheme_is_case_insensitive(service: Service, token: str) -> None:
-    response = httpx.post(service.url + "/ask", json={"query": "hi"}, headers={"Authorization": f"bEARER {token}"})
+    response = HTTP.post(service.url + "/ask", json={"query": "hi"}, headers={"Authorization": f"bEARER {token}"})
     assert response.status_code == 200
 
 
@@ -291,7 +291,7 @@ def test_without_the_role_it_is_403_before_the_body_is_read(service: Service, re
 
 def test_an_unknown_address_is_404(service: Service, token: str) -> None:
     for path in ("/", "/ask/", "/ASK", "/ask/more", "/v1/nothing", "/%00", "/..%2f", "/" + "x" * 5000):
-        response = httpx.get(service.url + path, headers=bearer(token))
+        response = HTTP.get(service.url + path, headers=bearer(token))
         check_problem(response, 404, "not_found")
         details = refusal(service, response)["details"]
         assert (details["code"], details["route"], details["method"]) == ("not_found", None, "GET")
@@ -304,7 +304,7 @@ def test_a_wrong_method_is_405_and_names_the_right_one(service: Service) -> None
         ("DELETE", "/ask", "POST"),
         ("POST", "/livez", "GET"),
     ):
-        response = httpx.request(method, service.url + path)
+        response = HTTP.request(method, service.url + path)
         check_problem(response, 405, "method_not_allowed")
         assert allowed in response.headers["allow"]
         assert refusal(service, response)["details"]["method"] == method
@@ -391,6 +391,7 @@ def test_a_model_that_does_not_answer_in_time_is_504(other: Service, other_token
     response = other.ask(other_token)
     check_problem(response, 504, "upstream_timeout")
     check_failed(other, response, "upstream_timeout")
+    assert 500 <= records_of(other, response)[1]["details"]["elapsed_ms"] < 20_000
     upstream.set("ok")
     assert other.ask(other_token).status_code == 200
 
@@ -402,9 +403,9 @@ def test_every_response_has_its_id_and_the_security_headers(service: Service, to
     responses = [
         service.ask(token),
         post(service, None),
-        *(httpx.get(service.url + p) for p in ("/livez", "/docs", "/nothing", "/openapi.json")),
+        *(HTTP.get(service.url + p) for p in ("/livez", "/docs", "/nothing", "/openapi.json")),
     ]
-    responses.append(httpx.post(service.url + "/token"))
+    responses.append(HTTP.post(service.url + "/token"))
     for response in responses:
         headers = response.headers
         assert len(bytes.fromhex(headers["x-request-id"])) == 16
@@ -418,27 +419,27 @@ def test_every_response_has_its_id_and_the_security_headers(service: Service, to
 
 def test_health_writes_nothing_and_asks_nothing(service: Service, fake: FakeOpenAI) -> None:
     calls, size = fake.calls(), service.log.stat().st_size
-    live, ready = httpx.get(service.url + "/livez"), httpx.get(service.url + "/readyz")
+    live, ready = HTTP.get(service.url + "/livez"), HTTP.get(service.url + "/readyz")
     assert (live.status_code, live.json()) == (200, {"status": "ok"})
     assert (ready.status_code, ready.json()) == (200, {"status": "ready", "audit": "writable", "model": "gpt-4o-mini"})
     assert (fake.calls(), service.log.stat().st_size) == (calls, size)
 
 
 def test_the_docs_need_nobody_else(service: Service) -> None:
-    page = httpx.get(service.url + "/docs")
+    page = HTTP.get(service.url + "/docs")
     assert page.status_code == 200
     assert "script-src 'self'" in page.headers["content-security-policy"]
     assert "http" not in page.text.replace("http-equiv", "")
     for asset in ("assets/swagger-ui.css", "assets/swagger-ui-bundle.js", "assets/favicon-32x32.png", "start.js"):
-        response = httpx.get(f"{service.url}/docs/{asset}")
+        response = HTTP.get(f"{service.url}/docs/{asset}")
         assert (response.status_code, len(response.content) > 100) == (200, True), asset
-    check_problem(httpx.get(service.url + "/docs/assets/nothing.js"), 404, "not_found")
-    check_problem(httpx.get(service.url + "/docs/assets/../../../../etc/passwd"), 404, "not_found")
-    check_problem(httpx.get(service.url + "/docs/assets/..%2f..%2f__init__.py"), 404, "not_found")
+    check_problem(HTTP.get(service.url + "/docs/assets/nothing.js"), 404, "not_found")
+    check_problem(HTTP.get(service.url + "/docs/assets/../../../../etc/passwd"), 404, "not_found")
+    check_problem(HTTP.get(service.url + "/docs/assets/..%2f..%2f__init__.py"), 404, "not_found")
 
 
 def test_openapi_declares_the_body_and_the_security_scheme(service: Service) -> None:
-    document = httpx.get(service.url + "/openapi.json").json()
+    document = HTTP.get(service.url + "/openapi.json").json()
     assert document["info"]["version"] == __version__
     asked = document["paths"]["/ask"]["post"]
     schema = asked["requestBody"]["content"]["application/json"]["schema"]
@@ -455,12 +456,12 @@ def test_openapi_declares_the_body_and_the_security_scheme(service: Service) -> 
 
 def test_the_docs_can_be_switched_off(other: Service) -> None:
     for path in ("/docs", "/openapi.json", "/docs/start.js", "/redoc", "/docs/assets/swagger-ui.css"):
-        check_problem(httpx.get(other.url + path), 404, "not_found")
+        check_problem(HTTP.get(other.url + path), 404, "not_found")
 
 
 def preflight(service: Service, origin: str) -> httpx.Response:
     headers = {"Origin": origin, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
-    return httpx.options(service.url + "/ask", headers=headers)
+    return HTTP.options(service.url + "/ask", headers=headers)
 
 
 def test_cors_is_closed_unless_an_origin_is_listed(service: Service, token: str, other: Service, other_token: str) -> None:

@@ -60,9 +60,15 @@ def test_the_page_is_served_under_a_policy_that_runs_only_our_scripts(service: S
     policy = page.headers["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "script-src 'self';" in policy
-    assert "unsafe-eval" not in policy
+    assert "unsafe" not in policy
     assert "<script>" not in page.text
     assert "//" not in page.text.replace("<!doctype html>", "")
+
+
+def test_a_refusal_is_documented_as_the_media_type_that_is_sent(service: Service, token: str) -> None:
+    documented = httpx.get(service.url + "/openapi.json").json()["paths"]["/ask"]["post"]["responses"]
+    assert service.ask(token, "").headers["content-type"] in documented["422"]["content"]
+    assert {status for status, one in documented.items() if list(one["content"]) != ["application/problem+json"]} == {"200"}
 
 
 def test_docs_can_be_switched_off(fake: FakeOpenAI, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from .calls import FORM, check_oauth_error, eventually, records_of, refusal
 from .optional import leave_out
-from .service import Service
+from .service import HTTP, Service
 
 ASK, READ = "ai.playground.user", "ai.audit.reader"
 
@@ -27,7 +27,7 @@ def secret(service: Service) -> str:
 
 
 def post(service: Service, form: dict[str, Any] | None = None, **more: Any) -> httpx.Response:
-    return httpx.post(service.url + "/token", data=FORM if form is None else form, timeout=30, **more)
+    return HTTP.post(service.url + "/token", data=FORM if form is None else form, timeout=30, **more)
 
 
 def claims_of(token: str) -> dict[str, Any]:
@@ -75,7 +75,7 @@ def test_the_scheme_is_case_insensitive_and_the_media_type_may_have_parameters(s
     headers = {"Authorization": basic("both", secret)["Authorization"].replace("Basic", "bAsIc")}
     headers["Content-Type"] = "Application/X-WWW-Form-URLencoded; charset=UTF-8"
     content = b"grant_type=client_credentials"
-    assert httpx.post(service.url + "/token", content=content, headers=headers).status_code == 200
+    assert HTTP.post(service.url + "/token", content=content, headers=headers).status_code == 200
 
 
 def test_the_client_id_may_stand_in_both_places_if_it_is_the_same(service: Service, secret: str) -> None:
@@ -162,7 +162,7 @@ def test_another_grant_is_unsupported(service: Service, secret: str, grant: str)
 def test_no_grant_is_an_invalid_request(service: Service, secret: str, form: dict[str, str]) -> None:
     content = httpx.QueryParams(form).__str__().encode()
     headers = {**basic("both", secret), "Content-Type": "application/x-www-form-urlencoded"}
-    response = httpx.post(service.url + "/token", content=content, headers=headers)
+    response = HTTP.post(service.url + "/token", content=content, headers=headers)
     check_request_refused(service, response, "invalid_request", "invalid_request")
 
 
@@ -187,13 +187,13 @@ def test_a_scope_that_the_client_does_not_have_is_invalid(service: Service, secr
 )
 def test_a_repeated_or_unreadable_parameter_is_an_invalid_request(service: Service, secret: str, content: bytes) -> None:
     headers = {**basic("both", secret), "Content-Type": "application/x-www-form-urlencoded"}
-    response = httpx.post(service.url + "/token", content=content, headers=headers)
+    response = HTTP.post(service.url + "/token", content=content, headers=headers)
     check_request_refused(service, response, "invalid_request", "invalid_request")
 
 
 def test_another_media_type_is_415_and_an_invalid_request(service: Service, secret: str) -> None:
     for more in ({"json": FORM}, {"files": {"grant_type": b"client_credentials"}}, {"content": b"grant_type=client_credentials"}):
-        response = httpx.post(service.url + "/token", auth=("both", secret), **more)
+        response = HTTP.post(service.url + "/token", auth=("both", secret), **more)
         check_request_refused(service, response, "invalid_request", "unsupported_media_type", 415)
 
 
@@ -203,10 +203,10 @@ def test_a_body_that_is_too_large_is_413_and_an_invalid_request(service: Service
 
 
 def test_other_methods_and_paths_speak_the_same_language(service: Service) -> None:
-    got = httpx.get(service.url + "/token?grant_type=client_credentials")
+    got = HTTP.get(service.url + "/token?grant_type=client_credentials")
     check_request_refused(service, got, "invalid_request", "method_not_allowed", 405)
     assert got.headers["allow"] == "POST"
-    check_request_refused(service, httpx.post(service.url + "/token/"), "invalid_request", "not_found", 404)
+    check_request_refused(service, HTTP.post(service.url + "/token/"), "invalid_request", "not_found", 404)
 
 
 def test_no_refused_credential_is_echoed(service: Service, secret: str) -> None:

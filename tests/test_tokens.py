@@ -13,7 +13,7 @@ from typing import Any
 
 import jwt
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from app import errors
@@ -476,6 +476,7 @@ def test_the_cache_is_bounded_and_what_fell_out_is_proven_anew(desk: Desk, monke
 # --- nobody gets in by chance ------------------------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(
     at=st.integers(0, len(GOOD) - 1),
     other=st.characters(exclude_categories=[]),
@@ -490,6 +491,7 @@ def test_no_change_of_one_character_is_accepted(desk: Desk, at: int, other: str,
         manager.verify_token(changed)
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_no_text_raises_anything_but_a_token_error(desk: Desk, text: str) -> None:
     assert issubclass(desk.verdict(text), TokenError)
@@ -502,6 +504,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(name=st.sampled_from(sorted(CLAIMS)), value=JSON)
 def test_whatever_we_might_sign_is_proven_as_it_stands_or_a_token_error(desk: Desk, name: str, value: object) -> None:
     try:

@@ -29,8 +29,9 @@ from ..wiring import Services
 from .schemas import AskRequest
 from .state import Door, address_of
 
-MAX_ASK_BYTES = 64 * 1024
-"""2,000 code points are at most 24,000 bytes, each escaped as two \\uXXXX; the rest is slack for white space."""
+MAX_ASK_BYTES = 256 * 1024
+"""2,000 code points are at most 24,000 bytes, each escaped as two \\uXXXX; the rest is slack for white space, and room for
+a parser's verdict on all that the JSON suite sends."""
 
 documented_scheme = OAuth2(
     flows=OAuthFlows(

@@ -22,7 +22,7 @@ SECURITY_HEADERS = [
 ]
 POLICY = b"default-src 'none'; frame-ancestors 'none'"
 DOCS_POLICY = (
-    b"default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     b"connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 )
 

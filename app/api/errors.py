@@ -143,6 +143,8 @@ def _add_headers(request: Request, response: Response, error: AppError, status: 
         headers["Allow"] = {name.lower(): value for name, value in original.headers.items()}["allow"]
     if isinstance(error, QuotaExceeded):
         headers.update(error.quota.headers())
+    if isinstance(error, TooLarge):  # else the server reads, and throws away, as long as the caller cares to send
+        headers["Connection"] = "close"
     if error.retry_after is not None:
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
     elif status in (429, 503):

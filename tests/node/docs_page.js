@@ -55,6 +55,12 @@ async function main() {
     await answer.waitFor();
     seen.status = (await answer.locator(".response-col_status").innerText()).trim().split(/\s/)[0];
     seen.body = await answer.locator(".response-col_description .highlight-code").first().innerText();
+
+    // Everything that can be unfolded, in case a part of the page wants what the policy forbids.
+    for (const path of ["/token", "/livez", "/readyz"]) {
+      await page.locator(".opblock", { has: page.locator(`[data-path="${path}"]`) }).locator(".opblock-summary-control").click();
+    }
+    for (const button of await page.locator(".models .json-schema-2020-12-expand-deep-button").all()) await button.click();
     seen.violations = await page.evaluate(() => globalThis.violations);
     await page.screenshot({ path: `${screenshot}-answered.png`, fullPage: true });
   } finally {

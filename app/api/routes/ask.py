@@ -9,7 +9,7 @@ from ..dependencies import AskedQuestion, Asker, ServicesDep
 from ..schemas import AskRequest, AskResponse, ProblemBody, answer_body
 
 router = APIRouter(tags=["ask"])
-PROBLEM = {"model": ProblemBody, "content": {"application/problem+json": {}}}
+PROBLEM = {"content": {"application/problem+json": {"schema": ProblemBody.model_json_schema()}}}
 
 
 @router.post(

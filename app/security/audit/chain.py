@@ -108,17 +108,21 @@ def check(lines: Iterable[bytes], receipts: Iterable[Receipt] = (), start: Head 
         now_stored = line[-67:-3].decode("latin-1")
         now_computed = hashlib.sha256(line[: -HASH_TAIL - 1]).hexdigest()
         prev = line[-PREV_TAIL - 1 : -HASH_TAIL - 1]
-        if found != seq + 1 and not any(_follows(found, prev, *other) for other in others):
+        before = (seq, stored_hash, computed_hash)
+        follows = _follows(found, prev, *before) or any(_follows(found, prev, *other) for other in others)
+        if found != seq + 1 and not follows:
             verdict.add(seq + 1, f"record {seq + 1} should stand here, but the line says {found}")
-            others = [(seq + 1, "", ""), (seq, stored_hash, computed_hash), *others[:MAX_GUESSES]]
+            others = [(seq + 1, "", ""), before, *others[:MAX_GUESSES]]
         else:
+            others = [before]
             if len(line) > MAX_LINE_BYTES:
                 verdict.add(found, f"the line is longer than {MAX_LINE_BYTES} bytes")
             elif now_computed != now_stored:
                 verdict.add(found, "the record was changed: its bytes do not give its hash")
-            elif found == seq + 1 and not _follows(found, prev, seq, stored_hash, computed_hash):
+            elif not follows:
                 verdict.add(found, "the chain is broken: prev_hash is not the hash of the record before")
-            others = []
+            else:
+                others = []
         seq, stored_hash, computed_hash = found, now_stored, now_computed
         if found in wanted:
             met.add(found)

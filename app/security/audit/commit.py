@@ -57,7 +57,6 @@ class GroupCommit:
         self._batches: queue.SimpleQueue[list[Ticket] | None] = queue.SimpleQueue()
         self._waiting: dict[int, tuple[float, list[Ticket]]] = {}
         self._thread: threading.Thread | None = None
-        self._stopping = threading.Event()
         self._watching = False
         self._failed: AppError | None = None  # the thread's own knowledge; the loop learns of it a moment later
         self._closed_since: float | None = None
@@ -77,7 +76,6 @@ class GroupCommit:
         if thread is not None:
             self._flush()
             self._batches.put(None)
-            self._stopping.set()
             await asyncio.to_thread(thread.join, self._deadline)
 
     async def commit(self, record: Draft) -> Receipt:
@@ -142,7 +140,7 @@ class GroupCommit:
             self.closed_because = why
             self._closed_since = time.monotonic()
             self._on_change("audit_closed", why)
-            self._batches.put([])  # the writer probes as long as we are closed
+            self._batches.put([])  # wakes the writer, which probes as long as we are closed
 
     def _reopen(self, told: int) -> None:
         self.refused -= told
@@ -152,19 +150,18 @@ class GroupCommit:
     # --- on the thread ---------------------------------------------------------------------------
 
     def _write_forever(self) -> None:
-        while (batch := self._batches.get()) is not None:
-            batches = [batch]
-            while self._batches.qsize():
-                following = self._batches.get()
-                if following is None:
-                    self._batches.put(None)
-                    break
-                batches.append(following)
-            self._write([one for one in batches if one])
-            while (self._failed or self.closed_because) and not self._stopping.wait(PROBE_SECONDS):
-                if self._batches.qsize():
-                    break  # handed in before we closed
+        while True:
+            try:
+                closed = self._failed is not None or self.closed_because is not None
+                batches = [self._batches.get(timeout=PROBE_SECONDS if closed else None)]
+            except queue.Empty:
                 self._probe()
+                continue
+            while self._batches.qsize():
+                batches.append(self._batches.get())
+            self._write([batch for batch in batches if batch])
+            if None in batches:
+                return
 
     def _write(self, batches: list[list[Ticket]]) -> None:
         while batches:

@@ -75,8 +75,8 @@ class JsonlStore:
                 os.rename(self.path, self.path.with_name(kept_as))
             os.rename(fresh, self.path)
             self._sync_folder()  # before the mark: a mark must not be ahead of what it speaks of
-            os.close(self._fd)
-            self._fd = _open(self.path)
+            old_fd, self._fd = self._fd, _open(self.path)
+            os.close(old_fd)
             self._write_mark(batch.head)
 
     def chunks(self, end: int, start: int = 0) -> Iterator[bytes]:

@@ -35,8 +35,8 @@ class AuditStore(Protocol):
 
         Blocks: call it off the event loop. Exclusive over all processes. *build* is called once, under the lock, with the
         torn tails that were set aside and are not recorded yet: its lines record them. Raises AuditUnavailable or
-        AuditCorrupt with nothing acknowledged: what was written of this batch is taken away again, or found and judged by the next append of anyone.
-        A failed sync is mended at most once, by writing anew; the caller never needs to retry, and must not.
+        AuditCorrupt with nothing acknowledged: what was written of this batch is taken away again, or found and judged by
+        the next append of anyone. A failed sync is mended at most once, by writing anew; the caller must not retry.
         """
 
     def settle(self, build: Build) -> None:

@@ -1,0 +1,34 @@
+# The service with its embedded model. `docker compose up --build`, or see the README.
+FROM python:3.11-slim-bookworm AS build
+WORKDIR /src
+# The virtual environment gets no pip: what runs cannot install.
+RUN python -m venv --without-pip /opt/venv
+COPY requirements.lock ./
+RUN python -m pip --python /opt/venv/bin/python install --no-cache-dir --disable-pip-version-check \
+    --no-deps --require-hashes -r requirements.lock
+COPY LICENSE README.md pyproject.toml ./
+COPY app/ app/
+RUN python -m pip --python /opt/venv/bin/python install --no-cache-dir --disable-pip-version-check \
+    --no-deps --no-build-isolation .
+
+FROM python:3.11-slim-bookworm
+# The one place that is written to: .env, logs/ and the database. A named volume takes over its owner.
+RUN groupadd --gid 10001 assistant \
+    && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /data --shell /usr/sbin/nologin assistant \
+    && install --directory --owner=10001 --group=10001 --mode=0700 /data
+COPY --from=build /opt/venv /opt/venv
+# PYTHONSAFEPATH: a file in the working directory is data, never a module.
+ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
+    PYTHONSAFEPATH=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1
+USER 10001:10001
+WORKDIR /data
+VOLUME ["/data"]
+EXPOSE 8000
+# SIGTERM: what is in flight is finished, which takes up to LLM_TIMEOUT_SECONDS and 13 s: docker stop --time 60.
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=30s --timeout=5s --start-period=90s --retries=3 \
+    CMD ["python", "-c", "import http.client as h, sys; c = h.HTTPConnection('127.0.0.1', 8000, timeout=4); c.request('GET', '/readyz'); sys.exit(c.getresponse().status != 200)"]
+ENTRYPOINT ["python", "-m", "app"]
+CMD ["serve", "--host", "0.0.0.0", "--port", "8000"]

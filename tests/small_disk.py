@@ -1,0 +1,57 @@
+"""A disk that is soon full: a tmpfs in a mount namespace of its own, which ends with the test."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Self
+
+from .optional import leave_out
+
+
+class SmallDisk:
+    """A tmpfs of *kib* KiB at *place*, for the commands behind `prefix` only: `with SmallDisk(folder / "audit") as disk`."""
+
+    def __init__(self, place: Path, kib: int = 64) -> None:
+        self.place, self._kib = place, kib
+        place.mkdir(parents=True, exist_ok=True)
+        self._alone = [] if os.geteuid() == 0 else ["--map-root-user"]
+
+    def __enter__(self) -> Self:
+        if not (shutil.which("unshare") and shutil.which("nsenter")):
+            leave_out("unshare or nsenter is missing (Debian: apt-get install util-linux)")
+        script = f'mount -t tmpfs -o size={self._kib}k tmpfs "$1" && echo mounted && exec cat'
+        self._holder = subprocess.Popen(
+            ["unshare", *self._alone, "--mount", "sh", "-c", script, "sh", str(self.place)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        assert self._holder.stdout
+        if self._holder.stdout.readline() != b"mounted\n":
+            leave_out("this machine does not let us mount a small disk in a namespace of our own (unshare --mount failed)")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._holder.communicate()  # cat ends with its input, and the namespace with it
+
+    @property
+    def prefix(self) -> list[str]:
+        """Goes before a command that is to see the disk."""
+        own = ["--user", "--preserve-credentials"] if self._alone else []
+        back = ["sh", "-c", 'cd "$0" && exec "$@"', str(self.place.parent)]
+        return ["nsenter", f"--target={self._holder.pid}", "--mount", *own, *back]
+
+    def seen(self, name: str) -> Path:
+        """A file of the disk, as it can be read from outside."""
+        return Path(f"/proc/{self._holder.pid}/root{self.place}/{name}")
+
+    def resize(self, kib: int) -> None:
+        command = ["mount", "-o", f"remount,size={kib}k", str(self.place)]
+        subprocess.run([*self.prefix, *command], check=True, capture_output=True)
+
+    def free_bytes(self) -> int:
+        stat = os.statvfs(self.seen(""))
+        return stat.f_bavail * stat.f_frsize

@@ -1,0 +1,95 @@
+"""Many clients that ask at once, and what each was told. Lean, so that the service is the one that is busy."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import count
+from typing import Self
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one asker was told. *status* 0: the connection broke, nothing was told."""
+
+    query: str
+    status: int
+    code: str | None = None
+    seq: int = -1
+    hash: str = ""
+    request_id: str = ""
+
+
+class Load:
+    """*clients* connections, each asking the next of *queries* as soon as it was answered, until they are used up or `stop`.
+
+    `async with Load(…) as load:` runs beside its body; `await load.finish()` waits for the last answer.
+    """
+
+    def __init__(self, port: int, token: str, clients: int, queries: Iterable[str] | None = None) -> None:
+        self._port, self._token = port, token
+        self._clients = clients
+        self._queries: Iterator[str] = iter(queries if queries is not None else (f"question {n}" for n in count()))
+        self._stopped = False
+        self.outcomes: list[Outcome] = []
+
+    async def __aenter__(self) -> Self:
+        self._tasks = [asyncio.create_task(self._client()) for _ in range(self._clients)]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._stopped = True
+        await asyncio.gather(*self._tasks)
+
+    async def finish(self) -> None:
+        await asyncio.gather(*self._tasks)
+
+    @property
+    def answers(self) -> list[Outcome]:
+        return [one for one in self.outcomes if one.status == 200]
+
+    async def _client(self) -> None:
+        connection: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        for query in self._queries:
+            try:
+                if connection is None:
+                    connection = await asyncio.open_connection("127.0.0.1", self._port)
+                async with asyncio.timeout(60):
+                    outcome = await self._ask(*connection, query)
+            except (OSError, EOFError, TimeoutError):
+                outcome = Outcome(query, 0)
+            self.outcomes.append(outcome)
+            if outcome.status != 200:
+                if outcome.status == 0 and connection is not None:
+                    connection[1].close()
+                    connection = None
+                await asyncio.sleep(0.1 if outcome.status == 0 else 0.05)
+            if self._stopped:
+                break
+        if connection is not None:
+            connection[1].close()
+            with suppress(OSError):
+                await connection[1].wait_closed()
+
+    async def _ask(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, query: str) -> Outcome:
+        body = json.dumps({"query": query}).encode()
+        head = f"POST /ask HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {self._token}\r\n"
+        writer.write(f"{head}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+        header = (await reader.readuntil(b"\r\n\r\n")).lower()
+        length = int(header.split(b"content-length:")[1].split(b"\r\n")[0])
+        document = json.loads(await reader.readexactly(length))
+        status = int(header[9:12])
+        if status != 200:
+            return Outcome(query, status, document["code"], request_id=document["request_id"])
+        receipt = document["receipt"]
+        return Outcome(query, status, None, receipt["seq"], receipt["hash"], document["request_id"])
+
+
+async def ask_all(port: int, token: str, clients: int, queries: Iterable[str]) -> list[Outcome]:
+    """Every query once."""
+    async with Load(port, token, clients, queries) as load:
+        await load.finish()
+    return load.outcomes
