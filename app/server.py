@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
 import pickle
 import secrets
 import signal
@@ -38,7 +39,7 @@ def serve(*, host: str, port: int, workers: int) -> int:
     Raises ConfigError, or SystemExit(EXIT_CONFIG) where a child found out and said why.
     """
     # Until Family.live takes over. Process 1 of a container has no default action: a SIGTERM would be dropped, not obeyed.
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
+    signal.signal(signal.SIGTERM, lambda number, frame: os._exit(0))  # an exception could be swallowed by a fork's hooks
     is_embedded, timeout_seconds, settings = pickle.loads(ask_child(_read_settings))  # noqa: S301 - from our own fork
     listener = _listen(host, port)
     family = Family(grace_seconds=timeout_seconds + PARTING_SECONDS)

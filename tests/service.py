@@ -119,7 +119,9 @@ class Service:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self.process is not None:
             self.stop() if error is None else self.kill()
-        shutil.rmtree(Path(shared_window_url(self.log).removeprefix("window://")).parent, ignore_errors=True)
+        hits = Path(shared_window_url(self.log).removeprefix("window://")).parent
+        if hits.is_absolute() and hits.name.startswith("secure-ai-assistant-"):  # never "." where the URL is not what it was
+            shutil.rmtree(hits, ignore_errors=True)
 
     # --- calls -----------------------------------------------------------------------------------
 

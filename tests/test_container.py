@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,7 @@ import pytest
 from .calls import eventually
 from .fake_openai import FakeOpenAI, completion_text
 from .sandbox import Sandbox, children_of, end, first_process, need_namespaces
-from .service import free_port
+from .service import READY_SECONDS, free_port
 from .test_packaging import last_stage
 
 APP = json.loads(last_stage()["ENTRYPOINT"])
@@ -42,7 +43,7 @@ class Container:
         """The image's own CMD, on a port of its own; `docker stop` at the end."""
         outer = self.box.start(*APP, *CMD[:-1], str(self.port))
         try:
-            eventually(self.is_ready)
+            self.wait_ready()
             yield outer
         finally:
             if outer.poll() is None:
@@ -51,6 +52,12 @@ class Container:
                 print(outer.communicate(timeout=60)[1])
             finally:
                 end(outer)
+
+    def wait_ready(self) -> None:
+        deadline = time.monotonic() + READY_SECONDS
+        while not self.is_ready():
+            assert time.monotonic() < deadline, "not ready"
+            time.sleep(0.05)
 
     def is_ready(self) -> bool:
         try:

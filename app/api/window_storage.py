@@ -2,11 +2,12 @@
 
 `limits`' own memory storage counts for each process alone, and on the wall clock: set back a day, it locks callers out
 for a day. This one keeps the hits of a moving window in SQLite on a memory file system, dated by CLOCK_MONOTONIC, which
-is the same for all processes since boot. It survives `kill -9` of any of them.
+is the same for all processes since boot. It survives `kill -9` of any of them; the last one to close it removes it.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import sqlite3
@@ -14,6 +15,7 @@ import stat
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from limits.storage import MovingWindowSupport, Storage
@@ -61,6 +63,7 @@ class WindowStorage(MovingWindowSupport, Storage):
         self._path = uri.removeprefix(f"{SCHEME}://")
         self._clock = clock
         self._connection: sqlite3.Connection | None = None
+        self._folder_fd: int | None = None
 
     @property
     def base_exceptions(self) -> type[Exception]:
@@ -70,6 +73,8 @@ class WindowStorage(MovingWindowSupport, Storage):
     def _db(self) -> sqlite3.Connection:
         """Opened at first use, so that a forked process has a connection of its own."""
         if self._connection is None:
+            if self._folder_fd is None and self._path != ":memory:":
+                self._folder_fd = _hold(Path(self._path).parent)
             self._connection = _open(self._path)
         return self._connection
 
@@ -147,6 +152,16 @@ class WindowStorage(MovingWindowSupport, Storage):
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+        if self._path != ":memory:":
+            with suppress(OSError, sqlite3.Error):  # others still count here, or something else stands in the folder
+                self._folder_fd = _hold(Path(self._path).parent) if self._folder_fd is None else self._folder_fd
+                fcntl.flock(self._folder_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                for suffix in ("-wal", "-shm", ""):
+                    Path(self._path + suffix).unlink(missing_ok=True)
+                Path(self._path).parent.rmdir()
+        if self._folder_fd is not None:
+            os.close(self._folder_fd)
+            self._folder_fd = None
 
     # The other strategies of `limits` count in fixed windows; only the moving window is used here.
 
@@ -158,6 +173,21 @@ class WindowStorage(MovingWindowSupport, Storage):
 
     def get_expiry(self, key: str) -> float:
         raise TypeError("this storage keeps moving windows only")
+
+
+def _hold(folder: Path) -> int:
+    """A shared lock on *folder*, which is made anew if the last one who held it has removed it. Raises sqlite3.Error."""
+    try:
+        while True:
+            folder.mkdir(mode=0o700, exist_ok=True)
+            fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            fcntl.flock(fd, fcntl.LOCK_SH)
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(fd), folder.stat()):
+                    return fd
+            os.close(fd)
+    except OSError as error:
+        raise sqlite3.OperationalError(f"the limiter's folder cannot be used: {error.strerror}") from error
 
 
 def _open(path: str) -> sqlite3.Connection:
