@@ -35,6 +35,8 @@ def fork(work: Callable[[], int]) -> int:
     except AppError as error:
         LOG.error("%s", error.detail)  # one sentence for the operator; a stack trace says less
         status = EXIT_CONFIG
+    except SystemExit as end:  # uvicorn's, whose startup failed and was logged
+        status = end.code if isinstance(end.code, int) else 1
     except KeyboardInterrupt:
         status = 0
     except BaseException:  # the child's outermost door: it must not return into the parent's code

@@ -66,6 +66,7 @@ def serve(*, host: str, port: int, workers: int) -> int:
 
 def _read_settings() -> bytes:
     """In a child: the settings, once they are known to hold. Raises ConfigError or AuditCorrupt."""
+    from .api.window_storage import shared_window_url
     from .settings import load_settings
     from .wiring import open_audit, open_client_store, verify_birth
 
@@ -75,6 +76,7 @@ def _read_settings() -> bytes:
     verify_birth(settings)
     open_client_store(settings)
     open_audit(settings).settle()
+    shared_window_url(settings.audit_log_path)
     return pickle.dumps((settings.is_embedded, settings.llm_timeout_seconds, pickle.dumps(settings)))
 
 

@@ -83,8 +83,7 @@ def _measure_servers(
             peers.append(stack.enter_context(OPENERS[one](work, upstream)))
         cells = measure(peers, upstream, clients=clients, rounds=rounds, seconds=seconds, progress=progress)
         return cells, [
-            Weight(peer.name, peer.ready_seconds, peer.process.pss_bytes(), peer.process.largest_rss_bytes())
-            for peer in peers
+            Weight(peer.name, peer.ready_seconds, peer.process.pss_bytes(), peer.process.largest_rss_bytes()) for peer in peers
         ]
 
 

@@ -142,9 +142,7 @@ def _audit_table(audit: AuditFigures) -> Table:
     table = _table(f"Audit log alone, {audit.record_bytes:.0f} bytes a record", ("part",))
     table.add_column("records/s", justify="right")
     table.add_row("one caller, a sync for each record", f"{audit.single_per_second:,.0f}")
-    table.add_row(
-        f"{CALLERS} callers, group commit ({audit.batch_records:.0f} a sync)", f"{audit.durable_per_second:,.0f}"
-    )
+    table.add_row(f"{CALLERS} callers, group commit ({audit.batch_records:.0f} a sync)", f"{audit.durable_per_second:,.0f}")
     table.add_row(f"raw limit: write + fdatasync, {CALLERS} at a time", f"{audit.raw_per_second:,.0f}")
     table.add_row(f"verified on one core ({audit.verified_records:,} records)", f"{audit.verified_per_second:,.0f}")
     return table
@@ -156,9 +154,7 @@ def _target_table(targets: Sequence[Target]) -> Table:
     table.add_column("")
     for one in targets:
         verdict = "[green]met[/]" if one.met else "[bold red]not met[/]"
-        table.add_row(
-            one.name, one.wanted, f"{_number(one.measured, 0 if one.measured >= 100 else 2)} {one.unit}", verdict
-        )
+        table.add_row(one.name, one.wanted, f"{_number(one.measured, 0 if one.measured >= 100 else 2)} {one.unit}", verdict)
     return table
 
 

@@ -2,7 +2,8 @@
 
 POST .../chat/completions is counted and answered as the mode says; everything else is control:
 GET /control/calls, GET /control/bodies, POST /control/mode {"mode", "delay", "body", "headers"}, POST /control/reset.
-The modes: ok, no_usage, status:NNN, redirect, garbage, not_http, hang, close, truncate, huge. Answers leave each connection in the order of its requests, so pipelining is safe.
+The modes: ok, no_usage, status:NNN, redirect, garbage, not_http, hang, close, truncate, huge. Answers leave each connection
+in the order of its requests, so pipelining is safe.
 """
 
 from __future__ import annotations
@@ -163,14 +164,15 @@ class Connection(asyncio.Protocol):
         while self.waiting:
             reply, delay, mode = self.waiting[0]
             if mode == "hang":
-                return
+                return None
             if delay and not waited:
                 self.timer = self.loop.call_later(delay, self._answer, True)
-                return
+                return None
             waited = False
             self.waiting.popleft()
             if mode == "close":
-                return self.transport.abort()
+                self.transport.abort()
+                return None
             if mode == "huge":
                 self.transport.write(b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n"')
                 self.huge_left = HUGE_BYTES
@@ -178,6 +180,7 @@ class Connection(asyncio.Protocol):
             self.transport.write(reply)
             if mode in ("truncate", "not_http"):
                 return self.transport.close()
+        return None
 
     def resume_writing(self) -> None:
         """One piece, and the next when the transport wants more, so that a client that stops reading stops us."""

@@ -1,6 +1,6 @@
 """What the audit log's file system calls would have left on the platters: a disk that keeps only what was synced.
 
-It stands between app.security.audit.jsonl and `os`, the lowest seam there is, and lets the real calls through. Beside
+It stands between app.security.audit.jsonl, files and `os`, the lowest seam there is, and lets the real calls through. Beside
 them it keeps what is durable: a page is copied there by fdatasync only while it is dirty. A failing fdatasync leaves the
 pages clean, as Linux does, whether or not they got to the disk: later reads show them, later syncs skip them.
 """

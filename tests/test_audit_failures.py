@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from app.errors import AppError, AuditCorrupt, AuditUnavailable
-from app.security.audit import jsonl
+from app.security.audit import files, jsonl
 from app.security.audit.commit import append
 from app.security.audit.entry import Receipt, draft
 from app.security.audit.jsonl import JsonlStore
@@ -88,9 +88,14 @@ def new_log(path: Path) -> Receipt:
     return AuditLog(JsonlStore(path)).create({"origin": "test"})
 
 
+def put(monkeypatch: pytest.MonkeyPatch, disk: ForgetfulDisk) -> None:
+    for module in (jsonl, files):
+        monkeypatch.setattr(module, "os", disk)
+
+
 def watch(monkeypatch: pytest.MonkeyPatch, path: Path, **how: Any) -> ForgetfulDisk:
     disk = ForgetfulDisk(path, durable=bytearray(path.read_bytes()), **how)
-    monkeypatch.setattr(jsonl, "os", disk)
+    put(monkeypatch, disk)
     return disk
 
 
@@ -119,7 +124,7 @@ def test_whichever_call_fails_what_was_acknowledged_outlives_a_loss_of_power(
         faulty = watch(monkeypatch, path, fail=failing(first, how), persisted=persisted)
         receipts = [opened, *work_on(path, faulty)]
         lose_power(path, faulty)
-        monkeypatch.setattr(jsonl, "os", ForgetfulDisk(path))
+        put(monkeypatch, ForgetfulDisk(path))
         AuditLog(JsonlStore(path)).settle()
         verify(path, *receipts)
 

@@ -44,9 +44,7 @@ def execute(path: Path, statement: str) -> None:
 def python(code: str, *arguments: str, cwd: Path = ROOT) -> "subprocess.Popen[str]":
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", code, *arguments]
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=cwd, env=environment
-    )
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=cwd, env=environment)
 
 
 def use(path: Path, *, patience: float = 5.0) -> Denied:

@@ -120,9 +120,7 @@ def test_a_prompt_that_does_not_fit_is_an_http_error_and_the_child_lives_on(port
 
 def test_a_question_whose_asker_hung_up_makes_nobody_wait(port: int) -> None:
     body = json.dumps(question(RAREST)).encode()  # read whole, it takes most of a minute on one core
-    head = (
-        f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {KEY}\r\ncontent-length: {len(body)}"
-    )
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {KEY}\r\ncontent-length: {len(body)}"
     with socket.create_connection((local.HOST, port)) as asker:
         asker.sendall(head.encode() + b"\r\n\r\n" + body)
         time.sleep(0.5)

@@ -20,6 +20,7 @@ from pathlib import Path
 from ...errors import AuditCorrupt, AuditUnavailable, ConfigError
 from .chain import next_head, split_lines
 from .entry import EMPTY, MAX_LINE_BYTES, Head
+from .files import is_same_file, open_file, read_at, sync_folder, write_at, write_file
 from .store import Batch, Build, Recovery
 
 BLOCK = 4096
@@ -62,7 +63,7 @@ class JsonlStore:
             if os.fstat(self._fd).st_size or (mark is not None and mark != EMPTY):
                 raise AuditCorrupt(f"The audit log {self.path} exists already, or did; {NEW_LOG}.")
             self._commit(EMPTY, build(EMPTY, ()))
-            self._sync_folder()
+            sync_folder(self.path.parent)
 
     def retire(self, build: Callable[[Head | None, str | None], Batch]) -> None:
         self._make_files()
@@ -70,12 +71,12 @@ class JsonlStore:
             kept_as = self._free_name("retired") if os.fstat(self._fd).st_size else None
             batch = build(self._head_at_best(), kept_as)
             fresh = self.path.with_name(self._free_name("fresh"))
-            _write_file(fresh, iter((batch.data,)))
+            write_file(fresh, iter((batch.data,)))
             if kept_as is not None:
                 os.rename(self.path, self.path.with_name(kept_as))
             os.rename(fresh, self.path)
-            self._sync_folder()  # before the mark: a mark must not be ahead of what it speaks of
-            old_fd, self._fd = self._fd, _open(self.path)
+            sync_folder(self.path.parent)  # before the mark: a mark must not be ahead of what it speaks of
+            old_fd, self._fd = self._fd, open_file(self.path)
             os.close(old_fd)
             self._write_mark(batch.head)
 
@@ -122,7 +123,7 @@ class JsonlStore:
             except OSError as error:
                 raise AuditUnavailable(f"The audit log cannot be opened: {error.strerror}.") from error
             try:
-                if not (_same_file(self._fd, self.path) and _same_file(self._lock_fd, self.lock_path)):
+                if not (is_same_file(self._fd, self.path) and is_same_file(self._lock_fd, self.lock_path)):
                     self.close()  # the next call opens what is there then
                     raise AuditCorrupt(f"The audit log {self.path} or its lock was moved or replaced while it was in use.")
                 yield
@@ -154,10 +155,10 @@ class JsonlStore:
         The rest is cut off by the next commit, together with its record: whoever dies before that leaves it to be found.
         """
         start = durable.size // BLOCK * BLOCK
-        self._write(self._read(start, durable.size), start)
+        write_at(self._fd, read_at(self._fd, start, durable.size), start)
         head = durable
         while (after := self._follow(head, size)) != head:
-            self._write(self._read(head.size, after.size), head.size)
+            write_at(self._fd, read_at(self._fd, head.size, after.size), head.size)
             head = after
         os.fdatasync(self._fd)
         self._write_mark(head)
@@ -167,7 +168,7 @@ class JsonlStore:
 
     def _follow(self, head: Head, size: int) -> Head:
         """The head after the whole records that follow *head* in the next piece; *head* itself if there is none."""
-        for line in split_lines([self._read(head.size, min(size, head.size + PIECE))]):
+        for line in split_lines([read_at(self._fd, head.size, min(size, head.size + PIECE))]):
             after = next_head(line, head)
             if after is None:
                 break
@@ -193,7 +194,7 @@ class JsonlStore:
     def _commit(self, head: Head, batch: Batch) -> None:
         """Write and sync one batch at *head*. On failure nothing of it remains, as far as the disk obeys."""
         try:
-            self._write(batch.data, head.size)
+            write_at(self._fd, batch.data, head.size)
             if os.fstat(self._fd).st_size > batch.head.size:
                 os.ftruncate(self._fd, batch.head.size)  # a torn tail, longer than the lines that record it
         except OSError:
@@ -208,10 +209,10 @@ class JsonlStore:
     def _commit_anew(self, head: Head, batch: Batch) -> None:
         """After a failed sync the page cache shows bytes that the disk never got: make them dirty again, sync once."""
         start = head.size // BLOCK * BLOCK
-        tail = self._read(start, head.size)
+        tail = read_at(self._fd, start, head.size)
         try:
             os.ftruncate(self._fd, head.size)
-            self._write(tail + batch.data, start)
+            write_at(self._fd, tail + batch.data, start)
             os.fdatasync(self._fd)
         except OSError:
             os.ftruncate(self._fd, head.size)
@@ -220,7 +221,7 @@ class JsonlStore:
     def _head_of_last_line(self, size: int) -> Head:
         """The head without a mark: the last whole line must be a record. Raises AuditCorrupt if it is not."""
         start = max(0, size - 2 * MAX_LINE_BYTES)
-        window = self._read(start, size)
+        window = read_at(self._fd, start, size)
         end = window.rfind(b"\n") + 1  # a torn tail may follow
         line = window[window.rfind(b"\n", 0, end - 1) + 1 : end] if end else b""
         found = re.match(rb'\{"v":1,"seq":(\d{1,19}),', line)
@@ -231,27 +232,7 @@ class JsonlStore:
                 return head
         raise AuditCorrupt(f"The last line of the audit log {self.path} is not a record. Restore it; {NEW_LOG}.")
 
-    # --- bytes -----------------------------------------------------------------------------------
-
-    def _write(self, data: bytes, offset: int) -> None:
-        """pwrite(2) may write less than asked; loop until whole or fail."""
-        view = memoryview(data)
-        while view:
-            written = os.pwrite(self._fd, view, offset)
-            if written <= 0:
-                raise OSError(28, "the disk took nothing")
-            view = view[written:]
-            offset += written
-
-    def _read(self, start: int, end: int) -> bytes:
-        pieces = []
-        while start < end:
-            piece = os.pread(self._fd, end - start, start)
-            if not piece:
-                raise OSError(5, "the file ended while it was read")
-            pieces.append(piece)
-            start += len(piece)
-        return b"".join(pieces)
+    # --- the mark, and what is set aside ---------------------------------------------------------
 
     def _read_mark(self) -> Head | None:
         found = MARK.fullmatch(os.pread(self._lock_fd, 256, 0))
@@ -268,12 +249,12 @@ class JsonlStore:
 
         def pieces() -> Iterator[bytes]:
             for start in range(head.size, size, PIECE):
-                piece = self._read(start, min(size, start + PIECE))
+                piece = read_at(self._fd, start, min(size, start + PIECE))
                 digest.update(piece)
                 yield piece
 
-        _write_file(self.path.with_name(name), pieces())
-        self._sync_folder()
+        write_file(self.path.with_name(name), pieces())
+        sync_folder(self.path.parent)
         return Recovery(size - head.size, digest.hexdigest(), name)
 
     # --- files -----------------------------------------------------------------------------------
@@ -282,15 +263,15 @@ class JsonlStore:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             for path in (self.lock_path, self.path):
-                os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-            self._sync_folder()
+                os.close(open_file(path, create=True))
+            sync_folder(self.path.parent)
         except OSError as error:
             raise ConfigError(f"AUDIT_LOG_PATH {self.path} cannot be created: {error.strerror}.") from error
 
     def _open(self) -> None:
-        lock_fd = _open(self.lock_path, create=self.path.exists())  # a restored backup has none: the mark starts anew
+        lock_fd = open_file(self.lock_path, create=self.path.exists())  # a restored backup has none: the mark starts anew
         try:
-            self._fd = _open(self.path)
+            self._fd = open_file(self.path)
         except OSError:
             os.close(lock_fd)
             raise
@@ -299,37 +280,3 @@ class JsonlStore:
     def _free_name(self, what: str) -> str:
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
         return f"{self.path.stem}.{what}.{stamp}{self.path.suffix}"
-
-    def _sync_folder(self) -> None:
-        """A new or renamed file is durable only once its folder is."""
-        fd = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
-
-
-def _open(path: Path, create: bool = False) -> int:
-    return os.open(path, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if create else 0), 0o600)
-
-
-def _write_file(path: Path, pieces: Iterator[bytes]) -> None:
-    """A new file, its bytes durable; on failure it is taken away again."""
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(fd, "wb") as file:
-            for piece in pieces:
-                file.write(piece)
-            file.flush()
-            os.fsync(fd)
-    except OSError:
-        with suppress(OSError):
-            path.unlink()
-        raise
-
-
-def _same_file(fd: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(fd), os.stat(path))
-    except FileNotFoundError:
-        return False
