@@ -23,6 +23,7 @@ AppError
 ├── UpstreamError               the model's server sent something we cannot use
 │   ├── UpstreamUnavailable     it cannot serve now
 │   └── UpstreamTimeout         the deadline passed
+├── Interrupted                 the service was stopped
 └── ClientGone                  the caller hung up
 """
 
@@ -260,6 +261,11 @@ class UpstreamUnavailable(UpstreamError):
 class UpstreamTimeout(UpstreamError):
     code = "upstream_timeout"
     detail = "The model did not answer in time."
+
+
+class Interrupted(AppError):
+    code = "interrupted"
+    detail = "The service was stopped before the answer was ready. Ask again."
 
 
 class ClientGone(AppError):

@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from types import FrameType
@@ -15,7 +16,9 @@ from .errors import AppError
 
 LOG = logging.getLogger("app.server")
 EXIT_CONFIG = 2
-"""The exit status of a child that cannot start as things are: it is not restarted, and ends the family."""
+"""The exit status of a child that cannot start as things are: the first time it ends the family, later it is tried again."""
+SETTLED_SECONDS = 2
+"""A child that has lived this long has started well."""
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
@@ -30,7 +33,7 @@ def fork(work: Callable[[], int]) -> int:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
-        _die_with(parent)
+        die_with(parent, signal.SIGTERM)
         status = work()
     except AppError as error:
         LOG.error("%s", error.detail)  # one sentence for the operator; a stack trace says less
@@ -42,17 +45,27 @@ def fork(work: Callable[[], int]) -> int:
     except BaseException:  # the child's outermost door: it must not return into the parent's code
         LOG.exception("A worker failed.")
     finally:
-        logging.shutdown()
-        sys.stdout.flush()
-        os._exit(status)
+        try:
+            logging.shutdown()
+            sys.stdout.flush()
+        finally:
+            os._exit(status)
 
 
-def _die_with(parent: int) -> None:
-    """Ask the kernel for SIGTERM when the parent dies, however it does: no worker is left behind holding the socket."""
+def die_with(parent: int, number: int) -> None:
+    """Ask the kernel for a signal when the process *parent* dies, however it does; elsewhere a thread watches for it."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)
+    else:
+        threading.Thread(target=_watch, args=(parent, number), daemon=True).start()
     if os.getppid() != parent:
         os._exit(1)
+
+
+def _watch(parent: int, number: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os.kill(os.getpid(), number)
 
 
 def ask_child(work: Callable[[], bytes]) -> bytes:
@@ -109,7 +122,7 @@ class Family:
             _nap(0.05)
             for name, member in self._members.items():
                 status = member.reap()
-                if status == EXIT_CONFIG:
+                if status == EXIT_CONFIG and not member.has_settled:
                     LOG.error("%s could not start; see above.", name)
                     self._end()
                     return EXIT_CONFIG
@@ -147,6 +160,7 @@ class _Member:
         self._start, self.last = start, last
         self.pid = 0
         self.pause = 0.0
+        self.has_settled = False
         self._started = self._due = 0.0
 
     def run(self) -> None:
@@ -163,7 +177,8 @@ class _Member:
         if not pid:
             return None
         lived = time.monotonic() - self._started
-        self.pause = 0.0 if lived > 2 else min(5.0, max(0.1, self.pause * 2))
+        self.has_settled |= lived > SETTLED_SECONDS
+        self.pause = 0.0 if lived > SETTLED_SECONDS else min(5.0, max(0.1, self.pause * 2))
         self.pid, self._due = 0, time.monotonic() + self.pause
         return os.waitstatus_to_exitcode(status)
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import logging
+import os
+import signal
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 
 from fastapi import FastAPI
@@ -14,7 +17,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from . import __version__
 from .api.envelope import Envelope
 from .api.errors import answer_error
-from .api.limits import Buckets
+from .api.limits import Buckets, network_of
 from .api.routes import ask, docs, health, token
 from .api.state import Door
 from .assistant.models import Endpoint
@@ -23,6 +26,7 @@ from .security.refusals import SUMMARY_SECONDS, RefusalRecorder
 from .settings import Settings, load_settings
 from .wiring import open_services
 
+LOG = logging.getLogger("app.main")
 EXPOSED = [
     *("x-request-id", "x-audit-seq", "x-audit-hash", "retry-after", "ratelimit", "ratelimit-policy"),
     *(f"x-ratelimit-{what}-requests" for what in ("limit", "remaining", "reset")),
@@ -72,12 +76,12 @@ def _lifespan(settings: Settings, embedded: Endpoint | None) -> Callable[[FastAP
         buckets = Buckets(settings)
         try:
             async with open_services(settings, embedded) as services:
-                refusals = RefusalRecorder(services.audit, services.events, buckets.admit_refusal)
+                refusals = RefusalRecorder(services.audit, services.events, buckets.admit_refusal, network_of)
                 app.state.door = Door(services, buckets, refusals)
                 tasks = [
-                    asyncio.create_task(services.security.follow_denials()),
-                    asyncio.create_task(refusals.summarise_forever()),
-                    asyncio.create_task(_forget_forever(buckets)),
+                    _keep(services.security.follow_denials()),
+                    _keep(refusals.summarise_forever()),
+                    _keep(_forget_forever(buckets)),
                 ]
                 yield
                 for task in tasks:
@@ -88,6 +92,19 @@ def _lifespan(settings: Settings, embedded: Endpoint | None) -> Callable[[FastAP
             buckets.close()
 
     return lifespan
+
+
+def _keep(work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+    """A task without which this process must not go on: if it fails, the process stops, and its parent starts another."""
+
+    def on_end(task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            LOG.critical("A task of this process failed; it stops, to be started again.", exc_info=task.exception())
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    task = asyncio.create_task(work)
+    task.add_done_callback(on_end)
+    return task
 
 
 async def _forget_forever(buckets: Buckets) -> None:

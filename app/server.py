@@ -28,7 +28,7 @@ LOG = logging.getLogger("app.server")
 MODEL = "model"
 MODEL_SECONDS = 60
 MAX_EMBEDDED_ASKERS = 8
-"""Questions with the embedded model or waiting for it, over all workers: it answers two at a time."""
+"""Questions with the embedded model or waiting for it, over all workers (each has one at least): it answers two at a time."""
 PARTING_SECONDS = 10
 """What a worker has, after the last model call may have ended, to finish what is in flight."""
 
@@ -109,12 +109,15 @@ def _work(pickled: bytes, embedded: tuple[int, str] | None, workers: int, listen
 
     from .main import create_app
     from .settings import Settings
-    from .wiring import open_model
+    from .wiring import open_client_store, open_model, verify_birth
 
     settings = pickle.loads(pickled)  # noqa: S301 - from our own fork
     assert isinstance(settings, Settings)
     endpoint = _endpoint(*embedded, workers) if embedded else None
-    open_model(settings, endpoint)  # a bad address is one sentence here, and a stack trace in the lifespan
+    # What fails here is one sentence; in the lifespan it is a stack trace.
+    verify_birth(settings)
+    open_client_store(settings)
+    open_model(settings, endpoint)
     app = create_app(settings, embedded=endpoint)
     config = uvicorn.Config(
         app,
@@ -129,13 +132,13 @@ def _work(pickled: bytes, embedded: tuple[int, str] | None, workers: int, listen
     gc.freeze()  # what is there now stays; the collector need not walk it again
     server = uvicorn.Server(config)
     server.run(sockets=[listener])
-    return 0 if server.started else EXIT_CONFIG
+    return 0
 
 
 def _endpoint(port: int, key: str, workers: int) -> Endpoint:
     from .assistant.models import Endpoint
 
-    return Endpoint(f"http://{local.HOST}:{port}/v1", key, local.MODEL_NAME, max(2, MAX_EMBEDDED_ASKERS // workers))
+    return Endpoint(f"http://{local.HOST}:{port}/v1", key, local.MODEL_NAME, max(1, MAX_EMBEDDED_ASKERS // workers))
 
 
 def main(host: str, port: str, workers: str) -> int:

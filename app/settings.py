@@ -16,6 +16,8 @@ from .errors import ConfigError
 PLACEHOLDERS = frozenset({"your_openai_api_key_here", "32_char_random_string_here"})
 NEW_SECRET = "python -m app init writes a fresh one into a new .env; or set 43 random characters yourself"  # noqa: S105 - a sentence
 
+MAX_TOKEN_HOURS = 24 * 30
+
 
 def _origin_name(value: str) -> str:
     """C2SP signed-note: a key name holds no space and no plus."""
@@ -36,7 +38,7 @@ class Settings(BaseSettings):
     jwt_algorithm: Literal["HS256", "HS384", "HS512"] = "HS256"
     jwt_issuer: str = Field("secure-ai-assistant", min_length=1, max_length=200)
     jwt_audience: str = Field("secure-ai-assistant", min_length=1, max_length=200)
-    token_expiry_hours: float = Field(1, gt=0, le=24 * 30)
+    token_expiry_hours: float = Field(1, ge=1 / 3600, le=MAX_TOKEN_HOURS)
     database_url: str = "sqlite+aiosqlite:///./logs/clients.sqlite3"
 
     # How often
@@ -132,11 +134,15 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _audit_path_can_be_written(self) -> Settings:
         path = self.audit_log_path
-        if path.is_dir():
-            raise ValueError(f"AUDIT_LOG_PATH {path} is a folder: name a file in it")
-        nearest = next(folder for folder in path.absolute().parents if folder.exists())
-        target = path if path.exists() else nearest
-        if not nearest.is_dir() or not os.access(target, os.W_OK):
+        try:
+            if path.is_dir():
+                raise ValueError(f"AUDIT_LOG_PATH {path} is a folder: name a file in it")
+            nearest = next(folder for folder in path.absolute().parents if folder.exists())
+            target = path if path.exists() else nearest
+            can_be_written = nearest.is_dir() and os.access(target, os.W_OK)
+        except OSError:  # below a folder that is not ours to look into
+            target, can_be_written = path.parent, False
+        if not can_be_written:
             raise ValueError(f"AUDIT_LOG_PATH {path} cannot be written by this user: change it, or the rights of {target}")
         return self
 
@@ -154,6 +160,8 @@ def load_settings(**overrides: object) -> Settings:
         raise ConfigError("\n".join(_sentence(problem) for problem in error.errors(include_input=False))) from None
     except UnicodeDecodeError:
         raise ConfigError(".env is not UTF-8: save it again as UTF-8.") from None
+    except OSError as error:
+        raise ConfigError(f".env cannot be read ({error.strerror}): change its rights, or the folder you start in.") from None
 
 
 def _sentence(problem: object) -> str:

@@ -183,7 +183,7 @@ def test_an_odd_request_id_is_not_kept(service: Service, token: str, odd: str) -
 def test_a_brace_without_a_token_is_401(service: Service) -> None:
     """The body of a stranger is not read, let alone parsed."""
     response = post(service, None, b"{")
-    check_problem(response, 401, "token_missing")
+    check_problem(response, 401, "invalid_token")
     assert response.headers["www-authenticate"] == 'Bearer realm="secure-ai-assistant"'
     record = refusal(service, response)
     assert record["user_id"] is None
@@ -264,9 +264,9 @@ def test_two_authorization_headers_are_refused_even_if_both_are_good(service: Se
 
 def test_a_token_in_the_query_string_or_the_form_is_refused(service: Service, token: str) -> None:
     url = f"{service.url}/ask?access_token={token}"
-    check_problem(HTTP.post(url, json={"query": "hi"}), 401, "token_missing")
+    check_problem(HTTP.post(url, json={"query": "hi"}), 401, "invalid_token")
     check_problem(HTTP.post(url, json={"query": "hi"}, headers=bearer(token)), 401, "invalid_token")
-    check_problem(HTTP.post(service.url + "/ask", data={"access_token": token}), 401, "token_missing")
+    check_problem(HTTP.post(service.url + "/ask", data={"access_token": token}), 401, "invalid_token")
     assert token not in service.log.read_text()
 
 
@@ -421,7 +421,8 @@ def test_health_writes_nothing_and_asks_nothing(service: Service, fake: FakeOpen
     calls, size = fake.calls(), service.log.stat().st_size
     live, ready = HTTP.get(service.url + "/livez"), HTTP.get(service.url + "/readyz")
     assert (live.status_code, live.json()) == (200, {"status": "ok"})
-    assert (ready.status_code, ready.json()) == (200, {"status": "ready", "audit": "writable", "model": "gpt-4o-mini"})
+    body = {"status": "ready", "audit": "writable", "revocations": "up to date", "model": "gpt-4o-mini"}
+    assert (ready.status_code, ready.json()) == (200, body)
     assert (fake.calls(), service.log.stat().st_size) == (calls, size)
 
 

@@ -182,7 +182,7 @@ def test_processes_that_open_it_at_once_allow_exactly_the_limit_together(tmp_pat
     context = multiprocessing.get_context("fork")
     for number in range(5):
         folder = tmp_path / str(number)
-        folder.mkdir()
+        folder.mkdir(mode=0o700)
         start, counts = context.Event(), context.Queue()
         children = [context.Process(target=hammer, args=(folder, start, counts)) for _ in range(4)]
         for child in children:

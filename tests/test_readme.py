@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
 from .fake_openai import FakeOpenAI
+from .optional import leave_out
 from .service import free_port
 
 ROOT = Path(__file__).parent.parent
@@ -24,6 +26,8 @@ def blocks(section: str) -> list[str]:
 
 
 def test_the_curl_walk_through_ends_with_a_verified_receipt(tmp_path: Path, fake: FakeOpenAI) -> None:
+    if shutil.which("curl") is None:
+        leave_out("there is no curl (Debian: apt-get install curl)")
     port = str(free_port())
     walk, by_hand = blocks("With curl")
     script = "set -eu\n" + (walk + by_hand).replace("make install\n", "").replace(".venv/bin/python", sys.executable)

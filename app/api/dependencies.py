@@ -123,7 +123,7 @@ AskedQuestion = Annotated[Question, Depends(asked_question)]
 async def read_body(request: Request, limit: int) -> bytes:
     """The whole body, at most *limit* bytes. Raises TooLarge as soon as that is known."""
     declared = request.headers.get("content-length", "0")
-    if declared.isdigit() and int(declared[:20]) > limit:
+    if declared.isdecimal() and int(declared[:20]) > limit:
         raise TooLarge(f"The body is larger than the {limit} bytes that this endpoint takes.")
     pieces, size = [], 0
     try:

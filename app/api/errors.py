@@ -34,7 +34,6 @@ STATUS = {
     "method_not_allowed": 405,
     "invalid_token": 401,
     "token_expired": 401,
-    "token_missing": 401,
     "invalid_client": 401,
     "insufficient_scope": 403,
     "rate_limited": 429,
@@ -72,7 +71,7 @@ def _from_http(error: Exception) -> AppError:
 
 def _public_code(error: AppError) -> str:
     """The code that a body shows. Why a token was refused is told to the record only."""
-    if isinstance(error, TokenError) and error.code not in ("token_expired", "token_missing"):
+    if isinstance(error, TokenError) and error.code != "token_expired":
         return "invalid_token"
     return error.code
 
@@ -115,7 +114,7 @@ def _problem_body(request: Request, error: AppError, status: int) -> Response:
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
         "status": status,
-        "detail": TokenError.detail if code == "invalid_token" else error.detail,
+        "detail": TokenError.detail if code == "invalid_token" and not isinstance(error, TokenMissing) else error.detail,
         "code": code,
         "request_id": request.state.request_id,
     }

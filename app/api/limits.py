@@ -58,7 +58,6 @@ class Buckets:
                 storage_uri=shared_window_url(settings.audit_log_path),
                 config_filename=os.devnull,  # else slowapi reads RATELIMIT_* from ./.env
             )
-        limiter.enabled = True
         self._window = limiter.limiter
         storage = self._window.storage
         assert isinstance(storage, WindowStorage)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, Protocol
 
-from ..errors import AppError, AuditUnavailable, ClientGone, Overloaded, UpstreamTimeout
+from ..errors import AppError, AuditUnavailable, Interrupted, Overloaded, UpstreamTimeout
 from ..security.audit.entry import Receipt
 from ..security.manager import SecurityManager
 from ..security.models import Principal
@@ -100,7 +101,9 @@ class SecureAIAssistant:
             await self._record_failure(principal, question, received, started, error)
             raise
         except asyncio.CancelledError:
-            await asyncio.shield(self._record_failure(principal, question, received, started, ClientGone()))
+            # Nothing but a stop that ran out of grace cancels a question; a caller who hangs up is answered to nobody.
+            with suppress(AuditUnavailable):
+                await asyncio.shield(self._record_failure(principal, question, received, started, Interrupted()))
             raise
         # (3) Durable, or no answer.
         usage = completion.usage
@@ -130,10 +133,7 @@ class SecureAIAssistant:
             "attempts": 1,
             "delivered": None,
         }
-        try:
-            await self._record(principal, question, "ask.failed", details)
-        except AuditUnavailable as unavailable:
-            raise unavailable from None
+        await self._record(principal, question, "ask.failed", details)
         error.recorded = True
 
     async def _record(self, principal: Principal, question: Question, action: str, details: Mapping[str, Any]) -> Receipt:

@@ -6,19 +6,18 @@ new process can be told where its shared libraries are. Whoever starts the child
 
 from __future__ import annotations
 
-import ctypes
 import http.client
 import os
 import signal
 import socket
 import sys
-import threading
 import time
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
 from ..errors import ConfigError
+from ..family import die_with
 
 MODEL_NAME = "smollm2-135m-instruct"
 
@@ -31,7 +30,6 @@ of 4 bytes, a token each) with a short system text. What is larger is a 400; an 
 
 _KEY_VARIABLE = "EMBEDDED_MODEL_API_KEY"
 _PASSED_ON = frozenset({"PATH", "HOME", "TMPDIR", "TZ", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH"})
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _POLL_SECONDS = 0.05
 
 
@@ -84,7 +82,7 @@ def wait_until_ready(port: int, api_key: str, timeout_seconds: float, on_wait: C
 def main(argv: list[str]) -> int:
     """The child: serve on port argv[1] until SIGTERM (exit 0) or until parent argv[2] is dead; 1 if it cannot."""
     port, parent = int(argv[1]), int(argv[2])
-    _die_with(parent)
+    die_with(parent, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # before llama.cpp's threads, which inherit the mask
     try:
@@ -108,7 +106,7 @@ def _child_environment(parent: Mapping[str, str], api_key: str) -> dict[str, str
 
 
 def _openmp_folder() -> str | None:
-    """Where PyPI's cmeel-libomp put the libgomp.so.1 that llama.cpp needs and a bare Debian lacks."""
+    """Where the package cmeel-libomp put the libgomp.so.1 that llama.cpp needs and a bare Debian lacks."""
     folders = (Path(entry, "cmeel.prefix", "lib") for entry in sys.path if entry)
     return next((str(folder) for folder in folders if (folder / "libgomp.so.1").is_file()), None)
 
@@ -151,22 +149,6 @@ def _open_server(port: int, api_key: str) -> object:
     params.cors_origins = ""
     params.verbosity = 1  # errors, without prompts; a warning is routine here (an asker who hung up)
     return xllamacpp.Server(params)
-
-
-def _die_with(parent: int) -> None:
-    """Die when the process *parent* does, also if it is already gone."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    else:
-        threading.Thread(target=_watch, args=(parent,), daemon=True).start()
-    if os.getppid() != parent:
-        sys.exit(1)
-
-
-def _watch(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os._exit(1)
 
 
 def _get_status(port: int, path: str, api_key: str | None = None) -> int:

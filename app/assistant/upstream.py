@@ -75,7 +75,7 @@ class Upstream:
                 raw = await _read(response, self._max_bytes + 1)
         except (aiohttp.ClientSSLError, aiohttp.ClientConnectorCertificateError) as error:
             raise self._unusable(f"TLS failed: {error}".encode(), body) from None
-        except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, ConnectionError) as error:
+        except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, OSError) as error:
             self._log("no answer", repr(error).encode(), body)
             raise UpstreamUnavailable(retry_after=DEFAULT_RETRY_AFTER) from None
         except aiohttp.ClientError as error:  # not HTTP

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from .tokens import IssuedToken, TokenIssuer, TokenVerifier
 if TYPE_CHECKING:  # SQLAlchemy takes 0.2 s to import
     from .clients import ClientStore
 
+LOG = logging.getLogger("app.security")
 RELOAD_SECONDS = 0.5
 
 
@@ -40,6 +42,8 @@ class SecurityManager:
         self._audit = audit
         self._events = events
         self._denied = denied or Denied(0, frozenset(), frozenset())
+        self.is_following = True
+        """Whether revocations and disabled clients are up to date: False while the database cannot be read."""
 
     def generate_token(self, user_id: str, roles: Sequence[str]) -> str:
         """A signed token for *user_id*. Raises InvalidUser or InvalidRoles (ValueErrors). It is not recorded: see grant_token."""
@@ -82,16 +86,16 @@ class SecurityManager:
 
     async def follow_denials(self) -> None:
         """Runs until cancelled. While the database cannot be read, the last known set holds, and the log says so."""
-        reachable = True
         while True:
             await asyncio.sleep(RELOAD_SECONDS)
             try:
                 if await self._clients.generation() != self._denied.generation:
                     await self.load_denials()
-                if not reachable:
+                if not self.is_following:
                     self._events.event("clients_database_back")
-                reachable = True
+                self.is_following = True
             except Unavailable as error:
-                if reachable:
+                if self.is_following:
+                    LOG.error("Revocations are not up to date: %s", error.detail)
                     self._events.event("clients_database_unreachable", level="ERROR", reason=error.detail)
-                reachable = False
+                self.is_following = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from ..errors import AuditUnavailable
@@ -20,30 +21,30 @@ MAX_ROWS = 100
 class RefusalRecorder:
     """Writes `request.refused` and `ask.refused`. *admit* says whether a key may have one more record this minute."""
 
-    def __init__(self, audit: AuditLog, events: SecurityLog, admit: Callable[[str], bool]) -> None:
-        self._audit, self._events, self._admit = audit, events, admit
+    def __init__(
+        self, audit: AuditLog, events: SecurityLog, admit: Callable[[str], bool], network_of: Callable[[str], str]
+    ) -> None:
+        """*network_of*: what counts as one address, so that a subscriber of IPv6 is not a new one with every refusal."""
+        self._audit, self._events, self._admit, self._network_of = audit, events, admit, network_of
         self._counted: Counter[tuple[str | None, str | None, str]] = Counter()
-        self.unrecorded = 0
-        """Refusals whose record could not be written."""
 
     async def record(self, *, user_id: str | None, request_id: str, details: Mapping[str, Any], policy: bool = False) -> None:
-        """Durable on return, counted, or (the log cannot be written) counted as unrecorded: the refusal stands anyway.
+        """Durable on return, counted for the summary, or (the log cannot be written) counted by the log as refused.
 
         *policy*: a proven principal was refused by policy, hence `ask.refused`.
         """
         address, code = details.get("address"), str(details["code"])
-        key = f"user:{user_id}" if user_id else f"address:{address}"
+        network = self._network_of(str(address))
+        key = f"user:{user_id}" if user_id else f"address:{network}"
         if not self._admit(key):
-            row = (user_id, None if user_id else address, code)
+            row = (user_id, None if user_id else network, code)
             self._counted[row if row in self._counted or len(self._counted) < MAX_KEYS else (None, None, "other")] += 1
             return
         event = {name: details[name] for name in ("status", "method", "route", "reason") if details.get(name) is not None}
         self._events.event(code, level="WARNING", user_id=user_id, address=address, request_id=request_id, **event)
-        try:
-            action = "ask.refused" if policy else "request.refused"
+        action = "ask.refused" if policy else "request.refused"
+        with suppress(AuditUnavailable):
             await self._audit.record(action, user_id=user_id, request_id=request_id, details=details)
-        except AuditUnavailable:
-            self.unrecorded += 1
 
     async def summarise(self) -> None:
         """One record of all that was counted since the last, if anything was. What cannot be written stays counted."""

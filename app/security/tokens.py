@@ -60,7 +60,7 @@ class IssuedToken:
 
 
 class TokenIssuer:
-    """Makes tokens that Verifier accepts."""
+    """Makes tokens that TokenVerifier accepts."""
 
     def __init__(
         self,

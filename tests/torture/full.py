@@ -77,15 +77,19 @@ async def _fill(service: Service, secret: str, fake: FakeOpenAI, disk: SmallDisk
 
 
 async def _steadily_refusing(service: Service, load: Load) -> None:
-    """Until nothing but refusals was told for longer than two probes take."""
-    since, seen, deadline = time.monotonic(), len(load.answers), time.monotonic() + 120
-    async with httpx.AsyncClient(timeout=5) as client:
-        while time.monotonic() < since + 3:
-            ready = await client.get(service.url + "/readyz")
-            if len(load.answers) != seen or ready.status_code != 503:
-                since, seen = time.monotonic(), len(load.answers)
-            assert time.monotonic() < deadline, "the disk does not fill"
-            await asyncio.sleep(0.05)
+    """Until nothing but refusals was told for longer than two probes take, and a worker says that it is not ready.
+
+    Every look has a connection of its own: a worker that nobody asked anything does not know yet that the disk is full.
+    """
+    since, seen, told, deadline = time.monotonic(), len(load.answers), len(load.outcomes), time.monotonic() + 120
+    unready = False
+    while time.monotonic() < since + 3 or len(load.outcomes) == told or not unready:
+        async with httpx.AsyncClient(timeout=5) as client:
+            unready = (await client.get(service.url + "/readyz")).status_code == 503
+        if len(load.answers) != seen:
+            since, seen, told = time.monotonic(), len(load.answers), len(load.outcomes)
+        assert time.monotonic() < deadline, "the disk does not fill"
+        await asyncio.sleep(0.05)
 
 
 def _token_status(service: Service, secret: str) -> int:

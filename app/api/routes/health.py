@@ -22,7 +22,8 @@ async def readyz(services: ServicesDep) -> Response:
     why = services.audit.closed_because
     body: dict[str, Any] = {
         "status": "ready" if why is None else "unavailable",
-        "audit": "writable" if why is None else why,
+        "audit": "writable" if why is None else "audit_unavailable",  # why is told in the security log
+        "revocations": "up to date" if services.security.is_following else "stale: the client database cannot be read",
         "model": services.model_note,
     }
     return Response(orjson.dumps(body), 200 if why is None else 503, media_type="application/json")

@@ -124,12 +124,11 @@ def check(lines: Iterable[bytes], receipts: Iterable[Receipt] = (), start: Head 
             else:
                 others = []
         seq, stored_hash, computed_hash = found, now_stored, now_computed
+        verdict.head = Receipt(found, now_stored)
         if found in wanted:
             met.add(found)
             wanted[found].discard(now_stored)
-    if verdict.entries:
-        verdict.head = Receipt(seq, stored_hash)
-    elif start == EMPTY:
+    if not verdict.entries and start == EMPTY:
         verdict.add(0, "the log is empty: not even its first record, log.opened, is there")
     for number in sorted(number for number, hashes in wanted.items() if hashes):
         verdict.add(number, RECEIPT_PROBLEMS[number in met, number > seq])

@@ -60,8 +60,11 @@ class GroupCommit:
         self._watching = False
         self._failed: AppError | None = None  # the thread's own knowledge; the loop learns of it a moment later
         self._closed_since: float | None = None
+        self._closings = 0
         self.closed_because: str | None = None
         """Why nothing can be recorded now; None when all is well."""
+        self.is_hung = False
+        """Whether the writer was still in the hands of a hung disk when it was told to stop."""
         self.refused = 0
         """Records refused since the log was last writable."""
 
@@ -77,6 +80,7 @@ class GroupCommit:
             self._flush()
             self._batches.put(None)
             await asyncio.to_thread(thread.join, self._deadline)
+            self.is_hung = thread.is_alive()
 
     async def commit(self, record: Draft) -> Receipt:
         """Durable on return. Raises AuditUnavailable: at once while closed, after the deadline when the disk hangs."""
@@ -139,11 +143,15 @@ class GroupCommit:
         if self.closed_because is None:
             self.closed_because = why
             self._closed_since = time.monotonic()
+            self._closings += 1
             self._on_change("audit_closed", why)
             self._batches.put([])  # wakes the writer, which probes as long as we are closed
 
-    def _reopen(self, told: int) -> None:
+    def _reopen(self, probe: tuple[int, int]) -> None:
+        told, closings = probe
         self.refused -= told
+        if closings != self._closings:
+            return  # closed anew since that probe began
         self.closed_because = self._closed_since = None
         self._on_change("audit_resumed", f"{told} records were refused")
 
@@ -184,13 +192,12 @@ class GroupCommit:
         return [(batch, [written.get(id(ticket), nobody) for ticket in batch]) for batch in group]
 
     def _probe(self) -> None:
-        told = self.refused
+        told, closings = self.refused, self._closings
         details = {"refused": told, "seconds": round(time.monotonic() - (self._closed_since or time.monotonic()), 3)}
         failed, _ = self._try(self._store.settle, [draft("log.resumed", None, details)])
         if failed is None:
             self._failed = None
-            self.closed_because = None  # seen by this thread at once; the loop tidies the rest
-            self._call(self._reopen, told)
+            self._call(self._reopen, (told, closings))
 
     def _try(self, write: Callable[[Build], None], records: list[Draft]) -> tuple[AppError | None, list[Receipt]]:
         try:

@@ -109,7 +109,9 @@ class AuditLog:
         return check(split_lines(chunks if progress is None else _watched(chunks, progress)), receipts)
 
     def close(self) -> None:
-        self._store.close()
+        """Let go of the files, unless a writer still hangs in one: its descriptor must not come to name another file."""
+        if not self._commits.is_hung:
+            self._store.close()
 
 
 def _watched(chunks: Iterator[bytes], progress: Callable[[int], None]) -> Iterator[bytes]:
