@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from .cli import main
+import gc
+
+gc.disable()  # a command is over before a collection pays; `serve` begins anew in an interpreter of its own
+
+from .cli import main  # noqa: E402 - the imports are what it is for
 
 if __name__ == "__main__":
     main()

@@ -28,7 +28,7 @@ def _open() -> AuditLog:
 
 def parse_receipt(text: str) -> Receipt:
     """Raises InvalidRequest for anything but SEQ:HASH."""
-    match = re.fullmatch(r"(\d{1,19}):([0-9a-f]{64})", text)
+    match = re.fullmatch(r"([0-9]{1,19}):([0-9a-f]{64})", text)
     if match is None:
         raise InvalidRequest("A receipt is SEQ:HASH: the number of the record, a colon, and 64 hex digits.")
     return Receipt(int(match[1]), match[2])
@@ -80,15 +80,16 @@ def one_line(record: dict[str, Any]) -> str:
     """A record as one terminal line; control characters of its texts are escaped, so that no record paints the screen."""
     details = record.get("details")
     if not isinstance(details, dict):
-        return _printable(str(record))
+        return printable(str(record))
     said = details.get("query") or details.get("answer") or details.get("code") or details.get("client_id") or ""
     head = (
         f"{record.get('seq')!s:>6}  {record.get('timestamp')}  {record.get('action')!s:<16}  {record.get('user_id') or '-'!s:<12}"
     )
-    return _printable(f"{head}  {str(record.get('request_id'))[:8]}  {str(said)[:100]}").rstrip()
+    return printable(f"{head}  {str(record.get('request_id'))[:8]}  {str(said)[:100]}").rstrip()
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """*text* with its control characters escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
 
 

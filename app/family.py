@@ -178,7 +178,7 @@ class _Member:
             return None
         lived = time.monotonic() - self._started
         self.has_settled |= lived > SETTLED_SECONDS
-        self.pause = 0.0 if lived > SETTLED_SECONDS else min(5.0, max(0.1, self.pause * 2))
+        self.pause = 0.0 if lived > SETTLED_SECONDS else min(1.0, max(0.1, self.pause * 2))
         self.pid, self._due = 0, time.monotonic() + self.pause
         return os.waitstatus_to_exitcode(status)
 

@@ -8,6 +8,7 @@ log nor database; it has the settings read once, by a child, and hands the same 
 from __future__ import annotations
 
 import gc
+import json
 import logging
 import os
 import pickle
@@ -15,6 +16,7 @@ import secrets
 import signal
 import socket
 import sys
+from types import FrameType
 from typing import TYPE_CHECKING
 
 from .assistant import local
@@ -33,7 +35,7 @@ PARTING_SECONDS = 10
 """What a worker has, after the last model call may have ended, to finish what is in flight."""
 
 
-def serve(*, host: str, port: int, workers: int) -> int:
+def serve(*, host: str, port: int, workers: int, as_json: bool = False) -> int:
     """Serve until SIGTERM or SIGINT, then finish what is in flight; the exit status.
 
     Raises ConfigError, or SystemExit(EXIT_CONFIG) where a child found out and said why.
@@ -42,7 +44,7 @@ def serve(*, host: str, port: int, workers: int) -> int:
     signal.signal(signal.SIGTERM, lambda number, frame: os._exit(0))  # an exception could be swallowed by a fork's hooks
     is_embedded, timeout_seconds, settings = pickle.loads(ask_child(_read_settings))  # noqa: S301 - from our own fork
     listener = _listen(host, port)
-    family = Family(grace_seconds=timeout_seconds + PARTING_SECONDS)
+    family = Family(grace_seconds=timeout_seconds + PARTING_SECONDS + 5)  # uvicorn gives up first
     embedded = None
     if is_embedded:
         LOG.warning("No OPENAI_API_KEY and no OPENAI_BASE_URL: the small embedded model answers, for trying the service out.")
@@ -60,7 +62,10 @@ def serve(*, host: str, port: int, workers: int) -> int:
     for number in range(workers):
         family.add(f"worker {number + 1}", lambda: fork(lambda: _work(settings, embedded, workers, listener)))
     shown = f"[{host}]" if ":" in host else host
-    LOG.info("Serving on http://%s:%d with %d worker(s).", shown, listener.getsockname()[1], workers)
+    url = f"http://{shown}:{listener.getsockname()[1]}"
+    LOG.info("Serving on %s with %d worker(s).", url, workers)
+    if as_json:
+        print(json.dumps({"url": url, "workers": workers}), flush=True)  # noqa: T201
     return family.live()
 
 
@@ -107,6 +112,7 @@ def _work(pickled: bytes, embedded: tuple[int, str] | None, workers: int, listen
     """One worker: a uvicorn server on the parent's socket. Raises ConfigError before it serves."""
     import uvicorn
 
+    from .api.protocol import BoundedHttpProtocol, mute_strangers
     from .main import create_app
     from .settings import Settings
     from .wiring import open_client_store, open_model, verify_birth
@@ -121,6 +127,7 @@ def _work(pickled: bytes, embedded: tuple[int, str] | None, workers: int, listen
     app = create_app(settings, embedded=endpoint)
     config = uvicorn.Config(
         app,
+        http=BoundedHttpProtocol,
         log_config=None,
         access_log=False,  # the audit log is the record of who asked what
         proxy_headers=False,  # ours listens to TRUSTED_PROXIES; uvicorn's trusts loopback by default
@@ -130,8 +137,14 @@ def _work(pickled: bytes, embedded: tuple[int, str] | None, workers: int, listen
     )
     gc.collect()
     gc.freeze()  # what is there now stays; the collector need not walk it again
-    server = uvicorn.Server(config)
-    server.run(sockets=[listener])
+    mute_strangers()
+
+    class Server(uvicorn.Server):
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            if sig != signal.SIGINT:  # Ctrl-C reaches the whole group; the parent decides, and says SIGTERM
+                super().handle_exit(sig, frame)
+
+    Server(config).run(sockets=[listener])
     return 0
 
 
@@ -141,10 +154,10 @@ def _endpoint(port: int, key: str, workers: int) -> Endpoint:
     return Endpoint(f"http://{local.HOST}:{port}/v1", key, local.MODEL_NAME, max(1, MAX_EMBEDDED_ASKERS // workers))
 
 
-def main(host: str, port: str, workers: str) -> int:
+def main(host: str, port: str, workers: str, *options: str) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
     try:
-        return serve(host=host, port=int(port), workers=int(workers))
+        return serve(host=host, port=int(port), workers=int(workers), as_json="--json" in options)
     except ConfigError as error:
         print(error.detail, file=sys.stderr)  # noqa: T201
         return EXIT_CONFIG

@@ -146,6 +146,20 @@ class Settings(BaseSettings):
             raise ValueError(f"AUDIT_LOG_PATH {path} cannot be written by this user: change it, or the rights of {target}")
         return self
 
+    @model_validator(mode="after")
+    def _files_differ(self) -> Settings:
+        log = self.audit_log_path.absolute()
+        database = Path(self.database_url.partition(":///")[2].partition("?")[0]).absolute()
+        taken = {log: "AUDIT_LOG_PATH", log.with_name(log.name + ".lock"): "the lock of AUDIT_LOG_PATH"}
+        others = {"AUDIT_KEY_PATH": self.audit_key_path, "SECURITY_LOG_PATH": self.security_log_path, "DATABASE_URL": database}
+        for name, path in others.items():
+            if path.absolute() in taken:
+                raise ValueError(f"{name} names the same file as {taken[path.absolute()]}: give each a file of its own")
+            taken[path.absolute()] = name
+        if self.security_log_path.is_dir():
+            raise ValueError(f"SECURITY_LOG_PATH {self.security_log_path} is a folder: name a file in it")
+        return self
+
     @property
     def is_embedded(self) -> bool:
         """Neither key nor URL: the small model on this machine answers."""

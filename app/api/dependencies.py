@@ -134,7 +134,14 @@ async def read_body(request: Request, limit: int) -> bytes:
             pieces.append(piece)
     except ClientDisconnect:
         raise ClientGone() from None
+    request.state.body_read = True
     return b"".join(pieces)
+
+
+async def until_hung_up(request: Request) -> None:
+    """Returns once the caller is gone. To be called after the whole body was read."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def _sentence(error: ValidationError) -> str:

@@ -48,6 +48,7 @@ STATUS = {
     "internal": 500,
 }
 OAUTH_STATUS = {"invalid_request": 400, "unsupported_grant_type": 400, "invalid_scope": 400}
+SMALL_BODY_BYTES = 64 * 1024
 REALM = 'realm="secure-ai-assistant"'
 
 
@@ -136,13 +137,21 @@ def _oauth_body(error: AppError, status: int) -> Response:
     return response
 
 
+def _has_unread_body(request: Request) -> bool:
+    """Whether more of a body than a few reads may still come."""
+    if getattr(request.state, "body_read", False):
+        return False
+    length = request.headers.get("content-length", "0")
+    return "transfer-encoding" in request.headers or not length.isdecimal() or int(length[:20]) > SMALL_BODY_BYTES
+
+
 def _add_headers(request: Request, response: Response, error: AppError, status: int, original: Exception) -> None:
     headers = response.headers
     if isinstance(original, HTTPException) and original.headers and "allow" in {name.lower() for name in original.headers}:
         headers["Allow"] = {name.lower(): value for name, value in original.headers.items()}["allow"]
     if isinstance(error, QuotaExceeded):
         headers.update(error.quota.headers())
-    if isinstance(error, TooLarge):  # else the server reads, and throws away, as long as the caller cares to send
+    if _has_unread_body(request):  # else the server reads, and throws away, as long as the caller cares to send
         headers["Connection"] = "close"
     if error.retry_after is not None:
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Protocol
 
-from ..errors import AppError, AuditUnavailable, Interrupted, Overloaded, UpstreamTimeout
+from ..errors import AppError, AuditUnavailable, ClientGone, Interrupted, Overloaded, UpstreamTimeout
 from ..security.audit.entry import Receipt
 from ..security.manager import SecurityManager
 from ..security.models import Principal
@@ -58,21 +58,21 @@ class SecureAIAssistant:
         """The runnable `prompt | model | parser`: the successor that LangChain names for LLMChain."""
         return self._model.chain
 
-    async def ask(self, principal: Principal, question: Question) -> Answer:
-        """The answer, once its record is durable.
+    async def ask(self, principal: Principal, question: Question, hung_up: asyncio.Future[None] | None = None) -> Answer:
+        """The answer, once its record is durable. *hung_up* is done once the caller is gone: the model is asked no further.
 
         Raises Overloaded (nothing was recorded or sent), AuditUnavailable (no answer leaves; if `ask.received` could not
-        be written, nothing was sent), UpstreamError, UpstreamUnavailable or UpstreamTimeout (`ask.failed` is written).
+        be written, nothing was sent), UpstreamError or below it, or ClientGone (`ask.failed` is written).
         """
         if self._max_waiting is not None and self._asking >= self._max_waiting:
             raise Overloaded(retry_after=5)
         self._asking += 1
         try:
-            return await self._ask(principal, question)
+            return await self._ask(principal, question, hung_up)
         finally:
             self._asking -= 1
 
-    async def _ask(self, principal: Principal, question: Question) -> Answer:
+    async def _ask(self, principal: Principal, question: Question, hung_up: asyncio.Future[None] | None) -> Answer:
         call = self._model.prepare(question.query)
         started = self._clock()
         # (1) Durable, or no call.
@@ -92,7 +92,7 @@ class SecureAIAssistant:
         # (2) The call, under one deadline.
         try:
             async with asyncio.timeout(self._timeout_seconds):
-                completion = await self._model.send(call)
+                completion = await self._send(call, hung_up)
         except TimeoutError:
             error: AppError = UpstreamTimeout()
             await self._record_failure(principal, question, received, started, error)
@@ -101,7 +101,7 @@ class SecureAIAssistant:
             await self._record_failure(principal, question, received, started, error)
             raise
         except asyncio.CancelledError:
-            # Nothing but a stop that ran out of grace cancels a question; a caller who hangs up is answered to nobody.
+            # Nothing but a stop that ran out of grace cancels a question.
             with suppress(AuditUnavailable):
                 await asyncio.shield(self._record_failure(principal, question, received, started, Interrupted()))
             raise
@@ -121,6 +121,18 @@ class SecureAIAssistant:
             },
         )
         return Answer(completion.text, completion.model, usage, question.request_id, receipt)
+
+    async def _send(self, call: PreparedCall, hung_up: asyncio.Future[None] | None) -> Completion:
+        if hung_up is None:
+            return await self._model.send(call)
+        sending = asyncio.ensure_future(self._model.send(call))
+        try:
+            await asyncio.wait((sending, hung_up), return_when=asyncio.FIRST_COMPLETED)
+            if not sending.done():
+                raise ClientGone()
+            return sending.result()
+        finally:
+            sending.cancel()
 
     async def _record_failure(
         self, principal: Principal, question: Question, received: Receipt, started: float, error: AppError

@@ -79,7 +79,7 @@ class Upstream:
             self._log("no answer", repr(error).encode(), body)
             raise UpstreamUnavailable(retry_after=DEFAULT_RETRY_AFTER) from None
         except aiohttp.ClientError as error:  # not HTTP
-            raise self._unusable(repr(error).encode(), body) from None
+            raise self._unusable(f"{type(error).__name__}: {getattr(error, 'message', '')}".encode(), body) from None
         if len(raw) > self._max_bytes:
             raise self._unusable(b"more than %d bytes" % self._max_bytes, body)
         try:

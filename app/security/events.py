@@ -1,7 +1,7 @@
 """`logs/security.log`: one line an event, for people and log shippers. No secret, token or prompt belongs here.
 
 A line is `time level event key=value …`. Values that are not plain words stand as JSON strings in ASCII, so no input
-can begin a line or a key of its own. A line that cannot be written is counted, and fails nothing.
+can begin a line or a key of its own. A line that cannot be written fails nothing.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import re
 from datetime import UTC, datetime
 from pathlib import Path
 
+LOG = logging.getLogger("app.security")
 PLAIN = re.compile(r"[A-Za-z0-9_.:/@+-]{1,200}")
 
 
@@ -20,13 +21,8 @@ class SecurityLog:
     """Writes events. Follows the file when a log shipper rotates it (logging.handlers.WatchedFileHandler)."""
 
     def __init__(self, path: Path) -> None:
-        self._handler = _CountingHandler(path, encoding="ascii", delay=True)
+        self._handler = _PatientHandler(path, encoding="ascii", delay=True)
         self._handler.setFormatter(logging.Formatter("%(message)s"))
-
-    @property
-    def unwritten(self) -> int:
-        """Lines lost since the start because the file could not be written."""
-        return self._handler.unwritten
 
     def event(self, name: str, /, *, level: str = "INFO", **fields: object) -> None:
         """One line now. Fields that are None are left out; long values are cut at 200 characters."""
@@ -38,17 +34,21 @@ class SecurityLog:
         self._handler.close()
 
 
-class _CountingHandler(logging.handlers.WatchedFileHandler):
-    unwritten = 0
+class _PatientHandler(logging.handlers.WatchedFileHandler):
+    """Says once on the service's own output that lines are lost, and goes on trying."""
+
+    _told = False
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
             super().emit(record)
         except OSError:  # reopening after a rotation failed
-            self.unwritten += 1
+            self.handleError(record)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name is logging's
-        self.unwritten += 1
+        if not self._told:
+            LOG.warning("The security log %s cannot be written: events are lost until it can.", self.baseFilename)
+        self._told = True
 
 
 def _plain(value: object) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import orjson
-from fastapi import APIRouter, Response
+import asyncio
 
-from ..dependencies import AskedQuestion, Asker, ServicesDep
+import orjson
+from fastapi import APIRouter, Request, Response
+
+from ..dependencies import AskedQuestion, Asker, ServicesDep, until_hung_up
 from ..schemas import AskRequest, AskResponse, ProblemBody, answer_body
 
 router = APIRouter(tags=["ask"])
@@ -22,8 +24,12 @@ PROBLEM = {"content": {"application/problem+json": {"schema": ProblemBody.model_
         "requestBody": {"required": True, "content": {"application/json": {"schema": AskRequest.model_json_schema()}}}
     },
 )
-async def ask(principal: Asker, question: AskedQuestion, services: ServicesDep) -> Response:
+async def ask(principal: Asker, question: AskedQuestion, services: ServicesDep, request: Request) -> Response:
     """The answer, with the receipt of its record: keep it, and check the log against it later."""
-    answer = await services.assistant.ask(principal, question)
+    hung_up = asyncio.create_task(until_hung_up(request))
+    try:
+        answer = await services.assistant.ask(principal, question, hung_up)
+    finally:
+        hung_up.cancel()
     receipt = {"x-audit-seq": str(answer.receipt.seq), "x-audit-hash": answer.receipt.hash}
     return Response(orjson.dumps(answer_body(answer)), media_type="application/json", headers=receipt)

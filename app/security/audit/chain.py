@@ -11,7 +11,7 @@ from .entry import EMPTY, HASH_TAIL, MAX_LINE_BYTES, Draft, Head, Receipt, line_
 
 PREFIX = re.compile(
     rb'\{"v":1,"seq":(\d{1,19}),"timestamp":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z","request_id":"[0-9a-f]{32}",'
-    rb'"user_id":(?:null|"[A-Za-z0-9_-]{3,32}"),"action":"[a-z]+\.[a-z_]+","details":\{'
+    rb'"user_id":(?:null|"[A-Za-z0-9_-]{3,32}"),"action":"([a-z]+\.[a-z_]+)","details":\{(?:"received":(\d{1,19}),)?'
 )
 PREV_TAIL = HASH_TAIL + 79  # ,"prev_hash":"<64 hex>" stands right before the hash
 MAX_PROBLEMS = 100
@@ -54,6 +54,8 @@ class Verdict:
     entries: int = 0
     head: Receipt | None = None
     problems: list[Problem] = field(default_factory=list)
+    open: set[int] = field(default_factory=set)
+    """Questions that were received and never ended: what a crash leaves."""
     found: int = 0
     """How many problems there are; only the first MAX_PROBLEMS are kept."""
 
@@ -125,6 +127,10 @@ def check(lines: Iterable[bytes], receipts: Iterable[Receipt] = (), start: Head 
                 others = []
         seq, stored_hash, computed_hash = found, now_stored, now_computed
         verdict.head = Receipt(found, now_stored)
+        if match[2] == b"ask.received":
+            verdict.open.add(found)
+        elif match[3] is not None:
+            verdict.open.discard(int(match[3]))
         if found in wanted:
             met.add(found)
             wanted[found].discard(now_stored)

@@ -103,6 +103,16 @@ class JsonlStore:
         except OSError as error:
             raise AuditUnavailable(f"The audit log cannot be read: {error.strerror}.") from error
 
+    def is_in_place(self) -> bool:
+        try:
+            if self._fd < 0:
+                return self.path.exists()
+            mark = self._read_mark()
+            there = is_same_file(self._fd, self.path) and is_same_file(self._lock_fd, self.lock_path)
+            return there and (mark is None or os.fstat(self._fd).st_size >= mark.size)
+        except OSError:
+            return False
+
     def close(self) -> None:
         fds = self._fd, self._lock_fd
         self._fd = self._lock_fd = -1

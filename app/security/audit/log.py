@@ -46,6 +46,10 @@ class AuditLog:
         """Why nothing can be recorded now; None when all is well."""
         return self._commits.closed_because
 
+    def is_in_place(self) -> bool:
+        """A cheap look: whether the log is still where it was, and no shorter. Writes nothing."""
+        return self._store.is_in_place()
+
     # --- birth -----------------------------------------------------------------------------------
 
     def exists(self) -> bool:

@@ -60,5 +60,8 @@ class AuditStore(Protocol):
     def exists(self) -> bool:
         """Whether there is a log, even an empty one."""
 
+    def is_in_place(self) -> bool:
+        """A cheap look, without the lock: whether the log is still where it was, and no shorter."""
+
     def close(self) -> None:
         """Let go of files. Idempotent."""
