@@ -228,6 +228,17 @@ def test_a_receipt_that_is_cut_or_stuffed_is_refused(at: int, more: bytes) -> No
     assert refused(verify_receipt, data[:at] + more + data[at:], KEY)
 
 
+def test_a_receipt_has_one_spelling() -> None:
+    data = receipt().decode()
+    for line in data.split("\n")[1:6]:
+        last = line[-2:-1]
+        if line.endswith("=") and last != "=":
+            loose = line[:-2] + chr(ord(last) + 1) + "="  # an unused bit set
+            assert refused(verify_receipt, data.replace(line, loose).encode(), KEY)
+    assert refused(verify_receipt, data.replace("index 4", "index 04").encode(), KEY)
+    assert refused(verify_receipt, data.replace("index 4\n", "index 4\n\n").encode(), KEY)
+
+
 def test_a_receipt_is_of_a_record_of_its_number_with_its_hash() -> None:
     swapped = [*LINES[:4], LINES[5], LINES[4], LINES[6]]
     edited = [*LINES[:4], LINES[4].replace(b'"number":4', b'"number":5'), *LINES[5:]]

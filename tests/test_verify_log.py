@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import base64
 import importlib.util
 import io
 import json
@@ -18,7 +19,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from app.security.audit.chain import check, split_lines
 from app.security.audit.entry import Receipt
+from app.security.audit.merkle import inclusion_proof, leaf_hash
 from app.security.audit.note import Signer, sign_checkpoint
+from app.security.audit.proof import make_receipt, verify_receipt
 
 from .evidence import SIGNER, Evidence, receipt_text, rehashed
 
@@ -233,6 +236,32 @@ def test_it_reads_every_inclusion_proof_as_the_rfc_has_it(size: int) -> None:
     for seq in range(size):
         assert TOOL_CODE.open_proof(log.receipt_file(seq, size), None) == (seq, log.lines[seq], size, log.roots[size])
     assert TOOL_CODE.root_from_path(size, size, log.leaves[0], []) is None
+
+
+def test_it_refuses_a_proof_with_a_hash_too_many_whatever_root_it_leads_to() -> None:
+    more, root = LOG.leaves[3], LOG.roots[24]
+    path = inclusion_proof(5, 24, LOG.read(24))
+    assert TOOL_CODE.root_from_path(5, 24, LOG.leaves[5], path) == root
+    assert TOOL_CODE.root_from_path(5, 24, LOG.leaves[5], [*path, more]) is None
+    assert TOOL_CODE.root_from_path(5, 24, LOG.leaves[5], path[:-1]) is None
+
+
+def test_it_refuses_what_is_signed_and_yet_no_head_of_this_log() -> None:
+    key = TOOL_CODE.parse_key(VKEY.decode())
+    root = base64.b64encode(LOG.roots[24]).decode()
+    assert not refused(TOOL_CODE.open_checkpoint, SIGNER.sign(f"{SIGNER.name}\n24\n{root}\n"), key)
+    loose = root[:-2] + chr(ord(root[-2]) + 1) + "="  # an unused bit set
+    for text in (f"another/log\n24\n{root}\n", f"{SIGNER.name}\n24\n{root}\n\nmore\n", f"{SIGNER.name}\n24\n{loose}\n"):
+        assert refused(TOOL_CODE.open_checkpoint, SIGNER.sign(text), key)
+
+
+def test_it_refuses_a_proof_of_a_line_that_is_no_record_of_that_number() -> None:
+    sound = make_receipt(0, LOG.lines[0], [], sign_checkpoint(1, leaf_hash(LOG.lines[0]), SIGNER))
+    assert not refused(TOOL_CODE.open_proof, sound, None)
+    for line in (LOG.lines[6], LOG.lines[0].replace(b"log.opened", b"log.closed"), b"{}"):
+        proof = make_receipt(0, line, [], sign_checkpoint(1, leaf_hash(line), SIGNER))
+        assert refused(TOOL_CODE.open_proof, proof, None)
+        assert refused(verify_receipt, proof, SIGNER.verifier_key)
 
 
 def test_a_proof_is_checked_without_the_log_and_against_it(tmp_path: Path) -> None:
