@@ -13,6 +13,7 @@ AppError
 │   └── TokenRevoked  ClientDisabled
 ├── ClientRefused               the token endpoint says no (RFC 6749, section 5.2)
 │   ├── InvalidClient  InvalidTokenRequest  UnsupportedGrantType  InvalidScope
+├── VerificationFailed (a ValueError)  a signature, a proof or a tile does not prove what it claims
 ├── InsufficientScope           proven, but without the role
 ├── RateLimited                 too many in a minute; carries retry_after
 ├── Unavailable                 we cannot do it now; carries retry_after
@@ -206,6 +207,16 @@ class UnsupportedGrantType(ClientRefused):
 class InvalidScope(ClientRefused):
     code = "invalid_scope"
     detail = "The scope names a role that this client does not have."
+
+
+# --- evidence ----------------------------------------------------------------------------------
+
+
+class VerificationFailed(AppError, ValueError):
+    """Also for evidence whose form is broken: to who holds it, what cannot be read proves nothing either."""
+
+    code = "verification_failed"
+    detail = "The evidence does not prove what it claims."
 
 
 # --- policy and capacity -----------------------------------------------------------------------

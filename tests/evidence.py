@@ -1,0 +1,72 @@
+"""A sound log with its tree, tiles, heads and receipts, made by the product's pure parts, for tests to use and to break."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from app.security.audit.chain import link
+from app.security.audit.entry import EMPTY, Receipt, draft
+from app.security.audit.merkle import HashReader, RightEdge, inclusion_proof, leaf_hash
+from app.security.audit.note import Signer, sign_checkpoint
+from app.security.audit.proof import make_receipt
+from app.security.audit.tiles import ENTRIES, Tile, bundle, grow, new_tiles, reader_of
+
+SIGNER = Signer("secure-ai-assistant/01234567", Ed25519PrivateKey.from_private_bytes(b"k" * 32))
+STAMP = "2026-11-23T09:15:02.123456Z"
+
+
+class Evidence:
+    """A log of *length* records that grew by the steps *sizes*."""
+
+    def __init__(self, length: int, sizes: tuple[int, ...] = (), text: str = "") -> None:
+        first = draft("log.opened", None, {}, f"{1:032x}")
+        drafts = [draft("ask.received", "alice", {"query": f"{text}{n}"}, f"{n + 1:032x}") for n in range(1, length)]
+        self.data, self.receipts, _ = link([first, *drafts], EMPTY, STAMP)
+        self.lines = self.data.split(b"\n")[:-1]
+        self.leaves = [leaf_hash(line) for line in self.lines]
+        self.tiles: dict[Tile, bytes] = {}
+        self.roots = {0: RightEdge().root()}
+        edge = RightEdge()
+        for size in (*sizes, length):
+            self.tiles.update(list(grow(edge.size, self.leaves[edge.size : size], self.tiles.__getitem__)))
+            edge.extend(self.leaves[edge.size : size])
+            self.roots[size] = edge.root()
+
+    def read(self, size: int) -> HashReader:
+        return reader_of(size, self.tiles.__getitem__)
+
+    def checkpoint(self, size: int) -> bytes:
+        return sign_checkpoint(size, self.roots[size], SIGNER)
+
+    def receipt_file(self, seq: int, size: int) -> bytes:
+        return make_receipt(seq, self.lines[seq], inclusion_proof(seq, size, self.read(size)), self.checkpoint(size))
+
+    def write_tiles(self, folder: Path) -> None:
+        for tile, data in self.tiles.items():
+            _write(folder / tile.path(), data)
+        for tile in new_tiles(0, len(self.lines), entries=True):
+            if tile.level == ENTRIES:
+                _write(folder / tile.path(), bundle(self.lines[tile.index * 256 : tile.end]))
+
+
+def rehashed(lines: list[bytes], change: Callable[[bytes], bytes], at: int) -> bytes:
+    """The log written anew from line *at* on, after *change* of that line: all hashes are right again."""
+    out, prev = lines[:at], lines[at - 1][-66:-2] if at else b"0" * 64
+    for line in [change(lines[at][:-154]), *(line[:-154] for line in lines[at + 1 :])]:
+        body = line + b',"prev_hash":"' + prev + b'"'
+        prev = hashlib.sha256(body).hexdigest().encode()
+        out.append(body + b',"hash":"' + prev + b'"}')
+    return b"".join(line + b"\n" for line in out)
+
+
+def receipt_text(receipt: Receipt) -> str:
+    return f"{receipt.seq}:{receipt.hash}"
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
