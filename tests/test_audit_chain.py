@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.security.audit.chain import MAX_PROBLEMS, Verdict, check, link, next_head, split_lines
+from app.security.audit.chain import MAX_PROBLEMS, check, link, next_head, split_lines
 from app.security.audit.entry import EMPTY, GENESIS_HASH, MAX_LINE_BYTES, Head, Receipt, draft, line_of
 
 TIME = "2026-11-23T09:15:02.123456Z"
@@ -39,7 +39,16 @@ def named(lines: list[bytes]) -> list[int]:
 
 def test_a_sound_log_is_sound() -> None:
     receipts = [receipt_of(line, seq) for seq, line in enumerate(LOG)]
-    assert check(LOG, receipts) == Verdict(entries=LENGTH, head=receipts[-1])
+    verdict = check(LOG, receipts)
+    assert (verdict.ok, verdict.entries, verdict.head, verdict.problems) == (True, LENGTH, receipts[-1], [])
+
+
+def test_a_question_without_its_end_is_told_and_is_no_problem() -> None:
+    drafts = [draft("ask.received", "alice", {"query": "hi"}), draft("ask.received", "alice", {"query": "ho"})]
+    drafts.append(draft("ask.answered", "alice", {"received": 0, "answer": "hi"}))
+    data, _, _ = link(drafts, EMPTY, "2026-11-23T09:15:02.123456Z")
+    verdict = check(split_lines([data]))
+    assert (verdict.ok, verdict.open) == (True, {1})
     assert check(LOG).ok
 
 

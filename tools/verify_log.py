@@ -18,7 +18,7 @@ It shares no code with the program that writes the log. What it checks:
 Bytes and links do not show that the end was cut off, nor that everything was written anew: only a receipt, checkpoint or
 proof that YOU kept shows that. Without --vkey a checkpoint is compared, but nobody has shown who made it.
 
-It prints one JSON document: ok, entries (lines read), head (the last), problems (at most 100, those of the chain first, in
+It prints one JSON document: ok, entries (lines read), head (the last record), problems (at most 100, those of the chain first, in
 the order of the log), signatures (ok, failed or not_checked). Exit status: 0 ok, 1 problems, 2 cannot run.
 """
 
@@ -229,11 +229,9 @@ def judge(line, seq, prev_hash):
 
 def check_log(file, receipts, roots, lines):
     """Read the log once. *receipts*: (seq, hash); *roots*: (size, root, what); *lines*: (seq, line, what).
-
     After a problem the reading goes on from what the line says of itself, so that one edit may be reported more than once;
-    the first problem is at the first place where the log is not what it should be.
-    """
-    problems, entries, tree, seq, prev_hash = [], 0, Tree(), -1, b"0" * 64
+    the first problem is at the first place where the log is not what it should be."""
+    problems, entries, tree, seq, prev_hash, head = [], 0, Tree(), -1, b"0" * 64, None
     missing, unseen = set(receipts), list(lines)
     unmet = [one for one in roots if one[:2] != (0, tree.root())]
     sizes = {size for size, _, _ in roots}
@@ -242,7 +240,9 @@ def check_log(file, receipts, roots, lines):
         problem, seq, prev_hash = judge(line, expected, prev_hash)
         if problem and len(problems) < MAX_PROBLEMS:
             problems.append((expected, problem))
-        missing.discard((seq, (prev_hash or b"").decode("latin-1")))
+        if prev_hash:  # else the line is not a record
+            head = {"seq": seq, "hash": prev_hash.decode("latin-1")}
+            missing.discard((seq, head["hash"]))
         unseen = [one for one in unseen if one[:2] != (entries, line[:-1])]
         entries += 1
         tree.append(line[:-1])
@@ -255,7 +255,7 @@ def check_log(file, receipts, roots, lines):
     for size, _, what in unmet:
         cut = size > entries and f"the log has {entries} records, {what} was made over {size}: the end was cut off"
         problems.append((max(size - 1, 0), cut or f"the first {size} records are not those of {what}: they were rewritten"))
-    return entries, {"seq": seq, "hash": (prev_hash or b"").decode("latin-1")} if entries else None, problems
+    return entries, head, problems
 
 
 def main():
