@@ -125,14 +125,23 @@ class SecureAIAssistant:
     async def _send(self, call: PreparedCall, hung_up: asyncio.Future[None] | None) -> Completion:
         if hung_up is None:
             return await self._model.send(call)
-        sending = asyncio.ensure_future(self._model.send(call))
+        task = asyncio.current_task()
+        assert task is not None
+
+        def stop(_: asyncio.Future[None]) -> None:
+            if not hung_up.cancelled():
+                task.cancel()
+
+        hung_up.add_done_callback(stop)
         try:
-            await asyncio.wait((sending, hung_up), return_when=asyncio.FIRST_COMPLETED)
-            if not sending.done():
-                raise ClientGone()
-            return sending.result()
+            return await self._model.send(call)
+        except asyncio.CancelledError:
+            if not hung_up.done() or hung_up.cancelled():
+                raise  # somebody else's
+            task.uncancel()
+            raise ClientGone() from None
         finally:
-            sending.cancel()
+            hung_up.remove_done_callback(stop)
 
     async def _record_failure(
         self, principal: Principal, question: Question, received: Receipt, started: float, error: AppError
