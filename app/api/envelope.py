@@ -59,7 +59,7 @@ class Envelope:
 
         try:
             await self._app(scope, receive, send_with_headers)
-        except Exception:
+        except Exception:  # the outermost door: it logs, and shows nobody a stack trace
             LOG.exception("request %s failed in a way that nobody foresaw", request_id)
             if started:
                 raise  # half a response: the server closes the connection
