@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install dev demo serve test check bench bench-peers torture clean
+.PHONY: install dev demo serve test check bench bench-startup bench-peers torture clean
 
 .venv/.runtime: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.11")'
@@ -38,15 +38,23 @@ check: dev ## lint, format, types, import floors
 bench: dev ## speed against peers, in one interleaved run
 	$(BIN)/python -m bench
 
+bench-startup: dev ## start and verification with a log of ten million records: minutes, and 6 GB of disk
+	$(BIN)/python -m bench --part startup --records 10000000
+
 .venv-litellm/.runtime: bench/litellm.lock
 	test -x .venv-litellm/bin/python || $(PYTHON) -m venv .venv-litellm
 	.venv-litellm/bin/python -m pip install -q --disable-pip-version-check --no-deps --require-hashes -r bench/litellm.lock
 	touch $@
 
-bench-peers: .venv-litellm/.runtime ## LiteLLM, in an environment of its own, for `make bench` to measure against
+.venv-aegis/.runtime: bench/aegis.lock
+	test -x .venv-aegis/bin/python || $(PYTHON) -m venv .venv-aegis
+	.venv-aegis/bin/python -m pip install -q --disable-pip-version-check --no-deps --require-hashes -r bench/aegis.lock
+	touch $@
+
+bench-peers: .venv-litellm/.runtime .venv-aegis/.runtime ## LiteLLM and aegis-latent-core, in environments of their own
 
 torture: dev ## the long versions of the crash tests
 	$(BIN)/python -m tests.torture
 
 clean:
-	rm -rf .venv .venv-litellm .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-litellm .venv-aegis .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -6,12 +6,14 @@ import io
 import json
 import os
 import sys
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine
 from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 
+from .audit_commands import audit
 from .errors import AppError
+from .terminal import Json, say
 
 T = TypeVar("T")
 app = typer.Typer(
@@ -22,12 +24,10 @@ app = typer.Typer(
 )
 clients = typer.Typer(help="Who may have tokens.", no_args_is_help=True)
 token = typer.Typer(help="Access tokens.", invoke_without_command=True)
-audit = typer.Typer(help="Read and verify the audit log.", no_args_is_help=True)
 app.add_typer(clients, name="clients")
 app.add_typer(token, name="token")
 app.add_typer(audit, name="audit")
 
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 Url = Annotated[str, typer.Option(help="Where the service is.", envvar="SECURE_AI_URL")]
 LOCAL_URL = "http://127.0.0.1:8000"
 
@@ -63,10 +63,6 @@ def end(code: str, detail: str, as_json: bool) -> NoReturn:
     sys.exit(2)
 
 
-def say(document: Any, as_json: bool, text: str) -> None:
-    print(json.dumps(document) if as_json else text)
-
-
 @app.command()
 def init(
     new_log: Annotated[bool, typer.Option(help="Set the present audit log aside and begin another.")] = False,
@@ -80,6 +76,7 @@ def init(
         "env_file": str(born.env_file) if born.env_file else None,
         "database": str(born.database) if born.database else None,
         "audit_log": str(settings.audit_log_path) if born.opened else None,
+        "log_key": str(born.log_key) if born.log_key else None,
     }
     lines = [f"made {what.replace('_', ' ')}: {where}" for what, where in made.items() if where] or ["nothing was missing"]
     say(
@@ -224,72 +221,6 @@ def token_revoke(jti: Annotated[str, typer.Argument(help="The token's jti: 32 he
 
     _run(operator_tasks.revoke_token(jti))
     say({"jti": jti, "revoked": True}, as_json, f"{jti} is revoked")
-
-
-# --- audit -------------------------------------------------------------------------------------------
-
-
-@audit.command("verify")
-def audit_verify(
-    receipt: Annotated[list[str] | None, typer.Option(help="SEQ:HASH of an answer; may be repeated.")] = None,
-    as_json: Json = False,
-) -> None:
-    """Check every byte and link, and that receipts still hold. Exit status 1 on any problem."""
-    from . import audit_reading
-
-    verdict = audit_reading.verify(receipt or [], quiet=as_json)
-    document = {
-        "ok": verdict.ok,
-        "entries": verdict.entries,
-        "head": {"seq": verdict.head.seq, "hash": verdict.head.hash} if verdict.head else None,
-        "problems": [{"seq": one.seq, "problem": one.problem} for one in verdict.problems],
-    }
-    lines = [f"record {one.seq}: {one.problem}" for one in verdict.problems]
-    if verdict.found > len(lines):
-        lines.append(f"… and {verdict.found - len(lines)} more problems")
-    if verdict.open:
-        some = ", ".join(map(str, sorted(verdict.open)[:10])) + (", …" if len(verdict.open) > 10 else "")
-        lines.append(f"{len(verdict.open)} question(s) stand open, as a crash or a full disk leaves them: record {some}")
-    head = f"head {verdict.head.seq}:{verdict.head.hash}" if verdict.head else "no record"
-    say(document, as_json, "\n".join([*lines, f"{'OK' if verdict.ok else 'BROKEN'}: {verdict.entries} records, {head}"]))
-    sys.exit(0 if verdict.ok else 1)
-
-
-@audit.command("show")
-def audit_show(
-    request_id: Annotated[str | None, typer.Option(help="Only the records of this request.")] = None,
-    as_json: Json = False,
-) -> None:
-    """The records, oldest first."""
-    from . import audit_reading
-
-    _print_records(audit_reading.records(request_id), as_json)
-
-
-@audit.command("tail")
-def audit_tail(
-    lines: Annotated[int, typer.Option("--lines", "-n", min=1, max=10_000)] = 10,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until interrupted.")] = False,
-    as_json: Json = False,
-) -> None:
-    """The last records; --follow goes on as they come (with --json, one document a line)."""
-    from . import audit_reading
-
-    if not follow:
-        _print_records(audit_reading.last_records(lines), as_json)
-        return
-    for record in audit_reading.follow(lines):
-        print(json.dumps(record) if as_json else audit_reading.one_line(record), flush=True)
-
-
-def _print_records(records: Iterable[dict[str, Any]], as_json: bool) -> None:
-    from . import audit_reading
-
-    if as_json:
-        print(json.dumps(list(records)))
-        return
-    for record in records:
-        print(audit_reading.one_line(record))
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:

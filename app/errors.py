@@ -19,6 +19,7 @@ AppError
 ├── Unavailable                 we cannot do it now; carries retry_after
 │   ├── AuditUnavailable        it could not be written down
 │   ├── AuditCorrupt            the log is not what it was; the start stops
+│   ├── EvidenceUnavailable     the tree or its signed head cannot be had; the log itself may be sound
 │   ├── LimitsUnavailable       the limiter could not count
 │   └── Overloaded              too many are waiting for the model
 ├── UpstreamError               the model's server sent something we cannot use
@@ -247,6 +248,11 @@ class AuditUnavailable(Unavailable):
 class AuditCorrupt(Unavailable):
     code = "audit_corrupt"
     detail = "The audit log is not what it was when it was last written."
+
+
+class EvidenceUnavailable(Unavailable):
+    code = "evidence_unavailable"
+    detail = "The log's signed head does not cover this record yet. Try again in a moment."
 
 
 class LimitsUnavailable(Unavailable):

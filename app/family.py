@@ -10,6 +10,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from types import FrameType
 
 from .errors import AppError
@@ -50,6 +52,12 @@ def fork(work: Callable[[], int]) -> int:
             sys.stdout.flush()
         finally:
             os._exit(status)
+
+
+def show_as(name: str) -> None:
+    """What `ps` and `top` call this process, so that an operator can tell a worker from the notary."""
+    with suppress(OSError):  # Linux only
+        Path("/proc/self/comm").write_text(name)
 
 
 def die_with(parent: int, number: int) -> None:

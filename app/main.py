@@ -6,35 +6,49 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext, suppress
 
 from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.middleware.cors import CORSMiddleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from . import __version__
-from .api.envelope import Envelope
+from .api.envelope import Cors, Envelope
 from .api.errors import answer_error
 from .api.limits import Buckets, network_of
-from .api.routes import ask, docs, health, token
+from .api.routes import ask, audit, docs, health, token
 from .api.state import Door
 from .assistant.models import Endpoint
+from .board import Board
 from .errors import AppError, LimitsUnavailable
+from .security.events import SecurityLog
 from .security.refusals import SUMMARY_SECONDS, RefusalRecorder
 from .settings import Settings, load_settings
-from .wiring import open_services
+from .wiring import open_keeper, open_services
 
 LOG = logging.getLogger("app.main")
+PARTING_SECONDS = 3.0
+"""What the last signature may take at the end."""
 EXPOSED = [
     *("x-request-id", "x-audit-seq", "x-audit-hash", "retry-after", "ratelimit", "ratelimit-policy"),
     *(f"x-ratelimit-{what}-requests" for what in ("limit", "remaining", "reset")),
 ]
 
 
-def create_app(settings: Settings | None = None, *, embedded: Endpoint | None = None) -> FastAPI:
-    """The ASGI application. *embedded*: where the embedded model listens, if that is the one to ask.
+def create_app(
+    settings: Settings | None = None,
+    *,
+    embedded: Endpoint | None = None,
+    keeps_evidence: bool = True,
+    board: Board | None = None,
+    worker: int = 0,
+) -> FastAPI:
+    """The ASGI application. *embedded*: where the embedded model listens, if that is the one to ask. *keeps_evidence*: sign
+    the log's head from here; `serve` has a process of its own for that. *board*: what all workers share, and *worker* the
+    number of this one; by default it is the only one.
 
     Raises ConfigError for settings that cannot be used; what needs files or a database is opened by the lifespan.
     """
@@ -47,18 +61,19 @@ def create_app(settings: Settings | None = None, *, embedded: Endpoint | None = 
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        lifespan=_lifespan(settings, embedded),
+        lifespan=_lifespan(settings, embedded, keeps_evidence, board or Board(), worker),
     )
     app.add_exception_handler(AppError, answer_error)
     app.add_exception_handler(HTTPException, answer_error)
-    for router in (token.router, ask.router, health.router):
+    app.add_exception_handler(RequestValidationError, answer_error)
+    for router in (token.router, ask.router, audit.router, health.router):
         app.include_router(router)
     if settings.docs_enabled:
         docs.add_docs(app)
     # The last one added is the outermost.
     if settings.cors_origins:
         app.add_middleware(
-            CORSMiddleware,
+            Cors,
             allow_origins=list(settings.cors_origins),
             allow_methods=["GET", "POST"],
             allow_headers=["authorization", "content-type", "x-request-id"],
@@ -70,28 +85,44 @@ def create_app(settings: Settings | None = None, *, embedded: Endpoint | None = 
     return app
 
 
-def _lifespan(settings: Settings, embedded: Endpoint | None) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+def _lifespan(
+    settings: Settings, embedded: Endpoint | None, keeps_evidence: bool, board: Board, worker: int
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        buckets = Buckets(settings)
+        buckets, slot = Buckets(settings), board.slot(worker)
         try:
             async with open_services(settings, embedded) as services:
                 refusals = RefusalRecorder(services.audit, services.events, buckets.admit_refusal, network_of)
-                app.state.door = Door(services, buckets, refusals)
+                app.state.door = Door(services, buckets, refusals, board, slot)
                 tasks = [
                     _keep(services.security.follow_denials()),
                     _keep(refusals.summarise_forever()),
                     _keep(_forget_forever(buckets)),
                 ]
-                yield
+                with _evidence_kept(settings, services.events) if keeps_evidence else nullcontext():
+                    yield
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
-                await refusals.summarise()
+                await refusals.close()
         finally:
             buckets.close()
 
     return lifespan
+
+
+@contextmanager
+def _evidence_kept(settings: Settings, events: SecurityLog) -> Iterator[None]:
+    """A thread that signs the log's head. Several processes may each have one: the tree's lock elects who signs."""
+    stop, keeper = threading.Event(), open_keeper(settings, events)
+    thread = threading.Thread(target=keeper.run, args=(stop,), name="notary", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(PARTING_SECONDS)
 
 
 def _keep(work: Coroutine[None, None, None]) -> asyncio.Task[None]:

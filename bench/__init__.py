@@ -1,1 +1,1 @@
-"""Speed, measured in one interleaved run: this service, a bare forwarder, LiteLLM's proxy; then the audit log alone."""
+"""Speed, measured in interleaved runs: this service, its former self and its peers; its audit log, the disk and other logs."""

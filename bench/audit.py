@@ -1,160 +1,128 @@
-"""The audit log alone: durable records a second against what the disk gives at best, and verified records a second."""
+"""The audit log alone: durable records a second against the disk, SQLite and aegis-latent-core; verified records a second.
+
+Everything that writes is a process of its own. One writes at a time, in turn, so that a noisy minute falls on all; the
+notary keeps the tree and signs heads of our log meanwhile, and has caught up before the next one's turn.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import os
 import statistics
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import uvloop
+from .notary import create_log, notary_command, verify, wait_until_signed
+from .process import ROOT, Process, running
+from .writers import Writers, writing
 
-from app.security.audit.entry import Head
-from app.security.audit.jsonl import JsonlStore
-from app.security.audit.log import AuditLog
-from app.security.audit.store import Batch, Build, Recovery
-
-CALLERS = 64
+CALLERS = (1, 16, 64, 256)
+OURS = {"log": 1, "log-4": 4}
+"""Names of our own figures, and how many processes share the log."""
 VERIFY_PASSES = 3
-RECORDS: tuple[tuple[str, Mapping[str, Any]], ...] = (  # the two of a question, as large as the service writes them
-    (
-        "ask.received",
-        {
-            "query": "What does a hash chain prove, and what does it not? (no. 417)",
-            "roles": ["ai.playground.user"],
-            "model": "gpt-4o-mini",
-            "address": "127.0.0.1",
-            "upstream_sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
-        },
-    ),
-    (
-        "ask.answered",
-        {
-            "received": 417,
-            "answer": "echo: 9f86d081884c7d65",
-            "model": "gpt-4o-mini",
-            "usage": {"input_tokens": 12, "output_tokens": 7},
-            "elapsed_ms": 3,
-            "attempts": 1,
-        },
-    ),
-)
+
+
+@dataclass(frozen=True)
+class Rate:
+    """Of one burst, or the medians of all."""
+
+    writer: str
+    callers: int
+    per_second: float
+    """Durable records."""
+    for_each_sync: float
+    """Records that shared one sync, on average."""
+    signed_after: float | None
+    """Seconds from the end of the burst to a signed head over all its records; None for what signs no heads."""
 
 
 @dataclass(frozen=True)
 class AuditFigures:
-    """Medians of the rounds; all rates in records a second."""
-
-    single_per_second: float
-    """One caller: each record waits for a sync of its own."""
-    durable_per_second: float
-    """CALLERS callers, group commit."""
-    batch_records: float
-    """Records that shared one sync, on average, with CALLERS callers."""
-    raw_per_second: float
-    """pwrite + fdatasync of CALLERS records' bytes at a time, nothing else: what the disk gives at best."""
+    rates: list[Rate]
+    """All rounds, in the order measured."""
     record_bytes: float
     verified_per_second: float
-    """Records of that log for each CPU second of one core: bytes, links and digests, user and system time."""
+    """Records of that log for each CPU second of one core: bytes, links, digests and tree; user and system time."""
     verified_records: int
 
 
-class CountingStore(JsonlStore):
-    """The real store, which also counts what it is handed."""
-
-    batches = 0
-    written = 0
-
-    def append(self, build: Build) -> None:
-        def counted(head: Head, recovered: tuple[Recovery, ...]) -> Batch:
-            batch = build(head, recovered)
-            self.batches += 1
-            self.written += len(batch.data)
-            return batch
-
-        super().append(counted)
+def aegis_python() -> Path:
+    """Named by AEGIS_PYTHON, else where `make bench-peers` puts it. It may not be there."""
+    return Path(os.environ.get("AEGIS_PYTHON") or ROOT / ".venv-aegis/bin/python").absolute()
 
 
-def measure_audit(folder: Path, *, rounds: int, seconds: float, progress: Callable[[str], None]) -> AuditFigures:
-    """Measure in *folder*, which must be on a real disk. *seconds* for each of three parts of each round."""
-    store = CountingStore(folder / "audit_log.jsonl")
-    log = AuditLog(store)
-    log.create({})
-    single, grouped, raw, batch_records = [], [], [], []
-    for number in range(1, rounds + 1):
-        progress(f"audit log, round {number} of {rounds}")
-        single.append(uvloop.run(_record(log, 1, seconds)) / seconds)
-        batches, written = store.batches, store.written
-        records = uvloop.run(_record(log, CALLERS, seconds))
-        grouped.append(records / seconds)
-        batch_records.append(records / (store.batches - batches))
-        record_bytes = (store.written - written) / records
-        raw.append(CALLERS * _syncs_per_second(folder, round(CALLERS * record_bytes), seconds))
+def measure_audit(
+    folder: Path, *, callers: Sequence[int], rounds: int, seconds: float, progress: Callable[[str], None]
+) -> AuditFigures:
+    """Measure in *folder*, which must be on a real disk. *seconds* for each burst."""
+    path = folder / "audit_log.jsonl"
+    create_log(path)
+    rates: list[Rate] = []
+    sizes: list[float] = []
+    with _writers(folder, path) as writers:
+        for number in range(1, rounds + 1):
+            for count in callers:
+                for one in (one for one in writers if count % one.processes == 0):
+                    progress(f"audit log, round {number} of {rounds}: {one.name}, {count} callers")
+                    written = one.burst(count, seconds)
+                    signed_after = wait_until_signed(path) if one.name in OURS else None
+                    rates.append(
+                        Rate(one.name, count, written.records / seconds, written.records / max(written.syncs, 1), signed_after)
+                    )
+                    if written.size:
+                        sizes.append(written.size / written.records)
     progress("audit log, verification")
-    verified = [_verify(log) for _ in range(VERIFY_PASSES)]
-    log.close()
-    return AuditFigures(
-        single_per_second=statistics.median(single),
-        durable_per_second=statistics.median(grouped),
-        batch_records=statistics.median(batch_records),
-        raw_per_second=statistics.median(raw),
-        record_bytes=record_bytes,
-        verified_per_second=statistics.median(rate for rate, _ in verified),
-        verified_records=verified[-1][1],
-    )
-
-
-async def _record(log: AuditLog, callers: int, seconds: float) -> int:
-    """Records acknowledged within *seconds* to *callers* that each wait for one before handing in the next."""
-    acknowledged = 0
-
-    async def caller() -> None:
-        nonlocal acknowledged
-        while True:
-            for action, details in RECORDS:
-                await log.record(action, user_id="bench", details=details)
-                if time.perf_counter() >= end:
-                    return
-                acknowledged += 1
-
-    async with log:
-        end = time.perf_counter() + seconds
-        await asyncio.gather(*(caller() for _ in range(callers)))
-    return acknowledged
-
-
-def _syncs_per_second(folder: Path, size: int, seconds: float) -> float:
-    """How often *size* bytes can be appended and synced, on a file of its own."""
-    data, offset, done = os.urandom(size), 0, 0
-    with _scratch(folder / "raw.bin") as fd:
-        start = time.perf_counter()
-        while (elapsed := time.perf_counter() - start) < seconds:
-            offset += os.pwrite(fd, data, offset)
-            os.fdatasync(fd)
-            done += 1
-    return done / elapsed
+    verified = [_verify(path) for _ in range(VERIFY_PASSES)]
+    return AuditFigures(rates, statistics.median(sizes), statistics.median(rate for rate, _ in verified), verified[-1][1])
 
 
 @contextmanager
-def _scratch(path: Path) -> Iterator[int]:
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        yield fd
-    finally:
-        os.close(fd)
-        path.unlink()
+def _writers(folder: Path, path: Path) -> Iterator[list[Writers]]:
+    """All of them, idle; and the notary, at work."""
+
+    def command(module: str, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", f"bench.{module}", *arguments]
+
+    commands = {
+        "raw": (command("write_raw", str(folder / "raw.bin")), 1),
+        "sqlite": (command("write_sqlite", "batch", str(folder / "batch.sqlite")), 1),
+        "sqlite-group": (command("write_sqlite", "group", str(folder / "group.sqlite")), 1),
+        **{name: (command("write_log", str(path)), processes) for name, processes in OURS.items()},
+    }
+    if aegis_python().exists():
+        commands["aegis"] = ([str(aegis_python()), "-m", "bench.write_aegis", str(folder / "aegis.jsonl")], 1)
+    with ExitStack() as stack:
+        stack.enter_context(running(Process("notary", notary_command(path), cwd=ROOT, env={}, log=folder / "notary.log")))
+        yield [
+            stack.enter_context(writing(Writers(name, command, processes=processes, log=folder / f"{name}.log")))
+            for name, (command, processes) in commands.items()
+        ]
 
 
-def _verify(log: AuditLog) -> tuple[float, int]:
+def median_rates(rates: Sequence[Rate]) -> list[Rate]:
+    """One for each writer and number of callers."""
+    groups: dict[tuple[int, str], list[Rate]] = {}
+    for rate in rates:
+        groups.setdefault((rate.callers, rate.writer), []).append(rate)
+    return [
+        Rate(
+            writer,
+            callers,
+            statistics.median(rate.per_second for rate in group),
+            statistics.median(rate.for_each_sync for rate in group),
+            max((rate.signed_after for rate in group if rate.signed_after is not None), default=None),
+        )
+        for (callers, writer), group in groups.items()
+    ]
+
+
+def _verify(path: Path) -> tuple[float, int]:
     before = os.times()
-    verdict = log.verify()
+    report = verify(path)
     after = os.times()
-    if not verdict.ok:
+    if not report.ok or report.signatures.up_to != report.entries - 1:
         raise AssertionError("The log that was just measured does not verify.")
     spent = sum(after[:4]) - sum(before[:4])
-    return verdict.entries / spent, verdict.entries
+    return report.entries / spent, report.entries

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import secrets
 import statistics
-import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlencode
 
 from app.settings import Settings
 
-from .process import ROOT, Process, ServerFailed, clean_environment, free_port, running
+from .before import extract_before
+from .notary import wait_until_signed
+from .process import ROOT, Process, free_port, running
+from .service import MODEL, Service, exchange, set_up
 
-MODEL = "gpt-4o-mini"
 STARTS = 3
 
 
@@ -36,6 +34,8 @@ class Peer:
     chat: dict[str, object] | None
     ready_seconds: float
     """From start to the first 200 of its readiness address; the median where it was started more than once."""
+    settle: Callable[[], None] = lambda: None
+    """Waits until what the last questions left to do is done, so that it counts."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Upstream:
 
     def calls(self) -> int:
         """How many completions were asked of it so far."""
-        _, document = _exchange(self.port, "GET", "/control/calls")
+        _, document = exchange(self.port, "GET", "/control/calls")
         return int(document["calls"])
 
 
@@ -66,24 +66,37 @@ def open_upstream(folder: Path) -> Iterator[Upstream]:
 @contextmanager
 def open_service(folder: Path, upstream: Upstream) -> Iterator[Peer]:
     """(a) This service: every question authenticated, limited and recorded twice, durably, in *folder*."""
-    env = {
-        "SECRET_KEY": secrets.token_urlsafe(32),
-        "OPENAI_API_KEY": "sk-bench",
-        "OPENAI_BASE_URL": upstream.url,
-        "LLM_MODEL": MODEL,
-        "RATE_LIMIT": "10000000",
-    }
-    _app(folder, env, "init")
-    client = json.loads(_app(folder, env, "clients", "add", "bench", "--role", "ai.playground.user", "--json"))
-    port = free_port()
-    command = [sys.executable, "-m", "app", "serve", "--port", str(port), "--workers", "1"]
-    starts = []
-    for left in reversed(range(STARTS)):
-        with running(Process("this service", command, cwd=folder, env=env, log=folder / "service.log")) as process:
-            starts.append(process.wait_until_ready(port, "/readyz", 60))
+    with _open(set_up(folder / "service", upstream.url), "service", ("-m", "app", "serve"), starts=STARTS) as peer:
+        yield peer
+
+
+@contextmanager
+def open_unsigned(folder: Path, upstream: Upstream) -> Iterator[Peer]:
+    """The same, but that nothing keeps the tree and signs: what that costs is the difference."""
+    with _open(set_up(folder / "unsigned", upstream.url), "unsigned", (str(ROOT / "bench/unsigned.py"), "serve")) as peer:
+        yield peer
+
+
+@contextmanager
+def open_before(folder: Path, upstream: Upstream) -> Iterator[Peer]:
+    """The service as it was before its log had a tree and signatures."""
+    code = extract_before(folder / "before-code")
+    with _open(set_up(folder / "before", upstream.url, code), "before", ("-m", "app", "serve")) as peer:
+        yield peer
+
+
+@contextmanager
+def _open(service: Service, name: str, starter: Sequence[str], *, starts: int = 1) -> Iterator[Peer]:
+    def settle() -> None:
+        if name == "service":
+            wait_until_signed(service.log)
+
+    seconds = []
+    for left in reversed(range(starts)):
+        with service.served(starter) as (process, port, ready):
+            seconds.append(ready)
             if left == 0:
-                token = _token(port, client["client_id"], client["client_secret"])
-                yield Peer("service", process, port, "/ask", token, None, statistics.median(starts))
+                yield Peer(name, process, port, "/ask", service.token(port), None, statistics.median(seconds), settle)
 
 
 @contextmanager
@@ -115,7 +128,13 @@ def open_litellm(folder: Path, upstream: Upstream) -> Iterator[Peer]:
         yield Peer("litellm", process, port, "/v1/chat/completions", key, _chat(), ready)
 
 
-OPENERS = {"service": open_service, "starlette": open_starlette, "litellm": open_litellm}
+OPENERS = {
+    "service": open_service,
+    "unsigned": open_unsigned,
+    "before": open_before,
+    "starlette": open_starlette,
+    "litellm": open_litellm,
+}
 
 
 def litellm_executable() -> Path:
@@ -132,31 +151,3 @@ def _chat() -> dict[str, object]:
         "temperature": defaults["llm_temperature"],
         "max_tokens": defaults["llm_max_tokens"],
     }
-
-
-def _app(folder: Path, env: dict[str, str], *arguments: str) -> str:
-    command = [sys.executable, "-m", "app", *arguments]
-    done = subprocess.run(
-        command, cwd=folder, env=clean_environment() | env, capture_output=True, text=True, timeout=60, check=False
-    )
-    if done.returncode:
-        raise ServerFailed(f"python -m app {arguments[0]} ended with {done.returncode}:\n{done.stderr[-2000:]}")
-    return done.stdout
-
-
-def _token(port: int, client_id: str, client_secret: str) -> str:
-    form = {"grant_type": "client_credentials", "client_id": client_id, "client_secret": client_secret}
-    status, document = _exchange(port, "POST", "/token", urlencode(form))
-    if status != 200:
-        raise ServerFailed(f"POST /token answered {status}.")
-    return str(document["access_token"])
-
-
-def _exchange(port: int, method: str, path: str, form: str | None = None) -> tuple[int, dict[str, Any]]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-    try:
-        connection.request(method, path, form, {"content-type": "application/x-www-form-urlencoded"} if form else {})
-        answer = connection.getresponse()
-        return answer.status, json.loads(answer.read())
-    finally:
-        connection.close()

@@ -10,32 +10,27 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from .audit import CALLERS, AuditFigures
+from .audit import AuditFigures, median_rates
 from .machine import Machine
 from .rounds import Cell, medians
+from .startup import StartupFigures
+from .targets import Target, Weight, audit_targets, service_targets, startup_targets
 
-NAMES = {"service": "this service", "starlette": "bare Starlette", "litellm": "LiteLLM proxy"}
-
-
-@dataclass(frozen=True)
-class Weight:
-    """What a server costs before it answers anybody. Bytes are taken after the load."""
-
-    server: str
-    ready_seconds: float
-    pss_bytes: int
-    worker_rss_bytes: int
-
-
-@dataclass(frozen=True)
-class Target:
-    """One promise and what came of it. It informs; it fails nothing."""
-
-    name: str
-    wanted: str
-    measured: float
-    unit: str
-    met: bool
+NAMES = {
+    "service": "this service",
+    "unsigned": "- its notary asleep",
+    "before": "- before evidence",
+    "starlette": "bare Starlette",
+    "litellm": "LiteLLM proxy",
+}
+WRITERS = {
+    "raw": "raw limit: write + fdatasync",
+    "sqlite": "SQLite, a transaction for so many rows",
+    "sqlite-group": "SQLite, group commit by a thread",
+    "log": "this log, 1 process",
+    "log-4": "this log, 4 processes",
+    "aegis": "aegis-latent-core's ledger",
+}
 
 
 @dataclass(frozen=True)
@@ -45,6 +40,7 @@ class Report:
     """All rounds, in the order measured."""
     weights: list[Weight]
     audit: AuditFigures | None
+    startup: StartupFigures | None
 
     @property
     def failures(self) -> dict[str, int]:
@@ -57,33 +53,17 @@ class Report:
 
     def targets(self) -> list[Target]:
         """Those that this run measured."""
-        figures = {(cell.server, cell.clients): cell for cell in medians(self.cells)}
-        ours = {clients: cell for (server, clients), cell in figures.items() if server == "service"}
-        found = []
-        for clients in (16, 64):
-            if clients in ours and (peer := figures.get(("litellm", clients))) and peer.per_second:
-                ratio = ours[clients].per_second / peer.per_second
-                found.append(_least(f"requests/s against LiteLLM, {clients} clients", 10, ratio, "times"))
-        found += [
-            _most(f"CPU a question, clients: {clients}", 1.5, cell.cpu_ms, "ms")
-            for clients, cell in ours.items()
-            if cell.cpu_ms is not None
-        ]
-        if 64 in ours and (p99 := ours[64].p99_ms) is not None:
-            found.append(_most("p99, 64 clients", 150, p99, "ms"))
-        for weight in self.weights:
-            if weight.server == "service":
-                found.append(_most("ready after start, one worker", 3, weight.ready_seconds, "s"))
-                found.append(_most("memory of all its processes (PSS)", 130, weight.pss_bytes / 1e6, "MB"))
+        found = list(service_targets(self.cells, self.weights))
         if self.audit:
-            share = 100 * self.audit.durable_per_second / self.audit.raw_per_second
-            found.append(_least(f"durable records, {CALLERS} callers, of the raw limit", 20, share, "%"))
-            found.append(_least("verified records a core", 150_000, self.audit.verified_per_second, "/s"))
+            found += audit_targets(self.audit)
+        if self.startup:
+            found += startup_targets(self.startup)
         return found
 
     def write_json(self, path: Path) -> None:
         document = asdict(self) | {
             "medians": [asdict(cell) for cell in medians(self.cells)],
+            "median_rates": [asdict(rate) for rate in median_rates(self.audit.rates)] if self.audit else [],
             "targets": [asdict(target) for target in self.targets()],
         }
         path.write_text(json.dumps(document, indent=2) + "\n")
@@ -97,6 +77,8 @@ class Report:
             console.print(self._weights())
         if self.audit:
             console.print(_audit_table(self.audit))
+        if self.startup:
+            console.print(_startup_table(self.startup))
         if targets := self.targets():
             console.print(_target_table(targets))
         for warning in machine.warnings:
@@ -139,12 +121,30 @@ class Report:
 
 
 def _audit_table(audit: AuditFigures) -> Table:
-    table = _table(f"Audit log alone, {audit.record_bytes:.0f} bytes a record", ("part",))
-    table.add_column("records/s", justify="right")
-    table.add_row("one caller, a sync for each record", f"{audit.single_per_second:,.0f}")
-    table.add_row(f"{CALLERS} callers, group commit ({audit.batch_records:.0f} a sync)", f"{audit.durable_per_second:,.0f}")
-    table.add_row(f"raw limit: write + fdatasync, {CALLERS} at a time", f"{audit.raw_per_second:,.0f}")
-    table.add_row(f"verified on one core ({audit.verified_records:,} records)", f"{audit.verified_per_second:,.0f}")
+    table = _table(f"Durable records, {audit.record_bytes:.0f} bytes each; medians of all rounds", ("callers", "what writes"))
+    for column in ("records/s", "of raw", "a sync", "signed after, s"):
+        table.add_column(column, justify="right")
+    rates = median_rates(audit.rates)
+    raw = {rate.callers: rate.per_second for rate in rates if rate.writer == "raw"}
+    for before, rate in zip([None, *rates], rates, strict=False):
+        if before and before.callers != rate.callers:
+            table.add_section()
+        share = f"{100 * rate.per_second / raw[rate.callers]:.0f} %" if raw.get(rate.callers) else "?"
+        figures = (f"{rate.per_second:,.0f}", share, f"{rate.for_each_sync:.0f}", _number(rate.signed_after, 2))
+        table.add_row(str(rate.callers), WRITERS[rate.writer], *figures)
+    verified = f"{audit.verified_per_second:,.0f}"
+    table.add_section()
+    table.add_row("-", f"verified on one core, with tree ({audit.verified_records:,})", verified, "", "", "")
+    return table
+
+
+def _startup_table(startup: StartupFigures) -> Table:
+    table = _table(f"A log of {startup.records:,} records ({startup.log_bytes / 1e9:.2f} GB)", ("what",))
+    table.add_column("s", justify="right")
+    table.add_row("ready after start", f"{startup.ready_seconds:.2f}")
+    table.add_row("a head over the first new record signed after start", f"{startup.first_head_seconds:.2f}")
+    rate = startup.records / startup.verify_seconds
+    table.add_row(f"audit verify, all of it ({rate:,.0f} records/s)", f"{startup.verify_seconds:.2f}")
     return table
 
 
@@ -175,11 +175,3 @@ def _ratio(peer: Cell, ours: Cell | None, figure: Callable[[Cell], float | None]
 
 def _number(value: float | None, digits: int) -> str:
     return "-" if value is None else f"{value:,.{digits}f}"
-
-
-def _least(name: str, least: float, measured: float, unit: str) -> Target:
-    return Target(name, f"at least {least:,g} {unit}", measured, unit, measured >= least)
-
-
-def _most(name: str, most: float, measured: float, unit: str) -> Target:
-    return Target(name, f"at most {most:,g} {unit}", measured, unit, measured <= most)

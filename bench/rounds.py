@@ -81,6 +81,7 @@ def _measure_cell(peer: Peer, upstream: Upstream, clients: int, seconds: float) 
     job = Job(peer.port, peer.path, peer.bearer, peer.chat, clients, seconds, WARMUP_SECONDS)
     calls, cpu = upstream.calls(), peer.process.cpu_seconds()
     outcome = _generate(job)
+    peer.settle()
     calls, cpu = upstream.calls() - calls, peer.process.cpu_seconds() - cpu
     failures = dict(outcome.failures)
     if calls != outcome.answers and not failures:  # an answer from a cache would not be a measurement

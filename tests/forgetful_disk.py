@@ -9,11 +9,18 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import Random
 from typing import Any
 
-PAGE = 4096
+PAGE, SECTOR = 4096, 512
+
+
+class Died(BaseException):
+    """A writer was killed: nothing of it runs on, and the kernel takes its lock away."""
 
 
 @dataclass
@@ -77,3 +84,98 @@ class ForgetfulDisk:
             data = os.pread(fd, min(PAGE, max(0, size - start)), start)
             self.durable.extend(b"\0" * max(0, start + len(data) - len(self.durable)))
             self.durable[start : start + len(data)] = data
+
+
+@dataclass
+class DyingDisk(ForgetfulDisk):
+    """A ForgetfulDisk under many writers at once, until its power is cut at the watched call *cut*: from then on all fails.
+
+    *kill*: the calls in which a writer dies, having written a part. What lies on the platters afterwards is in `platters`
+    (the log: sound up to the last synced length, anything past it) and `names` (the files set aside that outlive it).
+    """
+
+    cut: int = 1_000_000
+    kill: frozenset[int] = frozenset()
+    chance: Random = field(default_factory=Random)
+    is_off: bool = False
+    platters: bytes = b""
+    marks: list[bytes] = field(default_factory=list)
+    """Everything that the lock file ever held; it is never synced."""
+    names: set[str] = field(default_factory=set)
+    _written: set[str] = field(default_factory=set)
+    _one: Any = field(default_factory=threading.RLock)
+
+    def __post_init__(self) -> None:
+        self._synced = len(self.durable)
+        self._lock = self.file.with_name(self.file.name + ".lock")
+        self.marks.append(self._lock.read_bytes())
+
+    def pwrite(self, fd: int, data: Any, offset: int) -> int:
+        with self._one:
+            if self._is_watched(fd):
+                self._live_through(fd, bytes(data), offset)
+                return super().pwrite(fd, data, offset)
+            self._live()
+            written = os.pwrite(fd, data, offset)
+            self.marks.append(self._lock.read_bytes())
+            return written
+
+    def ftruncate(self, fd: int, length: int) -> None:
+        with self._one:
+            self._live_through(fd)
+            super().ftruncate(fd, length)
+            self._synced = min(self._synced, length)
+
+    def fdatasync(self, fd: int) -> None:
+        with self._one:
+            self._live_through(fd)
+            super().fdatasync(fd)
+            self._synced = os.fstat(fd).st_size
+
+    def fsync(self, fd: int) -> None:
+        """Of a file that is set aside, or of its folder: only both together let it outlive a loss of power."""
+        with self._one:
+            self._live()
+            path = Path(f"/proc/self/fd/{fd}").readlink()
+            if path.is_dir():
+                self.names |= self._written
+            else:
+                self._written.add(path.name)
+
+    def _live(self) -> None:
+        if self.is_off:
+            raise OSError(errno.EIO, "there is no power")
+
+    def _live_through(self, fd: int, data: bytes = b"", offset: int = 0) -> None:
+        """A watched call begins. If it is one in which somebody or everything dies, a part of *data* is written before."""
+        self._live()
+        if self.calls not in self.kill and self.calls < self.cut:
+            return
+        part = self.chance.randrange(len(data) + 1)
+        if part:
+            self._wrote(offset, os.pwrite(fd, data[:part], offset))
+        if self.calls >= self.cut:
+            self.is_off = True
+            self.platters = bytes(self.durable[: self._synced]) + self._past_the_synced(fd)
+            self._live()
+        self.calls += 1
+        raise Died
+
+    def _past_the_synced(self, fd: int) -> bytes:
+        """What may lie there: what was there before, what was written, zeros, garbage, or of each a few sectors."""
+        old = bytes(self.durable[self._synced :])
+        new = os.pread(fd, os.fstat(fd).st_size, self._synced)
+        both = max(len(old), len(new))
+        sources = [old, new, bytes(both), self.chance.randbytes(both)]
+        whole = self.chance.choice([b"", *sources, new[: self.chance.randrange(len(new) + 1)]])
+        return whole if self.chance.random() < 0.5 else _mixed(sources, both, -self._synced % SECTOR, self.chance)
+
+
+def _mixed(sources: Sequence[bytes], length: int, first: int, chance: Random) -> bytes:
+    """Each sector from one of *sources*, cut off anywhere. *first*: how long the first one is."""
+    pieces, at = [], 0
+    while at < length:
+        end = at + (first or SECTOR) if at == 0 else at + SECTOR
+        pieces.append(chance.choice(sources)[at:end].ljust(min(end, length) - at, b"\0"))
+        at = end
+    return b"".join(pieces)[: chance.randrange(length + 1)]

@@ -91,6 +91,13 @@ class Service:
         raise AssertionError(f"not ready after {seconds} s:\n{self.output()}")
 
     def worker_pids(self) -> list[int]:
+        return [pid for pid in self._children() if _name_of(pid) != "notary"]
+
+    def notary_pid(self) -> int:
+        """The process that signs; 0 while there is none."""
+        return next((pid for pid in self._children() if _name_of(pid) == "notary"), 0)
+
+    def _children(self) -> list[int]:
         assert self.process is not None
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
         return [int(pid) for pid in children.split()]
@@ -143,6 +150,13 @@ class Service:
         """What `audit verify` says."""
         options = [word for receipt in receipts for word in ("--receipt", receipt)]
         return dict(self.cli("audit", "verify", *options, status=None))
+
+
+def _name_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
 
 
 def free_port() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import stat
@@ -11,13 +12,15 @@ from pathlib import Path
 
 import pytest
 
+from .evidence import SIGNER, Evidence
 from .fake_openai import FakeOpenAI
 from .service import Service
 
 COMMANDS = [
     *([], ["init"], ["serve"], ["ask"], ["demo"]),
     *(["clients"], ["clients", "add"], ["clients", "list"], ["clients", "disable"], ["clients", "rotate"]),
-    *(["token"], ["token", "revoke"], ["audit"], ["audit", "verify"], ["audit", "show"], ["audit", "tail"]),
+    *(["token"], ["token", "revoke"], ["audit"], ["audit", "verify"], ["audit", "verify-receipt"]),
+    *(["audit", "show"], ["audit", "tail"]),
 ]
 
 
@@ -92,6 +95,11 @@ def test_clients_are_added_listed_rotated_and_disabled(offline: Service) -> None
         (["clients", "rotate", "nobody"], "no such client"),
         (["token", "revoke", "123"], "32 hex digits"),
         (["audit", "verify", "--receipt", "nonsense"], "SEQ:HASH"),
+        (["audit", "verify", "--checkpoint", "nowhere"], "nowhere cannot be used"),
+        (["audit", "verify", "--vkey", "nowhere"], "nowhere cannot be used"),
+        (["audit", "verify", "--vkey", "logs/audit_log.key"], "This is not an Ed25519 verifier key"),
+        (["audit", "verify-receipt", "nowhere", "--vkey", "nowhere"], "nowhere cannot be used"),
+        (["audit", "verify-receipt", "nowhere"], "--vkey"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_a_sentence_with_status_two(offline: Service, arguments: list[str], said: str) -> None:
@@ -164,10 +172,61 @@ def test_verify_exits_with_one_and_names_the_line(tmp_path: Path) -> None:
     data = service.log.read_bytes()
     service.log.write_bytes(data.replace(b'"alice"', b'"alicf"', 1))
     verdict = service.cli("audit", "verify", status=1)
-    assert list(verdict) == ["ok", "entries", "head", "problems"]
+    assert list(verdict) == [
+        *("ok", "entries", "head", "problems"),
+        *("integrity", "signatures", "completeness", "open", "recovered"),
+    ]
     assert verdict["ok"] is False
     assert [problem["seq"] for problem in verdict["problems"]] == [1]
-    assert "record 1" in service.run("audit", "verify", status=1).stdout
+    assert verdict["integrity"] == {"verdict": "failed", "up_to": 0}
+    said = service.run("audit", "verify", status=1).stdout
+    assert "record 1" in said
+    assert "failed: right up to record 0" in said
+
+
+def test_verify_says_each_verdict_on_its_own_line_and_exits_with_zero_while_nothing_failed(tmp_path: Path) -> None:
+    service = Service(tmp_path)
+    verdict = service.cli("audit", "verify")
+    assert verdict["integrity"] == {"verdict": "ok", "up_to": 0}
+    assert verdict["completeness"] == {"verdict": "not_checked", "up_to": None}
+    assert verdict["open"] == verdict["recovered"] == {"verdict": "ok", "up_to": 0, "count": 0, "records": []}
+    said = service.run("audit", "verify").stdout
+    starts = ["integrity ", "signatures ", "completeness ", "open ", "recovered ", "OK: "]
+    assert all(line.startswith(start) for line, start in zip(said.splitlines(), starts, strict=True))
+
+
+def test_a_run_that_cannot_go_on_from_an_earlier_one_says_so_and_reads_everything(tmp_path: Path) -> None:
+    done = Service(tmp_path).run("audit", "verify", "--resume", "--json")
+    assert "everything was read, because no earlier verification" in done.stderr
+    assert "from" not in json.loads(done.stdout)["integrity"]
+
+
+def test_a_receipt_is_checked_by_itself_without_log_and_settings(tmp_path: Path) -> None:
+    log = Evidence(24)
+    (tmp_path / "receipt").write_bytes(log.receipt_file(5, 24))
+    (tmp_path / "vkey").write_text(SIGNER.verifier_key.text() + "\n")
+    command = [sys.executable, "-m", "app", "audit", "verify-receipt", "receipt", "--vkey", "vkey"]
+
+    def verify_receipt(*options: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([*command, *options], cwd=tmp_path, env={}, capture_output=True, text=True, timeout=60)
+
+    done = verify_receipt("--json")
+    assert done.returncode == 0, done.stderr
+    root = base64.b64encode(log.roots[24]).decode()
+    assert json.loads(done.stdout) == {
+        "ok": True,
+        "seq": 5,
+        "record": json.loads(log.lines[5]),
+        "checkpoint": {"origin": SIGNER.name, "size": 24, "root": root},
+        "problem": None,
+    }
+    assert "OK: this is record 5" in verify_receipt().stdout
+    (tmp_path / "receipt").write_bytes(log.receipt_file(5, 24).replace(b"index 5", b"index 6"))
+    done = verify_receipt("--json")
+    assert (done.returncode, json.loads(done.stdout)["ok"]) == (1, False)
+    assert json.loads(done.stdout)["problem"]
+    assert verify_receipt().stdout.startswith("PROVES NOTHING")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["receipt", "vkey"]
 
 
 def test_commands_work_from_any_folder_and_read_the_env_of_that_folder(tmp_path: Path) -> None:

@@ -11,17 +11,20 @@ import random
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from app.errors import VerificationFailed
 from app.security.audit.chain import check, split_lines
 from app.security.audit.entry import Receipt
-from app.security.audit.merkle import inclusion_proof, leaf_hash
+from app.security.audit.merkle import inclusion_proof, leaf_hash, root_of
 from app.security.audit.note import Signer, sign_checkpoint
 from app.security.audit.proof import make_receipt, verify_receipt
+from app.security.audit.verification import Held, KnownHead, Verification, in_batches, read_head
 
 from .evidence import SIGNER, Evidence, receipt_text, rehashed
 
@@ -132,19 +135,71 @@ def mutated(rng: random.Random) -> bytes:
     )
 
 
+THIEF = Signer(SIGNER.name, Ed25519PrivateKey.from_private_bytes(b"t" * 32))
+NOTES = {
+    **{f"LOG {size}": LOG.checkpoint(size) for size in LOG.roots},
+    **{f"OTHER {size}": OTHER.checkpoint(size) for size in OTHER.roots},
+    "longer": sign_checkpoint(30, LOG.roots[24], SIGNER),
+    "forged": sign_checkpoint(24, LOG.roots[24], THIEF),
+    "of nobody": LOG.checkpoint(24).replace(b"\n24\n", b"\n23\n"),
+    "broken": LOG.checkpoint(24)[:-3],
+}
+"""Heads that somebody may hold: of this log, of another, older, forged."""
+
+
+def opened_by_both(key: bool) -> dict[str, tuple[KnownHead | None, tuple[int, bytes] | None]]:
+    """Each head as either verifier reads it, with the log's key or without; None: it proves nothing."""
+    known: dict[str, tuple[KnownHead | None, tuple[int, bytes] | None]] = {}
+    for name, note in NOTES.items():
+        ours, theirs = None, None
+        with suppress(VerificationFailed):
+            ours = read_head(name, note, SIGNER.verifier_key if key else None, given=True)
+        with suppress(ValueError):
+            theirs = TOOL_CODE.open_checkpoint(note, TOOL_CODE.parse_key(VKEY.decode()) if key else None)
+        known[name] = ours, theirs
+    return known
+
+
+def ours_on(data: bytes, receipts: list[Receipt], heads: list[KnownHead | None]) -> tuple[Any, ...]:
+    refused = ["it proves nothing" for head in heads if head is None]
+    verification = Verification(Held(receipts, [head for head in heads if head], refused))
+    for lines in in_batches(split_lines([data])):
+        verification.feed(lines)
+    found = verification.finish()
+    head = {"seq": found.head.seq, "hash": found.head.hash} if found.head else None
+    return found.ok, found.entries, head, found.problems[0].seq if found.problems else None
+
+
+def theirs_on(data: bytes, receipts: list[Receipt], heads: list[tuple[str, tuple[int, bytes] | None]]) -> tuple[Any, ...]:
+    roots = [(*head, name) for name, head in heads if head]
+    entries, head, problems = TOOL_CODE.check_log(io.BytesIO(data), [(one.seq, one.hash) for one in receipts], roots, [])
+    problems += [(None, "it proves nothing") for _, one in heads if one is None]
+    return not problems, entries, head, problems[0][0] if problems else None
+
+
 def test_both_verifiers_agree_on_ten_thousand_mutated_logs() -> None:
+    """With receipts and heads of this log and of another, with its key and without: ok, entries, head, the first problem."""
     rng = random.Random(1847)
-    broken = 0
+    opened = {key: opened_by_both(key) for key in (True, False)}
+    broken = missed = 0
     for _ in range(MUTATIONS):
         data = mutated(rng)
-        held = [rng.choice([*LOG.receipts, *OTHER.receipts, Receipt(30, "0" * 64)]) for _ in range(rng.choice([0, 0, 1, 2]))]
-        ours = check(split_lines([data]), held)
-        entries, head, problems = TOOL_CODE.check_log(io.BytesIO(data), [(one.seq, one.hash) for one in held], [], [])
-        theirs = (not problems, entries, head, problems[0][0] if problems else None)
-        our_head = {"seq": ours.head.seq, "hash": ours.head.hash} if ours.head else None
-        assert theirs == (ours.ok, ours.entries, our_head, ours.problems[0].seq if ours.problems else None), data
-        broken += not ours.ok
+        receipts = [rng.choice([*LOG.receipts, *OTHER.receipts, Receipt(30, "0" * 64)]) for _ in range(rng.choice([0, 0, 1, 2]))]
+        names = rng.choices([*NOTES, "LOG 9", "LOG 24"], k=rng.choice([0, 0, 1, 1, 2, 3]))
+        known = opened[rng.random() < 0.8]
+        ours = ours_on(data, receipts, [known[name][0] for name in names])
+        assert theirs_on(data, receipts, [(name, known[name][1]) for name in names]) == ours, (data, receipts, names)
+        broken += not ours[0]
+        missed += ours[0] is False and check(split_lines([data])).ok  # what only receipts and heads show
     assert MUTATIONS * 0.5 < broken < MUTATIONS * 0.99  # else the comparison says little
+    assert missed > MUTATIONS * 0.02
+
+
+def test_both_verifiers_read_the_same_heads() -> None:
+    for key in (True, False):
+        for name, (ours, theirs) in opened_by_both(key).items():
+            assert (ours and (ours.size, ours.checkpoint.root)) == theirs, name
+    assert [name for name, (ours, _) in opened_by_both(True).items() if ours is None] == ["forged", "of nobody", "broken"]
 
 
 def test_a_sound_log_is_sound_with_everything_that_is_held(tmp_path: Path) -> None:
@@ -170,6 +225,43 @@ def test_its_verdict_has_the_members_of_the_products_own(tmp_path: Path) -> None
 
 
 # --- what only a head that was kept shows ------------------------------------------------------
+
+
+def both(tmp_path: Path, log: bytes, *options: str | bytes) -> list[int]:
+    """The problems that the product's own command names, once the second verifier has named the same."""
+    status, theirs = run(tmp_path, log, "--vkey", VKEY, *options)
+    words = [one if isinstance(one, str) else str(tmp_path / f"file{number}") for number, one in enumerate(options, 2)]
+    command = [sys.executable, "-m", "app", "audit", "verify", "--vkey", str(tmp_path / "file1"), *words, "--json"]
+    env = {"SECRET_KEY": "s" * 43, "AUDIT_LOG_PATH": "log", "AUDIT_KEY_PATH": "none"}
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60)
+    ours = json.loads(done.stdout)
+    assert (done.returncode, ours["ok"], ours["entries"], ours["head"]) == (
+        status,
+        theirs["ok"],
+        theirs["entries"],
+        theirs["head"],
+    )
+    assert [one["seq"] for one in ours["problems"]] == [one["seq"] for one in theirs["problems"]]
+    return [one["seq"] for one in ours["problems"]]
+
+
+def test_a_log_written_anew_by_who_has_its_key_is_found_by_both_and_its_place_named(tmp_path: Path) -> None:
+    """All hashes fresh, the same length, and a head over it that the log's own key signed."""
+    forged = rehashed(LOG.lines, lambda line: line.replace(b'"query":"4"', b'"query":"5"'), 4)
+    fresh = sign_checkpoint(24, root_of(leaf_hash(line) for line in forged.split(b"\n")[:-1]), SIGNER)
+    own = ("--checkpoint", fresh)
+    assert both(tmp_path, forged, *own) == []
+    assert both(tmp_path, forged, *own, "--receipt", receipt_text(LOG.receipts[17])) == [17]
+    assert both(tmp_path, forged, *own, "--receipt", receipt_text(LOG.receipts[3])) == []
+    assert both(tmp_path, forged, *own, "--checkpoint", LOG.checkpoint(9)) == [8]
+
+
+def test_a_cut_tail_with_a_head_rolled_back_is_found_by_both_and_its_place_named(tmp_path: Path) -> None:
+    cut = b"".join(line + b"\n" for line in LOG.lines[:9])
+    back = ("--checkpoint", LOG.checkpoint(9))
+    assert both(tmp_path, cut, *back) == []
+    assert both(tmp_path, cut, *back, "--receipt", receipt_text(LOG.receipts[9])) == [9]
+    assert both(tmp_path, cut, *back, "--checkpoint", LOG.checkpoint(24)) == [23]
 
 
 @pytest.mark.parametrize("held", [9, 24])

@@ -245,7 +245,7 @@ def check_log(file, receipts, roots, lines):
             missing.discard((seq, head["hash"]))
         unseen = [one for one in unseen if one[:2] != (entries, line[:-1])]
         entries += 1
-        tree.append(line[:-1])
+        tree.append(line[:-1] if line.endswith(b"\n") else line)
         if entries in sizes:
             unmet = [one for one in unmet if one[:2] != (entries, tree.root())]
     if not entries:
@@ -281,7 +281,7 @@ def main():
                     lines.append((index, line, name))
                     roots.append((size, root, name))
             except ValueError as reason:
-                failed.append((-1, f"{name}: {reason}"))
+                failed.append((None, f"{name}: {reason}"))
         if options.log:
             with open(options.log, "rb") as file:
                 entries, head, problems = check_log(file, [(int(one[1]), one[2]) for one in receipts], roots, lines)

@@ -87,6 +87,26 @@ def bearer_token(request: Request) -> str:
     return token.strip(" ")
 
 
+async def proven(request: Request, _: Annotated[str | None, Depends(documented_scheme)]) -> Principal:
+    """A proven principal, whatever the role. Raises TokenError, RateLimited."""
+    return authenticate(request)
+
+
+Proven = Annotated[Principal, Depends(proven)]
+
+
+async def auditor(request: Request, _: Annotated[str | None, Depends(documented_scheme)]) -> Principal:
+    """A principal who may read the whole log. Raises TokenError, RateLimited, InsufficientScope."""
+    principal = authenticate(request)
+    request.state.needed_role = roles.AUDIT_READER
+    if not principal.has(roles.AUDIT_READER):
+        raise InsufficientScope()
+    return principal
+
+
+Auditor = Annotated[Principal, Depends(auditor)]
+
+
 async def asker(request: Request, _: Annotated[str | None, Depends(documented_scheme)]) -> Principal:
     """A principal who may ask. Raises TokenError, RateLimited, InsufficientScope."""
     principal = authenticate(request)

@@ -1,15 +1,19 @@
-"""Around every request: its id, the headers of every response, and the last door that an unforeseen error meets."""
+"""Around every request: its id, the headers of every response, and the last door, which nothing refused leaves unrecorded."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import secrets
 
-import orjson
+from fastapi import Request, Response
+from starlette.datastructures import Headers
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..errors import AppError
+from ..errors import AppError, Interrupted
+from .errors import CrossOriginRefused, answer_error, record_refusal
 from .limits import Quota
 
 LOG = logging.getLogger("app.api")
@@ -18,7 +22,6 @@ SECURITY_HEADERS = [
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-resource-policy", b"same-origin"),
-    (b"cache-control", b"no-store"),
 ]
 POLICY = b"default-src 'none'; frame-ancestors 'none'"
 DOCS_POLICY = (
@@ -46,10 +49,14 @@ class Envelope:
         async def send_with_headers(message: Message) -> None:
             nonlocal started
             if message["type"] == "http.response.start":
+                if message["status"] >= 400 and "is_recorded" not in state:
+                    await record_refusal(Request(scope), message["status"])
                 started = True
                 headers = message["headers"]
                 headers.append((b"x-request-id", request_id.encode()))
                 headers.extend(SECURITY_HEADERS)
+                if all(name.lower() != b"cache-control" for name, _ in message["headers"]):
+                    headers.append((b"cache-control", b"no-store"))
                 docs = scope["path"].startswith("/docs")
                 headers.append((b"content-security-policy", DOCS_POLICY if docs else POLICY))
                 quota: Quota | None = state.get("quota")
@@ -59,12 +66,31 @@ class Envelope:
 
         try:
             await self._app(scope, receive, send_with_headers)
-        except Exception:  # the outermost door: it logs, and shows nobody a stack trace
-            LOG.exception("request %s failed in a way that nobody foresaw", request_id)
+        except (Exception, asyncio.CancelledError) as error:  # the outermost door: it shows nobody a stack trace
+            response = await answer_error(Request(scope), _told(error, request_id))
             if started:
                 raise  # half a response: the server closes the connection
-            await send_with_headers(_start_of_500())
-            await send_with_headers({"type": "http.response.body", "body": _body_of_500(request_id)})
+            await response(scope, receive, send_with_headers)
+
+
+def _told(error: BaseException, request_id: str) -> AppError:
+    """What the caller is told of an error that nobody answered."""
+    if isinstance(error, AppError):
+        return error
+    if isinstance(error, asyncio.CancelledError):  # nothing but a stop that ran out of grace cancels a request
+        return Interrupted()
+    LOG.error("request %s failed in a way that nobody foresaw", request_id, exc_info=error)
+    return AppError()
+
+
+class Cors(CORSMiddleware):
+    """Starlette's, with our answer for the preflight that it refuses, so that it is recorded as every refusal is."""
+
+    def preflight_response(self, request_headers: Headers) -> Response:
+        response = super().preflight_response(request_headers)
+        if response.status_code >= 400:
+            raise CrossOriginRefused()
+        return response
 
 
 def _client_request_id(scope: Scope) -> str | None:
@@ -73,24 +99,3 @@ def _client_request_id(scope: Scope) -> str | None:
             text: str = value.decode("latin-1")
             return text if re.fullmatch(r"[\x21-\x7e]{1,128}", text) else None
     return None
-
-
-def _start_of_500() -> Message:
-    return {
-        "type": "http.response.start",
-        "status": 500,
-        "headers": [(b"content-type", b"application/problem+json")],
-    }
-
-
-def _body_of_500(request_id: str) -> bytes:
-    return orjson.dumps(
-        {
-            "type": "about:blank",
-            "title": "Internal Server Error",
-            "status": 500,
-            "detail": AppError.detail,
-            "code": AppError.code,
-            "request_id": request_id,
-        }
-    )

@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from ..errors import (
@@ -15,6 +16,8 @@ from ..errors import (
     AuditUnavailable,
     InsufficientScope,
     InvalidClient,
+    InvalidInput,
+    InvalidRequest,
     MethodNotAllowed,
     NotFound,
     Overloaded,
@@ -23,7 +26,7 @@ from ..errors import (
     TooLarge,
 )
 from .limits import QuotaExceeded
-from .state import address_of, door_of
+from .state import Door, address_of, door_of
 
 STATUS = {
     "malformed_json": 400,
@@ -32,6 +35,8 @@ STATUS = {
     "invalid_request": 422,
     "not_found": 404,
     "method_not_allowed": 405,
+    "cross_origin_refused": 400,
+    "malformed_http": 400,
     "invalid_token": 401,
     "token_expired": 401,
     "invalid_client": 401,
@@ -40,7 +45,9 @@ STATUS = {
     "unavailable": 503,
     "limits_unavailable": 503,
     "audit_unavailable": 503,
+    "evidence_unavailable": 503,
     "overloaded": 503,
+    "interrupted": 503,
     "client_gone": 400,  # nobody reads it
     "upstream_error": 502,
     "upstream_unavailable": 503,
@@ -52,19 +59,42 @@ SMALL_BODY_BYTES = 64 * 1024
 REALM = 'realm="secure-ai-assistant"'
 
 
+class CrossOriginRefused(InvalidInput):
+    code = "cross_origin_refused"
+    detail = "A script of that origin may not send this. CORS_ORIGINS lists the origins whose scripts may."
+
+
+class MalformedHttp(InvalidInput):
+    code = "malformed_http"
+    detail = "This is not a request of HTTP/1.1 (RFC 9112)."
+
+
+class HeadTooLarge(TooLarge):
+    detail = "The request's head is too large."
+
+
 async def answer_error(request: Request, error: Exception) -> Response:
-    """Record the refusal (unless its record stands already), then say it. Registered for AppError and HTTPException."""
+    """Record the refusal (unless its record stands already), then say it. Every error ends here, whoever raised it."""
     problem = error if isinstance(error, AppError) else _from_http(error)
     status = _status(request, problem)
-    if not problem.recorded:
+    if not (problem.recorded or getattr(request.state, "is_recorded", False)):
         await _record(request, problem, status)
+    request.state.is_recorded = True
     response = _oauth_body(problem, status) if door_of(request) == "oauth" else _problem_body(request, problem, status)
     _add_headers(request, response, problem, status, error)
     return response
 
 
+async def record_refusal(request: Request, status: int) -> None:
+    """For a response of 400 and above that is nobody's error, such as the range of a file that is not that long."""
+    request.state.is_recorded = True
+    await _record(request, InvalidInput() if status < 500 else AppError(), status)
+
+
 def _from_http(error: Exception) -> AppError:
-    """What the router itself refuses. Anything else of Starlette's is a request that cannot be used."""
+    """What FastAPI refuses by itself: a parameter of the address, or (the router) an address or a method."""
+    if isinstance(error, RequestValidationError):
+        return InvalidRequest("A parameter of this address cannot be used: see the documentation.")
     assert isinstance(error, HTTPException)
     known: dict[int, type[AppError]] = {404: NotFound, 405: MethodNotAllowed, 413: TooLarge}
     return known.get(error.status_code, NotFound)()
@@ -79,13 +109,17 @@ def _public_code(error: AppError) -> str:
 
 def _status(request: Request, error: AppError) -> int:
     code = _public_code(error)
+    if isinstance(error, HeadTooLarge):
+        return 431
     if door_of(request) == "oauth" and code in OAUTH_STATUS:
         return OAUTH_STATUS[code]
     return STATUS.get(code, 500)
 
 
 async def _record(request: Request, error: AppError, status: int) -> None:
-    door = request.app.state.door
+    door: Door | None = getattr(request.app.state, "door", None)
+    if door is None:
+        return  # the service is not open: there is nothing to write to
     state = request.state
     user_id = getattr(state, "user_id", None)
     route = getattr(request.scope.get("route"), "path", None)
@@ -94,11 +128,12 @@ async def _record(request: Request, error: AppError, status: int) -> None:
         door.services.events.event(
             error.code, level="ERROR", user_id=user_id, address=address, request_id=state.request_id, route=route
         )
+        door.slot.refused += 1
         return
     details: dict[str, Any] = {
         "status": status,
         "code": error.code,
-        "method": request.method[:16],
+        "method": request.method[:16] or None,
         "route": route,
         "address": address,
         **({"client_request_id": state.client_request_id} if state.client_request_id else {}),
@@ -128,6 +163,7 @@ def _oauth_body(error: AppError, status: int) -> Response:
         405: "invalid_request",
         413: "invalid_request",
         415: "invalid_request",
+        500: "server_error",
         429: "temporarily_unavailable",
         503: "temporarily_unavailable",
     }

@@ -1,13 +1,24 @@
-"""What uvicorn's HTTP protocol leaves open before there is a request: how large a head may grow, and what broken bytes get."""
+"""What uvicorn's HTTP protocol leaves open before there is a request: how large a head may grow, and what broken bytes get.
+
+What never becomes a request is answered as one that failed: by the same door, with its record.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
-import secrets
+from typing import TYPE_CHECKING, Any
 
-import orjson
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from starlette.types import Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from ..errors import AppError, ClientGone
+from .envelope import Envelope
+from .errors import HeadTooLarge, MalformedHttp
+
+if TYPE_CHECKING:
+    from uvicorn._types import ASGI3Application
 
 MAX_HEAD_BYTES = 32 * 1024
 """A request line with its headers, and what else came in the same read (at most 256 KiB)."""
@@ -19,12 +30,16 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     """Refuses an endless head, which httptools would gather in quadratic time, and ignores Upgrade (RFC 9110, 7.8)."""
 
     _head_bytes = 0
-    _in_head = True
+    _has_begun = False  # a head, which has not ended yet
+    _in_head = True  # or before it
     _ended_here = False  # a message ended in this read, so most of it was no head
+    _is_over = False  # nothing more is read here
 
     def data_received(self, data: bytes) -> None:
+        if self._is_over:
+            return
         if self._head_bytes > MAX_HEAD_BYTES:
-            self._refuse(b"431 Request Header Fields Too Large", 431, "The request's head is too large.")
+            self._refuse(HeadTooLarge())
             return
         if self._in_head:
             end = data.find(b"\r\n\r\n")
@@ -37,37 +52,93 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._head_bytes += len(data)
 
     def on_message_begin(self) -> None:
-        self._in_head = True
+        self._in_head = self._has_begun = True
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        self._in_head, self._head_bytes = False, 0
-        super().on_headers_complete()
+        super().on_headers_complete()  # raises for a target that is none: then it is the head that is broken
+        self._in_head = self._has_begun = False
+        self._head_bytes = 0
 
     def on_message_complete(self) -> None:
         self._in_head = self._ended_here = True
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
-        self._refuse(b"400 Bad Request", 400, "This is not a request of HTTP/1.1 (RFC 9112).")
+        if self._in_head:
+            self._refuse(MalformedHttp())
+            return
+        self._is_over = True
+        if self.cycle.response_complete:  # it was answered before its body came, and needs no second answer
+            self.transport.close()
+            return
+        # The request itself answers for its body, if it reads it.
+        self.cycle.body = _BrokenBody()
+        self.cycle.more_body = self.cycle.keep_alive = False
+        self.cycle.message_event.set()
 
-    def _refuse(self, line: bytes, status: int, detail: str) -> None:
-        request_id = secrets.token_hex(16)
-        problem = {
-            "type": "about:blank",
-            "title": line[4:].decode(),
-            "status": status,
-            "detail": detail,
-            "code": "malformed_http" if status == 400 else "too_large",
-            "request_id": request_id,
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self._has_begun and not self._is_over:
+            self._refuse(ClientGone())
+        if self.pipeline:  # nobody else looks at what waits behind an answer once its sender is gone
+            task = self.loop.create_task(_answer_nobody([self.pipeline.pop() for _ in range(len(self.pipeline))]))
+            task.add_done_callback(self.tasks.discard)
+            self.tasks.add(task)
+
+    def _refuse(self, error: AppError) -> None:
+        """Answer as every request is answered, after those that came before, and end the connection."""
+        self._is_over = True
+
+        async def fail(scope: Scope, receive: Receive, send: Send) -> None:
+            raise error
+
+        door: Any = Envelope(fail)  # uvicorn has types of its own for ASGI
+        before, self.cycle = self.cycle, self._cycle_of_no_request()
+        if before is None or before.response_complete:
+            self._start_asgi_task(self.cycle, door)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, door))
+
+    def _cycle_of_no_request(self) -> RequestResponseCycle:
+        super().on_message_begin()  # a new scope
+        nothing: Any = {
+            **self.scope,
+            "app": self.app,
+            "method": "",
+            "path": "",
+            "query_string": b"",
         }
-        body = orjson.dumps(problem)
-        head = (
-            f"HTTP/1.1 {line.decode()}\r\ncontent-type: application/problem+json\r\ncontent-length: {len(body)}\r\n"
-            f"x-request-id: {request_id}\r\nconnection: close\r\n\r\n"
+        cycle = RequestResponseCycle(
+            scope=nothing,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=self.access_log,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=False,
+            keep_alive=False,
+            on_response=self.on_response_complete,
         )
-        self.transport.write(head.encode() + body)
-        self.transport.close()
+        cycle.disconnected = self.parser is None
+        return cycle
+
+
+class _BrokenBody(bytearray):
+    """Stands for a body that breaks off in something else: no door that reads it can take it for a whole one."""
+
+    def __bytes__(self) -> bytes:
+        raise MalformedHttp()
+
+
+async def _answer_nobody(waiting: list[tuple[RequestResponseCycle, ASGI3Application]]) -> None:
+    """Let requests whose sender is gone fail, one after the other, so that each has its record."""
+    for cycle, app in waiting:
+        cycle.disconnected = True
+        await cycle.run_asgi(app)
 
 
 def mute_strangers() -> None:

@@ -7,6 +7,7 @@ from typing import Literal
 
 from fastapi import Request
 
+from ..board import Board, Slot
 from ..security.refusals import RefusalRecorder
 from ..wiring import Services
 from .limits import Buckets
@@ -19,6 +20,9 @@ class Door:
     services: Services
     buckets: Buckets
     refusals: RefusalRecorder
+    board: Board
+    slot: Slot
+    """This worker's part of the board."""
 
 
 def address_of(request: Request) -> str:

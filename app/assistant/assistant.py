@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import Any, Protocol
 
-from ..errors import AppError, AuditUnavailable, ClientGone, Interrupted, Overloaded, UpstreamTimeout
+from ..errors import AppError, ClientGone, Interrupted, Overloaded, UpstreamTimeout
 from ..security.audit.entry import Receipt
 from ..security.manager import SecurityManager
 from ..security.models import Principal
 from .models import Answer, Completion, PreparedCall, Question
+
+LOG = logging.getLogger("app.assistant")
 
 
 class Model(Protocol):
@@ -62,7 +64,8 @@ class SecureAIAssistant:
         """The answer, once its record is durable. *hung_up* is done once the caller is gone: the model is asked no further.
 
         Raises Overloaded (nothing was recorded or sent), AuditUnavailable (no answer leaves; if `ask.received` could not
-        be written, nothing was sent), UpstreamError or below it, or ClientGone (`ask.failed` is written).
+        be written, nothing was sent), or, with `ask.failed` written: UpstreamError or below it, ClientGone, Interrupted (in
+        place of CancelledError), AppError for what nobody foresaw.
         """
         if self._max_waiting is not None and self._asking >= self._max_waiting:
             raise Overloaded(retry_after=5)
@@ -100,11 +103,15 @@ class SecureAIAssistant:
         except AppError as error:
             await self._record_failure(principal, question, received, started, error)
             raise
-        except asyncio.CancelledError:
-            # Nothing but a stop that ran out of grace cancels a question.
-            with suppress(AuditUnavailable):
-                await asyncio.shield(self._record_failure(principal, question, received, started, Interrupted()))
-            raise
+        except asyncio.CancelledError:  # nothing but a stop that ran out of grace cancels a question
+            stop = Interrupted()
+            await asyncio.shield(self._record_failure(principal, question, received, started, stop))
+            raise stop from None
+        except Exception as crash:  # ours to mend; the question is not left open for it
+            LOG.exception("request %s failed in a way that nobody foresaw", question.request_id)
+            failure = AppError()
+            await self._record_failure(principal, question, received, started, failure)
+            raise failure from crash
         # (3) Durable, or no answer.
         usage = completion.usage
         receipt = await self._record(

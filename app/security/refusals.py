@@ -1,11 +1,13 @@
-"""Every refusal is recorded: singly up to a bound for each principal or address, past it counted and summed up."""
+"""Every refusal is recorded: singly up to a bound for each principal or address, past it counted and summed up.
+
+Single records and the counts of the summaries add up to what was refused, whatever fails short of a `kill -9`.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import Any
 
 from ..errors import AuditUnavailable
@@ -17,6 +19,9 @@ MAX_KEYS = 1_000
 """Distinct (who, code) pairs counted between two summaries; the rest share one count, so that memory is bounded."""
 MAX_ROWS = 100
 
+Row = tuple[str | None, str | None, str]
+"""Who (a user id, else an address) was refused, and the code."""
+
 
 class RefusalRecorder:
     """Writes `request.refused` and `ask.refused`. *admit* says whether a key may have one more record this minute."""
@@ -26,53 +31,65 @@ class RefusalRecorder:
     ) -> None:
         """*network_of*: what counts as one address, so that a subscriber of IPv6 is not a new one with every refusal."""
         self._audit, self._events, self._admit, self._network_of = audit, events, admit, network_of
-        self._counted: Counter[tuple[str | None, str | None, str]] = Counter()
+        self._counted: Counter[Row] = Counter()
+        self._summing = asyncio.Lock()
 
     async def record(self, *, user_id: str | None, request_id: str, details: Mapping[str, Any], policy: bool = False) -> None:
-        """Durable on return, counted for the summary, or (the log cannot be written) counted by the log as refused.
+        """Durable on return, or counted for the summary: past the bound, and where the log could not be written.
 
-        *policy*: a proven principal was refused by policy, hence `ask.refused`.
+        *policy*: a proven principal was refused by policy, hence `ask.refused`. Who is cancelled while he waits here, at
+        the end of the service, leaves the record on its way.
         """
         address, code = details.get("address"), str(details["code"])
         network = self._network_of(str(address))
-        key = f"user:{user_id}" if user_id else f"address:{network}"
-        if not self._admit(key):
-            row = (user_id, None if user_id else network, code)
-            self._counted[row if row in self._counted or len(self._counted) < MAX_KEYS else (None, None, "other")] += 1
+        row = (user_id, None if user_id else network, code)
+        if not self._admit(f"user:{user_id}" if user_id else f"address:{network}"):
+            self._count(row, 1)
             return
         event = {name: details[name] for name in ("status", "method", "route", "reason") if details.get(name) is not None}
         self._events.event(code, level="WARNING", user_id=user_id, address=address, request_id=request_id, **event)
         action = "ask.refused" if policy else "request.refused"
-        with suppress(AuditUnavailable):
-            await self._audit.record(action, user_id=user_id, request_id=request_id, details=details)
+        await asyncio.shield(self._record(action, {row: 1}, user_id=user_id, request_id=request_id, details=details))
 
     async def summarise(self) -> None:
         """One record of all that was counted since the last, if anything was. What cannot be written stays counted."""
-        counted, self._counted = self._counted, Counter()
-        if not counted:
-            return
-        rows = counted.most_common(MAX_ROWS)
-        refusals = [
-            {
-                **({"user_id": user} if user else {}),
-                **({"address": address} if address else {}),
-                "code": code,
-                "count": n,
-            }
-            for (user, address, code), n in rows
-        ]
-        total = sum(counted.values())
-        others = total - sum(n for _, n in rows)
-        details = {"total": total, "refusals": refusals, "others": others}
-        try:
-            await self._audit.record("request.refused_summary", user_id=None, details=details)
-        except AuditUnavailable:
-            self._counted.update(counted)
-        else:
-            self._events.event("refusals_summed_up", level="WARNING", total=total)
+        async with self._summing:
+            counted, self._counted = self._counted, Counter()
+            if counted and await self._record("request.refused_summary", counted, user_id=None, details=_summary(counted)):
+                self._events.event("refusals_summed_up", level="WARNING", total=counted.total())
 
     async def summarise_forever(self) -> None:
-        """Runs until cancelled; the caller then writes the last summary."""
+        """Runs until cancelled; a summary that is then on its way is still written."""
         while True:
             await asyncio.sleep(SUMMARY_SECONDS)
-            await self.summarise()
+            await asyncio.shield(self.summarise())
+
+    async def close(self) -> None:
+        """The last summary. What it cannot write is told in the security log, and nowhere else."""
+        await self.summarise()
+        if self._counted:
+            self._events.event("refusals_not_summed_up", level="ERROR", total=self._counted.total())
+
+    async def _record(self, action: str, counted: Mapping[Row, int], **members: Any) -> bool:
+        """Whether it stands in the log. If it does not, *counted* is what the next summary has to tell instead."""
+        try:
+            await self._audit.record(action, **members)
+        except AuditUnavailable:
+            for row, count in counted.items():
+                self._count(row, count)
+            return False
+        return True
+
+    def _count(self, row: Row, count: int) -> None:
+        self._counted[row if row in self._counted or len(self._counted) < MAX_KEYS else (None, None, "other")] += count
+
+
+def _summary(counted: Counter[Row]) -> dict[str, Any]:
+    """The commonest rows, and how many refusals the others stand for."""
+    rows = counted.most_common(MAX_ROWS)
+    refusals = [
+        {**({"user_id": user} if user else {}), **({"address": address} if address else {}), "code": code, "count": count}
+        for (user, address, code), count in rows
+    ]
+    total = counted.total()
+    return {"total": total, "refusals": refusals, "others": total - sum(count for _, count in rows)}

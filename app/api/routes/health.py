@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import orjson
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 
-from ..dependencies import ServicesDep
+from ..state import Door
 
 router = APIRouter(tags=["health"])
 
@@ -20,11 +20,16 @@ async def livez() -> Response:
 
 @router.head("/readyz", include_in_schema=False)
 @router.get("/readyz", summary="Questions can be asked", responses={503: {"description": "Not now: the body says why."}})
-async def readyz(services: ServicesDep) -> Response:
-    writable = services.audit.closed_because is None and services.audit.is_in_place()
+async def readyz(request: Request) -> Response:
+    """Whether all workers can record, so that it does not matter which of them is asked."""
+    door: Door = request.app.state.door
+    request.state.is_recorded = True  # a probe writes nothing, whatever it is told
+    services, board = door.services, door.board
+    writable = services.audit.closed_because is None and not board.any_closed and services.audit.is_in_place()
     body: dict[str, Any] = {
         "status": "ready" if writable else "unavailable",
         "audit": "writable" if writable else "audit_unavailable",  # why is told in the security log
+        "refused_for_audit": board.refused,
         "revocations": "up to date" if services.security.is_following else "stale: the client database cannot be read",
         "model": services.model_note,
     }

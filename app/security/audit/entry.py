@@ -21,7 +21,7 @@ HASH_TAIL = 75  # ,"hash":"<64 hex>"}
 
 ACTIONS = frozenset(
     {
-        *("log.opened", "log.recovered", "log.resumed", "log.alive"),
+        *("log.opened", "log.recovered", "log.resumed", "log.alive", "log.clock_stepped"),
         *("client.added", "client.disabled", "client.rotated"),
         *("token.issued", "token.revoked"),
         *("ask.received", "ask.answered", "ask.failed", "ask.refused"),

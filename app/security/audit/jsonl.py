@@ -21,11 +21,11 @@ from ...errors import AuditCorrupt, AuditUnavailable, ConfigError
 from .chain import next_head, split_lines
 from .entry import EMPTY, MAX_LINE_BYTES, Head
 from .files import is_same_file, open_file, read_at, sync_folder, write_at, write_file
+from .mark import MAX_MARK_BYTES, mark_of, parse_mark
 from .store import Batch, Build, Recovery
 
 BLOCK = 4096
 PIECE = 8 << 20
-MARK = re.compile(rb"(\d{20}) (-?\d{19,20}) ([0-9a-f]{64})\n")
 NEW_LOG = "if that is intended, python -m app init --new-log starts another and records the old head"
 
 
@@ -87,6 +87,14 @@ class JsonlStore:
                 while start < end and (chunk := file.read(min(1 << 20, end - start))):
                     start += len(chunk)
                     yield chunk
+        except OSError as error:
+            raise AuditUnavailable(f"The audit log cannot be read: {error.strerror}.") from error
+
+    def durable(self) -> Head | None:
+        try:
+            return parse_mark(self.lock_path.read_bytes())
+        except FileNotFoundError:
+            return None
         except OSError as error:
             raise AuditUnavailable(f"The audit log cannot be read: {error.strerror}.") from error
 
@@ -245,12 +253,11 @@ class JsonlStore:
     # --- the mark, and what is set aside ---------------------------------------------------------
 
     def _read_mark(self) -> Head | None:
-        found = MARK.fullmatch(os.pread(self._lock_fd, 256, 0))
-        return Head(int(found[1]), int(found[2]), found[3].decode()) if found else None
+        return parse_mark(os.pread(self._lock_fd, MAX_MARK_BYTES, 0))
 
     def _write_mark(self, head: Head) -> None:
         with suppress(OSError):  # the records are durable; a mark that lags is caught up by the next append
-            os.pwrite(self._lock_fd, f"{head.size:020d} {head.seq:020d} {head.hash}\n".encode(), 0)
+            os.pwrite(self._lock_fd, mark_of(head), 0)
 
     def _set_aside(self, head: Head, size: int) -> Recovery:
         """Copy a torn tail to a file of its own, durable before it leaves the log."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from .chain import Verdict, check, link, split_lines
 from .commit import GroupCommit, append, now_utc
-from .entry import EMPTY, Draft, Head, Receipt, draft
+from .entry import EMPTY, Draft, Head, Receipt, draft, parse_line
 from .store import AuditStore, Batch, Recovery
 
 
@@ -106,6 +106,14 @@ class AuditLog:
     def lines(self, start: int = 0, end: int | None = None) -> Iterator[bytes]:
         """The stored lines between two bytes; *end* is by default the length that the file has under the lock now."""
         return split_lines(self._store.chunks(self.size() if end is None else end, start))
+
+    def first_details(self) -> dict[str, Any]:
+        """What the first record says of the log: its origin, its key. Empty where there is none, or it cannot be read."""
+        try:
+            details = parse_line(next(self.lines(), b""))["details"]
+        except (ValueError, KeyError):
+            return {}
+        return details if isinstance(details, dict) else {}
 
     def verify(self, receipts: Iterable[Receipt] = (), progress: Callable[[int], None] | None = None) -> Verdict:
         """Check bytes, links and *receipts*. *progress* is told the number of bytes read now and then."""

@@ -9,7 +9,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NoReturn
 
 from cryptography.exceptions import InvalidSignature
@@ -26,6 +26,7 @@ MAX_SIGNATURES = 64
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
 NUMBER = re.compile(r"0|[1-9][0-9]{0,18}")
 DASH = "— "
+PRIVATE = "PRIVATE+KEY+"
 
 
 # --- keys --------------------------------------------------------------------------------------
@@ -75,11 +76,32 @@ class Signer:
     """The log's private key, and the name under which it signs: the origin of its checkpoints. Ed25519 is deterministic."""
 
     name: str
-    private: Ed25519PrivateKey
+    private: Ed25519PrivateKey = field(repr=False)
+
+    @classmethod
+    def generate(cls, name: str) -> Signer:
+        return cls(name, Ed25519PrivateKey.generate())
 
     @property
     def verifier_key(self) -> VerifierKey:
         return VerifierKey(self.name, self.private.public_key().public_bytes_raw())
+
+    def text(self) -> str:
+        """`PRIVATE+KEY+name+<8 hex: key id>+<base64>`, as golang.org/x/mod/sumdb/note keeps a signer. A secret."""
+        public = self.verifier_key
+        private = base64.b64encode(ED25519 + self.private.private_bytes_raw()).decode()
+        return f"{PRIVATE}{public.name}+{key_id(public.name, public.public).hex()}+{private}"
+
+    @classmethod
+    def parse(cls, text: str) -> Signer:
+        """From exactly what `text` gives; one newline may follow. Raises VerificationFailed, which never shows the key."""
+        name, _, rest = text.removesuffix("\n").removeprefix(PRIVATE).partition("+")
+        private = _decoded(rest.partition("+")[2], "the log key")
+        if text.startswith(PRIVATE) and len(private) == 33 and private[:1] == ED25519 and is_key_name(name):
+            signer = cls(name, Ed25519PrivateKey.from_private_bytes(private[1:]))
+            if signer.text() == text.removesuffix("\n"):
+                return signer
+        raise VerificationFailed("This is not an Ed25519 log key in the form PRIVATE+KEY+name+hash+key (Go's sumdb/note).")
 
     def sign(self, text: str) -> bytes:
         """The note of *text*. Raises ValueError for a text that no note may hold: it ends in a newline, and has no controls."""

@@ -51,6 +51,12 @@ class AuditStore(Protocol):
         *build* is given the old head, as far as it can be told, and the old log's new name (None: there was no log).
         """
 
+    def durable(self) -> Head | None:
+        """Where the durable log ended a moment ago; what stands before it never changes. None: nothing is known yet.
+
+        Takes no lock, so that reading never keeps a writer waiting. It may lag behind the log until the next append.
+        """
+
     def size(self) -> int:
         """The length in bytes, taken under the lock, whatever the log's state. Needs no right to write."""
 

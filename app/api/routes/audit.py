@@ -1,0 +1,134 @@
+"""GET /audit/…: the log's signed head, its tree as C2SP tlog-tiles, its records and their receipts."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from ...errors import InvalidRequest, NotFound, VerificationFailed
+from ...security.audit.reading import MAX_LINES
+from ...security.audit.tiles import ENTRIES, Tile
+from ...security.disclosure import Disclosure, Inquiry
+from ..dependencies import Auditor, Proven, ServicesDep
+from ..schemas import ProblemBody
+from ..state import address_of
+
+router = APIRouter(prefix="/audit", tags=["audit"])
+PROBLEM: dict[str, Any] = {"content": {"application/problem+json": {"schema": ProblemBody.model_json_schema()}}}
+TEXT: dict[str, Any] = {"content": {"text/plain": {"schema": {"type": "string"}}}}
+BYTES: dict[str, Any] = {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
+LINE: dict[str, Any] = {"content": {"application/json": {"schema": {"type": "object"}}}}
+LINES: dict[str, Any] = {"content": {"application/x-ndjson": {"schema": {"type": "string"}}}}
+PARAMETERS = [
+    {"name": "from", "in": "query", "schema": {"type": "integer", "minimum": 0, "default": 0}, "description": "First record."},
+    {"name": "limit", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": MAX_LINES, "default": 100}},
+]
+DEFAULT_LINES = 100
+SEQ_DIGITS = 18
+FOREVER = {"Cache-Control": "public, max-age=31536000, immutable"}
+"""A tile of one address never changes: another width is another address."""
+
+
+def responses(ok: dict[str, Any], *refusals: int) -> dict[int | str, dict[str, Any]]:
+    return {200: ok, **dict.fromkeys(refusals, PROBLEM)}
+
+
+def disclosure_of(services: ServicesDep) -> Disclosure:
+    return services.disclosure
+
+
+DisclosureDep = Annotated[Disclosure, Depends(disclosure_of)]
+
+
+@router.get("/checkpoint", summary="The signed head of the log (C2SP tlog-checkpoint)", responses=responses(TEXT, 503))
+async def checkpoint(disclosure: DisclosureDep) -> Response:
+    """Keep it: it shows later whether the log of that moment is still the beginning of this one."""
+    return Response(await disclosure.checkpoint(), media_type="text/plain")
+
+
+@router.get("/vkey", summary="The key that verifies it (C2SP signed-note)", responses=responses(TEXT))
+async def vkey(services: ServicesDep) -> Response:
+    return Response(f"{services.evidence.vkey.text()}\n", media_type="text/plain")
+
+
+@router.get(
+    "/tile/entries/{address:path}",
+    summary="An entry bundle (C2SP tlog-tiles); needs ai.audit.reader",
+    responses=responses(BYTES, 401, 403, 404, 429, 503),
+)
+async def bundle(principal: Auditor, disclosure: DisclosureDep, request: Request, address: str) -> Response:
+    tile = _tile(f"entries/{address}")
+    data = await disclosure.bundle(_inquiry(request, principal), tile)
+    return Response(data, media_type="application/octet-stream")
+
+
+@router.get(
+    "/tile/{address:path}", summary="A hash tile (C2SP tlog-tiles): <L>/<N>[.p/<W>]", responses=responses(BYTES, 404, 503)
+)
+async def tile(disclosure: DisclosureDep, address: str) -> Response:
+    """Each record holds 128 random bits, so the hashes tell only how many there are."""
+    wanted = _tile(address)
+    if wanted.level == ENTRIES:
+        raise NotFound
+    return Response(await disclosure.tile(wanted), media_type="application/octet-stream", headers=FOREVER)
+
+
+@router.get(
+    "/entries",
+    summary="Records, as they are stored; your own, or all with ai.audit.reader",
+    responses=responses(LINES, 401, 422, 429, 503),
+    openapi_extra={"parameters": PARAMETERS},
+)
+async def entries(principal: Proven, disclosure: DisclosureDep, request: Request) -> Response:
+    """One JSON document a line. Where there may be more, a Link header says where to go on (RFC 8288)."""
+    start, limit = _range(request)
+    page = await disclosure.page(_inquiry(request, principal), start, limit)
+    headers = {} if page.next is None else {"Link": f'</audit/entries?from={page.next}&limit={limit}>; rel="next"'}
+    return Response(b"".join(page.lines), media_type="application/x-ndjson", headers=headers)
+
+
+@router.get("/entries/{seq}", summary="One record: the exact bytes of its line", responses=responses(LINE, 401, 404, 429, 503))
+async def entry(principal: Proven, disclosure: DisclosureDep, request: Request, seq: str) -> Response:
+    """The SHA-256 of the bytes before `,"hash":"` is the record's hash."""
+    line = await disclosure.entry(_inquiry(request, principal), _seq(seq))
+    return Response(line, media_type="application/json")
+
+
+@router.get("/receipts/{seq}", summary="A record's receipt (C2SP tlog-proof)", responses=responses(TEXT, 401, 404, 429, 503))
+async def receipt(principal: Proven, disclosure: DisclosureDep, request: Request, seq: str) -> Response:
+    """Proof that the record stands in the signed log. `audit verify-receipt FILE --vkey FILE` checks it offline."""
+    proof = await disclosure.receipt(_inquiry(request, principal), _seq(seq))
+    return Response(proof, media_type="text/plain")
+
+
+def _inquiry(request: Request, principal: Proven) -> Inquiry:
+    return Inquiry(principal, request.state.request_id, address_of(request))
+
+
+def _tile(address: str) -> Tile:
+    try:
+        return Tile.parse(address)
+    except VerificationFailed as error:
+        raise NotFound(error.detail) from None
+
+
+def _seq(text: str) -> int:
+    if not _is_number(text):
+        raise NotFound("A record is named by its number, in decimal digits.")
+    return int(text)
+
+
+def _range(request: Request) -> tuple[int, int]:
+    given = request.query_params.multi_items()
+    values = dict(given)
+    if len(values) != len(given) or not set(values) <= {"from", "limit"} or not all(map(_is_number, values.values())):
+        raise InvalidRequest("The parameters are from and limit, each at most once, each a number in decimal digits.")
+    limit = int(values.get("limit", DEFAULT_LINES))
+    if not 1 <= limit <= MAX_LINES:
+        raise InvalidRequest(f"The limit is from 1 to {MAX_LINES}.")
+    return int(values.get("from", 0)), limit
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) <= SEQ_DIGITS and (text == "0" or text[0] != "0")

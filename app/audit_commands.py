@@ -1,0 +1,199 @@
+"""The `audit` commands: one thin function each."""
+
+from __future__ import annotations
+
+import base64
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .errors import VerificationFailed
+from .terminal import Json, say
+
+if TYPE_CHECKING:
+    from .audit_verifying import Verified
+    from .security.audit.proof import ProvenRecord
+    from .security.audit.verification import Finding, Report
+
+audit = typer.Typer(help="Read and verify the audit log.", no_args_is_help=True)
+MAX_NUMBERS = 100
+
+
+@audit.command("verify")
+def audit_verify(
+    receipt: Annotated[list[str] | None, typer.Option(help="SEQ:HASH of an answer; may be repeated.")] = None,
+    checkpoint: Annotated[list[Path] | None, typer.Option(help="A signed head that you kept; may be repeated.")] = None,
+    vkey: Annotated[Path | None, typer.Option(help="The log's verifier key, as GET /audit/vkey gave it.")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where an earlier run got to: older bytes are not read.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Check every byte, link and signature, and that receipts and kept heads still hold. Exit status 1 on any problem."""
+    from . import audit_verifying
+
+    verified = audit_verifying.verify(receipt or [], checkpoint or [], vkey, resume=resume, quiet=as_json)
+    if verified.not_resumed:
+        print(f"everything was read, because {_sentence(verified.not_resumed)}", file=sys.stderr)
+    say(_document(verified), as_json, _text(verified))
+    sys.exit(0 if verified.report.ok else 1)
+
+
+@audit.command("verify-receipt")
+def audit_verify_receipt(
+    file: Annotated[Path, typer.Argument(help="A receipt, as GET /audit/receipts/{seq} gave it (C2SP tlog-proof).")],
+    vkey: Annotated[Path, typer.Option(help="The log's verifier key, as GET /audit/vkey gave it.")],
+    as_json: Json = False,
+) -> None:
+    """Check one receipt by itself: no log, no service, no settings. Exit status 1 if it proves nothing."""
+    from . import audit_verifying
+
+    try:
+        proven = audit_verifying.verify_receipt_file(file, vkey)
+    except VerificationFailed as error:
+        nothing = {"ok": False, "seq": None, "record": None, "checkpoint": None, "problem": error.detail}
+        say(nothing, as_json, f"PROVES NOTHING: {error.detail}")
+        sys.exit(1)
+    document = _receipt_document(proven)
+    head = f"a signed head of {proven.checkpoint.origin} over {proven.checkpoint.size} records"
+    say(document, as_json, f"{_one_line(document['record'])}\nOK: this is record {proven.seq}, under {head}")
+
+
+@audit.command("show")
+def audit_show(
+    request_id: Annotated[str | None, typer.Option(help="Only the records of this request.")] = None,
+    as_json: Json = False,
+) -> None:
+    """The records, oldest first."""
+    from . import audit_reading
+
+    _print_records(audit_reading.records(request_id), as_json)
+
+
+@audit.command("tail")
+def audit_tail(
+    lines: Annotated[int, typer.Option("--lines", "-n", min=1, max=10_000)] = 10,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until interrupted.")] = False,
+    as_json: Json = False,
+) -> None:
+    """The last records; --follow goes on as they come (with --json, one document a line)."""
+    from . import audit_reading
+
+    if not follow:
+        _print_records(audit_reading.last_records(lines), as_json)
+        return
+    for record in audit_reading.follow(lines):
+        print(json.dumps(record) if as_json else audit_reading.one_line(record), flush=True)
+
+
+def _print_records(records: Iterable[dict[str, Any]], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(list(records)))
+        return
+    for record in records:
+        print(_one_line(record))
+
+
+def _one_line(record: dict[str, Any]) -> str:
+    from . import audit_reading
+
+    return audit_reading.one_line(record)
+
+
+# --- what was found, for machines and for people ---------------------------------------------------
+
+
+def _receipt_document(proven: ProvenRecord) -> dict[str, Any]:
+    from .audit_reading import read
+
+    checkpoint = proven.checkpoint
+    head = {"origin": checkpoint.origin, "size": checkpoint.size, "root": base64.b64encode(checkpoint.root).decode()}
+    return {"ok": True, "seq": proven.seq, "record": read(proven.line), "checkpoint": head, "problem": None}
+
+
+def _document(verified: Verified) -> dict[str, Any]:
+    report = verified.report
+    integrity: dict[str, Any] = _finding(report.integrity)
+    if report.begun_at:
+        integrity = {"verdict": report.integrity.verdict, "from": report.begun_at, "up_to": report.integrity.up_to}
+    return {
+        "ok": report.ok,
+        "entries": report.entries,
+        "head": {"seq": report.head.seq, "hash": report.head.hash} if report.head else None,
+        "problems": [{"seq": one.seq, "problem": one.problem} for one in report.problems],
+        "integrity": integrity,
+        "signatures": {**_finding(report.signatures), "key": verified.key.text() if verified.key else None},
+        "completeness": _finding(report.completeness),
+        "open": {**_finding(report.ends), "count": len(report.open), "records": report.open[:MAX_NUMBERS]},
+        "recovered": {**_finding(report.ends), "count": len(report.recovered), "records": report.recovered[:MAX_NUMBERS]},
+    }
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    return {"verdict": finding.verdict, "up_to": finding.up_to}
+
+
+def _text(verified: Verified) -> str:
+    report = verified.report
+    problems = [f"{'' if one.seq is None else f'record {one.seq}: '}{one.problem}" for one in report.problems]
+    if report.found > len(problems):
+        problems.append(f"… and {report.found - len(problems)} more problems")
+    head = f"head {report.head.seq}:{report.head.hash}" if report.head else "no record"
+    return "\n".join(
+        [
+            *problems,
+            f"integrity     {_integrity(report)}",
+            f"signatures    {_signatures(verified)}",
+            f"completeness  {_completeness(report)}",
+            f"open          {_numbers(report.open, 'question(s) without an end, as a crash or a full disk leaves them')}",
+            f"recovered     {_numbers(report.recovered, 'torn end(s) set aside after a crash')}",
+            f"{'OK' if report.ok else 'BROKEN'}: {report.entries} records, {head}",
+        ]
+    )
+
+
+def _integrity(report: Report) -> str:
+    up_to = report.integrity.up_to
+    if report.integrity.verdict == "failed":
+        return "failed: not even the first record is right" if up_to is None else f"failed: right up to record {up_to}"
+    if not report.begun_at:
+        return f"ok: all bytes and links are right up to record {up_to}"
+    earlier = f"records before {report.begun_at} were verified by an earlier run and not read again"
+    if report.begun_at == report.entries:
+        return f"ok: no record is newer than {up_to}; {earlier}"
+    return f"ok: all bytes and links from record {report.begun_at} up to {up_to} are right; {earlier}"
+
+
+def _signatures(verified: Verified) -> str:
+    report, up_to = verified.report, verified.report.signatures.up_to
+    if report.signatures.verdict == "not_checked":
+        return "not checked: there is no signed head" if verified.key else "not checked: there is no key"
+    if report.signatures.verdict == "failed":
+        return "failed" + ("" if up_to is None else f": a signed head holds up to record {up_to}")
+    if up_to is None:
+        return "ok, and of no use: no signed head is one of this log"
+    newer = report.entries - 1 - up_to
+    return f"ok: what the key signed is there up to record {up_to}" + (f"; {newer} newer not signed yet" if newer > 0 else "")
+
+
+def _completeness(report: Report) -> str:
+    up_to = report.completeness.up_to
+    if report.completeness.verdict == "not_checked":
+        return "not checked: no receipt (--receipt) or signed head (--checkpoint) was given"
+    if report.completeness.verdict == "failed":
+        return "failed: what was given does not hold" + ("" if up_to is None else f" past record {up_to}")
+    return "ok" if up_to is None else f"ok: nothing is missing or rewritten up to record {up_to}"
+
+
+def _numbers(numbers: list[int], what: str) -> str:
+    if not numbers:
+        return "none"
+    return f"{len(numbers)} {what}: record " + ", ".join(map(str, numbers[:10])) + (", …" if len(numbers) > 10 else "")
+
+
+def _sentence(reason: str) -> str:
+    return reason[:1].lower() + reason[1:].removesuffix(".")

@@ -1,0 +1,240 @@
+"""`audit verify` and `audit verify-receipt`: opens what they need, shows how far they are, and keeps where they got to."""
+
+from __future__ import annotations
+
+import re
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import FrameType
+
+from .errors import ConfigError, EvidenceUnavailable, InvalidRequest, VerificationFailed
+from .security.audit.entry import Receipt
+from .security.audit.log import AuditLog
+from .security.audit.note import MAX_NOTE_BYTES, Signer, VerifierKey, verify_checkpoint
+from .security.audit.proof import MAX_PROOF_BYTES, ProvenRecord, verify_receipt
+from .security.audit.resuming import Bookmark, keep_bookmark, load_bookmark, verify_bookmark
+from .security.audit.tree import StoredTree
+from .security.audit.verification import (
+    Held,
+    KnownHead,
+    Point,
+    Report,
+    Verification,
+    first_differences,
+    in_batches,
+    read_head,
+)
+from .settings import Settings, load_settings
+from .wiring import open_audit, verify_birth
+
+PROGRESS_FROM_BYTES = 20_000_000
+OWN = "the log's own signed head"
+EARLIER = "the signed head that an earlier verification saw"
+FOREIGN = "the log's first record names another key than the one that is used here"
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    report: Report
+    key: VerifierKey | None
+    """Under which signatures were checked."""
+    not_resumed: str | None
+    """Why everything was read although less was asked for."""
+
+
+def parse_receipt(text: str) -> Receipt:
+    """Raises InvalidRequest for anything but SEQ:HASH."""
+    match = re.fullmatch(r"([0-9]{1,19}):([0-9a-f]{64})", text)
+    if match is None:
+        raise InvalidRequest("A receipt is SEQ:HASH: the number of the record, a colon, and 64 hex digits.")
+    return Receipt(int(match[1]), match[2])
+
+
+def verify(
+    receipts: Sequence[str] = (),
+    checkpoints: Sequence[Path] = (),
+    vkey: Path | None = None,
+    *,
+    resume: bool = False,
+    quiet: bool = False,
+) -> Verified:
+    """Check the log. A progress bar on stderr for a large one, unless *quiet*.
+
+    Raises OSError for a file that cannot be read, VerificationFailed for a key that is none, AuditUnavailable.
+    """
+    wanted = [parse_receipt(text) for text in receipts]
+    notes = [(str(path), _read(path, MAX_NOTE_BYTES)) for path in checkpoints]
+    settings = load_settings()
+    verify_birth(settings)
+    tree = StoredTree.beside(settings.audit_log_path)
+    key = _key(settings, tree, vkey)
+    own = tree.checkpoint()  # before the log's length: a log only grows
+    log = open_audit(settings)
+    bookmark, why_not = _bookmark(tree)
+    held = _held(wanted, notes, own, bookmark, key)
+    if key is not None and log.first_details().get("vkey", key.text()) != key.text():
+        held = replace(held, refused=(*held.refused, FOREIGN))
+    start = Point()
+    if resume:
+        start, why_not = _start(bookmark, why_not, held, key, tree, log)
+    verification = Verification(held, start)
+    size = log.size()
+    try:
+        _run(verification, log, start.head.size, size, quiet)
+    except KeyboardInterrupt:
+        _keep(tree, own, verification.point(), verification)
+        raise
+    report = verification.finish(lambda heads: _blamed(heads, log, size, tree))
+    if report.integrity.verdict == report.signatures.verdict == "ok":
+        _keep(tree, own, verification.signed_point, verification)
+    return Verified(report, key, why_not if resume else None)
+
+
+def _run(verification: Verification, log: AuditLog, start: int, end: int, quiet: bool) -> None:
+    """Raises KeyboardInterrupt between two batches only, so that the place is a place to go on from."""
+    with _progress(end - start, quiet) as tell, _interruptible() as is_interrupted:
+        for lines in in_batches(log.lines(start, end)):
+            verification.feed(lines)
+            tell(sum(map(len, lines)))
+            if is_interrupted():
+                raise KeyboardInterrupt
+
+
+def _blamed(heads: Sequence[KnownHead], log: AuditLog, end: int, tree: StoredTree) -> Mapping[KnownHead, int]:
+    try:
+        return first_differences(log.lines(0, end), heads, tree.fetch)
+    except EvidenceUnavailable:
+        return {}
+
+
+def verify_receipt_file(file: Path, vkey: Path) -> ProvenRecord:
+    """Needs no log and no settings. Raises VerificationFailed, InvalidRequest for a key that is none, OSError."""
+    key = _parse_key(vkey)
+    return verify_receipt(_read(file, MAX_PROOF_BYTES), key)
+
+
+# --- what the log is held against ------------------------------------------------------------------
+
+
+def _held(
+    receipts: Sequence[Receipt],
+    notes: Sequence[tuple[str, bytes]],
+    own: bytes | None,
+    bookmark: Bookmark | None,
+    key: VerifierKey | None,
+) -> Held:
+    heads: list[KnownHead] = []
+    refused: list[str] = []
+    known = [(name, note, True) for name, note in notes]
+    if own is not None and key is not None:  # unsigned, it would show no more than the log itself
+        known.append((OWN, own, False))
+    for name, note, given in known:
+        try:
+            heads.append(read_head(name, note, key, given=given))
+        except VerificationFailed as error:
+            refused.append(f"{name} proves nothing: {error.detail}")
+    if bookmark is not None and key is not None and bookmark.note != own:
+        with suppress(VerificationFailed):  # of another key, or broken: who can write there could as well have removed it
+            heads.append(read_head(EARLIER, bookmark.note, key, given=False))
+    return Held(receipts, heads, refused)
+
+
+def _key(settings: Settings, tree: StoredTree, vkey: Path | None) -> VerifierKey | None:
+    """The key that is given, else the log key's public half, else what was kept beside the log."""
+    if vkey is not None:
+        return _parse_key(vkey)
+    try:
+        return Signer.parse(settings.audit_key_path.read_text("utf-8")).verifier_key
+    except (FileNotFoundError, PermissionError):  # a reader need not be able to sign
+        pass
+    except ValueError:
+        raise ConfigError(f"AUDIT_KEY_PATH {settings.audit_key_path} does not hold a log key: name the right file.") from None
+    try:
+        return _parse_key(tree.folder / "vkey")
+    except FileNotFoundError:
+        return None
+
+
+def _parse_key(path: Path) -> VerifierKey:
+    """Raises InvalidRequest for a key that is none: then nothing can be checked."""
+    try:
+        return VerifierKey.parse(_read(path, MAX_NOTE_BYTES).decode("utf-8", "replace").strip())
+    except VerificationFailed as error:
+        raise InvalidRequest(f"{path}: {error.detail}") from error
+
+
+def _read(path: Path, most: int) -> bytes:
+    """A byte more than *most* at most, so that what is too long is seen to be."""
+    with path.open("rb") as file:
+        return file.read(most + 1)
+
+
+# --- where an earlier run got to -------------------------------------------------------------------
+
+
+def _bookmark(tree: StoredTree) -> tuple[Bookmark | None, str | None]:
+    try:
+        bookmark = load_bookmark(tree.folder)
+    except VerificationFailed as error:
+        return None, error.detail
+    return bookmark, None if bookmark else "no earlier verification got to a signed head"
+
+
+def _start(
+    bookmark: Bookmark | None, why_not: str | None, held: Held, key: VerifierKey | None, tree: StoredTree, log: AuditLog
+) -> tuple[Point, str | None]:
+    """Where to begin, or the beginning and why."""
+    if bookmark is None or key is None:
+        return Point(), why_not or "there is no key to check the signed head with"
+    try:
+        signed = verify_checkpoint(bookmark.note, key)
+        verify_bookmark(bookmark.point, signed, held.heads, held.receipts, tree, log.lines)
+    except (VerificationFailed, EvidenceUnavailable) as error:
+        return Point(), error.detail
+    return bookmark.point, None
+
+
+def _keep(tree: StoredTree, own: bytes | None, point: Point | None, verification: Verification) -> None:
+    """Keep *point*, or where the log's own head held, if that head reaches so far."""
+    size = max((head.size for head in verification.held.heads if head.name == OWN), default=0)
+    for one in (point, verification.signed_point):
+        if own is not None and one is not None and verification.start.entries < one.entries <= size:
+            keep_bookmark(tree.folder, Bookmark(own, one))
+            return
+
+
+# --- on the terminal -------------------------------------------------------------------------------
+
+
+@contextmanager
+def _progress(size: int, quiet: bool) -> Iterator[Callable[[int], None]]:
+    """Tell it how many bytes were read since."""
+    if quiet or not sys.stderr.isatty() or size < PROGRESS_FROM_BYTES:
+        yield lambda read: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
+
+    columns = "verifying", BarColumn(), DownloadColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("verify", total=size)
+        yield lambda read: progress.advance(task, read)
+
+
+@contextmanager
+def _interruptible() -> Iterator[Callable[[], bool]]:
+    """Whether Ctrl-C was pressed, instead of an exception in the middle of something."""
+    pressed: list[int] = []
+
+    def press(number: int, frame: FrameType | None) -> None:
+        pressed.append(number)
+
+    before = signal.signal(signal.SIGINT, press)
+    try:
+        yield lambda: bool(pressed)
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,71 @@
+"""The notary beside the log that is measured, a process of its own as `serve` has it: `python -m bench.notary LOG`."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from pathlib import Path
+
+from app.security.audit.jsonl import JsonlStore
+from app.security.audit.log import AuditLog
+from app.security.audit.log_key import load_signer, store_signer
+from app.security.audit.note import Signer
+from app.security.audit.tree import StoredTree
+from app.security.audit.verification import Evidence, Report, Verification, in_batches, read_head
+from app.security.events import SecurityLog
+from app.wiring import LogFiles, open_keeper
+
+PATIENCE_SECONDS = 60
+
+
+def create_log(path: Path) -> None:
+    """With a key beside it, which its first record names."""
+    signer = Signer.generate("bench.example/log")
+    store_signer(_key(path), signer)
+    log = AuditLog(JsonlStore(path))
+    log.create({"origin": signer.name, "vkey": signer.verifier_key.text()})
+    log.close()
+
+
+def notary_command(path: Path) -> list[str]:
+    return [sys.executable, "-m", "bench.notary", str(path)]
+
+
+def wait_until_signed(path: Path, patience_seconds: float = PATIENCE_SECONDS) -> float:
+    """Seconds until the published head covers every record that is durable now. Raises TimeoutError."""
+    started = time.monotonic()
+    tree, durable = StoredTree.beside(path), JsonlStore(path).durable()
+    while durable is not None and signed_size(tree) <= durable.seq:
+        if time.monotonic() > started + patience_seconds:
+            raise TimeoutError(f"No head over record {durable.seq} was signed in {patience_seconds} s.")
+        time.sleep(0.005)
+    return time.monotonic() - started
+
+
+def signed_size(tree: StoredTree) -> int:
+    """What the published checkpoint says, unverified; 0 where there is none."""
+    note = tree.checkpoint()
+    return int(note.split(b"\n", 2)[1]) if note else 0
+
+
+def verify(path: Path) -> Report:
+    """Bytes, links, tree and signature, as `audit verify` does it, in this process."""
+    note = StoredTree.beside(path).checkpoint()
+    assert note is not None
+    head = read_head("the signed head", note, load_signer(_key(path)).verifier_key, given=False)
+    verification = Verification(Evidence(heads=[head]))
+    for lines in in_batches(AuditLog(JsonlStore(path)).lines()):
+        verification.feed(lines)
+    return verification.finish()
+
+
+def _key(path: Path) -> Path:
+    return path.with_suffix(".key")
+
+
+if __name__ == "__main__":
+    log = Path(sys.argv[1])
+    open_keeper(LogFiles(log, _key(log), log.with_suffix(".security")), SecurityLog(log.with_suffix(".security"))).run(
+        threading.Event()
+    )

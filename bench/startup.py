@@ -1,0 +1,85 @@
+"""How long the service takes to come up on a long log, which is generated, and how long the log takes to verify."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.security.audit.chain import link
+from app.security.audit.commit import now_utc
+from app.security.audit.entry import Head, draft
+from app.security.audit.jsonl import JsonlStore
+from app.security.audit.store import Batch, Recovery
+
+from .notary import notary_command, wait_until_signed
+from .process import ROOT, Process, ServerFailed, running
+from .records import RECORDS
+from .service import run_app, set_up
+
+BATCH_RECORDS = 20_000
+STARTS = 5
+NOWHERE = "http://127.0.0.1:9/v1"  # no question is asked
+
+
+@dataclass(frozen=True)
+class StartupFigures:
+    records: int
+    log_bytes: int
+    ready_seconds: float
+    """From exec to the first 200 of /readyz; the median of STARTS."""
+    first_head_seconds: float
+    """From exec to a signed head over the first record after the start, a token's; the median."""
+    verify_seconds: float
+    """`audit verify`, everything read, from exec to its end."""
+
+
+def measure_startup(folder: Path, *, records: int, progress: Callable[[str], None]) -> StartupFigures:
+    service = set_up(folder / "startup", NOWHERE)
+    _generate(service.log, records, progress)
+    ready, signed = [], []
+    for number in range(1, STARTS + 1):
+        progress(f"start {number} of {STARTS} on {records:,} records")
+        with service.served() as (process, port, seconds):
+            ready.append(seconds)
+            service.token(port)
+            wait_until_signed(service.log)
+            signed.append(time.perf_counter() - process.started)
+    progress(f"verifying {records:,} records")
+    begin = time.perf_counter()
+    verdict = json.loads(run_app(service.folder, service.env, "audit", "verify", "--json", timeout=3600))
+    verify_seconds = time.perf_counter() - begin
+    if verdict["entries"] < records:
+        raise ServerFailed(f"audit verify saw {verdict['entries']} records of {records}.")
+    return StartupFigures(
+        verdict["entries"], service.log.stat().st_size, statistics.median(ready), statistics.median(signed), verify_seconds
+    )
+
+
+def _generate(log: Path, records: int, progress: Callable[[str], None]) -> None:
+    """A whole log of *records*, its tree and its signed head; the notary works beside, on a second core where there is one."""
+    notary = Process("notary", notary_command(log), cwd=ROOT, env={}, log=log.with_suffix(".notary"))
+    with running(notary):
+        _fill(log, records, progress)
+        progress(f"building the tree over {records:,} records")
+        wait_until_signed(log, patience_seconds=60 + records / 10_000)
+
+
+def _fill(log: Path, records: int, progress: Callable[[str], None]) -> None:
+    """Append to the log until it has *records*, as the service would, but many at a time."""
+    store = JsonlStore(log)
+    while (head := store.durable()) is not None and head.seq + 1 < records:
+        count = min(BATCH_RECORDS, records - head.seq - 1)
+        if head.seq // BATCH_RECORDS % 25 == 0:
+            progress(f"generating records: {head.seq + 1:,} of {records:,}")
+
+        def build(head: Head, recovered: tuple[Recovery, ...], count: int = count) -> Batch:
+            drafts = [draft(action, "bench", details) for _ in range(-(-count // 2)) for action, details in RECORDS]
+            data, _, after = link(drafts[:count], head, now_utc())
+            return Batch(data, after)
+
+        store.append(build)
+    store.close()

@@ -1,0 +1,86 @@
+"""What the issues promise of speed, each with what this run measured. It informs; it fails nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from .audit import OURS, AuditFigures, median_rates
+from .rounds import Cell, medians
+from .startup import StartupFigures
+
+SHARE_OF_RAW = {64: 25, 256: 15}
+"""Callers, and the least percentage of what the disk gives for batches of as many records."""
+TIMES_AEGIS = 10
+PROCESSES = {"log": "1 process", "log-4": "4 processes"}
+
+
+@dataclass(frozen=True)
+class Target:
+    """One promise and what came of it."""
+
+    name: str
+    wanted: str
+    measured: float
+    unit: str
+    met: bool
+
+
+@dataclass(frozen=True)
+class Weight:
+    """What a server costs before it answers anybody. Bytes are taken after the load."""
+
+    server: str
+    ready_seconds: float
+    pss_bytes: int
+    worker_rss_bytes: int
+
+
+def service_targets(cells: Sequence[Cell], weights: Sequence[Weight]) -> Iterator[Target]:
+    figures = {(cell.server, cell.clients): cell for cell in medians(cells)}
+    ours = {clients: cell for (server, clients), cell in figures.items() if server == "service"}
+    for clients in (16, 64):
+        if clients in ours and (peer := figures.get(("litellm", clients))) and peer.per_second:
+            ratio = ours[clients].per_second / peer.per_second
+            yield _least(f"requests/s against LiteLLM, {clients} clients", 10, ratio, "times")
+    for clients, cell in ours.items():
+        if cell.cpu_ms is not None:
+            yield _most(f"CPU a question, clients: {clients}", 1.5, cell.cpu_ms, "ms")
+            if (before := figures.get(("before", clients))) and before.cpu_ms:
+                yield _most(
+                    f"the same, of what it was before evidence, clients: {clients}", 110, 100 * cell.cpu_ms / before.cpu_ms, "%"
+                )
+    if 64 in ours and (p99 := ours[64].p99_ms) is not None:
+        yield _most("p99, 64 clients", 150, p99, "ms")
+    for weight in weights:
+        if weight.server == "service":
+            yield _most("ready after start, one worker", 3, weight.ready_seconds, "s")
+            yield _most("memory of all its processes (PSS)", 130, weight.pss_bytes / 1e6, "MB")
+
+
+def audit_targets(audit: AuditFigures) -> Iterator[Target]:
+    rates = {(rate.callers, rate.writer): rate for rate in median_rates(audit.rates)}
+    for callers, share in SHARE_OF_RAW.items():
+        for writer in OURS:
+            ours, raw, aegis = (rates.get((callers, name)) for name in (writer, "raw", "aegis"))
+            what = f"durable records, {callers} callers, {PROCESSES[writer]}"
+            if ours and raw and raw.per_second:
+                yield _least(f"{what}, of the raw limit", share, 100 * ours.per_second / raw.per_second, "%")
+            if ours and aegis and aegis.per_second:
+                yield _least(f"{what}, against aegis-latent-core", TIMES_AEGIS, ours.per_second / aegis.per_second, "times")
+    late = [rate.signed_after for rate in rates.values() if rate.signed_after is not None]
+    if late:
+        yield _most("signed head after the last record, at worst", 1, max(late), "s")
+    yield _least("verified records a core, with tree", 150_000, audit.verified_per_second, "/s")
+
+
+def startup_targets(startup: StartupFigures) -> Iterator[Target]:
+    yield _most(f"ready after start, {startup.records:,} records", 3, startup.ready_seconds, "s")
+
+
+def _least(name: str, least: float, measured: float, unit: str) -> Target:
+    return Target(name, f"at least {least:,g} {unit}", measured, unit, measured >= least)
+
+
+def _most(name: str, most: float, measured: float, unit: str) -> Target:
+    return Target(name, f"at most {most:,g} {unit}", measured, unit, measured <= most)

@@ -1,0 +1,22 @@
+"""This service, but its notary sleeps, so that the same run shows what the notary costs.
+
+`python bench/unsigned.py serve --port P --workers N`
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+
+from app import server
+
+
+def sleep(paths: tuple[Path, Path, Path]) -> int:
+    signal.pause()  # until the SIGTERM that ends the family
+    return 0
+
+
+if __name__ == "__main__":
+    server._keep_evidence = sleep
+    sys.exit(server.main("127.0.0.1", sys.argv[3], sys.argv[5]))
