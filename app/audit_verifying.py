@@ -164,7 +164,7 @@ def _parse_key(path: Path) -> VerifierKey:
     try:
         return VerifierKey.parse(_read(path, MAX_NOTE_BYTES).decode("utf-8", "replace").strip())
     except VerificationFailed as error:
-        raise InvalidRequest(f"{path}: {error.detail}") from error
+        raise InvalidRequest(f"{path} is not a log's verifier key: name a file that holds what GET /audit/vkey gave.") from error
 
 
 def _read(path: Path, most: int) -> bytes:

@@ -24,7 +24,7 @@ from .security.audit.log_key import load_signer, store_signer, take_name
 from .security.audit.note import Signer, verify_checkpoint
 from .security.audit.tree import StoredTree
 from .settings import Settings, load_settings
-from .wiring import database_path, missing_key, open_audit, verify_birth
+from .wiring import database_path, missing_key, open_audit, open_notary, verify_birth
 
 ENV_FILE = Path(".env")
 
@@ -55,6 +55,7 @@ def initialise(*, new_log: bool = False) -> tuple[Settings, Born]:
         if not new_log and (database_path(settings).exists() or settings.audit_key_path.exists()):
             verify_birth(settings)
         opened, log_key = _begin_log(settings, new_log=new_log)
+        _sign_birth(settings, is_new=log_key is not None)
         created = create_or_upgrade_database(settings.database_url)
     return settings, Born(env_file, database_path(settings) if created else None, log_key, opened)
 
@@ -166,6 +167,17 @@ def _set_aside(settings: Settings, signer: Signer, details: dict[str, Any]) -> N
         os.rename(tree.folder, old.with_suffix(".tree"))
     if settings.audit_key_path.exists():
         os.rename(settings.audit_key_path, old.with_suffix(".key"))
+
+
+def _sign_birth(settings: Settings, *, is_new: bool) -> None:
+    """The first head, so that a log without one is a log that lost it. Over one record there is only one head to sign."""
+    if StoredTree.beside(settings.audit_log_path).checkpoint() is not None:
+        return
+    notary = open_notary(settings)
+    if is_new or open_audit(settings).has_one_record():
+        notary.turn()
+    else:
+        notary.verify_start()
 
 
 def _waiting(settings: Settings) -> Path:

@@ -12,7 +12,7 @@ from app.security.audit.log import AuditLog
 from app.security.audit.log_key import load_signer, store_signer
 from app.security.audit.note import Signer
 from app.security.audit.tree import StoredTree
-from app.security.audit.verification import Evidence, Report, Verification, in_batches, read_head
+from app.security.audit.verification import Held, Report, Verification, in_batches, read_head
 from app.security.events import SecurityLog
 from app.wiring import LogFiles, open_keeper
 
@@ -54,7 +54,7 @@ def verify(path: Path) -> Report:
     note = StoredTree.beside(path).checkpoint()
     assert note is not None
     head = read_head("the signed head", note, load_signer(_key(path)).verifier_key, given=False)
-    verification = Verification(Evidence(heads=[head]))
+    verification = Verification(Held(heads=[head]))
     for lines in in_batches(AuditLog(JsonlStore(path)).lines()):
         verification.feed(lines)
     return verification.finish()

@@ -7,28 +7,27 @@ from __future__ import annotations
 
 from typing import Any
 
-RECORDS: tuple[tuple[str, dict[str, Any]], ...] = (
-    (
-        "ask.received",
-        {
-            "query": "What does a hash chain prove, and what does it not? (no. 417)",
-            "roles": ["ai.playground.user"],
-            "model": "gpt-4o-mini",
-            "address": "127.0.0.1",
-            "upstream_sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
-        },
-    ),
-    (
-        "ask.answered",
-        {
-            "received": 417,
-            "answer": "echo: 9f86d081884c7d65",
-            "model": "gpt-4o-mini",
-            "usage": {"input_tokens": 12, "output_tokens": 7},
-            "elapsed_ms": 3,
-            "attempts": 1,
-        },
-    ),
-)
-RECORD_BYTES = 507
+ASKED: dict[str, Any] = {
+    "query": "What does a hash chain prove, and what does it not? (no. 417)",
+    "roles": ["ai.playground.user"],
+    "model": "gpt-4o-mini",
+    "address": "127.0.0.1",
+    "upstream_sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+}
+"""The details of `ask.received`."""
+
+
+def answered(received: int) -> dict[str, Any]:
+    """The details of the `ask.answered` that ends the question of that number."""
+    return {
+        "received": received,
+        "answer": "echo: 9f86d081884c7d65",
+        "model": "gpt-4o-mini",
+        "usage": {"input_tokens": 12, "output_tokens": 7},
+        "elapsed_ms": 3,
+        "attempts": 1,
+    }
+
+
+RECORD_BYTES = 510
 """A line of such a log on average, as measured; what is not our log writes as many bytes for a record."""

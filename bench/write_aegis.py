@@ -15,10 +15,10 @@ from pathlib import Path
 from aegis.core.crypto_audit import CryptographicAuditLedger  # type: ignore[import-not-found] # not among our dependencies
 
 from .burst import Burst, Written, obey
-from .records import RECORDS
+from .records import ASKED, answered
 
-REQUEST = b'{"model":"gpt-4o-mini","messages":[{"role":"user","content":"%b"}]}' % RECORDS[0][1]["query"].encode()
-RESPONSE = b'{"choices":[{"message":{"role":"assistant","content":"%b"}}]}' % RECORDS[1][1]["answer"].encode()
+REQUEST = b'{"model":"gpt-4o-mini","messages":[{"role":"user","content":"%b"}]}' % ASKED["query"].encode()
+RESPONSE = b'{"choices":[{"message":{"role":"assistant","content":"%b"}}]}' % answered(0)["answer"].encode()
 
 
 def main(path: Path) -> None:

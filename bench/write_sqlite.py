@@ -18,7 +18,7 @@ import orjson
 import uvloop
 
 from .burst import Burst, Written, obey
-from .records import RECORD_BYTES, RECORDS
+from .records import ASKED, RECORD_BYTES, answered
 
 INSERT = "INSERT INTO records (line) VALUES (?)"
 Waiting = tuple[bytes, asyncio.Future[None]]
@@ -90,16 +90,22 @@ class GroupCommit:
 async def write_groups(database: sqlite3.Connection, burst: Burst) -> Written:
     acknowledged = 0
     commits = GroupCommit(database)
-    padding = {action: "x" * (RECORD_BYTES - len(orjson.dumps([action, details, ""]))) for action, details in RECORDS}
+    padding = "x" * (RECORD_BYTES - (len(orjson.dumps(ASKED)) + len(orjson.dumps(answered(0)))) // 2)
+
+    def is_over() -> bool:
+        nonlocal acknowledged
+        if time.monotonic() >= burst.end:
+            return True
+        acknowledged += 1
+        return False
 
     async def caller() -> None:
-        nonlocal acknowledged
-        while True:
-            for action, details in RECORDS:
-                await commits.record(orjson.dumps([action, details, padding[action]]))
-                if time.monotonic() >= burst.end:
-                    return
-                acknowledged += 1
+        over, number = False, 0
+        while not over:
+            number += 1
+            for details in (ASKED, answered(number)):
+                await commits.record(orjson.dumps([details, padding]))
+                over = over or is_over()
 
     burst.wait()
     await asyncio.gather(*(caller() for _ in range(burst.callers)))

@@ -3,20 +3,68 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from app.security.audit.chain import link
+from app.security.audit.commit import append
 from app.security.audit.entry import EMPTY, Receipt, draft
-from app.security.audit.merkle import HashReader, RightEdge, inclusion_proof, leaf_hash
-from app.security.audit.note import Signer, sign_checkpoint
+from app.security.audit.jsonl import JsonlStore
+from app.security.audit.log import AuditLog
+from app.security.audit.merkle import HashReader, RightEdge, inclusion_proof, leaf_hash, root_of
+from app.security.audit.notary import Notary, SignedHead
+from app.security.audit.note import Signer, sign_checkpoint, verify_checkpoint
 from app.security.audit.proof import make_receipt
+from app.security.audit.reading import EvidenceReader
 from app.security.audit.tiles import ENTRIES, Tile, bundle, grow, new_tiles, reader_of
+from app.security.audit.tree import StoredTree
 
 SIGNER = Signer("secure-ai-assistant/01234567", Ed25519PrivateKey.from_private_bytes(b"k" * 32))
 STAMP = "2026-11-23T09:15:02.123456Z"
+
+
+class KeptLog:
+    """A log in *folder* with its tree, as one process sees them: made with its first record if it is not there yet."""
+
+    def __init__(self, folder: Path, signer: Signer = SIGNER) -> None:
+        self.path = folder / "audit_log.jsonl"
+        self.store, self.tree = JsonlStore(self.path), StoredTree.beside(self.path)
+        self.notary = Notary(self.store, self.tree, signer)
+        self.reader = EvidenceReader(self.store, self.tree, self.notary)
+        self.log = AuditLog(self.store)
+        if self.log.is_empty():
+            self.log.create({"origin": signer.name, "vkey": signer.verifier_key.text()})
+
+    def add(self, count: int = 1, text: str = "") -> None:
+        append(self.store.append, [draft("ask.received", "alice", {"query": f"{text}{n}"}) for n in range(count)])
+
+    def add_signed(self, *counts: int) -> list[SignedHead]:
+        """A head after each so many records."""
+        heads = []
+        for count in counts:
+            self.add(count)
+            heads.append(self.signed())
+        return heads
+
+    def signed(self) -> SignedHead:
+        """The head after one turn, whatever the notary held true before."""
+        head = self.notary.turn()
+        assert head is not None
+        return head
+
+    def lines(self) -> list[bytes]:
+        """Without their newlines."""
+        return self.path.read_bytes().split(b"\n")[:-1]
+
+    def check_heads(self, notes: Iterable[bytes]) -> None:
+        """All of *notes*, in the order in which they could be read, are heads of this one log, and it never shrinks."""
+        leaves = [leaf_hash(line) for line in self.lines()]
+        heads = [verify_checkpoint(note, SIGNER.verifier_key) for note in notes]
+        assert [head.size for head in heads] == sorted(head.size for head in heads)
+        for head in heads:
+            assert head.root == root_of(leaves[: head.size]), head.size
 
 
 class Evidence:

@@ -29,7 +29,7 @@ def test_the_curl_walk_through_ends_with_a_verified_receipt(tmp_path: Path, fake
     if shutil.which("curl") is None:
         leave_out("there is no curl (Debian: apt-get install curl)")
     port = str(free_port())
-    walk, by_hand = blocks("With curl")
+    (walk,), (by_hand,) = blocks("With curl"), blocks("What an auditor holds, and what it shows")
     script = "set -eu\n" + (walk + by_hand).replace("make install\n", "").replace(".venv/bin/python", sys.executable)
     script = script.replace("8000", port).replace("python3 ", f"{sys.executable} ")
     env = {"PATH": os.environ["PATH"], "OPENAI_BASE_URL": fake.base_url, "LANG": "C.UTF-8"}

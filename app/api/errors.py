@@ -122,7 +122,7 @@ async def _record(request: Request, error: AppError, status: int) -> None:
         return  # the service is not open: there is nothing to write to
     state = request.state
     user_id = getattr(state, "user_id", None)
-    route = getattr(request.scope.get("route"), "path", None)
+    route = _template(request)
     address = address_of(request)
     if isinstance(error, AuditUnavailable):
         door.services.events.event(
@@ -142,6 +142,16 @@ async def _record(request: Request, error: AppError, status: int) -> None:
         details |= {"reason": error.reason, "client_id": error.client_id}
     policy = isinstance(error, InsufficientScope | Overloaded)
     await door.refusals.record(user_id=user_id, request_id=state.request_id, details=details, policy=policy)
+
+
+def _template(request: Request) -> str | None:
+    """The path of the route that was found, if one was."""
+    scope = request.scope
+    if "route" in scope:
+        return getattr(scope["route"], "path", None)
+    found = scope.get("endpoint")  # Starlette's own routes, and what is mounted, leave only this
+    routes = [route for route in request.app.routes if found in (getattr(route, "endpoint", None), getattr(route, "app", None))]
+    return getattr(routes[0], "path", None) if found and routes else None
 
 
 def _problem_body(request: Request, error: AppError, status: int) -> Response:

@@ -1,7 +1,7 @@
 """The power is cut at random moments under several writers: what was acknowledged, and every signed head, outlives it.
 
-The disk is a model (forgetful_disk.DyingDisk): it keeps what was synced, and anything may lie past that. The mark in the lock file is
-never synced: it comes back new, old, torn, as zeros, or not at all. What is derived (the tree's files) comes back anyhow.
+The disk is a model (forgetful_disk.DyingDisk): it keeps what was synced, and anything may lie past that. The mark in the lock
+file is never synced: it comes back new, old, torn, as zeros, or not at all. What is derived (the tree) comes back anyhow.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from app.security.audit.entry import Receipt, draft
 from app.security.audit.jsonl import JsonlStore
 from app.security.audit.log import AuditLog
 from app.security.audit.merkle import leaf_hash, root_of
-from app.security.audit.notary import Notary
+from app.security.audit.notary import Notary, SignedHead
 from app.security.audit.note import Signer, verify_checkpoint
 from app.security.audit.tree import StoredTree
 
@@ -49,6 +49,7 @@ class Machine:
     notes: list[bytes] = field(default_factory=list)
     names: set[str] = field(default_factory=set)
     refusals: Counter[str] = field(default_factory=Counter)
+    cuts: int = 0
     mark_is: str = "whole"
     newest: bytes = b""
 
@@ -60,27 +61,38 @@ def cut_power(folder: Path, *, cuts: int, seed: int | None = None) -> Figures:
     """*cuts* times: write, lose power, start again, check everything. `answers` counts what was acknowledged."""
     seed = random.randrange(1 << 32) if seed is None else seed
     chance, started = random.Random(seed), time.monotonic()
-    figures, refusals = Figures(0, 0, 0.0), Counter[str]()
+    refusals = Counter[str]()
+    figures, machine = Figures(0, 0, 0.0), None
     for number in range(cuts):
-        if number % CUTS_OF_ONE_LOG == 0:
-            place = folder / str(number)
-            place.mkdir(parents=True)
-            machine = Machine(place / "audit_log.jsonl", chance, refusals=refusals)
-            machine.receipts.append(AuditLog(JsonlStore(machine.path)).create({"origin": "test"}))
+        if machine is None:
+            machine = _new_machine(folder / str(number), chance, refusals)
         try:
-            disk = _work_until_dark(machine)
-            _leave_what_outlives_it(machine, disk)
-            _start_again(machine)
+            _leave_what_outlives_it(machine, _work_until_dark(machine))
+            goes_on = _start_again(machine)
         except AssertionError as error:
             raise AssertionError(f"cut {number} of seed {seed}: {error}") from error
-        if number % CUTS_OF_ONE_LOG == CUTS_OF_ONE_LOG - 1 or number == cuts - 1:
-            figures.answers += len(machine.receipts)
-            actions = [line.split(b'"action":"')[1].split(b'"')[0] for line in AuditLog(JsonlStore(machine.path)).lines()]
-            figures.records += len(actions)
-            figures.recovered += actions.count(b"log.recovered")
+        machine.cuts += 1
+        if not goes_on or machine.cuts == CUTS_OF_ONE_LOG or number == cuts - 1:
+            _count(machine, figures)
+            machine = None
     figures.seconds = time.monotonic() - started
-    figures.remarks = [f"{times} starts refused, {why}" for why, times in refusals.most_common()]
+    figures.remarks = [f"{times} {what}" for what, times in refusals.most_common()]
     return figures
+
+
+def _new_machine(place: Path, chance: random.Random, refusals: Counter[str]) -> Machine:
+    place.mkdir(parents=True)
+    machine = Machine(place / "audit_log.jsonl", chance, refusals=refusals)
+    machine.receipts.append(AuditLog(JsonlStore(machine.path)).create({"origin": "test"}))
+    return machine
+
+
+def _count(machine: Machine, figures: Figures) -> None:
+    lines = AuditLog(JsonlStore(machine.path)).lines()
+    actions = [line.partition(b'"action":"')[2].partition(b'"')[0] for line in lines]
+    figures.answers += len(machine.receipts)
+    figures.records += len(actions)
+    figures.recovered += actions.count(b"log.recovered")
 
 
 # --- until it is dark ----------------------------------------------------------------------------
@@ -194,7 +206,8 @@ def _leave_tree(machine: Machine) -> None:
 # --- the start -----------------------------------------------------------------------------------
 
 
-def _start_again(machine: Machine) -> None:
+def _start_again(machine: Machine) -> bool:
+    """Whether the log can go on: all of it verifies."""
     log = AuditLog(JsonlStore(machine.path))
     try:
         log.settle()
@@ -202,15 +215,22 @@ def _start_again(machine: Machine) -> None:
         _refused_with_reason(machine, error)
         log.settle()
     verdict = log.verify(machine.receipts)
-    assert verdict.problems == [], verdict.problems
     log.close()
-    _signed_again(machine)
+    if verdict.ok:
+        _signed_again(machine)
+        return True
+    # Without a mark nobody knows what was never promised; verification must name it, and nothing else.
+    promised = max(one.seq for one in machine.receipts)
+    assert machine.mark_is != "whole", verdict.problems
+    assert all(one.seq > promised for one in verdict.problems), (promised, verdict.problems)
+    machine.refusals[f"logs with a damaged record that nobody was promised, the mark being {machine.mark_is}"] += 1
+    return False
 
 
 def _refused_with_reason(machine: Machine, error: AuditCorrupt) -> None:
     """Only where the mark is lost may a start be refused, with all that was acknowledged in its place; then restore the mark."""
     assert machine.mark_is != "whole", f"refused to start: {error}"
-    machine.refusals[f"the mark being {machine.mark_is}"] += 1
+    machine.refusals[f"starts refused, the mark being {machine.mark_is}"] += 1
     lines = list(split_lines([machine.path.read_bytes()]))[: max(one.seq for one in machine.receipts) + 1]
     assert check(lines, machine.receipts).problems == []
     machine.path.with_name(machine.path.name + ".lock").write_bytes(machine.newest)
@@ -218,20 +238,28 @@ def _refused_with_reason(machine: Machine, error: AuditCorrupt) -> None:
 
 def _signed_again(machine: Machine) -> None:
     notary = machine.notary()
-    for _ in range(3):  # a damaged tree is found in one turn, and made anew in the next
-        with suppress(EvidenceUnavailable):
-            notary.verify_start()
-            head = notary.turn()
-            break
-    else:
-        raise AssertionError("the head is not signed any more")
+    try:
+        head = _turn(notary)
+    except AppError as error:
+        raise AssertionError(f"the head is not signed any more: {error}") from error
     leaves = [leaf_hash(line[:-1]) for line in AuditLog(JsonlStore(machine.path)).lines()]
-    assert head is not None
     assert head.size == len(leaves), (head.size, len(leaves))
     machine.notes.append(head.note)
     for note in machine.notes:
         checkpoint = verify_checkpoint(note, SIGNER.verifier_key)
-        assert checkpoint.root == root_of(leaves[: checkpoint.size]), (
-            f"a head of {checkpoint.size} was signed, and is contradicted"
-        )
-    del machine.notes[:-2]
+        assert checkpoint.root == root_of(leaves[: checkpoint.size]), f"the head of {checkpoint.size} records is contradicted"
+    machine.notes = machine.notes[-2:]
+
+
+def _turn(notary: Notary) -> SignedHead:
+    """As at a start; a damaged tree may be found in one turn, and made anew in the next."""
+    for left in reversed(range(3)):
+        try:
+            notary.verify_start()
+            head = notary.turn()
+            assert head is not None
+            return head
+        except EvidenceUnavailable:
+            if not left:
+                raise
+    raise AssertionError

@@ -59,6 +59,11 @@ class AuditLog:
         """No log yet, or one whose first record was never written."""
         return not self._store.exists() or self.size() == 0
 
+    def has_one_record(self) -> bool:
+        """Only its first, so that nothing happened since it was begun."""
+        head = self._store.durable()
+        return head is not None and head.seq == 0
+
     def create(self, details: Mapping[str, Any]) -> Receipt:
         """Begin a log that is not there yet. Blocks. Raises AuditCorrupt if there is one."""
         receipts: list[Receipt] = []

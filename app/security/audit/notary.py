@@ -12,7 +12,16 @@ from dataclasses import dataclass
 from ...errors import AuditCorrupt, EvidenceUnavailable, VerificationFailed
 from .chain import split_lines
 from .entry import EMPTY, HASH_TAIL, MAX_LINE_BYTES, Head, parse_line
-from .merkle import HASH_BYTES, RightEdge, inclusion_proof, leaf_hash, root_at, verify_inclusion
+from .merkle import (
+    HASH_BYTES,
+    RightEdge,
+    consistency_proof,
+    inclusion_proof,
+    leaf_hash,
+    root_at,
+    verify_consistency,
+    verify_inclusion,
+)
 from .note import Checkpoint, Signer, sign_checkpoint, verify_checkpoint
 from .store import AuditStore
 from .tiles import WIDTH, Tile
@@ -55,14 +64,15 @@ class Notary:
     # --- reading, by anyone ------------------------------------------------------------------------
 
     def published(self) -> SignedHead | None:
-        """The head that is served now. Raises AuditCorrupt if it is not ours, EvidenceUnavailable."""
-        note = self._tree.checkpoint()
-        if note is None:
-            return None
-        seen = self._seen
-        if seen is None or seen.note != note:
-            seen = self._seen = self._verified(note)
-        return seen
+        """The head that is served now. Raises AuditCorrupt if it is not ours, or went back; EvidenceUnavailable."""
+        note, seen = self._tree.checkpoint(), self._seen
+        if seen is not None and note == seen.note:
+            return seen
+        head = self._verified(note) if note is not None else None
+        if seen is not None and (head is None or head.size < seen.size):
+            raise AuditCorrupt(f"The published head in {self._tree.folder.name} went back: one over {seen.size} was there.")
+        self._seen = head
+        return head
 
     def has_damaged_tree(self) -> bool:
         """Whether a reader found that the stored tree does not give what was signed: a turn makes it anew."""
@@ -89,7 +99,7 @@ class Notary:
                 if durable.seq + 1 <= size:
                     return head
                 new = self._extend(size, durable, at_most)
-                root = root_at(new, self._tree.reader(new))
+                root = self._root(head, new)
             except VerificationFailed:
                 self._trusted = None
                 raise EvidenceUnavailable(retry_after=1) from None
@@ -111,6 +121,9 @@ class Notary:
             head = self._settled()
         self._verify_name()
         durable = self._store.durable()
+        if head is None and durable is not None and durable.seq > 0 and self._named_key():
+            where = f"{self._tree.folder.name}/checkpoint"
+            raise AuditCorrupt(f"The signed head of the audit log, {where}, is missing: init makes it with the log. {RESTORE}.")
         if head is None or durable is None:
             return
         if durable.seq + 1 < head.size:
@@ -167,6 +180,14 @@ class Notary:
         verify_inclusion(size - 1, size, leaf, inclusion_proof(size - 1, size, read), head.checkpoint.root)
         if leaf_hash(self._last_line(size)[0][:-1]) != leaf:
             raise AuditCorrupt(f"Record {size - 1} of the audit log is not what was signed. {RESTORE}.")
+
+    def _root(self, head: SignedHead | None, new: int) -> bytes:
+        """The root over the first *new* records, proven to continue *head*. Raises VerificationFailed: then sign nothing."""
+        read = self._tree.reader(new)
+        root = root_at(new, read)
+        if head is not None:
+            verify_consistency(head.size, new, head.checkpoint.root, root, consistency_proof(head.size, new, read))
+        return root
 
     def _rebuild(self, head: SignedHead) -> None:
         """Make the stored tree anew, once the log is seen to be what was signed: until then it may be what shows the edit."""
@@ -244,13 +265,17 @@ class Notary:
 
     def _verify_name(self, first: bytes = b"") -> None:
         """The log's first record names its key. Raises AuditCorrupt if that is another: two keys, two logs."""
+        if self._named_key(first) not in (None, self.key.text()):
+            raise AuditCorrupt("The audit log was begun under another log key: AUDIT_KEY_PATH names the wrong file.")
+
+    def _named_key(self, first: bytes = b"") -> str | None:
+        """The verifier key in the log's *first* line. None: it was begun before logs were signed, or cannot be read."""
         first = first or next(split_lines(self._store.chunks(min(MAX_LINE_BYTES, self._store.size()))), b"")
         try:
             named = parse_line(first)["details"].get("vkey")
         except (ValueError, KeyError, AttributeError):
-            named = None  # what is wrong with it is told by who checks the chain
-        if named is not None and named != self.key.text():
-            raise AuditCorrupt("The audit log was begun under another log key: AUDIT_KEY_PATH names the wrong file.")
+            return None  # what is wrong with it is told by who checks the chain
+        return str(named) if named else None
 
     def _verified(self, note: bytes) -> SignedHead:
         try:
