@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -78,13 +79,21 @@ class _Demo:
             ]
             self.step("audit tail", "what stands in the log now")
             self.show_records()
-            self.step("audit verify", "every byte, every link, and the three receipts")
+            self.step("GET /audit/…", "what a stranger keeps: the log's key, its signed head, and one receipt")
+            self.keep(token, receipts[0].split(":")[0])
+            self.step("audit verify", "every byte, every link, the signature, the three receipts and that head")
             green = self.verify(self.folder / "logs" / "audit_log.jsonl", receipts)
-        self.step("tampering", "one byte of a copy of the log is changed")
+        self.step("audit verify-receipt", "offline: no server, no log, only the receipt and the key")
+        proven = self.verify_receipt()
+        self.step("tampering", "one word of a copy of the log is changed")
         line, copy = self.tampered_copy()
         red = self.verify(copy, receipts)
+        self.step("tampering well", "the same, and every hash after it made anew, so that the chain is whole again")
+        self.rewrite(copy, line)
+        signed = self.verify(copy, [])
         found = [problem["seq"] for problem in red["problems"]]
-        as_it_should = green["ok"] and refused == [401, 403] and found[:1] == [line]
+        was_found = found[:1] == [line] and signed["integrity"]["verdict"] == "ok" and not signed["ok"]
+        as_it_should = green["ok"] and proven["ok"] and refused == [401, 403] and was_found
         say(Panel(NEXT, title="What to type next", title_align="left", expand=False))
         return {"ok": as_it_should, "receipts": receipts, "refused": refused, "verified": green["ok"], "tampered": found}
 
@@ -159,8 +168,25 @@ class _Demo:
             table.add_row(str(record["seq"]), record["action"], record["user_id"] or "-", *hashes)
         self.console.print(table)
 
+    def keep(self, token: str, seq: str) -> None:
+        headers = {"Authorization": f"Bearer {token}"}
+        kept = (("checkpoint", "head.txt"), ("vkey", "log.vkey"), (f"receipts/{seq}", "answer.tlog-proof"))
+        for address, name in kept:
+            answer = httpx.get(f"{self.url}/audit/{address}", headers=headers, timeout=30).raise_for_status()
+            (self.folder / name).write_bytes(answer.content)
+        origin, size, root = (self.folder / "head.txt").read_text().split("\n")[:3]
+        self.console.print(f"  [bold]{origin}[/]: {size} records, root {root}")
+
+    def verify_receipt(self) -> dict[str, Any]:
+        proven: dict[str, Any] = self.app("audit", "verify-receipt", "answer.tlog-proof", "--vkey", "log.vkey")
+        if proven["ok"]:
+            record = proven["record"]
+            self.console.print(f"  [bold green]✔ OK[/]  record {proven['seq']}: {record['action']} for {record['user_id']}")
+        return proven
+
     def verify(self, log: Path, receipts: list[str]) -> dict[str, Any]:
         options = [word for receipt in receipts for word in ("--receipt", receipt)]
+        options += ["--checkpoint", "head.txt", "--vkey", "log.vkey"]
         verdict: dict[str, Any] = self.app("audit", "verify", *options, env={"AUDIT_LOG_PATH": str(log)})
         if verdict["ok"]:
             self.console.print(f"  [bold green]✔ OK[/]  {verdict['entries']} records, head {verdict['head']['hash'][:16]}…")
@@ -181,3 +207,12 @@ class _Demo:
         line = data[:at].count(b"\n")
         self.console.print(f'  record {line}: "capital of France" now reads "capital of Trance"')
         return line, copy
+
+    def rewrite(self, log: Path, line: int) -> None:
+        """What somebody does who knows how the chain is made, and has all rights on the machine but not the log key."""
+        lines = log.read_bytes().splitlines()
+        for number in range(line, len(lines)):
+            prev = lines[number - 1][-66:-2]
+            body = b'%b,"prev_hash":"%b"' % (lines[number][:-154], prev)
+            lines[number] = b'%b,"hash":"%b"}' % (body, hashlib.sha256(body).hexdigest().encode())
+        log.write_bytes(b"".join(one + b"\n" for one in lines))

@@ -26,6 +26,7 @@ def test_the_demo_shows_green_then_red_and_leaves_nothing_behind(tmp_path: Path)
     assert "403 insufficient_scope" in done.stdout
     green, red = done.stdout.index("✔ OK"), done.stdout.index("✘ record 4")
     assert green < red
+    assert "✘" in done.stdout[done.stdout.index("tampering well") :]
     assert "What to type next" in done.stdout
     assert not list(tmp_path.iterdir())
     processes = subprocess.run(["ps", "axo", "args"], capture_output=True, text=True).stdout if Path("/bin/ps").exists() else ""

@@ -35,6 +35,7 @@ class Load:
         self._queries: Iterator[str] = iter(queries if queries is not None else (f"question {n}" for n in count()))
         self._stopped = False
         self.outcomes: list[Outcome] = []
+        self.answered = 0
 
     async def __aenter__(self) -> Self:
         self._tasks = [asyncio.create_task(self._client()) for _ in range(self._clients)]
@@ -62,6 +63,7 @@ class Load:
             except (OSError, EOFError, TimeoutError):
                 outcome = Outcome(query, 0)
             self.outcomes.append(outcome)
+            self.answered += outcome.status == 200
             if outcome.status != 200:
                 if outcome.status == 0 and connection is not None:
                     connection[1].close()
