@@ -19,6 +19,7 @@ from typing import Any
 from . import __version__
 from .errors import AuditCorrupt, ConfigError, VerificationFailed
 from .security.audit.entry import Receipt
+from .security.audit.file_system import verify_locks_hold
 from .security.audit.log import AuditLog
 from .security.audit.log_key import load_signer, store_signer, take_name
 from .security.audit.note import Signer, verify_checkpoint
@@ -46,6 +47,7 @@ def initialise(*, new_log: bool = False) -> tuple[Settings, Born]:
     """
     env_file = _write_env() if not ENV_FILE.exists() and not os.environ.get("SECRET_KEY") else None
     settings = load_settings()
+    verify_locks_hold(settings.audit_log_path)
     if not settings.audit_origin and ENV_FILE.exists():
         _append_origin(_name_of_key(settings.audit_key_path) or _new_origin())
         settings = load_settings()

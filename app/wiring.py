@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .errors import AuditCorrupt, AuditUnavailable, ConfigError, EvidenceUnavailable
+from .security.audit.file_system import verify_locks_hold
 from .security.audit.jsonl import NEW_LOG, JsonlStore
 from .security.audit.keeper import Keeper
 from .security.audit.log import AuditLog
@@ -165,6 +166,7 @@ async def open_services(settings: Settings, embedded: Endpoint | None = None) ->
     from .security.manager import SecurityManager
     from .security.tokens import TokenIssuer, TokenVerifier
 
+    verify_locks_hold(settings.audit_log_path)
     verify_birth(settings)
     clients = open_client_store(settings)
     model = open_model(settings, embedded)

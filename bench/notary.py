@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 import threading
 import time
 from pathlib import Path
 
+from app.family import die_with
 from app.security.audit.jsonl import JsonlStore
 from app.security.audit.log import AuditLog
 from app.security.audit.log_key import load_signer, store_signer
@@ -64,8 +67,11 @@ def _key(path: Path) -> Path:
     return path.with_suffix(".key")
 
 
+def main(path: Path) -> None:
+    die_with(os.getppid(), signal.SIGTERM)  # or it would outlive a benchmark that was killed
+    events = path.with_suffix(".security")
+    open_keeper(LogFiles(path, _key(path), events), SecurityLog(events)).run(threading.Event())
+
+
 if __name__ == "__main__":
-    log = Path(sys.argv[1])
-    open_keeper(LogFiles(log, _key(log), log.with_suffix(".security")), SecurityLog(log.with_suffix(".security"))).run(
-        threading.Event()
-    )
+    main(Path(sys.argv[1]))

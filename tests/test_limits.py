@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import multiprocessing
 import os
 import signal
+import socket
 import sqlite3
 import time
 from collections import Counter
@@ -24,6 +27,11 @@ from limits.strategies import MovingWindowRateLimiter
 from app.api.limits import Buckets, network_of
 from app.api.window_storage import WindowStorage, shared_window_url
 from app.errors import ConfigError, LimitsUnavailable
+from app.security import refusals
+from app.security.audit.jsonl import JsonlStore
+from app.security.audit.log import AuditLog
+from app.security.events import SecurityLog
+from app.security.refusals import RefusalRecorder
 from app.settings import load_settings
 
 from .calls import FORM, bearer, check_oauth_error, check_problem, refusal
@@ -416,3 +424,173 @@ def test_refusals_past_the_bound_are_counted_and_summed_up_when_the_service_stop
     assert counted["alice", "malformed_json"] + counted["alice", "invalid_request"] == 33
     assert counted.total() == sum(summary["total"] for summary in summaries) == 13 + 13 + 33
     assert service.verify()["ok"]
+
+
+FLOODED = ["203.0.113.7", "2001:db8::1", "2001:db8::2", "198.51.100.1"]  # two of them are one subscriber
+
+
+def test_a_flood_on_four_workers_adds_up_for_every_principal_and_every_address(tmp_path: Path, fake: FakeOpenAI) -> None:
+    """Whoever sends it, single records and summaries together tell exactly how many were refused, and for what."""
+    env: dict[str, Any] = {"AUDIT_REFUSALS_PER_MINUTE": "20", "TRUSTED_PROXIES": "127.0.0.1", "ADDRESS_RATE_LIMIT": "30"}
+    service = Service(tmp_path, workers=4, OPENAI_BASE_URL=fake.base_url, **env).start()
+    tokens = [service.token(name, service.add_client(name)) for name in ("alice", "bobby")]
+    calls = [(token, "127.0.0.1") for token in tokens] + [("x.y.z", address) for address in FLOODED]
+
+    def send(call: tuple[str, str]) -> int:
+        token, address = call
+        headers = {**bearer(token), "X-Forwarded-For": address}
+        return HTTP.post(service.url + "/ask", content=b"", headers=headers).status_code
+
+    with ThreadPoolExecutor(8) as threads:
+        sent = Counter(threads.map(send, calls * 60))
+    service.stop()
+    told = told_refusals(service)
+    assert sent == {415: 120, 401: told.total("token_malformed"), 429: told.total("rate_limited")}
+    assert sent.total() == told.total() == 60 * len(calls)
+    assert {who: told.total(who=who) for who in ("alice", "bobby")} == {"alice": 60, "bobby": 60}
+    assert {who: told.total(who=who) for who in ("203.0.113.7", "198.51.100.1")} == {"203.0.113.7": 60, "198.51.100.1": 60}
+    assert told.total(who="2001:db8::/64") == 120
+    assert max(Counter(who for who, _ in told.single.elements()).values()) == 20
+    assert service.verify()["ok"]
+
+
+class Told:
+    """What the records say was refused, by (who, code): singly, and in summaries."""
+
+    def __init__(self) -> None:
+        self.single, self.summed = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
+
+    def total(self, code: str | None = None, *, who: str | None = None) -> int:
+        both = self.single + self.summed
+        return sum(count for (one, its), count in both.items() if code in (None, its) and who in (None, one))
+
+
+def told_refusals(service: Service) -> Told:
+    told = Told()
+    for record in service.records():
+        details = record["details"]
+        if record["action"] == "request.refused":
+            told.single[record["user_id"] or network_of(details["address"]), details["code"]] += 1
+        elif record["action"] == "request.refused_summary":
+            assert details["total"] == sum(row["count"] for row in details["refusals"]) + details["others"]
+            told.summed.update({(row.get("user_id") or row["address"], row["code"]): row["count"] for row in details["refusals"]})
+    return told
+
+
+def test_what_strangers_send_that_is_no_http_is_bounded_and_adds_up_too(tmp_path: Path, fake: FakeOpenAI) -> None:
+    service = Service(tmp_path, workers=2, OPENAI_BASE_URL=fake.base_url, AUDIT_REFUSALS_PER_MINUTE="5").start()
+    for _ in range(30):
+        with socket.create_connection(("127.0.0.1", service.port), timeout=20) as stranger:
+            stranger.sendall(b"\x16\x03\x01\r\n\r\n")
+            assert stranger.recv(65536).startswith(b"HTTP/1.1 400 ")
+    service.stop()
+    told = told_refusals(service)
+    assert (told.single.total(), told.total("malformed_http", who="127.0.0.1")) == (5, 30)
+
+
+# --- the recorder, when the log fails it -------------------------------------------------------------
+
+
+class Recorder:
+    """A real log with its recorder, which admits the first *admitted* refusals of each key to records of their own."""
+
+    def __init__(self, folder: Path, admitted: int = 1) -> None:
+        self.path = folder / "audit_log.jsonl"
+        self.log = AuditLog(JsonlStore(self.path), deadline_seconds=1.0)
+        self.log.create({})
+        self.events = folder / "security.log"
+        seen = Counter[str]()
+
+        def admit(key: str) -> bool:
+            seen[key] += 1
+            return seen[key] <= admitted
+
+        self.recorder = RefusalRecorder(self.log, SecurityLog(self.events), admit, network_of)
+
+    async def refuse(self, times: int = 1, address: str = "203.0.113.1") -> None:
+        for _ in range(times):
+            details = {"status": 404, "code": "not_found", "address": address}
+            await self.recorder.record(user_id=None, request_id="0" * 32, details=details)
+
+    def told(self) -> tuple[int, int]:
+        """How many are recorded singly, and how many in summaries."""
+        records = [json.loads(line) for line in self.path.read_bytes().splitlines()]
+        singles = sum(one["action"] == "request.refused" for one in records)
+        return singles, sum(one["details"].get("total", 0) for one in records)
+
+
+def test_a_refusal_whose_record_cannot_be_written_is_told_by_the_next_summary(tmp_path: Path) -> None:
+    async def main() -> None:
+        one = Recorder(tmp_path, admitted=2)
+        async with one.log:
+            await one.refuse()
+            one.path.rename(tmp_path / "away")
+            await one.refuse(3)
+            await one.recorder.summarise()
+            (tmp_path / "away").rename(one.path)
+            while one.log.closed_because is not None:
+                await asyncio.sleep(0.01)
+            await one.refuse(4)
+            await one.recorder.close()
+        assert one.told() == (1, 7)
+
+    asyncio.run(asyncio.wait_for(main(), 60))
+
+
+def test_a_summary_that_is_cut_short_by_the_end_of_the_service_is_still_written_once(tmp_path: Path) -> None:
+    async def main() -> None:
+        one = Recorder(tmp_path, admitted=1)
+        async with one.log:
+            await one.refuse(5)
+            summing = asyncio.create_task(one.recorder.summarise_forever())
+            while not one.recorder._summing.locked():
+                await asyncio.sleep(0)
+            summing.cancel()
+            await asyncio.gather(summing, return_exceptions=True)
+            await one.refuse(2)
+            await one.recorder.close()
+        assert one.told() == (1, 6)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(refusals, "SUMMARY_SECONDS", 0)
+        asyncio.run(asyncio.wait_for(main(), 60))
+
+
+def test_a_caller_whose_refusal_is_cut_short_is_still_recorded(tmp_path: Path) -> None:
+    async def main() -> None:
+        one = Recorder(tmp_path)
+        async with one.log:
+            refusing = asyncio.create_task(one.refuse())
+            await asyncio.sleep(0)
+            refusing.cancel()
+            await asyncio.gather(refusing, return_exceptions=True)
+        assert one.told() == (1, 0)
+
+    asyncio.run(asyncio.wait_for(main(), 60))
+
+
+def test_what_the_last_summary_cannot_tell_is_told_by_the_security_log(tmp_path: Path) -> None:
+    async def main() -> None:
+        one = Recorder(tmp_path)
+        async with one.log:
+            one.path.rename(tmp_path / "away")
+            await one.refuse(3)
+            await one.recorder.close()
+        assert " ERROR refusals_not_summed_up total=3\n" in one.events.read_text()
+
+    asyncio.run(asyncio.wait_for(main(), 60))
+
+
+def test_more_kinds_of_refusal_than_a_summary_names_are_still_counted(tmp_path: Path) -> None:
+    async def main() -> None:
+        one = Recorder(tmp_path, admitted=0)
+        async with one.log:
+            for number in range(refusals.MAX_KEYS + 50):
+                await one.refuse(1, f"198.18.{number // 250}.{number % 250}")
+            await one.recorder.close()
+        assert one.told() == (0, refusals.MAX_KEYS + 50)
+        summary = json.loads(one.path.read_bytes().splitlines()[-1])["details"]
+        assert len(summary["refusals"]) == refusals.MAX_ROWS
+        assert summary["others"] == summary["total"] - sum(row["count"] for row in summary["refusals"])
+
+    asyncio.run(asyncio.wait_for(main(), 60))

@@ -1,18 +1,22 @@
-"""Before there is a request: endless heads, upgrades, broken HTTP, callers who hang up."""
+"""Before there is a request: endless heads, upgrades, broken HTTP, callers who hang up; and the record of each."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
+import struct
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
+from .calls import eventually
 from .fake_openai import FakeOpenAI
 from .service import HTTP, Service
 
@@ -34,10 +38,33 @@ def talk(service: Service, *pieces: bytes) -> bytes:
     return said
 
 
+def refusals(service: Service, *codes: str) -> list[dict[str, Any]]:
+    """The records of refused requests, those of some codes only."""
+    refused = [record for record in service.records() if record["action"] == "request.refused"]
+    return [record for record in refused if record["details"]["code"] in codes]
+
+
+def check_no_request(record: dict[str, Any], status: int, code: str) -> None:
+    """The record of what never became a request."""
+    details = {"status": status, "code": code, "method": None, "route": None, "address": "127.0.0.1"}
+    assert (record["user_id"], record["details"]) == (None, details)
+
+
 @pytest.mark.parametrize("head", [b"GET /livez HTTP/1.1\r\nHost: x\r\nX-A: ", b"GET /livez?"], ids=["header", "target"])
-def test_an_endless_head_is_cut_off_and_nobody_else_waits(service: Service, head: bytes) -> None:
+def test_an_endless_head_is_cut_off_with_one_record_and_nobody_else_waits(service: Service, head: bytes) -> None:
+    before = len(refusals(service, "too_large", "client_gone"))
     talk(service, head, *[b"a" * 65536] * 400)  # the answer may be lost with what was still on its way
     assert HTTP.get(service.url + "/livez").status_code == 200
+    eventually(lambda: len(refusals(service, "too_large", "client_gone")) > before)
+    (record,) = refusals(service, "too_large", "client_gone")[before:]
+    check_no_request(record, 431, "too_large")
+
+
+def test_a_head_that_is_too_large_is_told_so(service: Service) -> None:
+    said = talk(service, b"GET /livez HTTP/1.1\r\nX-A: ", b"a" * 33_000, b"a" * 10)
+    head, _, body = said.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 431 Request Header Fields Too Large\r\n")
+    assert json.loads(body)["code"] == "too_large"
 
 
 def test_many_requests_on_one_connection_are_not_taken_for_one_long_head(service: Service, token: str) -> None:
@@ -57,13 +84,25 @@ def test_an_upgrade_is_ignored_and_the_body_is_kept(service: Service, token: str
     assert talk(service, head.encode() + body).startswith(b"HTTP/1.1 200 OK")
 
 
-@pytest.mark.parametrize("broken", [b"\x16\x03\x01\x02\x00", b"GET\r\n\r\n", b"POST /ask HTTP/1.1\r\nContent-Length: x\r\n\r\n"])
-def test_broken_http_gets_a_problem_with_a_request_id_and_no_line_of_our_output(service: Service, broken: bytes) -> None:
+@pytest.mark.parametrize(
+    "broken",
+    [
+        b"\x16\x03\x01\x02\x00",
+        b"GET\r\n\r\n",
+        b"GET http://[/ HTTP/1.1\r\n\r\n",
+        b"POST /ask HTTP/1.1\r\nContent-Length: x\r\n\r\n",
+    ],
+)
+def test_broken_http_gets_a_problem_and_a_record_and_no_line_of_our_output(service: Service, broken: bytes) -> None:
     before = service.output().count("Invalid HTTP")
     said = talk(service, broken)
     assert said.startswith(b"HTTP/1.1 400 Bad Request\r\n")
-    assert b"x-request-id: " in said
+    (request_id,) = re.findall(r"x-request-id: ([0-9a-f]{32})\r\n", said.decode())
     assert json.loads(said.partition(b"\r\n\r\n")[2])["code"] == "malformed_http"
+    assert b"x-content-type-options: nosniff\r\n" in said
+    assert b"connection: close\r\n" in said
+    (record,) = [one for one in service.records() if one["request_id"] == request_id]
+    check_no_request(record, 400, "malformed_http")
     assert service.output().count("Invalid HTTP") == before
 
 
@@ -71,6 +110,74 @@ def test_a_refusal_does_not_wait_for_the_rest_of_an_endless_body(service: Servic
     head = b"POST /ask HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
     said = talk(service, head, *[b"10000\r\n" + b"a" * 65536 + b"\r\n"] * 2000)
     assert said == b"" or b"connection: close" in said.lower()
+
+
+CHUNKED = "POST /ask HTTP/1.1\r\nHost: x\r\n{}Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize("in_one_piece", [True, False])
+def test_a_body_that_breaks_off_in_something_else_is_no_body_and_its_request_has_one_record(
+    service: Service, token: str, in_one_piece: bool
+) -> None:
+    """Although what came before the broken chunk is a whole question."""
+    question, head = b'{"query": "hi"}', CHUNKED.format(f"Authorization: Bearer {token}\r\n").encode()
+    before, pieces = len(service.records()), (head + b"%x\r\n%b\r\n" % (len(question), question), b"no chunk\r\n")
+    said = talk(service, *([b"".join(pieces)] if in_one_piece else pieces))
+    assert said.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert json.loads(said.partition(b"\r\n\r\n")[2])["code"] == "malformed_http"
+    (record,) = [one for one in service.records()[before:] if one["action"] != "log.alive"]
+    assert (record["action"], record["user_id"]) == ("request.refused", "alice")
+    assert [record["details"][name] for name in ("status", "code", "route")] == [400, "malformed_http", "/ask"]
+
+
+def test_a_broken_body_that_nobody_reads_changes_no_answer(service: Service) -> None:
+    before = len(service.records())
+    said = talk(service, CHUNKED.format("").encode() + b"no chunk\r\n")
+    assert said.startswith(b"HTTP/1.1 401 ")
+    assert said.count(b"HTTP/1.1 ") == 1
+    (record,) = [one for one in service.records()[before:] if one["action"] != "log.alive"]
+    assert record["details"]["code"] == "token_missing"
+
+
+def test_rubbish_behind_a_question_is_answered_after_it(service: Service, token: str, fake: FakeOpenAI) -> None:
+    """A 400 in its place would be taken for the question's answer."""
+    fake.set("ok", delay=0.5)
+    body = b'{"query": "hi"}'
+    head = f"POST /ask HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n"
+    said = talk(service, f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body + b"\x00\x01")
+    fake.set("ok")
+    assert re.findall(rb"HTTP/1.1 (\d+)", said) == [b"200", b"400"]
+    assert [one["action"] for one in service.records()[-3:]] == ["ask.received", "ask.answered", "request.refused"]
+
+
+def test_who_hangs_up_in_the_middle_of_a_head_is_recorded_and_who_says_nothing_is_not(service: Service) -> None:
+    before = len(refusals(service, "client_gone"))
+    for piece in (b"", b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n", b"GET /livez HTTP/1.1\r\nHo"):
+        with socket.create_connection(("127.0.0.1", service.port), timeout=20) as connection:
+            connection.sendall(piece)
+            if piece.endswith(b"\r\n\r\n"):
+                connection.recv(65536)
+    eventually(lambda: len(refusals(service, "client_gone")) > before)
+    (record,) = refusals(service, "client_gone")[before:]
+    check_no_request(record, 400, "client_gone")
+
+
+def test_requests_that_wait_behind_an_answer_when_their_sender_is_gone_have_their_record(
+    service: Service, token: str, fake: FakeOpenAI
+) -> None:
+    """The first answer fails to be sent, and the connection with it."""
+    fake.set("ok", delay=0.5)
+    before, body = len(service.records()), b'{"query": "hi"}'
+    head = f"POST /ask HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n"
+    request = f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+    connection = socket.create_connection(("127.0.0.1", service.port), timeout=20)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # close() is a reset
+    connection.sendall(request * 3)
+    eventually(lambda: len(service.records()) > before)
+    connection.close()
+    ends = ("ask.answered", "ask.failed", "request.refused")
+    eventually(lambda: sum(one["action"] in ends for one in service.records()[before:]) == 3)
+    fake.set("ok")
 
 
 def test_probes_with_head_are_answered_and_leave_no_record(service: Service) -> None:

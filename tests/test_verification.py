@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from app.security.audit.entry import EMPTY, draft
 from app.security.audit.jsonl import JsonlStore
 from app.security.audit.log import AuditLog
 from app.security.audit.log_key import store_signer
-from app.security.audit.merkle import RightEdge, leaf_hash
+from app.security.audit.merkle import RightEdge, leaf_hash, root_of
 from app.security.audit.notary import Notary
 from app.security.audit.note import Signer, sign_checkpoint
 from app.security.audit.resuming import FILE, Bookmark
@@ -106,6 +107,7 @@ def test_a_changed_record_ends_integrity_before_it_and_leaves_heads_before_it_st
     assert found.ends.verdict == "not_checked"
     assert told(found) == [15, 15]
     assert report(LOG.data[1:]).integrity == Finding("failed", None)
+    assert report(broken, Held(LOG.receipts[20:21])).completeness == Finding("ok", None)  # it is there, after a break
 
 
 def test_open_questions_and_recoveries_are_told_and_are_no_problem() -> None:
@@ -130,6 +132,43 @@ def test_the_report_is_the_same_however_the_lines_come(batch: int, data: bytes) 
     for at in range(0, len(lines), batch):
         verification.feed(lines[at : at + batch])
     assert verification.finish() == report(data, held)
+
+
+def test_a_last_line_without_its_newline_is_the_only_problem() -> None:
+    found = report(LOG.data[:-1], Held(heads=(head(LOG, 24),)), LOG)
+    assert (told(found), found.completeness) == ([23], Finding("ok", 23))
+
+
+def test_every_log_begins_with_the_empty_one() -> None:
+    assert report(LOG.data, Held(heads=(head(LOG, 0),))).completeness == Finding("ok", None)
+    wrong = read_head("empty", sign_checkpoint(0, bytes(32), SIGNER), KEY, given=True)
+    found = report(LOG.data, Held(heads=(wrong,)))
+    assert (told(found), found.completeness) == ([0], Finding("failed", None))
+
+
+@pytest.mark.parametrize("cut", [1, 3, 5, 6])
+def test_a_pass_in_two_parts_finds_what_one_pass_finds(cut: int) -> None:
+    asked = [draft("ask.received", "alice", {"query": "?"}) for _ in range(3)]
+    drafts = [draft("log.opened", None, {}), *asked, draft("log.recovered", None, {})]
+    drafts += [draft("ask.answered", "alice", {"received": 2}), draft("log.recovered", None, {})]
+    data, receipts, _ = link(drafts, EMPTY, STAMP)
+    lines = list(split_lines([data]))
+    signed = read_head("head", sign_checkpoint(7, root_of(leaf_hash(line[:-1]) for line in lines), SIGNER), KEY, given=True)
+    held = Held(receipts, (signed,))
+    first = Verification(held)
+    first.feed(lines[:cut])
+    point = first.point()
+    assert point is not None
+    second = Verification(held, point)
+    second.feed(lines[cut:])
+    assert second.finish() == replace(report(data, held), begun_at=cut)
+
+
+def test_where_a_line_might_have_followed_is_forgotten_after_the_next_sound_one() -> None:
+    """Else the true line 5, put in later, would pass as the one that follows line 4, from before the changed one."""
+    lines = [line + b"\n" for line in LOG.lines]
+    changed = [*lines[:5], lines[5].replace(b'"5"', b'"6"'), *lines[6:8], lines[5], *lines[8:]]
+    assert told(report(b"".join(changed))) == [5, 8]
 
 
 # --- what a chain alone does not show ------------------------------------------------------------
@@ -180,9 +219,12 @@ def test_stored_leaves_that_were_not_signed_blame_nobody() -> None:
     liar.leaves = [leaf_hash(line) for line in FORGED.split(b"\n")[:-1]]
     wrong = head(LOG, 24)
     assert first_differences(split_lines([FORGED]), [wrong], fetch_of(liar)) == {}
+    assert first_differences(split_lines([FORGED]), [wrong], fetch_of(Evidence(24, text="other "))) == {}
     assert first_differences(split_lines([FORGED]), [wrong], fetch_of(LOG)) == {wrong: 4}
     assert first_differences(split_lines([LOG.data]), [wrong], fetch_of(LOG)) == {}
     assert first_differences(split_lines([FORGED]), [head(LOG, 9), wrong], fetch_of(LOG)) == {head(LOG, 9): 4, wrong: 4}
+    later = rehashed(LOG.lines, lambda line: line.replace(b'"15"', b'"16"'), 15)
+    assert first_differences(split_lines([later]), [head(LOG, 9), wrong], fetch_of(LOG)) == {wrong: 15}
 
 
 def test_the_difference_is_found_in_a_log_of_many_tiles() -> None:
@@ -340,10 +382,21 @@ def test_an_edit_after_the_place_is_found_going_on_and_one_before_it_by_a_full_r
     assert (found.begun_at, told(found)[:1]) == (0, [7])  # the receipt could not be proven, so that everything was read
 
 
-def test_a_broken_log_leaves_no_place_to_go_on_from(site: Site) -> None:
-    site.log.write_bytes(site.log.read_bytes().replace(b'"query":"7"', b'"query":"8"'))
-    assert not verify().report.ok
-    assert not site.bookmark.exists()
+def test_a_log_that_is_broken_anywhere_leaves_no_place_to_go_on_from(site: Site) -> None:
+    data = site.log.read_bytes()
+    for broken in (data.replace(b'"query":"7"', b'"query":"8"'), data + b"{}\n"):
+        site.log.write_bytes(broken)
+        assert not verify().report.ok
+        assert not site.bookmark.exists()
+
+
+def test_the_place_is_where_the_logs_own_head_ends_whatever_newer_heads_are_given(site: Site, tmp_path: Path) -> None:
+    longer = Evidence(30)
+    site.log.write_bytes(longer.data)
+    newer = tmp_path / "newer"
+    newer.write_bytes(longer.checkpoint(30))
+    assert verify(checkpoints=[newer]).report.signatures == Finding("ok", 29)
+    assert Bookmark.parse(site.bookmark.read_bytes()).point.entries == 24
 
 
 def test_a_head_that_was_kept_is_held_against_the_signed_tree_when_going_on(site: Site, tmp_path: Path) -> None:
@@ -409,10 +462,8 @@ def test_the_last_record_before_the_place_must_stand_in_the_log(site: Site) -> N
     assert (found.report.begun_at, told(found.report)) == (0, [23, 23])
 
 
-def test_an_interrupted_run_keeps_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("SECRET_KEY", "s" * 43)
-    site = Site(tmp_path, 2 * BATCH_LINES)
+def verify_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C in the middle of the first batch of lines."""
     whole = AuditLog.lines
 
     def interrupted(log: AuditLog, start: int = 0, end: int | None = None) -> Iterator[bytes]:
@@ -421,10 +472,22 @@ def test_an_interrupted_run_keeps_its_place(tmp_path: Path, monkeypatch: pytest.
                 signal.raise_signal(signal.SIGINT)
             yield line
 
-    with monkeypatch.context() as patch:
-        patch.setattr(AuditLog, "lines", interrupted)
+    with monkeypatch.context() as patched:
+        patched.setattr(AuditLog, "lines", interrupted)
         with pytest.raises(KeyboardInterrupt):
             verify()
+
+
+def test_an_interrupted_run_keeps_its_place_unless_something_was_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SECRET_KEY", "s" * 43)
+    site = Site(tmp_path, 2 * BATCH_LINES)
+    data = site.log.read_bytes()
+    site.log.write_bytes(data.replace(b'"query":"7"', b'"query":"8"'))
+    verify_interrupted(monkeypatch)
+    assert not site.bookmark.exists()
+    site.log.write_bytes(data)
+    verify_interrupted(monkeypatch)
     assert Bookmark.parse(site.bookmark.read_bytes()).point.entries == BATCH_LINES
     assert seen(verify(resume=True)) == (True, BATCH_LINES, 2 * BATCH_LINES, None)
     assert seen(verify(resume=True)) == (True, 2 * BATCH_LINES, 2 * BATCH_LINES, None)

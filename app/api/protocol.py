@@ -38,9 +38,6 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._is_over:
             return
-        if self._head_bytes > MAX_HEAD_BYTES:
-            self._refuse(HeadTooLarge())
-            return
         if self._in_head:
             end = data.find(b"\r\n\r\n")
             head = data if end < 0 else data[:end]
@@ -50,6 +47,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().data_received(data)
         if self._in_head and not self._ended_here:
             self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD_BYTES and not self._is_over:
+                self._refuse(HeadTooLarge())
 
     def on_message_begin(self) -> None:
         self._in_head = self._has_begun = True

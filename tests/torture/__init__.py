@@ -1,1 +1,1 @@
-"""The long versions of the crash tests: `python -m tests.torture [load|kill|full|bytes|all] [--rounds N]`."""
+"""The long versions of the fault tests: `python -m tests.torture [load|kill|full|gone|power|syscalls|bits|all] [--rounds N]`."""

@@ -1,4 +1,4 @@
-"""The long versions of the crash tests, as a command; it prints a dated table and ends with 1 where a promise was broken."""
+"""The long versions of the fault tests, as a command; it prints a dated table and ends with 1 where a promise was broken."""
 
 from __future__ import annotations
 
@@ -13,43 +13,61 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from . import crash, every_byte, full
-from .crash import Figures
+from . import crash, every_bit, full, gone, power, syscalls
+from .figures import Figures
+from .programs import PROGRAMS
 
-PARTS = ("load", "kill", "full", "bytes")
+PARTS = ("load", "kill", "full", "gone", "power", "syscalls", "bits")
+READERS = 16
 Round = tuple[str, Callable[[Path], Figures]]
+"""`held` counts what was promised and kept: answers, acknowledged records, faults survived, edits found."""
 
 
-def rounds_of(part: str, rounds: int) -> Iterator[Round]:
-    if part == "load":
-        yield "5,000 questions, 64 clients, 4 workers", lambda folder: crash.load(folder, questions=5000)
-    if part == "bytes":
-        yield "every byte of 200 lines made every other value", lambda folder: every_byte.change_every_byte()
+def rounds_of(part: str, rounds: int | None) -> Iterator[Round]:
+    """*rounds*: kills or cuts, where the usual number is not wanted."""
+    if part == "syscalls":
+        for name, program in PROGRAMS.items():
+            yield f"every system call of {program.what}", partial(syscalls.every_call, name=name)
+    if part == "power":
+        yield f"{rounds or 500} losses of power, {power.WRITERS} writers", partial(power.cut_power, cuts=rounds or 500)
+    if part == "bits":
+        yield "every edit of 200 records", lambda folder: every_bit.edit_everything()
     for workers in (1, 4):
+        load = f"64 clients, {READERS} readers, {workers} worker(s)"
+        both = {"workers": workers, "readers": READERS}
+        if part == "load":
+            yield f"5,000 questions, {load}", partial(crash.load, questions=5000, **both)
         if part == "kill":
-            kill = partial(crash.kills, rounds=rounds, workers=workers)
-            yield f"{rounds} x kill -9, 64 clients, {workers} worker(s)", kill
+            number = rounds or (200 if workers == 1 else 1000)
+            yield f"{number:,} x kill -9, {load}", partial(crash.kills, rounds=number, **both)
         if part == "full":
-            fill = partial(full.fill, workers=workers, fills=5)
-            yield f"tmpfs of 64 KiB filled 5 times, 64 clients, {workers} worker(s)", fill
+            yield f"tmpfs of 64 KiB filled 5 times, 64 clients, {workers} worker(s)", partial(full.fill, workers=workers, fills=5)
+        if part == "gone":
+            for how in gone.HOW:
+                yield f"disk {how} for 60 s, {load}", partial(gone.take_away, seconds=60, how=how, back_within=2.0, **both)
 
 
 def told(figures: Figures) -> str:
     ready = sorted(figures.ready)
-    parts = [f"{figures.answers:,} answered", f"{figures.records:,} records", f"{figures.seconds:.1f} s"]
+    parts = [f"{figures.answers:,} held", f"{figures.records:,} records", f"{figures.seconds:.1f} s"]
     if figures.broken:
         parts.append(f"{figures.broken:,} refused or cut off")
-    if ready:
+    if ready or figures.recovered:
         parts += [f"{figures.left_open} left open", f"{figures.recovered} torn tails set aside"]
+    if len(ready) == 1:
+        parts.append(f"again after {ready[0]:.2f} s")
+    elif ready:
         median, most = ready[len(ready) // 2], ready[len(ready) * 19 // 20]
         parts.append(f"again after {median:.2f} s (median), {most:.2f} s (19 of 20), {ready[-1]:.2f} s (longest)")
-    return ", ".join(parts)
+    return ", ".join([*parts, *figures.remarks])
 
 
 def main() -> int:
     arguments = argparse.ArgumentParser(prog="python -m tests.torture", description=__doc__)
     arguments.add_argument("part", nargs="?", choices=[*PARTS, "all"], default="all")
-    arguments.add_argument("--rounds", type=int, default=200, help="kills for each number of workers")
+    arguments.add_argument(
+        "--rounds", type=int, help="how many kills (200 of one worker, 1,000 of four), or losses of power (500)"
+    )
     given = arguments.parse_args()
     print(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC   python -m tests.torture {' '.join(sys.argv[1:])}")
     print(f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}\n", flush=True)
@@ -64,7 +82,7 @@ def main() -> int:
                         raise
                     traceback.print_exc()
                     line, broken = f"BROKEN  {type(error).__name__}: {str(error)[:200]}", broken + 1
-            print(f"{part:<6} {name:<52} {line}", flush=True)
+            print(f"{part:<8} {name:<58} {line}", flush=True)
     print("\n" + ("every promise held" if not broken else f"{broken} broken"))
     return 1 if broken else 0
 

@@ -9,13 +9,12 @@ from pathlib import Path
 
 import httpx
 
-from app.security.audit.jsonl import JsonlStore
-
 from ..fake_openai import FakeOpenAI
 from ..service import Service
 from ..small_disk import SmallDisk
-from .crash import KEY, Figures
+from .crash import upstream
 from .evidence import Evidence
+from .figures import Figures
 from .load import Load, ask_all
 
 LOG = "audit_log.jsonl"
@@ -25,7 +24,7 @@ def fill(folder: Path, *, workers: int, clients: int = 64, fills: int = 1) -> Fi
     """Fill the disk, be refused, give space, be answered; *fills* times over."""
     folder.mkdir(parents=True, exist_ok=True)
     with FakeOpenAI(keep_digests=True) as fake, SmallDisk(folder / "audit") as disk:
-        settings = {"OPENAI_BASE_URL": fake.base_url, "OPENAI_API_KEY": KEY, "AUDIT_LOG_PATH": f"./audit/{LOG}"}
+        settings = {**upstream(fake), "AUDIT_LOG_PATH": f"./audit/{LOG}"}
         with Service(folder, workers=workers, prefix=disk.prefix, **settings) as service:
             return asyncio.run(_fill(service, service.add_client("alice"), fake, disk, clients, fills))
 
@@ -52,8 +51,8 @@ async def _fill(service: Service, secret: str, fake: FakeOpenAI, disk: SmallDisk
             disk.resize(size)
             begun = time.monotonic()
             await asyncio.to_thread(service.wait_ready)
-            answered = len(load.answers)
-            while len(load.answers) == answered:
+            answered = load.answered
+            while load.answered == answered:
                 assert time.monotonic() < begun + 30, "nobody is answered though there is space again"
                 await asyncio.sleep(0.01)
             figures.ready.append(time.monotonic() - begun)
@@ -61,17 +60,16 @@ async def _fill(service: Service, secret: str, fake: FakeOpenAI, disk: SmallDisk
     await asyncio.to_thread(service.wait_ready)
     copy = service.folder / LOG
     shutil.copy(disk.seen(LOG), copy)
-    evidence = Evidence(JsonlStore(copy))
+    evidence = Evidence(copy)
     evidence.read(load.outcomes)
-    evidence.check_each_once()
     evidence.check_calls(fake.seen()["sha256"])
     assert {one.status for one in load.outcomes} <= {200, 503}, {one.status for one in load.outcomes}
     assert all(one["details"]["refused"] >= 0 for one in evidence.by("log.resumed"))
     assert len(evidence.by("log.resumed")) >= fills
     assert evidence.by("log.recovered") == []
     assert [path.name for path in disk.seen("").iterdir() if "torn" in path.name] == []
-    figures.answers, figures.records = len(load.answers), len(evidence.records)
-    figures.broken, figures.left_open = len(load.outcomes) - len(load.answers), evidence.left_open
+    figures.answers, figures.records = load.answered, evidence.records
+    figures.broken, figures.left_open = len(load.outcomes) - load.answered, evidence.left_open
     figures.seconds = time.monotonic() - started
     return figures
 
@@ -81,13 +79,13 @@ async def _steadily_refusing(service: Service, load: Load) -> None:
 
     Every look has a connection of its own: a worker that nobody asked anything does not know yet that the disk is full.
     """
-    since, seen, told, deadline = time.monotonic(), len(load.answers), len(load.outcomes), time.monotonic() + 120
+    since, seen, told, deadline = time.monotonic(), load.answered, len(load.outcomes), time.monotonic() + 120
     unready = False
     while time.monotonic() < since + 3 or len(load.outcomes) == told or not unready:
         async with httpx.AsyncClient(timeout=5) as client:
             unready = (await client.get(service.url + "/readyz")).status_code == 503
-        if len(load.answers) != seen:
-            since, seen, told = time.monotonic(), len(load.answers), len(load.outcomes)
+        if load.answered != seen:
+            since, seen, told = time.monotonic(), load.answered, len(load.outcomes)
         assert time.monotonic() < deadline, "the disk does not fill"
         await asyncio.sleep(0.05)
 

@@ -75,7 +75,7 @@ SETTLE = "attempt(AuditLog(store).settle)\n"
 class Program:
     """*given*: what fails in every run, before the fault that is tried. *promises*: how many a run without faults makes."""
 
-    name: str
+    what: str
     source: str
     prepare: Callable[[Path], list[Receipt]]
     promises: int
@@ -178,8 +178,10 @@ def contradicts_nothing(folder: Path, heads: list[Receipt]) -> None:
 
 
 PROGRAMS = {
-    "append": Program("append", PREAMBLE + TWICE, sound_log, 2, holds),
-    "mend": Program("mend", PREAMBLE + TWICE, sound_log, 2, holds, given="fdatasync:error=EIO:when=1"),
-    "settle": Program("settle", PREAMBLE + SETTLE + TWICE, torn_log, 2, holds_and_recovered),
-    "notary": Program("notary", PREAMBLE + NOTARY, signed_log, 2, contradicts_nothing),
+    "append": Program("two appends", PREAMBLE + TWICE, sound_log, 2, holds),
+    "mend": Program(
+        "two appends, the first sync failing", PREAMBLE + TWICE, sound_log, 2, holds, given="fdatasync:error=EIO:when=1"
+    ),
+    "settle": Program("a start with a torn tail, and two appends", PREAMBLE + SETTLE + TWICE, torn_log, 2, holds_and_recovered),
+    "notary": Program("two turns of the notary", PREAMBLE + NOTARY, signed_log, 2, contradicts_nothing),
 }

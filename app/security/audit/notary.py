@@ -65,7 +65,8 @@ class Notary:
 
     def published(self) -> SignedHead | None:
         """The head that is served now. Raises AuditCorrupt if it is not ours, or went back; EvidenceUnavailable."""
-        note, seen = self._tree.checkpoint(), self._seen
+        seen = self._seen  # first: another thread may publish just now
+        note = self._tree.checkpoint()
         if seen is not None and note == seen.note:
             return seen
         head = self._verified(note) if note is not None else None

@@ -172,7 +172,6 @@ class Verification:
         """The report, once all lines were fed."""
         verdict = self._checker.finish()
         fails = [head for head in self.held.heads if head in self._fails]
-        fails.sort(key=lambda head: not head.given)
         blamed = blame(fails) if fails else {}
         more = [self._trouble(head, blamed.get(head)) for head in fails]
         more += [Trouble(None, reason) for reason in self.held.refused]
