@@ -20,7 +20,7 @@ class Board:
     def slot(self, number: int) -> Slot:
         """The place of worker *number* (from 0), for that worker: open, and counting on from where its predecessor ended."""
         slot = Slot(self._words[number * WORDS : (number + 1) * WORDS])
-        slot.closed = False
+        slot.set_closed(False)
         return slot
 
     @property
@@ -45,8 +45,7 @@ class Slot:
         """Whether this worker refuses because it cannot record."""
         return bool(self._words[CLOSED])
 
-    @closed.setter
-    def closed(self, closed: bool) -> None:
+    def set_closed(self, closed: bool) -> None:
         self._words[CLOSED] = closed
 
     @property

@@ -92,7 +92,7 @@ def _lifespan(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         buckets, slot = Buckets(settings), board.slot(worker)
         try:
-            async with open_services(settings, embedded) as services:
+            async with open_services(settings, embedded, slot.set_closed) as services:
                 refusals = RefusalRecorder(services.audit, services.events, buckets.admit_refusal, network_of)
                 app.state.door = Door(services, buckets, refusals, board, slot)
                 tasks = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,12 +68,16 @@ class LogFiles:
     security_log_path: Path
 
 
-def open_audit(settings: LogPlace, events: SecurityLog | None = None) -> AuditLog:
-    """The audit log at its path; opens no file yet."""
+def open_audit(
+    settings: LogPlace, events: SecurityLog | None = None, on_closed: Callable[[bool], None] = lambda is_closed: None
+) -> AuditLog:
+    """The audit log at its path; opens no file yet. *on_closed* is told when it refuses records, and when no more."""
 
     def on_change(event: str, detail: str) -> None:
+        is_closed = event == "audit_closed"
+        on_closed(is_closed)
         if events is not None:
-            events.event(event, level="ERROR" if event == "audit_closed" else "INFO", detail=detail)
+            events.event(event, level="ERROR" if is_closed else "INFO", detail=detail)
 
     return AuditLog(JsonlStore(settings.audit_log_path), on_change=on_change)
 
@@ -158,8 +162,13 @@ def open_model(settings: Settings, embedded: Endpoint | None) -> LanguageModel:
 
 
 @asynccontextmanager
-async def open_services(settings: Settings, embedded: Endpoint | None = None) -> AsyncIterator[Services]:
-    """Everything that one process needs to answer questions. Raises ConfigError or AuditCorrupt before anything is open."""
+async def open_services(
+    settings: Settings, embedded: Endpoint | None = None, on_closed: Callable[[bool], None] = lambda is_closed: None
+) -> AsyncIterator[Services]:
+    """Everything that one process needs to answer questions. *on_closed* is told when the log can be written no more, or again.
+
+    Raises ConfigError or AuditCorrupt before anything is open.
+    """
     from .assistant.assistant import SecureAIAssistant
     from .security.disclosure import Disclosure
     from .security.keys import SigningKey
@@ -171,7 +180,7 @@ async def open_services(settings: Settings, embedded: Endpoint | None = None) ->
     clients = open_client_store(settings)
     model = open_model(settings, embedded)
     events = SecurityLog(settings.security_log_path)
-    audit = open_audit(settings, events)
+    audit = open_audit(settings, events, on_closed)
     notary = notary_of(settings)
     evidence = EvidenceReader(JsonlStore(settings.audit_log_path), StoredTree.beside(settings.audit_log_path), notary)
     lifetime = round(settings.token_expiry_hours * 3600)

@@ -88,6 +88,8 @@ def _measure_servers(
     progress: Callable[[str], None],
 ) -> tuple[list[Cell], list[Weight]]:
     """All servers are up together; only one is asked at a time."""
+    if not parts:
+        return [], []
     with ExitStack() as stack:
         upstream = stack.enter_context(open_upstream(work))
         peers: list[Peer] = []

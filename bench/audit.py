@@ -35,7 +35,7 @@ class Rate:
     for_each_sync: float
     """Records that shared one sync, on average."""
     signed_after: float | None
-    """Seconds from the end of the burst to a signed head over all its records; None for what signs no heads."""
+    """Seconds from the end of the burst to a signed head over all its records, at worst; None for what signs no heads."""
 
 
 @dataclass(frozen=True)

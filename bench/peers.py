@@ -73,7 +73,7 @@ def open_service(folder: Path, upstream: Upstream) -> Iterator[Peer]:
 @contextmanager
 def open_unsigned(folder: Path, upstream: Upstream) -> Iterator[Peer]:
     """The same, but that nothing keeps the tree and signs: what that costs is the difference."""
-    with _open(set_up(folder / "unsigned", upstream.url), "unsigned", (str(ROOT / "bench/unsigned.py"), "serve")) as peer:
+    with _open(set_up(folder / "unsigned", upstream.url), "unsigned", ("-m", "bench.unsigned")) as peer:
         yield peer
 
 

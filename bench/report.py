@@ -18,8 +18,8 @@ from .targets import Target, Weight, audit_targets, service_targets, startup_tar
 
 NAMES = {
     "service": "this service",
-    "unsigned": "- its notary asleep",
-    "before": "- before evidence",
+    "unsigned": "without notary",
+    "before": "before evidence",
     "starlette": "bare Starlette",
     "litellm": "LiteLLM proxy",
 }

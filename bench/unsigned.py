@@ -1,6 +1,6 @@
 """This service, but its notary sleeps, so that the same run shows what the notary costs.
 
-`python bench/unsigned.py serve --port P --workers N`
+`python -m bench.unsigned --port P --workers N`
 """
 
 from __future__ import annotations
@@ -19,4 +19,4 @@ def sleep(paths: tuple[Path, Path, Path]) -> int:
 
 if __name__ == "__main__":
     server._keep_evidence = sleep
-    sys.exit(server.main("127.0.0.1", sys.argv[3], sys.argv[5]))
+    sys.exit(server.main("127.0.0.1", sys.argv[2], sys.argv[4]))

@@ -151,6 +151,7 @@ def test_the_paths_whose_successes_leave_no_record_are_exactly_these(out: Caller
         for method in {"GET", "HEAD"} if template in ("/livez", "/readyz", "/docs/assets", "/openapi.json") else {way.method}:
             response = out.succeed(way, method)
             assert response.status_code == 200, (template, method, response.text)
+            assert len(response.headers.get_list("cache-control")) == 1, template
             if not records_of(out.service, response):
                 silent.add(template)
     assert silent == UNRECORDED

@@ -15,7 +15,7 @@ from app.security.audit.note import Signer
 
 from .evidence import SIGNER
 
-TEXT = "PRIVATE+KEY+secure-ai-assistant/01234567+f66de83b+AWtra2tra2tra2tra2tra2tra2tra2tra2tra2tra2tr\n"
+TEXT = "PRIVATE+KEY+secure-ai-assistant/01234567+bf0942b3+AWtra2tra2tra2tra2tra2tra2tra2tra2tra2tra2tr\n"
 
 
 def test_the_file_has_these_bytes_and_is_for_the_service_only(tmp_path: Path) -> None:
@@ -45,9 +45,10 @@ def test_who_dies_while_a_key_is_written_leaves_none_under_its_name(tmp_path: Pa
         def __getattr__(self, name: str) -> object:
             return getattr(os, name)
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(files, "os", Dying())
-        store_signer(tmp_path / "log.key", SIGNER)
+        with pytest.raises(KeyboardInterrupt):
+            store_signer(tmp_path / "log.key", SIGNER)
     assert not (tmp_path / "log.key").exists()
     store_signer(tmp_path / "log.key", SIGNER)
 
@@ -61,7 +62,7 @@ def test_a_key_that_others_can_read_is_refused_with_the_command_that_mends_it(tm
         load_signer(path)
 
 
-@pytest.mark.parametrize("text", [b"", b"\xff\xfe", TEXT[:-4].encode(), TEXT.replace("f66de83b", "f66de83c").encode()])
+@pytest.mark.parametrize("text", [b"", b"\xff\xfe", TEXT[:-4].encode(), TEXT.replace("bf0942b3", "bf0942b4").encode()])
 def test_what_is_no_key_is_refused_and_not_shown(tmp_path: Path, text: bytes) -> None:
     path = tmp_path / "log.key"
     path.write_bytes(text)

@@ -33,18 +33,23 @@ def rounds_of(part: str, rounds: int | None) -> Iterator[Round]:
     if part == "bits":
         yield "every edit of 200 records", lambda folder: every_bit.edit_everything()
     for workers in (1, 4):
-        load = f"64 clients, {READERS} readers, {workers} worker(s)"
-        both = {"workers": workers, "readers": READERS}
-        if part == "load":
-            yield f"5,000 questions, {load}", partial(crash.load, questions=5000, **both)
-        if part == "kill":
-            number = rounds or (200 if workers == 1 else 1000)
-            yield f"{number:,} x kill -9, {load}", partial(crash.kills, rounds=number, **both)
-        if part == "full":
-            yield f"tmpfs of 64 KiB filled 5 times, 64 clients, {workers} worker(s)", partial(full.fill, workers=workers, fills=5)
-        if part == "gone":
-            for how in gone.HOW:
-                yield f"disk {how} for 60 s, {load}", partial(gone.take_away, seconds=60, how=how, back_within=2.0, **both)
+        yield from _services(part, workers, rounds)
+
+
+def _services(part: str, workers: int, rounds: int | None) -> Iterator[Round]:
+    """Parts that need a live service."""
+    load = f"64 clients, {READERS} readers, {workers} worker(s)"
+    if part == "load":
+        yield f"5,000 questions, {load}", partial(crash.load, questions=5000, workers=workers, readers=READERS)
+    if part == "kill":
+        number = rounds or (200 if workers == 1 else 1000)
+        yield f"{number:,} x kill -9, {load}", partial(crash.kills, rounds=number, workers=workers, readers=READERS)
+    if part == "full":
+        yield f"tmpfs of 64 KiB filled 5 times, 64 clients, {workers} worker(s)", partial(full.fill, workers=workers, fills=5)
+    if part == "gone":
+        for how in gone.HOW:
+            gone_so = partial(gone.take_away, seconds=60, how=how, workers=workers, readers=READERS, back_within=2.0)
+            yield f"disk {how} for 60 s, {load}", gone_so
 
 
 def told(figures: Figures) -> str:

@@ -1,6 +1,7 @@
 """The disk is gone under load: every write and sync of every process of the service fails, or hangs, until it is back.
 
-strace is attached to the live processes for that time, and makes their system calls fail; then it lets go.
+strace is attached to the live processes for that time, and makes their system calls on the service's files fail; then it lets
+go. The limiter's windows are left alone: they are in memory, and not on a disk.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ import signal
 import subprocess
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -41,7 +42,7 @@ def take_away(
     readers: int = 0,
     back_within: float | None = None,
 ) -> Figures:
-    """*how*: see HOW. *seconds* count from when everybody is refused; *back_within* is what the first answer after it may take."""
+    """*how*: see HOW. *seconds* count from when everybody is refused; *back_within*: what the first answer after it may take."""
     require_strace()
     with FakeOpenAI(keep_digests=True) as fake, Service(folder, workers=workers, **upstream(fake)) as service:
         return asyncio.run(_take_away(service, fake, seconds, how, clients, readers, back_within))
@@ -56,7 +57,7 @@ async def _take_away(
         await answered_again(asking)
         await until(lambda: (service.log.with_suffix(".tree") / "checkpoint").exists())
         async with Readers(service, asking, readers) as reading:
-            async with _gone(service, HOW[how].format(round(2e6 * (seconds + 30)))):
+            with _gone(service, HOW[how].format(round(2e6 * (seconds + 30)))):
                 await _steadily_refusing(service, asking)
                 # Refusing means: no call goes upstream, everybody hears why, and nothing is promised.
                 calls, told, ends = fake.calls(), len(asking.outcomes), time.monotonic() + seconds
@@ -111,21 +112,12 @@ def _token_status(service: Service, secret: str) -> int:
     return httpx.post(service.url + "/token", data=form, auth=("alice", secret), timeout=30).status_code
 
 
-@asynccontextmanager
-async def _gone(service: Service, inject: str) -> AsyncIterator[None]:
-    with _attached(_processes(service), inject):
-        yield
-
-
-def _processes(service: Service) -> list[int]:
-    return [*service.worker_pids(), service.notary_pid()]
-
-
 @contextmanager
-def _attached(pids: list[int], inject: str) -> Iterator[None]:
-    """strace holds on to all threads of *pids*; at the end it lets them go, and whatever hangs goes on."""
-    names = inject.split(":")[0]
-    command = ["strace", "-f", "-o", "/dev/null", "-e", f"trace={names}", "-e", f"inject={inject}"]
+def _gone(service: Service, inject: str) -> Iterator[None]:
+    """strace holds on to every thread of the service; at the end it lets go, and whatever hangs goes on."""
+    pids = [*service.worker_pids(), service.notary_pid()]
+    command = ["strace", "-f", "-o", "/dev/null", "-e", f"trace={inject.split(':')[0]}", "-e", f"inject={inject}"]
+    command += [word for path in _files_on_disk(service) for word in ("-P", str(path))]
     command += [word for pid in pids for word in ("-p", str(pid))]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as strace:
         assert strace.stderr
@@ -141,3 +133,10 @@ def _attached(pids: list[int], inject: str) -> Iterator[None]:
         finally:
             strace.send_signal(signal.SIGINT)
             strace.stderr.read()
+
+
+def _files_on_disk(service: Service) -> list[Path]:
+    """All there are, their folders, and those that may come."""
+    there = [service.folder, *service.folder.rglob("*")]
+    tree = service.log.with_suffix(".tree")
+    return sorted({*there, *(tree / name for name in ("checkpoint.new", "hashes.1", "hashes.2", "damaged"))})

@@ -68,6 +68,7 @@ attempt(lambda: turn(at_most=100))
 attempt(turn)
 """
 TWICE = 'for n in "ab":\n    attempt(lambda: append(store.append, [draft("log.alive", None, {"n": n})]))\n'
+FAILED_SYNC = "fdatasync:error=EIO:when=1"
 SETTLE = "attempt(AuditLog(store).settle)\n"
 
 

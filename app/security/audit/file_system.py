@@ -14,8 +14,8 @@ BUFFER_BYTES = 512
 
 # The numbers are those of statfs(2) and linux/magic.h. On these a lock may be given to two machines at once: by a server that
 # forgot its locks at a restart, by a client that keeps them to itself, by an oplock that is taken back. With two holders the
-# chain forks; besides, a sync may be over before the server's disk has the bytes. FUSE is not in the list: what stands
-# behind it may be sound.
+# chain forks; besides, a sync may be over before the server's disk has the bytes. FUSE and 9p are not in the list: what stands
+# behind them may be sound (sandboxes give their local disk by 9p).
 LOCKS_DO_NOT_HOLD = {
     0x6969: "NFS",
     0x517B: "SMB",
@@ -24,7 +24,6 @@ LOCKS_DO_NOT_HOLD = {
     0x5346414F: "AFS",  # locks whole files for the one client only (OpenAFS)
     0x6B414653: "AFS",  # the kernel's own client
     0x564C: "NCP",  # NetWare's: like SMB
-    0x01021997: "9p",  # a folder of the host in a virtual machine: the guest's locks are unknown to who else has it open
 }
 
 
