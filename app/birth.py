@@ -158,7 +158,11 @@ def _set_aside(settings: Settings, signer: Signer, details: dict[str, Any]) -> N
     """Keep the old key and tree beside the old log, by its name."""
     kept_as = (details.get("previous") or {}).get("kept_as")
     log = settings.audit_log_path.resolve()
-    old = log.with_name(kept_as or f"{log.stem}.retired.{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}{log.suffix}")
+    if kept_as is None:  # perhaps an init was cut short after it had set the log itself aside
+        left = sorted(log.parent.glob(f"{log.stem}.retired.*{log.suffix}"))
+        left = [path for path in left if not path.with_suffix(".key").exists()]
+        kept_as = left[-1].name if left else f"{log.stem}.retired.{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}{log.suffix}"
+    old = log.with_name(kept_as)
     tree = StoredTree.beside(log)
     note = tree.checkpoint()
     try:

@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from .audit import AuditFigures, median_rates
+from .audit import OURS, AuditFigures, median_rates
 from .machine import Machine
 from .rounds import Cell, medians
 from .startup import StartupFigures
@@ -60,6 +60,13 @@ class Report:
             found += startup_targets(self.startup)
         return found
 
+    def doubts(self) -> list[str]:
+        """What in the figures themselves shows that they are not to be relied on."""
+        rates = {(rate.callers, rate.writer): rate.per_second for rate in median_rates(self.audit.rates)} if self.audit else {}
+        if any(rates[callers, "raw"] < rate for (callers, writer), rate in rates.items() if writer in OURS):
+            return ["The log was faster than the raw limit: others used this disk meanwhile, so the shares of it mean nothing."]
+        return []
+
     def write_json(self, path: Path) -> None:
         document = asdict(self) | {
             "medians": [asdict(cell) for cell in medians(self.cells)],
@@ -81,7 +88,7 @@ class Report:
             console.print(_startup_table(self.startup))
         if targets := self.targets():
             console.print(_target_table(targets))
-        for warning in machine.warnings:
+        for warning in [*machine.warnings, *self.doubts()]:
             console.print(f"[bold yellow]Doubtful:[/] {warning}")
         for failure, count in self.failures.items():
             console.print(f"[bold white on red] FAILED [/] {count} times: {failure}")

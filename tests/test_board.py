@@ -27,7 +27,7 @@ def in_child(board: Board, number: int, closed: bool, refused: int) -> None:
     if not pid:
         try:
             slot = board.slot(number)
-            slot.closed = closed
+            slot.set_closed(closed)
             for _ in range(refused):
                 slot.refused += 1
         finally:
@@ -48,7 +48,7 @@ def test_a_replacement_begins_open_and_counts_on() -> None:
     in_child(board, 1, closed=True, refused=5)
     slot = board.slot(1)
     assert (slot.closed, board.any_closed, slot.refused) == (False, False, 5)
-    board.slot(0).closed = True
+    board.slot(0).set_closed(True)
     assert (slot.closed, board.any_closed) == (False, True)
 
 

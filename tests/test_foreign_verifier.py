@@ -8,6 +8,7 @@ import os
 import random
 import shutil
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,10 @@ import pytest
 from app.security.audit.merkle import consistency_proof, inclusion_proof
 from app.security.audit.tiles import Tile, new_tiles
 
+from .calls import eventually
 from .evidence import SIGNER, Evidence
 from .optional import leave_out
+from .service import HTTP, Service
 
 PROGRAM = Path(__file__).parent / "go" / "verify.go"
 PACKAGES = Path("/usr/share/gocode")
@@ -109,3 +112,54 @@ def test_go_refuses_a_changed_tile_and_a_changed_bundle(verifier: Path, evidence
         done = judge(verifier, {**evidence, "inclusion": [], "tiles": str(tmp_path / reason)})
         assert done.returncode == 1
         assert done.stderr.startswith(reason)
+
+
+# --- a service that runs -------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def served(service: Service, token: str) -> dict[str, Any]:
+    """A service, the heads that it has served so far, and who may read all of it. The log is past its first full tile."""
+    reader = service.token("auditor", service.add_client("auditor", "ai.audit.reader"))
+    older: list[str] = []
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(10):
+            assert {answer.status_code for answer in pool.map(lambda _: service.ask(token), range(14))} == {200}
+            older.append(HTTP.get(service.url + "/audit/checkpoint").text)
+    eventually(lambda: head_of(service) > 280)
+    return {"address": f"{service.url}/audit/", "token": reader, "older": sorted(set(older), key=size_of)}
+
+
+def size_of(checkpoint: str) -> int:
+    return int(checkpoint.split("\n")[1])
+
+
+def head_of(service: Service) -> int:
+    return size_of(HTTP.get(service.url + "/audit/checkpoint").text)
+
+
+def test_go_verifies_what_a_running_service_serves(verifier: Path, served: dict[str, Any], service: Service, token: str) -> None:
+    """Head, key, tiles of odd widths, bundles, receipts (the newest record's too), growth from any size."""
+    size = head_of(service)
+    newest = int(service.ask(token).headers["x-audit-seq"])
+    picked = random.Random(9162)
+    sizes = [1, 2, 255, 256, 257, *picked.sample(range(3, 255), 20), *picked.sample(range(258, size), 5)]
+    receipts = [0, 1, 255, 256, newest, *picked.sample(range(2, size), 20)]
+    done = judge(verifier, {**served, "sizes": sizes, "receipts": receipts})
+    assert done.returncode == 0, done.stderr
+    words = done.stdout.split()
+    assert int(words[1]) >= size
+    assert words[2:] == ["receipts", "25", "older", str(len(served["older"])), "sizes", "30", "tiles", "3"]
+
+
+def test_go_refuses_a_head_of_another_log_and_a_size_that_the_log_never_had(
+    verifier: Path, served: dict[str, Any], service: Service, log: Evidence
+) -> None:
+    for change, reason in (
+        ({"older": [log.checkpoint(257).decode()]}, "checkpoint"),
+        ({"sizes": [10**6]}, "growth from 1000000"),
+        ({"receipts": [10**6]}, "receipt of 1000000: receipts/1000000: status 404"),
+    ):
+        done = judge(verifier, {**served, "older": [], **change})
+        assert done.returncode == 1
+        assert done.stderr.startswith(reason), done.stderr

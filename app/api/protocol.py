@@ -34,6 +34,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     _in_head = True  # or before it
     _ended_here = False  # a message ended in this read, so most of it was no head
     _is_over = False  # nothing more is read here
+    _running: RequestResponseCycle | None = None  # the one that is being answered, or was last
 
     def data_received(self, data: bytes) -> None:
         if self._is_over:
@@ -77,13 +78,20 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self.cycle.message_event.set()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
+        super().connection_lost(exc)  # tells the newest request only
+        if self._running is not None:
+            self._running.disconnected = True
+            self._running.message_event.set()
         if self._has_begun and not self._is_over:
             self._refuse(ClientGone())
         if self.pipeline:  # nobody else looks at what waits behind an answer once its sender is gone
             task = self.loop.create_task(_answer_nobody([self.pipeline.pop() for _ in range(len(self.pipeline))]))
             task.add_done_callback(self.tasks.discard)
             self.tasks.add(task)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
 
     def _refuse(self, error: AppError) -> None:
         """Answer as every request is answered, after those that came before, and end the connection."""

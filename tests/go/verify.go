@@ -1,7 +1,7 @@
 // Verify what the log serves with Go's own transparency-log packages: a verifier that nobody of this project wrote.
 //
-// Standard input: one JSON document (type evidence). Prints what was verified; ends with status 1 at the first thing that
-// does not hold. Built in GOPATH mode against Debian's golang-golang-x-mod-dev, so that it needs no network.
+// Standard input: one JSON document (type evidence). What it names by an address is fetched there, the rest is read from a
+// folder. Prints what was verified; ends with status 1 at the first thing that does not hold. Built in GOPATH mode against Debian's golang-golang-x-mod-dev, so that it needs no network.
 package main
 
 import (
@@ -10,7 +10,9 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -38,10 +40,17 @@ type evidence struct {
 	Inclusion   []inclusion   `json:"inclusion"`
 	Consistency []consistency `json:"consistency"`
 	Tiles       string        `json:"tiles"`
+	// Of a log that is being served:
+	Address  string   `json:"address"`
+	Token    string   `json:"token"`
+	Receipts []int64  `json:"receipts"`
+	Older    []string `json:"older"` // checkpoints that it served before
+	Sizes    []int64  `json:"sizes"` // other sizes that it had
 }
 
-// tiles reads C2SP tlog-tiles paths from a folder. Height 8; the path has no height in it, and bundles have their own name.
-type tiles struct{ folder string }
+// tiles reads C2SP tlog-tiles paths from a folder, or from an address. Height 8; the path has no height in it, and bundles
+// have their own name.
+type tiles struct{ folder, address, token string }
 
 func (t tiles) Height() int { return 8 }
 
@@ -50,13 +59,39 @@ func (t tiles) SaveTiles([]tlog.Tile, [][]byte) {}
 func (t tiles) ReadTiles(wanted []tlog.Tile) ([][]byte, error) {
 	var found [][]byte
 	for _, tile := range wanted {
-		data, err := os.ReadFile(filepath.Join(t.folder, strings.TrimPrefix(tile.Path(), "tile/8/")))
+		data, err := t.read(strings.TrimPrefix(tile.Path(), "tile/8/"))
 		if err != nil {
 			return nil, err
 		}
 		found = append(found, data)
 	}
 	return found, nil
+}
+
+func (t tiles) read(path string) ([]byte, error) {
+	if t.address == "" {
+		return os.ReadFile(filepath.Join(t.folder, path))
+	}
+	return t.get("tile/" + path)
+}
+
+// get fetches what the log serves below its prefix.
+func (t tiles) get(path string) ([]byte, error) {
+	request, err := http.NewRequest("GET", t.address+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Authorization", "Bearer "+t.token)
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	data, err := io.ReadAll(response.Body)
+	if err == nil && response.StatusCode != 200 {
+		err = fmt.Errorf("%s: status %d", path, response.StatusCode)
+	}
+	return data, err
 }
 
 func must(what string, err error) {
@@ -83,7 +118,7 @@ func open(vkey, checkpoint string) tlog.Tree {
 }
 
 // rebuild makes the tree anew from the entry bundles alone, and verifies its root.
-func rebuild(folder string, tree tlog.Tree) tlog.HashReader {
+func rebuild(served tiles, tree tlog.Tree) tlog.HashReader {
 	var hashes []tlog.Hash
 	reader := tlog.HashReaderFunc(func(indexes []int64) ([]tlog.Hash, error) {
 		var found []tlog.Hash
@@ -97,7 +132,7 @@ func rebuild(folder string, tree tlog.Tree) tlog.HashReader {
 		if left := tree.N - at; left < 256 {
 			tile.W = int(left)
 		}
-		data, err := os.ReadFile(filepath.Join(folder, strings.Replace(tile.Path(), "tile/8/0/", "entries/", 1)))
+		data, err := served.read(strings.Replace(tile.Path(), "tile/8/0/", "entries/", 1))
 		must("bundle", err)
 		for i := 0; i < tile.W; i++ {
 			end := 2 + int(binary.BigEndian.Uint16(data))
@@ -136,10 +171,86 @@ func compare(served tiles, tree tlog.Tree, rebuilt tlog.HashReader) int {
 	return len(widest)
 }
 
+// grew verifies, from the tiles that are served, that the log of a size that it had before is the beginning of this one. The
+// older tree's own tiles, narrower ones, must give the same root.
+func grew(served tiles, tree tlog.Tree, size int64) tlog.Hash {
+	what := fmt.Sprintf("growth from %d", size)
+	reader := tlog.TileHashReader(tree, served)
+	root, err := tlog.TreeHash(size, reader)
+	must(what, err)
+	proof, err := tlog.ProveTree(tree.N, size, reader)
+	must(what, err)
+	must(what, tlog.CheckTree(proof, tree.N, tree.Hash, size, root))
+	again, err := tlog.TreeHash(size, tlog.TileHashReader(tlog.Tree{N: size, Hash: root}, served))
+	must(what, err)
+	if again != root {
+		log.Fatalf("%s: the narrower tiles give another root", what)
+	}
+	return root
+}
+
+// receipt verifies a C2SP tlog-proof against a checkpoint that is its own, and that against what is served now.
+func receipt(served tiles, vkey string, tree tlog.Tree, seq int64) {
+	what := fmt.Sprintf("receipt of %d", seq)
+	data, err := served.get(fmt.Sprintf("receipts/%d", seq))
+	must(what, err)
+	head, checkpoint, _ := strings.Cut(string(data), "\n\n")
+	lines := strings.Split(head, "\n")
+	if len(lines) < 3 || lines[0] != "c2sp.org/tlog-proof@v1" || lines[2] != fmt.Sprintf("index %d", seq) {
+		log.Fatalf("%s: not a tlog-proof of this record", what)
+	}
+	entry, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(lines[1], "extra "))
+	must(what, err)
+	var proof tlog.RecordProof
+	for _, line := range lines[3:] {
+		hash, err := tlog.ParseHash(line)
+		must(what, err)
+		proof = append(proof, hash)
+	}
+	under := open(vkey, checkpoint)
+	must(what, tlog.CheckRecord(proof, under.N, under.Hash, seq, tlog.RecordHash(entry)))
+	older, newer := under, tree // the record may be newer than the head that was fetched first
+	if under.N > tree.N {
+		older, newer = tree, under
+	}
+	if grew(served, newer, older.N) != older.Hash {
+		log.Fatalf("%s: its head is not one of this log", what)
+	}
+}
+
+// live verifies what a running service serves.
+func live(given evidence) {
+	served := tiles{address: given.Address, token: given.Token}
+	key, err := served.get("vkey")
+	must("vkey", err)
+	checkpoint, err := served.get("checkpoint")
+	must("checkpoint", err)
+	vkey := strings.TrimSuffix(string(key), "\n")
+	tree := open(vkey, string(checkpoint))
+	count := compare(served, tree, rebuild(served, tree))
+	for _, older := range given.Older {
+		if was := open(vkey, older); grew(served, tree, was.N) != was.Hash {
+			log.Fatalf("growth from %d: the head that was served then is not of this log", was.N)
+		}
+	}
+	for _, size := range given.Sizes {
+		grew(served, tree, size)
+	}
+	for _, seq := range given.Receipts {
+		receipt(served, vkey, tree, seq)
+	}
+	fmt.Printf("size %d receipts %d older %d sizes %d tiles %d\n", tree.N, len(given.Receipts), len(given.Older),
+		len(given.Sizes), count)
+}
+
 func main() {
 	log.SetFlags(0)
 	var given evidence
 	must("input", json.NewDecoder(os.Stdin).Decode(&given))
+	if given.Address != "" {
+		live(given)
+		return
+	}
 	tree := open(given.Vkey, given.Checkpoint)
 	for _, one := range given.Inclusion {
 		must(fmt.Sprintf("inclusion of %d", one.Index), tlog.CheckRecord(one.Proof, tree.N, tree.Hash, one.Index, one.Leaf))
@@ -147,8 +258,8 @@ func main() {
 	for _, one := range given.Consistency {
 		must(fmt.Sprintf("consistency with %d", one.Old), tlog.CheckTree(one.Proof, tree.N, tree.Hash, one.Old, one.OldRoot))
 	}
-	served := tiles{given.Tiles}
-	rebuilt := rebuild(given.Tiles, tree)
+	served := tiles{folder: given.Tiles}
+	rebuilt := rebuild(served, tree)
 	count := compare(served, tree, rebuilt)
 	reader := tlog.TileHashReader(tree, served)
 	for _, one := range given.Inclusion {

@@ -144,8 +144,12 @@ async def _ready_without(service: Service, killed: set[int], seconds: float = 60
 
 async def answered_again(asking: Load) -> None:
     """Until one more question is answered."""
-    before = asking.answered
-    await until(lambda: asking.answered > before, "nobody is answered any more")
+    before, told = asking.answered, len(asking.outcomes)
+    try:
+        await until(lambda: asking.answered > before)
+    except AssertionError:
+        since = Counter((one.status, one.code) for one in asking.outcomes[told:])
+        raise AssertionError(f"nobody is answered any more; they are told {dict(since)}") from None
 
 
 async def all_signed(evidence: Evidence) -> None:

@@ -58,17 +58,16 @@ async def vkey(services: ServicesDep) -> Response:
     responses=responses(BYTES, 401, 403, 404, 429, 503),
 )
 async def bundle(principal: Auditor, disclosure: DisclosureDep, request: Request, address: str) -> Response:
-    tile = _tile(f"entries/{address}")
-    data = await disclosure.bundle(_inquiry(request, principal), tile)
+    data = await disclosure.bundle(_inquiry(request, principal), _tile(request))
     return Response(data, media_type="application/octet-stream")
 
 
 @router.get(
     "/tile/{address:path}", summary="A hash tile (C2SP tlog-tiles): <L>/<N>[.p/<W>]", responses=responses(BYTES, 404, 503)
 )
-async def tile(disclosure: DisclosureDep, address: str) -> Response:
+async def tile(disclosure: DisclosureDep, request: Request, address: str) -> Response:
     """Each record holds 128 random bits, so the hashes tell only how many there are."""
-    wanted = _tile(address)
+    wanted = _tile(request)
     if wanted.level == ENTRIES:
         raise NotFound
     return Response(await disclosure.tile(wanted), media_type="application/octet-stream", headers=FOREVER)
@@ -106,9 +105,9 @@ def _inquiry(request: Request, principal: Proven) -> Inquiry:
     return Inquiry(principal, request.state.request_id, address_of(request))
 
 
-def _tile(address: str) -> Tile:
+def _tile(request: Request) -> Tile:
     try:
-        return Tile.parse(address)
+        return Tile.parse(request.scope["path"].partition("/audit/tile/")[2])  # the router's `address` lacks a final newline
     except VerificationFailed as error:
         raise NotFound(error.detail) from None
 

@@ -35,15 +35,18 @@ def store_signer(path: Path, signer: Signer) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_file(draft, iter((f"{signer.text()}\n".encode(),)))
+        is_taken = False
         try:
             os.link(draft, path)
+        except FileExistsError:
+            is_taken = True
         finally:
             draft.unlink()
         sync_folder(path.parent)
-    except FileExistsError:
-        raise
     except OSError as error:
         raise _cannot_be_written(path, error) from error
+    if is_taken:
+        raise FileExistsError(path)
 
 
 def take_name(new: Path, path: Path) -> None:
