@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from .errors import AuditCorrupt, AuditUnavailable, ConfigError, EvidenceUnavailable
 from .security.audit.file_system import verify_locks_hold
-from .security.audit.jsonl import NEW_LOG, JsonlStore
+from .security.audit.jsonl import JsonlStore
 from .security.audit.keeper import Keeper
 from .security.audit.log import AuditLog
 from .security.audit.log_key import load_signer
 from .security.audit.notary import Notary
 from .security.audit.reading import EvidenceReader
+from .security.audit.recovery import NEW_LOG
 from .security.audit.tree import StoredTree
 from .security.events import SecurityLog
 
@@ -75,7 +76,8 @@ def open_audit(
 
     def on_change(event: str, detail: str) -> None:
         is_closed = event == "audit_closed"
-        on_closed(is_closed)
+        if is_closed or event == "audit_resumed":
+            on_closed(is_closed)
         if events is not None:
             events.event(event, level="ERROR" if is_closed else "INFO", detail=detail)
 

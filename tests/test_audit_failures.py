@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from app.errors import AppError, AuditCorrupt, AuditUnavailable
-from app.security.audit import files, jsonl
+from app.security.audit import files, jsonl, locks, mark, recovery
 from app.security.audit.commit import append
 from app.security.audit.entry import Receipt, draft
 from app.security.audit.jsonl import JsonlStore
@@ -89,7 +89,7 @@ def new_log(path: Path) -> Receipt:
 
 
 def put(monkeypatch: pytest.MonkeyPatch, disk: ForgetfulDisk) -> None:
-    for module in (jsonl, files):
+    for module in (jsonl, files, locks, mark, recovery):
         monkeypatch.setattr(module, "os", disk)
 
 

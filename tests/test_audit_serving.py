@@ -39,8 +39,9 @@ def check_log(service: Service, log: Path) -> None:
 
 def test_an_auditor_reads_nothing_that_cannot_be_recorded(tmp_path: Path, fake: FakeOpenAI) -> None:
     """The disk is full. What is his own, and what is for anyone, is still shown; and all of it comes back with space."""
-    settings = {"OPENAI_BASE_URL": fake.base_url, "AUDIT_LOG_PATH": "./audit/audit_log.jsonl"}
-    with SmallDisk(tmp_path / "audit", kib=96) as disk, Service(tmp_path, prefix=disk.prefix, **settings) as service:
+    disk = SmallDisk(tmp_path / "audit", kib=96)
+    where = {"OPENAI_BASE_URL": fake.base_url, "AUDIT_LOG_PATH": "./audit/audit_log.jsonl"}
+    with disk, Service(tmp_path, workers=1, prefix=disk.prefix, **where) as service:
         alice = bearer(service.token("alice", service.add_client("alice")))
         auditor = bearer(service.token("auditor", service.add_client("auditor", "ai.audit.reader")))
         seq = HTTP.post(service.url + "/ask", json={"query": "hi"}, headers=alice).json()["receipt"]["seq"]

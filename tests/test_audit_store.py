@@ -269,7 +269,7 @@ def test_whole_lines_that_do_not_follow_are_set_aside(store: JsonlStore) -> None
 
 
 def test_a_lagging_mark_over_many_pieces_is_caught_up(store: JsonlStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.security.audit.jsonl.PIECE", MAX_LINE_BYTES)
+    monkeypatch.setattr("app.security.audit.recovery.PIECE", MAX_LINE_BYTES)
     mark = store.lock_path.read_bytes()
     for _ in range(3):
         append(store.append, [draft("log.alive", None, {"text": "x" * 50_000})] * 10)

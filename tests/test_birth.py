@@ -17,12 +17,12 @@ import pytest
 from app import birth
 from app.errors import AuditCorrupt, ConfigError
 from app.security import clients
-from app.security.audit import files, jsonl, log_key, tree
+from app.security.audit import files, jsonl, locks, log_key, mark, recovery, tree
 from app.security.audit.jsonl import JsonlStore
 from app.security.audit.log import AuditLog
 from app.security.audit.log_key import load_signer
 from app.security.audit.merkle import leaf_hash, root_of
-from app.security.audit.note import VerifierKey, verify_checkpoint
+from app.security.audit.note import Signer, VerifierKey, verify_checkpoint
 from app.settings import load_settings
 from app.wiring import notary_of
 
@@ -158,7 +158,7 @@ def test_a_log_does_not_start_with_a_broken_or_another_log_s_key() -> None:
     KEY.write_bytes(b"")
     check_refused("holds no log key")
     KEY.unlink()
-    log_key.store_signer(KEY, log_key.Signer.generate(ORIGIN))
+    log_key.store_signer(KEY, Signer.generate(ORIGIN))
     check_refused("not signed by the log key", AuditCorrupt)
     Path("logs/audit_log.tree/checkpoint").unlink()
     check_refused("begun under another log key", AuditCorrupt)
@@ -226,7 +226,7 @@ class DeadlyOs:
 def init_killed_at(when: int, *, new_log: bool = False) -> int:
     def work() -> None:
         deadly = DeadlyOs(when)
-        for module in (files, jsonl, log_key, tree, birth):
+        for module in (files, jsonl, locks, mark, recovery, log_key, tree, birth):
             module.os = deadly  # type: ignore[attr-defined]
         init(new_log=new_log)
 

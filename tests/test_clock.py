@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -59,7 +58,7 @@ class Clock:
 
 
 @pytest.fixture
-def clock(tmp_path: Path) -> Iterator[Clock]:
+def clock(tmp_path: Path) -> Clock:
     return Clock(tmp_path)
 
 
@@ -87,11 +86,10 @@ def steps(service: Service) -> list[float]:
 def test_a_clock_that_is_set_back_a_day_and_forward_a_year_is_recorded_and_changes_nothing_else(
     tmp_path: Path, clock: Clock, fake: FakeOpenAI
 ) -> None:
-    settings = {"OPENAI_BASE_URL": fake.base_url, "RATE_LIMIT": str(LIMIT)}
-    with Service(tmp_path, prefix=clock.prefix, **settings) as service:
+    with Service(tmp_path, prefix=clock.prefix, OPENAI_BASE_URL=fake.base_url, RATE_LIMIT=str(LIMIT)) as service:
         key = VerifierKey.parse(HTTP.get(service.url + "/audit/vkey").text)
+        full, other = Caller(service, "full"), Caller(service, "other")
         for number, (offset, step) in enumerate(((-DAY, -DAY), (YEAR, DAY + YEAR))):
-            full, other = Caller(service, f"full-{number}"), Caller(service, f"other-{number}")
             asked = time.monotonic()
             left = other.left()
             while (refused := full.ask()).status_code == 200:
@@ -108,9 +106,8 @@ def test_a_clock_that_is_set_back_a_day_and_forward_a_year_is_recorded_and_chang
                 assert less == left - 1
             assert int(refused.headers["retry-after"]) <= 60
             assert int(still_full.headers.get("retry-after", 0)) <= 60
-            token = service.token(other.name, other.secret)
-            seq = service.ask(token).json()["receipt"]["seq"]
-            receipt = HTTP.get(f"{service.url}/audit/receipts/{seq}", headers=bearer(token))
+            seq = len(service.records()) - 1
+            receipt = HTTP.get(f"{service.url}/audit/receipts/{seq}", headers=bearer(service.token("other", other.secret)))
             assert verify_receipt(receipt.content, key).seq == seq
         assert service.verify()["ok"]
         assert len(steps(service)) == 2

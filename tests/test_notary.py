@@ -41,15 +41,20 @@ def test_a_head_that_was_left_unpublished_and_may_have_been_served_is_taken_up(k
     old, new = kept.add_signed(3, 5)
     (kept.tree.folder / "checkpoint").write_bytes(old.note)
     (kept.tree.folder / "checkpoint.new").write_bytes(new.note)
-    assert KeptLog(kept.path.parent).signed() == new
-    assert kept.tree.checkpoint() == new.note
+    kept.add(5)
+    head = KeptLog(kept.path.parent).notary.turn(at_most=1)
+    assert head is not None
+    assert head.size == new.size + 1
     assert not (kept.tree.folder / "checkpoint.new").exists()
 
 
 def test_a_head_that_is_left_unpublished_by_the_first_turn_is_taken_up(kept: KeptLog) -> None:
-    [head] = kept.add_signed(3)
+    kept.add_signed(3)
     (kept.tree.folder / "checkpoint").rename(kept.tree.folder / "checkpoint.new")
-    assert KeptLog(kept.path.parent).signed() == head
+    kept.add(5)
+    head = KeptLog(kept.path.parent).notary.turn(at_most=1)
+    assert head is not None
+    assert head.size == 5
 
 
 @pytest.mark.parametrize("torn", [b"", b"\0" * 200, b"half", b"older", b"foreign"])

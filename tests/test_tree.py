@@ -15,7 +15,7 @@ from app.security.audit.proof import verify_receipt
 from app.security.audit.tiles import ENTRIES, Tile, grow, new_tiles
 from app.security.audit.tree import StoredTree
 
-from .evidence import SIGNER, KeptLog
+from .evidence import SIGNER, KeptLog, rehashed
 
 Damage = Callable[[Path], None]
 
@@ -100,7 +100,10 @@ def lose(*names: str) -> Damage:
 
 
 def garble(name: str) -> Damage:
-    return lambda folder: (folder / name).write_bytes(os.urandom(len((folder / name).read_bytes())))  # type: ignore[func-returns-value]
+    def damage(folder: Path) -> None:
+        (folder / name).write_bytes(os.urandom((folder / name).stat().st_size))
+
+    return damage
 
 
 def swap_ends(folder: Path) -> None:
@@ -183,15 +186,35 @@ def read_until_sound(kept: KeptLog, size: int) -> None:
     raise AssertionError("the tree was not made anew")
 
 
-def test_the_tree_of_a_log_that_was_edited_is_kept_for_it_shows_where(tmp_path: Path, kept: KeptLog) -> None:
+@pytest.mark.parametrize(
+    ("name", "at", "tile"), [("hashes.0", 0, Tile(0, 0)), ("hashes.0", -1, Tile(0, 2, 88)), ("hashes.1", 9, Tile(1, 0, 2))]
+)
+def test_a_tile_that_is_damaged_is_not_served_and_the_others_are(
+    tmp_path: Path, kept: KeptLog, name: str, at: int, tile: Tile
+) -> None:
+    """A wrong one would be kept for ever by whoever asked for it."""
+    kept.add_signed(599)
+    was = kept.reader.tile(tile)
+    flip(name, at)(tmp_path / "audit_log.tree")
+    with pytest.raises(EvidenceUnavailable):
+        kept.reader.tile(tile)
+    assert kept.tree.is_damaged()
+    kept.signed()
+    assert kept.reader.tile(tile) == was
+
+
+def test_the_tree_of_a_log_that_was_rewritten_is_kept_for_it_shows_where(tmp_path: Path, kept: KeptLog) -> None:
     kept.add_signed(600)
     was = (tmp_path / "audit_log.tree/hashes.0").read_bytes()
-    kept.path.write_bytes(kept.path.read_bytes().replace(b'"query":"300"', b'"query":"399"'))
+    kept.path.write_bytes(rehashed(kept.lines(), lambda line: line.replace(b'"query":"300"', b'"query":"399"'), 301))
+    kept.store.lock_path.write_bytes(b"")
+    reader = KeptLog(tmp_path).reader
+    assert reader.entry(300)
     with pytest.raises(AuditCorrupt, match="Record 301"):
-        KeptLog(tmp_path).reader.entry(301)
+        reader.entry(301)
     (tmp_path / "audit_log.tree/hashes.1").unlink()
     other = KeptLog(tmp_path)
     other.add()
-    with pytest.raises(AuditCorrupt, match="Record 301 "):
+    with pytest.raises(AuditCorrupt, match="The first 601 records"):
         other.notary.turn()
     assert (tmp_path / "audit_log.tree/hashes.0").read_bytes() == was

@@ -19,7 +19,7 @@ from unittest import mock
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from app.errors import AppError, AuditCorrupt, EvidenceUnavailable
-from app.security.audit import files, jsonl
+from app.security.audit import files, jsonl, locks, mark, recovery
 from app.security.audit.chain import check, split_lines
 from app.security.audit.commit import append
 from app.security.audit.entry import Receipt, draft
@@ -124,7 +124,7 @@ def _work_until_dark(machine: Machine) -> DyingDisk:
 @contextmanager
 def _in_place(disk: DyingDisk) -> Iterator[None]:
     with ExitStack() as stack:
-        for module in (jsonl, files):
+        for module in (jsonl, files, locks, mark, recovery):
             stack.enter_context(mock.patch.object(module, "os", disk))
         yield
 

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 
 from ...errors import AppError, AuditUnavailable
 from .chain import link
@@ -187,6 +188,9 @@ class GroupCommit:
             self._failed, receipts = self._try(self._store.append, [ticket.record for ticket in tickets])
         if self._failed is not None:  # whoever stood in line behind a failed write is refused too, until a probe succeeds
             return [(batch, self._failed) for batch in group]
+        if len(tickets) == sum(map(len, group)):  # nearly always
+            in_turn = iter(receipts if tickets else ())
+            return [(batch, list(islice(in_turn, len(batch)))) for batch in group]
         written = {id(ticket): receipt for ticket, receipt in zip(tickets, receipts if tickets else (), strict=True)}
         nobody = Receipt(-1, "")
         return [(batch, [written.get(id(ticket), nobody) for ticket in batch]) for batch in group]

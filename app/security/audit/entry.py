@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
-import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -18,6 +18,8 @@ MAX_DETAILS_BYTES = MAX_LINE_BYTES - 640  # all other members together stay unde
 DIGEST_BYTES = 120  # a {"sha256", "bytes"} is shorter
 GENESIS_HASH = "0" * 64
 HASH_TAIL = 75  # ,"hash":"<64 hex>"}
+_USER_ID = re.compile(r"[A-Za-z0-9_-]{3,32}")
+_REQUEST_ID = re.compile(r"[0-9a-f]{32}")
 
 ACTIONS = frozenset(
     {
@@ -31,8 +33,7 @@ ACTIONS = frozenset(
 """The closed list: subject.event. A new meaning is a new name here, never a new use of an old one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(NamedTuple):
     """Names one record: its place and its SHA-256 (64 lower-case hex digits)."""
 
     seq: int
@@ -53,28 +54,27 @@ EMPTY = Head(size=0, seq=-1, hash=GENESIS_HASH)
 
 def new_request_id() -> str:
     """128 random bits in hex. Every record has such an id, so that its leaf hash cannot be guessed."""
-    return secrets.token_hex(16)
+    return os.urandom(16).hex()
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(NamedTuple):
     """A record before it has a place: *details* is JSON already, so that nothing can fail under the lock."""
 
     action: str
     user_id: str | None
     details: bytes
-    request_id: str = field(default_factory=new_request_id)
+    request_id: str
 
 
 def draft(action: str, user_id: str | None, details: Mapping[str, Any], request_id: str | None = None) -> Draft:
     """Check and encode a record. Raises ValueError for an unknown action, a bad id, or details that are not JSON."""
     if action not in ACTIONS:
         raise ValueError(f"unknown audit action {action!r}: the closed list is ACTIONS in entry.py")
-    if user_id is not None and not re.fullmatch(r"[A-Za-z0-9_-]{3,32}", user_id):
+    if user_id is not None and not _USER_ID.fullmatch(user_id):
         raise ValueError("a record's user_id is a proven user id or None")
     if request_id is None:
         request_id = new_request_id()
-    elif not re.fullmatch(r"[0-9a-f]{32}", request_id):
+    elif not _REQUEST_ID.fullmatch(request_id):
         raise ValueError("a record's request_id is 32 hex digits")
     return Draft(action, user_id, encode_details(details), request_id)
 
@@ -117,14 +117,9 @@ def _longest_texts(value: Any) -> list[tuple[Any, Any]]:
 def line_of(record: Draft, seq: int, timestamp: str, prev_hash: str) -> tuple[bytes, str]:
     """The stored line (with its newline) and its hash: the SHA-256 of all bytes before `,"hash":"`."""
     user = "null" if record.user_id is None else f'"{record.user_id}"'
-    body = b"".join(
-        (
-            f'{{"v":1,"seq":{seq},"timestamp":"{timestamp}","request_id":"{record.request_id}",'
-            f'"user_id":{user},"action":"{record.action}","details":'.encode(),
-            record.details,
-            f',"prev_hash":"{prev_hash}"'.encode(),
-        )
-    )
+    when = f',"timestamp":"{timestamp}","request_id":"{record.request_id}"'
+    what = f'{when},"user_id":{user},"action":"{record.action}","details":'.encode()
+    body = b'{"v":1,"seq":%d%b%b,"prev_hash":"%b"' % (seq, what, record.details, prev_hash.encode())
     digest = hashlib.sha256(body).hexdigest()
     return b'%b,"hash":"%b"}\n' % (body, digest.encode()), digest
 

@@ -1,20 +1,72 @@
-"""The mark in the lock file: where the durable log ends, as `size seq hash` of fixed width."""
+"""The marks in the lock file, three lines of fixed width: where the durable log ends, whether a sync is under way, and where
+the written log ends. They speak of the page cache of this machine, and need no sync themselves."""
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
+from contextlib import suppress
 
 from .entry import Head
+from .files import write_at
 
-MARK = re.compile(rb"(\d{20}) (-?\d{19,20}) ([0-9a-f]{64})\n")
-MAX_MARK_BYTES = 256
+MARK = re.compile(rb"((\d{20}) (-?\d{19,20}) ([0-9a-f]{64})) ([0-9a-f]{16})\n")
+MARK_BYTES = 124
+QUIET, SYNCING = b"-\n", b"s\n"
+WRITTEN_AT = MARK_BYTES + len(QUIET)
 
 
 def mark_of(head: Head) -> bytes:
-    return f"{head.size:020d} {head.seq:020d} {head.hash}\n".encode()
+    """`size seq hash check`: bytes, the last record's number, its hash, and the beginning of the SHA-256 of these three."""
+    text = b"%020d %020d %b" % (head.size, head.seq, head.hash.encode())
+    return b"%b %b\n" % (text, _check(text))
 
 
 def parse_mark(data: bytes) -> Head | None:
-    """None for anything but exactly one mark: a lock file that was never written, or torn by a loss of power."""
-    found = MARK.fullmatch(data)
-    return Head(int(found[1]), int(found[2]), found[3].decode()) if found else None
+    """The first of the marks. None for anything else: never written, torn by a loss of power, or just being written."""
+    found = MARK.match(data)
+    if found is None or _check(found[1]) != found[5]:
+        return None
+    return Head(int(found[2]), int(found[3]), found[4].decode())
+
+
+def _check(text: bytes) -> bytes:
+    return hashlib.sha256(text).hexdigest()[:16].encode()
+
+
+class Marks:
+    """The marks behind the descriptor of a lock file. A mark that cannot be written lags; whoever meets it mends that."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    def durable(self) -> Head | None:
+        return parse_mark(os.pread(self._fd, MARK_BYTES, 0))
+
+    def written(self) -> Head | None:
+        """To be read under the write lock. None where it cannot be told."""
+        return parse_mark(os.pread(self._fd, MARK_BYTES, WRITTEN_AT))
+
+    def is_syncing(self) -> bool:
+        """Whether somebody began a sync and did not tell how it ended: he died, or it failed."""
+        return os.pread(self._fd, len(SYNCING), MARK_BYTES) == SYNCING
+
+    def set_written(self, head: Head) -> None:
+        self._write(mark_of(head), WRITTEN_AT)
+
+    def begin_sync(self) -> None:
+        """Raises OSError: without this mark, a sync that fails could be taken for one that never was."""
+        write_at(self._fd, SYNCING, MARK_BYTES)
+
+    def end_sync(self, durable: Head) -> None:
+        self._write(mark_of(durable) + QUIET, 0)
+
+    def note(self, head: Head) -> None:
+        """The log ends at *head*, written and durable, and nothing is amiss."""
+        self.set_written(head)
+        self.end_sync(head)
+
+    def _write(self, data: bytes, offset: int) -> None:
+        with suppress(OSError):
+            write_at(self._fd, data, offset)

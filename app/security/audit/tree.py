@@ -108,7 +108,8 @@ class StoredTree:
                 time.sleep(LOCK_POLL_SECONDS)
             yield
         finally:
-            os.close(fd)
+            with suppress(OSError):  # the descriptor is gone all the same, and the lock with it
+                os.close(fd)
 
     def extend(self, old: int, leaves: Sequence[bytes], ends: Sequence[int]) -> None:
         """Add the leaf hashes that follow *old* records, and where their lines end. What stood past *old* is written over."""
@@ -142,7 +143,8 @@ class StoredTree:
             self._replace("checkpoint", note)
 
     def is_damaged(self) -> bool:
-        return (self.folder / "damaged").exists()
+        with _told("read"):
+            return (self.folder / "damaged").exists()
 
     def mark_damaged(self) -> None:
         """Tell whoever signs next to make the tree anew from the log."""

@@ -1,0 +1,137 @@
+"""The log and its lock file, open and locked: the two locks, their order, and that both are still the files at their paths.
+
+Whoever writes holds the lock of `audit_log.jsonl.lock`, a file that is never renamed. Whoever syncs holds that of the log
+itself. Who needs both takes the log's first. flock(2) parts processes, and threads with descriptors of their own.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ...errors import AuditCorrupt, AuditUnavailable, ConfigError
+from .files import is_same_file, open_file, sync_folder
+from .mark import Marks
+
+
+class LockedLog:
+    """Opens its files at first use, so that every forked process has locks of its own."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.resolve()  # two names of one file must share one lock
+        self.lock_path = self.path.with_name(self.path.name + ".lock")
+        self.fd = -1
+        self.lock_fd = -1
+
+    @property
+    def marks(self) -> Marks:
+        return Marks(self.lock_fd)
+
+    @property
+    def size(self) -> int:
+        return os.fstat(self.fd).st_size
+
+    def is_in_place(self) -> bool:
+        return is_same_file(self.fd, self.path) and is_same_file(self.lock_fd, self.lock_path)
+
+    @contextmanager
+    def to_write(self) -> Iterator[None]:
+        """Whoever is here links his lines to the last written one."""
+        with self._holding(sync=False, write=True):
+            yield
+
+    @contextmanager
+    def to_sync(self) -> Iterator[None]:
+        """Whoever is here syncs for all who have written; meanwhile others write."""
+        with self._holding(sync=True, write=False):
+            yield
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Nobody else writes or syncs. Who leaves by an error leaves the mark of a sync under way: the next one looks."""
+        with self._holding(sync=True, write=True):
+            self.marks.begin_sync()
+            yield
+
+    @contextmanager
+    def nobody_writes(self, how: int = fcntl.LOCK_EX) -> Iterator[None]:
+        """The write lock besides, for who is here to sync. *how*: fcntl.LOCK_SH to look only."""
+        fcntl.flock(self.lock_fd, how)
+        try:
+            yield
+        finally:
+            self._unlock(self.lock_fd)
+
+    @contextmanager
+    def _holding(self, *, sync: bool, write: bool) -> Iterator[None]:
+        """Waits; callers have the deadline. Raises AuditUnavailable for any OSError, AuditCorrupt for other files."""
+        try:
+            if self.fd < 0:
+                self._open()
+            if sync:
+                fcntl.flock(self.fd, fcntl.LOCK_EX)
+            if write:
+                fcntl.flock(self.lock_fd, fcntl.LOCK_EX)
+        except OSError as error:
+            self.close()  # and with the descriptors the locks
+            raise AuditUnavailable(f"The audit log cannot be opened: {error.strerror}.") from error
+        try:
+            if not self.is_in_place():
+                self.close()  # the next call opens what is there then
+                raise AuditCorrupt(f"The audit log {self.path} or its lock was moved or replaced while it was in use.")
+            yield
+        except OSError as error:
+            raise AuditUnavailable(f"The audit log cannot be written: {error.strerror}.") from error
+        finally:
+            if write:
+                self._unlock(self.lock_fd)
+            if sync:
+                self._unlock(self.fd)
+
+    def _unlock(self, fd: int) -> None:
+        if fd < 0:
+            return
+        try:
+            fcntl.flock(fd, fcntl.LOCK_UN)
+        except OSError:
+            self.close()  # a closed descriptor holds no lock
+
+    # --- files -----------------------------------------------------------------------------------
+
+    def make(self) -> None:
+        """Make the files that are not there yet. Raises ConfigError."""
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            for path in (self.lock_path, self.path):
+                os.close(open_file(path, create=True))
+            sync_folder(self.path.parent)
+        except OSError as error:
+            raise ConfigError(f"AUDIT_LOG_PATH {self.path} cannot be created: {error.strerror}.") from error
+
+    def _open(self) -> None:
+        lock_fd = open_file(self.lock_path, create=self.path.exists())  # a restored backup has none: the marks start anew
+        try:
+            self.fd = open_file(self.path)
+        except OSError:
+            os.close(lock_fd)
+            raise
+        self.lock_fd = lock_fd
+
+    def replace(self) -> None:
+        """Go over to the file that is at the path now. Who waits for the old one's lock then finds another in its place."""
+        old_fd, self.fd = self.fd, open_file(self.path)
+        os.close(old_fd)
+
+    def keep_lock_file(self) -> None:
+        """Make the lock file's one block durable once, so that a loss of power leaves some mark in it, if an older one."""
+        os.fsync(self.lock_fd)
+
+    def close(self) -> None:
+        fds = self.fd, self.lock_fd
+        self.fd = self.lock_fd = -1
+        for fd in fds:
+            if fd >= 0:
+                os.close(fd)
