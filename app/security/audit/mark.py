@@ -45,12 +45,15 @@ class Marks:
         return parse_mark(os.pread(self._fd, MARK_BYTES, 0))
 
     def written(self) -> Head | None:
-        """To be read under the write lock. None where it cannot be told."""
         return parse_mark(os.pread(self._fd, MARK_BYTES, WRITTEN_AT))
 
-    def is_syncing(self) -> bool:
-        """Whether somebody began a sync and did not tell how it ended: he died, or it failed."""
-        return os.pread(self._fd, len(SYNCING), MARK_BYTES) == SYNCING
+    def read(self) -> tuple[Head | None, bool, Head | None]:
+        """Where the log is durable, whether a sync began whose end nobody told (he died, or it failed), where it is written.
+
+        Without the write lock the last may be None, since somebody is just writing it.
+        """
+        data = os.pread(self._fd, WRITTEN_AT + MARK_BYTES, 0)
+        return parse_mark(data), data[MARK_BYTES:WRITTEN_AT] == SYNCING, parse_mark(data[WRITTEN_AT:])
 
     def set_written(self, head: Head) -> None:
         self._write(mark_of(head), WRITTEN_AT)
