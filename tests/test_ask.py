@@ -422,7 +422,7 @@ def test_health_writes_nothing_and_asks_nothing(service: Service, fake: FakeOpen
     live, ready = HTTP.get(service.url + "/livez"), HTTP.get(service.url + "/readyz")
     assert (live.status_code, live.json()) == (200, {"status": "ok"})
     body = {"status": "ready", "audit": "writable", "revocations": "up to date", "model": "gpt-4o-mini"}
-    assert (ready.status_code, ready.json()) == (200, body)
+    assert (ready.status_code, ready.json()) == (200, body | {"refused_for_audit": 0})
     assert (fake.calls(), service.log.stat().st_size) == (calls, size)
 
 
@@ -452,7 +452,8 @@ def test_openapi_declares_the_body_and_the_security_scheme(service: Service) -> 
     assert asked["security"] == [{"client_credentials": []}]
     form = document["paths"]["/token"]["post"]["requestBody"]["content"]["application/x-www-form-urlencoded"]["schema"]
     assert form["required"] == ["grant_type"]
-    assert set(document["paths"]) == {"/ask", "/token", "/livez", "/readyz"}
+    audit = {"checkpoint", "vkey", "tile/{address}", "tile/entries/{address}", "entries", "entries/{seq}", "receipts/{seq}"}
+    assert set(document["paths"]) == {"/ask", "/token", "/livez", "/readyz", *(f"/audit/{name}" for name in audit)}
 
 
 def test_the_docs_can_be_switched_off(other: Service) -> None:

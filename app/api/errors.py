@@ -45,6 +45,7 @@ STATUS = {
     "unavailable": 503,
     "limits_unavailable": 503,
     "audit_unavailable": 503,
+    "audit_corrupt": 503,
     "evidence_unavailable": 503,
     "overloaded": 503,
     "interrupted": 503,
