@@ -167,7 +167,7 @@ def test_a_method_that_a_route_does_not_take_is_405_with_what_it_takes(out: Call
 
 
 def test_an_address_that_names_nothing_is_404(out: Caller) -> None:
-    for path in ("/", "/nothing", "/ask/", "/docs/", "/audit", "/v1/nothing", "/%00", "//ask", "/livez/x", "/metrics"):
+    for path in ("/", "/nothing", "/docs/", "/audit", "/v1/nothing", "/%00", "//ask", "/livez/x", "/metrics", "/livez%0A"):
         out.check(out.call(WAYS["/livez"], path=path), 404, "not_found", None)
     for path in ("/docs/assets/nothing", "/docs/assets/", "/docs/assets/%2e%2e/%2e%2e/docs.py", "/docs/assets/" + "x" * 300):
         out.check(out.call(WAYS["/livez"], path=path), 404, "not_found", "/docs/assets")
