@@ -16,7 +16,7 @@ from .notary import Notary
 from .store import AuditStore, Batch, Recovery
 
 LOG = logging.getLogger("app.audit")
-STEP_SECONDS = 0.4
+STEP_SECONDS = 0.6
 """Between two looks: a record is signed within a second."""
 ALIVE_SECONDS = 60.0
 CLOCK_STEP_SECONDS = 5.0

@@ -3,22 +3,22 @@ the written log ends. They speak of the page cache of this machine, and need no 
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
+import zlib
 from contextlib import suppress
 
-from .entry import Head
+from .entry import EMPTY, Head
 from .files import write_at
 
-MARK = re.compile(rb"((\d{20}) (-?\d{19,20}) ([0-9a-f]{64})) ([0-9a-f]{16})\n")
-MARK_BYTES = 124
+MARK = re.compile(rb"((\d{20}) (-?\d{19,20}) ([0-9a-f]{64})) ([0-9a-f]{8})\n")
+MARK_BYTES = 116
 QUIET, SYNCING = b"-\n", b"s\n"
 WRITTEN_AT = MARK_BYTES + len(QUIET)
 
 
 def mark_of(head: Head) -> bytes:
-    """`size seq hash check`: bytes, the last record's number, its hash, and the beginning of the SHA-256 of these three."""
+    """`size seq hash check`: bytes, the last record's number, its hash, the CRC-32 of these: a mark is read without a lock."""
     text = b"%020d %020d %b" % (head.size, head.seq, head.hash.encode())
     return b"%b %b\n" % (text, _check(text))
 
@@ -32,7 +32,7 @@ def parse_mark(data: bytes) -> Head | None:
 
 
 def _check(text: bytes) -> bytes:
-    return hashlib.sha256(text).hexdigest()[:16].encode()
+    return b"%08x" % zlib.crc32(text)
 
 
 class Marks:
@@ -40,12 +40,13 @@ class Marks:
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
+        self._known = (b"", EMPTY)  # the last mark that passed here: nearly always the next one that is read
 
     def durable(self) -> Head | None:
-        return parse_mark(os.pread(self._fd, MARK_BYTES, 0))
+        return self._parsed(os.pread(self._fd, MARK_BYTES, 0))
 
     def written(self) -> Head | None:
-        return parse_mark(os.pread(self._fd, MARK_BYTES, WRITTEN_AT))
+        return self._parsed(os.pread(self._fd, MARK_BYTES, WRITTEN_AT))
 
     def read(self) -> tuple[Head | None, bool, Head | None]:
         """Where the log is durable, whether a sync began whose end nobody told (he died, or it failed), where it is written.
@@ -53,17 +54,34 @@ class Marks:
         Without the write lock the last may be None, since somebody is just writing it.
         """
         data = os.pread(self._fd, WRITTEN_AT + MARK_BYTES, 0)
-        return parse_mark(data), data[MARK_BYTES:WRITTEN_AT] == SYNCING, parse_mark(data[WRITTEN_AT:])
+        is_amiss = data[MARK_BYTES:WRITTEN_AT] == SYNCING
+        return self._parsed(data[:MARK_BYTES]), is_amiss, self._parsed(data[WRITTEN_AT:])
+
+    def _parsed(self, data: bytes) -> Head | None:
+        text, head = self._known
+        if data == text:
+            return head
+        parsed = parse_mark(data)
+        if parsed is not None:
+            self._known = (data, parsed)
+        return parsed
+
+    def _text(self, head: Head) -> bytes:
+        text, known = self._known
+        if known is not head or not text:
+            text = mark_of(head)
+            self._known = (text, head)
+        return text
 
     def set_written(self, head: Head) -> None:
-        self._write(mark_of(head), WRITTEN_AT)
+        self._write(self._text(head), WRITTEN_AT)
 
     def begin_sync(self) -> None:
         """Raises OSError: without this mark, a sync that fails could be taken for one that never was."""
         write_at(self._fd, SYNCING, MARK_BYTES)
 
     def end_sync(self, durable: Head) -> None:
-        self._write(mark_of(durable) + QUIET, 0)
+        self._write(self._text(durable) + QUIET, 0)
 
     def note(self, head: Head) -> None:
         """The log ends at *head*, written and durable, and nothing is amiss."""
