@@ -18,13 +18,14 @@ import signal
 import socket
 import sys
 import threading
+from contextlib import suppress
 from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING
 
 from .assistant import local
 from .board import Board
-from .errors import ConfigError
+from .errors import ConfigError, EvidenceUnavailable
 from .family import EXIT_CONFIG, Family, ask_child, fork, show_as, spawn
 
 if TYPE_CHECKING:
@@ -93,7 +94,8 @@ def _read_settings() -> bytes:
     open_client_store(settings)
     notary = notary_of(settings)
     open_audit(settings).settle()
-    notary.verify_start()
+    with suppress(EvidenceUnavailable):  # the notary says so, and receipts are refused until it can sign
+        notary.verify_start()
     shared_window_url(settings.audit_log_path)
     files = (settings.audit_log_path, settings.audit_key_path, settings.security_log_path)
     return pickle.dumps((settings.is_embedded, settings.llm_timeout_seconds, files, pickle.dumps(settings)))

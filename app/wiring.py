@@ -202,6 +202,7 @@ async def open_services(
         max_waiting=embedded.max_waiting if embedded else None,
         clock=time.monotonic,
     )
+    disclosure = Disclosure(evidence, audit)
     try:
         try:
             audit.settle()
@@ -213,8 +214,9 @@ async def open_services(
         await security.load_denials()
         async with audit:
             note = f"{model.name} ({EMBEDDED_NOTE})" if embedded else model.name
-            yield Services(settings, security, assistant, audit, evidence, Disclosure(evidence, audit), events, note)
+            yield Services(settings, security, assistant, audit, evidence, disclosure, events, note)
     finally:
+        disclosure.close()
         await model.aclose()
         await clients.aclose()
         audit.close()

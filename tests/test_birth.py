@@ -28,7 +28,7 @@ from app.wiring import notary_of
 
 FORK = multiprocessing.get_context("fork")
 ORIGIN = "example.com/log"
-FILES = ["audit_log.jsonl", "audit_log.jsonl.lock", "audit_log.key", "audit_log.tree", "clients.sqlite3"]
+FILES = ["audit_log.jsonl", "audit_log.jsonl.lock", "audit_log.jsonl.sync", "audit_log.key", "audit_log.tree", "clients.sqlite3"]
 LOG, KEY = Path("logs/audit_log.jsonl"), Path("logs/audit_log.key")
 
 

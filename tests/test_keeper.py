@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -88,6 +89,7 @@ def test_what_is_recorded_is_signed_soon_and_what_was_recorded_last_before_the_e
 
 
 def test_a_step_says_whether_there_is_more_to_sign_at_once(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.kept.signed()
     turn = desk.kept.notary.turn
     monkeypatch.setattr(desk.kept.notary, "turn", lambda: turn(at_most=20))
     desk.kept.add(49)
@@ -96,7 +98,7 @@ def test_a_step_says_whether_there_is_more_to_sign_at_once(desk: Desk, monkeypat
 
 
 def test_a_tree_that_a_reader_found_damaged_is_made_anew_though_nothing_is_recorded(desk: Desk, tmp_path: Path) -> None:
-    desk.kept.add(3)
+    desk.kept.add_signed(3)
     desk.keeper.step()
     (tmp_path / "audit_log.tree/hashes.0").write_bytes(b"\0" * 128)
     with pytest.raises(EvidenceUnavailable):
@@ -235,3 +237,11 @@ def test_an_error_that_nobody_foresaw_ends_no_keeper(
     assert "nobody foresaw" in caplog.text
     desk.keeper.step()
     assert desk.signed() == 1
+
+
+def test_a_keeper_that_begins_signs_nothing_where_the_signed_head_was_taken_away(desk: Desk, tmp_path: Path) -> None:
+    desk.kept.add_signed(3)
+    shutil.rmtree(tmp_path / "audit_log.tree")
+    begun = Desk(tmp_path)
+    begun.keeper.step()
+    assert not (tmp_path / "audit_log.tree/checkpoint").exists()

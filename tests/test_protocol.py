@@ -85,6 +85,37 @@ def test_an_upgrade_is_ignored_and_the_body_is_kept(service: Service, token: str
     assert talk(service, head.encode() + body).startswith(b"HTTP/1.1 200 OK")
 
 
+def test_what_follows_an_upgrade_that_was_not_seen_in_time_is_no_request(service: Service, token: str) -> None:
+    """The head comes in two pieces, so that the parser stops after it; its body is a whole request of somebody else."""
+    hidden = json.dumps({"query": "smuggled"}).encode()
+    inner = b"POST /ask HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %b\r\nContent-Type: application/json\r\n" % token.encode()
+    inner += b"Content-Length: %d\r\n\r\n%b" % (len(hidden), hidden)
+    said = b""
+    with socket.create_connection(("127.0.0.1", service.port), timeout=20) as connection:
+        head = b"POST /nothing HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\nConnection: Upgrade\r\nUpgr" % len(inner)
+        for piece in (head, b"ade: h2c\r\n\r\n", inner):
+            connection.sendall(piece)
+            time.sleep(0.2)  # a read of its own
+        while data := connection.recv(65536):
+            said += data
+    assert said.count(b"HTTP/1.1 ") == 1
+    assert said.startswith(b"HTTP/1.1 404")
+    assert b"smuggled" not in service.log.read_bytes()
+
+
+def test_trailers_without_end_are_not_kept(service: Service) -> None:
+    head = b"POST /token HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n"
+    (worker,) = service.worker_pids()
+    before = resident_bytes(worker)
+    talk(service, head, *[b"a: b\r\n" * 10_000] * 300)
+    assert HTTP.get(service.url + "/livez").status_code == 200
+    assert resident_bytes(worker) - before < 30_000_000
+
+
+def resident_bytes(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
 @pytest.mark.parametrize(
     "broken",
     [

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 
 from ..errors import (
     AppError,
+    AuditCorrupt,
     AuditUnavailable,
     InsufficientScope,
     InvalidClient,
@@ -108,6 +109,13 @@ def _public_code(error: AppError) -> str:
     return error.code
 
 
+def _public_detail(error: AppError, code: str) -> str:
+    """Likewise; and what is wrong with the log, and what the operator should do, is for the operator."""
+    if isinstance(error, AuditCorrupt):
+        return AuditCorrupt.detail
+    return TokenError.detail if code == "invalid_token" and not isinstance(error, TokenMissing) else error.detail
+
+
 def _status(request: Request, error: AppError) -> int:
     code = _public_code(error)
     if isinstance(error, HeadTooLarge):
@@ -125,6 +133,8 @@ async def _record(request: Request, error: AppError, status: int) -> None:
     user_id = getattr(state, "user_id", None)
     route = _template(request)
     address = address_of(request)
+    if isinstance(error, AuditCorrupt):
+        door.services.events.event(error.code, level="CRITICAL", request_id=state.request_id, detail=error.detail)
     if isinstance(error, AuditUnavailable):
         door.services.events.event(
             error.code, level="ERROR", user_id=user_id, address=address, request_id=state.request_id, route=route
@@ -161,7 +171,7 @@ def _problem_body(request: Request, error: AppError, status: int) -> Response:
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
         "status": status,
-        "detail": TokenError.detail if code == "invalid_token" and not isinstance(error, TokenMissing) else error.detail,
+        "detail": _public_detail(error, code),
         "code": code,
         "request_id": request.state.request_id,
     }

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 MAX_HEAD_BYTES = 32 * 1024
 """A request line with its headers, and what else came in the same read (at most 256 KiB)."""
 UPGRADE = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
-MUTED = ("Invalid HTTP request received.", "Unsupported upgrade request.")
+MUTED = ("Invalid HTTP request received.",)
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
@@ -34,6 +34,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     _in_head = True  # or before it
     _ended_here = False  # a message ended in this read, so most of it was no head
     _is_over = False  # nothing more is read here
+    _trailer_bytes = 0  # of all messages of this connection
     _running: RequestResponseCycle | None = None  # the one that is being answered, or was last
 
     def data_received(self, data: bytes) -> None:
@@ -54,6 +55,26 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         self._in_head = self._has_begun = True
         super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._has_begun:
+            super().on_header(name, value)
+            return
+        self._trailer_bytes += len(name) + len(value) + 4  # nobody reads trailers; uvicorn would keep them all
+        if self._trailer_bytes > MAX_HEAD_BYTES:
+            self._is_over = True
+            self.transport.close()
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """The parser stopped after a head that asks for another protocol, which we do not speak (RFC 9110, section 7.8).
+
+        Where that was not seen in time to ignore it, what follows is a body that nobody can tell from a request: the
+        connection ends with this answer.
+        """
+        self._is_over = True
+        self.cycle.keep_alive = False
+        if self.cycle.response_complete:
+            self.transport.close()
 
     def on_headers_complete(self) -> None:
         super().on_headers_complete()  # raises for a target that is none: then it is the head that is broken

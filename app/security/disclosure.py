@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from ..errors import NotFound
 from .audit.log import AuditLog
 from .audit.reading import EvidenceReader, Page, user_of
-from .audit.tiles import Tile
+from .audit.tiles import WIDTH, Tile
 from .models import Principal
 from .roles import AUDIT_READER
 
@@ -39,6 +39,11 @@ class Disclosure:
         self._readers = ThreadPoolExecutor(READERS, "evidence")
         self._public = ThreadPoolExecutor(PUBLIC_READERS, "signed head")
 
+    def close(self) -> None:
+        """Begin no more readings; those on a hung disk are not waited for."""
+        for threads in (self._readers, self._public):
+            threads.shutdown(wait=False, cancel_futures=True)
+
     async def checkpoint(self) -> bytes:
         """The signed head: for anyone."""
         return await self._off_the_loop(self._evidence.checkpoint, self._public)
@@ -50,7 +55,7 @@ class Disclosure:
     async def bundle(self, inquiry: Inquiry, tile: Tile) -> bytes:
         """An entry bundle: for an auditor, whom the caller has checked."""
         data = await self._off_the_loop(lambda: self._evidence.tile(tile))
-        await self._record(inquiry, {"what": "bundle", "from": tile.index * 256, "count": tile.width})
+        await self._record(inquiry, {"what": "bundle", "from": tile.index * WIDTH, "count": tile.width})
         return data
 
     async def entry(self, inquiry: Inquiry, seq: int) -> bytes:
@@ -61,8 +66,7 @@ class Disclosure:
 
     async def receipt(self, inquiry: Inquiry, seq: int) -> bytes:
         """The record's tlog-proof, which holds its line. Raises NotFound like `entry`."""
-        line = await self._off_the_loop(lambda: self._evidence.entry(seq))
-        proof = await self._off_the_loop(lambda: self._evidence.receipt(seq))
+        line, proof = await self._off_the_loop(lambda: (self._evidence.entry(seq), self._evidence.receipt(seq)))
         await self._admit(inquiry, seq, line, "receipt")
         return proof
 

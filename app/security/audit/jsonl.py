@@ -16,7 +16,8 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from ...errors import AuditCorrupt, AuditUnavailable
+from ...errors import AuditCorrupt, AuditUnavailable, EvidenceUnavailable
+from .chain import next_head, split_lines
 from .entry import EMPTY, HASH_TAIL, Head
 from .files import read_at, sync_folder, write_at, write_file
 from .locks import LockedLog
@@ -88,7 +89,7 @@ class JsonlStore:
                     start += len(chunk)
                     yield chunk
         except OSError as error:
-            raise AuditUnavailable(f"The audit log cannot be read: {error.strerror}.") from error
+            raise EvidenceUnavailable(f"The audit log cannot be read: {error.strerror}.") from error
 
     def durable(self) -> Head | None:
         try:
@@ -96,7 +97,7 @@ class JsonlStore:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise AuditUnavailable(f"The audit log cannot be read: {error.strerror}.") from error
+            raise EvidenceUnavailable(f"The audit log cannot be read: {error.strerror}.") from error
 
     def size(self) -> int:
         try:
@@ -109,7 +110,7 @@ class JsonlStore:
                     os.close(fd)
             return self.path.stat().st_size
         except OSError as error:
-            raise AuditUnavailable(f"The audit log cannot be read: {error.strerror}.") from error
+            raise EvidenceUnavailable(f"The audit log cannot be read: {error.strerror}.") from error
 
     def is_in_place(self) -> bool:
         try:
@@ -152,8 +153,9 @@ class JsonlStore:
             if durable is None or is_amiss:
                 with log.nobody_writes():
                     log.marks.begin_sync()
-                    log.marks.note(self._settled())
-                self._verify_stands(batch)
+                    head = self._settled()
+                    log.marks.note(head)
+                    self._verify_reaches(head, batch)
                 return
             if written is None or written.size < batch.head.size:  # just being written, or it could not be
                 written = batch.head
@@ -162,7 +164,10 @@ class JsonlStore:
                 os.fdatasync(log.fd)
             except OSError:
                 with log.nobody_writes():
-                    written = self._write_anew(durable)
+                    head = self._write_anew(durable, batch)
+                    log.marks.note(head)
+                    self._verify_reaches(head, batch)
+                return
             log.marks.end_sync(written)
 
     def _verify_stands(self, batch: Batch) -> None:
@@ -170,6 +175,12 @@ class JsonlStore:
         size, wanted = batch.head.size, b',"hash":"%b"}\n' % batch.head.hash.encode()
         if batch.data and os.pread(self._log.fd, HASH_TAIL + 1, size - HASH_TAIL - 1)[-len(wanted) :] != wanted:
             raise AuditUnavailable("The audit log was cut before this batch: the sync of another failed.")
+
+    def _verify_reaches(self, head: Head, batch: Batch) -> None:
+        """That the whole records up to *head*, each proven to follow the one before, are this batch's too."""
+        if head.size < batch.head.size:
+            raise AuditUnavailable("The audit log lost this batch in a sync that failed.")
+        self._verify_stands(batch)
 
     # --- with nobody else at the end of the log ------------------------------------------------------
 
@@ -224,22 +235,32 @@ class JsonlStore:
         try:
             os.fdatasync(fd)
         except OSError:
-            self._write_anew(head)
+            self._verify_reaches(self._write_anew(head, batch), batch)
         self._log.marks.note(batch.head)
 
-    def _write_anew(self, durable: Head) -> Head:
-        """After a failed sync the page cache shows bytes that the disk never got: make them dirty again, sync once.
+    def _write_anew(self, durable: Head, batch: Batch) -> Head:
+        """After a failed sync: make what is past *durable* dirty again, and sync once.
 
-        The new durable end. Raises OSError with nothing left past the old one; then nobody's lines stand there.
+        A re-read proves nothing: the page cache may show bytes that the disk never got, or have lost them. So *batch* is
+        written from memory, and of the others' lines only those that chain. The new durable end. Raises OSError with nothing
+        left past the old one; then nobody's lines stand there.
         """
-        fd, size, start = self._log.fd, self._log.size, durable.size // BLOCK * BLOCK
-        data = read_at(fd, start, size)
+        fd, start = self._log.fd, durable.size // BLOCK * BLOCK
+        data = bytearray(read_at(fd, start, self._log.size))
+        own = batch.head.size - len(batch.data) - start
+        data[own : own + len(batch.data)] = batch.data
+        head = durable
+        for line in split_lines([bytes(data[durable.size - start :])]):
+            after = next_head(line, head)
+            if after is None:
+                break
+            head = after
         try:
             os.ftruncate(fd, durable.size)
-            write_at(fd, data, start)
+            write_at(fd, bytes(data[: head.size - start]), start)
             os.fdatasync(fd)
         except OSError:
             os.ftruncate(fd, durable.size)
             self._log.marks.note(durable)
             raise
-        return followed(fd, durable, size)
+        return head

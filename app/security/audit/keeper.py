@@ -6,7 +6,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from ...errors import AppError, AuditCorrupt, AuditUnavailable
 from .chain import link
@@ -47,6 +47,7 @@ class Keeper:
         self._last_seq, self._since = -2, steady()
         self._offset = wall() - steady()
         self._stepped = 0.0  # seconds that the clock was set by and no record tells of yet
+        self._has_begun = False
         self._trouble: str | None = None
 
     def run(self, stop: threading.Event) -> None:
@@ -59,9 +60,9 @@ class Keeper:
     def step(self) -> bool:
         """Do what is due. Whether there is more to sign at once."""
         try:
+            more = self._sign()
             self._watch_clock()
             self._watch_silence()
-            more = self._sign()
         except AppError as error:
             self._say(error)
             return False
@@ -74,6 +75,9 @@ class Keeper:
         return more
 
     def _sign(self) -> bool:
+        if not self._has_begun:
+            self._notary.verify_start()
+            self._has_begun = True
         durable = self._store.durable()
         if durable is None:
             return False
@@ -89,9 +93,10 @@ class Keeper:
         now = self._steady()
         if durable.seq != self._last_seq:
             self._last_seq, self._since = durable.seq, now
-        elif now - self._since >= self._alive_seconds:
+            return
+        details = {"silent_seconds": round(self._alive_seconds)}
+        if now - self._since >= self._alive_seconds and self._append("log.alive", details, after=durable.seq):
             self._since = now
-            self._append("log.alive", {"silent_seconds": round(self._alive_seconds)}, after=durable.seq)
 
     def _watch_clock(self) -> None:
         offset = self._wall() - self._steady()
@@ -102,7 +107,7 @@ class Keeper:
         if self._stepped and self._append("log.clock_stepped", {"seconds": round(self._stepped, 3)}):
             self._stepped = 0.0
 
-    def _append(self, action: str, details: dict[str, object], after: int | None = None) -> bool:
+    def _append(self, action: str, details: Mapping[str, object], after: int | None = None) -> bool:
         """Whether it is durable. While the log cannot be written, it is the workers who close and say so.
 
         *after*: the last record's number; nothing is appended if another (such as another keeper's) has come since.

@@ -8,7 +8,7 @@ import re
 import zlib
 from contextlib import suppress
 
-from .entry import EMPTY, Head
+from .entry import Head
 from .files import write_at
 
 MARK = re.compile(rb"((\d{20}) (-?\d{19,20}) ([0-9a-f]{64})) ([0-9a-f]{8})\n")
@@ -40,7 +40,7 @@ class Marks:
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
-        self._known = (b"", EMPTY)  # the last mark that passed here: nearly always the next one that is read
+        self._known: tuple[bytes, Head] | None = None  # the last mark that passed here: nearly always the next one read
 
     def durable(self) -> Head | None:
         return self._parsed(os.pread(self._fd, MARK_BYTES, 0))
@@ -58,20 +58,17 @@ class Marks:
         return self._parsed(data[:MARK_BYTES]), is_amiss, self._parsed(data[WRITTEN_AT:])
 
     def _parsed(self, data: bytes) -> Head | None:
-        text, head = self._known
-        if data == text:
-            return head
+        if self._known is not None and data == self._known[0]:
+            return self._known[1]
         parsed = parse_mark(data)
         if parsed is not None:
             self._known = (data, parsed)
         return parsed
 
     def _text(self, head: Head) -> bytes:
-        text, known = self._known
-        if known is not head or not text:
-            text = mark_of(head)
-            self._known = (text, head)
-        return text
+        if self._known is None or self._known[1] is not head:
+            self._known = (mark_of(head), head)
+        return self._known[0]
 
     def set_written(self, head: Head) -> None:
         self._write(self._text(head), WRITTEN_AT)

@@ -70,10 +70,30 @@ class Notary:
         if seen is not None and note == seen.note:
             return seen
         head = self._verified(note) if note is not None else None
-        if seen is not None and (head is None or head.size < seen.size):
-            raise AuditCorrupt(f"The published head in {self._tree.folder.name} went back: one over {seen.size} was there.")
+        if seen is not None:
+            self._verify_continues(seen, head)
         self._seen = head
         return head
+
+    def _verify_continues(self, seen: SignedHead, head: SignedHead | None) -> None:
+        """That *head* is over a log that begins with the one of *seen*. Raises AuditCorrupt, EvidenceUnavailable."""
+        where = f"The published head in {self._tree.folder.name}"
+        if head is None or head.size < seen.size:
+            raise AuditCorrupt(f"{where} went back: one over {seen.size} was there.")
+        try:
+            self._root(seen, head.size, head.checkpoint.root)
+        except VerificationFailed:
+            if self._is_given(head):
+                raise AuditCorrupt(f"{where} denies one over {seen.size} that was published.") from None
+            self._tree.mark_damaged()
+            raise EvidenceUnavailable("The log's stored tree is damaged; it is made anew.", retry_after=5) from None
+
+    def _is_given(self, head: SignedHead) -> bool:
+        """Whether the stored tree gives the root of *head*."""
+        try:
+            return root_at(head.size, self._tree.reader(head.size)) == head.checkpoint.root
+        except VerificationFailed:
+            return False
 
     def has_damaged_tree(self) -> bool:
         """Whether a reader found that the stored tree does not give what was signed: a turn makes it anew."""
@@ -81,8 +101,12 @@ class Notary:
 
     # --- a turn ------------------------------------------------------------------------------------
 
-    def turn(self, *, at_most: int = TURN_RECORDS, patience_seconds: float = PATIENCE_SECONDS) -> SignedHead | None:
+    def turn(
+        self, *, at_most: int = TURN_RECORDS, patience_seconds: float = PATIENCE_SECONDS, may_rebuild: bool = True
+    ) -> SignedHead | None:
         """Sign what is durable and not signed yet, up to *at_most* records. None: there is no record to sign.
+
+        *may_rebuild*: whether there is time to make a damaged tree anew, from the whole log.
 
         Raises EvidenceUnavailable (another has the turn, or the disk fails: nothing was published), or AuditCorrupt where
         the log is not what was signed, or its new lines do not chain; then nothing is signed any more.
@@ -96,7 +120,7 @@ class Notary:
             if self._corrupt is not None:
                 raise AuditCorrupt(self._corrupt)
             try:
-                self._trust(head)
+                self._trust(head, may_rebuild)
                 if durable.seq + 1 <= size:
                     return head
                 new = self._extend(size, durable, at_most)
@@ -122,9 +146,8 @@ class Notary:
             head = self._settled()
         self._verify_name()
         durable = self._store.durable()
-        if head is None and durable is not None and durable.seq > 0 and self._named_key():
-            where = f"{self._tree.folder.name}/checkpoint"
-            raise AuditCorrupt(f"The signed head of the audit log, {where}, is missing: init makes it with the log. {RESTORE}.")
+        if head is None and durable is not None and durable.seq > 0 and self._named_key() is not None:  # init makes the first
+            raise AuditCorrupt(f"The signed head of the audit log, {self._tree.folder.name}/checkpoint, is missing. {RESTORE}.")
         if head is None or durable is None:
             return
         if durable.seq + 1 < head.size:
@@ -153,7 +176,7 @@ class Notary:
             self._tree.discard_unpublished()
         return head
 
-    def _trust(self, head: SignedHead | None) -> None:
+    def _trust(self, head: SignedHead | None, may_rebuild: bool) -> None:
         """Believe the stored tree if it gives the signed root; else make it anew, which takes its time."""
         damaged = self._tree.is_damaged()
         if head is None or (head.note == self._trusted and not damaged):
@@ -163,6 +186,9 @@ class Notary:
                 raise VerificationFailed
             self._verify_last_signed(head)
         except VerificationFailed:
+            if not may_rebuild:
+                self._tree.mark_damaged()
+                raise EvidenceUnavailable("The log's stored tree is damaged; it is made anew.", retry_after=5) from None
             self._rebuild(head)
             self._tree.mark_whole()
         self._trusted = head.note
@@ -182,10 +208,10 @@ class Notary:
         if leaf_hash(self._last_line(size)[0][:-1]) != leaf:
             raise AuditCorrupt(f"Record {size - 1} of the audit log is not what was signed. {RESTORE}.")
 
-    def _root(self, head: SignedHead | None, new: int) -> bytes:
-        """The root over the first *new* records, proven to continue *head*. Raises VerificationFailed: then sign nothing."""
+    def _root(self, head: SignedHead | None, new: int, wanted: bytes | None = None) -> bytes:
+        """The root over the first *new* records (*wanted*), proven to continue *head*. Else raises VerificationFailed."""
         read = self._tree.reader(new)
-        root = root_at(new, read)
+        root = root_at(new, read) if wanted is None else wanted
         if head is not None:
             verify_consistency(head.size, new, head.checkpoint.root, root, consistency_proof(head.size, new, read))
         return root

@@ -65,10 +65,6 @@ class EvidenceReader:
         """The signed head, in the bytes of C2SP tlog-checkpoint."""
         return self._signed().note
 
-    def size(self) -> int:
-        """How many records the signed head covers."""
-        return self._signed().size
-
     def tile(self, tile: Tile) -> bytes:
         """A hash tile or an entry bundle (C2SP tlog-tiles), of any width that the signed head covers. Raises NotFound."""
         if tile.size > self._signed().size:
@@ -118,7 +114,7 @@ class EvidenceReader:
     # ---------------------------------------------------------------------------------------------
 
     def _signed(self) -> SignedHead:
-        head = self._notary.published() or self._notary.turn()
+        head = self._notary.published() or self._notary.turn(may_rebuild=False)
         if head is None:
             raise EvidenceUnavailable("Nothing was signed yet. Try again in a moment.", retry_after=1)
         return head
@@ -132,7 +128,7 @@ class EvidenceReader:
         if durable is None or seq > durable.seq:
             raise NotFound("The log has no such record.")
         for _ in range(TURNS):  # more than one only where the notary was away for long
-            head = self._notary.turn()
+            head = self._notary.turn(may_rebuild=False)
             if head is not None and seq < head.size:
                 return head
         raise EvidenceUnavailable(retry_after=2)

@@ -1,6 +1,6 @@
 """One pass over the log: its bytes and links, the tree against every head that is known, the receipts; and what of it holds.
 
-Pure: lines, heads and hashes come in, verdicts go out. Who opens files is `audit_reading`; `resuming` has the way to begin
+Pure: lines, heads and hashes come in, verdicts go out. Who opens files is `audit_verifying`; `resuming` has the way to begin
 in the middle.
 """
 
@@ -21,7 +21,6 @@ from .tiles import WIDTH, Tile
 
 BATCH_LINES = 16 * WIDTH
 """Lines that are checked, hashed and counted together; whole tiles of them."""
-MAX_NUMBERS = 100
 
 
 @dataclass(frozen=True, slots=True)
