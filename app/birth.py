@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from . import __version__
+from .api.window_storage import is_served
 from .errors import AuditCorrupt, ConfigError, VerificationFailed
 from .security.audit.entry import Receipt
 from .security.audit.file_system import verify_locks_hold
@@ -53,6 +54,8 @@ def initialise(*, new_log: bool = False) -> tuple[Settings, Born]:
         settings = load_settings()
     from .security.clients import create_or_upgrade_database
 
+    if new_log and is_served(settings.audit_log_path):
+        raise ConfigError("A service is running on this log. Stop it first: it would sign the new log with the old key.")
     with _alone(settings.audit_log_path.parent):
         if not new_log and (database_path(settings).exists() or settings.audit_key_path.exists()):
             verify_birth(settings)

@@ -93,6 +93,8 @@ def _lifespan(
         buckets, slot = Buckets(settings), board.slot(worker)
         try:
             async with open_services(settings, embedded, slot.set_closed) as services:
+                with suppress(LimitsUnavailable):  # then who comes is told so
+                    buckets.open()
                 refusals = RefusalRecorder(services.audit, services.events, buckets.admit_refusal, network_of)
                 app.state.door = Door(services, buckets, refusals, board, slot)
                 tasks = [

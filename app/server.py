@@ -133,7 +133,7 @@ def _work(
     from .api.protocol import BoundedHttpProtocol, mute_strangers
     from .main import create_app
     from .settings import Settings
-    from .wiring import open_client_store, open_model, verify_birth
+    from .wiring import notary_of, open_client_store, open_model, verify_birth
 
     show_as("worker")
     settings = pickle.loads(pickled)  # noqa: S301 - from our own fork
@@ -142,6 +142,8 @@ def _work(
     # What fails here is one sentence; in the lifespan it is a stack trace.
     verify_birth(settings)
     open_client_store(settings)
+    with suppress(EvidenceUnavailable):
+        notary_of(settings).verify_start()
     open_model(settings, endpoint)
     app = create_app(settings, embedded=endpoint, keeps_evidence=False, board=board, worker=number)
     config = uvicorn.Config(

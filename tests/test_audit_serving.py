@@ -130,3 +130,11 @@ def test_a_notary_that_is_killed_is_replaced(tmp_path: Path, fake: FakeOpenAI) -
         eventually(lambda: service.ask(token).status_code == 200)
         eventually(lambda: signed(service) == len(service.records()))
         check_log(service, service.log)
+
+
+def test_a_new_log_is_not_begun_while_a_service_is_running(tmp_path: Path, fake: FakeOpenAI) -> None:
+    with Service(tmp_path, OPENAI_BASE_URL=fake.base_url) as service:
+        before = service.log.read_bytes()[:200]
+        assert "Stop it first" in service.run("init", "--new-log", status=2).stderr
+        assert service.log.read_bytes()[:200] == before
+    assert service.cli("init", "--new-log")["receipt"].startswith("0:")

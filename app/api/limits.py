@@ -97,6 +97,11 @@ class Buckets:
         with _counted():
             self._storage.forget_old()
 
+    def open(self) -> None:
+        """Begin to count, which also tells others of this machine that this log is served."""
+        with _counted():
+            self._storage.check()
+
     def close(self) -> None:
         self._storage.close()
 
