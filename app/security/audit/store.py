@@ -33,10 +33,11 @@ class AuditStore(Protocol):
     def append(self, build: Build) -> None:
         """Write the lines that *build* makes for the current head; durable on return.
 
-        Blocks: call it off the event loop. Exclusive over all processes. *build* is called once, under the lock, with the
-        torn tails that were set aside and are not recorded yet: its lines record them. Raises AuditUnavailable or
-        AuditCorrupt with nothing acknowledged: what was written of this batch is taken away again, or found and judged by
-        the next append of anyone. A failed sync is mended at most once, by writing anew; the caller must not retry.
+        Blocks: call it off the event loop. Writing is exclusive over all processes; one sync may be for many of them. *build*
+        is called once, under a lock, with the torn tails that were set aside and are not recorded yet: its lines record
+        them. Raises AuditUnavailable or AuditCorrupt with nothing acknowledged: what was written of this batch is taken away
+        again, or found and judged by the next append of anyone. A failed sync is mended at most once, by writing anew; the
+        caller must not retry.
         """
 
     def settle(self, build: Build) -> None:
