@@ -81,8 +81,8 @@ class Keeper:
         durable = self._store.durable()
         if durable is None:
             return False
-        head = self._notary.published()
-        if head is None or head.size <= durable.seq or self._notary.has_damaged_tree():
+        head = None if self._notary.has_damaged_tree() else self._notary.published()
+        if head is None or head.size <= durable.seq:
             head = self._notary.turn()
         return head is not None and head.size <= durable.seq
 

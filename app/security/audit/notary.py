@@ -6,12 +6,12 @@ signed one, made durable, and only then published; so no head contradicts anothe
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 
 from ...errors import AuditCorrupt, EvidenceUnavailable, VerificationFailed
 from .chain import split_lines
 from .entry import EMPTY, HASH_TAIL, MAX_LINE_BYTES, Head, parse_line
+from .leaves import RESTORE, read_leaves
 from .merkle import (
     HASH_BYTES,
     RightEdge,
@@ -29,9 +29,7 @@ from .tree import StoredTree
 
 TURN_RECORDS = 20_000
 """Most records of one turn: a tenth of a second. A head over any whole part of the log is a good head."""
-TAIL = HASH_TAIL + 80  # ,"prev_hash":"<64 hex>" and the hash and the newline
 PATIENCE_SECONDS = 2.0
-RESTORE = "Restore it from a backup that is newer than its signed head, or python -m app init --new-log starts another"
 
 
 def is_record(line: bytes, seq: int) -> bool:
@@ -66,14 +64,18 @@ class Notary:
     def published(self) -> SignedHead | None:
         """The head that is served now. Raises AuditCorrupt if it is not ours, or went back; EvidenceUnavailable."""
         seen = self._seen  # first: another thread may publish just now
-        note = self._tree.checkpoint()
-        if seen is not None and note == seen.note:
-            return seen
-        head = self._verified(note) if note is not None else None
-        if seen is not None:
+        head = self._latest()
+        if seen is not None and head is not seen:
             self._verify_continues(seen, head)
         self._seen = head
         return head
+
+    def _latest(self) -> SignedHead | None:
+        """The head that is served now, its signature verified; whether it continues the last one seen is still to be shown."""
+        note, seen = self._tree.checkpoint(), self._seen
+        if seen is not None and note == seen.note:
+            return seen
+        return self._verified(note) if note is not None else None
 
     def _verify_continues(self, seen: SignedHead, head: SignedHead | None) -> None:
         """That *head* is over a log that begins with the one of *seen*. Raises AuditCorrupt, EvidenceUnavailable."""
@@ -116,11 +118,12 @@ class Notary:
             durable = self._store.durable()
             size = head.size if head else 0
             if durable is None or (durable.seq + 1 <= size and not self._tree.is_damaged()):
-                return head
+                return self.published()
             if self._corrupt is not None:
                 raise AuditCorrupt(self._corrupt)
             try:
                 self._trust(head, may_rebuild)
+                head = self.published()
                 if durable.seq + 1 <= size:
                     return head
                 new = self._extend(size, durable, at_most)
@@ -144,6 +147,7 @@ class Notary:
         """
         with self._tree.locked(PATIENCE_SECONDS):
             head = self._settled()
+        self._seen = self._seen or head
         self._verify_name()
         durable = self._store.durable()
         if head is None and durable is not None and durable.seq > 0 and self._named_key() is not None:  # init makes the first
@@ -161,8 +165,8 @@ class Notary:
     # --- parts of it, under the lock -----------------------------------------------------------------
 
     def _settled(self) -> SignedHead | None:
-        """The published head, after finishing a publication that was cut short."""
-        head = self.published()
+        """The published head, after finishing a publication that was cut short. It may still deny one that was seen."""
+        head = self._latest()
         waiting = self._tree.unpublished()
         if waiting is not None:
             try:
@@ -172,7 +176,7 @@ class Notary:
                 return head
             if head is None or late.size > head.size:
                 self._tree.publish(waiting, self.key.text())
-                return self.published()
+                return self._latest()
             self._tree.discard_unpublished()
         return head
 
@@ -218,11 +222,12 @@ class Notary:
 
     def _rebuild(self, head: SignedHead) -> None:
         """Make the stored tree anew, once the log is seen to be what was signed: until then it may be what shows the edit."""
+        self._verify_name()
         lines_end = Head(self._store.size(), head.size - 1, "")
         for write in (False, True):
             edge, at = RightEdge(), EMPTY
             while edge.size < head.size:
-                old, (leaves, ends, at) = edge.size, self._read(at, lines_end, TURN_RECORDS)
+                old, (leaves, ends, at) = edge.size, read_leaves(self._store, at, lines_end, TURN_RECORDS)
                 edge.extend(leaves)
                 if write:
                     self._tree.extend(old, leaves, ends)
@@ -231,43 +236,11 @@ class Notary:
 
     def _extend(self, size: int, durable: Head, at_most: int) -> int:
         """Put up to *at_most* lines after the first *size* into the stored tree; the new size. Raises AuditCorrupt."""
-        start = self._head_at(size)
-        try:
-            leaves, ends, _ = self._read(start, durable, at_most)
-        except AuditCorrupt:
-            again = self._store.durable()  # the mark is read without a lock: was it being written just then?
-            if again is None or again == durable:
-                raise
-            leaves, ends, _ = self._read(start, again, at_most)
+        if size == 0:
+            self._verify_name()
+        leaves, ends, _ = read_leaves(self._store, self._head_at(size), durable, at_most)
         self._tree.extend(size, leaves, ends)
         return size + len(leaves)
-
-    def _read(self, start: Head, durable: Head, at_most: int) -> tuple[list[bytes], list[int], Head]:
-        """The leaf hashes after *start*, where their lines end, and the head then. Raises AuditCorrupt if they do not chain."""
-        end, seq, prev = start.size, start.seq, start.hash.encode()
-        leaves: list[bytes] = []
-        ends: list[int] = []
-        sha256 = hashlib.sha256
-        for line in split_lines(self._store.chunks(durable.size, end)):  # a tight loop: all that is recorded goes through it
-            digest = sha256(line[: -HASH_TAIL - 1]).hexdigest().encode()
-            seq += 1
-            if line[-TAIL:] != b',"prev_hash":"%b","hash":"%b"}\n' % (prev, digest) or not line.startswith(
-                b'{"v":1,"seq":%d,' % seq
-            ):
-                raise AuditCorrupt(f"Record {seq} of the audit log does not follow the one before it. {RESTORE}.")
-            if seq == 0:
-                self._verify_name(line)
-            prev = digest
-            end += len(line)
-            leaves.append(sha256(b"\x00" + line[:-1]).digest())  # merkle.leaf_hash
-            ends.append(end)
-            if seq == durable.seq or len(leaves) == at_most:
-                break
-        if seq == durable.seq and durable.hash not in ("", prev.decode()):
-            raise AuditCorrupt(f"Record {seq} of the audit log is not the one that was written. {RESTORE}.")
-        if seq < min(durable.seq, start.seq + at_most):
-            raise AuditCorrupt(f"The audit log ends after record {seq}, before where it was durable. {RESTORE}.")
-        return leaves, ends, Head(end, seq, prev.decode())
 
     def _head_at(self, size: int) -> Head:
         """The head of the first *size* records, from the last line. Raises VerificationFailed if that is not the last leaf."""
@@ -290,14 +263,14 @@ class Notary:
         index, before = divmod(size - 1, WIDTH)
         return self._tree.fetch(Tile(0, index, before + 1))[-HASH_BYTES:]
 
-    def _verify_name(self, first: bytes = b"") -> None:
+    def _verify_name(self) -> None:
         """The log's first record names its key. Raises AuditCorrupt if that is another: two keys, two logs."""
-        if self._named_key(first) not in (None, self.key.text()):
+        if self._named_key() not in (None, self.key.text()):
             raise AuditCorrupt("The audit log was begun under another log key: AUDIT_KEY_PATH names the wrong file.")
 
-    def _named_key(self, first: bytes = b"") -> str | None:
-        """The verifier key in the log's *first* line. None: it was begun before logs were signed, or cannot be read."""
-        first = first or next(split_lines(self._store.chunks(min(MAX_LINE_BYTES, self._store.size()))), b"")
+    def _named_key(self) -> str | None:
+        """The verifier key in the log's first line. None: it was begun before logs were signed, or cannot be read."""
+        first = next(split_lines(self._store.chunks(min(MAX_LINE_BYTES, self._store.size()))), b"")
         try:
             named = parse_line(first)["details"].get("vkey")
         except (ValueError, KeyError, AttributeError):
