@@ -48,11 +48,9 @@ async def _fill(service: Service, secret: str, fake: FakeOpenAI, disk: SmallDisk
             # (3) What stands is whole, with no torn line, while the disk is full.
             assert disk.seen(LOG).read_bytes().endswith(b'"}\n')
             # (4) With space it resumes by itself.
-            size += 64
+            size += 64  # so little that under this load it may be full again before every worker is ready
+            answered, begun = load.answered, time.monotonic()
             disk.resize(size)
-            begun = time.monotonic()
-            await asyncio.to_thread(service.wait_ready)
-            answered = load.answered
             while load.answered == answered:
                 assert time.monotonic() < begun + 30, "nobody is answered though there is space again"
                 await asyncio.sleep(0.01)
