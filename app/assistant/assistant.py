@@ -107,7 +107,7 @@ class SecureAIAssistant:
             stop = Interrupted()
             await asyncio.shield(self._record_failure(principal, question, received, started, stop))
             raise stop from None
-        except Exception as crash:  # ours to mend; the question is not left open for it
+        except Exception as crash:  # ours to mend; its record ends the question, as far as the log can be written
             LOG.exception("request %s failed in a way that nobody foresaw", question.request_id)
             failure = AppError()
             await self._record_failure(principal, question, received, started, failure)

@@ -74,10 +74,7 @@ async def _fill(service: Service, secret: str, fake: FakeOpenAI, disk: SmallDisk
 
 
 async def _steadily_refusing(service: Service, load: Load) -> None:
-    """Until nothing but refusals was told for longer than two probes take, and a worker says that it is not ready.
-
-    Every look has a connection of its own: a worker that nobody asked anything does not know yet that the disk is full.
-    """
+    """Until nothing but refusals was told for longer than two probes take, and the service says that it is not ready."""
     since, seen, told, deadline = time.monotonic(), load.answered, len(load.outcomes), time.monotonic() + 120
     unready = False
     while time.monotonic() < since + 3 or len(load.outcomes) == told or not unready:

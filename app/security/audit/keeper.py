@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 
-from ...errors import AppError, AuditCorrupt, AuditUnavailable
+from ...errors import AppError, AuditCorrupt, AuditUnavailable, EvidenceUnavailable
 from .chain import link
 from .commit import now_utc, recovered_draft
 from .entry import Head, draft
@@ -20,6 +20,7 @@ STEP_SECONDS = 0.6
 """Between two looks: a record is signed within a second."""
 ALIVE_SECONDS = 60.0
 CLOCK_STEP_SECONDS = 5.0
+UNFORESEEN = "The notary failed in a way that nobody foresaw: see the service's own output."
 Tell = Callable[[str, str, str], None]
 """Told of a change: event, level, detail."""
 
@@ -67,7 +68,9 @@ class Keeper:
             self._say(error)
             return False
         except Exception:  # the outermost door of this process or thread: it must live
-            LOG.exception("The notary failed in a way that nobody foresaw.")
+            if self._trouble != UNFORESEEN:  # once: it is tried again twice a second
+                LOG.exception(UNFORESEEN)
+            self._say(EvidenceUnavailable(UNFORESEEN))
             return False
         if self._trouble is not None:
             self._trouble = None

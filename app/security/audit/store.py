@@ -59,7 +59,10 @@ class AuditStore(Protocol):
         """
 
     def size(self) -> int:
-        """The length in bytes, taken under the lock, whatever the log's state. Needs no right to write."""
+        """The length in bytes, taken under the lock, whatever the log's state: also of records that no sync has covered yet.
+
+        Needs no right to write.
+        """
 
     def chunks(self, end: int, start: int = 0) -> Iterator[bytes]:
         """The stored bytes from *start* to *end*, in pieces of any size, without the lock."""
