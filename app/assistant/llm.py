@@ -43,9 +43,7 @@ class _NoClient:
     """Stands where ChatOpenAI would build its SDK clients, which follow redirects and read proxies from the environment."""
 
     def __getattr__(self, name: str) -> NoReturn:
-        raise NotImplementedError(
-            "This model is asked through ainvoke only: any other way would go past our own connection."
-        )
+        raise NotImplementedError("This model is asked through ainvoke only: any other way would go past our own connection.")
 
 
 class LeanChatOpenAI(ChatOpenAI):
