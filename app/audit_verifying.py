@@ -17,12 +17,14 @@ from .security.audit.log import AuditLog
 from .security.audit.note import MAX_NOTE_BYTES, Signer, VerifierKey, verify_checkpoint
 from .security.audit.proof import MAX_PROOF_BYTES, ProvenRecord, verify_receipt
 from .security.audit.resuming import Bookmark, keep_bookmark, load_bookmark, verify_bookmark
+from .security.audit.texts import LongTexts, NamedTexts, TextsFound
 from .security.audit.tree import StoredTree
 from .security.audit.verification import (
     Held,
     KnownHead,
     Point,
     Report,
+    Trouble,
     Verification,
     first_differences,
     in_batches,
@@ -42,6 +44,8 @@ class Verified:
     report: Report
     key: VerifierKey | None
     """Under which signatures were checked."""
+    texts: TextsFound
+    """Of the long texts that the records that were read name."""
     not_resumed: str | None
     """Why everything was read although less was asked for."""
 
@@ -81,24 +85,32 @@ def verify(
     start = Point()
     if resume:
         start, why_not = _start(bookmark, why_not, held, key, tree, log)
-    verification = Verification(held, start)
+    verification, named = Verification(held, start), NamedTexts()
     size = log.size()
     try:
-        _run(verification, log, start.head.size, size, quiet)
+        _run(verification, named, log, start.head.size, size, quiet)
     except KeyboardInterrupt:
         _keep(tree, own, verification.point(), verification)
         raise
-    report = verification.finish(lambda heads: _blamed(heads, log, size, tree))
-    if report.integrity.verdict == report.signatures.verdict == "ok":
+    texts = named.check(LongTexts.beside(settings.audit_log_path))
+    report = verification.finish(lambda heads: _blamed(heads, log, size, tree), [_damage(*one) for one in texts.damaged])
+    if report.integrity.verdict == report.signatures.verdict == "ok" and not texts.damaged:
         _keep(tree, own, verification.signed_point, verification)
-    return Verified(report, key, why_not if resume else None)
+    return Verified(report, key, texts, why_not if resume else None)
 
 
-def _run(verification: Verification, log: AuditLog, start: int, end: int, quiet: bool) -> None:
+def _damage(seq: int, sha256: str) -> Trouble:
+    return Trouble(
+        seq, f"the long text {sha256} that the record names was changed: what is kept under that name is something else"
+    )
+
+
+def _run(verification: Verification, named: NamedTexts, log: AuditLog, start: int, end: int, quiet: bool) -> None:
     """Raises KeyboardInterrupt between two batches only, so that the place is a place to go on from."""
     with _progress(end - start, quiet) as tell, _interruptible() as is_interrupted:
         for lines in in_batches(log.lines(start, end)):
             verification.feed(lines)
+            named.feed(lines)
             tell(sum(map(len, lines)))
             if is_interrupted():
                 raise KeyboardInterrupt

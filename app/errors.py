@@ -4,15 +4,16 @@ AppError
 ├── ConfigError                 the service cannot start as it is configured
 ├── InvalidInput                what was sent cannot be used
 │   ├── MalformedJson  TooLarge  UnsupportedMediaType  InvalidRequest
-│   └── NotFound  MethodNotAllowed
+│   ├── InvalidParameter        one member of a /v1 body; carries its name and the reason
+│   ├── NotFound  MethodNotAllowed
+│   └── ModelNotFound           no such model for this principal
 ├── TokenError (a ValueError)   the bearer token proves nothing
 │   ├── TokenMissing  TokenMalformed  TokenBadHeader  TokenWrongAlgorithm  TokenUnknownKey
 │   ├── TokenBadSignature  TokenMissingClaim  TokenInvalidClaim  TokenWrongIssuer  TokenWrongAudience
 │   ├── TokenExpired  TokenNotYetValid  TokenTooLong
 │   ├── InvalidUser  InvalidRoles  InvalidNonce
 │   └── TokenRevoked  ClientDisabled
-├── ClientRefused               the token endpoint says no (RFC 6749, section 5.2)
-│   ├── InvalidClient  InvalidTokenRequest  UnsupportedGrantType  InvalidScope
+├── ClientRefused               the token endpoint says no; its classes stand in security/oauth_errors.py
 ├── VerificationFailed (a ValueError)  a signature, a proof or a tile does not prove what it claims
 ├── InsufficientScope           proven, but without the role
 ├── RateLimited                 too many in a minute; carries retry_after
@@ -24,6 +25,8 @@ AppError
 │   └── Overloaded              too many are waiting for the model
 ├── UpstreamError               the model's server sent something we cannot use
 │   ├── UpstreamUnavailable     it cannot serve now
+│   ├── UpstreamRefused         it will not take this request as it is; carries its status
+│   ├── UpstreamOutOfQuota      nobody has paid
 │   └── UpstreamTimeout         the deadline passed
 ├── Interrupted                 the service was stopped
 └── ClientGone                  the caller hung up
@@ -70,6 +73,15 @@ class InvalidRequest(InvalidInput):
     code = "invalid_request"
 
 
+class InvalidParameter(InvalidInput):
+    """*param* is the member's name, *reason* the word that OpenAI has for what is wrong with it."""
+
+    def __init__(self, detail: str, *, param: str, reason: str = "invalid_value") -> None:
+        super().__init__(detail)
+        self.param = param
+        self.reason = reason
+
+
 class TooLarge(InvalidInput):
     code = "too_large"
     detail = "The body is larger than this endpoint takes."
@@ -83,6 +95,13 @@ class UnsupportedMediaType(InvalidInput):
 class NotFound(InvalidInput):
     code = "not_found"
     detail = "There is nothing at this address."
+
+
+class ModelNotFound(InvalidInput):
+    """Unknown, or not for this principal's roles: the caller is not told which."""
+
+    code = "model_not_found"
+    detail = "The model does not exist, or you may not use it here. GET /v1/models lists yours."
 
 
 class MethodNotAllowed(InvalidInput):
@@ -176,40 +195,6 @@ class ClientDisabled(TokenError):
     code = "client_disabled"
 
 
-# --- the token endpoint ------------------------------------------------------------------------
-
-
-class ClientRefused(AppError):
-    code = "invalid_request"
-    detail = "The token request cannot be used."
-
-
-class InvalidClient(ClientRefused):
-    """The record names a reason besides (unknown, wrong secret, disabled); the body never does."""
-
-    code = "invalid_client"
-    detail = "The client is unknown or its secret is wrong."
-
-    def __init__(self, reason: str = "unknown_client", client_id: str | None = None) -> None:
-        super().__init__()
-        self.reason = reason
-        self.client_id = client_id
-
-
-class InvalidTokenRequest(ClientRefused):
-    code = "invalid_request"
-
-
-class UnsupportedGrantType(ClientRefused):
-    code = "unsupported_grant_type"
-    detail = "The only grant here is client_credentials."
-
-
-class InvalidScope(ClientRefused):
-    code = "invalid_scope"
-    detail = "The scope names a role that this client does not have."
-
-
 # --- evidence ----------------------------------------------------------------------------------
 
 
@@ -273,6 +258,24 @@ class UpstreamError(AppError):
 class UpstreamUnavailable(UpstreamError):
     code = "upstream_unavailable"
     detail = "The model's server cannot answer now. Try again later."
+
+
+class UpstreamRefused(UpstreamError):
+    """*status* is the server's own; *reason* and *param* are plain words of its answer, where it gave some."""
+
+    code = "upstream_refused"
+    detail = "The model's server does not take this request as it is."
+
+    def __init__(self, status: int, reason: str | None = None, param: str | None = None) -> None:
+        super().__init__()
+        self.status = status
+        self.reason = reason
+        self.param = param
+
+
+class UpstreamOutOfQuota(UpstreamError):
+    code = "upstream_out_of_quota"
+    detail = "The model's server takes no more requests until its bill is settled. Tell whoever runs this service."
 
 
 class UpstreamTimeout(UpstreamError):

@@ -19,7 +19,7 @@ from . import __version__
 from .api.envelope import Cors, Envelope
 from .api.errors import answer_error
 from .api.limits import Buckets, network_of
-from .api.routes import ask, audit, docs, health, token
+from .api.routes import ask, audit, docs, health, openai, token
 from .api.state import Door
 from .assistant.models import Endpoint
 from .board import Board
@@ -32,8 +32,15 @@ from .wiring import open_keeper, open_services
 LOG = logging.getLogger("app.main")
 PARTING_SECONDS = 3.0
 """What the last signature may take at the end."""
+SDK_HEADERS = [
+    *(f"x-stainless-{what}" for what in ("arch", "lang", "os", "package-version", "retry-count", "runtime", "runtime-version")),
+    *("x-stainless-timeout", "x-stainless-helper-method", "x-client-request-id", "idempotency-key"),
+    *("openai-organization", "openai-project", "openai-beta"),
+]
+"""What OpenAI's SDK sends from a browser."""
 EXPOSED = [
-    *("x-request-id", "x-audit-seq", "x-audit-hash", "retry-after", "ratelimit", "ratelimit-policy"),
+    *("x-request-id", "x-audit-seq", "x-audit-hash", "ratelimit", "ratelimit-policy"),
+    *("retry-after", "retry-after-ms", "x-should-retry"),
     *(f"x-ratelimit-{what}-requests" for what in ("limit", "remaining", "reset")),
 ]
 
@@ -66,7 +73,7 @@ def create_app(
     app.add_exception_handler(AppError, answer_error)
     app.add_exception_handler(HTTPException, answer_error)
     app.add_exception_handler(RequestValidationError, answer_error)
-    for router in (token.router, ask.router, audit.router, health.router):
+    for router in (token.router, ask.router, openai.router, audit.router, health.router):
         app.include_router(router)
     if settings.docs_enabled:
         docs.add_docs(app)
@@ -76,7 +83,7 @@ def create_app(
             Cors,
             allow_origins=list(settings.cors_origins),
             allow_methods=["GET", "POST"],
-            allow_headers=["authorization", "content-type", "x-request-id"],
+            allow_headers=["authorization", "content-type", "x-request-id", *SDK_HEADERS],
             expose_headers=EXPOSED,
         )
     app.add_middleware(Envelope)

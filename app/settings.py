@@ -8,12 +8,26 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
+from dotenv import dotenv_values
+from pydantic import AfterValidator, Field, PrivateAttr, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from .catalogue import (
+    PLACEHOLDERS,
+    BodyBytes,
+    Caps,
+    Catalogue,
+    CharacterCount,
+    MessageCount,
+    ModelEntry,
+    Server,
+    TokenCount,
+    http_address,
+    read_models,
+)
 from .errors import ConfigError
 
-PLACEHOLDERS = frozenset({"your_openai_api_key_here", "32_char_random_string_here"})
+ENV_FILE = ".env"
 NEW_SECRET = "python -m app init writes a fresh one into a new .env; or set 43 random characters yourself"  # noqa: S105 - a sentence
 
 MAX_TOKEN_HOURS = 24 * 30
@@ -30,7 +44,7 @@ class Settings(BaseSettings):
     """All settings, upper case in the environment. Relative paths are relative to the current folder."""
 
     model_config = SettingsConfigDict(
-        env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True, hide_input_in_errors=True
+        env_file=ENV_FILE, env_file_encoding="utf-8", extra="ignore", frozen=True, hide_input_in_errors=True
     )
 
     # Who may
@@ -50,28 +64,40 @@ class Settings(BaseSettings):
     audit_key_path: Path = Path("./logs/audit_log.key")
     audit_origin: Annotated[str, AfterValidator(_origin_name)] = ""
     audit_refusals_per_minute: int = Field(300, ge=1, le=100_000)
+    audit_long_texts: Literal["digest", "keep"] = "digest"
+    audit_stream: Literal["live", "buffer"] = "live"
     security_log_path: Path = Path("./logs/security.log")
 
-    # The model
+    # The models
+    models_file: Path | None = None
     openai_api_key: SecretStr | None = None
     openai_base_url: str | None = None
     llm_model: str = Field("gpt-4o-mini", min_length=1, max_length=200)
     llm_temperature: float = Field(0.7, ge=0, le=2)
     llm_max_tokens: int = Field(1000, ge=1, le=1_000_000)
     llm_timeout_seconds: float = Field(30, gt=0, le=3600)
+    llm_stream_timeout_seconds: float = Field(600, gt=0, le=86_400)
     system_prompt: str = Field("You are a helpful assistant. Answer briefly and truthfully.", max_length=20_000)
 
-    # The door
+    # The doors
+    v1_max_body_bytes: BodyBytes = 8 << 20
+    v1_max_messages: MessageCount = 1000
+    v1_max_message_chars: CharacterCount = 500_000
+    v1_max_tokens: TokenCount = 4096
+    v1_refused_params: Annotated[tuple[str, ...], NoDecode] = ()
+    stream_keepalive_seconds: float = Field(10, gt=0, le=600)
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = ()
     docs_enabled: bool = True
 
-    @field_validator("cors_origins", "trusted_proxies", mode="before")
+    _catalogue: Catalogue = PrivateAttr()
+
+    @field_validator("cors_origins", "trusted_proxies", "v1_refused_params", mode="before")
     @classmethod
     def _split_commas(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
-    @field_validator("openai_api_key", "openai_base_url", mode="before")
+    @field_validator("openai_api_key", "openai_base_url", "models_file", mode="before")
     @classmethod
     def _empty_is_unset(cls, value: object) -> object:
         return None if isinstance(value, str) and not value.strip() else value
@@ -96,8 +122,13 @@ class Settings(BaseSettings):
     @field_validator("openai_base_url")
     @classmethod
     def _base_url_is_http(cls, value: str | None) -> str | None:
-        if value is not None and not re.fullmatch(r"https?://[^\s/]+(/\S*)?", value):
-            raise ValueError("takes an address such as http://127.0.0.1:11434/v1")
+        return None if value is None else http_address(value)
+
+    @field_validator("v1_refused_params")
+    @classmethod
+    def _params_are_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) for name in value):
+            raise ValueError("takes names of parameters such as logit_bias, separated by commas")
         return value
 
     @field_validator("cors_origins")
@@ -152,6 +183,8 @@ class Settings(BaseSettings):
         database = Path(self.database_url.partition(":///")[2].partition("?")[0]).absolute()
         taken = {log: "AUDIT_LOG_PATH", log.with_name(log.name + ".lock"): "the lock of AUDIT_LOG_PATH"}
         others = {"AUDIT_KEY_PATH": self.audit_key_path, "SECURITY_LOG_PATH": self.security_log_path, "DATABASE_URL": database}
+        if self.models_file is not None:
+            others["MODELS_FILE"] = self.models_file
         for name, path in others.items():
             if path.absolute() in taken:
                 raise ValueError(f"{name} names the same file as {taken[path.absolute()]}: give each a file of its own")
@@ -160,10 +193,33 @@ class Settings(BaseSettings):
             raise ValueError(f"SECURITY_LOG_PATH {self.security_log_path} is a folder: name a file in it")
         return self
 
+    @model_validator(mode="after")
+    def _catalogue_is_read(self) -> Settings:
+        """Once, so that every worker has the same, whatever becomes of the file. Raises ConfigError."""
+        caps = Caps(self.v1_max_body_bytes, self.v1_max_messages, self.v1_max_message_chars, self.v1_max_tokens)
+        refused = frozenset(self.v1_refused_params)
+        if self.models_file is None:
+            key = self.openai_api_key.get_secret_value() if self.openai_api_key else ""
+            entry = ModelEntry(self.llm_model, self.llm_model, Server("default", self.openai_base_url, key))
+            self._catalogue = Catalogue({entry.alias: entry}, caps, {}, refused)
+            return self
+        found = read_models(self.models_file, _environment(), caps, refused)
+        asked = [alias for alias, entry in found.models.items() if "chat" in entry.endpoints]
+        if self.llm_model not in asked:
+            what = f"set it to one, such as {asked[0]}" if asked else f"add one to {self.models_file}"
+            raise ValueError(f"LLM_MODEL, which /ask uses, is no alias of MODELS_FILE with the endpoint chat: {what}")
+        self._catalogue = found
+        return self
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """What MODELS_FILE said when these settings were loaded; without one LLM_MODEL alone, for everyone."""
+        return self._catalogue
+
     @property
     def is_embedded(self) -> bool:
-        """Neither key nor URL: the small model on this machine answers."""
-        return self.openai_api_key is None and self.openai_base_url is None
+        """No models file, no key, no URL: the small model on this machine answers."""
+        return self.models_file is None and self.openai_api_key is None and self.openai_base_url is None
 
 
 def load_settings(**overrides: object) -> Settings:
@@ -176,6 +232,12 @@ def load_settings(**overrides: object) -> Settings:
         raise ConfigError(".env is not UTF-8: save it again as UTF-8.") from None
     except OSError as error:
         raise ConfigError(f".env cannot be read ({error.strerror}): change its rights, or the folder you start in.") from None
+
+
+def _environment() -> dict[str, str]:
+    """Where the keys of the models file's servers are looked up: as settings are, but with the case as it is written."""
+    written = {name: value for name, value in dotenv_values(ENV_FILE).items() if value is not None}
+    return written | dict(os.environ)
 
 
 def _sentence(problem: object) -> str:

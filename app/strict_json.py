@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any, NoReturn
 
 
@@ -13,7 +14,7 @@ def parse(data: bytes) -> Any:
     except UnicodeDecodeError:
         raise ValueError("it is not UTF-8") from None
     try:
-        return json.loads(text, object_pairs_hook=_members, parse_constant=_refuse_constant)
+        return json.loads(text, object_pairs_hook=_members, parse_constant=_refuse_constant, parse_float=_finite)
     except json.JSONDecodeError:
         raise ValueError("it is not JSON") from None
     except RecursionError:
@@ -33,6 +34,13 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(members) != len(pairs):
         raise _Refused("an object has a member twice")
     return members
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):  # 1e999: sent on, it would be another number
+        raise _Refused("it holds a number that is too large")
+    return number
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from .catalogue import Catalogue, ModelEntry, Server
 from .errors import AuditCorrupt, AuditUnavailable, ConfigError, EvidenceUnavailable
 from .security.audit.file_system import verify_locks_hold
 from .security.audit.jsonl import JsonlStore
@@ -18,18 +19,22 @@ from .security.audit.log_key import load_signer
 from .security.audit.notary import Notary
 from .security.audit.reading import EvidenceReader
 from .security.audit.recovery import NEW_LOG
+from .security.audit.texts import LongTexts
 from .security.audit.tree import StoredTree
 from .security.events import SecurityLog
 
 if TYPE_CHECKING:  # what the notary's process, which is small, does not need
     from .assistant.assistant import SecureAIAssistant
+    from .assistant.calls import Calls
     from .assistant.llm import LanguageModel
     from .assistant.models import Endpoint
+    from .assistant.upstream import Upstream
     from .security.clients import ClientStore
     from .security.disclosure import Disclosure
     from .security.manager import SecurityManager
     from .settings import Settings
 
+TROUBLE = frozenset({"audit_closed", "long_texts_not_kept"})
 EMBEDDED_NOTE = "embedded: for trying the service out, not for its answers"
 
 
@@ -70,18 +75,26 @@ class LogFiles:
 
 
 def open_audit(
-    settings: LogPlace, events: SecurityLog | None = None, on_closed: Callable[[bool], None] = lambda is_closed: None
+    settings: LogPlace,
+    events: SecurityLog | None = None,
+    on_closed: Callable[[bool], None] = lambda is_closed: None,
+    *,
+    keeps_texts: bool = False,
 ) -> AuditLog:
-    """The audit log at its path; opens no file yet. *on_closed* is told when it refuses records, and when no more."""
+    """The audit log at its path; opens no file yet. *on_closed* is told when it refuses records, and when no more.
+
+    *keeps_texts*: what is too long for a record is kept whole beside it.
+    """
 
     def on_change(event: str, detail: str) -> None:
         is_closed = event == "audit_closed"
         if is_closed or event == "audit_resumed":
             on_closed(is_closed)
         if events is not None:
-            events.event(event, level="ERROR" if is_closed else "INFO", detail=detail)
+            events.event(event, level="ERROR" if event in TROUBLE else "INFO", detail=detail)
 
-    return AuditLog(JsonlStore(settings.audit_log_path), on_change=on_change)
+    texts = LongTexts.beside(settings.audit_log_path) if keeps_texts else None
+    return AuditLog(JsonlStore(settings.audit_log_path), on_change=on_change, long_texts=texts)
 
 
 def open_notary(place: LogPlace) -> Notary:
@@ -146,21 +159,45 @@ def open_client_store(settings: Settings) -> ClientStore:
     return open_clients(settings.database_url)
 
 
-def open_model(settings: Settings, embedded: Endpoint | None) -> LanguageModel:
-    """LangChain is imported here, once a model is needed. Raises ConfigError where there is none."""
-    from .assistant.llm import LanguageModel
+def catalogue_of(settings: Settings, embedded: Endpoint | None) -> Catalogue:
+    """The operator's, or the embedded model alone. Raises ConfigError where there is none."""
+    if embedded is None:
+        if settings.is_embedded:
+            raise ConfigError(
+                "The embedded model is started by python -m app serve; or set OPENAI_API_KEY, OPENAI_BASE_URL or MODELS_FILE."
+            )
+        return settings.catalogue
+    server = Server("embedded", embedded.base_url, embedded.api_key)
+    entry = ModelEntry(embedded.model, embedded.model, server, endpoints=frozenset({"chat", "responses"}))
+    return replace(settings.catalogue, models={entry.alias: entry})
 
-    if settings.is_embedded and embedded is None:
-        raise ConfigError("The embedded model is started by python -m app serve; or set OPENAI_API_KEY or OPENAI_BASE_URL.")
-    key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else ""
-    return LanguageModel(
-        model=embedded.model if embedded else settings.llm_model,
-        api_key=embedded.api_key if embedded else key,
-        base_url=embedded.base_url if embedded else settings.openai_base_url,
+
+def open_model(settings: Settings, embedded: Endpoint | None) -> tuple[LanguageModel, Calls, list[Upstream]]:
+    """The model of /ask, what prepares the calls of /v1, and the servers of both, to be closed.
+
+    LangChain is imported here, once a model is needed. Raises ConfigError.
+    """
+    from .assistant.calls import Calls
+    from .assistant.llm import LanguageModel
+    from .assistant.upstream import Upstream
+
+    catalogue = catalogue_of(settings, embedded)
+    servers = {entry.server.name: entry.server for entry in catalogue.models.values()}
+    upstreams = {
+        name: Upstream(api_key=server.api_key, base_url=server.base_url, stream_usage=server.stream_usage)
+        for name, server in servers.items()
+    }
+    entry = catalogue.models[embedded.model if embedded else settings.llm_model]
+    model = LanguageModel(
+        upstreams[entry.server.name],
+        model=entry.model,
+        alias=entry.alias,
+        base_url=entry.server.base_url,
         temperature=settings.llm_temperature,
         max_tokens=settings.llm_max_tokens,
         system_prompt=settings.system_prompt,
     )
+    return model, Calls(catalogue, upstreams), list(upstreams.values())
 
 
 @asynccontextmanager
@@ -172,6 +209,7 @@ async def open_services(
     Raises ConfigError or AuditCorrupt before anything is open.
     """
     from .assistant.assistant import SecureAIAssistant
+    from .assistant.streaming import Pace
     from .security.disclosure import Disclosure
     from .security.keys import SigningKey
     from .security.manager import SecurityManager
@@ -180,9 +218,9 @@ async def open_services(
     verify_locks_hold(settings.audit_log_path)
     verify_birth(settings)
     clients = open_client_store(settings)
-    model = open_model(settings, embedded)
+    model, calls, upstreams = open_model(settings, embedded)
     events = SecurityLog(settings.security_log_path)
-    audit = open_audit(settings, events, on_closed)
+    audit = open_audit(settings, events, on_closed, keeps_texts=settings.audit_long_texts == "keep")
     notary = notary_of(settings)
     evidence = EvidenceReader(JsonlStore(settings.audit_log_path), StoredTree.beside(settings.audit_log_path), notary)
     lifetime = round(settings.token_expiry_hours * 3600)
@@ -198,7 +236,14 @@ async def open_services(
     assistant = SecureAIAssistant(
         security,
         model,
+        calls,
         timeout_seconds=settings.llm_timeout_seconds,
+        pace=Pace(
+            silence_seconds=settings.llm_timeout_seconds,
+            whole_seconds=settings.llm_stream_timeout_seconds,
+            keepalive_seconds=settings.stream_keepalive_seconds,
+            is_buffered=settings.audit_stream == "buffer",
+        ),
         max_waiting=embedded.max_waiting if embedded else None,
         clock=time.monotonic,
     )
@@ -217,7 +262,8 @@ async def open_services(
             yield Services(settings, security, assistant, audit, evidence, disclosure, events, note)
     finally:
         disclosure.close()
-        await model.aclose()
+        for upstream in upstreams:
+            await upstream.aclose()
         await clients.aclose()
         audit.close()
         events.close()

@@ -1,4 +1,4 @@
-"""`python -m bench`, run by `make bench`: about eight minutes, everything on loopback, nothing left behind."""
+"""`python -m bench`, run by `make bench`: about a quarter of an hour, everything on loopback, nothing left behind."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from enum import StrEnum
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -15,53 +14,45 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from .audit import CALLERS, aegis_python, measure_audit
-from .before import BEFORE, has_history
+from .audit import CALLERS, measure_audit
 from .machine import describe_machine
-from .peers import OPENERS, Peer, litellm_executable, open_upstream
+from .parts import SERVERS, Part, available, left_out, servers_for
+from .peers import OPENERS, Peer, open_upstream
 from .process import ROOT, ServerFailed
-from .report import NAMES, Report
+from .report import Report
 from .rounds import Cell, measure
 from .startup import measure_startup
+from .streams import StreamCell, measure_streams
+from .tables import SERVER_NAMES
 from .targets import Weight
 
 LOGS = ROOT / "logs"  # git ignores what is in it
 
 
-class Part(StrEnum):
-    SERVICE = "service"
-    UNSIGNED = "unsigned"
-    BEFORE = "before"
-    STARLETTE = "starlette"
-    LITELLM = "litellm"
-    AUDIT = "audit"
-    STARTUP = "startup"
-
-
-ALONE = (Part.AUDIT, Part.STARTUP)
-"""What is measured by itself, not asked in turn with the others."""
-
-
 def bench(
     seconds: Annotated[float, typer.Option(min=0.2, max=60, help="For one server and one number of clients.")] = 2,
     rounds: Annotated[int, typer.Option(min=1, max=50, help="Each figure is their median.")] = 5,
-    clients: Annotated[list[int] | None, typer.Option(min=1, max=512, help="Repeat it; default 1, 16 and 64.")] = None,
+    clients: Annotated[
+        list[int] | None, typer.Option(min=1, max=512, help="Of plain questions. Repeat it; default 1, 16, 64.")
+    ] = None,
     part: Annotated[list[Part] | None, typer.Option(help="Repeat it; default all.")] = None,
     records: Annotated[int, typer.Option(min=1000, help="Of the log that the start-up is measured on.")] = 200_000,
     json: Annotated[Path | None, typer.Option(help="Also write all figures to this file.")] = None,
     folder: Annotated[Path, typer.Option(exists=True, help="On a real disk; a temporary folder is made in it.")] = LOGS,
 ) -> None:
-    """Measure this service against its former self, a bare forwarder and LiteLLM; its log against the disk and other logs."""
+    """Measure this service, streams too, against its former self, a bare forwarder and LiteLLM; its log against other logs."""
     console = Console(width=None if sys.stdout.isatty() else 120)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt_once)
-    parts = _parts(part or list(Part), console)
+    wanted = part or list(Part)
+    for what, why in left_out(wanted):
+        console.print(f"[bold yellow]{what} is left out:[/] {why}")
+    parts = available(wanted)
     machine = describe_machine(folder)
     try:
         with tempfile.TemporaryDirectory(prefix="bench-", dir=folder) as work, console.status("starting") as status:
-            servers = [one for one in parts if one not in ALONE]
             sizes = sorted(set(clients or (1, 16, 64)))
-            cells, weights = _measure_servers(servers, Path(work), sizes, rounds, seconds, status.update)
+            cells, streams, weights = _measure_servers(parts, Path(work), sizes, rounds, seconds, status.update)
             audit = startup = None
             if Part.AUDIT in parts:
                 audit = measure_audit(Path(work), callers=CALLERS, rounds=rounds, seconds=seconds / 2, progress=status.update)
@@ -73,7 +64,7 @@ def bench(
     except KeyboardInterrupt:
         console.print("Interrupted; all processes are ended and the folder is removed.")
         raise typer.Exit(130) from None
-    report = Report(machine, cells, weights, audit, startup)
+    report = Report(machine, cells, streams, weights, audit, startup)
     report.print(console)
     if json:
         report.write_json(json)
@@ -86,38 +77,27 @@ def _measure_servers(
     rounds: int,
     seconds: float,
     progress: Callable[[str], None],
-) -> tuple[list[Cell], list[Weight]]:
+) -> tuple[list[Cell], list[StreamCell], list[Weight]]:
     """All servers are up together; only one is asked at a time."""
-    if not parts:
-        return [], []
+    if not (servers := servers_for(parts)):
+        return [], [], []
     with ExitStack() as stack:
         upstream = stack.enter_context(open_upstream(work))
-        peers: list[Peer] = []
-        for one in parts:
-            progress(f"starting {NAMES[one]}")
-            peers.append(stack.enter_context(OPENERS[one](work, upstream)))
-        cells = measure(peers, upstream, clients=clients, rounds=rounds, seconds=seconds, progress=progress)
-        return cells, [
-            Weight(peer.name, peer.ready_seconds, peer.process.pss_bytes(), peer.process.largest_rss_bytes()) for peer in peers
+        up: dict[Part, Peer] = {}
+        for one in servers:
+            progress(f"starting {SERVER_NAMES[one]}")
+            up[one] = stack.enter_context(OPENERS[one](work, upstream))
+        asked = [up[Part.SERVICE].at_v1(one) if one is Part.CHAT else up[one] for one in parts if one in up or one is Part.CHAT]
+        cells = measure(asked, upstream, clients=clients, rounds=rounds, seconds=seconds, progress=progress)
+        streams = []
+        if Part.STREAMS in parts:
+            streamed = [upstream.peer(), *(up[one].at_v1(one) for one in SERVERS[Part.STREAMS] if one in up)]
+            streams = measure_streams(streamed, upstream, rounds=rounds, seconds=seconds, progress=progress)
+        weights = [
+            Weight(name, peer.ready_seconds, peer.process.pss_bytes(), peer.process.largest_rss_bytes())
+            for name, peer in up.items()
         ]
-
-
-def _parts(wanted: Sequence[Part], console: Console) -> list[Part]:
-    """Without what is not there, and loudly so."""
-    missing = []
-    if Part.LITELLM in wanted and not litellm_executable().exists():
-        missing.append(Part.LITELLM)
-        _leave_out(console, "LiteLLM", f"there is no {litellm_executable()}. `make bench-peers` installs it.")
-    if Part.BEFORE in wanted and not has_history():
-        missing.append(Part.BEFORE)
-        _leave_out(console, "The service before evidence", f"commit {BEFORE} is not in this folder's git history.")
-    if Part.AUDIT in wanted and not aegis_python().exists():
-        _leave_out(console, "aegis-latent-core", f"there is no {aegis_python()}. `make bench-peers` installs it.")
-    return [one for one in wanted if one not in missing]
-
-
-def _leave_out(console: Console, what: str, why: str) -> None:
-    console.print(f"[bold yellow]{what} is left out:[/] {why}")
+        return cells, streams, weights
 
 
 def _interrupt_once(number: int, frame: FrameType | None) -> None:

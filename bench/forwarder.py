@@ -15,7 +15,7 @@ import aiohttp
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 
@@ -31,7 +31,10 @@ def create_forwarder(upstream: str) -> Starlette:
         body = await request.body()
         headers = {"content-type": "application/json"}
         session: aiohttp.ClientSession = request.state.session
-        async with session.post(f"{upstream}/chat/completions", data=body, headers=headers) as answer:
+        answer = await session.post(f"{upstream}/chat/completions", data=body, headers=headers)
+        if answer.content_type == "text/event-stream":
+            return StreamingResponse(_pieces_of(answer), answer.status, media_type="text/event-stream")
+        async with answer:
             return Response(await answer.read(), answer.status, media_type="application/json")
 
     async def ready(request: Request) -> Response:
@@ -39,6 +42,12 @@ def create_forwarder(upstream: str) -> Starlette:
 
     routes = [Route("/v1/chat/completions", chat, methods=["POST"]), Route("/readyz", ready)]
     return Starlette(routes=routes, lifespan=lifespan)
+
+
+async def _pieces_of(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    async with answer:
+        async for piece in answer.content.iter_any():
+            yield piece
 
 
 if __name__ == "__main__":

@@ -26,9 +26,13 @@ class Job:
     bearer: str
     chat: dict[str, object] | None
     """None: our own `{"query"}`. Else the members of an OpenAI chat request, to which the question is added."""
+    receipt: bool
+    """Whether an answer must carry one."""
+    chunks: int
+    """Content chunks that an answer must have; 0: no stream is asked for."""
     clients: int
     seconds: float
-    warmup: float
+    warmup: float = 0.3
     patience: float = 30
     """How long answers are waited for after the end."""
     enough: int = 8
@@ -45,6 +49,12 @@ class Outcome:
     """Good answers that came within the measured time, a second."""
     p50_ms: float | None
     p99_ms: float | None
+    first_byte_p50_ms: float | None
+    """Of the answer's head. This and the next three: of streams alone."""
+    first_byte_p99_ms: float | None
+    first_text_p50_ms: float | None
+    """Of the first content chunk."""
+    first_text_p99_ms: float | None
     failures: dict[str, int]
 
 
@@ -60,7 +70,8 @@ def _request(job: Job, text: str) -> bytes:
     else:
         before = job.chat["messages"]
         assert isinstance(before, list)
-        body = orjson.dumps({**job.chat, "messages": [*before, {"role": "user", "content": text}]})
+        wanted = {"stream": True} if job.chunks else {}
+        body = orjson.dumps({**job.chat, "messages": [*before, {"role": "user", "content": text}], **wanted})
     head = (
         f"POST {job.path} HTTP/1.1\r\nhost: 127.0.0.1:{job.port}\r\nauthorization: Bearer {job.bearer}\r\n"
         f"content-type: application/json\r\naccept: application/json\r\ncontent-length: {len(body)}\r\n\r\n"

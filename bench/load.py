@@ -19,6 +19,7 @@ import httptools
 import orjson
 import uvloop
 
+from .answers import Answer, Stream, answer_to
 from .job import Job, Outcome, requests
 
 TOO_MANY_FAILURES = 1000
@@ -36,6 +37,8 @@ class Run:
     answers: int = 0
     answers_in_time: int = 0
     latencies: list[float] = field(default_factory=list)
+    first_bytes: list[float] = field(default_factory=list)
+    first_texts: list[float] = field(default_factory=list)
     failures: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -47,9 +50,10 @@ class Run:
                 self.end = now
         return self.end < math.inf
 
-    def count(self, asked: float, status: int, body: bytes) -> None:
+    def count(self, asked: float, came: float, status: int, answer: Answer) -> None:
+        """*came*: when its first byte did."""
         now = perf_counter()
-        problem = _problem(self.job, status, body)
+        problem = f"status {status}" if status != 200 else answer.problem()
         if problem is not None:
             self.failures[problem] += 1
             return
@@ -57,17 +61,9 @@ class Run:
         self.answers_in_time += self.begin <= now < self.end
         if asked >= self.begin:
             self.latencies.append(now - asked)
-
-
-def _problem(job: Job, status: int, body: bytes) -> str | None:
-    if status != 200:
-        return f"status {status}"
-    try:
-        document = orjson.loads(body)
-        answer = document["answer"] if job.chat is None else document["choices"][0]["message"]["content"]
-    except (orjson.JSONDecodeError, LookupError, TypeError):
-        return "200 without an answer"
-    return None if isinstance(answer, str) and answer else "200 with an empty answer"
+            if isinstance(answer, Stream):
+                self.first_bytes.append(came - asked)
+                self.first_texts.append(answer.first_text - asked)
 
 
 class Connection(asyncio.Protocol):
@@ -77,7 +73,8 @@ class Connection(asyncio.Protocol):
         self.run = run
         self.done = asyncio.get_running_loop().create_future()
         self.asked: float | None = None
-        self.body = b""
+        self.came: float | None = None
+        self.now = 0.0  # when the bytes at hand came
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)  # uvloop's is not a subclass
@@ -88,22 +85,27 @@ class Connection(asyncio.Protocol):
         if self.run.is_over:
             self.transport.close()
             return
-        self.body = b""
+        self.answer = answer_to(self.run.job)
+        self.came = None
         self.asked = perf_counter()
         self.transport.write(next(self.run.questions))
 
     def data_received(self, data: bytes) -> None:
+        self.now = perf_counter()
+        if self.came is None:
+            self.came = self.now
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserError:
             self.transport.abort()
 
     def on_body(self, body: bytes) -> None:
-        self.body += body
+        self.answer.feed(self.now, body)
 
     def on_message_complete(self) -> None:
         assert self.asked is not None
-        self.run.count(self.asked, self.parser.get_status_code(), self.body)
+        assert self.came is not None
+        self.run.count(self.asked, self.came, self.parser.get_status_code(), self.answer)
         self.asked = None
         if self.parser.should_keep_alive():
             self._ask()
@@ -117,8 +119,9 @@ class Connection(asyncio.Protocol):
             self.done.set_result(None)
 
 
-async def client(run: Run) -> None:
+async def client(run: Run, begin_after: float) -> None:
     """Ask until the time is over, over a new connection where the old one was closed."""
+    await asyncio.sleep(begin_after)
     while not run.is_over:
         try:
             loop = asyncio.get_running_loop()
@@ -133,7 +136,8 @@ async def measure(job: Job) -> Outcome:
     """Drive the load; what is unanswered when patience ends is a failure."""
     begin = perf_counter() + job.warmup
     run = Run(job, requests(job), begin)
-    tasks = [asyncio.create_task(client(run)) for _ in range(job.clients)]
+    # One after the other: streams of one length would keep in step for ever, and all ask at the same moment.
+    tasks = [asyncio.create_task(client(run, job.warmup * number / job.clients)) for number in range(job.clients)]
     _, late = await asyncio.wait(tasks, timeout=job.warmup + 3 * job.seconds + job.patience)
     for task in late:
         task.cancel()
@@ -145,6 +149,10 @@ async def measure(job: Job) -> Outcome:
         per_second=run.answers_in_time / elapsed if elapsed > 0 else 0.0,
         p50_ms=_quantile_ms(run.latencies, 0.50),
         p99_ms=_quantile_ms(run.latencies, 0.99),
+        first_byte_p50_ms=_quantile_ms(run.first_bytes, 0.50),
+        first_byte_p99_ms=_quantile_ms(run.first_bytes, 0.99),
+        first_text_p50_ms=_quantile_ms(run.first_texts, 0.50),
+        first_text_p99_ms=_quantile_ms(run.first_texts, 0.99),
         failures=dict(run.failures),
     )
 

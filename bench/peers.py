@@ -9,17 +9,19 @@ import statistics
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from app.settings import Settings
 
 from .before import extract_before
+from .job import Job
 from .notary import wait_until_signed
-from .process import ROOT, Process, free_port, running
+from .process import ROOT, Process, ServerFailed, free_port, running
 from .service import MODEL, Service, exchange, set_up
 
 STARTS = 3
+CHAT_PATH = "/v1/chat/completions"
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,16 @@ class Peer:
     """From start to the first 200 of its readiness address; the median where it was started more than once."""
     settle: Callable[[], None] = lambda: None
     """Waits until what the last questions left to do is done, so that it counts."""
+    receipt: bool = False
+    """Whether its answers must carry one."""
+
+    def job(self, clients: int, seconds: float, chunks: int = 0) -> Job:
+        """*chunks*: so many are wanted of each stream; 0: plain answers."""
+        return Job(self.port, self.path, self.bearer, self.chat, self.receipt, chunks, clients, seconds)
+
+    def at_v1(self, name: str) -> Peer:
+        """The same server, asked as any OpenAI client asks."""
+        return replace(self, name=name, path=CHAT_PATH, chat=_chat())
 
 
 @dataclass(frozen=True)
@@ -43,15 +55,27 @@ class Upstream:
     """The fast fake of the OpenAI protocol that all of them ask."""
 
     port: int
+    process: Process
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/v1"
 
+    def peer(self) -> Peer:
+        """Asked directly: what no server before it can be better than."""
+        return Peer("upstream", self.process, self.port, CHAT_PATH, "none", _chat(), 0.0)
+
     def calls(self) -> int:
         """How many completions were asked of it so far."""
         _, document = exchange(self.port, "GET", "/control/calls")
         return int(document["calls"])
+
+    def pace(self, chunks: int | None, interval: float = 0.0) -> None:
+        """Content chunks of a stream and the seconds between them, from now on; None and 0 are what it begins with."""
+        wanted = json.dumps({"mode": "ok", "chunks": chunks, "interval": interval})
+        status, _ = exchange(self.port, "POST", "/control/mode", wanted)
+        if status != 200:
+            raise ServerFailed(f"The fake upstream answered {status} when told how to stream.")
 
 
 @contextmanager
@@ -60,7 +84,7 @@ def open_upstream(folder: Path) -> Iterator[Upstream]:
     command = [sys.executable, "-m", "tests.fake_openai", "--port", str(port)]
     with running(Process("fake upstream", command, cwd=ROOT, env={}, log=folder / "upstream.log")) as process:
         process.wait_until_ready(port, "/control/calls", 20)
-        yield Upstream(port)
+        yield Upstream(port, process)
 
 
 @contextmanager
@@ -96,7 +120,8 @@ def _open(service: Service, name: str, starter: Sequence[str], *, starts: int = 
         with service.served(starter) as (process, port, ready):
             seconds.append(ready)
             if left == 0:
-                yield Peer(name, process, port, "/ask", service.token(port), None, statistics.median(seconds), settle)
+                token, took = service.token(port), statistics.median(seconds)
+                yield Peer(name, process, port, "/ask", token, None, took, settle, receipt=True)
 
 
 @contextmanager
@@ -106,7 +131,7 @@ def open_starlette(folder: Path, upstream: Upstream) -> Iterator[Peer]:
     command = [sys.executable, "-m", "bench.forwarder", str(port), upstream.url]
     with running(Process("Starlette", command, cwd=ROOT, env={}, log=folder / "starlette.log")) as process:
         ready = process.wait_until_ready(port, "/readyz", 30)
-        yield Peer("starlette", process, port, "/v1/chat/completions", "none", _chat(), ready)
+        yield Peer("starlette", process, port, CHAT_PATH, "none", _chat(), ready)
 
 
 @contextmanager
@@ -125,7 +150,7 @@ def open_litellm(folder: Path, upstream: Upstream) -> Iterator[Peer]:
     command += ["--port", str(port), "--num_workers", "1"]
     with running(Process("LiteLLM", command, cwd=folder, env=env, log=folder / "litellm.log")) as process:
         ready = process.wait_until_ready(port, "/health/readiness", 120)
-        yield Peer("litellm", process, port, "/v1/chat/completions", key, _chat(), ready)
+        yield Peer("litellm", process, port, CHAT_PATH, key, _chat(), ready)
 
 
 OPENERS = {

@@ -6,16 +6,14 @@ import statistics
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
 
 import orjson
 
 from .job import Job, Outcome
 from .peers import Peer, Upstream
 from .process import ROOT, ServerFailed
-
-WARMUP_SECONDS = 0.3
 
 
 @dataclass(frozen=True)
@@ -63,31 +61,36 @@ def medians(cells: Sequence[Cell]) -> list[Cell]:
             server,
             clients,
             statistics.median(cell.per_second for cell in group),
-            _median([cell.cpu_ms for cell in group]),
-            _median([cell.p50_ms for cell in group]),
-            _median([cell.p99_ms for cell in group]),
+            median_of(cell.cpu_ms for cell in group),
+            median_of(cell.p50_ms for cell in group),
+            median_of(cell.p99_ms for cell in group),
             dict(sum((Counter(cell.failures) for cell in group), Counter[str]())),
         )
         for (server, clients), group in groups.items()
     ]
 
 
-def _median(values: Sequence[float | None]) -> float | None:
+def median_of(values: Iterable[float | None]) -> float | None:
+    """Of those that are known; None where none is."""
     known = [value for value in values if value is not None]
     return statistics.median(known) if known else None
 
 
 def _measure_cell(peer: Peer, upstream: Upstream, clients: int, seconds: float) -> Cell:
-    job = Job(peer.port, peer.path, peer.bearer, peer.chat, clients, seconds, WARMUP_SECONDS)
+    outcome, cpu = run_load(peer, upstream, peer.job(clients, seconds))
+    cpu_ms = None if cpu is None else 1000 * cpu
+    return Cell(peer.name, clients, outcome.per_second, cpu_ms, outcome.p50_ms, outcome.p99_ms, outcome.failures)
+
+
+def run_load(peer: Peer, upstream: Upstream, job: Job) -> tuple[Outcome, float | None]:
+    """What came back, and the CPU seconds of the server's whole tree for each good answer."""
     calls, cpu = upstream.calls(), peer.process.cpu_seconds()
     outcome = _generate(job)
     peer.settle()
     calls, cpu = upstream.calls() - calls, peer.process.cpu_seconds() - cpu
-    failures = dict(outcome.failures)
-    if calls != outcome.answers and not failures:  # an answer from a cache would not be a measurement
-        failures[f"{outcome.answers} answers from {calls} upstream calls"] = 1
-    cpu_ms = 1000 * cpu / outcome.answers if outcome.answers else None
-    return Cell(peer.name, clients, outcome.per_second, cpu_ms, outcome.p50_ms, outcome.p99_ms, failures)
+    if calls != outcome.answers and not outcome.failures:  # an answer from a cache would not be a measurement
+        outcome = replace(outcome, failures={f"{outcome.answers} answers from {calls} upstream calls": 1})
+    return outcome, cpu / outcome.answers if outcome.answers else None
 
 
 def _generate(job: Job) -> Outcome:

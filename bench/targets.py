@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from .audit import OURS, AuditFigures, median_rates
 from .rounds import Cell, medians
 from .startup import StartupFigures
+from .streams import MANY, StreamCell, stream_medians
 
 SHARE_OF_RAW = {64: 25, 256: 15}
 """Callers, and the least percentage of what the disk gives for batches of as many records."""
@@ -39,10 +40,12 @@ class Weight:
 def service_targets(cells: Sequence[Cell], weights: Sequence[Weight]) -> Iterator[Target]:
     figures = {(cell.server, cell.clients): cell for cell in medians(cells)}
     ours = {clients: cell for (server, clients), cell in figures.items() if server == "service"}
-    for clients in (16, 64):
-        if clients in ours and (peer := figures.get(("litellm", clients))) and peer.per_second:
-            ratio = ours[clients].per_second / peer.per_second
-            yield _least(f"requests/s against LiteLLM, {clients} clients", 10, ratio, "times")
+    for server, door, least in (("service", "/ask", 10), ("chat", "/v1", 12)):
+        for clients in (16, 64):
+            mine, peer = figures.get((server, clients)), figures.get(("litellm", clients))
+            if mine and peer and peer.per_second:
+                ratio = mine.per_second / peer.per_second
+                yield _least(f"{door}: requests/s against LiteLLM, {clients} clients", least, ratio, "times")
     for clients, cell in ours.items():
         if cell.cpu_ms is not None:
             yield _most(f"CPU a question, clients: {clients}", 1.5, cell.cpu_ms, "ms")
@@ -56,6 +59,17 @@ def service_targets(cells: Sequence[Cell], weights: Sequence[Weight]) -> Iterato
         if weight.server == "service":
             yield _most("ready after start, one worker", 3, weight.ready_seconds, "s")
             yield _most("memory of all its processes (PSS)", 130, weight.pss_bytes / 1e6, "MB")
+
+
+def stream_targets(cells: Sequence[StreamCell]) -> Iterator[Target]:
+    """For each way in which the chunks come, since what comes together costs less."""
+    figures = {(cell.server, cell.scene): cell for cell in stream_medians(cells)}
+    for (server, scene), cell in figures.items():
+        if server == "service" and scene.clients == MANY and cell.cpu_us:
+            what = f"chunks {scene.name}, {MANY} clients"
+            yield _most(f"CPU a chunk, {what}", 120, cell.cpu_us, "us")
+            if (peer := figures.get(("litellm", scene))) and peer.cpu_us:
+                yield _least(f"CPU a chunk against LiteLLM, {what}", 5, peer.cpu_us / cell.cpu_us, "times less")
 
 
 def audit_targets(audit: AuditFigures) -> Iterator[Target]:

@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from app.assistant.llm import LanguageModel
-from app.assistant.models import Completion
+from app.assistant.models import Call, Completion
+from app.assistant.upstream import UNREADABLE, Upstream
 
 T = TypeVar("T")
 KEY = "sk-planted-key-0123456789"
@@ -17,13 +18,12 @@ def make(
     base_url: str | None, *, key: str = KEY, system: str = "Be {brief}.", cap: int = 1_000_000, name: str = "small-1"
 ) -> LanguageModel:
     return LanguageModel(
+        Upstream(api_key=key, base_url=base_url, max_response_bytes=cap),
         model=name,
-        api_key=key,
         base_url=base_url,
         temperature=0.7,
         max_tokens=1000,
         system_prompt=system,
-        max_response_bytes=cap,
     )
 
 
@@ -33,10 +33,26 @@ def use(model: LanguageModel, work: Callable[[LanguageModel], Awaitable[T]]) -> 
             async with asyncio.timeout(20):
                 return await work(model)
         finally:
-            await model.aclose()
+            await model.prepare("").upstream.aclose()
 
     return asyncio.run(main())
 
 
+async def send(model: LanguageModel, query: str) -> Completion:
+    """What /ask does with a query, below its records."""
+    return await send_call(model.prepare(query))
+
+
+async def send_call(call: Call) -> Completion:
+    raw, document = await call.upstream.complete(call.dialect.path, call.body)
+    try:
+        completion = call.dialect.read(document, call.model)
+    except UNREADABLE:
+        raise call.upstream.unusable(raw, call.body) from None
+    if completion.text is None:
+        raise call.upstream.unusable(raw, call.body)
+    return completion
+
+
 def ask(model: LanguageModel, query: str = "hi") -> Completion:
-    return use(model, lambda model: model.send(model.prepare(query)))
+    return use(model, lambda model: send(model, query))

@@ -126,6 +126,7 @@ def test_it_stands_behind_two_records_in_the_contracts_order(service: Service, t
         ("usage", {"input_tokens": 12, "output_tokens": 7}),
         ("elapsed_ms", elapsed),
         ("attempts", 1),
+        ("finish_reason", "stop"),
     ]
     assert 0 <= elapsed < 60_000
     assert (answered["seq"], answered["hash"]) == tuple(response.json()["receipt"].values())
@@ -290,7 +291,7 @@ def test_without_the_role_it_is_403_before_the_body_is_read(service: Service, re
 
 
 def test_an_unknown_address_is_404(service: Service, token: str) -> None:
-    for path in ("/", "/ask/", "/ASK", "/ask/more", "/v1/nothing", "/%00", "/..%2f", "/" + "x" * 5000):
+    for path in ("/", "/ask/", "/ASK", "/ask/more", "/v2/nothing", "/%00", "/..%2f", "/" + "x" * 5000):
         response = HTTP.get(service.url + path, headers=bearer(token))
         check_problem(response, 404, "not_found")
         details = refusal(service, response)["details"]
@@ -351,9 +352,9 @@ UPSTREAM_TEXT = "the upstream's own words"
         ("garbage", 502, "upstream_error"),
         ("not_http", 502, "upstream_error"),
         ("redirect", 502, "upstream_error"),
-        ("status:400", 502, "upstream_error"),
+        ("status:400", 502, "upstream_refused"),
         ("status:401", 502, "upstream_error"),
-        ("status:404", 502, "upstream_error"),
+        ("status:404", 502, "upstream_refused"),
         ("status:429", 503, "upstream_unavailable"),
         ("status:500", 503, "upstream_unavailable"),
         ("status:503", 503, "upstream_unavailable"),
@@ -453,7 +454,9 @@ def test_openapi_declares_the_body_and_the_security_scheme(service: Service) -> 
     form = document["paths"]["/token"]["post"]["requestBody"]["content"]["application/x-www-form-urlencoded"]["schema"]
     assert form["required"] == ["grant_type"]
     audit = {"checkpoint", "vkey", "tile/{address}", "tile/entries/{address}", "entries", "entries/{seq}", "receipts/{seq}"}
-    assert set(document["paths"]) == {"/ask", "/token", "/livez", "/readyz", *(f"/audit/{name}" for name in audit)}
+    openai = {"chat/completions", "responses", "embeddings", "models", "models/{model}"}
+    ours = {"/ask", "/token", "/livez", "/readyz", *(f"/audit/{name}" for name in audit), *(f"/v1/{name}" for name in openai)}
+    assert set(document["paths"]) == ours
 
 
 def test_the_docs_can_be_switched_off(other: Service) -> None:

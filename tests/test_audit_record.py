@@ -18,11 +18,12 @@ from app.security.audit.entry import (
     ACTIONS,
     EMPTY,
     GENESIS_HASH,
+    MAX_DETAILS_BYTES,
     MAX_LINE_BYTES,
     Draft,
+    Head,
     Receipt,
     draft,
-    encode_details,
     line_of,
     parse_line,
 )
@@ -161,6 +162,10 @@ def test_any_details_make_one_line_that_follows_its_head(details: dict[str, Any]
 # --- the bound -----------------------------------------------------------------------------------
 
 
+def encoded(details: dict[str, Any]) -> bytes:
+    return draft("ask.received", "alice", details).details
+
+
 def longest_line(details: bytes) -> bytes:
     """With every other member as long as it can be."""
     long = max(ACTIONS, key=len)
@@ -169,42 +174,39 @@ def longest_line(details: bytes) -> bytes:
 
 @pytest.mark.parametrize("size", [0, 60_000, 60_799, 60_800, 60_801, 61_440, 70_000, 1_000_000])
 def test_a_line_never_exceeds_60_kib(size: int) -> None:
-    assert len(longest_line(encode_details({"query": "x" * size}))) <= MAX_LINE_BYTES == 61_440
+    assert len(longest_line(encoded({"query": "x" * size}))) <= MAX_LINE_BYTES == 61_440
 
 
 @given(size=st.integers(60_700, 60_900), filler=st.sampled_from(["x", '"', "\n", "é", "\u2028", "\x00"]))
 def test_a_line_near_the_bound_never_exceeds_it(size: int, filler: str) -> None:
-    assert (
-        len(longest_line(encode_details({"query": filler * (size // len(json.dumps(filler)[1:-1])), "n": "x"}))) <= MAX_LINE_BYTES
+    assert len(longest_line(encoded({"query": filler * (size // len(json.dumps(filler)[1:-1])), "n": "x"}))) <= MAX_LINE_BYTES
+
+
+@pytest.mark.parametrize("at", [-1, 0, 1])
+def test_what_fits_to_the_byte_is_stored_as_it_is(at: int) -> None:
+    query = "x" * (MAX_DETAILS_BYTES - len('{"query":""}') + at)
+    kept = json.loads(encoded({"query": query}))["query"]
+    assert kept == (query if at <= 0 else {"sha256": hashlib.sha256(query.encode()).hexdigest(), "bytes": len(query)})
+
+
+def test_a_record_whose_details_are_too_long_is_stored_in_exactly_these_bytes() -> None:
+    """A stored format too: `sha256` of the text's UTF-8 bytes, or of an array's or object's compact JSON, and its length."""
+    messages = [{"role": "user", "content": "é"}] * 2_000
+    details = {"received": 40, "answer": "é" * 40_000, "messages": messages, "model": "small"}
+    line = line_of(draft("ask.answered", "alice", details, ID), 41, TIME, "ab" * 32)[0]
+    assert line[:-142].endswith(
+        b'"details":{"received":40,'
+        b'"answer":{"sha256":"5af34165078f245d4399a6091f29ce953f347b1fd3f2e1d6de20fb29c8e84f54","bytes":80000},'
+        b'"messages":{"sha256":"cedb4a4aaa86b4bab033f31e7ac90ac40e404866da741d9b111aca49cb033013","bytes":62001},'
+        b'"model":"small"},"prev_hash":'
     )
+    assert next_head(line, Head(0, 40, "ab" * 32)) is not None
 
 
-def test_a_text_that_does_not_fit_is_stored_as_its_digest() -> None:
-    text = "é" * 40_000
-    assert json.loads(encode_details({"query": text, "model": "small"})) == {
-        "query": {"sha256": hashlib.sha256(text.encode()).hexdigest(), "bytes": 80_000},
-        "model": "small",
-    }
-
-
-def test_the_longest_text_goes_first_and_only_as_many_as_must() -> None:
-    details = {"messages": [{"content": "a" * 30_000}, {"content": "b" * 31_000}], "answer": "c" * 20_000}
-    kept = json.loads(encode_details(details))
-    assert kept["messages"][1]["content"]["bytes"] == 31_000
-    assert (len(kept["messages"][0]["content"]), len(kept["answer"])) == (30_000, 20_000)
-
-
-def test_what_fits_is_never_shortened() -> None:
-    details = {"query": "x" * 60_000}
-    assert json.loads(encode_details(details)) == details
-
-
-def test_many_texts_are_shortened_without_reading_them_again_and_again() -> None:
-    """Once for each text and not once for each pair, or this test would run for minutes."""
-    with pytest.raises(ValueError, match="too large"):
-        encode_details({"messages": [{"content": "x" * 160}] * 20_000})
-
-
-def test_details_that_no_digest_can_shorten_raise() -> None:
-    with pytest.raises(ValueError, match="too large"):
-        encode_details({"numbers": list(range(30_000))})
+def test_a_record_of_too_many_members_still_says_which_question_has_ended() -> None:
+    details = {"received": 40, **{f"member {n}": n for n in range(10_000)}}
+    line = line_of(draft("ask.failed", "alice", details, ID), 41, TIME, "ab" * 32)[0]
+    assert set(parse_line(line)["details"]) == {"received", "details"}
+    match = PREFIX.match(line)
+    assert match is not None
+    assert match[3] == b"40"

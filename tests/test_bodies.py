@@ -153,7 +153,7 @@ CASES: dict[str, tuple[bytes, int]] = {
     "100,000 arrays": (b'{"query": ' + b"[" * DEEP + b"]" * DEEP + b"}", 400),
     "25,000 objects": (b'{"a":' * (DEEP // 4) + b"1" + b"}" * (DEEP // 4), 400),
     "a huge number": (b'{"query": ' + b"9" * DEEP + b"}", 400),
-    "a huge exponent": (b'{"query": 1e999999999}', 422),
+    "a huge exponent": (b'{"query": 1e999999999}', 400),
     "two documents": (b'{"query": "a"}{"query": "b"}', 400),
     "a comment": (b'{"query": "a" /* b */}', 400),
     "single quotes": (b"{'query': 'a'}", 400),

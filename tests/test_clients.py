@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from app.errors import InvalidClient, InvalidRequest, InvalidUser
+from app.errors import InvalidRequest, InvalidUser
 from app.security.clients import ClientStore, create_or_upgrade_database, open_clients
 from app.security.models import Denied
+from app.security.oauth_errors import InvalidClient
 from app.security.roles import ASK, AUDIT_READER
 
 pytestmark = pytest.mark.anyio

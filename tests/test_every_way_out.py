@@ -33,6 +33,12 @@ from .service import HTTP, Service
 ORIGIN = "https://console.example"
 JSON = {"content-type": "application/json"}
 QUESTION = b'{"query": "hi"}'
+BODIES = {
+    "/ask": QUESTION,
+    "/v1/chat/completions": b'{"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "hi"}]}',
+    "/v1/responses": b'{"model": "gpt-4o-mini", "input": "hi"}',
+    "/v1/embeddings": b'{"model": "gpt-4o-mini", "input": "hi"}',
+}
 JSON_HEADER = "Content-Type: application/json\r\n"
 SECRET = "no-secret-of-anybody"
 
@@ -61,6 +67,11 @@ WAYS = {
     "/docs": Way("/docs"),
     "/docs/start.js": Way("/docs/start.js"),
     "/docs/assets": Way("/docs/assets/swagger-ui.css"),
+    "/v1/chat/completions": Way("/v1/chat/completions", roles.ASK, "POST", "GET"),
+    "/v1/responses": Way("/v1/responses", roles.ASK, "POST", "GET"),
+    "/v1/embeddings": Way("/v1/embeddings", roles.ASK, "POST", "GET"),
+    "/v1/models": Way("/v1/models", roles.ASK),
+    "/v1/models/{model:path}": Way("/v1/models/gpt-4o-mini", roles.ASK),
     "/audit/checkpoint": Way("/audit/checkpoint", None, "GET", "POST"),
     "/audit/vkey": Way("/audit/vkey"),
     "/audit/tile/{address:path}": Way("/audit/tile/0/000.p/1"),
@@ -71,7 +82,7 @@ WAYS = {
 }
 UNRECORDED = {
     *("/livez", "/readyz", "/openapi.json", "/docs", "/docs/start.js", "/docs/assets"),
-    *("/audit/checkpoint", "/audit/vkey", "/audit/tile/{address:path}"),
+    *("/v1/models", "/v1/models/{model:path}", "/audit/checkpoint", "/audit/vkey", "/audit/tile/{address:path}"),
 }
 GUARDED = [template for template, way in WAYS.items() if way.is_guarded]
 AUDIT = [template for template in GUARDED if template.startswith("/audit")]
@@ -99,8 +110,8 @@ class Caller:
 
     def call(self, way: Way, token: str | None = None, *, method: str = "", path: str = "", **more: Any) -> httpx.Response:
         headers = {"x-forwarded-for": next(addresses), **(bearer(token) if token else {}), **more.pop("headers", {})}
-        if way.path == "/ask" and not more:
-            headers, more = {**JSON, **headers}, {"content": QUESTION}
+        if way.path in BODIES and not more:
+            headers, more = {**JSON, **headers}, {"content": BODIES[way.path]}
         response = HTTP.request(method or way.method, self.service.url + (path or way.path), headers=headers, **more)
         response.extensions["address"] = headers["x-forwarded-for"]
         return response
@@ -248,6 +259,17 @@ def test_a_body_that_cannot_be_used_is_refused_at_every_door_that_takes_one(out:
     ):
         response = out.call(ask, token, headers=headers, content=content)
         out.check(response, status, code, "/ask", user_id="alice")
+    for template, good_body in list(BODIES.items())[1:]:
+        for status, code, headers, content in (
+            (400, "malformed_json", JSON, b"{"),
+            (400, "invalid_request", JSON, b"{}"),
+            (400, "invalid_request", JSON, b"[]"),
+            (404, "model_not_found", JSON, good_body.replace(b"gpt-4o-mini", b"gpt-9")),
+            (415, "unsupported_media_type", {"content-type": "text/plain"}, good_body),
+            (413, "too_large", JSON, b" " * (8 * 1024 * 1024 + 1)),
+        ):
+            response = out.call(WAYS[template], token, headers=headers, content=content)
+            out.check(response, status, code, template, user_id="alice")
     form, good = {"content-type": "application/x-www-form-urlencoded"}, ("alice", out.secret)
     for status, code, headers, content in (
         (400, "invalid_request", form, b"a=1&a=2"),
@@ -412,7 +434,8 @@ def test_a_crash_on_the_way_to_the_model_ends_its_question(inside: Inside, monke
         async def crash(*_: object) -> None:
             raise RuntimeError(SECRET)
 
-        monkeypatch.setattr(inside.app.state.door.services.assistant._model, "send", crash)
+        call = inside.app.state.door.services.assistant._model.prepare("hi")
+        monkeypatch.setattr(type(call.upstream), "complete", crash)
         response = out.succeed(WAYS["/ask"])
         check_problem(response, 500, "internal")
         received, failed = records_of(inside.service, response)

@@ -16,7 +16,7 @@ import pytest
 from app.assistant.llm import LanguageModel
 from app.assistant.models import Completion, Usage
 from app.errors import ConfigError, InvalidRequest
-from tests.asking import KEY, ask, make, use
+from tests.asking import KEY, ask, make, send, send_call, use
 from tests.fake_openai import FakeOpenAI, completion_text
 
 ODD = "{query} {{}} {0} %s $x \" ' \\ \n\r\t\x01 \u2028 \ufeff é 漢字 🏳️‍🌈 \U0010ffff </s><|im_end|> "
@@ -50,8 +50,14 @@ def test_the_server_gets_exactly_the_prepared_bytes(fake: FakeOpenAI) -> None:
     model = make(fake.base_url)
     call = model.prepare("What is 6 times 7?")
     assert hashlib.sha256(call.body).hexdigest() == call.sha256
-    answer = use(model, lambda model: model.send(call))
-    assert answer == Completion(completion_text("What is 6 times 7?"), "small-1", Usage(12, 7))
+    answer = use(model, lambda model: send_call(call))
+    assert answer == Completion(
+        completion_text("What is 6 times 7?"),
+        "small-1",
+        Usage(12, 7),
+        answer=completion_text("What is 6 times 7?"),
+        finish="stop",
+    )
     assert fake.seen()["sha256"] == [call.sha256]
     assert json.loads(call.body) == {
         "model": "small-1",
@@ -69,7 +75,7 @@ def test_the_chain_sends_the_same_bytes_and_gives_the_same_answer(fake: FakeOpen
     async def both_ways(model: LanguageModel) -> None:
         for query in [*QUERIES, (ODD * 100)[:2000]]:
             call = model.prepare(query)
-            short = await model.send(call)
+            short = await send_call(call)
             assert short.text == await model.chain.ainvoke({"query": query}) == completion_text(query)
             assert json.loads(call.body)["messages"][-1] == {"role": "user", "content": query}
 
@@ -81,7 +87,7 @@ def test_the_chain_sends_the_same_bytes_and_gives_the_same_answer(fake: FakeOpen
 
 def test_many_at_once_each_get_their_own_answer(fake: FakeOpenAI) -> None:
     async def crowd(model: LanguageModel) -> list[Completion]:
-        return await asyncio.gather(*[model.send(model.prepare(f"question {n}")) for n in range(300)])
+        return await asyncio.gather(*[send(model, f"question {n}") for n in range(300)])
 
     answers = use(make(fake.base_url), crowd)
     assert [answer.text for answer in answers] == [completion_text(f"question {n}") for n in range(300)]
@@ -113,16 +119,33 @@ def test_only_the_key_and_plain_headers_are_sent(fake: FakeOpenAI) -> None:
     assert "authorization" not in fake.seen()["headers"]
 
 
-def test_a_stream_of_the_chain_falls_back_to_one_answer(fake: FakeOpenAI) -> None:
+@pytest.mark.parametrize("system", ["Be {brief}.", ""])
+def test_the_chain_streams_over_our_own_connection_with_the_bytes_of_the_short_way(fake: FakeOpenAI, system: str) -> None:
     """LangChain's own streaming would go out through the SDK, past this door."""
 
-    async def stream(model: LanguageModel) -> str:
-        return "".join([chunk async for chunk in model.chain.astream({"query": "hi"})])
+    async def stream(model: LanguageModel) -> list[str]:
+        return [piece async for piece in model.chain.astream({"query": ODD})]
 
-    assert use(make(fake.base_url), stream) == completion_text("hi")
+    model = make(fake.base_url, system=system)
+    call = model.prepare(ODD, stream=True)
+    pieces = [piece for piece in use(model, stream) if piece]
+    assert len(pieces) > 1
+    assert "".join(pieces) == completion_text(ODD)
+    assert fake.seen()["sha256"] == [call.sha256]
+    assert json.loads(call.body) | {"messages": []} == {
+        "model": "small-1",
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        "temperature": 0.7,
+        "max_tokens": 1000,
+        "messages": [],
+    }
+
+
+def test_no_way_of_the_chain_goes_past_our_own_connection(fake: FakeOpenAI) -> None:
     with pytest.raises(NotImplementedError):
         make(fake.base_url).chain.invoke({"query": "hi"})
-    assert fake.calls() == 1
+    assert fake.calls() == 0
 
 
 def test_a_lone_surrogate_is_refused_before_anything_is_sent(fake: FakeOpenAI) -> None:
@@ -133,10 +156,12 @@ def test_a_lone_surrogate_is_refused_before_anything_is_sent(fake: FakeOpenAI) -
 TRACED = """
 import asyncio, os
 from app.assistant.llm import LanguageModel
+from app.assistant.upstream import Upstream
 os.environ.update(LANGCHAIN_TRACING="true", LANGSMITH_TRACING_V2="true")  # also after the import
 import langsmith.utils
 assert langsmith.utils.tracing_is_enabled()
-model = LanguageModel(model="m", api_key="k", base_url=os.environ["FAKE"], temperature=0, max_tokens=9, system_prompt="")
+upstream = Upstream(api_key="k", base_url=os.environ["FAKE"])
+model = LanguageModel(upstream, model="m", base_url=os.environ["FAKE"], temperature=0, max_tokens=9, system_prompt="")
 os.environ["LANGSMITH_TRACING"] = "true"  # too late: the switch outranks it
 assert not langsmith.utils.tracing_is_enabled()
 print(asyncio.run(model.chain.ainvoke({"query": "hi"})))

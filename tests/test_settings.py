@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 import sys
 from itertools import pairwise
@@ -11,8 +12,9 @@ from pathlib import Path
 import pytest
 from dotenv import dotenv_values
 
+from app.catalogue import ENDPOINTS, PLACEHOLDERS, Caps, ModelEntry, Server
 from app.errors import ConfigError
-from app.settings import PLACEHOLDERS, Settings, load_settings
+from app.settings import Settings, load_settings
 
 EXAMPLE = Path(__file__).parents[1] / ".env.example"
 NAMES = {name.upper() for name in Settings.model_fields}
@@ -99,7 +101,26 @@ def test_a_copied_example_is_refused_at_start_with_what_to_do(here: Path) -> Non
         ("LLM_MAX_TOKENS", "0", "LLM_MAX_TOKENS input should be greater than or equal to 1"),
         ("LLM_TIMEOUT_SECONDS", "inf", "LLM_TIMEOUT_SECONDS input should be "),
         ("LLM_MODEL", "", "LLM_MODEL string should have at least 1 character"),
+        ("LLM_STREAM_TIMEOUT_SECONDS", "0", "LLM_STREAM_TIMEOUT_SECONDS input should be greater than 0"),
+        ("LLM_STREAM_TIMEOUT_SECONDS", "86401", "LLM_STREAM_TIMEOUT_SECONDS input should be less than or equal to 86400"),
         ("OPENAI_BASE_URL", "localhost:11434", "OPENAI_BASE_URL takes an address such as http"),
+        ("OPENAI_BASE_URL", "ftp://host/v1", "OPENAI_BASE_URL takes an address such as http"),
+        ("OPENAI_BASE_URL", "http:///v1", "OPENAI_BASE_URL takes an address such as http"),
+        ("OPENAI_BASE_URL", "http://host:port/v1", "OPENAI_BASE_URL takes an address such as http"),
+        ("OPENAI_BASE_URL", "http://host/v 1", "OPENAI_BASE_URL takes an address such as http"),
+        ("OPENAI_BASE_URL", "http://[::1/v1", "OPENAI_BASE_URL takes an address such as http"),
+        ("OPENAI_BASE_URL", "http://me:word@host/v1", "OPENAI_BASE_URL takes an address without a user"),
+        ("V1_MAX_BODY_BYTES", "1023", "V1_MAX_BODY_BYTES input should be greater than or equal to 1024"),
+        ("V1_MAX_BODY_BYTES", "1073741825", "V1_MAX_BODY_BYTES input should be less than or equal to 1073741824"),
+        ("V1_MAX_MESSAGES", "0", "V1_MAX_MESSAGES input should be greater than or equal to 1"),
+        ("V1_MAX_MESSAGE_CHARS", "0", "V1_MAX_MESSAGE_CHARS input should be greater than or equal to 1"),
+        ("V1_MAX_TOKENS", "0", "V1_MAX_TOKENS input should be greater than or equal to 1"),
+        ("V1_MAX_TOKENS", "1000001", "V1_MAX_TOKENS input should be less than or equal to 1000000"),
+        ("V1_REFUSED_PARAMS", "user,logit bias", "V1_REFUSED_PARAMS takes names of parameters such as logit_bias"),
+        ("STREAM_KEEPALIVE_SECONDS", "0", "STREAM_KEEPALIVE_SECONDS input should be greater than 0"),
+        ("STREAM_KEEPALIVE_SECONDS", "601", "STREAM_KEEPALIVE_SECONDS input should be less than or equal to 600"),
+        ("AUDIT_STREAM", "later", "AUDIT_STREAM input should be 'live' or 'buffer'"),
+        ("AUDIT_LONG_TEXTS", "drop", "AUDIT_LONG_TEXTS input should be 'digest' or 'keep'"),
         ("DATABASE_URL", "mysql://db/clients", "DATABASE_URL takes sqlite+aiosqlite:///path/to/file"),
         ("AUDIT_ORIGIN", "my log", "AUDIT_ORIGIN takes at most 200 characters without spaces"),
         ("CORS_ORIGINS", "*", "CORS_ORIGINS takes origins such as https://app.example.com"),
@@ -124,7 +145,8 @@ def test_every_problem_is_told_at_once_a_line_each(monkeypatch: pytest.MonkeyPat
 
 
 # A path is named, so that the operator sees which; free text has nothing to be refused for here.
-FREE = {"SYSTEM_PROMPT", "LLM_MODEL", "JWT_ISSUER", "JWT_AUDIENCE", "AUDIT_LOG_PATH", "AUDIT_KEY_PATH", "SECURITY_LOG_PATH"}
+PATHS = {"AUDIT_LOG_PATH", "AUDIT_KEY_PATH", "SECURITY_LOG_PATH", "MODELS_FILE"}
+FREE = {"SYSTEM_PROMPT", "LLM_MODEL", "JWT_ISSUER", "JWT_AUDIENCE"} | PATHS
 
 
 @pytest.mark.parametrize("name", sorted(NAMES - FREE))
@@ -176,9 +198,11 @@ def test_relative_paths_are_relative_to_the_current_folder(here: Path) -> None:
 def test_lists_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRUSTED_PROXIES", "10.0.0.0/8, ::1,")
     monkeypatch.setenv("CORS_ORIGINS", "https://a.example.com,http://127.0.0.1:3000")
+    monkeypatch.setenv("V1_REFUSED_PARAMS", "logit_bias, user,")
     settings = load_settings()
     assert settings.trusted_proxies == ("10.0.0.0/8", "::1")
     assert settings.cors_origins == ("https://a.example.com", "http://127.0.0.1:3000")
+    assert settings.v1_refused_params == ("logit_bias", "user")
 
 
 def test_without_key_and_url_the_embedded_model_answers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,3 +218,109 @@ def test_secrets_stay_out_of_what_settings_print(monkeypatch: pytest.MonkeyPatch
     settings = load_settings()
     assert SECRET not in f"{settings!r}{settings}{settings.model_dump()}"
     assert "sk-planted-key" not in f"{settings!r}{settings}{settings.model_dump()}"
+
+
+# --- the catalogue -----------------------------------------------------------------------------------
+
+MODELS = """
+[servers.lab]
+base_url = "http://127.0.0.1:9/v1"
+api_key_env = "Lab_Key"
+[models.small]
+server = "lab"
+[models.embed]
+server = "lab"
+endpoints = ["embeddings"]
+"""
+
+
+@pytest.fixture
+def models_file(here: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Settings that name a models file, with the key of its server in the environment."""
+    (here / "models.toml").write_text(MODELS)
+    monkeypatch.setenv("MODELS_FILE", "models.toml")
+    monkeypatch.setenv("LLM_MODEL", "small")
+    monkeypatch.setenv("Lab_Key", "sk-lab-planted")
+    return here / "models.toml"
+
+
+def test_without_a_models_file_llm_model_is_there_alone_for_everyone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:11434/v1")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-planted-key")
+    monkeypatch.setenv("LLM_MODEL", "qwen3:8b")
+    monkeypatch.setenv("V1_MAX_TOKENS", "77")
+    monkeypatch.setenv("V1_REFUSED_PARAMS", "user")
+    found = load_settings().catalogue
+    server = Server("default", "http://127.0.0.1:11434/v1", "sk-planted-key")
+    assert found.visible_to(["x.y"]) == [ModelEntry("qwen3:8b", "qwen3:8b", server, None, frozenset(ENDPOINTS))]
+    assert found.caps_for(["x.y"]) == Caps(8_388_608, 1000, 500_000, 77)
+    assert found.refused_params == {"user"}
+    assert found.created == 0
+
+
+def test_an_empty_models_file_setting_is_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODELS_FILE", " ")
+    assert load_settings().models_file is None
+
+
+def test_with_a_models_file_its_models_count_and_the_settings_caps(models_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:1/v1")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-other")
+    settings = load_settings()
+    assert settings.models_file == Path("models.toml"), "relative to the current folder"
+    lab = Server("lab", "http://127.0.0.1:9/v1", "sk-lab-planted")
+    assert [entry.server for entry in settings.catalogue.visible_to([])] == [lab, lab]
+    assert settings.catalogue.caps == Caps(8_388_608, 1000, 500_000, 4096)
+    assert settings.catalogue.created == int(models_file.stat().st_mtime)
+
+
+def test_with_a_models_file_the_embedded_model_does_not_answer(models_file: Path) -> None:
+    assert not load_settings().is_embedded
+
+
+def test_a_servers_key_may_stand_in_the_file_of_settings_and_the_environment_beats_it(
+    models_file: Path, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (here / ".env").write_text("Lab_Key=sk-from-the-file\nlab_key=sk-another\n")
+    assert load_settings().catalogue.models["small"].server.api_key == "sk-lab-planted"
+    monkeypatch.delenv("Lab_Key")
+    assert load_settings().catalogue.models["small"].server.api_key == "sk-from-the-file"
+
+
+@pytest.mark.parametrize("name", ["gpt-4o-mini", "embed"])
+def test_what_ask_uses_must_be_a_chat_model_of_the_file(models_file: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv("LLM_MODEL", name)
+    assert refusal() == (
+        "LLM_MODEL, which /ask uses, is no alias of MODELS_FILE with the endpoint chat: set it to one, such as small."
+    )
+
+
+def test_a_file_without_a_chat_model_leaves_ask_nothing(models_file: Path) -> None:
+    models_file.write_text(MODELS.replace("[models.small]", "[models.small]\nendpoints = ['responses']"))
+    assert refusal().endswith("with the endpoint chat: add one to models.toml.")
+
+
+def test_what_is_wrong_in_the_file_stops_the_start(models_file: Path) -> None:
+    models_file.write_text(MODELS + "colour = 'red'\n")
+    assert refusal() == "MODELS_FILE models.toml: [models.embed] colour is not known here: models.example.toml shows all that is."
+    models_file.unlink()
+    assert refusal().startswith("MODELS_FILE models.toml cannot be read (No such file or directory)")
+
+
+def test_the_models_file_is_read_once_and_every_worker_gets_the_same(models_file: Path) -> None:
+    settings = load_settings()
+    models_file.unlink()
+    carried = pickle.loads(pickle.dumps(settings))
+    assert carried.catalogue == settings.catalogue
+    assert [entry.alias for entry in carried.catalogue.visible_to([])] == ["small", "embed"]
+
+
+def test_the_models_file_is_not_written_to_as_a_log(models_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECURITY_LOG_PATH", str(models_file))
+    assert refusal().startswith("MODELS_FILE names the same file as SECURITY_LOG_PATH")
+
+
+def test_the_servers_keys_stay_out_of_what_settings_print(models_file: Path) -> None:
+    settings = load_settings()
+    assert settings.catalogue.models["small"].server.api_key == "sk-lab-planted"
+    assert "sk-lab-planted" not in f"{settings!r}{settings}{settings.model_dump()}{settings.catalogue!r}"

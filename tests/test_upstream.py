@@ -13,8 +13,8 @@ import pytest
 
 from app.assistant.llm import LanguageModel
 from app.assistant.models import Completion
-from app.errors import UpstreamError, UpstreamUnavailable
-from tests.asking import KEY, ask, make, use
+from app.errors import UpstreamError, UpstreamOutOfQuota, UpstreamRefused, UpstreamUnavailable
+from tests.asking import KEY, ask, make, send, use
 from tests.fake_openai import FakeOpenAI
 
 
@@ -36,7 +36,7 @@ def reply(content: object = "fine", **members: object) -> str:
 
 def test_an_empty_answer_is_an_answer(fake: FakeOpenAI) -> None:
     fake.set(body=reply(""))
-    assert ask(make(fake.base_url)) == Completion("", "small-1", None)
+    assert ask(make(fake.base_url)) == Completion("", "small-1", None, answer="")
 
 
 def test_a_path_of_the_servers_machine_is_no_name(fake: FakeOpenAI) -> None:
@@ -48,7 +48,7 @@ def test_a_server_that_does_not_count_gives_no_usage(fake: FakeOpenAI) -> None:
     fake.set("no_usage")
     assert ask(make(fake.base_url)).usage is None
     fake.set(body=reply(model="other", usage={"prompt_tokens": 3}))
-    assert ask(make(fake.base_url)) == Completion("fine", "other", None)
+    assert ask(make(fake.base_url)) == Completion("fine", "other", None, answer="fine")
 
 
 FINAL = json.dumps({"error": {"message": "no money", "type": "insufficient_quota", "code": "insufficient_quota"}})
@@ -58,9 +58,10 @@ REFUSALS: list[tuple[str, str | None, dict[str, str], type[UpstreamError], float
     ("status:429", None, {"Retry-After": "999999"}, UpstreamUnavailable, 120),
     ("status:429", None, {"Retry-After": "Fri, 31 Dec 1999 23:59:59 GMT"}, UpstreamUnavailable, 2),
     ("status:429", "<not json>", {}, UpstreamUnavailable, 2),
-    ("status:429", FINAL, {"Retry-After": "7"}, UpstreamError, None),
+    ("status:429", FINAL, {"Retry-After": "7"}, UpstreamOutOfQuota, None),
     *[(f"status:{status}", None, {}, UpstreamUnavailable, 2.0) for status in (408, 500, 502, 503, 504)],
-    *[(f"status:{status}", None, {}, UpstreamError, None) for status in (202, 302, 400, 401, 403, 404, 413, 422)],
+    *[(f"status:{status}", None, {}, UpstreamError, None) for status in (202, 302, 401, 402, 403, 405)],
+    *[(f"status:{status}", None, {}, UpstreamRefused, None) for status in (400, 404, 409, 413, 422)],
     ("close", None, {}, UpstreamUnavailable, 2),
     ("truncate", None, {}, UpstreamUnavailable, 2),
     ("not_http", None, {}, UpstreamError, None),
@@ -79,7 +80,7 @@ def test_every_failure_of_the_server_becomes_our_error(
 ) -> None:
     """On both ways, and with our words only."""
     fake.set(mode, body=body, headers=headers)
-    for work in (lambda m: m.send(m.prepare("hi")), lambda m: m.chain.ainvoke({"query": "hi"})):
+    for work in (lambda m: send(m, "hi"), lambda m: m.chain.ainvoke({"query": "hi"})):
         with pytest.raises(UpstreamError) as caught:
             use(make(fake.base_url), work)
         assert type(caught.value) is kind
@@ -144,7 +145,7 @@ def test_a_huge_answer_is_cut_off(fake: FakeOpenAI) -> None:
 def test_the_size_cap_is_exact(fake: FakeOpenAI) -> None:
     body = reply("x" * 200_000)
     fake.set(body=body)
-    assert len(ask(make(fake.base_url, cap=len(body))).text) == 200_000
+    assert ask(make(fake.base_url, cap=len(body))).text == "x" * 200_000
     with pytest.raises(UpstreamError):
         ask(make(fake.base_url, cap=len(body) - 1))
 
@@ -168,7 +169,7 @@ def test_a_certificate_that_does_not_hold_is_final(fake: FakeOpenAI) -> None:
 def test_the_deadline_of_the_caller_passes_through(fake: FakeOpenAI) -> None:
     async def hurry(model: LanguageModel) -> None:
         async with asyncio.timeout(0.2):
-            await model.send(model.prepare("hi"))
+            await send(model, "hi")
 
     async def cancelled(model: LanguageModel) -> None:
         task = asyncio.create_task(model.chain.ainvoke({"query": "hi"}))

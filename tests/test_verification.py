@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import signal
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from app.audit_verifying import Verified, verify
 from app.security.audit.chain import link, split_lines
+from app.security.audit.commit import append
 from app.security.audit.entry import EMPTY, draft
 from app.security.audit.jsonl import JsonlStore
 from app.security.audit.log import AuditLog
@@ -22,6 +24,7 @@ from app.security.audit.merkle import RightEdge, leaf_hash, root_of
 from app.security.audit.notary import Notary
 from app.security.audit.note import Signer, sign_checkpoint
 from app.security.audit.resuming import FILE, Bookmark
+from app.security.audit.texts import LongTexts, TextsFound
 from app.security.audit.tiles import Tile
 from app.security.audit.tree import StoredTree
 from app.security.audit.verification import (
@@ -315,6 +318,28 @@ def test_a_log_without_a_tree_or_without_a_key_still_verifies(site: Site, tmp_pa
     assert (verify().report.ok, verify().report.signatures.verdict) == (True, "not_checked")
     site.key.unlink()
     assert (verify().report.ok, verify().key) == (True, None)
+
+
+def test_a_long_text_that_was_changed_is_found_and_not_gone_on_from_and_one_that_was_never_kept_is_counted(site: Site) -> None:
+    text = b"long " * 20_000
+    name = hashlib.sha256(text).hexdigest()
+    store = JsonlStore(site.log)
+    append(store.append, [draft("ask.received", "alice", {"query": text.decode()})])
+    store.close()
+    site.sign()
+    texts = LongTexts.beside(site.log)
+    assert (verify().report.ok, verify().texts) == (True, TextsFound(missing=1))
+    site.bookmark.unlink()
+    texts.keep({name: text})
+    texts.path_of(name).write_bytes(text[:-1] + b"!")
+    for _ in range(2):
+        found = verify(resume=True)
+        assert (seen(found)[:2], found.texts.damaged, told(found.report)) == ((False, 0), ((24, name),), [24])
+        assert name in found.report.problems[0].problem
+        assert found.report.integrity == found.report.signatures == Finding("ok", 24)
+    texts.keep({name: text})
+    assert (verify().report.ok, verify().texts) == (True, TextsFound(kept=1))
+    assert verify(resume=True).texts == TextsFound()  # of the records that were read
 
 
 def test_a_key_that_is_not_the_one_of_the_first_record_fails_the_signatures(

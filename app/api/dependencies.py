@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Request
 from fastapi.openapi.models import OAuthFlowClientCredentials, OAuthFlows
@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from starlette.requests import ClientDisconnect
 
 from .. import strict_json
-from ..assistant.models import Question
+from ..assistant.models import Origin, Question
 from ..errors import (
     ClientGone,
     InsufficientScope,
@@ -46,7 +46,7 @@ documented_scheme = OAuth2(
 """What the Authorize button of /docs reads. The proof itself is made below."""
 
 
-def services_of(request: Request) -> Services:
+async def services_of(request: Request) -> Services:  # a plain def would be sent to a thread and back
     door: Door = request.app.state.door
     return door.services
 
@@ -120,21 +120,30 @@ async def asker(request: Request, _: Annotated[str | None, Depends(documented_sc
 Asker = Annotated[Principal, Depends(asker)]
 
 
-async def asked_question(request: Request, _: Asker) -> Question:
-    """(5) The body, read and parsed only now. Raises UnsupportedMediaType, TooLarge, MalformedJson, InvalidRequest."""
+async def read_json(request: Request, limit: int) -> Any:
+    """(5) The body, read and parsed only now. Raises UnsupportedMediaType, TooLarge, MalformedJson, ClientGone."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json":
         raise UnsupportedMediaType()
     try:
-        members = strict_json.parse(await read_body(request, MAX_ASK_BYTES))
+        return strict_json.parse(await read_body(request, limit))
     except ValueError as error:
         raise MalformedJson(f"The body is not one JSON document: {error}.") from None
+
+
+async def asked_question(request: Request, _: Asker) -> Question:
+    """What /ask is asked. Raises as `read_json`, and InvalidRequest."""
+    members = await read_json(request, MAX_ASK_BYTES)
     try:
         query = AskRequest.model_validate(members).query
     except ValidationError as error:
         raise InvalidRequest(_sentence(error)) from None
+    return Question(query, origin_of(request))
+
+
+def origin_of(request: Request) -> Origin:
     state = request.state
-    return Question(query, state.request_id, address_of(request), state.client_request_id)
+    return Origin(state.request_id, address_of(request), state.client_request_id)
 
 
 AskedQuestion = Annotated[Question, Depends(asked_question)]

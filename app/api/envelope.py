@@ -13,7 +13,8 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..errors import AppError, Interrupted, NotFound
-from .errors import CrossOriginRefused, answer_error, record_refusal
+from .error_bodies import CrossOriginRefused
+from .errors import answer_error, record_refusal
 from .limits import Quota
 
 LOG = logging.getLogger("app.api")
@@ -97,7 +98,7 @@ class Cors(CORSMiddleware):
 
 def _client_request_id(scope: Scope) -> str | None:
     for name, value in scope["headers"]:
-        if name == b"x-request-id":
+        if name in (b"x-request-id", b"x-client-request-id"):  # the second is OpenAI's name for it
             text: str = value.decode("latin-1")
             return text if re.fullmatch(r"[\x21-\x7e]{1,128}", text) else None
     return None

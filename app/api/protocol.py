@@ -15,7 +15,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from ..errors import AppError, ClientGone
 from .envelope import Envelope
-from .errors import HeadTooLarge, MalformedHttp
+from .error_bodies import HeadTooLarge, MalformedHttp
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGI3Application

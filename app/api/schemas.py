@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from ..assistant.models import Answer
+from ..security.audit.entry import Receipt
 
 
 def _sayable(value: str) -> str:
@@ -66,11 +67,29 @@ class ProblemBody(BaseModel):
     request_id: str
 
 
+class OpenAIError(BaseModel):
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class OpenAIErrorBody(BaseModel):
+    """OpenAI's envelope."""
+
+    error: OpenAIError
+
+
 class OAuthErrorBody(BaseModel):
     """RFC 6749, section 5.2."""
 
     error: str
     error_description: str
+
+
+def receipt_headers(receipt: Receipt) -> dict[str, str]:
+    """The record that stands for what is answered here."""
+    return {"x-audit-seq": str(receipt.seq), "x-audit-hash": receipt.hash}
 
 
 def answer_body(answer: Answer) -> dict[str, Any]:

@@ -31,7 +31,9 @@ def address_of(request: Request) -> str:
     return client.host[:64] if client else "unknown"
 
 
-def door_of(request: Request) -> Literal["oauth", "problem"]:
+def door_of(request: Request) -> Literal["oauth", "openai", "problem"]:
     """Which error body this path speaks (design, section 3)."""
-    path = request.url.path
+    path = request.scope["path"]
+    if path.startswith("/v1/"):
+        return "openai"
     return "oauth" if path == "/token" or path.startswith("/token/") else "problem"

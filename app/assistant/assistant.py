@@ -5,20 +5,28 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol, TypeVar
 
 from ..errors import AppError, ClientGone, Interrupted, Overloaded, UpstreamTimeout
 from ..security.audit.entry import Receipt
 from ..security.manager import SecurityManager
 from ..security.models import Principal
-from .models import Answer, Completion, PreparedCall, Question
+from .calls import Calls
+from .models import Answer, Call, Completion, Document, Origin, Question
+from .protocol.dialect import StreamReader
+from .streaming import Outlet, Pace, run_stream
+from .trip import Trip
+from .upstream import UNREADABLE
 
 LOG = logging.getLogger("app.assistant")
+HungUp = asyncio.Future[None]
+T = TypeVar("T")
 
 
 class Model(Protocol):
-    """What the assistant asks of a language model; app.assistant.llm has the real one."""
+    """What /ask wants of a language model; app.assistant.llm has the real one."""
 
     @property
     def chain(self) -> Any:
@@ -26,31 +34,38 @@ class Model(Protocol):
 
     @property
     def name(self) -> str:
-        """The model's name, as it is asked for."""
+        """The model's name, as callers know it."""
 
-    def prepare(self, query: str) -> PreparedCall:
+    def prepare(self, query: str, *, stream: bool = False) -> Call:
         """The exact body that will be sent for *query*, and its digest."""
-
-    async def send(self, call: PreparedCall) -> Completion:
-        """Send that body. Has no deadline of its own. Raises UpstreamError or a class below it."""
 
 
 class SecureAIAssistant:
-    """Every door asks through `ask`, so that every door is recorded alike."""
+    """Every door asks through `ask`, `complete` or `stream`, which are one road, so that every door is recorded alike.
+
+    All of them take *hung_up*, which is done once the caller is gone: the model is asked no further then. They raise
+    Overloaded (nothing was recorded or sent), AuditUnavailable (no answer leaves; if `ask.received` could not be written,
+    nothing was sent), or, with `ask.failed` written: UpstreamError or below it, ClientGone, Interrupted (in place of
+    CancelledError), AppError for what nobody foresaw.
+    """
 
     def __init__(
         self,
         security: SecurityManager,
         model: Model,
+        calls: Calls,
         *,
         timeout_seconds: float,
+        pace: Pace | None = None,
         max_waiting: int | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """*max_waiting*: how many questions may be with the model or wait for it; None for no bound."""
         self._security = security
         self._model = model
+        self.calls = calls
         self._timeout_seconds = timeout_seconds
+        self._pace = pace or Pace(silence_seconds=timeout_seconds)
         self._max_waiting = max_waiting
         self._clock = clock
         self._asking = 0
@@ -60,112 +75,131 @@ class SecureAIAssistant:
         """The runnable `prompt | model | parser`: the successor that LangChain names for LLMChain."""
         return self._model.chain
 
-    async def ask(self, principal: Principal, question: Question, hung_up: asyncio.Future[None] | None = None) -> Answer:
-        """The answer, once its record is durable. *hung_up* is done once the caller is gone: the model is asked no further.
+    @property
+    def model_name(self) -> str:
+        """What /ask asks."""
+        return self._model.name
 
-        Raises Overloaded (nothing was recorded or sent), AuditUnavailable (no answer leaves; if `ask.received` could not
-        be written, nothing was sent), or, with `ask.failed` written: UpstreamError or below it, ClientGone, Interrupted (in
-        place of CancelledError), AppError for what nobody foresaw.
-        """
+    def prepare(self, question: Question, principal: Principal, *, stream: bool = False) -> Call:
+        """Raises ModelNotFound where this principal's roles may not use the model of /ask."""
+        self.calls.verify_may_use(self._model.name, principal)
+        return self._model.prepare(question.query, stream=stream)
+
+    async def ask(self, principal: Principal, question: Question, hung_up: HungUp | None = None) -> Answer:
+        """The answer of the simple door, once its record is durable."""
+        call = self.prepare(question, principal)
+        completion, _, receipt = await self._whole(principal, call, question.origin, hung_up)
+        assert completion.text is not None
+        return Answer(completion.text, completion.model, completion.usage, question.origin.request_id, receipt)
+
+    async def complete(self, principal: Principal, call: Call, origin: Origin, hung_up: HungUp | None = None) -> Document:
+        """The plain answer of a /v1 door, with its receipt, once its record is durable."""
+        _, (raw, document), receipt = await self._whole(principal, call, origin, hung_up)
+        return Document(raw, document, receipt)
+
+    async def stream(
+        self, principal: Principal, call: Call, origin: Origin, outlet: Outlet, hung_up: HungUp | None = None
+    ) -> None:
+        """Give the answer to *outlet* as it comes; its end only once `ask.answered` is durable."""
+        trip = Trip(self._security, principal, call, origin, self._clock)
+        with self._admitted():
+
+            async def ask() -> tuple[StreamReader, bytes]:
+                async with _Until(hung_up):
+                    return await run_stream(trip, outlet, self._pace)
+
+            reader, kept = await self._travel(trip, ask, outlet)
+            completion = reader.completion()
+            trip.deliver(kept)
+            receipt = await trip.answered(completion)
+            try:
+                async with asyncio.timeout(self._pace.silence_seconds):
+                    if kept:
+                        await outlet.write(kept)
+                    await outlet.end(reader, completion, receipt)
+            except TimeoutError:
+                gone = ClientGone("The caller does not read.")
+                gone.recorded = True  # the answer's record stands
+                raise gone from None
+
+    async def _whole(
+        self, principal: Principal, call: Call, origin: Origin, hung_up: HungUp | None
+    ) -> tuple[Completion, tuple[bytes, Any], Receipt]:
+        trip = Trip(self._security, principal, call, origin, self._clock)
+        with self._admitted():
+
+            async def ask() -> tuple[Completion, tuple[bytes, Any]]:
+                async with _Until(hung_up), asyncio.timeout(self._timeout_seconds):
+                    raw, document = await call.upstream.complete(call.dialect.path, call.body)
+                try:
+                    completion = call.dialect.read(document, call.model)
+                except UNREADABLE:
+                    raise call.upstream.unusable(raw, call.body) from None
+                if call.wants_text and completion.text is None:
+                    raise call.upstream.unusable(raw, call.body)
+                return completion, (raw, document)
+
+            completion, answer = await self._travel(trip, ask)
+            if not call.wants_text:
+                trip.deliver(answer[0])
+            return completion, answer, await trip.answered(completion)
+
+    @contextmanager
+    def _admitted(self) -> Iterator[None]:
         if self._max_waiting is not None and self._asking >= self._max_waiting:
             raise Overloaded(retry_after=5)
         self._asking += 1
         try:
-            return await self._ask(principal, question, hung_up)
+            yield
         finally:
             self._asking -= 1
 
-    async def _ask(self, principal: Principal, question: Question, hung_up: asyncio.Future[None] | None) -> Answer:
-        call = self._model.prepare(question.query)
-        started = self._clock()
-        # (1) Durable, or no call.
-        received = await self._record(
-            principal,
-            question,
-            "ask.received",
-            {
-                "query": question.query,
-                "roles": list(principal.roles),
-                "model": self._model.name,
-                "address": question.address,
-                "upstream_sha256": call.sha256,
-                **({"client_request_id": question.client_request_id} if question.client_request_id else {}),
-            },
-        )
-        # (2) The call, under one deadline.
+    async def _travel(self, trip: Trip, ask: Callable[[], Awaitable[T]], outlet: Outlet | None = None) -> T:
+        """(1) `ask.received` is durable, (2) the model is asked, or `ask.failed` is durable. (3) `ask.answered` is left to do."""
+        received = await trip.start()
+        if outlet is not None:
+            outlet.name(received)
         try:
-            async with asyncio.timeout(self._timeout_seconds):
-                completion = await self._send(call, hung_up)
+            return await ask()
         except TimeoutError:
             error: AppError = UpstreamTimeout()
-            await self._record_failure(principal, question, received, started, error)
+            await trip.failed(error)
             raise error from None
         except AppError as error:
-            await self._record_failure(principal, question, received, started, error)
+            await trip.failed(error)
             raise
         except asyncio.CancelledError:  # nothing but a stop that ran out of grace cancels a question
             stop = Interrupted()
-            await asyncio.shield(self._record_failure(principal, question, received, started, stop))
+            await asyncio.shield(trip.failed(stop))
             raise stop from None
         except Exception as crash:  # ours to mend; its record ends the question, as far as the log can be written
-            LOG.exception("request %s failed in a way that nobody foresaw", question.request_id)
+            LOG.exception("request %s failed in a way that nobody foresaw", trip.origin.request_id)
             failure = AppError()
-            await self._record_failure(principal, question, received, started, failure)
+            await trip.failed(failure)
             raise failure from crash
-        # (3) Durable, or no answer.
-        usage = completion.usage
-        receipt = await self._record(
-            principal,
-            question,
-            "ask.answered",
-            {
-                "received": received.seq,
-                "answer": completion.text,
-                "model": completion.model,
-                "usage": usage and {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens},
-                "elapsed_ms": self._elapsed_ms(started),
-                "attempts": 1,
-            },
-        )
-        return Answer(completion.text, completion.model, usage, question.request_id, receipt)
 
-    async def _send(self, call: PreparedCall, hung_up: asyncio.Future[None] | None) -> Completion:
+
+class _Until:
+    """Ends what it surrounds with ClientGone once the caller is gone."""
+
+    def __init__(self, hung_up: HungUp | None) -> None:
+        self._hung_up = hung_up
+
+    async def __aenter__(self) -> None:
+        if self._hung_up is not None:
+            self._task = asyncio.current_task()
+            self._hung_up.add_done_callback(self._stop)
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        hung_up = self._hung_up
         if hung_up is None:
-            return await self._model.send(call)
-        task = asyncio.current_task()
-        assert task is not None
-
-        def stop(_: asyncio.Future[None]) -> None:
-            if not hung_up.cancelled():
-                task.cancel()
-
-        hung_up.add_done_callback(stop)
-        try:
-            return await self._model.send(call)
-        except asyncio.CancelledError:
-            if not hung_up.done() or hung_up.cancelled():
-                raise  # somebody else's
-            task.uncancel()
+            return
+        hung_up.remove_done_callback(self._stop)
+        if kind is asyncio.CancelledError and hung_up.done() and not hung_up.cancelled():  # else it is somebody else's
+            assert self._task is not None
+            self._task.uncancel()
             raise ClientGone() from None
-        finally:
-            hung_up.remove_done_callback(stop)
 
-    async def _record_failure(
-        self, principal: Principal, question: Question, received: Receipt, started: float, error: AppError
-    ) -> None:
-        """Write `ask.failed`. Raises AuditUnavailable in place of *error* when that cannot be durable."""
-        details = {
-            "received": received.seq,
-            "code": error.code,
-            "elapsed_ms": self._elapsed_ms(started),
-            "attempts": 1,
-            "delivered": None,
-        }
-        await self._record(principal, question, "ask.failed", details)
-        error.recorded = True
-
-    async def _record(self, principal: Principal, question: Question, action: str, details: Mapping[str, Any]) -> Receipt:
-        return await self._security.log_action(principal.user_id, action, details, request_id=question.request_id)
-
-    def _elapsed_ms(self, started: float) -> int:
-        return round(1000 * (self._clock() - started))
+    def _stop(self, hung_up: HungUp) -> None:
+        if not hung_up.cancelled() and self._task is not None:
+            self._task.cancel()

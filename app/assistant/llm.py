@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+from collections.abc import AsyncIterator
 from typing import Any, NoReturn
 
 import langsmith
@@ -12,19 +13,18 @@ import langsmith.utils
 import orjson
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
 from langchain_core.language_models import LanguageModelInput
-from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
+from langchain_core.messages import AIMessageChunk, BaseMessage, HumanMessage, SystemMessage
 from langchain_core.output_parsers import StrOutputParser
-from langchain_core.outputs import ChatResult
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import Runnable
 from langchain_openai import ChatOpenAI
 from pydantic import Field, SecretStr
 
 from ..errors import InvalidRequest, UpstreamError
-from .models import Completion, PreparedCall
-from .upstream import OPENAI_URL, Upstream
-
-MAX_RESPONSE_BYTES = 4 * 1024 * 1024
+from .models import Call
+from .protocol.chat import CHAT
+from .upstream import OPENAI_URL, UNREADABLE, Upstream
 
 
 def disable_tracing() -> None:
@@ -43,13 +43,15 @@ class _NoClient:
     """Stands where ChatOpenAI would build its SDK clients, which follow redirects and read proxies from the environment."""
 
     def __getattr__(self, name: str) -> NoReturn:
-        raise NotImplementedError("This model is asked through ainvoke only: any other way would go past our own connection.")
+        raise NotImplementedError(
+            "This model is asked through ainvoke and astream only: any other way would go past our own connection."
+        )
 
 
 class LeanChatOpenAI(ChatOpenAI):
     """ChatOpenAI's request payload and result mapping over our own connection: a fifth of the CPU, and our errors.
 
-    Only `ainvoke` reaches the server. A stream falls back to it and yields one chunk.
+    Only `ainvoke` and `astream` reach the server.
     """
 
     upstream: Upstream = Field(exclude=True, repr=False)
@@ -60,6 +62,14 @@ class LeanChatOpenAI(ChatOpenAI):
             payload["max_tokens"] = payload.pop("max_completion_tokens")
         return payload
 
+    def body_of(
+        self, messages: list[BaseMessage], *, stream: bool = False, stop: list[str] | None = None, **kwargs: Any
+    ) -> bytes:
+        """The bytes that go out for *messages*, on either way."""
+        if stream:
+            kwargs |= {"stream": True, **({"stream_options": {"include_usage": True}} if self.upstream.stream_usage else {})}
+        return orjson.dumps(self._get_request_payload(messages, stop=stop, **kwargs))
+
     async def _agenerate(
         self,
         messages: list[BaseMessage],
@@ -67,35 +77,65 @@ class LeanChatOpenAI(ChatOpenAI):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        body = orjson.dumps(self._get_request_payload(messages, stop=stop, **kwargs))
-        _, document = await self.upstream.complete(body, self.model_name)
+        body = self.body_of(messages, stop=stop, **kwargs)
+        raw, document = await self.upstream.complete(CHAT.path, body)
         try:
+            if CHAT.read(document, self.model_name).text is None:
+                raise TypeError
             return self._create_chat_result(document)
-        except (ValueError, TypeError, LookupError, AttributeError):  # an odd member that only LangChain reads
-            raise UpstreamError from None
+        except UNREADABLE:
+            raise self.upstream.unusable(raw, body) from None
+
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        body = self.body_of(messages, stop=stop, stream=True, **kwargs)
+        reader = CHAT.reader(self.model_name, wants_usage=False)
+        source = await self.upstream.open_stream(CHAT.path, body)
+        try:
+            while not reader.is_over:
+                if not (events := await source.read()):
+                    reader.end()
+                for event in events:
+                    try:
+                        reader.feed(event)
+                    except (UpstreamError, *UNREADABLE):
+                        raise source.unusable(event) from None
+                    if text := reader.text + reader.held_text:
+                        yield ChatGenerationChunk(message=AIMessageChunk(content=text))
+                    if reader.is_over:
+                        break
+        except BaseException:
+            source.close()
+            raise
+        source.finish()
 
 
 class LanguageModel:
-    """A model behind the OpenAI protocol. Bound to the event loop that sends first, until `aclose`."""
+    """The model of /ask, behind the OpenAI protocol. Bound to the event loop that sends first."""
 
     def __init__(
         self,
+        upstream: Upstream,
         *,
         model: str,
-        api_key: str,
-        base_url: str | None,
+        alias: str | None = None,
+        base_url: str | None = None,
         temperature: float,
         max_tokens: int,
         system_prompt: str,
-        max_response_bytes: int = MAX_RESPONSE_BYTES,
     ) -> None:
-        """An empty *api_key* sends none; an empty *system_prompt* sends no system message. Raises ConfigError."""
+        """*alias*: what callers call it, if not *model*. An empty *system_prompt* sends no system message."""
         disable_tracing()
-        self.name = model
-        self._upstream = Upstream(api_key=api_key, base_url=base_url, max_response_bytes=max_response_bytes)
+        self.name = alias or model
+        self._upstream = upstream
         system = [SystemMessage(system_prompt)] if system_prompt else []
         chat = LeanChatOpenAI(
-            upstream=self._upstream,
+            upstream=upstream,
             model=model,
             api_key=SecretStr("held by upstream"),
             base_url=base_url or OPENAI_URL,
@@ -103,7 +143,7 @@ class LanguageModel:
             max_completion_tokens=max_tokens,
             max_retries=0,
             use_responses_api=False,
-            disable_streaming=True,
+            stream_usage=False,
             cache=False,
             openai_proxy=None,
             http_socket_options=(),
@@ -115,25 +155,14 @@ class LanguageModel:
 
         # Only the query changes from call to call, so the bytes around it are made once, by LangChain itself.
         place = secrets.token_hex(16)
-        body = orjson.dumps(chat._get_request_payload([*system, HumanMessage(place)]))
-        self._before, self._after = body.split(orjson.dumps(place))
+        messages = [*system, HumanMessage(place)]
+        self._around = [chat.body_of(messages, stream=stream).split(orjson.dumps(place)) for stream in (False, True)]
 
-    def prepare(self, query: str) -> PreparedCall:
+    def prepare(self, query: str, *, stream: bool = False) -> Call:
         """The body that `chain` would send for *query*. Raises InvalidRequest if it holds a lone surrogate."""
+        before, after = self._around[stream]
         try:
-            body = self._before + orjson.dumps(query) + self._after
+            body = before + orjson.dumps(query) + after
         except orjson.JSONEncodeError:
             raise InvalidRequest("The query is not valid Unicode.") from None
-        return PreparedCall(body, hashlib.sha256(body).hexdigest())
-
-    async def send(self, call: PreparedCall) -> Completion:
-        """Send exactly those bytes, once. Raises UpstreamError, UpstreamUnavailable (`Upstream.complete`).
-
-        Waits without bound: the caller holds the deadline.
-        """
-        completion, _ = await self._upstream.complete(call.body, self.name)
-        return completion
-
-    async def aclose(self) -> None:
-        """Close the connections; a call in flight fails with UpstreamUnavailable."""
-        await self._upstream.aclose()
+        return Call(self._upstream, CHAT, self.name, body, hashlib.sha256(body).hexdigest(), {"query": query}, wants_text=True)

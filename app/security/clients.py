@@ -16,10 +16,11 @@ from sqlalchemy import select
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.exc import IntegrityError
 
-from ..errors import InvalidClient, InvalidRequest
+from ..errors import InvalidRequest
 from .database import PATIENCE, database_path, open_async_engine, reading, writing
 from .migrations import create_or_upgrade_database, verify_schema
 from .models import Client, Denied
+from .oauth_errors import InvalidClient
 from .roles import is_user_id, verify_roles, verify_user_id
 from .tables import clients, generation, revocations
 

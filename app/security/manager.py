@@ -7,11 +7,12 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InvalidScope, Unavailable
+from ..errors import Unavailable
 from .audit.entry import Receipt
 from .audit.log import AuditLog
 from .events import SecurityLog
 from .models import Client, Denied, Principal
+from .oauth_errors import InvalidScope
 from .tokens import IssuedToken, TokenIssuer, TokenVerifier
 
 if TYPE_CHECKING:  # SQLAlchemy takes 0.2 s to import
@@ -79,6 +80,18 @@ class SecurityManager:
         await self.log_action(client.client_id, "token.issued", details, request_id=request_id)
         self._events.event("token_issued", user_id=client.client_id, jti=issued.jti, address=address, request_id=request_id)
         return issued
+
+    def tell_answered(self, user_id: str, request_id: str, model: str, tokens: tuple[int, int] | None) -> None:
+        """A line in the security log for an answer that was recorded: what it cost, and nothing of what was said."""
+        input_tokens, output_tokens = tokens or (None, None)
+        self._events.event(
+            "ask_answered",
+            user_id=user_id,
+            request_id=request_id,
+            model=model,
+            input_tokens=input_tokens,
+            output_tokens=output_tokens,
+        )
 
     async def load_denials(self) -> None:
         """Raises Unavailable when the database cannot be read."""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 import orjson
 from fastapi import APIRouter, Request, Response
 
 from ..dependencies import AskedQuestion, Asker, ServicesDep, until_hung_up
-from ..schemas import AskRequest, AskResponse, ProblemBody, answer_body
+from ..schemas import AskRequest, AskResponse, ProblemBody, answer_body, receipt_headers
+from ..streams import EventStream, SimpleOutlet
 
+EVENTS = "text/event-stream"
 router = APIRouter(tags=["ask"])
 PROBLEM = {"content": {"application/problem+json": {"schema": ProblemBody.model_json_schema()}}}
 
@@ -25,11 +28,35 @@ PROBLEM = {"content": {"application/problem+json": {"schema": ProblemBody.model_
     },
 )
 async def ask(principal: Asker, question: AskedQuestion, services: ServicesDep, request: Request) -> Response:
-    """The answer, with the receipt of its record: keep it, and check the log against it later."""
+    """The answer, with the receipt of its record: keep it, and check the log against it later.
+
+    With `Accept: text/event-stream` as events: `delta` (`{"text"}`), then `done` (the same without `answer`), or `error`.
+    """
+    assistant = services.assistant
+    if wants_events(request.headers.get("accept", "")):
+        call = assistant.prepare(question, principal, stream=True)
+        return EventStream(
+            request,
+            SimpleOutlet,
+            lambda outlet, hung_up: assistant.stream(principal, call, question.origin, outlet, hung_up),
+        )
     hung_up = asyncio.create_task(until_hung_up(request))
     try:
-        answer = await services.assistant.ask(principal, question, hung_up)
+        answer = await assistant.ask(principal, question, hung_up)
     finally:
         hung_up.cancel()
-    receipt = {"x-audit-seq": str(answer.receipt.seq), "x-audit-hash": answer.receipt.hash}
-    return Response(orjson.dumps(answer_body(answer)), media_type="application/json", headers=receipt)
+    return Response(orjson.dumps(answer_body(answer)), media_type="application/json", headers=receipt_headers(answer.receipt))
+
+
+def wants_events(accept: str) -> bool:
+    """Whether server-sent events are asked for by name, and JSON is not liked better (RFC 9110, section 12.5.1)."""
+    weights = {"application/json": 0.0, EVENTS: 0.0}
+    for part in accept.lower().split(","):
+        name, *parameters = (piece.strip() for piece in part.split(";"))
+        if name in weights:
+            weights[name] = next((_weight(one[2:]) for one in parameters if one.startswith("q=")), 1.0)
+    return weights[EVENTS] > 0 and weights[EVENTS] >= weights["application/json"]
+
+
+def _weight(text: str) -> float:
+    return float(text) if re.fullmatch(r"[01](\.[0-9]{0,3})?", text) else 0.0

@@ -34,7 +34,7 @@ def responses(ok: dict[str, Any], *refusals: int) -> dict[int | str, dict[str, A
     return {200: ok, **dict.fromkeys(refusals, PROBLEM)}
 
 
-def disclosure_of(services: ServicesDep) -> Disclosure:
+async def disclosure_of(services: ServicesDep) -> Disclosure:
     return services.disclosure
 
 

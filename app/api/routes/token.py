@@ -10,7 +10,8 @@ from urllib.parse import parse_qsl, unquote_plus
 import orjson
 from fastapi import APIRouter, Depends, Request, Response
 
-from ...errors import InvalidClient, InvalidTokenRequest, UnsupportedGrantType, UnsupportedMediaType
+from ...errors import UnsupportedMediaType
+from ...security.oauth_errors import InvalidClient, InvalidTokenRequest, UnsupportedGrantType
 from ..dependencies import read_body
 from ..schemas import OAuthErrorBody, TokenResponse
 from ..state import Door, address_of

@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from .shortening import Texts, shorten
+
 MAX_LINE_BYTES = 60 * 1024
 """A stored line with its newline; below the 65,535 bytes that an entry of a C2SP tile bundle may have."""
 MAX_DETAILS_BYTES = MAX_LINE_BYTES - 640  # all other members together stay under 640 bytes
-DIGEST_BYTES = 120  # a {"sha256", "bytes"} is shorter
 GENESIS_HASH = "0" * 64
 HASH_TAIL = 75  # ,"hash":"<64 hex>"}
 _USER_ID = re.compile(r"[A-Za-z0-9_-]{3,32}")
@@ -67,7 +68,16 @@ class Draft(NamedTuple):
 
 
 def draft(action: str, user_id: str | None, details: Mapping[str, Any], request_id: str | None = None) -> Draft:
-    """Check and encode a record. Raises ValueError for an unknown action, a bad id, or details that are not JSON."""
+    """Check and encode a record. Raises ValueError for an unknown action, a bad id, or details that are not JSON.
+
+    Details of any size make a record: what is too long for a line is stored as its digest (`shortening.py`).
+    """
+    record = whole_draft(action, user_id, details, request_id)
+    return fitting(record)[0] if is_too_long(record) else record
+
+
+def whole_draft(action: str, user_id: str | None, details: Mapping[str, Any], request_id: str | None = None) -> Draft:
+    """`draft`, with details as long as they are: to be made `fitting` before they get a place."""
     if action not in ACTIONS:
         raise ValueError(f"unknown audit action {action!r}: the closed list is ACTIONS in entry.py")
     if user_id is not None and not _USER_ID.fullmatch(user_id):
@@ -76,42 +86,20 @@ def draft(action: str, user_id: str | None, details: Mapping[str, Any], request_
         request_id = new_request_id()
     elif not _REQUEST_ID.fullmatch(request_id):
         raise ValueError("a record's request_id is 32 hex digits")
-    return Draft(action, user_id, encode_details(details), request_id)
-
-
-def encode_details(details: Mapping[str, Any]) -> bytes:
-    """JSON in UTF-8. A text too long for a line is stored as {"sha256", "bytes"}, the longest first."""
     try:
-        encoded = orjson.dumps(details)
+        return Draft(action, user_id, orjson.dumps(details), request_id)
     except TypeError as error:
         raise ValueError(f"details are not JSON: {error}") from None
-    if len(encoded) <= MAX_DETAILS_BYTES:
-        return encoded
-    shortened = orjson.loads(encoded)
-    too_many = len(encoded) - MAX_DETAILS_BYTES
-    for container, key in _longest_texts(shortened):
-        text = container[key].encode()
-        digest = {"sha256": hashlib.sha256(text).hexdigest(), "bytes": len(text)}
-        too_many -= len(orjson.dumps(container[key])) - len(orjson.dumps(digest))
-        container[key] = digest
-        if too_many <= 0:
-            return orjson.dumps(shortened)
-    raise ValueError("details are too large for one record, and hold no text that could be stored as its digest")
 
 
-def _longest_texts(value: Any) -> list[tuple[Any, Any]]:
-    """Where the strings below *value* stand that are longer than their digest, the longest first."""
-    found: list[tuple[int, Any, Any]] = []
-    stack = [value]
-    while stack:
-        container = stack.pop()
-        for key, item in container.items() if isinstance(container, dict) else enumerate(container):
-            if isinstance(item, str):
-                found.append((len(item.encode()), container, key))
-            elif isinstance(item, dict | list):
-                stack.append(item)
-    found.sort(key=lambda text: text[0], reverse=True)
-    return [(container, key) for length, container, key in found if length > DIGEST_BYTES]
+def is_too_long(record: Draft) -> bool:
+    return len(record.details) > MAX_DETAILS_BYTES
+
+
+def fitting(record: Draft) -> tuple[Draft, Texts]:
+    """The record that fits into a line, and what is stored in it as its digest only, by its SHA-256 in hex."""
+    details, texts = shorten(record.details, MAX_DETAILS_BYTES)
+    return record._replace(details=details), texts
 
 
 def line_of(record: Draft, seq: int, timestamp: str, prev_hash: str) -> tuple[bytes, str]:

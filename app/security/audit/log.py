@@ -7,8 +7,10 @@ from typing import Any
 
 from .chain import Verdict, check, link, split_lines
 from .commit import GroupCommit, append, now_utc
-from .entry import EMPTY, Draft, Head, Receipt, draft, parse_line
+from .entry import EMPTY, Draft, Head, Receipt, draft, is_too_long, parse_line, whole_draft
+from .long_records import LongRecords
 from .store import AuditStore, Batch, Recovery
+from .texts import LongTexts
 
 
 class AuditLog:
@@ -21,9 +23,12 @@ class AuditLog:
         deadline_seconds: float = 5.0,
         clock: Callable[[], str] = now_utc,
         on_change: Callable[[str, str], None] = lambda event, detail: None,
+        long_texts: LongTexts | None = None,
     ) -> None:
+        """*long_texts*: where to keep what is too long for a record; None: only its digest is left."""
         self._store = store
         self._clock = clock
+        self._long = LongRecords(long_texts, deadline_seconds, on_change)
         self._commits = GroupCommit(store, deadline_seconds=deadline_seconds, clock=clock, on_change=on_change)
 
     # --- writing ---------------------------------------------------------------------------------
@@ -38,8 +43,14 @@ class AuditLog:
     async def record(
         self, action: str, *, user_id: str | None, details: Mapping[str, Any], request_id: str | None = None
     ) -> Receipt:
-        """Durable on return. Raises ValueError for what can never be a record, AuditUnavailable with nothing promised."""
-        return await self._commits.commit(draft(action, user_id, details, request_id))
+        """Durable on return. Raises ValueError for what can never be a record, AuditUnavailable with nothing promised.
+
+        Details of any size: what is too long for a line is stored as its digest, and kept whole first where that is wanted.
+        """
+        record = whole_draft(action, user_id, details, request_id)
+        if is_too_long(record) and self._commits.closed_because is None:  # while closed, commit refuses it
+            record = await self._long.fit(record)
+        return await self._commits.commit(record)
 
     @property
     def closed_because(self) -> str | None:

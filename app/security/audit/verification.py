@@ -167,13 +167,14 @@ class Verification:
 
     # --- the verdicts ----------------------------------------------------------------------------
 
-    def finish(self, blame: Blame = lambda heads: {}) -> Report:
-        """The report, once all lines were fed."""
+    def finish(self, blame: Blame = lambda heads: {}, others: Sequence[Trouble] = ()) -> Report:
+        """The report, once all lines were fed. *others*: what was found beside the log, as in its long texts."""
         verdict = self._checker.finish()
         fails = [head for head in self.held.heads if head in self._fails]
         blamed = blame(fails) if fails else {}
         more = [self._trouble(head, blamed.get(head)) for head in fails]
         more += [Trouble(None, reason) for reason in self.held.refused]
+        more += others
         begun = self.start.head
         head = verdict.head or (Receipt(begun.seq, begun.hash) if begun.seq >= 0 else None)
         up_to = head.seq if head else None

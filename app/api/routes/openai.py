@@ -1,0 +1,113 @@
+"""/v1: OpenAI's own addresses and shapes, so that an OpenAI client works with a base URL and a token."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import orjson
+from fastapi import APIRouter, Request, Response
+
+from ...assistant.protocol.chat import CHAT
+from ...assistant.protocol.dialect import Dialect, with_receipt
+from ...assistant.protocol.embeddings import EMBEDDINGS
+from ...assistant.protocol.responses import RESPONSES
+from ...catalogue import Catalogue, ModelEntry
+from ...errors import ModelNotFound
+from ...security.models import Principal
+from ...wiring import Services
+from ..dependencies import Asker, ServicesDep, origin_of, read_json, until_hung_up
+from ..schemas import OpenAIErrorBody, receipt_headers
+from ..streams import EventStream, ProtocolOutlet
+
+router = APIRouter(prefix="/v1", tags=["openai"])
+ERROR: dict[str, Any] = {"model": OpenAIErrorBody}
+REFUSALS: dict[int | str, dict[str, Any]] = dict.fromkeys((400, 401, 403, 404, 413, 415, 429, 502, 503, 504), ERROR)
+MODEL_REFUSALS: dict[int | str, dict[str, Any]] = dict.fromkeys((401, 403, 404, 429, 503), ERROR)
+
+
+def body_schema(dialect: Dialect, asked: dict[str, Any]) -> dict[str, Any]:
+    """What is looked at here; all other members pass through."""
+    members: dict[str, Any] = {"model": {"type": "string"}, dialect.messages: asked}
+    members |= {name: {"type": "integer", "minimum": 1} for name in dialect.token_caps}
+    if dialect.streams:
+        members["stream"] = {"type": "boolean", "default": False}
+    schema = {"type": "object", "required": ["model", dialect.messages], "properties": members, "additionalProperties": True}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+TEXTS = {"anyOf": [{"type": "string"}, {"type": "array", "items": {}}]}
+
+
+@router.post(
+    "/chat/completions",
+    summary="OpenAI's chat completions, streaming included",
+    responses=REFUSALS,
+    openapi_extra=body_schema(CHAT, {"type": "array", "items": {"type": "object"}, "minItems": 1}),
+)
+async def chat_completions(principal: Asker, services: ServicesDep, request: Request) -> Response:
+    """The upstream's answer as it came, with one more member: `receipt`; on a stream in the last chunk before `[DONE]`."""
+    return await _asked(CHAT, principal, services, request)
+
+
+@router.post(
+    "/responses",
+    summary="OpenAI's responses, streaming included",
+    responses=REFUSALS,
+    openapi_extra=body_schema(RESPONSES, TEXTS),
+)
+async def responses(principal: Asker, services: ServicesDep, request: Request) -> Response:
+    """Likewise; on a stream `receipt` is in the event that ends the response. What would reach beyond the record is refused:
+    `background`, `previous_response_id`, `conversation`, `prompt`."""
+    return await _asked(RESPONSES, principal, services, request)
+
+
+@router.post(
+    "/embeddings",
+    summary="OpenAI's embeddings",
+    responses=REFUSALS,
+    openapi_extra=body_schema(EMBEDDINGS, TEXTS),
+)
+async def embeddings(principal: Asker, services: ServicesDep, request: Request) -> Response:
+    """Likewise. The record holds the digest of the vectors."""
+    return await _asked(EMBEDDINGS, principal, services, request)
+
+
+@router.get("/models", summary="The models that you may use", responses=MODEL_REFUSALS)
+async def models(principal: Asker, services: ServicesDep) -> Response:
+    """From the configuration: nothing is asked of an upstream."""
+    catalogue = services.assistant.calls.catalogue
+    data = [_model_body(catalogue, entry) for entry in catalogue.visible_to(principal.roles)]
+    return Response(orjson.dumps({"object": "list", "data": data}), media_type="application/json")
+
+
+@router.get("/models/{model:path}", summary="One of them", responses=MODEL_REFUSALS)
+async def model(principal: Asker, services: ServicesDep, request: Request, model: str) -> Response:
+    catalogue = services.assistant.calls.catalogue
+    entry = catalogue.model_for(model, principal.roles)
+    if entry is None:
+        raise ModelNotFound
+    return Response(orjson.dumps(_model_body(catalogue, entry)), media_type="application/json")
+
+
+async def _asked(dialect: Dialect, principal: Principal, services: Services, request: Request) -> Response:
+    assistant, origin = services.assistant, origin_of(request)
+    caps = assistant.calls.catalogue.caps_for(principal.roles)
+    call = assistant.calls.prepare(dialect, await read_json(request, caps.body_bytes), principal)
+    if call.is_stream:
+        return EventStream(
+            request,
+            ProtocolOutlet,
+            lambda outlet, hung_up: assistant.stream(principal, call, origin, outlet, hung_up),
+        )
+    hung_up = asyncio.create_task(until_hung_up(request))
+    try:
+        answer = await assistant.complete(principal, call, origin, hung_up)
+    finally:
+        hung_up.cancel()
+    body = with_receipt(answer.raw, answer.members, answer.receipt)
+    return Response(body, media_type="application/json", headers=receipt_headers(answer.receipt))
+
+
+def _model_body(catalogue: Catalogue, entry: ModelEntry) -> dict[str, Any]:
+    return {"id": entry.alias, "object": "model", "created": catalogue.created, "owned_by": entry.server.name}

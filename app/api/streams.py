@@ -1,0 +1,132 @@
+"""Server-sent events at our doors: how each writes a stream, and the response that carries it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from typing import Any
+
+import orjson
+from fastapi import Request, Response
+from starlette.types import Receive, Scope, Send
+
+from ..assistant.models import Completion
+from ..assistant.protocol.dialect import StreamReader
+from ..assistant.protocol.event_stream import KEEP_ALIVE, Event, encode
+from ..errors import AppError, ClientGone
+from ..security.audit.entry import Receipt
+from .dependencies import until_hung_up
+from .errors import tell_in_stream
+
+PARTING_SECONDS = 5.0
+HEADERS = {
+    "content-type": "text/event-stream; charset=utf-8",
+    "cache-control": "no-store",
+    "x-accel-buffering": "no",  # nginx would gather it
+}
+
+
+class EventOutlet:
+    """Writes a stream to one caller. Its head names `ask.received`, and leaves with the first thing that is written."""
+
+    def __init__(self, request: Request, send: Send) -> None:
+        self.request = request
+        self._send = send
+        self._headers = dict(HEADERS)
+        self.has_begun = False
+
+    def name(self, received: Receipt) -> None:
+        self._headers |= {"x-audit-seq": str(received.seq), "x-audit-hash": received.hash}
+
+    async def begin(self) -> None:
+        if not self.has_begun:
+            self.has_begun = True
+            headers = [(name.encode(), value.encode()) for name, value in self._headers.items()]
+            await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+
+    async def keep_alive(self) -> None:
+        await self.write(KEEP_ALIVE)
+
+    async def write(self, data: bytes) -> None:
+        await self.begin()
+        await self._send({"type": "http.response.body", "body": data, "more_body": True})
+
+    async def _finish(self, data: bytes) -> None:
+        await self.begin()
+        await self._send({"type": "http.response.body", "body": data})
+
+    async def fail(self, document: bytes) -> None:
+        """The error in place of the end: a caller who waits for the end marker does not get it."""
+        await self._finish(self.encode_error(document))
+
+    def encode(self, events: Sequence[Event], text: str) -> bytes:
+        raise NotImplementedError
+
+    def encode_error(self, document: bytes) -> bytes:
+        raise NotImplementedError
+
+    async def end(self, reader: StreamReader, completion: Completion, receipt: Receipt) -> None:
+        raise NotImplementedError
+
+
+class ProtocolOutlet(EventOutlet):
+    """/v1: the server's own events; the receipt is a member of the last JSON document."""
+
+    def encode(self, events: Sequence[Event], text: str) -> bytes:
+        return b"".join(map(encode, events))
+
+    def encode_error(self, document: bytes) -> bytes:
+        return encode(Event(b"", document))
+
+    async def end(self, reader: StreamReader, completion: Completion, receipt: Receipt) -> None:
+        await self._finish(self.encode(reader.last_events(receipt), ""))
+
+
+class SimpleOutlet(EventOutlet):
+    """/ask: `delta` with a piece of the text, then `done` with everything else of the JSON answer, or `error`."""
+
+    def encode(self, events: Sequence[Event], text: str) -> bytes:
+        return encode(Event(b"delta", orjson.dumps({"text": text}))) if text else b""
+
+    def encode_error(self, document: bytes) -> bytes:
+        return encode(Event(b"error", document))
+
+    async def end(self, reader: StreamReader, completion: Completion, receipt: Receipt) -> None:
+        usage = completion.usage
+        done = {
+            "model": completion.model,
+            "usage": usage and {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens},
+            "request_id": self.request.state.request_id,
+            "receipt": {"seq": receipt.seq, "hash": receipt.hash},
+        }
+        await self._finish(self.encode((), reader.held_text) + encode(Event(b"done", orjson.dumps(done))))
+
+
+class EventStream(Response):
+    """Runs *ask* with an outlet. What fails before anything was written is answered as it is anywhere else."""
+
+    def __init__(
+        self,
+        request: Request,
+        outlet: type[EventOutlet],
+        ask: Callable[[EventOutlet, asyncio.Future[None]], Awaitable[None]],
+    ) -> None:
+        self._request, self._outlet, self._ask = request, outlet, ask
+        self.background: Any = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        outlet = self._outlet(self._request, send)
+        hung_up = asyncio.create_task(until_hung_up(self._request))
+        try:
+            await self._ask(outlet, hung_up)
+        except AppError as error:
+            if not outlet.has_begun:
+                raise
+            document = await tell_in_stream(self._request, error)
+            if not isinstance(error, ClientGone):  # who does not read cannot be told: the connection ends as it is
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(PARTING_SECONDS):
+                        await outlet.fail(document)
+        finally:
+            hung_up.cancel()

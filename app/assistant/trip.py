@@ -1,0 +1,93 @@
+"""One question on the road: its three records, and the clock between them."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+from typing import Any
+
+from ..errors import AppError
+from ..security.audit.entry import Receipt
+from ..security.manager import SecurityManager
+from ..security.models import Principal
+from .models import Call, Completion, Origin
+from .protocol.dialect import StreamReader
+
+
+class Trip:
+    """`start` before anything is sent, then `answered` or `failed`. Each is durable on return, or raises AuditUnavailable."""
+
+    def __init__(
+        self,
+        security: SecurityManager,
+        principal: Principal,
+        call: Call,
+        origin: Origin,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.call, self.origin = call, origin
+        self._security, self._principal, self._clock = security, principal, clock
+        self._started = clock()
+        self._received: Receipt | None = None
+        self._digest = hashlib.sha256()
+        self._bytes = 0
+        self.reader: StreamReader | None = None
+        """Of a stream, so that a failure's record can say what reached the caller."""
+
+    async def start(self) -> Receipt:
+        """`ask.received`: durable, or no call."""
+        call, origin = self.call, self.origin
+        details = {
+            **call.asked,
+            "roles": list(self._principal.roles),
+            "model": call.model,
+            "address": origin.address,
+            "upstream_sha256": call.sha256,
+            **({"client_request_id": origin.client_request_id} if origin.client_request_id else {}),
+        }
+        self._received = await self._record("ask.received", details)
+        return self._received
+
+    def deliver(self, written: bytes) -> None:
+        """*written* has gone to the caller."""
+        self._digest.update(written)
+        self._bytes += len(written)
+
+    async def answered(self, completion: Completion) -> Receipt:
+        """`ask.answered`: durable, or the answer (or a stream's end) does not leave."""
+        usage = completion.usage
+        tokens = (usage.input_tokens, usage.output_tokens) if usage else None
+        details = {
+            "received": self._seq,
+            "answer": completion.answer,
+            "model": completion.model,
+            "usage": usage and {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens},
+            **self._effort(),
+            **({"finish_reason": completion.finish} if completion.finish is not None else {}),
+            **({"delivered": self._delivered()} if self._bytes else {}),
+        }
+        receipt = await self._record("ask.answered", details)
+        self._security.tell_answered(self._principal.user_id, self.origin.request_id, completion.model, tokens)
+        return receipt
+
+    async def failed(self, error: AppError) -> None:
+        """`ask.failed`, with what reached the caller. Raises AuditUnavailable in place of *error* when that cannot be durable."""
+        delivered = {"answer": self.reader.delivered(), **self._delivered()} if self._bytes and self.reader else None
+        details = {"received": self._seq, "code": error.code, **self._effort(), "delivered": delivered}
+        await self._record("ask.failed", details)
+        error.recorded = True
+
+    @property
+    def _seq(self) -> int:
+        assert self._received is not None
+        return self._received.seq
+
+    def _delivered(self) -> dict[str, Any]:
+        return {"bytes": self._bytes, "sha256": self._digest.hexdigest()}
+
+    def _effort(self) -> dict[str, int]:
+        return {"elapsed_ms": round(1000 * (self._clock() - self._started)), "attempts": 1}
+
+    async def _record(self, action: str, details: dict[str, Any]) -> Receipt:
+        return await self._security.log_action(self._principal.user_id, action, details, request_id=self.origin.request_id)
