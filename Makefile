@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install dev demo serve test check bench bench-startup bench-peers torture clean
+.PHONY: install dev demo serve test check bench bench-startup bench-peers clients torture clean
 
 .venv/.runtime: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.11")'
@@ -53,8 +53,20 @@ bench-startup: dev ## start and verification with a log of ten million records: 
 
 bench-peers: .venv-litellm/.runtime .venv-aegis/.runtime ## LiteLLM and aegis-latent-core, in environments of their own
 
+.venv-clients/.runtime: tests/clients/requirements.lock
+	test -x .venv-clients/bin/python || $(PYTHON) -m venv .venv-clients
+	.venv-clients/bin/python -m pip install -q --disable-pip-version-check --no-deps --require-hashes -r tests/clients/requirements.lock
+	touch $@
+
+tests/clients/node/node_modules/.runtime: tests/clients/node/package-lock.json
+	npm ci --prefix tests/clients/node --no-progress
+	touch $@
+
+clients: dev .venv-clients/.runtime tests/clients/node/node_modules/.runtime ## other people's clients against a live service; wants node
+	$(BIN)/python -m tests.clients
+
 torture: dev ## the long versions of the crash tests
 	$(BIN)/python -m tests.torture
 
 clean:
-	rm -rf .venv .venv-litellm .venv-aegis .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-clients tests/clients/node/node_modules .venv-litellm .venv-aegis .pytest_cache .mypy_cache .ruff_cache .hypothesis

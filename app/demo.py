@@ -30,7 +30,7 @@ QUESTIONS = ("What is the capital of France?", "Name three primary colours.", "W
 START_SECONDS = 120.0
 NEXT = """[bold]make serve[/]                       then open http://127.0.0.1:8000/docs
 [bold].venv/bin/python -m app --help[/]   clients, tokens, the audit log
-[bold]README.md[/]                        the same with curl; a larger model"""
+[bold]README.md[/]                        the same with curl, or an OpenAI client; a larger model"""
 
 
 def run(as_json: bool = False) -> int:
@@ -69,9 +69,13 @@ class _Demo:
         adam = self.app("clients", "add", "adam", "--role", "ai.audit.reader")
         self.step("serve", f"a live server on {self.url}")
         with self.server():
-            self.step("POST /token, POST /ask", f"three questions to {local.MODEL_NAME}, on this machine, with no key")
+            self.step("POST /token, POST /ask", f"two questions to {local.MODEL_NAME}, on this machine, with no key")
             token = self.token(alice)
-            receipts = [self.ask(token, question) for question in QUESTIONS]
+            receipts = [self.ask(token, question) for question in QUESTIONS[:-1]]
+            self.step(
+                "POST /v1/chat/completions", "the third as an OpenAI client asks it: a stream, whose end waits for its record"
+            )
+            receipts.append(self.stream(token, QUESTIONS[-1]))
             self.step("refusals", "said with a reason, and recorded too")
             refused = [
                 self.refuse("no token", {}),
@@ -152,6 +156,22 @@ class _Demo:
         self.console.print(f"  [bold]{question}[/]\n    {escape(text)}")
         self.console.print(f"    [dim]receipt {body['receipt']['seq']}:{body['receipt']['hash']}[/]")
         return f"{body['receipt']['seq']}:{body['receipt']['hash']}"
+
+    def stream(self, token: str, question: str) -> str:
+        body = {"model": local.MODEL_NAME, "messages": [{"role": "user", "content": question}], "stream": True, "max_tokens": 60}
+        self.console.print(f"  [bold]{question}[/]\n    ", end="")
+        headers = {"Authorization": f"Bearer {token}"}
+        receipt: dict[str, Any] = {}
+        with httpx.stream("POST", f"{self.url}/v1/chat/completions", json=body, headers=headers, timeout=120) as answer:
+            for line in answer.raise_for_status().iter_lines():
+                if not line.startswith("data: {"):
+                    continue
+                chunk = json.loads(line.removeprefix("data: "))
+                for choice in chunk.get("choices", ()):
+                    self.console.print(escape(choice["delta"].get("content") or "").replace("\n", " "), end="")
+                receipt = chunk.get("receipt", receipt)
+        self.console.print(f"\n    [dim]receipt {receipt['seq']}:{receipt['hash']}[/]")
+        return f"{receipt['seq']}:{receipt['hash']}"
 
     def refuse(self, what: str, headers: dict[str, str]) -> int:
         answer = httpx.post(f"{self.url}/ask", json={"query": QUESTIONS[0]}, headers=headers, timeout=30)

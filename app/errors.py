@@ -103,6 +103,11 @@ class ModelNotFound(InvalidInput):
     code = "model_not_found"
     detail = "The model does not exist, or you may not use it here. GET /v1/models lists yours."
 
+    def __init__(self, model: str, *, is_known: bool) -> None:
+        super().__init__()
+        self.model = model
+        self.is_known = is_known
+
 
 class MethodNotAllowed(InvalidInput):
     code = "method_not_allowed"

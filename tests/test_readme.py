@@ -13,7 +13,7 @@ from pathlib import Path
 
 from .fake_openai import FakeOpenAI
 from .optional import leave_out
-from .service import free_port
+from .service import Service, free_port
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -29,8 +29,12 @@ def test_the_curl_walk_through_ends_with_a_verified_receipt(tmp_path: Path, fake
     if shutil.which("curl") is None:
         leave_out("there is no curl (Debian: apt-get install curl)")
     port = str(free_port())
-    (walk,), (by_hand,) = blocks("With curl"), blocks("What an auditor holds, and what it shows")
-    script = "set -eu\n" + (walk + by_hand).replace("make install\n", "").replace(".venv/bin/python", sys.executable)
+    (walk,), (streams,), (by_hand,) = map(
+        blocks, ("With curl", "With any OpenAI client", "What an auditor holds, and what it shows")
+    )
+    script = "set -eu\nMODEL=gpt-4o-mini\n" + (walk + streams + by_hand).replace("make install\n", "").replace(
+        ".venv/bin/python", sys.executable
+    )
     script = script.replace("8000", port).replace("python3 ", f"{sys.executable} ")
     env = {"PATH": os.environ["PATH"], "OPENAI_BASE_URL": fake.base_url, "LANG": "C.UTF-8"}
     shell = subprocess.Popen(
@@ -44,9 +48,22 @@ def test_the_curl_walk_through_ends_with_a_verified_receipt(tmp_path: Path, fake
         output, errors = (text.decode() for text in shell.communicate(timeout=60))
     assert json.loads((tmp_path / "answer.json").read_text())["receipt"]["seq"] == 4, errors
     assert "OK: 5 records" in output
+    assert "data: [DONE]" in output
+    assert "event: done" in output
     stored, computed = output.split()[-2:]
     assert stored == computed
     assert len(stored) == 64
+
+
+def test_the_lines_for_an_openai_client_are_what_they_say(service: Service, token: str) -> None:
+    section = README.split("\n## With any OpenAI client\n", 1)[1].split("\n## ", 1)[0]
+    (code,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    code = f"TOKEN = {token!r}\n" + code.replace("http://localhost:8000", service.url)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "echo" in done.stdout
+    receipt = service.records()[-1]
+    assert done.stdout.endswith(f"{{'seq': {receipt['seq']}, 'hash': '{receipt['hash']}'}}\n")
 
 
 def test_every_file_that_the_table_names_is_there() -> None:

@@ -19,6 +19,7 @@ from ..errors import (
     InvalidParameter,
     InvalidRequest,
     MethodNotAllowed,
+    ModelNotFound,
     NotFound,
     Overloaded,
     TokenMissing,
@@ -100,6 +101,8 @@ async def _record(request: Request, error: AppError, status: int) -> None:
     }
     if isinstance(error, InvalidParameter):
         details |= {"param": error.param, "reason": error.reason}
+    if isinstance(error, ModelNotFound):
+        details |= {"model": error.model[:200], "is_known": error.is_known}
     if isinstance(error, InvalidClient):
         details |= {"reason": error.reason, "client_id": error.client_id}
     policy = isinstance(error, InsufficientScope | Overloaded)

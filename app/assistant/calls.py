@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from ..catalogue import Caps, Catalogue
+from ..catalogue import Caps, Catalogue, ModelEntry
 from ..errors import InvalidInput, InvalidParameter, ModelNotFound
 from ..security.models import Principal
 from .models import Call
@@ -35,8 +35,14 @@ class Calls:
 
     def verify_may_use(self, alias: str, principal: Principal) -> None:
         """Raises ModelNotFound."""
-        if self.catalogue.model_for(alias, principal.roles, CHAT.name) is None:
-            raise ModelNotFound
+        self.entry(alias, principal, CHAT.name)
+
+    def entry(self, alias: str, principal: Principal, endpoint: str | None = None) -> ModelEntry:
+        """Raises ModelNotFound."""
+        entry = self.catalogue.model_for(alias, principal.roles, endpoint)
+        if entry is None:
+            raise ModelNotFound(alias, is_known=alias in self.catalogue.models)
+        return entry
 
     def prepare(self, dialect: Dialect, members: Any, principal: Principal) -> Call:
         """Raises InvalidParameter, InvalidInput, ModelNotFound."""
@@ -45,9 +51,7 @@ class Calls:
         alias = members.get("model")
         if not isinstance(alias, str):
             raise _missing("model") if alias is None else _wrong("model", "a string")
-        entry = self.catalogue.model_for(alias, principal.roles, dialect.name)
-        if entry is None:
-            raise ModelNotFound
+        entry = self.entry(alias, principal, dialect.name)
         caps = self.catalogue.caps_for(principal.roles)
         self._refuse_params(dialect, members)
         _check_messages(dialect, members.get(dialect.messages), caps)

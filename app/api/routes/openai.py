@@ -13,7 +13,6 @@ from ...assistant.protocol.dialect import Dialect, with_receipt
 from ...assistant.protocol.embeddings import EMBEDDINGS
 from ...assistant.protocol.responses import RESPONSES
 from ...catalogue import Catalogue, ModelEntry
-from ...errors import ModelNotFound
 from ...security.models import Principal
 from ...wiring import Services
 from ..dependencies import Asker, ServicesDep, origin_of, read_json, until_hung_up
@@ -83,11 +82,8 @@ async def models(principal: Asker, services: ServicesDep) -> Response:
 
 @router.get("/models/{model:path}", summary="One of them", responses=MODEL_REFUSALS)
 async def model(principal: Asker, services: ServicesDep, request: Request, model: str) -> Response:
-    catalogue = services.assistant.calls.catalogue
-    entry = catalogue.model_for(model, principal.roles)
-    if entry is None:
-        raise ModelNotFound
-    return Response(orjson.dumps(_model_body(catalogue, entry)), media_type="application/json")
+    calls = services.assistant.calls
+    return Response(orjson.dumps(_model_body(calls.catalogue, calls.entry(model, principal))), media_type="application/json")
 
 
 async def _asked(dialect: Dialect, principal: Principal, services: Services, request: Request) -> Response:
