@@ -105,13 +105,24 @@ def ask(
     query: Annotated[str, typer.Argument(help="The question; - reads it from standard input.")],
     access_token: Annotated[str, typer.Option("--token", envvar="SECURE_AI_TOKEN", help="From `token`.", show_envvar=True)],
     url: Url = LOCAL_URL,
+    stream: Annotated[bool, typer.Option("--stream", help="Show the answer as it comes.")] = False,
     as_json: Json = False,
 ) -> None:
     """Ask one question of a running service."""
     from . import client
     from .audit_reading import printable
 
-    answer = client.ask(url, access_token, sys.stdin.read() if query == "-" else query)
+    asked = sys.stdin.read() if query == "-" else query
+    if stream and not as_json:
+        done: dict[str, Any] = {}
+        for name, data in client.stream(url, access_token, asked):
+            if name == "delta":
+                print("\n".join(printable(line) for line in data["text"].split("\n")), end="", flush=True)
+            done = data
+        print()
+        print(f"receipt {done['receipt']['seq']}:{done['receipt']['hash']}", file=sys.stderr)
+        return
+    answer = client.ask(url, access_token, asked)
     receipt = f"{answer['receipt']['seq']}:{answer['receipt']['hash']}"
     if not as_json:
         print(f"receipt {receipt}", file=sys.stderr)

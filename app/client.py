@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
@@ -31,15 +34,48 @@ def ask(url: str, token: str, query: str, timeout_seconds: float = 600) -> dict[
     return _call(url, "/ask", json={"query": query}, headers=headers, timeout=timeout_seconds)
 
 
+def stream(url: str, token: str, query: str, timeout_seconds: float = 600) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The answer's events as they come: `delta` with its text, then `done` with all else. Raises CallFailed."""
+    headers = {"Authorization": f"Bearer {token}", "Accept": "text/event-stream"}
+    with _reached(url):
+        address = url.rstrip("/") + "/ask"
+        with httpx.stream("POST", address, json={"query": query}, headers=headers, timeout=timeout_seconds) as response:
+            if response.status_code != 200:
+                response.read()
+                _answer(url, "/ask", response)
+            name = ""
+            for line in response.iter_lines():
+                field, _, value = line.partition(": ")
+                if field == "event":
+                    name = value
+                elif field == "data":
+                    data = json.loads(value)
+                    if name == "error":
+                        raise CallFailed(f"{data['status']} {data['code']}: {data['detail']}", data)
+                    yield name, data
+    if name != "done":
+        raise CallFailed("The answer broke off before its end: it has no receipt.")
+
+
 def _call(url: str, path: str, **request: Any) -> dict[str, Any]:
-    try:
+    with _reached(url):
         response = httpx.post(url.rstrip("/") + path, **request)
+    return _answer(url, path, response)
+
+
+@contextmanager
+def _reached(url: str) -> Iterator[None]:
+    try:
+        yield
     except httpx.HTTPError as error:
         raise CallFailed(
             f"{url} cannot be reached ({type(error).__name__}). Is the service running? python -m app serve"
         ) from None
     except (httpx.InvalidURL, ValueError):
         raise CallFailed("--url takes an address such as http://127.0.0.1:8000, and a token holds no odd characters.") from None
+
+
+def _answer(url: str, path: str, response: httpx.Response) -> dict[str, Any]:
     try:
         answer = response.json()
     except ValueError:

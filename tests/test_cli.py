@@ -128,9 +128,16 @@ def test_token_and_ask_are_clients_of_a_running_service(service: Service) -> Non
     plain = service.run("ask", "Hello?", "--token", token["access_token"], "--url", service.url)
     assert plain.stdout == answer["answer"] + "\n"
     assert "receipt" in plain.stderr
+    streamed = service.run("ask", "--stream", "Hello?", "--token", token["access_token"], "--url", service.url)
+    assert streamed.stdout == plain.stdout
+    last = service.records()[-1]
+    assert streamed.stderr == f"receipt {last['seq']}:{last['hash']}\n"
 
 
 def test_a_refused_call_is_told_with_its_code(service: Service) -> None:
+    for options in ([], ["--stream"]):
+        refused = service.run("ask", *options, "Hello?", "--token", "nonsense", "--url", service.url, status=2)
+        assert "401 invalid_token" in refused.stderr
     done = service.run("ask", "Hello?", "--token", "nonsense", "--url", service.url, status=2)
     assert "401 invalid_token" in done.stderr
     done = service.run("token", "--client-id", "no", "--client-secret", "no", "--url", service.url, status=2)

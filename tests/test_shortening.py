@@ -79,6 +79,11 @@ def test_any_object_fits_and_every_digest_is_that_of_the_part_it_replaced(detail
         assert kept == details
 
 
+@pytest.mark.parametrize("details", [{}, {"a": []}, {"a": {}, "b": [[], {}]}, {"a": ["x" * 200, {"b": [None] * 30}], "é": 1}])
+def test_what_fits_to_the_byte_is_left_as_it_is(details: dict[str, Any]) -> None:
+    assert shortened(details, len(orjson.dumps(details))) == details
+
+
 @given(details=OBJECTS)
 def test_the_same_details_give_the_same_bytes(details: dict[str, Any]) -> None:
     once, texts = shorten(orjson.dumps(details), 400)

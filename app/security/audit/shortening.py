@@ -56,7 +56,7 @@ def _cut(container: Any, room: int, most: int, texts: Texts) -> int | None:
 
     Returns what it needs then; None, with nothing changed, where even the digests would take more than *most*.
     """
-    floor = 2
+    floor = _brackets(container)
     parts: list[tuple[int, int, Any]] = []
     for name, key, item in _members(container):
         floor += name
@@ -101,13 +101,18 @@ def _least(item: Any, most: int) -> int:
         return len(orjson.dumps(item))
     if 2 * len(item) > most:  # each has a byte at least, and a comma
         return most + 2
-    needs = 2
+    needs = _brackets(item)
     for name, _, child in _members(item):
         needs += name
         needs += _least(child, most - needs)
         if needs > most:
             break
     return needs
+
+
+def _brackets(container: Any) -> int:
+    """Their bytes, less the comma that the last member has not."""
+    return 1 if container else 2
 
 
 def _members(container: Any) -> Iterable[tuple[int, Any, Any]]:

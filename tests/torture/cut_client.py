@@ -1,0 +1,227 @@
+"""A caller who asks for a stream on a bare socket, and leaves it in the middle, at a moment and in a way that is told."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import socket
+import struct
+import time
+from dataclasses import dataclass
+from typing import Any
+
+DOORS = ("/v1/chat/completions", "/v1/responses", "/ask")
+MOMENTS = {
+    "before the first byte": 2,
+    "in the head": 1,
+    "between two pieces": 3,
+    "within a piece": 3,
+    "after the last word": 2,
+    "at the end marker": 2,
+    "at any time": 3,
+    "unread": 2,
+}
+"""When the caller leaves, and how often that is among so many."""
+WAYS = ("close", "reset", "half-close")
+KEEP_ALIVE = b": keep-alive\n\n"
+ENDS = (b"data: [DONE]\n\n", b"event: response.completed\n", b"event: done\n")
+SMALL_BUFFER = 4096
+
+
+@dataclass(frozen=True)
+class Plan:
+    """*at*, from 0 to 1, says where in the stream, *longest* (seconds) when he leaves whatever he has got."""
+
+    name: str
+    door: str
+    moment: str
+    way: str
+    at: float
+    longest: float
+
+    @classmethod
+    def draw(cls, name: str, doors: tuple[str, ...], longest: float, chance: random.Random) -> Plan:
+        (moment,) = chance.choices(list(MOMENTS), list(MOMENTS.values()))
+        return cls(name, chance.choice(doors), moment, chance.choice(WAYS), chance.random(), longest * chance.uniform(0.2, 1.0))
+
+
+def stream_body(door: str, query: str, model: str = "gpt-4o-mini") -> dict[str, Any]:
+    if door == "/ask":
+        return {"query": query}
+    asked = {"input": query} if door == "/v1/responses" else {"messages": [{"role": "user", "content": query}]}
+    return {"model": model, "stream": True, **asked}
+
+
+def stream_request(door: str, token: str, name: str, body: dict[str, Any], version: str = "1.1", *more: str) -> bytes:
+    """*name* is the question, and the id by which its records are found."""
+    data = json.dumps(body).encode()
+    head = [f"POST {door} HTTP/{version}", "Host: 127.0.0.1", f"Authorization: Bearer {token}", f"x-request-id: {name}"]
+    head += ["Accept: text/event-stream", "Content-Type: application/json", f"Content-Length: {len(data)}", *more]
+    return "\r\n".join([*head, "", ""]).encode() + data
+
+
+class Caller:
+    """One stream: `run` asks, reads and leaves. What was read stands here afterwards."""
+
+    def __init__(self, plan: Plan, text: str, body: dict[str, Any]) -> None:
+        """*text*: what the whole answer would be."""
+        self.plan, self.text, self.body = plan, text, body
+        self.raw = b""
+        self.left_at = 0.0
+        """By the wall clock, as the records have it."""
+        self.left = 0.0
+        """By the monotonic one; 0 while he is there."""
+        self.asked = False
+        self._loop = asyncio.get_running_loop()
+
+    async def run(self, port: int, token: str, after: float) -> None:
+        await asyncio.sleep(after)
+        caller = socket.socket()
+        try:
+            caller.setblocking(False)
+            if self.plan.moment == "unread":
+                caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER)
+            await self._loop.sock_connect(caller, ("127.0.0.1", port))
+            request = stream_request(self.plan.door, token, self.plan.name, self.body)
+            self.asked = True
+            await self._loop.sock_sendall(caller, request)
+            try:
+                async with asyncio.timeout(self.plan.longest):
+                    await self._read(caller)
+            except TimeoutError:
+                pass
+            await self._leave(caller)
+        except ConnectionError:  # the service may end it as well, after the end marker
+            self._note_leaving()
+        finally:
+            caller.close()
+
+    async def _read(self, caller: socket.socket) -> None:
+        """Until the moment has come."""
+        match self.plan.moment:
+            case "unread" | "before the first byte":
+                await asyncio.sleep(self.plan.longest * self.plan.at * (1 if self.plan.moment == "unread" else 0.3))
+            case "in the head":
+                await self._take(caller, 1 + int(400 * self.plan.at))
+            case "between two pieces" | "within a piece":
+                words = int(self.plan.at * len(self.text))
+                while len(self.words()) <= words and await self._more(caller):
+                    pass
+                if self.plan.moment == "within a piece":
+                    await self._take(caller, 1 + int(60 * self.plan.at))
+            case "after the last word":
+                while len(self.words()) < len(self.text) and await self._more(caller):
+                    pass
+            case "at the end marker":
+                while not any(end in self.raw for end in ENDS) and await self._more(caller):
+                    pass
+            case _:
+                while await self._more(caller):
+                    pass
+
+    async def _more(self, caller: socket.socket, most: int = 65536) -> bool:
+        """Whether he is still being told something. Cancelled, it has taken nothing: `loop.sock_recv` could lose what it has."""
+        await asyncio.sleep(0)
+        while True:
+            try:
+                data = caller.recv(most)
+            except BlockingIOError:
+                await self._readable(caller)
+            else:
+                self.raw += data
+                return bool(data)
+
+    async def _readable(self, caller: socket.socket) -> None:
+        ready = asyncio.Event()
+        self._loop.add_reader(caller, ready.set)
+        try:
+            await ready.wait()
+        finally:
+            self._loop.remove_reader(caller)
+
+    async def _take(self, caller: socket.socket, number: int) -> None:
+        """Exactly so many bytes."""
+        wanted = len(self.raw) + number
+        while len(self.raw) < wanted and await self._more(caller, wanted - len(self.raw)):
+            pass
+
+    async def _leave(self, caller: socket.socket) -> None:
+        if self.plan.way == "reset":
+            caller.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._note_leaving()
+        if self.plan.way == "half-close":
+            caller.shutdown(socket.SHUT_WR)
+            if self.plan.moment != "unread":
+                try:
+                    async with asyncio.timeout(0.2 * self.plan.at):
+                        while await self._more(caller):
+                            pass
+                except (TimeoutError, ConnectionError):
+                    pass
+
+    def _note_leaving(self) -> None:
+        self.left_at, self.left = time.time(), time.monotonic()
+
+    # --- what he got -----------------------------------------------------------------------------
+
+    @property
+    def status(self) -> int:
+        """0 where not even that came."""
+        return int(self.raw[9:12]) if len(self.raw) >= 12 else 0
+
+    @property
+    def head_came(self) -> bool:
+        return b"\r\n\r\n" in self.raw
+
+    def header(self, name: str) -> str | None:
+        lines = self.raw.partition(b"\r\n\r\n")[0].decode().lower().split("\r\n")
+        return next((line.partition(": ")[2] for line in lines if line.startswith(f"{name}: ")), None)
+
+    def given(self) -> bytes:
+        """The stream as far as it came, out of its chunks and without comments: what a record counts."""
+        if self.status != 200:
+            return b""
+        given = unchunked(self.raw.partition(b"\r\n\r\n")[2]).replace(KEEP_ALIVE, b"")
+        whole, end, rest = given.rpartition(b"\n\n")
+        return whole + end + (b"" if KEEP_ALIVE.startswith(rest) else rest)
+
+    def words(self) -> str:
+        """The text in the whole events that he got."""
+        return text_in(self.plan.door, self.given())
+
+    def receipt(self) -> dict[str, Any] | None:
+        """As the end of the stream gave it."""
+        for document in reversed(documents_in(self.given())):
+            if "receipt" in document:
+                return dict(document["receipt"])
+        return None
+
+
+def unchunked(data: bytes) -> bytes:
+    """What is there of a chunked body (RFC 9112, section 7.1)."""
+    pieces, place = [], 0
+    while (end := data.find(b"\r\n", place)) >= 0:
+        size = int(data[place:end], 16)
+        pieces.append(data[end + 2 : end + 2 + size])
+        place = end + 2 + size + 2
+    return b"".join(pieces)
+
+
+def documents_in(given: bytes) -> list[dict[str, Any]]:
+    """The JSON documents of the whole events."""
+    events = given.split(b"\n\n")[:-1]
+    data = [line[6:] for event in events for line in event.split(b"\n") if line.startswith(b"data: ")]
+    return [json.loads(one) for one in data if one != b"[DONE]"]
+
+
+def text_in(door: str, given: bytes) -> str:
+    pieces = []
+    for document in documents_in(given):
+        if door == "/ask":
+            pieces.append(document.get("text", ""))
+        elif door == "/v1/responses":
+            pieces.append(document["delta"] if document.get("type") == "response.output_text.delta" else "")
+        else:
+            pieces += [choice["delta"].get("content") or "" for choice in document.get("choices", ()) if choice["index"] == 0]
+    return "".join(pieces)
