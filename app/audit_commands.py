@@ -6,6 +6,7 @@ import base64
 import json
 import sys
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +18,7 @@ from .terminal import Json, say
 if TYPE_CHECKING:
     from .audit_verifying import Verified
     from .security.audit.proof import ProvenRecord
+    from .security.audit.texts import TextsFound
     from .security.audit.verification import Finding, Report
 
 audit = typer.Typer(help="Read and verify the audit log.", no_args_is_help=True)
@@ -130,6 +132,7 @@ def _document(verified: Verified) -> dict[str, Any]:
         "completeness": _finding(report.completeness),
         "open": {**_finding(report.ends), "count": len(report.open), "records": report.open[:MAX_NUMBERS]},
         "recovered": {**_finding(report.ends), "count": len(report.recovered), "records": report.recovered[:MAX_NUMBERS]},
+        **_long_texts(verified.texts),
     }
 
 
@@ -151,6 +154,7 @@ def _text(verified: Verified) -> str:
             f"completeness  {_completeness(report)}",
             f"open          {_numbers(report.open, 'question(s) without an end, as a crash or a full disk leaves them')}",
             f"recovered     {_numbers(report.recovered, 'torn end(s) set aside after a crash')}",
+            *_texts(verified.texts),
             f"{'OK' if report.ok else 'BROKEN'}: {report.entries} records, {head}",
         ]
     )
@@ -193,6 +197,19 @@ def _numbers(numbers: list[int], what: str) -> str:
     if not numbers:
         return "none"
     return f"{len(numbers)} {what}: record " + ", ".join(map(str, numbers[:10])) + (", …" if len(numbers) > 10 else "")
+
+
+def _long_texts(found: TextsFound | None) -> dict[str, Any]:
+    """No member where no texts were ever kept."""
+    return {} if found is None else {"long_texts": {**asdict(found), "damaged": len(found.damaged)}}
+
+
+def _texts(found: TextsFound | None) -> list[str]:
+    """No line where no texts were ever kept."""
+    if found is None:
+        return []
+    unreadable = f", {found.unreadable} that cannot be read" if found.unreadable else ""
+    return [f"long texts    {found.kept} kept, {found.missing} missing, {len(found.damaged)} damaged{unreadable}"]
 
 
 def _sentence(reason: str) -> str:

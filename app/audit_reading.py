@@ -9,14 +9,14 @@ from typing import Any
 
 from .security.audit.entry import parse_line
 from .security.audit.log import AuditLog
-from .settings import load_settings
+from .settings import load_log_settings
 from .wiring import open_audit, verify_birth
 
 FOLLOW_SECONDS = 0.3
 
 
 def _open() -> AuditLog:
-    settings = load_settings()
+    settings = load_log_settings()
     verify_birth(settings)
     return open_audit(settings)
 

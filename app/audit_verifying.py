@@ -30,7 +30,7 @@ from .security.audit.verification import (
     in_batches,
     read_head,
 )
-from .settings import Settings, load_settings
+from .settings import Settings, load_log_settings
 from .wiring import open_audit, verify_birth
 
 PROGRESS_FROM_BYTES = 20_000_000
@@ -44,8 +44,8 @@ class Verified:
     report: Report
     key: VerifierKey | None
     """Under which signatures were checked."""
-    texts: TextsFound
-    """Of the long texts that the records that were read name."""
+    texts: TextsFound | None
+    """Of the long texts that the records that were read name; None where no texts were ever kept: there is no folder."""
     not_resumed: str | None
     """Why everything was read although less was asked for."""
 
@@ -72,7 +72,7 @@ def verify(
     """
     wanted = [parse_receipt(text) for text in receipts]
     notes = [(str(path), _read(path, MAX_NOTE_BYTES)) for path in checkpoints]
-    settings = load_settings()
+    settings = load_log_settings()
     verify_birth(settings)
     tree = StoredTree.beside(settings.audit_log_path)
     key = _key(settings, tree, vkey)
@@ -85,18 +85,20 @@ def verify(
     start = Point()
     if resume:
         start, why_not = _start(bookmark, why_not, held, key, tree, log)
-    verification, named = Verification(held, start), NamedTexts()
+    verification, texts = Verification(held, start), LongTexts.beside(settings.audit_log_path)
+    named = NamedTexts() if texts.folder.is_dir() else None
     size = log.size()
     try:
         _run(verification, named, log, start.head.size, size, quiet)
     except KeyboardInterrupt:
         _keep(tree, own, verification.point(), verification)
         raise
-    texts = named.check(LongTexts.beside(settings.audit_log_path))
-    report = verification.finish(lambda heads: _blamed(heads, log, size, tree), [_damage(*one) for one in texts.damaged])
-    if report.integrity.verdict == report.signatures.verdict == "ok" and not texts.damaged:
+    found = named.check(texts) if named else None
+    damaged = [_damage(*one) for one in found.damaged] if found else []
+    report = verification.finish(lambda heads: _blamed(heads, log, size, tree), damaged)
+    if report.integrity.verdict == report.signatures.verdict == "ok" and not damaged:
         _keep(tree, own, verification.signed_point, verification)
-    return Verified(report, key, texts, why_not if resume else None)
+    return Verified(report, key, found, why_not if resume else None)
 
 
 def _damage(seq: int, sha256: str) -> Trouble:
@@ -105,12 +107,13 @@ def _damage(seq: int, sha256: str) -> Trouble:
     )
 
 
-def _run(verification: Verification, named: NamedTexts, log: AuditLog, start: int, end: int, quiet: bool) -> None:
+def _run(verification: Verification, named: NamedTexts | None, log: AuditLog, start: int, end: int, quiet: bool) -> None:
     """Raises KeyboardInterrupt between two batches only, so that the place is a place to go on from."""
     with _progress(end - start, quiet) as tell, _interruptible() as is_interrupted:
         for lines in in_batches(log.lines(start, end)):
             verification.feed(lines)
-            named.feed(lines)
+            if named is not None:
+                named.feed(lines)
             tell(sum(map(len, lines)))
             if is_interrupted():
                 raise KeyboardInterrupt

@@ -36,6 +36,8 @@ class Server:
     """An empty one is not sent."""
     stream_usage: bool = True
     """Whether `stream_options.include_usage` may be sent: old servers refuse what they do not know."""
+    params: frozenset[str] | None = None
+    """The only parameters that it may be given; None: any."""
 
 
 @dataclass(frozen=True, slots=True)

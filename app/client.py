@@ -44,7 +44,7 @@ def stream(url: str, token: str, query: str, timeout_seconds: float = 600) -> It
                 response.read()
                 _answer(url, "/ask", response)
             name = ""
-            for line in response.iter_lines():
+            for line in lines_of(response):
                 field, _, value = line.partition(": ")
                 if field == "event":
                     name = value
@@ -55,6 +55,14 @@ def stream(url: str, token: str, query: str, timeout_seconds: float = 600) -> It
                     yield name, data
     if name != "done":
         raise CallFailed("The answer broke off before its end: it has no receipt.")
+
+
+def lines_of(response: httpx.Response) -> Iterator[str]:
+    """The lines of a stream of events, which end in newlines alone: httpx's own end at U+2028 too."""
+    rest = ""
+    for piece in response.iter_text():
+        *lines, rest = (rest + piece).split("\n")
+        yield from lines
 
 
 def _call(url: str, path: str, **request: Any) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from .assistant import local
+from .client import lines_of
 from .errors import ConfigError
 
 QUESTIONS = ("What is the capital of France?", "Name three primary colours.", "Write one sentence about the sea.")
@@ -163,7 +164,7 @@ class _Demo:
         headers = {"Authorization": f"Bearer {token}"}
         receipt: dict[str, Any] = {}
         with httpx.stream("POST", f"{self.url}/v1/chat/completions", json=body, headers=headers, timeout=120) as answer:
-            for line in answer.raise_for_status().iter_lines():
+            for line in lines_of(answer.raise_for_status()):
                 if not line.startswith("data: {"):
                     continue
                 chunk = json.loads(line.removeprefix("data: "))

@@ -18,15 +18,14 @@ AppError
 ├── InsufficientScope           proven, but without the role
 ├── RateLimited                 too many in a minute; carries retry_after
 ├── Unavailable                 we cannot do it now; carries retry_after
-│   ├── AuditUnavailable        it could not be written down
+│   ├── AuditUnavailable        it could not be written down (LongTextUnavailable: not whole)
 │   ├── AuditCorrupt            the log is not what it was; the start stops
 │   ├── EvidenceUnavailable     the tree or its signed head cannot be had; the log itself may be sound
 │   ├── LimitsUnavailable       the limiter could not count
 │   └── Overloaded              too many are waiting for the model
 ├── UpstreamError               the model's server sent something we cannot use
 │   ├── UpstreamUnavailable     it cannot serve now
-│   ├── UpstreamRefused         it will not take this request as it is; carries its status
-│   ├── UpstreamOutOfQuota      nobody has paid
+│   ├── UpstreamRefused  UpstreamDenied  UpstreamOutOfQuota: in assistant/upstream_errors.py
 │   └── UpstreamTimeout         the deadline passed
 ├── Interrupted                 the service was stopped
 └── ClientGone                  the caller hung up
@@ -235,6 +234,10 @@ class AuditUnavailable(Unavailable):
     detail = "The audit log cannot be written now, and nothing is done here unrecorded. Try again later."
 
 
+class LongTextUnavailable(AuditUnavailable):
+    """A text that is too long for a record cannot be kept whole beside the log; the log itself may be sound."""
+
+
 class AuditCorrupt(Unavailable):
     code = "audit_corrupt"
     detail = "The audit log is not what it was when it was last written."
@@ -263,24 +266,6 @@ class UpstreamError(AppError):
 class UpstreamUnavailable(UpstreamError):
     code = "upstream_unavailable"
     detail = "The model's server cannot answer now. Try again later."
-
-
-class UpstreamRefused(UpstreamError):
-    """*status* is the server's own; *reason* and *param* are plain words of its answer, where it gave some."""
-
-    code = "upstream_refused"
-    detail = "The model's server does not take this request as it is."
-
-    def __init__(self, status: int, reason: str | None = None, param: str | None = None) -> None:
-        super().__init__()
-        self.status = status
-        self.reason = reason
-        self.param = param
-
-
-class UpstreamOutOfQuota(UpstreamError):
-    code = "upstream_out_of_quota"
-    detail = "The model's server takes no more requests until its bill is settled. Tell whoever runs this service."
 
 
 class UpstreamTimeout(UpstreamError):

@@ -13,7 +13,7 @@ from .security.clients import ClientStore
 from .security.events import SecurityLog
 from .security.models import Client
 from .security.roles import verify_roles, verify_user_id
-from .settings import MAX_TOKEN_HOURS, load_settings
+from .settings import MAX_TOKEN_HOURS, load_log_settings
 from .wiring import open_audit, open_client_store, verify_birth
 
 Record = Callable[[str, Mapping[str, Any]], Awaitable[None]]
@@ -21,7 +21,7 @@ Record = Callable[[str, Mapping[str, Any]], Awaitable[None]]
 
 @asynccontextmanager
 async def _opened() -> AsyncIterator[tuple[ClientStore, Record]]:
-    settings = load_settings()
+    settings = load_log_settings()
     verify_locks_hold(settings.audit_log_path)
     verify_birth(settings)
     store, events = open_client_store(settings), SecurityLog(settings.security_log_path)
@@ -53,7 +53,7 @@ async def add_client(client_id: str, roles: Sequence[str]) -> tuple[str, list[st
 
 
 async def list_clients() -> list[Client]:
-    store = open_client_store(load_settings())
+    store = open_client_store(load_log_settings())
     try:
         return await store.list_all()
     finally:

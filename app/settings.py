@@ -240,6 +240,11 @@ def _environment() -> dict[str, str]:
     return written | dict(os.environ)
 
 
+def load_log_settings() -> Settings:
+    """For what has to do with the log and the clients only: the models' servers, and their keys, may be unknown there."""
+    return load_settings(models_file=None)
+
+
 def _sentence(problem: object) -> str:
     assert isinstance(problem, dict)
     name = ".".join(str(part) for part in problem["loc"]).upper()

@@ -167,7 +167,9 @@ def catalogue_of(settings: Settings, embedded: Endpoint | None) -> Catalogue:
                 "The embedded model is started by python -m app serve; or set OPENAI_API_KEY, OPENAI_BASE_URL or MODELS_FILE."
             )
         return settings.catalogue
-    server = Server("embedded", embedded.base_url, embedded.api_key)
+    from .assistant.local import PARAMS
+
+    server = Server("embedded", embedded.base_url, embedded.api_key, params=PARAMS)
     entry = ModelEntry(embedded.model, embedded.model, server, endpoints=frozenset({"chat", "responses"}))
     return replace(settings.catalogue, models={entry.alias: entry})
 

@@ -8,7 +8,8 @@ from typing import TypeVar
 
 from app.assistant.llm import LanguageModel
 from app.assistant.models import Call, Completion
-from app.assistant.upstream import UNREADABLE, Upstream
+from app.assistant.streaming import verified
+from app.assistant.upstream import UNREADABLE, Upstream, unusable
 
 T = TypeVar("T")
 KEY = "sk-planted-key-0123456789"
@@ -46,12 +47,9 @@ async def send(model: LanguageModel, query: str) -> Completion:
 async def send_call(call: Call) -> Completion:
     raw, document = await call.upstream.complete(call.dialect.path, call.body)
     try:
-        completion = call.dialect.read(document, call.model)
+        return verified(call.dialect.read(document, call.model), call)
     except UNREADABLE:
-        raise call.upstream.unusable(raw, call.body) from None
-    if completion.text is None:
-        raise call.upstream.unusable(raw, call.body)
-    return completion
+        raise unusable(raw) from None
 
 
 def ask(model: LanguageModel, query: str = "hi") -> Completion:

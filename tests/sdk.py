@@ -95,7 +95,7 @@ def strict_service(folder: Path, upstream: FakeOpenAI) -> Service:
         "V1_MAX_MESSAGES": "7",
         "V1_MAX_MESSAGE_CHARS": "200",
         "V1_MAX_TOKENS": "50",
-        "V1_REFUSED_PARAMS": "n_predict, best_of",
+        "V1_REFUSED_PARAMS": "grammar, logits_processors",
     }
     return Service(folder, **env)
 

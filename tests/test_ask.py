@@ -351,9 +351,9 @@ UPSTREAM_TEXT = "the upstream's own words"
     [
         ("garbage", 502, "upstream_error"),
         ("not_http", 502, "upstream_error"),
-        ("redirect", 502, "upstream_error"),
+        ("redirect", 502, "upstream_denied"),
         ("status:400", 502, "upstream_refused"),
-        ("status:401", 502, "upstream_error"),
+        ("status:401", 502, "upstream_denied"),
         ("status:404", 502, "upstream_refused"),
         ("status:429", 503, "upstream_unavailable"),
         ("status:500", 503, "upstream_unavailable"),

@@ -46,4 +46,4 @@ def test_an_event_without_end_is_cut_off() -> None:
     for _ in range(20):
         assert parser.feed(b"x" * 50) == []
     with pytest.raises(UpstreamError):
-        parser.feed(b"x")
+        parser.feed(b"xx")

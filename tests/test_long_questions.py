@@ -39,6 +39,8 @@ def test_a_long_question_and_a_long_answer_are_kept_whole_where_that_is_wanted(t
         assert answered["answer"] == {"sha256": second, "bytes": len(LONG)}
         folder = service.log.with_suffix(".texts")
         assert {path.name: path.read_text() for path in folder.rglob("*") if path.is_file()} == texts
-        assert service.verify()["ok"]
+        verdict = service.verify()
+        assert verdict["ok"]
+        assert verdict["long_texts"] == {"kept": 2, "missing": 0, "unreadable": 0, "damaged": 0}
         (folder / first[:2] / first).write_text("A short story.")
         assert not service.verify()["ok"]

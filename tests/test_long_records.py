@@ -6,6 +6,8 @@ import asyncio
 import hashlib
 import json
 import logging
+import subprocess
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
@@ -14,13 +16,14 @@ from typing import Any
 
 import pytest
 
-from app.errors import AuditUnavailable
+from app.errors import AuditUnavailable, LongTextUnavailable
 from app.security.audit.entry import Receipt
 from app.security.audit.jsonl import JsonlStore
 from app.security.audit.log import AuditLog
 from app.security.audit.long_records import AT_ONCE
 from app.security.audit.texts import LongTexts, TextsFound, check_texts
 
+ROOT = Path(__file__).parents[1]
 DEADLINE = 0.4
 LONG = "long " * 20_000
 
@@ -156,7 +159,7 @@ def test_a_text_that_cannot_be_kept_refuses_its_record_and_no_other(tmp_path: Pa
         async with recording(tmp_path, texts, changes) as log:
             with caplog.at_level(logging.ERROR):
                 for _ in range(2 * AT_ONCE):  # each gives its turn back
-                    with pytest.raises(AuditUnavailable) as refused:
+                    with pytest.raises(LongTextUnavailable) as refused:
                         await record(log, LONG)
                     assert refused.value.detail == AuditUnavailable.detail  # the reason is the operator's
             await record(log, "short")
@@ -178,7 +181,7 @@ def test_while_the_disk_of_the_texts_hangs_callers_are_refused_in_time_and_its_t
             for _ in range(2):
                 askers = (record(log, LONG + str(n)) for n in range(2 * AT_ONCE))
                 outcomes = await asyncio.gather(*askers, return_exceptions=True)
-                assert [type(one) for one in outcomes] == [AuditUnavailable] * 2 * AT_ONCE
+                assert [type(one) for one in outcomes] == [LongTextUnavailable] * 2 * AT_ONCE
                 assert len(threads_of_long_records()) == texts.hanging == AT_ONCE
             await record(log, "short")
             texts.let_go.set()
@@ -190,7 +193,9 @@ def test_while_the_disk_of_the_texts_hangs_callers_are_refused_in_time_and_its_t
     run(main())
 
 
-def test_a_caller_who_hangs_up_leaves_no_record_and_takes_no_turn_from_others(tmp_path: Path) -> None:
+def test_a_caller_who_hangs_up_leaves_no_record_and_takes_no_turn_from_others(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     texts = SlowTexts(tmp_path / "texts")
 
     async def main() -> None:
@@ -204,6 +209,7 @@ def test_a_caller_who_hangs_up_leaves_no_record_and_takes_no_turn_from_others(tm
             texts.let_go.set()
             await asyncio.gather(*(record(log, LONG) for _ in range(2 * AT_ONCE)))
         assert queries(tmp_path) == [digest_of(LONG)] * 2 * AT_ONCE
+        assert caplog.messages == []
 
     run(main())
 
@@ -225,6 +231,7 @@ def test_while_the_log_is_closed_a_long_record_is_refused_at_once_and_keeps_noth
     run(main())
 
 
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_log_whose_texts_hang_can_be_closed_and_its_loop_ended(tmp_path: Path) -> None:
     texts = SlowTexts(tmp_path / "texts")
 
@@ -238,6 +245,35 @@ def test_a_log_whose_texts_hang_can_be_closed_and_its_loop_ended(tmp_path: Path)
     for thread in threads_of_long_records():
         thread.join(60)
     assert threads_of_long_records() == []
+
+
+ENDING = """
+import asyncio, sys, threading
+from pathlib import Path
+from app.errors import AuditUnavailable, LongTextUnavailable
+from app.security.audit.jsonl import JsonlStore
+from app.security.audit.log import AuditLog
+from app.security.audit.texts import LongTexts
+class HungTexts(LongTexts):
+    def keep(self, texts):
+        threading.Event().wait()
+async def main():
+    folder = Path(sys.argv[1])
+    log = AuditLog(JsonlStore(folder / "log.jsonl"), deadline_seconds=0.2, long_texts=HungTexts(folder / "texts"))
+    log.create({})
+    async with log:
+        try:
+            await log.record("ask.received", user_id="alice", details={"query": "x" * 100_000})
+        except AuditUnavailable:
+            print("refused")
+asyncio.run(main())
+"""
+
+
+def test_a_process_ends_while_the_disk_of_its_texts_hangs(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", ENDING, str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "refused\n"), done.stderr
 
 
 def test_a_fault_that_nobody_foresaw_refuses_the_record_and_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -138,6 +138,12 @@ def test_a_cap_of_null_is_none_and_all_choices_share_one(direct: OpenAI, through
     assert found == MODEL | {"max_tokens": (None, 12)}
 
 
+def test_a_cap_by_its_newer_name_is_said_by_the_older_one_too(direct: OpenAI, through: OpenAI, upstream: FakeOpenAI) -> None:
+    """Most servers know only that, and ignore the other in silence."""
+    found = changes(direct, through, upstream, "chat", **ASKED["chat"], max_completion_tokens=7)
+    assert found == MODEL | {"max_tokens": (ABSENT, 7)}
+
+
 def test_what_the_caller_says_of_usage_stands(direct: OpenAI, through: OpenAI, upstream: FakeOpenAI) -> None:
     asked: Any = {**ASKED["chat"], "max_tokens": 5, "stream": True, "stream_options": {"include_usage": True, "x": 1}}
     assert changes(direct, through, upstream, "chat", **asked) == MODEL

@@ -181,13 +181,13 @@ def test_what_the_models_server_refuses_comes_with_its_status_and_not_its_text(
 @pytest.mark.parametrize(
     ("mode", "status", "code"),
     [
-        ("status:401", 502, "upstream_error"),
-        ("status:403", 502, "upstream_error"),
+        ("status:401", 502, "upstream_denied"),
+        ("status:403", 502, "upstream_denied"),
         ("status:429", 503, "upstream_unavailable"),
         ("status:500", 503, "upstream_unavailable"),
         ("close", 503, "upstream_unavailable"),
         ("garbage", 502, "upstream_error"),
-        ("redirect", 502, "upstream_error"),
+        ("redirect", 502, "upstream_denied"),
     ],
 )
 def test_a_fault_of_the_models_server_is_an_internal_server_error(

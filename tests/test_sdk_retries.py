@@ -47,9 +47,10 @@ def test_what_passes_needs_no_help(service: Service, upstream: FakeOpenAI) -> No
     assert upstream.calls() == 2
 
 
-def test_a_conflict_is_not_tried_again(service: Service, upstream: FakeOpenAI) -> None:
-    upstream.set("status:409")
-    with hasty(service, "conflict") as client:
+@pytest.mark.parametrize("status", [400, 401, 409, 422])
+def test_what_the_models_server_will_never_take_is_asked_once(service: Service, upstream: FakeOpenAI, status: int) -> None:
+    upstream.set(f"status:{status}")
+    with hasty(service, f"told-{status}") as client:
         refused(ask, client)
     assert (client.waits, upstream.calls()) == ([], 1)
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.security.audit.entry import MAX_DETAILS_BYTES, MAX_LINE_BYTES, draft, fitting, is_too_long, line_of, whole_draft
+from app.security.audit.entry import MAX_DETAILS_BYTES, MAX_LINE_BYTES, draft, fitting, line_of, whole_draft
 from app.security.audit.shortening import DIGEST_BYTES, SHORT_TEXT_BYTES, Texts, shorten
 
 MIB = 1 << 20
@@ -93,7 +93,7 @@ def test_the_same_details_give_the_same_bytes(details: dict[str, Any]) -> None:
 @given(item=LEAVES | st.lists(LEAVES, max_size=4), times=st.integers(1, 3_000), name=WORDS)
 def test_any_record_fits_into_a_line(item: Any, times: int, name: str) -> None:
     record = whole_draft("ask.received", "u" * 32, {name: [item] * times, "x": item})
-    fitted, _ = fitting(record) if is_too_long(record) else (record, {})
+    fitted, _ = fitting(record) if len(record.details) > MAX_DETAILS_BYTES else (record, {})
     assert fitted == draft(record.action, record.user_id, {name: [item] * times, "x": item}, record.request_id)
     assert len(line_of(fitted, 10**19 - 1, "2026-11-23T09:15:02.123456Z", "f" * 64)[0]) <= MAX_LINE_BYTES
 
@@ -156,6 +156,15 @@ def test_what_is_large_within_the_parameters_goes_and_the_small_ones_stay() -> N
             assert (kept["params"]["temperature"], kept["params"]["seed"]) == (0.7, 7)
             assert is_digest(kept["params"]["tools"])
             assert is_digest(kept.get("messages", kept["params"]["tools"]))
+
+
+def test_what_cannot_be_cut_leaves_its_room_to_what_can_whichever_comes_first() -> None:
+    tools = [{"name": f"f{n}", "enum": ["x"] * 300} for n in range(100)]
+    messages = [{"role": "user", "content": "x" * 50}] * 100_000
+    for details in ({"tools": tools, "messages": messages}, {"messages": messages, "tools": tools}):
+        kept = shortened(details)
+        assert is_digest(kept["messages"])
+        assert sum(one in tools for one in kept["tools"]) > 40
 
 
 def test_of_equal_parts_only_as_many_go_as_must() -> None:

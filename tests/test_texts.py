@@ -72,20 +72,20 @@ def test_a_text_that_is_kept_already_is_not_written_again(tmp_path: Path) -> Non
 def test_what_is_not_what_its_name_says_is_written_anew_and_that_is_told(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, found: str
 ) -> None:
-    kept = LongTexts(tmp_path / "texts")
-    kept.keep(named(TEXT))
-    path = file_of(kept.folder, TEXT)
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.write_bytes(TEXT)
+    kept, elsewhere = LongTexts(tmp_path / "texts"), tmp_path / "elsewhere"
+    text = b"x" * len(str(elsewhere))  # as long as a link to there
+    kept.keep(named(text))
+    path = file_of(kept.folder, text)
+    elsewhere.write_bytes(text)
     path.unlink()
     if found == "a link":
         path.symlink_to(elsewhere)
     else:
-        path.write_bytes(TEXT[:-1] + (b"" if found == "shorter" else b"!"))
+        path.write_bytes(text[:-1] + (b"" if found == "shorter" else b"!"))
     with caplog.at_level(logging.WARNING):
-        kept.keep(named(TEXT))
+        kept.keep(named(text))
     assert not path.is_symlink()
-    assert path.read_bytes() == elsewhere.read_bytes() == TEXT
+    assert path.read_bytes() == elsewhere.read_bytes() == text
     assert "not what its name says" in caplog.text
 
 
@@ -160,7 +160,7 @@ def lines_with(*details: Mapping[str, object]) -> list[bytes]:
 
 def test_texts_are_found_kept_missing_damaged_or_unreadable_each_once(tmp_path: Path) -> None:
     contents = [bytes([letter]) * 70_000 for letter in b"abcde"]
-    lines = lines_with(*({"query": one.decode()} for one in [*contents, contents[0]]), {"query": "short"})
+    lines = lines_with(*({"query": one.decode()} for one in [*contents, contents[2]]), {"query": "short"})
     kept = LongTexts(tmp_path / "texts")
     assert check_texts(kept.folder, lines) == TextsFound(missing=5)
     kept.keep(named(*contents[:4], b"of another log"))
@@ -181,6 +181,8 @@ def test_a_callers_words_damage_nothing_and_name_at_most_what_is_missing(tmp_pat
     quoted = '{"sha256":"%s","bytes":1}' % ("0" * 64)
     lines = lines_with({"query": quoted, quoted: [quoted]}, {"params": {"sha256": name, "bytes": 1}, "n": TEXT.decode()})
     assert check_texts(kept.folder, lines) == TextsFound(kept=1)
+    others = {"delivered": {"bytes": 1, "sha256": "0" * 64}, "torn": {"text": "x", "sha256": "0" * 64, "bytes": 1}}
+    assert check_texts(kept.folder, lines_with(others)) == TextsFound()
     forged = lines_with({"params": {"mine": {"sha256": "0" * 64, "bytes": 1}}})
     assert check_texts(kept.folder, forged) == TextsFound(missing=1)
     assert check_texts(kept.folder, [b'{"sha256":"%s","bytes":1}\n' % (b"0" * 64)]) == TextsFound()  # no record

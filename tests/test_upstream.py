@@ -8,12 +8,14 @@ import json
 import logging
 import socket
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from app.assistant.llm import LanguageModel
 from app.assistant.models import Completion
-from app.errors import UpstreamError, UpstreamOutOfQuota, UpstreamRefused, UpstreamUnavailable
+from app.assistant.upstream_errors import UpstreamDenied, UpstreamOutOfQuota, UpstreamRefused
+from app.errors import UpstreamError, UpstreamUnavailable
 from tests.asking import KEY, ask, make, send, use
 from tests.fake_openai import FakeOpenAI
 
@@ -52,6 +54,7 @@ def test_a_server_that_does_not_count_gives_no_usage(fake: FakeOpenAI) -> None:
 
 
 FINAL = json.dumps({"error": {"message": "no money", "type": "insufficient_quota", "code": "insufficient_quota"}})
+ODD_ERRORS: list[Any] = [{"code": {}}, {"type": []}, [], None]
 REFUSALS: list[tuple[str, str | None, dict[str, str], type[UpstreamError], float | None]] = [
     ("status:429", None, {"Retry-After": "7"}, UpstreamUnavailable, 7),
     ("status:429", None, {"Retry-After": "0.02"}, UpstreamUnavailable, 1),
@@ -60,7 +63,9 @@ REFUSALS: list[tuple[str, str | None, dict[str, str], type[UpstreamError], float
     ("status:429", "<not json>", {}, UpstreamUnavailable, 2),
     ("status:429", FINAL, {"Retry-After": "7"}, UpstreamOutOfQuota, None),
     *[(f"status:{status}", None, {}, UpstreamUnavailable, 2.0) for status in (408, 500, 502, 503, 504)],
-    *[(f"status:{status}", None, {}, UpstreamError, None) for status in (202, 302, 401, 402, 403, 405)],
+    *[(f"status:{status}", None, {}, UpstreamError, None) for status in (202, 402, 405)],
+    *[(f"status:{status}", None, {}, UpstreamDenied, None) for status in (302, 401, 403)],
+    *[("status:429", json.dumps({"error": odd}), {}, UpstreamUnavailable, 2) for odd in ODD_ERRORS],
     *[(f"status:{status}", None, {}, UpstreamRefused, None) for status in (400, 404, 409, 413, 422)],
     ("close", None, {}, UpstreamUnavailable, 2),
     ("truncate", None, {}, UpstreamUnavailable, 2),
@@ -185,16 +190,18 @@ def test_the_deadline_of_the_caller_passes_through(fake: FakeOpenAI) -> None:
     assert fake.calls() == 2
 
 
-def test_the_log_holds_the_servers_text_in_one_bounded_line_without_key_and_prompt(
+def test_the_log_holds_the_plain_words_of_an_error_and_nothing_of_the_servers_text(
     fake: FakeOpenAI, caplog: pytest.LogCaptureFixture
 ) -> None:
-    prompt = 'a planted prompt "é"\n'
-    echo = f"bad\nkey {KEY} in {prompt} {json.dumps(prompt)} \x1b[31m\u2028" + "x" * 5000
-    fake.set("status:400", body=echo)
-    with caplog.at_level(logging.WARNING, "app.assistant"), pytest.raises(UpstreamError) as caught:
+    """Servers repeat what they were asked: whole, in part, and altered."""
+    prompt = "a planted prompt"
+    error = {"code": "context_length_exceeded", "param": "messages[0]", "type": f"key {KEY}", "message": f"{prompt} {prompt!r}"}
+    fake.set("status:400", body=json.dumps({"error": error}))
+    with caplog.at_level(logging.DEBUG, "app.assistant"), pytest.raises(UpstreamRefused) as caught:
         ask(make(fake.base_url), prompt)
     (line,) = [record.getMessage() for record in caplog.records if record.name == "app.assistant"]
-    assert line.startswith(r'upstream status 400: bad\nkey [key] in [message] "[message]" \x1b[31m\u2028xxx')
-    assert len(line) < 600
-    assert "bad" not in str(caught.value)
+    assert line.startswith("upstream status 400: code=context_length_exceeded param=messages[0] (")
+    assert "planted" not in line
+    assert (caught.value.status, caught.value.reason, caught.value.param) == (400, "context_length_exceeded", "messages[0]")
+    assert "planted" not in str(caught.value)
     assert caught.value.__cause__ is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
@@ -32,6 +33,9 @@ from .state import Door, address_of
 MAX_ASK_BYTES = 256 * 1024
 """2,000 code points are at most 24,000 bytes, each escaped as two \\uXXXX; the rest is slack for white space, and room for
 a parser's verdict on all that the JSON suite sends."""
+
+LARGE_BYTES = 256 * 1024
+"""From here on a body is looked at in a thread, so that others are answered meanwhile."""
 
 documented_scheme = OAuth2(
     flows=OAuthFlows(
@@ -125,8 +129,9 @@ async def read_json(request: Request, limit: int) -> Any:
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json":
         raise UnsupportedMediaType()
+    body = await read_body(request, limit)
     try:
-        return strict_json.parse(await read_body(request, limit))
+        return strict_json.parse(body) if len(body) < LARGE_BYTES else await asyncio.to_thread(strict_json.parse, body)
     except ValueError as error:
         raise MalformedJson(f"The body is not one JSON document: {error}.") from None
 

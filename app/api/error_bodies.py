@@ -5,6 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any, Literal
 
+from ..assistant.upstream_errors import UpstreamRefused
 from ..errors import (
     AppError,
     AuditCorrupt,
@@ -13,7 +14,6 @@ from ..errors import (
     TokenError,
     TokenMissing,
     TooLarge,
-    UpstreamRefused,
 )
 
 DoorName = Literal["oauth", "openai", "problem"]
@@ -43,6 +43,7 @@ STATUS = {
     "model_not_found": 404,
     "upstream_error": 502,
     "upstream_refused": 502,
+    "upstream_denied": 502,
     "upstream_out_of_quota": 502,
     "upstream_unavailable": 503,
     "upstream_timeout": 504,

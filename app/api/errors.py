@@ -30,7 +30,12 @@ from .error_bodies import body_of, status_of
 from .limits import QuotaExceeded
 from .state import Door, address_of, door_of
 
-POINTLESS = frozenset({"audit_unavailable", "audit_corrupt", "internal", "upstream_refused", "upstream_out_of_quota"})
+POINTLESS = frozenset(
+    {
+        *("audit_unavailable", "audit_corrupt", "internal"),
+        *("upstream_refused", "upstream_denied", "upstream_out_of_quota"),
+    }
+)
 """Where an SDK that tries again at once only triples the refusal."""
 SMALL_BODY_BYTES = 64 * 1024
 REALM = 'realm="secure-ai-assistant"'
@@ -102,7 +107,8 @@ async def _record(request: Request, error: AppError, status: int) -> None:
     if isinstance(error, InvalidParameter):
         details |= {"param": error.param, "reason": error.reason}
     if isinstance(error, ModelNotFound):
-        details |= {"model": error.model[:200], "is_known": error.is_known}
+        name = error.model[:200].encode("utf-8", "backslashreplace").decode()
+        details |= {"model": name, "is_known": error.is_known}
     if isinstance(error, InvalidClient):
         details |= {"reason": error.reason, "client_id": error.client_id}
     policy = isinstance(error, InsufficientScope | Overloaded)

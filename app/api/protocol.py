@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 MAX_HEAD_BYTES = 32 * 1024
 """A request line with its headers, and what else came in the same read (at most 256 KiB)."""
 UPGRADE = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
-MUTED = ("Invalid HTTP request received.",)
+MUTED = ("Invalid HTTP request received.", "ASGI callable returned without completing response.")
+PARTING_SECONDS = 1.0
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
@@ -112,7 +113,13 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._running = cycle
-        super()._start_asgi_task(cycle, app)
+
+        async def run(scope: Any, receive: Any, send: Any) -> None:
+            await app(scope, receive, send)
+            if not cycle.response_complete:  # it was given up: uvicorn would wait until what is left is read
+                self.loop.call_later(PARTING_SECONDS, self.transport.abort)
+
+        super()._start_asgi_task(cycle, run)
 
     def _refuse(self, error: AppError) -> None:
         """Answer as every request is answered, after those that came before, and end the connection."""

@@ -98,7 +98,7 @@ def answer_body(answer: Answer) -> dict[str, Any]:
     return {
         "answer": answer.answer,
         "model": answer.model,
-        "usage": None if usage is None else {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens},
+        "usage": usage.members() if usage else None,
         "request_id": answer.request_id,
         "receipt": {"seq": answer.receipt.seq, "hash": answer.receipt.hash},
     }

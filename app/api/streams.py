@@ -96,7 +96,7 @@ class SimpleOutlet(EventOutlet):
         usage = completion.usage
         done = {
             "model": completion.model,
-            "usage": usage and {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens},
+            "usage": usage.members() if usage else None,
             "request_id": self.request.state.request_id,
             "receipt": {"seq": receipt.seq, "hash": receipt.hash},
         }

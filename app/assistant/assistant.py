@@ -9,16 +9,18 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
 
+import orjson
+
 from ..errors import AppError, ClientGone, Interrupted, Overloaded, UpstreamTimeout
 from ..security.audit.entry import Receipt
 from ..security.manager import SecurityManager
 from ..security.models import Principal
 from .calls import Calls
 from .models import Answer, Call, Completion, Document, Origin, Question
-from .protocol.dialect import StreamReader
-from .streaming import Outlet, Pace, run_stream
+from .protocol.dialect import StreamReader, with_safe_name
+from .streaming import Outlet, Pace, run_stream, verified
 from .trip import Trip
-from .upstream import UNREADABLE
+from .upstream import UNREADABLE, unusable
 
 LOG = logging.getLogger("app.assistant")
 HungUp = asyncio.Future[None]
@@ -104,12 +106,11 @@ class SecureAIAssistant:
         trip = Trip(self._security, principal, call, origin, self._clock)
         with self._admitted():
 
-            async def ask() -> tuple[StreamReader, bytes]:
+            async def ask() -> tuple[StreamReader, Completion, bytes]:
                 async with _Until(hung_up):
                     return await run_stream(trip, outlet, self._pace)
 
-            reader, kept = await self._travel(trip, ask, outlet)
-            completion = reader.completion()
+            reader, completion, kept = await self._travel(trip, ask, outlet)
             trip.deliver(kept)
             receipt = await trip.answered(completion)
             try:
@@ -132,12 +133,12 @@ class SecureAIAssistant:
                 async with _Until(hung_up), asyncio.timeout(self._timeout_seconds):
                     raw, document = await call.upstream.complete(call.dialect.path, call.body)
                 try:
-                    completion = call.dialect.read(document, call.model)
+                    completion = verified(call.dialect.read(document, call.model), call)
+                    if with_safe_name(document, call.model):
+                        raw = orjson.dumps(document)
+                    return completion, (raw, document)
                 except UNREADABLE:
-                    raise call.upstream.unusable(raw, call.body) from None
-                if call.wants_text and completion.text is None:
-                    raise call.upstream.unusable(raw, call.body)
-                return completion, (raw, document)
+                    raise unusable(raw) from None
 
             completion, answer = await self._travel(trip, ask)
             if not call.wants_text:

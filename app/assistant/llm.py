@@ -24,7 +24,7 @@ from pydantic import Field, SecretStr
 from ..errors import InvalidRequest, UpstreamError
 from .models import Call
 from .protocol.chat import CHAT
-from .upstream import OPENAI_URL, UNREADABLE, Upstream
+from .upstream import OPENAI_URL, UNREADABLE, Upstream, unusable
 
 
 def disable_tracing() -> None:
@@ -84,7 +84,7 @@ class LeanChatOpenAI(ChatOpenAI):
                 raise TypeError
             return self._create_chat_result(document)
         except UNREADABLE:
-            raise self.upstream.unusable(raw, body) from None
+            raise unusable(raw) from None
 
     async def _astream(
         self,
@@ -98,13 +98,13 @@ class LeanChatOpenAI(ChatOpenAI):
         source = await self.upstream.open_stream(CHAT.path, body)
         try:
             while not reader.is_over:
-                if not (events := await source.read()):
+                if (events := await source.read()) is None:
                     reader.end()
-                for event in events:
+                for event in events or ():
                     try:
                         reader.feed(event)
                     except (UpstreamError, *UNREADABLE):
-                        raise source.unusable(event) from None
+                        raise unusable(event.data) from None
                     if text := reader.text + reader.held_text:
                         yield ChatGenerationChunk(message=AIMessageChunk(content=text))
                     if reader.is_over:

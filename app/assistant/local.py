@@ -28,6 +28,22 @@ SLOT_TOKENS = 8192
 """Prompt and answer of one question: all that the model was trained for, and the longest question (2,000 code points
 of 4 bytes, a token each) with a short system text. What is larger is a 400; an answer that reaches the end is cut."""
 
+PARAMS = frozenset(
+    {"model", "messages", "input", "instructions", "stream", "stream_options", "stop", "seed", "n", "user", "metadata", "store"}
+    | {
+        "max_tokens",
+        "max_completion_tokens",
+        "max_output_tokens",
+        "temperature",
+        "top_p",
+        "presence_penalty",
+        "frequency_penalty",
+    }
+    | {"logit_bias", "logprobs", "top_logprobs", "response_format", "text", "tools", "tool_choice", "parallel_tool_calls"}
+    | {"reasoning", "reasoning_effort", "verbosity", "truncation", "include", "service_tier", "safety_identifier"}
+)
+"""What OpenAI's clients may say to it. llama.cpp knows much more, and some of it would tell one asker of another's words."""
+
 _KEY_VARIABLE = "EMBEDDED_MODEL_API_KEY"
 _PASSED_ON = frozenset({"PATH", "HOME", "TMPDIR", "TZ", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH"})
 _POLL_SECONDS = 0.05

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..security.audit.entry import Receipt
@@ -36,6 +36,10 @@ class Usage:
 
     input_tokens: int
     output_tokens: int
+
+    def members(self) -> dict[str, int]:
+        """As JSON has it, in answers and records alike."""
+        return {"input_tokens": self.input_tokens, "output_tokens": self.output_tokens}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +99,6 @@ class Endpoint:
     """Where the embedded model of this machine listens. *max_waiting* bounds the askers of one worker."""
 
     base_url: str
-    api_key: str
+    api_key: str = field(repr=False)
     model: str
     max_waiting: int

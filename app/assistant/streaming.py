@@ -7,13 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import orjson
+
 from ..errors import ClientGone, UpstreamError, UpstreamTimeout
 from ..security.audit.entry import Receipt
 from .models import Call, Completion
 from .protocol.dialect import StreamReader
 from .protocol.event_stream import Event
 from .trip import Trip
-from .upstream import UNREADABLE, EventSource
+from .upstream import UNREADABLE, EventSource, unusable
 
 EAGER_WRITINGS = 3
 
@@ -55,8 +57,8 @@ class Outlet(Protocol):
         """Write what was held back, the receipt and the end marker."""
 
 
-async def run_stream(trip: Trip, outlet: Outlet, pace: Pace) -> tuple[StreamReader, bytes]:
-    """The reader at the end of the answer, and what is not given out yet (all of it, where the pace is buffered).
+async def run_stream(trip: Trip, outlet: Outlet, pace: Pace) -> tuple[StreamReader, Completion, bytes]:
+    """The reader at the end of the answer, the answer, and what is not given out yet (all of it, where the pace is buffered).
 
     Raises UpstreamError or below it, ClientGone for a caller who does not read, TimeoutError after `whole_seconds`.
     """
@@ -72,9 +74,19 @@ async def run_stream(trip: Trip, outlet: Outlet, pace: Pace) -> tuple[StreamRead
             source.close()
             raise
         source.finish()
-    if call.wants_text and reader.completion().text is None:
-        raise call.upstream.unusable(b"no text", call.body)
-    return reader, kept
+    try:
+        return reader, verified(reader.completion(), call), kept
+    except UNREADABLE:
+        raise unusable(b"", "stream whose pieces do not add up") from None
+
+
+def verified(completion: Completion, call: Call) -> Completion:
+    """Return *completion* if a record can hold it, and it is what the door needs. Raises TypeError."""
+    if call.wants_text and completion.text is None:
+        raise TypeError
+    if not isinstance(completion.answer, str | None):
+        orjson.dumps({"details": {"answer": completion.answer}})  # raises for what is nested too deeply
+    return completion
 
 
 async def _open(call: Call, outlet: Outlet, pace: Pace) -> EventSource:
@@ -108,7 +120,6 @@ async def _pump(source: EventSource, trip: Trip, outlet: Outlet, pace: Pace) -> 
             await outlet.write(data)
             writings += 1
             trip.deliver(data)
-            reader.mark()
             return
         kept.append(data)
         if clock() - last_sign >= pace.keepalive_seconds:
@@ -125,13 +136,17 @@ async def _pump(source: EventSource, trip: Trip, outlet: Outlet, pace: Pace) -> 
                     events = await source.read()
                     waiting = _Waiting(pace, outlet)
                     patience.reschedule(clock() + waiting.step)
-                    if not events:
+                    if events is None:
                         reader.end()
-                    given, text, broken = _read(reader, events, source)
+                    given, text, broken = _read(reader, events or [])
                     if data := outlet.encode(given, text):
                         is_writing = True
                         await give(data)
                         is_writing = False
+                    try:
+                        reader.mark()
+                    except UNREADABLE:
+                        raise unusable(b"", "stream whose pieces do not add up") from None
                     if broken is not None:
                         raise broken
         except TimeoutError:
@@ -141,7 +156,7 @@ async def _pump(source: EventSource, trip: Trip, outlet: Outlet, pace: Pace) -> 
     return b"".join(kept)
 
 
-def _read(reader: StreamReader, events: list[Event], source: EventSource) -> tuple[list[Event], str, UpstreamError | None]:
+def _read(reader: StreamReader, events: list[Event]) -> tuple[list[Event], str, UpstreamError | None]:
     """What *events* give the caller, and the error that the first bad one is: what came before it is his."""
     given: list[Event] = []
     text = ""
@@ -149,7 +164,7 @@ def _read(reader: StreamReader, events: list[Event], source: EventSource) -> tup
         try:
             given += reader.feed(event)
         except (UpstreamError, *UNREADABLE):
-            return given, text, source.unusable(event)
+            return given, text, unusable(event.data, "unusable event")
         text += reader.text
         if reader.is_over:
             break

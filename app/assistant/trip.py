@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from ..errors import AppError
+from ..errors import AppError, LongTextUnavailable
 from ..security.audit.entry import Receipt
 from ..security.manager import SecurityManager
 from ..security.models import Principal
@@ -57,25 +57,33 @@ class Trip:
     async def answered(self, completion: Completion) -> Receipt:
         """`ask.answered`: durable, or the answer (or a stream's end) does not leave."""
         usage = completion.usage
-        tokens = (usage.input_tokens, usage.output_tokens) if usage else None
         details = {
             "received": self._seq,
             "answer": completion.answer,
             "model": completion.model,
-            "usage": usage and {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens},
+            "usage": usage.members() if usage else None,
             **self._effort(),
             **({"finish_reason": completion.finish} if completion.finish is not None else {}),
-            **({"delivered": self._delivered()} if self._bytes else {}),
+            **({"delivered": self._delivered()} if self._bytes or self.reader else {}),
         }
-        receipt = await self._record("ask.answered", details)
+        try:
+            receipt = await self._record("ask.answered", details)
+        except LongTextUnavailable as error:  # the log itself can be written
+            await self.failed(error)
+            raise
+        tokens = (usage.input_tokens, usage.output_tokens) if usage else None
         self._security.tell_answered(self._principal.user_id, self.origin.request_id, completion.model, tokens)
         return receipt
 
     async def failed(self, error: AppError) -> None:
         """`ask.failed`, with what reached the caller. Raises AuditUnavailable in place of *error* when that cannot be durable."""
-        delivered = {"answer": self.reader.delivered(), **self._delivered()} if self._bytes and self.reader else None
-        details = {"received": self._seq, "code": error.code, **self._effort(), "delivered": delivered}
-        await self._record("ask.failed", details)
+        details = {"received": self._seq, "code": error.code, **self._effort(), "delivered": None}
+        if self._bytes and self.reader:
+            details["delivered"] = {"answer": self.reader.delivered(), **self._delivered()}
+        try:
+            await self._record("ask.failed", details)
+        except LongTextUnavailable:  # then without the text, whose digest is not that of the events either
+            await self._record("ask.failed", {**details, "delivered": self._delivered() if self._bytes else None})
         error.recorded = True
 
     @property
@@ -86,7 +94,7 @@ class Trip:
     def _delivered(self) -> dict[str, Any]:
         return {"bytes": self._bytes, "sha256": self._digest.hexdigest()}
 
-    def _effort(self) -> dict[str, int]:
+    def _effort(self) -> dict[str, Any]:
         return {"elapsed_ms": round(1000 * (self._clock() - self._started)), "attempts": 1}
 
     async def _record(self, action: str, details: dict[str, Any]) -> Receipt:

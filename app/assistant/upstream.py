@@ -14,10 +14,12 @@ from yarl import URL
 
 from ..errors import ConfigError, UpstreamError, UpstreamUnavailable
 from .protocol.event_stream import Event, EventParser
-from .upstream_errors import DEFAULT_RETRY_AFTER, UpstreamLog, refused
+from .upstream_errors import DEFAULT_RETRY_AFTER, log_upstream, refused
 
 OPENAI_URL = "https://api.openai.com/v1"
-MAX_RESPONSE_BYTES = 4 * 1024 * 1024
+MAX_RESPONSE_BYTES = 32 * 1024 * 1024
+"""A thousand embeddings of 1,536 numbers in base64 are 8 MB."""
+MAX_EVENT_BYTES = 4 * 1024 * 1024
 MAX_STREAM_BYTES = 64 * 1024 * 1024
 """Of one whole stream: a token of answer is some 250 bytes of events."""
 
@@ -25,7 +27,7 @@ PARTING_SECONDS = 1.0
 _CONNECTIONS = 512
 _ERROR_BYTES = 64 * 1024
 FAULTS = (aiohttp.ClientError, OSError)
-UNREADABLE = (ValueError, TypeError, LookupError, AttributeError)
+UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
 """What reading a document that is not what it should be may raise."""
 
 
@@ -50,7 +52,6 @@ class Upstream:
         self._headers = {"Accept-Encoding": "identity", "Content-Type": "application/json"}
         if api_key:
             self._headers["Authorization"] = f"Bearer {api_key}"
-        self._log = UpstreamLog(api_key)
         self._session: aiohttp.ClientSession | None = None
 
     @property
@@ -73,16 +74,16 @@ class Upstream:
         try:
             async with self._post(path, body, "application/json") as response:
                 if response.status != 200:
-                    raise await self._refused(response, body)
+                    raise await _refused(response)
                 raw = await _read(response, self._max_bytes + 1)
         except FAULTS as fault:
-            raise self.error_of(fault, body) from None
+            raise error_of(fault) from None
         if len(raw) > self._max_bytes:
-            raise self.unusable(b"more than %d bytes" % self._max_bytes, body)
+            raise unusable(b"", f"answer of more than {self._max_bytes} bytes")
         try:
             return raw, orjson.loads(raw)  # refuses invalid UTF-8, lone surrogates, NaN and deep nesting
         except ValueError:
-            raise self.unusable(raw, body) from None
+            raise unusable(raw) from None
 
     async def open_stream(self, path: str, body: bytes) -> EventSource:
         """Likewise, for a body that asks for server-sent events; returns once it has begun to answer. Close what it gives."""
@@ -90,29 +91,15 @@ class Upstream:
             response = await self._post(path, body, "text/event-stream")
             try:
                 if response.status != 200:
-                    raise await self._refused(response, body)
+                    raise await _refused(response)
                 if response.content_type != "text/event-stream":
-                    raise self.unusable(f"{response.content_type}, no stream".encode(), body)
+                    raise unusable(b"", "answer that is no stream")
             except BaseException:
                 response.close()
                 raise
         except FAULTS as fault:
-            raise self.error_of(fault, body) from None
-        return EventSource(self, response, body)
-
-    def error_of(self, fault: Exception, body: bytes) -> UpstreamError:
-        """From what the connection raised to our error; logs it."""
-        if isinstance(fault, aiohttp.ClientSSLError | aiohttp.ClientConnectorCertificateError):
-            return self.unusable(f"TLS failed: {fault}".encode(), body)
-        if isinstance(fault, aiohttp.ClientConnectionError | aiohttp.ClientPayloadError | OSError):
-            self._log.write("no answer", repr(fault).encode(), body)
-            return UpstreamUnavailable(retry_after=DEFAULT_RETRY_AFTER)
-        return self.unusable(f"{type(fault).__name__}: {getattr(fault, 'message', '')}".encode(), body)  # not HTTP
-
-    def unusable(self, raw: bytes, body: bytes) -> UpstreamError:
-        """The error for an answer that is none; logs it."""
-        self._log.write("unusable answer", raw, body)
-        return UpstreamError()
+            raise error_of(fault) from None
+        return EventSource(response)
 
     async def aclose(self) -> None:
         session, self._session = self._session, None
@@ -138,36 +125,27 @@ class Upstream:
             )
         return self._session
 
-    async def _refused(self, response: aiohttp.ClientResponse, body: bytes) -> UpstreamError:
-        raw = await _read(response, _ERROR_BYTES)
-        self._log.write(f"status {response.status}", raw, body)
-        return refused(response.status, raw, response.headers.get("Retry-After"))
-
 
 class EventSource:
     """An answer that comes as events. A `read` that is cancelled loses nothing; `close` ends the call at once."""
 
-    def __init__(self, upstream: Upstream, response: aiohttp.ClientResponse, body: bytes) -> None:
-        self._upstream, self._response, self._body = upstream, response, body
-        self._parser = EventParser(MAX_RESPONSE_BYTES)
-        self._content = response.content
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response, self._content = response, response.content
+        self._parser = EventParser(MAX_EVENT_BYTES)
         self._bytes = 0
 
-    async def read(self) -> list[Event]:
-        """All events that have come by now, at least one; none at the end. Raises as `Upstream.complete`."""
+    async def read(self) -> list[Event] | None:
+        """What has come by now: maybe only a comment, a sign of life; None at the end. Raises as `Upstream.complete`."""
         try:
-            while piece := await self._content.readany():
-                self._bytes += len(piece)
-                if self._bytes > MAX_STREAM_BYTES:
-                    raise self._upstream.unusable(b"more than %d bytes" % MAX_STREAM_BYTES, self._body)
-                if events := self._parser.feed(piece):
-                    return events
+            piece = await self._content.readany()
         except FAULTS as fault:
-            raise self._upstream.error_of(fault, self._body) from None
-        return []
-
-    def unusable(self, event: Event) -> UpstreamError:
-        return self._upstream.unusable(event.data, self._body)
+            raise error_of(fault) from None
+        if not piece:
+            return None
+        self._bytes += len(piece)
+        if self._bytes > MAX_STREAM_BYTES:
+            raise unusable(b"", f"stream of more than {MAX_STREAM_BYTES} bytes")
+        return self._parser.feed(piece)
 
     def close(self) -> None:
         """End the call: the connection is closed, unless the answer had ended."""
@@ -176,6 +154,28 @@ class EventSource:
     def finish(self) -> None:
         """All that matters was read. The stream's own end is a moment behind it; then the connection serves the next call."""
         asyncio.get_running_loop().call_later(PARTING_SECONDS, self._response.release)
+
+
+def unusable(raw: bytes, what: str = "unusable answer") -> UpstreamError:
+    """The error for an answer that is none; logs it."""
+    log_upstream(what, raw)
+    return UpstreamError()
+
+
+def error_of(fault: Exception) -> UpstreamError:
+    """From what the connection raised to our error; logs it."""
+    if isinstance(fault, aiohttp.ClientSSLError | aiohttp.ClientConnectorCertificateError):
+        return unusable(b"", "TLS failure")
+    if isinstance(fault, aiohttp.ClientConnectionError | aiohttp.ClientPayloadError | OSError):
+        log_upstream(f"connection failure ({type(fault).__name__})", b"")
+        return UpstreamUnavailable(retry_after=DEFAULT_RETRY_AFTER)
+    return unusable(b"", f"answer that is not HTTP ({type(fault).__name__})")
+
+
+async def _refused(response: aiohttp.ClientResponse) -> UpstreamError:
+    raw = await _read(response, _ERROR_BYTES)
+    log_upstream(f"status {response.status}", raw)
+    return refused(response.status, raw, response.headers.get("Retry-After"))
 
 
 def _base_url(base_url: str) -> URL:

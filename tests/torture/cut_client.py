@@ -73,6 +73,8 @@ class Caller:
         self.left = 0.0
         """By the monotonic one; 0 while he is there."""
         self.asked = False
+        self.broken_off = False
+        """The service ended it."""
         self._loop = asyncio.get_running_loop()
 
     async def run(self, port: int, token: str, after: float) -> None:
@@ -92,7 +94,8 @@ class Caller:
             except TimeoutError:
                 pass
             await self._leave(caller)
-        except ConnectionError:  # the service may end it as well, after the end marker
+        except ConnectionError:
+            self.broken_off = True
             self._note_leaving()
         finally:
             caller.close()
@@ -100,8 +103,10 @@ class Caller:
     async def _read(self, caller: socket.socket) -> None:
         """Until the moment has come."""
         match self.plan.moment:
-            case "unread" | "before the first byte":
-                await asyncio.sleep(self.plan.longest * self.plan.at * (1 if self.plan.moment == "unread" else 0.3))
+            case "unread":
+                await asyncio.sleep(self.plan.longest)
+            case "before the first byte":
+                await asyncio.sleep(0.3 * self.plan.longest * self.plan.at**3)
             case "in the head":
                 await self._take(caller, 1 + int(400 * self.plan.at))
             case "between two pieces" | "within a piece":
@@ -130,6 +135,7 @@ class Caller:
                 await self._readable(caller)
             else:
                 self.raw += data
+                self.broken_off = not data
                 return bool(data)
 
     async def _readable(self, caller: socket.socket) -> None:

@@ -40,9 +40,10 @@ class CutRecords:
         seqs = {record["seq"] for record in self.received.values()}
         assert not set(self.ends) - seqs, "an end of a question that nobody asked"
 
-    def open(self) -> set[int]:
-        """The questions without an end."""
-        return {record["seq"] for record in self.received.values()} - set(self.ends)
+    def open(self, names: set[str] | None = None) -> set[int]:
+        """The questions without an end: of all, or of *names*."""
+        asked = self.received if names is None else self.received.keys() & names
+        return {self.received[name]["seq"] for name in asked} - set(self.ends)
 
     def check(self, caller: Caller) -> tuple[str, Record | None]:
         """How the stream ended, for the count, and its last record."""

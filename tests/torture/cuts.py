@@ -8,7 +8,7 @@ import random
 import time
 from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import cycle, repeat
 from pathlib import Path
@@ -28,7 +28,7 @@ from .footprint import Footprint
 
 SECONDS_AFTER = 1.5
 """An upstream call may live one second longer than its caller; the rest is for a busy machine."""
-GROWTH_MB, LARGE_GROWTH_MB = 3.0, 30.0
+GROWTH_MB, LARGE_GROWTH_MB = 3.0, 60.0
 """Of one worker, from the first wave to the last; and among the waves of large answers, whose memory an allocator may keep."""
 PATIENCE = 20.0
 PACE = {"LLM_TIMEOUT_SECONDS": "10", "STREAM_KEEPALIVE_SECONDS": "0.3"}
@@ -68,7 +68,7 @@ def _chunk(text: str, finish: str | None = None) -> str:
     return f"data: {json.dumps({'id': 'large', 'model': 'large-1', 'choices': [choice]})}\n\n"
 
 
-LARGE = [f"{number:06}" + "x" * 40_000 for number in range(60)]
+LARGE = [f"{number:06}" + "x" * 150_000 for number in range(40)]
 SCRIPT = [*map(_chunk, LARGE), _chunk("", "stop"), "data: [DONE]\n\n"]
 WAVES = (
     Wave(Mode(chunks=12, interval=0.04, first=0.1), 0.9),
@@ -105,18 +105,16 @@ class Round:
     fake: FakeOpenAI
     token: str
     chance: random.Random
+    model: str = "gpt-4o-mini"
+    prefix: str = "cut"
+    """Of the names of its questions."""
     lag: Lag = field(default_factory=Lag)
     outcomes: Counter[str] = field(default_factory=Counter)
     callers: list[Caller] = field(default_factory=list)
 
     async def wave(self, wave: Wave, number: int) -> None:
         wave.set(self.fake)
-        before = len(self.callers)
-        callers = []
-        for place in range(before, before + number):
-            plan = Plan.draw(f"cut-{place}", wave.doors, wave.longest, self.chance)
-            callers.append(Caller(plan, wave.text(plan.name), stream_body(plan.door, plan.name)))
-        self.callers += callers
+        callers = self.new_callers(wave, number)
         spread = [self.chance.uniform(0, wave.longest) for _ in callers]
         running = asyncio.gather(
             *(one.run(self.service.port, self.token, after) for one, after in zip(callers, spread, strict=True))
@@ -124,6 +122,16 @@ class Round:
         await self._until_nothing_is_open(running, callers)
         await running
         await self._check(callers)
+
+    def new_callers(self, wave: Wave, number: int, moment: str | None = None, stays: float | None = None) -> list[Caller]:
+        """*moment*, and how long each *stays*: drawn if not told."""
+        callers = []
+        for place in range(len(self.callers), len(self.callers) + number):
+            plan = Plan.draw(f"{self.prefix}-{place}", wave.doors, wave.longest, self.chance)
+            plan = replace(plan, moment=moment or plan.moment, longest=stays or plan.longest)
+            callers.append(Caller(plan, wave.text(plan.name), stream_body(plan.door, plan.name, self.model)))
+        self.callers += callers
+        return callers
 
     async def _until_nothing_is_open(self, running: asyncio.Future[list[None]], callers: list[Caller]) -> None:
         deadline = time.monotonic() + 60
@@ -138,7 +146,8 @@ class Round:
 
     async def _check(self, callers: list[Caller]) -> None:
         with suppress(AssertionError):  # the check below says whose it is
-            await until(lambda: not CutRecords(self.service.records()).open(), seconds=PATIENCE)
+            names = {one.plan.name for one in callers}
+            await until(lambda: not CutRecords(self.service.records()).open(names), seconds=PATIENCE)
         records = CutRecords(self.service.records())
         for one in callers:
             how, last = records.check(one)
@@ -148,14 +157,12 @@ class Round:
 
     async def whole_stream(self) -> None:
         """Somebody who stays is answered as ever."""
-        self.fake.set("ok")
-        plan = Plan(f"stays-{len(self.callers)}", DOORS[0], "at any time", "close", 1.0, 20.0)
-        caller = Caller(plan, completion_text(plan.name), stream_body(plan.door, plan.name))
-        running = asyncio.create_task(caller.run(self.service.port, self.token, 0))
-        await until(lambda: caller.receipt() is not None)
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
-        assert caller.words() == caller.text
+        wave = WAVES[0]
+        wave.set(self.fake)
+        (caller,) = self.new_callers(wave, 1, "at the end marker", PATIENCE)
+        await caller.run(self.service.port, self.token, 0)
+        assert caller.words() == caller.text, f"{caller.plan}: {caller.raw!r}"
+        await self._check([caller])
 
 
 def cut(
@@ -182,11 +189,11 @@ async def _cut(service: Service, fake: FakeOpenAI, streams: int, wave: int, seed
     token, started = service.token("alice", service.add_client("alice")), time.monotonic()
     this = Round(service, fake, token, random.Random(seed))
     await this.whole_stream()
-    at_first, prints, waves = Footprint.largest(service.worker_pids()), list[list[Footprint]](), cycle(WAVES)
-    for until_now, kinds in ((streams - streams * 3 // 20, waves), (streams, repeat(LARGE_WAVE))):
+    at_first, prints = Footprint.largest(service.worker_pids()), list[list[Footprint]]()
+    for share, kinds, number in ((0.85, cycle(WAVES), wave), (1.0, repeat(LARGE_WAVE), wave // 3)):
         prints.append([])
-        while len(this.callers) < until_now:
-            await this.wave(next(kinds), min(wave, until_now - len(this.callers)))
+        while (left := int(share * streams) - len(this.callers)) > 0:
+            await this.wave(next(kinds), min(number, left))
             prints[-1].append(Footprint.largest(service.worker_pids()))
     await this.whole_stream()
     records = service.records()

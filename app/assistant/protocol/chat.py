@@ -9,17 +9,19 @@ import orjson
 from ...errors import UpstreamError
 from ...security.audit.entry import Receipt
 from ..models import Completion, Usage
-from .dialect import model_name, read_usage, with_receipt
+from .dialect import finish_reason, model_name, one_or_all, read_usage, with_receipt, with_safe_name
 from .event_stream import Event
+from .merging import Message
 
 DONE = Event(b"", b"[DONE]")
-_FIXED = frozenset({"id", "type", "role", "index"})
+MAX_CHOICES = 128
 
 
 class Chat:
     name, path, messages = "chat", "/chat/completions", "messages"
     token_caps: tuple[str, ...] = ("max_tokens", "max_completion_tokens")
-    streams = True
+    streams = wants_objects = usage_is_asked_for = True
+    beyond_the_record: frozenset[str] = frozenset()
 
     def read(self, document: Any, model: str) -> Completion:
         choices = document["choices"]
@@ -34,7 +36,7 @@ class Chat:
             model_name(document, model),
             read_usage(document.get("usage"), "prompt_tokens", "completion_tokens"),
             answer=_recorded(messages),
-            finish=_one_or_all([choice.get("finish_reason") for choice in choices]),
+            finish=one_or_all([finish_reason(choice.get("finish_reason")) for choice in choices]),
         )
 
     def reader(self, model: str, wants_usage: bool) -> ChatReader:
@@ -51,19 +53,21 @@ class ChatReader:
         self.is_over = False
         self.text = self.held_text = ""
         self._alias = self._model = model
-        self._named: object = None
         self._wants_usage = wants_usage
         self._usage: Usage | None = None
+        self._told: dict[int, Message] = {}
         self._deltas: list[tuple[int, dict[str, Any]]] = []
+        """Since the last mark."""
         self._finish: dict[int, str | None] = {}
         self._held: list[Event] = []
-        self._before_held = 0  # how many deltas were given out
-        self._marked = 0
+        self._before_held = 0  # how many of the deltas were given out
         self._last: dict[str, Any] = {}
 
     def feed(self, event: Event) -> list[Event]:
         self.text = ""
         if event.data.startswith(b"[DONE]"):
+            if not self._finish:
+                raise UpstreamError  # an end of nothing
             self.is_over = True
             return []
         chunk = orjson.loads(event.data)
@@ -74,11 +78,10 @@ class ChatReader:
             self._usage = read_usage(usage, "prompt_tokens", "completion_tokens")
             if not choices and not self._wants_usage:
                 return []
-        if (named := chunk.get("model")) != self._named:
-            self._named, self._model = named, model_name(chunk, self._alias)
-        if named and named != self._model:
-            chunk["model"] = self._model
-            event = Event(event.name, orjson.dumps(chunk))
+        if (named := chunk.get("model")) and named != self._model:
+            if with_safe_name(chunk, self._alias):
+                event = Event(event.name, orjson.dumps(chunk))
+            self._model = chunk["model"]
         self._last = chunk
         given, self._held = self._held, []
         self.text, self.held_text = self.held_text, ""
@@ -86,12 +89,14 @@ class ChatReader:
         ends, text = usage is not None and not choices, ""
         for choice in choices:
             index, delta = choice.get("index", 0), choice.get("delta") or {}
+            if type(index) is not int or not 0 <= index < MAX_CHOICES or not isinstance(delta, dict):
+                raise TypeError
             content = delta.get("content")
             if index == 0 and content:
                 text += content
             self._deltas.append((index, delta))
             reason = choice.get("finish_reason")
-            self._finish[index] = reason or self._finish.get(index)
+            self._finish[index] = finish_reason(reason) or self._finish.get(index)
             ends = ends or reason is not None
         if ends:
             self._held, self.held_text = [event], text
@@ -106,18 +111,23 @@ class ChatReader:
         self.is_over = True
 
     def mark(self) -> None:
-        self._marked = self._before_held
+        for index, delta in self._deltas[: self._before_held]:
+            self._told.setdefault(index, Message()).add(delta)
+        del self._deltas[: self._before_held]
+        self._before_held = 0
 
     def completion(self) -> Completion:
-        messages = _merged(self._deltas)
-        finish = _one_or_all([self._finish[index] for index in sorted(self._finish)])
+        self._before_held = len(self._deltas)
+        self.mark()
+        finish = one_or_all([self._finish[index] for index in sorted(self._finish)])
+        messages = [self._told[index].plain() for index in sorted(self._told)]
         text = messages[0].get("content") if messages else None
-        return Completion(
-            text if isinstance(text, str) else None, self._model, self._usage, answer=_recorded(messages), finish=finish
-        )
+        if not isinstance(text, str | None):
+            raise TypeError
+        return Completion(text, self._model, self._usage, answer=_recorded(messages), finish=finish)
 
     def delivered(self) -> Any:
-        return _recorded(_merged(self._deltas[: self._marked])) if self._marked else None
+        return _recorded([self._told[index].plain() for index in sorted(self._told)]) if self._told else None
 
     def last_events(self, receipt: Receipt) -> list[Event]:
         if self._held:
@@ -128,63 +138,13 @@ class ChatReader:
         return [Event(b"", with_receipt(orjson.dumps(chunk), chunk, receipt)), DONE]
 
 
-def _merged(deltas: list[tuple[int, dict[str, Any]]]) -> list[dict[str, Any]]:
-    """The messages that *deltas* add up to, in the order of their choices."""
-    messages: dict[int, dict[str, Any]] = {}
-    texts: dict[int, list[str]] = {}
-    for index, delta in deltas:
-        message = messages.setdefault(index, {})
-        for name, value in delta.items():
-            if name == "content" and isinstance(value, str):
-                texts.setdefault(index, []).append(value)
-            else:
-                _add(message, name, value)
-    for index, pieces in texts.items():
-        messages[index] = {"content": "".join(pieces), **messages[index]}
-    return [messages[index] for index in sorted(messages)]
-
-
-def _add(into: dict[str, Any], name: str, value: Any) -> None:
-    """One member of a delta: texts are joined, lists of parts with an `index` are merged by it."""
-    known = into.get(name)
-    if isinstance(value, str) and isinstance(known, str) and name not in _FIXED:
-        into[name] = known + value
-    elif isinstance(value, dict):
-        into[name] = inner = dict(known) if isinstance(known, dict) else {}
-        for key, item in value.items():
-            _add(inner, key, item)
-    elif isinstance(value, list):
-        into[name] = parts = list(known) if isinstance(known, list) else []
-        for part in value:
-            place = (
-                next((p for p in parts if isinstance(p, dict) and p.get("index") == part["index"]), None)
-                if _has_index(part)
-                else None
-            )
-            if place is None:
-                parts.append({} if isinstance(part, dict) else part)
-                place = parts[-1]
-            for key, item in part.items() if isinstance(part, dict) else ():
-                _add(place, key, item)
-    elif value is not None:
-        into[name] = value
-
-
-def _has_index(part: Any) -> bool:
-    return isinstance(part, dict) and "index" in part
-
-
 def _recorded(messages: list[dict[str, Any]]) -> Any:
     """How a record holds them: the text of one message that is only text; else the message, or all of them."""
     kept: list[Any] = []
     for message in messages:
         said = {name: value for name, value in message.items() if name != "role" and value not in (None, "", [])}
         kept.append(message.get("content") if set(said) <= {"content"} else said)
-    return _one_or_all(kept)
-
-
-def _one_or_all(values: list[Any]) -> Any:
-    return values[0] if len(values) == 1 else values
+    return one_or_all(kept)
 
 
 CHAT = Chat()

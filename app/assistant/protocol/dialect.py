@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import orjson
@@ -12,6 +12,7 @@ from ..models import Completion, Usage
 from .event_stream import Event
 
 MAX_MODEL_NAME = 500
+MAX_WORD = 100
 
 
 class StreamReader(Protocol):
@@ -55,6 +56,12 @@ class Dialect(Protocol):
     token_caps: tuple[str, ...]
     """The members that cap the answer's tokens."""
     streams: bool
+    wants_objects: bool
+    """Whether what is asked is a list of objects, and there may be several choices."""
+    usage_is_asked_for: bool
+    """Whether a stream says what it used only to who asks."""
+    beyond_the_record: frozenset[str]
+    """Parameters with which the server would use, or do later, what no record of this service holds."""
 
     def read(self, document: Any, model: str) -> Completion:
         """A plain answer. *model*: its name if the server has none. Raises ValueError, TypeError, LookupError, AttributeError."""
@@ -63,11 +70,30 @@ class Dialect(Protocol):
 
 
 def model_name(document: Mapping[str, Any], model: str) -> str:
+    """What the server calls itself; *model* if it does not, or names a file of its machine, as llama.cpp may."""
     named = document.get("model") or model
     if not isinstance(named, str) or len(named) > MAX_MODEL_NAME:
         raise TypeError
-    # llama.cpp may name its file, and a path of that machine is no business of the caller's
-    return model if named.startswith("/") else named
+    return model if named.startswith(("/", ".", "~")) or "\\" in named or named.endswith(".gguf") else named
+
+
+def with_safe_name(document: dict[str, Any], model: str) -> bool:
+    """Replace a file's name in *document* by *model*; whether there was one."""
+    if document.get("model") and document["model"] != (name := model_name(document, model)):
+        document["model"] = name
+        return True
+    return False
+
+
+def finish_reason(value: Any) -> str | None:
+    """Raises TypeError for what is no word."""
+    if not isinstance(value, str | None) or len(value or "") > MAX_WORD:
+        raise TypeError
+    return value
+
+
+def one_or_all(values: list[Any]) -> Any:
+    return values[0] if len(values) == 1 else values
 
 
 def read_usage(counted: Any, input_name: str, output_name: str | None) -> Usage | None:
@@ -78,15 +104,6 @@ def read_usage(counted: Any, input_name: str, output_name: str | None) -> Usage 
     if any(type(count) is not int or count < 0 for count in tokens):
         raise TypeError
     return Usage(*tokens)
-
-
-def texts_of(messages: Any) -> Iterator[list[str]]:
-    """The texts of each message: a string, or a list of messages, strings or parts. What has no text yields an empty list."""
-    for message in messages if isinstance(messages, list) else [messages]:
-        content = message.get("content") if isinstance(message, dict) else message
-        parts = content if isinstance(content, list) else [content]
-        texts = [part.get("text") if isinstance(part, dict) else part for part in parts]
-        yield [text for text in texts if isinstance(text, str)]
 
 
 def with_receipt(raw: bytes, document: Mapping[str, Any], receipt: Receipt) -> bytes:

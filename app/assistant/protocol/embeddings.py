@@ -11,7 +11,8 @@ from .dialect import model_name, read_usage
 class Embeddings:
     name, path, messages = "embeddings", "/embeddings", "input"
     token_caps: tuple[str, ...] = ()
-    streams = False
+    streams = wants_objects = usage_is_asked_for = False
+    beyond_the_record: frozenset[str] = frozenset()
 
     def read(self, document: Any, model: str) -> Completion:
         vectors = document["data"]

@@ -21,19 +21,30 @@ class EventParser:
     """Takes pieces of a stream as they come, gives the events that are whole. Comments, `id` and `retry` are skipped."""
 
     def __init__(self, max_event_bytes: int) -> None:
-        self._rest = b""
+        self._pieces: list[bytes] = []  # of the event that has not ended
+        self._size = 0
+        self._tail = b""  # of the stream: its last bytes, which may be half of what ends an event, or a line
         self._max_event_bytes = max_event_bytes
 
     def feed(self, piece: bytes) -> list[Event]:
         """Raises UpstreamError for an event that grows past its bound."""
-        data = self._rest + piece if self._rest else piece
+        data = self._tail + piece
         cut = len(data)
         if b"\r" in data:  # \r\n, \r and \n all end a line; a \r at the end may be half of one
             cut -= data.endswith(b"\r")
             data = data[:cut].replace(b"\r\n", b"\n").replace(b"\r", b"\n") + data[cut:]
-        *blocks, self._rest = data.split(b"\n\n")
-        if len(self._rest) > self._max_event_bytes:
-            raise UpstreamError
+        first, *rest = data.split(b"\n\n")
+        if not rest:
+            keep = -2 if data.endswith(b"\r") else -1
+            self._pieces.append(data[:keep])
+            self._size += len(data) + keep
+            self._tail = data[keep:]
+            if self._size > self._max_event_bytes:
+                raise UpstreamError
+            return []
+        *blocks, last = rest
+        blocks.insert(0, b"".join([*self._pieces, first]))
+        self._pieces, self._size, self._tail = [], 0, last
         return [event for block in blocks if (event := _event_of(block)) is not None]
 
 

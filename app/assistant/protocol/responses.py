@@ -9,17 +9,20 @@ import orjson
 from ...errors import UpstreamError
 from ...security.audit.entry import Receipt
 from ..models import Completion
-from .dialect import model_name, read_usage, with_receipt
+from .dialect import finish_reason, model_name, read_usage, with_receipt, with_safe_name
 from .event_stream import Event
+from .merging import Message
 
 LAST = frozenset({"response.completed", "response.incomplete"})
+TEXT = "response.output_text.delta"
 FAILED = frozenset({"response.failed", "error"})
 
 
 class Responses:
     name, path, messages = "responses", "/responses", "input"
     token_caps: tuple[str, ...] = ("max_output_tokens",)
-    streams = True
+    streams, wants_objects, usage_is_asked_for = True, False, False
+    beyond_the_record = frozenset({"background", "previous_response_id", "conversation", "prompt"})
 
     def read(self, document: Any, model: str) -> Completion:
         output = document["output"]
@@ -47,8 +50,9 @@ class ResponsesReader:
         self.is_over = False
         self.text = self.held_text = ""
         self._model = model
-        self._deltas: list[tuple[str, str]] = []
-        self._marked = 0
+        self._told = Message()
+        self._deltas: list[dict[str, str]] = []
+        """Since the last mark, by the events' types."""
         self._last: Event | None = None
         self._document: dict[str, Any] = {}
 
@@ -60,14 +64,17 @@ class ResponsesReader:
         kind = document["type"]
         if kind in FAILED or document.get("error"):
             raise UpstreamError
+        response = document.get("response")
+        if isinstance(response, dict) and with_safe_name(response, self._model):
+            event = Event(event.name, orjson.dumps(document))
         if kind in LAST:
             self.is_over, self._last, self._document = True, event, document
             RESPONSES.read(document["response"], self._model)
             return []
         delta = document.get("delta")
         if isinstance(delta, str):
-            self._deltas.append((kind, delta))
-            if kind == "response.output_text.delta":
+            self._deltas.append({kind if kind == TEXT else f"{kind} {document.get('output_index')}": delta})
+            if kind == TEXT:
                 self.text = delta
         return [event]
 
@@ -75,19 +82,16 @@ class ResponsesReader:
         raise UpstreamError  # it broke off
 
     def mark(self) -> None:
-        self._marked = len(self._deltas)
+        for delta in self._deltas:
+            self._told.add(delta)
+        self._deltas.clear()
 
     def completion(self) -> Completion:
         return RESPONSES.read(self._document["response"], self._model)
 
     def delivered(self) -> Any:
-        given = self._deltas[: self._marked]
-        if all(kind == "response.output_text.delta" for kind, _ in given):
-            return "".join(delta for _, delta in given) if given else None
-        joined: dict[str, str] = {}
-        for kind, delta in given:
-            joined[kind] = joined.get(kind, "") + delta
-        return joined
+        told = self._told.plain()
+        return told.get(TEXT) if set(told) <= {TEXT} else told
 
     def last_events(self, receipt: Receipt) -> list[Event]:
         assert self._last is not None
@@ -96,7 +100,7 @@ class ResponsesReader:
 
 def _finish(document: dict[str, Any]) -> Any:
     details = document.get("incomplete_details")
-    return details.get("reason") if isinstance(details, dict) else document.get("status")
+    return finish_reason(details.get("reason") if isinstance(details, dict) else document.get("status"))
 
 
 RESPONSES = Responses()

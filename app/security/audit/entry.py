@@ -73,7 +73,7 @@ def draft(action: str, user_id: str | None, details: Mapping[str, Any], request_
     Details of any size make a record: what is too long for a line is stored as its digest (`shortening.py`).
     """
     record = whole_draft(action, user_id, details, request_id)
-    return fitting(record)[0] if is_too_long(record) else record
+    return record if len(record.details) <= MAX_DETAILS_BYTES else fitting(record)[0]
 
 
 def whole_draft(action: str, user_id: str | None, details: Mapping[str, Any], request_id: str | None = None) -> Draft:
@@ -90,10 +90,6 @@ def whole_draft(action: str, user_id: str | None, details: Mapping[str, Any], re
         return Draft(action, user_id, orjson.dumps(details), request_id)
     except TypeError as error:
         raise ValueError(f"details are not JSON: {error}") from None
-
-
-def is_too_long(record: Draft) -> bool:
-    return len(record.details) > MAX_DETAILS_BYTES
 
 
 def fitting(record: Draft) -> tuple[Draft, Texts]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from .chain import Verdict, check, link, split_lines
 from .commit import GroupCommit, append, now_utc
-from .entry import EMPTY, Draft, Head, Receipt, draft, is_too_long, parse_line, whole_draft
+from .entry import EMPTY, MAX_DETAILS_BYTES, Draft, Head, Receipt, draft, parse_line, whole_draft
 from .long_records import LongRecords
 from .store import AuditStore, Batch, Recovery
 from .texts import LongTexts
@@ -48,7 +48,7 @@ class AuditLog:
         Details of any size: what is too long for a line is stored as its digest, and kept whole first where that is wanted.
         """
         record = whole_draft(action, user_id, details, request_id)
-        if is_too_long(record) and self._commits.closed_because is None:  # while closed, commit refuses it
+        if len(record.details) > MAX_DETAILS_BYTES and self._commits.closed_because is None:  # while closed, commit refuses it
             record = await self._long.fit(record)
         return await self._commits.commit(record)
 

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 
-from ...errors import AppError, AuditUnavailable
+from ...errors import AppError, AuditUnavailable, LongTextUnavailable
 from .commit import PROBE_SECONDS
 from .entry import Draft, fitting
 from .texts import LongTexts
@@ -28,7 +28,7 @@ class LongRecords:
         self._trouble: str | None = None
 
     async def fit(self, record: Draft) -> Draft:
-        """The record that fits into a line; if texts are kept, what it lacks is durable. Raises AuditUnavailable.
+        """The record that fits into a line; if texts are kept, what it lacks is durable. Raises LongTextUnavailable.
 
         Who goes away meanwhile, or is refused, may leave texts that no record names.
         """
@@ -45,7 +45,7 @@ class LongRecords:
         else:
             self._tell(None)
             return fitted
-        raise AuditUnavailable(retry_after=2 * PROBE_SECONDS)
+        raise LongTextUnavailable(retry_after=2 * PROBE_SECONDS)
 
     def _start(self, record: Draft, done: asyncio.Future[Draft]) -> None:
         """A thread that nobody waits for at the end: an executor's would keep the process from ending while a disk hangs."""

@@ -62,14 +62,14 @@ def _cut(container: Any, room: int, most: int, texts: Texts) -> int | None:
         floor += name
         least = _least(item, room)
         if least > DIGEST_BYTES and isinstance(item, dict | list):
-            parts.append((least, len(item), key))
+            parts.append((min(least, room + 1), len(item), key))
             least = DIGEST_BYTES
         floor += least
         if floor > most:
             return None
     spare = room - floor + DIGEST_BYTES * len(parts)
     rest = sum(least for least, _, _ in parts)
-    parts.sort(key=lambda part: part[:2], reverse=True)
+    parts.sort(key=lambda part: part[:2], reverse=True)  # of those that are larger than all the room, first what has most members
     for left, (least, _, key) in zip(range(len(parts) - 1, -1, -1), parts, strict=True):
         if rest <= spare:
             break

@@ -22,8 +22,7 @@ from .chain import PREFIX
 from .files import sync_folder, write_file
 
 LOG = logging.getLogger("app.audit")
-MARK = b'{"sha256":"'
-NAMED = re.compile(MARK + rb'([0-9a-f]{64})","bytes":[0-9]{1,19}\}')
+NAMED = re.compile(rb'\{"sha256":"([0-9a-f]{64})","bytes":[0-9]{1,19}\}')
 """Cannot stand within a JSON text, whose quotes are escaped. Who sends such an object himself names a text that is missing."""
 
 
@@ -124,7 +123,7 @@ class NamedTexts:
     def feed(self, lines: Iterable[bytes]) -> None:
         """What is no record names nothing."""
         for line in lines:
-            if MARK in line and (record := PREFIX.match(line)):
+            if NAMED.search(line) and (record := PREFIX.match(line)):
                 for name in NAMED.findall(line):
                     self._named.setdefault(bytes.fromhex(name.decode()), int(record[1]))
 
