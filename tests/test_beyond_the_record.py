@@ -1,4 +1,4 @@
-"""What no caller may ask for at /v1, whatever the operator says: what no record holds, another caller's things, more than his tokens."""
+"""What nobody may ask for at /v1, whatever the operator says: what no record holds, what is another's, more than his tokens."""
 
 from __future__ import annotations
 
@@ -63,6 +63,17 @@ def test_no_other_servers_word_lifts_the_cap_on_tokens(
 ) -> None:
     error = refused(send, client, path, PLAIN[path] | {name: value})
     check_refused(service, upstream, error, BadRequestError, name, "unsupported_parameter")
+
+
+@pytest.mark.parametrize(
+    ("path", "name"), [(RESPONSES, "max_tokens"), (RESPONSES, "max_completion_tokens"), (CHAT, "max_output_tokens")]
+)
+def test_the_other_endpoints_word_does_not_lift_it_either(
+    client: OpenAI, service: Service, upstream: FakeOpenAI, path: str, name: str
+) -> None:
+    error = refused(send, client, path, PLAIN[path] | {name: 51})
+    assert isinstance(error, BadRequestError)
+    check_refused(service, upstream, error, BadRequestError, name, error.code or "")
 
 
 @pytest.mark.parametrize("path", [CHAT, RESPONSES])
@@ -149,8 +160,7 @@ def test_null_is_as_if_it_were_not_there(client: OpenAI, upstream: FakeOpenAI) -
     assert upstream.calls() == 3
 
 
-def test_embeddings_know_none_of_what_makes_a_response_reach_further(client: OpenAI, upstream: FakeOpenAI) -> None:
-    """There these are words like any other."""
+def test_at_other_doors_a_conversation_is_a_word_like_any_other(client: OpenAI, upstream: FakeOpenAI) -> None:
     for path in (CHAT, EMBEDDINGS):
         send(client, path, PLAIN[path] | {"conversation": "conv_1", "prompt": "p"})
     assert upstream.calls() == 2

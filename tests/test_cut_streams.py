@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
-from collections.abc import Iterator
+import socket
+import struct
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
-from app.assistant.models import Endpoint
+from app.assistant.models import Completion, Endpoint, Origin, Question
+from app.assistant.protocol.dialect import StreamReader
+from app.assistant.protocol.event_stream import Event
+from app.security.audit.entry import Receipt
 from app.security.audit.jsonl import JsonlStore
 from app.security.audit.store import Build
+from app.security.models import Principal
+from app.security.roles import ASK
+from app.settings import load_settings
+from app.wiring import open_services
 
 from .calls import eventually
 from .fake_modes import Mode
@@ -21,14 +33,14 @@ from .fake_openai import FakeOpenAI
 from .service import Service
 from .test_every_way_out import Inside
 from .torture import cuts, stopped_streams
-from .torture.cut_client import Caller
+from .torture.crash import until
+from .torture.cut_client import DOORS, Caller, stream_body, stream_request
 from .torture.cut_records import CutRecords
 from .torture.cuts import Round, Wave
 
 MODEL, PLACES = "small-1", 8
 STALL = Wave(Mode("stall:3"), 30.0)
 LONG = Wave(Mode(chunks=600, interval=0.05), 30.0)
-SLOW_DISK_SECONDS = 0.2
 
 
 @pytest.fixture
@@ -75,7 +87,7 @@ def test_cut_streams_give_their_places_back_and_leave_no_task_behind(inside: Ins
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
-        await cuts.until(lambda: upstream.calls("open") == 0)
+        await until(lambda: upstream.calls("open") == 0)
         return this.callers
 
     with inside:
@@ -89,29 +101,190 @@ def test_cut_streams_give_their_places_back_and_leave_no_task_behind(inside: Ins
         assert not records.refused
 
 
-def test_streams_that_outstay_a_stop_say_that_they_were_interrupted(
-    inside: Inside, upstream: FakeOpenAI, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Whatever they were doing when the grace ran out, and however slow the disk: each has its record."""
-    append = JsonlStore.append
+# --- the service stops ---------------------------------------------------------------------------------
 
-    def slowly(self: JsonlStore, build: Build) -> None:
-        time.sleep(SLOW_DISK_SECONDS)
-        append(self, build)
 
+def test_streams_that_outstay_a_stop_say_that_they_were_interrupted(inside: Inside, upstream: FakeOpenAI) -> None:
     async def until_stopped() -> list[Caller]:
         this = Round(inside.service, upstream, token, random.Random(), model=MODEL)
-        running = await stopped_streams.begin(this, LONG, 3)
-        running += await stopped_streams.begin(this, Wave(Mode(chunks=10, interval=0.12), 30.0), 5)
+        running = await stopped_streams.begin(this, LONG, 6)
         inside.server.should_exit = True
         await asyncio.gather(*running)
         return this.callers
 
     with inside:
         token = inside.service.token("alice", inside.service.add_client())
-        monkeypatch.setattr(JsonlStore, "append", slowly)
         callers = asyncio.run(until_stopped())
     records = CutRecords(inside.service.records())
-    ends = [stopped_streams.check_stopped(one, records) for one in callers]
-    assert ends[:3] == ["interrupted"] * 3
-    assert inside.service.verify()["open"]["count"] == 0
+    assert {stopped_streams.check_stopped(one, records) for one in callers} == {"interrupted"}
+
+
+def test_a_stop_while_records_are_on_their_way_leaves_no_question_open(
+    inside: Inside, upstream: FakeOpenAI, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The disk hangs while the grace runs out: of one stream the first record, of two the last, is not written yet."""
+    append, disk = JsonlStore.append, threading.Event()
+
+    def wait_for_disk(self: JsonlStore, build: Build) -> None:
+        disk.wait()
+        append(self, build)
+
+    def waiting() -> int:
+        return sum(len(batch) for _, batch in inside.app.state.door.services.audit._commits._waiting.values())
+
+    async def until_stopped() -> list[Caller]:
+        this = Round(inside.service, upstream, token, random.Random(), model=MODEL)
+        running = await stopped_streams.begin(this, LONG, 2)
+        running += await stopped_streams.begin(this, Wave(Mode(chunks=4, interval=0.2), 30.0), 1)
+        disk.clear()
+        running[0].cancel()  # client_gone
+        running.append(asyncio.create_task(this.new_callers(LONG, 1, "at any time", 30.0)[0].run(this.service.port, token, 0)))
+        await until(lambda: waiting() == 3)
+        inside.server.should_exit = True
+        await until(lambda: "running task(s)" in caplog.text)  # they are cancelled
+        disk.set()
+        await asyncio.gather(*running, return_exceptions=True)
+        return this.callers
+
+    disk.set()
+    with inside:
+        token = inside.service.token("alice", inside.service.add_client())
+        monkeypatch.setattr(JsonlStore, "append", wait_for_disk)
+        try:
+            callers = asyncio.run(until_stopped())
+        finally:
+            disk.set()
+    records = CutRecords(inside.service.records())
+    assert len(records.received) == len(callers) == 4
+    assert records.open() == set()
+    assert not records.refused
+
+
+def test_who_hangs_up_in_the_very_turn_in_which_the_answer_ends_has_its_record(
+    tmp_path: Path, upstream: FakeOpenAI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    service = Service(tmp_path)
+
+    async def hang_up_at_the_end() -> None:
+        settings = load_settings(secret_key=service.secret_key)
+        async with open_services(settings, Endpoint(upstream.base_url, "no-key", MODEL, max_waiting=1)) as services:
+            principal = Principal("alice", (ASK,), "alice", "0" * 32, 2**40)
+            call = services.assistant.prepare(Question("hi", Origin("0" * 32)), principal, stream=True)
+            outlet = HangingUp()
+            await services.assistant.stream(principal, call, Origin("0" * 32), outlet, outlet.hung_up)
+
+    asyncio.run(hang_up_at_the_end())
+    assert [one["action"] for one in service.records()][-2:] == ["ask.received", "ask.answered"]
+
+
+class HangingUp:
+    """An outlet whose caller is gone as soon as the last of the answer, which comes at once, has been read."""
+
+    def __init__(self) -> None:
+        self.hung_up: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def name(self, received: Receipt) -> None: ...
+
+    async def begin(self) -> None: ...
+
+    async def keep_alive(self) -> None: ...
+
+    def encode(self, events: Sequence[Event], text: str) -> bytes:
+        if not self.hung_up.done():
+            self.hung_up.set_result(None)
+        return text.encode()
+
+    async def write(self, data: bytes) -> None: ...
+
+    async def end(self, reader: StreamReader, completion: Completion, receipt: Receipt) -> None: ...
+
+
+# --- odd callers ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("leave", ["close", "reset", "half-close"])
+@pytest.mark.parametrize("more", ["a whole request", "a head", "no request at all"])
+@pytest.mark.parametrize("door", DOORS)
+def test_who_sends_more_behind_his_question_and_leaves_ends_the_call_too(
+    patient: Service, patient_token: str, upstream: FakeOpenAI, door: str, more: str, leave: str
+) -> None:
+    """Only who reads on sees that he left; the call would last for a minute."""
+    upstream.set("hang")
+    name = f"{door}, {more}, {leave}"
+    asked = stream_request(door, patient_token, "behind", stream_body(door, name))
+    behind = {"a whole request": asked, "a head": asked.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"}.get(more, b"\x00\r\n\r\n")
+    with closing(socket.create_connection(("127.0.0.1", patient.port))) as caller:
+        caller.sendall(asked)
+        eventually(lambda: upstream.calls("open") == 1)
+        caller.sendall(behind)
+        with suppress(TimeoutError):  # what was sent is there by now
+            caller.settimeout(0.2)
+            caller.recv(1)
+        if leave == "reset":
+            caller.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        if leave == "half-close":
+            caller.shutdown(socket.SHUT_WR)
+        else:
+            caller.close()
+        eventually(lambda: upstream.calls("open") == 0)
+    (received,) = [one for one in patient.records() if name in str(one["details"])]
+    eventually(lambda: any(one["details"].get("received") == received["seq"] for one in patient.records()))
+    (end,) = [one for one in patient.records() if one["details"].get("received") == received["seq"]]
+    assert (end["action"], end["details"]["code"]) == ("ask.failed", "client_gone")
+
+
+@pytest.fixture(scope="module")
+def patient(tmp_path_factory: pytest.TempPathFactory, fake: FakeOpenAI) -> Iterator[Service]:
+    """A service that would wait a minute for the model, and gives no sign of life meanwhile."""
+    env: dict[str, Any] = {"LLM_TIMEOUT_SECONDS": "60", "STREAM_KEEPALIVE_SECONDS": "60"}
+    with Service(tmp_path_factory.mktemp("patient"), OPENAI_BASE_URL=fake.base_url, **env) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def patient_token(patient: Service) -> str:
+    return patient.token("alice", patient.add_client())
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_a_caller_of_http_1_0_is_not_given_chunks_that_he_cannot_know(
+    patient: Service, patient_token: str, upstream: FakeOpenAI, door: str
+) -> None:
+    """RFC 9112, section 6.1: no Transfer-Encoding to who did not say HTTP/1.1."""
+    with closing(socket.create_connection(("127.0.0.1", patient.port))) as caller:
+        caller.sendall(stream_request(door, patient_token, "old", stream_body(door, f"old at {door}"), "1.0"))
+        raw = b"".join(iter(partial(caller.recv, 65536), b""))
+    head, _, body = raw.partition(b"\r\n\r\n")
+    assert b"transfer-encoding" not in head.lower()
+    assert body.startswith((b"data: ", b"event: "))
+    assert b'"receipt"' in body
+
+
+def test_streams_that_are_asked_for_one_behind_the_other_come_in_their_order(
+    patient: Service, patient_token: str, upstream: FakeOpenAI
+) -> None:
+    upstream.set(chunks=6, interval=0.02)
+    asked = [stream_request(door, patient_token, f"row-{door}", stream_body(door, f"row {door}")) for door in DOORS]
+    with closing(socket.create_connection(("127.0.0.1", patient.port))) as caller:
+        caller.sendall(b"".join(asked))
+        raw = b""
+        while raw.count(b"\r\n0\r\n\r\n") < len(DOORS):
+            raw += (piece := caller.recv(65536))
+            assert piece
+    first, second, third = raw.split(b"HTTP/1.1 200 OK")[1:]
+    assert [b"chatcmpl-" in first, b"response.completed" in second, b"event: done" in third] == [True] * 3
+
+
+def test_a_caller_who_waits_for_100_continue_streams_too(patient: Service, patient_token: str, upstream: FakeOpenAI) -> None:
+    asked = stream_request(DOORS[0], patient_token, "expect", stream_body(DOORS[0], "expect"), "1.1", "Expect: 100-continue")
+    head, _, body = asked.partition(b"\r\n\r\n")
+    with closing(socket.create_connection(("127.0.0.1", patient.port))) as caller:
+        caller.sendall(head + b"\r\n\r\n")
+        assert caller.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        caller.sendall(body)
+        raw = b""
+        while not raw.endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n"):
+            raw += (piece := caller.recv(65536))
+            assert piece
+    assert raw.startswith(b"HTTP/1.1 200 OK\r\n")

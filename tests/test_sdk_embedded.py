@@ -93,6 +93,14 @@ def test_no_other_word_lifts_the_cap_on_tokens(client: OpenAI, door: str, more: 
             assert len(response.output) * response.usage.output_tokens <= CAP
 
 
+@pytest.mark.parametrize("name", ["verbose", "return_tokens", "lora", "samplers", "n_keep", "grammar", "ignore_eos"])
+def test_it_takes_only_what_openais_clients_say(client: OpenAI, name: str) -> None:
+    for call, asked in ((client.chat.completions.create, CHAT), (client.responses.create, RESPONSE)):
+        error = refused(call, **asked, extra_body={name: True})
+        check_error(error, BadRequestError, 400, "invalid_request_error", "unsupported_parameter")
+        assert error.param == name
+
+
 @pytest.mark.parametrize("more", [{"cache_prompt": True}, {"cache_prompt": True, "id_slot": 0}], ids=str)
 def test_nobody_can_find_out_what_another_asked(client: OpenAI, service: Service, more: Any) -> None:
     """With `cache_prompt` llama.cpp goes on from an earlier prompt, anybody's, and counts how much of a guess stood in it."""

@@ -212,7 +212,7 @@ def test_a_model_that_does_not_answer_in_time_is_a_504(strict: Service, upstream
 def test_a_model_that_falls_silent_ends_its_stream_with_an_error(strict: Service, upstream: FakeOpenAI) -> None:
     upstream.set("stall:2")
     seen: list[Any] = []
-    with newcomer(strict, "listener", max_retries=0) as client:
+    with newcomer(strict, "listener", max_retries=0, timeout=20) as client:
         stream = ask(client, stream=True)
         with pytest.raises(APIError) as caught:
             seen.extend(stream)

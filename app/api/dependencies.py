@@ -130,8 +130,9 @@ async def read_json(request: Request, limit: int) -> Any:
     if media_type != "application/json":
         raise UnsupportedMediaType()
     body = await read_body(request, limit)
+    request.state.is_large = len(body) >= LARGE_BYTES
     try:
-        return strict_json.parse(body) if len(body) < LARGE_BYTES else await asyncio.to_thread(strict_json.parse, body)
+        return await asyncio.to_thread(strict_json.parse, body) if request.state.is_large else strict_json.parse(body)
     except ValueError as error:
         raise MalformedJson(f"The body is not one JSON document: {error}.") from None
 

@@ -53,6 +53,7 @@ class EventOutlet:
         await self._send({"type": "http.response.body", "body": data, "more_body": True})
 
     async def _finish(self, data: bytes) -> None:
+        self.request.state.is_recorded = True  # whatever happens from here on, its last record stands
         await self.begin()
         await self._send({"type": "http.response.body", "body": data})
 

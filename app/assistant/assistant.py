@@ -157,7 +157,13 @@ class SecureAIAssistant:
 
     async def _travel(self, trip: Trip, ask: Callable[[], Awaitable[T]], outlet: Outlet | None = None) -> T:
         """(1) `ask.received` is durable, (2) the model is asked, or `ask.failed` is durable. (3) `ask.answered` is left to do."""
-        received = await trip.start()
+        try:
+            received = await trip.start()
+        except asyncio.CancelledError:
+            stop = Interrupted()
+            if trip.has_begun:
+                await trip.failed(stop)
+            raise stop from None
         if outlet is not None:
             outlet.name(received)
         try:

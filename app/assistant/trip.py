@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import time
 from collections.abc import Callable
 from typing import Any
 
-from ..errors import AppError, LongTextUnavailable
+from ..errors import AppError, Interrupted, LongTextUnavailable
 from ..security.audit.entry import Receipt
 from ..security.manager import SecurityManager
 from ..security.models import Principal
@@ -30,6 +31,7 @@ class Trip:
         self._security, self._principal, self._clock = security, principal, clock
         self._started = clock()
         self._received: Receipt | None = None
+        self._late: Receipt | None = None
         self._digest = hashlib.sha256()
         self._bytes = 0
         self.reader: StreamReader | None = None
@@ -46,8 +48,16 @@ class Trip:
             "upstream_sha256": call.sha256,
             **({"client_request_id": origin.client_request_id} if origin.client_request_id else {}),
         }
-        self._received = await self._record("ask.received", details)
+        try:
+            self._received = await self._record("ask.received", details)
+        except asyncio.CancelledError:
+            self._received = self._late
+            raise
         return self._received
+
+    @property
+    def has_begun(self) -> bool:
+        return self._received is not None
 
     def deliver(self, written: bytes) -> None:
         """*written* has gone to the caller."""
@@ -71,6 +81,10 @@ class Trip:
         except LongTextUnavailable as error:  # the log itself can be written
             await self.failed(error)
             raise
+        except asyncio.CancelledError:  # the answer is recorded, and does not leave
+            stop = Interrupted()
+            stop.recorded = True
+            raise stop from None
         tokens = (usage.input_tokens, usage.output_tokens) if usage else None
         self._security.tell_answered(self._principal.user_id, self.origin.request_id, completion.model, tokens)
         return receipt
@@ -98,4 +112,11 @@ class Trip:
         return {"elapsed_ms": round(1000 * (self._clock() - self._started)), "attempts": 1}
 
     async def _record(self, action: str, details: dict[str, Any]) -> Receipt:
-        return await self._security.log_action(self._principal.user_id, action, details, request_id=self.origin.request_id)
+        """A record that was handed in is waited for, even by who is cancelled meanwhile: else nobody knew whether it stands."""
+        user_id, request_id = self._principal.user_id, self.origin.request_id
+        writing = asyncio.ensure_future(self._security.log_action(user_id, action, details, request_id=request_id))
+        try:
+            return await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            self._late = await asyncio.shield(writing)
+            raise

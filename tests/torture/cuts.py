@@ -17,6 +17,7 @@ from typing import Any
 from app.security.audit.jsonl import JsonlStore
 from app.security.audit.log import AuditLog
 
+from ..fake_answers import Reply
 from ..fake_modes import Mode
 from ..fake_openai import FakeOpenAI, completion_text
 from ..service import Service
@@ -60,7 +61,7 @@ class Wave:
         whole = completion_text(query, self.mode.wanted_chunks)
         if self.mode.kind == "hang":
             return ""
-        return whole[: 5 * (self.mode.number or 0)] if self.mode.kind == "stall" else whole
+        return "".join(Reply(whole).pieces(self.mode.wanted_chunks)[: self.mode.number])
 
 
 def _chunk(text: str, finish: str | None = None) -> str:
@@ -121,7 +122,7 @@ class Round:
         )
         await self._until_nothing_is_open(running, callers)
         await running
-        await self._check(callers)
+        self.outcomes += await self._check(callers)
 
     def new_callers(self, wave: Wave, number: int, moment: str | None = None, stays: float | None = None) -> list[Caller]:
         """*moment*, and how long each *stays*: drawn if not told."""
@@ -144,16 +145,18 @@ class Round:
             assert time.monotonic() < deadline, f"{open_calls} calls live on though all callers have left"
             await asyncio.sleep(0.01)
 
-    async def _check(self, callers: list[Caller]) -> None:
+    async def _check(self, callers: list[Caller]) -> Counter[str]:
+        """How many ended in which way."""
         with suppress(AssertionError):  # the check below says whose it is
             names = {one.plan.name for one in callers}
             await until(lambda: not CutRecords(self.service.records()).open(names), seconds=PATIENCE)
-        records = CutRecords(self.service.records())
+        records, outcomes = CutRecords(self.service.records()), Counter[str]()
         for one in callers:
             how, last = records.check(one)
-            self.outcomes[how] += 1
+            outcomes[how] += 1
             if last is not None and how != "answered":
                 self.lag.records = max(self.lag.records, moment_of(last) - one.left_at)
+        return outcomes
 
     async def whole_stream(self) -> None:
         """Somebody who stays is answered as ever."""

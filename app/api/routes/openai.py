@@ -15,7 +15,7 @@ from ...assistant.protocol.responses import RESPONSES
 from ...catalogue import Catalogue, ModelEntry
 from ...security.models import Principal
 from ...wiring import Services
-from ..dependencies import LARGE_BYTES, Asker, ServicesDep, origin_of, read_json, until_hung_up
+from ..dependencies import Asker, ServicesDep, origin_of, read_json, until_hung_up
 from ..schemas import OpenAIErrorBody, receipt_headers
 from ..streams import EventStream, ProtocolOutlet
 
@@ -90,10 +90,10 @@ async def _asked(dialect: Dialect, principal: Principal, services: Services, req
     assistant, origin = services.assistant, origin_of(request)
     caps = assistant.calls.catalogue.caps_for(principal.roles)
     members = await read_json(request, caps.body_bytes)
-    if int(request.headers.get("content-length") or LARGE_BYTES) < LARGE_BYTES:
-        call = assistant.calls.prepare(dialect, members, principal)
-    else:
+    if request.state.is_large:
         call = await asyncio.to_thread(assistant.calls.prepare, dialect, members, principal)
+    else:
+        call = assistant.calls.prepare(dialect, members, principal)
     if call.is_stream:
         return EventStream(
             request,
