@@ -198,6 +198,9 @@ WRONG: list[tuple[str, Any, str, str]] = [
     (CHAT, PLAIN[CHAT] | {"n": 0}, "n", "integer_below_min_value"),
     (CHAT, PLAIN[CHAT] | {"max_tokens": -1}, "max_tokens", "integer_below_min_value"),
     (CHAT, PLAIN[CHAT] | {"messages": []}, "messages", "empty_array"),
+    (RESPONSES, PLAIN[RESPONSES] | {"input": ""}, "input", "empty_string"),
+    (RESPONSES, PLAIN[RESPONSES] | {"input": "x" * 201}, "input", "string_above_max_length"),
+    (f"{CHAT}?version=1", PLAIN[CHAT], "version", "unknown_parameter"),
 ]
 
 

@@ -14,6 +14,8 @@ UNCAPPED = frozenset(
     | {"n_cmpl", "best_of", "num_return_sequences"}
 )
 """Other servers' names for what `max_tokens` and `n` say; they would win over them."""
+TOKEN_CAPS = frozenset({"max_tokens", "max_completion_tokens", "max_output_tokens"})
+"""Each endpoint has its own of these; a server may obey another's too, which nobody has capped."""
 OTHERS_SLOTS = frozenset({"id_slot", "cache_prompt", "n_cache_reuse", "slot_id"})
 """llama.cpp's: with them a caller can find out what another has asked."""
 FOREIGN_KEYS = frozenset({"file_id", "vector_store_ids", "item_reference"})
@@ -26,12 +28,13 @@ MAX_CHOICES = 128
 
 def verify_params(dialect: Dialect, members: Mapping[str, Any], refused: frozenset[str], allowed: frozenset[str] | None) -> None:
     """Raises InvalidParameter. *allowed*: the only parameters that the model's server may be given; None for any."""
+    caps = frozenset(dialect.token_caps)
     for name, value in members.items():
-        is_refused = name in refused or name in UNCAPPED or name in OTHERS_SLOTS
+        is_refused = name in refused or name in UNCAPPED or name in OTHERS_SLOTS or name in TOKEN_CAPS - caps
         is_beyond = name in dialect.beyond_the_record and value is not False
         is_strange = allowed is not None and name not in allowed
         if value is not None and (is_refused or is_beyond or is_strange):
-            raise InvalidParameter("This parameter is not allowed here.", param=_shown(name), reason="unsupported_parameter")
+            raise InvalidParameter("This parameter is not allowed here.", param=shown(name), reason="unsupported_parameter")
     if dialect.beyond_the_record and isinstance(tools := members.get("tools"), list):
         for number, tool in enumerate(tools):
             if isinstance(tool, dict) and str(tool.get("type")) not in TOOL_TYPES:
@@ -48,7 +51,8 @@ def verify_messages(dialect: Dialect, members: Mapping[str, Any], caps: Caps) ->
     if not isinstance(messages, list) and (dialect.wants_objects or not isinstance(messages, str)):
         raise wrong(name, "a list of messages")
     if not messages:
-        raise InvalidParameter(f"{name} is empty.", param=name, reason="empty_array")
+        reason = "empty_string" if isinstance(messages, str) else "empty_array"
+        raise InvalidParameter(f"{name} is empty.", param=name, reason=reason)
     if dialect.wants_objects and not all(isinstance(message, dict) for message in messages):
         raise wrong(name, "a list of objects")
     if isinstance(messages, list) and all(type(message) is int for message in messages):
@@ -56,9 +60,11 @@ def verify_messages(dialect: Dialect, members: Mapping[str, Any], caps: Caps) ->
     if isinstance(messages, list) and len(messages) > caps.messages:
         detail = f"{name} has more than the {caps.messages} entries that you may send."
         raise InvalidParameter(detail, param=name, reason="array_above_max_length")
-    named = enumerate(messages) if isinstance(messages, list) else [(0, messages)]
-    for number, message in named:
-        _verify_message(f"{name}[{number}]", message, caps)
+    if isinstance(messages, str):
+        _verify_message(name, messages, caps)
+    else:
+        for number, message in enumerate(messages):
+            _verify_message(f"{name}[{number}]", message, caps)
     _verify_message("instructions", members.get("instructions"), caps)
 
 
@@ -121,6 +127,6 @@ def _count(value: Any, name: str, most: int) -> int:
     return value
 
 
-def _shown(name: str) -> str:
+def shown(name: str) -> str:
     """A member's name as a body and a record may show it."""
     return name[:100].encode("utf-8", "backslashreplace").decode()

@@ -13,18 +13,18 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from . import crash, every_bit, full, gone, power, syscalls
+from . import crash, cut_model, cuts, every_bit, full, gone, power, stopped_streams, syscalls
 from .figures import Figures
 from .programs import PROGRAMS
 
-PARTS = ("load", "kill", "full", "gone", "power", "syscalls", "bits")
+PARTS = ("load", "kill", "full", "gone", "cuts", "power", "syscalls", "bits")
 READERS = 16
 Round = tuple[str, Callable[[Path], Figures]]
 """`held` counts what was promised and kept: answers, acknowledged records, faults survived, edits found."""
 
 
 def rounds_of(part: str, rounds: int | None) -> Iterator[Round]:
-    """*rounds*: kills or cuts, where the usual number is not wanted."""
+    """*rounds*: kills, cuts of power or of streams, where the usual number is not wanted."""
     if part == "syscalls":
         for name, program in PROGRAMS.items():
             yield f"every system call of {program.what}", partial(syscalls.every_call, name=name)
@@ -32,6 +32,8 @@ def rounds_of(part: str, rounds: int | None) -> Iterator[Round]:
         yield f"{rounds or 500} losses of power, {power.WRITERS} writers", partial(power.cut_power, cuts=rounds or 500)
     if part == "bits":
         yield "every edit of 200 records", lambda folder: every_bit.edit_everything()
+    if part == "cuts":
+        yield "24 streams of the embedded model cut", partial(cut_model.leave_places, waves=3)
     for workers in (1, 4):
         yield from _services(part, workers, rounds)
 
@@ -46,10 +48,23 @@ def _services(part: str, workers: int, rounds: int | None) -> Iterator[Round]:
         yield f"{number:,} x kill -9, {load}", partial(crash.kills, rounds=number, workers=workers, readers=READERS)
     if part == "full":
         yield f"tmpfs of 64 KiB filled 5 times, 64 clients, {workers} worker(s)", partial(full.fill, workers=workers, fills=5)
+    if part == "cuts":
+        yield from _streams(workers, rounds)
     if part == "gone":
         for how in gone.HOW:
             gone_so = partial(gone.take_away, seconds=60, how=how, workers=workers, readers=READERS, back_within=2.0)
             yield f"disk {how} for 60 s, {load}", gone_so
+
+
+def _streams(workers: int, rounds: int | None) -> Iterator[Round]:
+    streams, callers = rounds or 1000, f"{workers} worker(s)"
+    yield f"{streams:,} streams cut by their callers, {callers}", partial(cuts.cut, streams=streams, workers=workers)
+    buffered = partial(cuts.cut, streams=100, workers=workers, wave=20, buffered=True)
+    yield f"100 streams cut, AUDIT_STREAM=buffer, {callers}", buffered
+    yield f"SIGTERM in mid-stream, 30 streams, {callers}", partial(stopped_streams.stop, workers=workers)
+    killed = 8 * workers
+    kill = partial(stopped_streams.kill, workers=workers, streams=killed)
+    yield f"20 x kill -9 of a worker in mid-stream, {killed} streams, {callers}", kill
 
 
 def told(figures: Figures) -> str:
@@ -71,7 +86,9 @@ def main() -> int:
     arguments = argparse.ArgumentParser(prog="python -m tests.torture", description=__doc__)
     arguments.add_argument("part", nargs="?", choices=[*PARTS, "all"], default="all")
     arguments.add_argument(
-        "--rounds", type=int, help="how many kills (200 of one worker, 1,000 of four), or losses of power (500)"
+        "--rounds",
+        type=int,
+        help="how many kills (200 of one worker, 1,000 of four), losses of power (500), or streams cut (1,000)",
     )
     given = arguments.parse_args()
     print(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC   python -m tests.torture {' '.join(sys.argv[1:])}")

@@ -195,7 +195,7 @@ async def _cut(service: Service, fake: FakeOpenAI, streams: int, wave: int, seed
     at_first, prints = Footprint.largest(service.worker_pids()), list[list[Footprint]]()
     for share, kinds, number in ((0.85, cycle(WAVES), wave), (1.0, repeat(LARGE_WAVE), wave // 3)):
         prints.append([])
-        while (left := int(share * streams) - len(this.callers)) > 0:
+        while (left := int(share * streams) - this.outcomes.total()) > 0:
             await this.wave(next(kinds), min(number, left))
             prints[-1].append(Footprint.largest(service.worker_pids()))
     await this.whole_stream()
@@ -211,7 +211,7 @@ async def _cut(service: Service, fake: FakeOpenAI, streams: int, wave: int, seed
     if bounded:
         remarks += await _check_left_behind(service, this.lag, at_first, prints)
     remarks.append(f"seed {seed}")
-    return Figures(sum(this.outcomes.values()), len(records), time.monotonic() - started, remarks=remarks)
+    return Figures(this.outcomes.total(), len(records), time.monotonic() - started, remarks=remarks)
 
 
 async def _check_left_behind(service: Service, lag: Lag, at_first: Footprint, prints: list[list[Footprint]]) -> list[str]:

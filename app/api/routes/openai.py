@@ -8,11 +8,13 @@ from typing import Any
 import orjson
 from fastapi import APIRouter, Request, Response
 
+from ...assistant.policy import shown
 from ...assistant.protocol.chat import CHAT
 from ...assistant.protocol.dialect import Dialect, with_receipt
 from ...assistant.protocol.embeddings import EMBEDDINGS
 from ...assistant.protocol.responses import RESPONSES
 from ...catalogue import Catalogue, ModelEntry
+from ...errors import InvalidParameter
 from ...security.models import Principal
 from ...wiring import Services
 from ..dependencies import Asker, ServicesDep, origin_of, read_json, until_hung_up
@@ -89,6 +91,9 @@ async def model(principal: Asker, services: ServicesDep, request: Request, model
 async def _asked(dialect: Dialect, principal: Principal, services: Services, request: Request) -> Response:
     assistant, origin = services.assistant, origin_of(request)
     caps = assistant.calls.catalogue.caps_for(principal.roles)
+    if request.query_params:
+        name = shown(next(iter(request.query_params)))
+        raise InvalidParameter("Parameters belong into the body here.", param=name, reason="unknown_parameter")
     members = await read_json(request, caps.body_bytes)
     if request.state.is_large:
         call = await asyncio.to_thread(assistant.calls.prepare, dialect, members, principal)
