@@ -111,6 +111,7 @@ def _lifespan(
                 ]
                 with _evidence_kept(settings, services.events) if keeps_evidence else nullcontext():
                     yield
+                await services.assistant.until_idle(PARTING_SECONDS)
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)

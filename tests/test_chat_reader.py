@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import orjson
@@ -142,3 +143,23 @@ def test_an_end_before_every_choice_has_ended_is_none(events: list[Event]) -> No
     reader, _ = read(*events)
     with pytest.raises(UpstreamError):
         reader.end()
+
+
+def test_more_tool_calls_than_anybody_makes_are_refused_before_they_cost_anything() -> None:
+    reader = CHAT.reader("alias", False)
+    with pytest.raises(ValueError):
+        read_into(reader, [{"index": 0, "delta": {"tool_calls": [{"index": number} for number in range(20_000)]}}])
+
+
+@pytest.mark.parametrize("depth", [60, 300])
+def test_a_delta_without_bottom_is_refused(depth: int) -> None:
+    deep: Any = "x"
+    for _ in range(depth):
+        deep = [deep] if depth == 60 else {"a": deep}
+    with pytest.raises(ValueError):
+        read_into(CHAT.reader("alias", False), [{"index": 0, "delta": {"odd": deep}}])
+
+
+def read_into(reader: ChatReader, choices: list[dict[str, Any]]) -> None:
+    reader.feed(Event(b"", json.dumps({"choices": choices}).encode()))
+    reader.mark()

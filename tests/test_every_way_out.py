@@ -267,6 +267,7 @@ def test_a_body_that_cannot_be_used_is_refused_at_every_door_that_takes_one(out:
             (404, "model_not_found", JSON, good_body.replace(b"gpt-4o-mini", b"gpt-9")),
             (415, "unsupported_media_type", {"content-type": "text/plain"}, good_body),
             (413, "too_large", JSON, b" " * (8 * 1024 * 1024 + 1)),
+            (413, "too_large", JSON, b"[" * 200_001 + b" " * 100_000),
         ):
             response = out.call(WAYS[template], token, headers=headers, content=content)
             out.check(response, status, code, template, user_id="alice")

@@ -200,6 +200,9 @@ WRONG: list[tuple[str, Any, str, str]] = [
     (CHAT, PLAIN[CHAT] | {"messages": []}, "messages", "empty_array"),
     (RESPONSES, PLAIN[RESPONSES] | {"input": ""}, "input", "empty_string"),
     (RESPONSES, PLAIN[RESPONSES] | {"input": "x" * 201}, "input", "string_above_max_length"),
+    (CHAT, PLAIN[CHAT] | {"models": ["another"]}, "models", "unsupported_parameter"),
+    (CHAT, PLAIN[CHAT] | {"api_base": "http://127.0.0.1:9"}, "api_base", "unsupported_parameter"),
+    (RESPONSES, PLAIN[RESPONSES] | {"input": [{"id": "msg_1"}]}, "input[0]", "unsupported_parameter"),
     (f"{CHAT}?version=1", PLAIN[CHAT], "version", "unknown_parameter"),
 ]
 

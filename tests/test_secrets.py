@@ -154,8 +154,7 @@ def test_the_road_was_really_walked(planted: Planted) -> None:
     assert planted.answered.status_code == 200
     assert {200, 400, 401, 404, 405, 413, 415, 422, 502, 503, 504} - {413} <= {response.status_code for response in planted.said}
     assert {"audit_log.jsonl", "security.log", "serve.log", "clients.sqlite3", "limits.sqlite3"} <= set(planted.files())
-    assert b"upstream status 401" in planted.files()["serve.log"], "the operator sees what the server said, without the secrets"
-    assert b"[key]" in planted.files()["serve.log"]
+    assert b"upstream status 401" in planted.files()["serve.log"], "the operator sees that it spoke, and none of what it said"
 
 
 @pytest.mark.parametrize("what", ["secret", "rotated", "new"])

@@ -37,6 +37,9 @@ a parser's verdict on all that the JSON suite sends."""
 LARGE_BYTES = 256 * 1024
 """From here on a body is looked at in a thread, so that others are answered meanwhile."""
 
+MAX_CONTAINERS = 200_000
+"""A body of nothing but brackets takes seconds of this process, in which others would wait."""
+
 documented_scheme = OAuth2(
     flows=OAuthFlows(
         clientCredentials=OAuthFlowClientCredentials(
@@ -131,6 +134,8 @@ async def read_json(request: Request, limit: int) -> Any:
         raise UnsupportedMediaType()
     body = await read_body(request, limit)
     request.state.is_large = len(body) >= LARGE_BYTES
+    if request.state.is_large and body.count(b"[") + body.count(b"{") > MAX_CONTAINERS:
+        raise TooLarge(f"The body holds more than {MAX_CONTAINERS} lists and objects (or brackets in its texts).")
     try:
         return await asyncio.to_thread(strict_json.parse, body) if request.state.is_large else strict_json.parse(body)
     except ValueError as error:

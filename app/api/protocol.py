@@ -25,6 +25,7 @@ MAX_HEAD_BYTES = 32 * 1024
 UPGRADE = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
 MUTED = ("Invalid HTTP request received.", "ASGI callable returned without completing response.")
 PARTING_SECONDS = 1.0
+MAX_BEHIND_BYTES = 64 * 1024
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
@@ -36,6 +37,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     _ended_here = False  # a message ended in this read, so most of it was no head
     _is_over = False  # nothing more is read here
     _trailer_bytes = 0  # of all messages of this connection
+    _behind = 0  # bytes that came behind the request that is being answered
     _running: RequestResponseCycle | None = None  # the one that is being answered, or was last
 
     def data_received(self, data: bytes) -> None:
@@ -47,7 +49,15 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             if UPGRADE.search(head):  # else the parser stops after the head, and the body is lost
                 data = UPGRADE.sub(b"\r\nx-upgrade:", head) + data[len(head) :]
         self._ended_here = False
+        if self._running is not None and not (self._running.response_complete or self._running.more_body):
+            self._behind += len(data)
+            if self._behind > MAX_BEHIND_BYTES:
+                self._is_over = True
+                self.transport.abort()
+                return
         super().data_received(data)
+        if self._behind:  # uvicorn would read no more before its answer is done, and not see that its caller has gone
+            self.flow.resume_reading()
         if self._in_head and not self._ended_here:
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD_BYTES and not self._is_over:
@@ -112,10 +122,10 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self.tasks.add(task)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        self._running = cycle
+        self._running, self._behind = cycle, 0
 
         async def run(scope: Any, receive: Any, send: Any) -> None:
-            await app(scope, receive, send)
+            await app(scope, receive, send if scope["http_version"] != "1.0" else _unchunked(cycle, send))
             if not cycle.response_complete:  # it was given up: uvicorn would wait until what is left is read
                 self.loop.call_later(PARTING_SECONDS, self.transport.abort)
 
@@ -133,7 +143,6 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if before is None or before.response_complete:
             self._start_asgi_task(self.cycle, door)
         else:
-            self.flow.pause_reading()
             self.pipeline.appendleft((self.cycle, door))
 
     def _cycle_of_no_request(self) -> RequestResponseCycle:
@@ -179,3 +188,27 @@ async def _answer_nobody(waiting: list[tuple[RequestResponseCycle, ASGI3Applicat
 def mute_strangers() -> None:
     """Keep uvicorn from writing a line of our output for every broken request that a stranger cares to send."""
     logging.getLogger("uvicorn.error").addFilter(lambda record: record.msg not in MUTED)
+
+
+class _Endless(int):
+    """A length that is neither reached nor passed: the body ends with the connection (RFC 9112, section 6.3)."""
+
+    def __lt__(self, other: object) -> bool:
+        return False
+
+    def __ne__(self, other: object) -> bool:
+        return False
+
+    def __isub__(self, other: object) -> _Endless:
+        return self
+
+
+def _unchunked(cycle: RequestResponseCycle, send: Any) -> Any:
+    """uvicorn would send chunks to a caller of HTTP/1.0 too, who cannot know them (RFC 9112, section 6.1)."""
+
+    async def send_plainly(message: Any) -> None:
+        if message["type"] == "http.response.start" and not any(name == b"content-length" for name, _ in message["headers"]):
+            cycle.chunked_encoding, cycle.expected_content_length = False, _Endless()
+        await send(message)
+
+    return send_plainly

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Protocol, TypeVar
 
 import orjson
@@ -145,6 +145,13 @@ class SecureAIAssistant:
                 trip.deliver(answer[0])
             return completion, answer, await trip.answered(completion)
 
+    async def until_idle(self, seconds: float) -> None:
+        """Until no question is on its way any more, but not longer: what was asked must find the log open at its end."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self._asking:  # noqa: ASYNC110 - once, at the end of the process
+                    await asyncio.sleep(0.01)
+
     @contextmanager
     def _admitted(self) -> Iterator[None]:
         if self._max_waiting is not None and self._asking >= self._max_waiting:
@@ -157,16 +164,12 @@ class SecureAIAssistant:
 
     async def _travel(self, trip: Trip, ask: Callable[[], Awaitable[T]], outlet: Outlet | None = None) -> T:
         """(1) `ask.received` is durable, (2) the model is asked, or `ask.failed` is durable. (3) `ask.answered` is left to do."""
-        try:
-            received = await trip.start()
-        except asyncio.CancelledError:
-            stop = Interrupted()
-            if trip.has_begun:
-                await trip.failed(stop)
-            raise stop from None
+        received = await trip.start()
         if outlet is not None:
             outlet.name(received)
         try:
+            if trip.is_stopped:
+                raise Interrupted
             return await ask()
         except TimeoutError:
             error: AppError = UpstreamTimeout()
@@ -177,7 +180,7 @@ class SecureAIAssistant:
             raise
         except asyncio.CancelledError:  # nothing but a stop that ran out of grace cancels a question
             stop = Interrupted()
-            await asyncio.shield(trip.failed(stop))
+            await trip.failed(stop)
             raise stop from None
         except Exception as crash:  # ours to mend; its record ends the question, as far as the log can be written
             LOG.exception("request %s failed in a way that nobody foresaw", trip.origin.request_id)
@@ -201,10 +204,11 @@ class _Until:
         hung_up = self._hung_up
         if hung_up is None:
             return
-        hung_up.remove_done_callback(self._stop)
+        hung_up.remove_done_callback(self._stop)  # it may be on its way already: then it finds nobody
+        task, self._task = self._task, None
         if kind is asyncio.CancelledError and hung_up.done() and not hung_up.cancelled():  # else it is somebody else's
-            assert self._task is not None
-            self._task.uncancel()
+            assert task is not None
+            task.uncancel()
             raise ClientGone() from None
 
     def _stop(self, hung_up: HungUp) -> None:

@@ -16,8 +16,14 @@ UNCAPPED = frozenset(
 """Other servers' names for what `max_tokens` and `n` say; they would win over them."""
 TOKEN_CAPS = frozenset({"max_tokens", "max_completion_tokens", "max_output_tokens"})
 """Each endpoint has its own of these; a server may obey another's too, which nobody has capped."""
+OTHER_MODELS = frozenset(
+    {"models", "fallbacks", "context_window_fallbacks", "content_policy_fallbacks", "route", "provider", "custom_llm_provider"}
+    | {"api_base", "base_url", "api_key", "extra_body", "extra_headers", "extra_query"}
+)
+"""Of gateways (OpenRouter, LiteLLM): with them a caller would reach other models, or other servers, than those he may use."""
 OTHERS_SLOTS = frozenset({"id_slot", "cache_prompt", "n_cache_reuse", "slot_id"})
 """llama.cpp's: with them a caller can find out what another has asked."""
+REFUSED = UNCAPPED | OTHER_MODELS | OTHERS_SLOTS
 FOREIGN_KEYS = frozenset({"file_id", "vector_store_ids", "item_reference"})
 """Name what somebody, maybe not this caller, has put on the server under the one key that all callers share."""
 TOOL_TYPES = frozenset({"function", "custom", "web_search", "web_search_preview"})
@@ -30,7 +36,7 @@ def verify_params(dialect: Dialect, members: Mapping[str, Any], refused: frozens
     """Raises InvalidParameter. *allowed*: the only parameters that the model's server may be given; None for any."""
     caps = frozenset(dialect.token_caps)
     for name, value in members.items():
-        is_refused = name in refused or name in UNCAPPED or name in OTHERS_SLOTS or name in TOKEN_CAPS - caps
+        is_refused = name in refused or name in REFUSED or name in TOKEN_CAPS - caps
         is_beyond = name in dialect.beyond_the_record and value is not False
         is_strange = allowed is not None and name not in allowed
         if value is not None and (is_refused or is_beyond or is_strange):
@@ -64,6 +70,13 @@ def verify_messages(dialect: Dialect, members: Mapping[str, Any], caps: Caps) ->
         _verify_message(name, messages, caps)
     else:
         for number, message in enumerate(messages):
+            if (
+                dialect.beyond_the_record
+                and isinstance(message, dict)
+                and "id" in message
+                and not {"type", "role"} & set(message)
+            ):
+                raise _foreign(f"{name}[{number}]")  # an item_reference, whose type may be left out
             _verify_message(f"{name}[{number}]", message, caps)
     _verify_message("instructions", members.get("instructions"), caps)
 
@@ -108,12 +121,16 @@ def _verify_message(name: str, message: Any, caps: Caps) -> None:
             stack.extend(value)
         elif isinstance(value, dict):
             if not FOREIGN_KEYS.isdisjoint(value) or str(value.get("type")) in FOREIGN_KEYS:
-                detail = f"{name} names what was put on the model's server before, which no record here holds."
-                raise InvalidParameter(detail, param=name, reason="unsupported_parameter")
+                raise _foreign(name)
             stack.extend(item for key, item in value.items() if key not in NO_TEXT)
     if length > caps.message_chars:
         detail = f"{name} is longer than the {caps.message_chars} characters that you may send in one."
         raise InvalidParameter(detail, param=name, reason="string_above_max_length")
+
+
+def _foreign(name: str) -> InvalidParameter:
+    detail = f"{name} names what was put on the model's server before, which no record here holds."
+    return InvalidParameter(detail, param=name, reason="unsupported_parameter")
 
 
 def _count(value: Any, name: str, most: int) -> int:

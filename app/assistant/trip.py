@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from ..errors import AppError, Interrupted, LongTextUnavailable
+from ..errors import AppError, LongTextUnavailable
 from ..security.audit.entry import Receipt
 from ..security.manager import SecurityManager
 from ..security.models import Principal
@@ -31,7 +31,8 @@ class Trip:
         self._security, self._principal, self._clock = security, principal, clock
         self._started = clock()
         self._received: Receipt | None = None
-        self._late: Receipt | None = None
+        self.is_stopped = False
+        """Whether it was cancelled while a record was on its way."""
         self._digest = hashlib.sha256()
         self._bytes = 0
         self.reader: StreamReader | None = None
@@ -48,16 +49,8 @@ class Trip:
             "upstream_sha256": call.sha256,
             **({"client_request_id": origin.client_request_id} if origin.client_request_id else {}),
         }
-        try:
-            self._received = await self._record("ask.received", details)
-        except asyncio.CancelledError:
-            self._received = self._late
-            raise
+        self._received = await self._record("ask.received", details)
         return self._received
-
-    @property
-    def has_begun(self) -> bool:
-        return self._received is not None
 
     def deliver(self, written: bytes) -> None:
         """*written* has gone to the caller."""
@@ -81,10 +74,6 @@ class Trip:
         except LongTextUnavailable as error:  # the log itself can be written
             await self.failed(error)
             raise
-        except asyncio.CancelledError:  # the answer is recorded, and does not leave
-            stop = Interrupted()
-            stop.recorded = True
-            raise stop from None
         tokens = (usage.input_tokens, usage.output_tokens) if usage else None
         self._security.tell_answered(self._principal.user_id, self.origin.request_id, completion.model, tokens)
         return receipt
@@ -112,11 +101,12 @@ class Trip:
         return {"elapsed_ms": round(1000 * (self._clock() - self._started)), "attempts": 1}
 
     async def _record(self, action: str, details: dict[str, Any]) -> Receipt:
-        """A record that was handed in is waited for, even by who is cancelled meanwhile: else nobody knew whether it stands."""
+        """A record that was handed in is waited for, whoever cancels: else nobody knew whether it stands."""
         user_id, request_id = self._principal.user_id, self.origin.request_id
         writing = asyncio.ensure_future(self._security.log_action(user_id, action, details, request_id=request_id))
-        try:
-            return await asyncio.shield(writing)
-        except asyncio.CancelledError:
-            self._late = await asyncio.shield(writing)
-            raise
+        while not writing.done():
+            try:
+                await asyncio.wait({writing})
+            except asyncio.CancelledError:
+                self.is_stopped = True
+        return writing.result()

@@ -6,6 +6,8 @@ from typing import Any
 
 MAX_DEPTH = 50
 """Of a delta; a record could not hold one that is nested without end."""
+MAX_PARTS = 1024
+"""Of one list, such as the tool calls of a message: each is looked for among the others."""
 _FIXED = frozenset({"id", "type", "role", "index"})
 _MANY = 4096
 
@@ -17,7 +19,7 @@ class Message:
         self._members: dict[str, Any] = {}
 
     def add(self, delta: dict[str, Any]) -> None:
-        """Raises ValueError for a delta that is nested too deeply; TypeError or AttributeError for one that is none."""
+        """Raises ValueError for one that is nested too deeply, or has too many parts; TypeError or AttributeError for none."""
         _merge(self._members, delta, 0)
 
     def plain(self) -> dict[str, Any]:
@@ -76,6 +78,8 @@ def _extend(known: list[Any], parts: list[Any], depth: int) -> None:
         elif isinstance(part, dict):
             place = next((one for one in known if isinstance(one, dict) and one.get("index", known) == part.get("index")), None)
             if place is None:
+                if len(known) >= MAX_PARTS:
+                    raise ValueError
                 place = {}
                 known.append(place)
             _merge(place, part, depth + 1)
