@@ -23,8 +23,6 @@ UNKNOWN: Any = {
     "x_one_point_nought": 1.0,
     "ünbekannt 🐈": {"z": 1, "a": 2, "ä": 3, "": 4},
     "receipt": {"seq": 1, "hash": "of somebody else"},
-    "base_url": "https://example.com",
-    "api_key": "not ours",
 }
 """Parameters of other servers, and words that mean something to us elsewhere."""
 

@@ -228,9 +228,11 @@ def pour(service: Service, head: str, piece: bytes, until: int) -> tuple[int, by
     """Send *piece* again and again; the number of bytes sent until we were answered or cut off, and the answer."""
     with socket.create_connection(("127.0.0.1", service.port), timeout=30) as caller:
         sent, answer = 0, b""
+        answered = select.poll()  # select() takes no descriptor past 1,024
+        answered.register(caller, select.POLLIN)
         with suppress(ConnectionError):
             caller.sendall(head.encode())
-            while sent < until and not select.select([caller], [], [], 0)[0]:
+            while sent < until and not answered.poll(0):
                 caller.sendall(piece)
                 sent += len(piece)
         with suppress(ConnectionError):
