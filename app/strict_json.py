@@ -6,6 +6,8 @@ import json
 import math
 from typing import Any, NoReturn
 
+MAX_DEPTH = 64
+
 
 def parse(data: bytes) -> Any:
     """Parse *data* whole. Raises ValueError with a reason that repeats nothing of the input."""
@@ -14,7 +16,7 @@ def parse(data: bytes) -> Any:
     except UnicodeDecodeError:
         raise ValueError("it is not UTF-8") from None
     try:
-        return json.loads(text, object_pairs_hook=_members, parse_constant=_refuse_constant, parse_float=_finite)
+        value = json.loads(text, object_pairs_hook=_members, parse_constant=_refuse_constant, parse_float=_finite)
     except json.JSONDecodeError:
         raise ValueError("it is not JSON") from None
     except RecursionError:
@@ -23,6 +25,21 @@ def parse(data: bytes) -> Any:
         raise ValueError(str(refused)) from None
     except ValueError:  # int() refuses numbers of thousands of digits
         raise ValueError("it holds a number that is too long") from None
+    verify_depth(value, data)
+    return value
+
+
+def verify_depth(value: Any, data: bytes) -> None:
+    """Raises ValueError where *value*, which *data* holds, is nested deeper than MAX_DEPTH: orjson fails on that, in C."""
+    if data.count(b"[") + data.count(b"{") <= MAX_DEPTH:
+        return
+    level, depth = [value], 0
+    while level:
+        if depth > MAX_DEPTH:
+            raise ValueError("it is nested too deeply")
+        children = (one.values() if isinstance(one, dict) else one for one in level if isinstance(one, dict | list))
+        level = [item for items in children for item in items if isinstance(item, dict | list)]
+        depth += 1
 
 
 class _Refused(Exception):

@@ -74,7 +74,7 @@ def verify_messages(dialect: Dialect, members: Mapping[str, Any], caps: Caps) ->
                 dialect.beyond_the_record
                 and isinstance(message, dict)
                 and "id" in message
-                and not {"type", "role"} & set(message)
+                and not (message.get("type") or message.get("role"))
             ):
                 raise _foreign(f"{name}[{number}]")  # an item_reference, whose type may be left out
             _verify_message(f"{name}[{number}]", message, caps)

@@ -13,6 +13,7 @@ import orjson
 from yarl import URL
 
 from ..errors import ConfigError, UpstreamError, UpstreamUnavailable
+from ..strict_json import verify_depth
 from .protocol.event_stream import Event, EventParser
 from .upstream_errors import DEFAULT_RETRY_AFTER, log_upstream, refused
 
@@ -81,7 +82,9 @@ class Upstream:
         if len(raw) > self._max_bytes:
             raise unusable(b"", f"answer of more than {self._max_bytes} bytes")
         try:
-            return raw, orjson.loads(raw)  # refuses invalid UTF-8, lone surrogates, NaN and deep nesting
+            document = orjson.loads(raw)  # refuses invalid UTF-8, lone surrogates, NaN and deep nesting
+            verify_depth(document, raw)
+            return raw, document
         except ValueError:
             raise unusable(raw) from None
 

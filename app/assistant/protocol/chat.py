@@ -8,6 +8,7 @@ import orjson
 
 from ...errors import UpstreamError
 from ...security.audit.entry import Receipt
+from ...strict_json import verify_depth
 from ..models import Completion, Usage
 from .dialect import finish_reason, model_name, one_or_all, read_usage, with_receipt, with_safe_name
 from .event_stream import Event
@@ -71,6 +72,7 @@ class ChatReader:
             self.is_over = True
             return []
         chunk = orjson.loads(event.data)
+        verify_depth(chunk, event.data)
         if chunk.get("error"):
             raise UpstreamError
         choices = chunk["choices"]

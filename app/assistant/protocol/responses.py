@@ -8,6 +8,7 @@ import orjson
 
 from ...errors import UpstreamError
 from ...security.audit.entry import Receipt
+from ...strict_json import verify_depth
 from ..models import Completion
 from .dialect import finish_reason, model_name, read_usage, with_receipt, with_safe_name
 from .event_stream import Event
@@ -61,6 +62,7 @@ class ResponsesReader:
         if event.data.startswith(b"[DONE]"):
             return []
         document = orjson.loads(event.data)
+        verify_depth(document, event.data)
         kind = document["type"]
         if kind in FAILED or document.get("error"):
             raise UpstreamError
