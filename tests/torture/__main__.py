@@ -62,6 +62,7 @@ def _streams(workers: int, rounds: int | None) -> Iterator[Round]:
     buffered = partial(cuts.cut, streams=100, workers=workers, wave=20, buffered=True)
     yield f"100 streams cut, AUDIT_STREAM=buffer, {callers}", buffered
     yield f"SIGTERM in mid-stream, 30 streams, {callers}", partial(stopped_streams.stop, workers=workers)
+    yield f"the log gone at the end of 30 streams, {callers}", partial(stopped_streams.take_log, workers=workers)
     killed = 8 * workers
     kill = partial(stopped_streams.kill, workers=workers, streams=killed)
     yield f"20 x kill -9 of a worker in mid-stream, {killed} streams, {callers}", kill

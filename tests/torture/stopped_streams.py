@@ -1,4 +1,5 @@
-"""Streams whose service ends under them: stopped, they are finished or say so; killed, their questions stand open."""
+"""Streams that lose what carries them. The service is stopped: they are finished, or say so. It is killed: their questions stand
+open. The log cannot be written: they say so, and have no end."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ from ..fake_modes import Mode
 from ..fake_openai import FakeOpenAI
 from ..service import Service
 from .crash import until, upstream
-from .cut_client import Caller, documents_in
+from .cut_client import ENDS, Caller, documents_in
 from .cut_records import CutRecords, Record
 from .cuts import PACE, PATIENCE, Round, Wave
 from .figures import Figures
@@ -64,11 +65,15 @@ def check_stopped(caller: Caller, records: CutRecords) -> str:
         assert caller.receipt() == {"seq": end["seq"], "hash": end["hash"]}, f"{caller.plan} got {caller.raw[-300:]!r}"
         return "finished"
     assert end["details"]["code"] == "interrupted", end
-    *_, last = documents_in(caller.given()) or [{}]
-    told = last if caller.plan.door == "/ask" else last.get("error", {})
-    assert told.get("code") == "interrupted", f"{caller.plan} was not told: {caller.raw[-300:]!r}"
+    assert _told(caller) == "interrupted", f"{caller.plan} was not told: {caller.raw[-300:]!r}"
     _check_delivered(caller, end["details"]["delivered"])
     return "interrupted"
+
+
+def _told(caller: Caller) -> object:
+    """The code of the error event that ends his stream."""
+    *_, last = documents_in(caller.given()) or [{}]
+    return (last if caller.plan.door == "/ask" else last.get("error", {})).get("code")
 
 
 def _check_delivered(caller: Caller, delivered: Record | None) -> None:
@@ -136,6 +141,40 @@ async def _until_noticed(callers: list[Caller], running: list[asyncio.Task[None]
     before = [len(one.raw) for one in callers]
     each = list(zip(callers, running, before, strict=True))
     await until(lambda: all(task.done() or len(one.raw) > had for one, task, had in each), "somebody is left hanging")
+
+
+# --- no log ------------------------------------------------------------------------------------------
+
+
+def take_log(folder: Path, *, workers: int, streams: int = 30) -> Figures:
+    """The log is gone while streams come to their end, or are left by a third of their callers; then it is there again."""
+    with FakeOpenAI() as fake, Service(folder, workers=workers, **upstream(fake), **PACE) as service:
+        return asyncio.run(_take_log(service, fake, streams))
+
+
+async def _take_log(service: Service, fake: FakeOpenAI, streams: int) -> Figures:
+    token, started = service.token("alice", service.add_client("alice")), time.monotonic()
+    this = Round(service, fake, token, random.Random())
+    running = await begin(this, Wave(Mode(chunks=10, interval=0.2), STAYS), streams)
+    away = service.log.with_suffix(".away")
+    service.log.rename(away)
+    for task in running[: streams // 3]:
+        task.cancel()
+    await asyncio.gather(*running, return_exceptions=True)
+    await until(lambda: fake.calls("open") == 0, "a call lives on", PATIENCE)
+    away.rename(service.log)
+    ready = await asyncio.to_thread(service.wait_ready)
+    for caller in this.callers[streams // 3 :]:
+        assert _told(caller) == "audit_unavailable", f"{caller.plan} ended in {caller.raw[-300:]!r}"
+    for caller in this.callers:
+        assert caller.receipt() is None, f"a receipt without a record: {caller.plan}"
+        assert not any(end in caller.raw for end in ENDS), f"an end without a record: {caller.plan}"
+    records = CutRecords(service.records())
+    assert len(records.received) == len(records.open()) == streams
+    await this.whole_stream()
+    _check_log(service, records.open())
+    seconds = time.monotonic() - started
+    return Figures(streams, len(service.records()), seconds, 0, len(records.open()), 0, [ready])
 
 
 async def _open_now(service: Service, number: int) -> set[int]:
