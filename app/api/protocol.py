@@ -25,6 +25,7 @@ MAX_HEAD_BYTES = 32 * 1024
 UPGRADE = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
 MUTED = ("Invalid HTTP request received.", "ASGI callable returned without completing response.")
 PARTING_SECONDS = 1.0
+MAX_PIPELINED = 512
 MAX_BEHIND_BYTES = 64 * 1024
 
 
@@ -42,6 +43,10 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         if self._is_over:
+            return
+        if len(self.pipeline) > MAX_PIPELINED:  # each waits in memory for the answers before it
+            self._is_over = True
+            self.transport.abort()
             return
         if self._in_head:
             end = data.find(b"\r\n\r\n")
