@@ -97,6 +97,7 @@ def serve(
     # A fresh interpreter: the parent of all workers should not carry what this command line has imported.
     sys.stdout.flush()
     options = ["--json"] if as_json else []
+    os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", "65536")  # glibc would keep the room of every large answer for good
     os.execv(sys.executable, [sys.executable, "-m", "app.server", host, str(port), str(workers), *options])  # noqa: S606
 
 

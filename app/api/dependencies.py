@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
@@ -178,10 +180,19 @@ async def read_body(request: Request, limit: int) -> bytes:
     return b"".join(pieces)
 
 
-async def until_hung_up(request: Request) -> None:
-    """Returns once the caller is gone. To be called after the whole body was read."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
+@contextmanager
+def watched(request: Request) -> Iterator[asyncio.Future[None]]:
+    """Done once the caller is gone. To be called after the whole body was read."""
+
+    async def until_hung_up() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+
+    hung_up = asyncio.create_task(until_hung_up())
+    try:
+        yield hung_up
+    finally:
+        hung_up.cancel()
 
 
 def _sentence(error: ValidationError) -> str:

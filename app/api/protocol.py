@@ -25,6 +25,7 @@ MAX_HEAD_BYTES = 32 * 1024
 UPGRADE = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
 MUTED = ("Invalid HTTP request received.", "ASGI callable returned without completing response.")
 PARTING_SECONDS = 1.0
+UNREAD_SECONDS = 5.0
 MAX_PIPELINED = 512
 MAX_BEHIND_BYTES = 64 * 1024
 
@@ -126,13 +127,35 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             task.add_done_callback(self.tasks.discard)
             self.tasks.add(task)
 
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._abort_unless_read()
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        self._abort_unless_read()
+
+    def timeout_keep_alive_handler(self) -> None:
+        super().timeout_keep_alive_handler()
+        self._abort_unless_read()
+
+    def _abort_unless_read(self, before: int | None = None) -> None:
+        """A transport that is closed waits until all is written: for ever, where its caller does not read."""
+        left = self.transport.get_write_buffer_size() if self.transport.is_closing() else 0
+        if left and before is not None and left >= before:
+            self.transport.abort()
+        elif left:
+            self.loop.call_later(UNREAD_SECONDS, self._abort_unless_read, left)
+
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._running, self._behind = cycle, 0
 
         async def run(scope: Any, receive: Any, send: Any) -> None:
-            await app(scope, receive, send if scope["http_version"] != "1.0" else _unchunked(cycle, send))
-            if not cycle.response_complete:  # it was given up: uvicorn would wait until what is left is read
-                self.loop.call_later(PARTING_SECONDS, self.transport.abort)
+            try:
+                await app(scope, receive, send if scope["http_version"] != "1.0" else _unchunked(cycle, send))
+            finally:
+                if not cycle.response_complete:  # it was given up: uvicorn would wait until what is left is read
+                    self.loop.call_later(PARTING_SECONDS, self.transport.abort)
 
         super()._start_asgi_task(cycle, run)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any
@@ -16,7 +17,7 @@ from ..assistant.protocol.dialect import StreamReader
 from ..assistant.protocol.event_stream import KEEP_ALIVE, Event, encode
 from ..errors import AppError, ClientGone
 from ..security.audit.entry import Receipt
-from .dependencies import until_hung_up
+from .dependencies import watched
 from .errors import tell_in_stream
 
 PARTING_SECONDS = 5.0
@@ -27,7 +28,7 @@ HEADERS = {
 }
 
 
-class EventOutlet:
+class EventOutlet(ABC):
     """Writes a stream to one caller. Its head names `ask.received`, and leaves with the first thing that is written."""
 
     def __init__(self, request: Request, send: Send) -> None:
@@ -61,14 +62,17 @@ class EventOutlet:
         """The error in place of the end: a caller who waits for the end marker does not get it."""
         await self._finish(self.encode_error(document))
 
+    @abstractmethod
     def encode(self, events: Sequence[Event], text: str) -> bytes:
-        raise NotImplementedError
+        """As `Outlet.encode`."""
 
+    @abstractmethod
     def encode_error(self, document: bytes) -> bytes:
-        raise NotImplementedError
+        """The event that says *document*, an error's JSON."""
 
+    @abstractmethod
     async def end(self, reader: StreamReader, completion: Completion, receipt: Receipt) -> None:
-        raise NotImplementedError
+        """As `Outlet.end`."""
 
 
 class ProtocolOutlet(EventOutlet):
@@ -118,9 +122,9 @@ class EventStream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         outlet = self._outlet(self._request, send)
-        hung_up = asyncio.create_task(until_hung_up(self._request))
         try:
-            await self._ask(outlet, hung_up)
+            with watched(self._request) as hung_up:
+                await self._ask(outlet, hung_up)
         except AppError as error:
             if not outlet.has_begun:
                 raise
@@ -129,5 +133,3 @@ class EventStream(Response):
                 with suppress(TimeoutError):
                     async with asyncio.timeout(PARTING_SECONDS):
                         await outlet.fail(document)
-        finally:
-            hung_up.cancel()

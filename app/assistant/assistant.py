@@ -77,11 +77,6 @@ class SecureAIAssistant:
         """The runnable `prompt | model | parser`: the successor that LangChain names for LLMChain."""
         return self._model.chain
 
-    @property
-    def model_name(self) -> str:
-        """What /ask asks."""
-        return self._model.name
-
     def prepare(self, question: Question, principal: Principal, *, stream: bool = False) -> Call:
         """Raises ModelNotFound where this principal's roles may not use the model of /ask."""
         self.calls.verify_may_use(self._model.name, principal)

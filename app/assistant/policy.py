@@ -28,7 +28,10 @@ FOREIGN_KEYS = frozenset({"file_id", "vector_store_ids", "item_reference"})
 """Name what somebody, maybe not this caller, has put on the server under the one key that all callers share."""
 TOOL_TYPES = frozenset({"function", "custom", "web_search", "web_search_preview"})
 """Of /v1/responses. Others reach files, containers and servers that no record holds."""
-NO_TEXT = frozenset({"image_url", "file_data", "input_audio", "data", "role", "type", "id", "call_id", "status", "detail"})
+NO_TEXT = frozenset({"image_url", "file_data", "input_audio"})
+NAMES = frozenset({"role", "type", "id", "call_id", "status", "detail"})
+NAME_LENGTH = 100
+"""Of what merely names a part of a message, and does not count as its text."""
 MAX_CHOICES = 128
 
 
@@ -112,20 +115,28 @@ def wrong(name: str, wanted: str) -> InvalidParameter:
 
 def _verify_message(name: str, message: Any, caps: Caps) -> None:
     """All its texts count, but for images and files, which the cap on bytes bounds, and what merely names its parts."""
-    length, stack = 0, [message]
+    length = 0
+    stack: list[tuple[Any, bool]] = [(message, True)]
     while stack:
-        value = stack.pop()
+        value, counts = stack.pop()
         if isinstance(value, str):
-            length += len(value)
+            length += len(value) if counts else 0
         elif isinstance(value, list):
-            stack.extend(value)
+            stack.extend((item, counts) for item in value)
         elif isinstance(value, dict):
-            if not FOREIGN_KEYS.isdisjoint(value) or str(value.get("type")) in FOREIGN_KEYS:
+            if not FOREIGN_KEYS.isdisjoint(value) or str(value.get("type")) in FOREIGN_KEYS or _names_audio(value.get("audio")):
                 raise _foreign(name)
-            stack.extend(item for key, item in value.items() if key not in NO_TEXT)
+            for key, item in value.items():
+                is_name = key in NAMES and isinstance(item, str) and len(item) <= NAME_LENGTH
+                stack.append((item, counts and not is_name and key not in NO_TEXT))
     if length > caps.message_chars:
         detail = f"{name} is longer than the {caps.message_chars} characters that you may send in one."
         raise InvalidParameter(detail, param=name, reason="string_above_max_length")
+
+
+def _names_audio(value: Any) -> bool:
+    """What was said before, kept on the server under an id."""
+    return isinstance(value, dict) and "id" in value
 
 
 def _foreign(name: str) -> InvalidParameter:

@@ -20,6 +20,9 @@ from .upstream_errors import DEFAULT_RETRY_AFTER, log_upstream, refused
 OPENAI_URL = "https://api.openai.com/v1"
 MAX_RESPONSE_BYTES = 32 * 1024 * 1024
 """A thousand embeddings of 1,536 numbers in base64 are 8 MB."""
+MAX_CONTAINERS = 1_000_000
+"""Of one answer: each costs the process a microsecond, and nobody else is served meanwhile. 4,096 tokens with twenty logprobs
+each are 90,000."""
 MAX_EVENT_BYTES = 4 * 1024 * 1024
 MAX_STREAM_BYTES = 64 * 1024 * 1024
 """Of one whole stream: a token of answer is some 250 bytes of events."""
@@ -81,6 +84,8 @@ class Upstream:
             raise error_of(fault) from None
         if len(raw) > self._max_bytes:
             raise unusable(b"", f"answer of more than {self._max_bytes} bytes")
+        if len(raw) > MAX_CONTAINERS and raw.count(b"[") + raw.count(b"{") > MAX_CONTAINERS:
+            raise unusable(b"", f"answer of more than {MAX_CONTAINERS} lists and objects")
         try:
             document = orjson.loads(raw)  # refuses invalid UTF-8, lone surrogates, NaN and deep nesting
             verify_depth(document, raw)

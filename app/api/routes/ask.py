@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 
 import orjson
 from fastapi import APIRouter, Request, Response
 
-from ..dependencies import AskedQuestion, Asker, ServicesDep, until_hung_up
+from ..dependencies import AskedQuestion, Asker, ServicesDep, watched
 from ..schemas import AskRequest, AskResponse, ProblemBody, answer_body, receipt_headers
 from ..streams import EventStream, SimpleOutlet
 
@@ -40,11 +39,8 @@ async def ask(principal: Asker, question: AskedQuestion, services: ServicesDep, 
             SimpleOutlet,
             lambda outlet, hung_up: assistant.stream(principal, call, question.origin, outlet, hung_up),
         )
-    hung_up = asyncio.create_task(until_hung_up(request))
-    try:
+    with watched(request) as hung_up:
         answer = await assistant.ask(principal, question, hung_up)
-    finally:
-        hung_up.cancel()
     return Response(orjson.dumps(answer_body(answer)), media_type="application/json", headers=receipt_headers(answer.receipt))
 
 

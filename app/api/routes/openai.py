@@ -17,7 +17,7 @@ from ...catalogue import Catalogue, ModelEntry
 from ...errors import InvalidParameter
 from ...security.models import Principal
 from ...wiring import Services
-from ..dependencies import Asker, ServicesDep, origin_of, read_json, until_hung_up
+from ..dependencies import Asker, ServicesDep, origin_of, read_json, watched
 from ..schemas import OpenAIErrorBody, receipt_headers
 from ..streams import EventStream, ProtocolOutlet
 
@@ -105,11 +105,8 @@ async def _asked(dialect: Dialect, principal: Principal, services: Services, req
             ProtocolOutlet,
             lambda outlet, hung_up: assistant.stream(principal, call, origin, outlet, hung_up),
         )
-    hung_up = asyncio.create_task(until_hung_up(request))
-    try:
+    with watched(request) as hung_up:
         answer = await assistant.complete(principal, call, origin, hung_up)
-    finally:
-        hung_up.cancel()
     body = with_receipt(answer.raw, answer.members, answer.receipt)
     return Response(body, media_type="application/json", headers=receipt_headers(answer.receipt))
 

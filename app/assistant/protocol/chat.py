@@ -26,7 +26,7 @@ class Chat:
 
     def read(self, document: Any, model: str) -> Completion:
         choices = document["choices"]
-        if not isinstance(choices, list):
+        if not isinstance(choices, list) or document.get("error"):
             raise TypeError
         messages = [choice["message"] for choice in choices]
         text = messages[0].get("content")
@@ -84,6 +84,8 @@ class ChatReader:
             if with_safe_name(chunk, self._alias):
                 event = Event(event.name, orjson.dumps(chunk))
             self._model = chunk["model"]
+        if chunk.pop("receipt", None) is not None:  # another's, which is no receipt of ours
+            event = Event(event.name, orjson.dumps(chunk))
         self._last = chunk
         given, self._held = self._held, []
         self.text, self.held_text = self.held_text, ""
@@ -123,7 +125,7 @@ class ChatReader:
         self.mark()
         finish = one_or_all([self._finish[index] for index in sorted(self._finish)])
         messages = [self._told[index].plain() for index in sorted(self._told)]
-        text = messages[0].get("content") if messages else None
+        text = self._told[0].plain().get("content") if 0 in self._told else None
         if not isinstance(text, str | None):
             raise TypeError
         return Completion(text, self._model, self._usage, answer=_recorded(messages), finish=finish)

@@ -16,7 +16,7 @@ class Embeddings:
 
     def read(self, document: Any, model: str) -> Completion:
         vectors = document["data"]
-        if not isinstance(vectors, list) or not all("embedding" in vector for vector in vectors):
+        if document.get("error") or not isinstance(vectors, list) or not all("embedding" in vector for vector in vectors):
             raise TypeError
         usage = read_usage(document.get("usage"), "prompt_tokens", None)
         return Completion(None, model_name(document, model), usage, answer={"vectors": len(vectors)})

@@ -67,7 +67,8 @@ class ResponsesReader:
         if kind in FAILED or document.get("error"):
             raise UpstreamError
         response = document.get("response")
-        if isinstance(response, dict) and with_safe_name(response, self._model):
+        is_changed = document.pop("receipt", None) is not None  # another's, which is no receipt of ours
+        if (isinstance(response, dict) and with_safe_name(response, self._model)) or is_changed:
             event = Event(event.name, orjson.dumps(document))
         if kind in LAST:
             self.is_over, self._last, self._document = True, event, document
