@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install dev demo serve test check bench bench-startup bench-peers clients torture clean
+.PHONY: install dev demo serve test check bench bench-startup bench-peers clients faults clean
 
 .venv/.runtime: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.11")'
@@ -65,8 +65,8 @@ tests/clients/node/node_modules/.runtime: tests/clients/node/package-lock.json
 clients: dev .venv-clients/.runtime tests/clients/node/node_modules/.runtime ## other people's clients against a live service; wants node
 	$(BIN)/python -m tests.clients
 
-torture: dev ## the long versions of the crash tests
-	$(BIN)/python -m tests.torture
+faults: dev ## the long versions of the crash tests
+	$(BIN)/python -m tests.faults
 
 clean:
 	rm -rf .venv .venv-clients tests/clients/node/node_modules .venv-litellm .venv-aegis .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -6,7 +6,7 @@ import gc
 
 gc.disable()  # a command is over before a collection pays; `serve` begins anew in an interpreter of its own
 
-from .cli import main  # noqa: E402 - the imports are what it is for
+from .cli.main import main  # noqa: E402 - the imports are what it is for
 
 if __name__ == "__main__":
     main()

@@ -16,21 +16,22 @@ from starlette.exceptions import HTTPException
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from . import __version__
-from .api.envelope import Cors, Envelope
-from .api.errors import answer_error
-from .api.limits import Buckets, network_of
+from .api.context import AppContext
+from .api.error_responses import answer_error
+from .api.middleware import Cors, RequestMiddleware
 from .api.routes import ask, audit, docs, health, openai, token
-from .api.state import Door
-from .assistant.models import Endpoint
-from .board import Board
+from .api.scoreboard import Scoreboard
 from .errors import AppError, LimitsUnavailable
-from .security.events import SecurityLog
+from .limits.rate_limits import Buckets, network_of
 from .security.refusals import SUMMARY_SECONDS, RefusalRecorder
+from .security.security_log import SecurityLog
 from .settings import Settings, load_settings
-from .wiring import open_keeper, open_services
+from .upstream.embedded import EmbeddedAddress
+from .wiring.audit import open_signing_loop
+from .wiring.services import open_services
 
 LOG = logging.getLogger("app.main")
-PARTING_SECONDS = 3.0
+SHUTDOWN_GRACE_SECONDS = 3.0
 """What the last signature may take at the end."""
 SDK_HEADERS = [
     *(f"x-stainless-{what}" for what in ("arch", "lang", "os", "package-version", "retry-count", "runtime", "runtime-version")),
@@ -48,9 +49,9 @@ EXPOSED = [
 def create_app(
     settings: Settings | None = None,
     *,
-    embedded: Endpoint | None = None,
+    embedded: EmbeddedAddress | None = None,
     keeps_evidence: bool = True,
-    board: Board | None = None,
+    scoreboard: Scoreboard | None = None,
     worker: int = 0,
 ) -> FastAPI:
     """The ASGI application. *embedded*: where the embedded model listens, if that is the one to ask. *keeps_evidence*: sign
@@ -68,7 +69,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        lifespan=_lifespan(settings, embedded, keeps_evidence, board or Board(), worker),
+        lifespan=_lifespan(settings, embedded, keeps_evidence, scoreboard or Scoreboard(), worker),
     )
     app.add_exception_handler(AppError, answer_error)
     app.add_exception_handler(HTTPException, answer_error)
@@ -86,32 +87,32 @@ def create_app(
             allow_headers=["authorization", "content-type", "x-request-id", *SDK_HEADERS],
             expose_headers=EXPOSED,
         )
-    app.add_middleware(Envelope)
+    app.add_middleware(RequestMiddleware)
     if settings.trusted_proxies:
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.trusted_proxies))
     return app
 
 
 def _lifespan(
-    settings: Settings, embedded: Endpoint | None, keeps_evidence: bool, board: Board, worker: int
+    settings: Settings, embedded: EmbeddedAddress | None, keeps_evidence: bool, scoreboard: Scoreboard, worker: int
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        buckets, slot = Buckets(settings), board.slot(worker)
+        buckets, slot = Buckets(settings), scoreboard.slot(worker)
         try:
             async with open_services(settings, embedded, slot.set_closed) as services:
                 with suppress(LimitsUnavailable):  # then who comes is told so
                     buckets.open()
                 refusals = RefusalRecorder(services.audit, services.events, buckets.admit_refusal, network_of)
-                app.state.door = Door(services, buckets, refusals, board, slot)
+                app.state.door = AppContext(services, buckets, refusals, scoreboard, slot)
                 tasks = [
-                    _keep(services.security.follow_denials()),
+                    _keep(services.security.follow_revocations()),
                     _keep(refusals.summarise_forever()),
                     _keep(_forget_forever(buckets)),
                 ]
                 with _evidence_kept(settings, services.events) if keeps_evidence else nullcontext():
                     yield
-                await services.assistant.until_idle(PARTING_SECONDS)
+                await services.assistant.until_idle(SHUTDOWN_GRACE_SECONDS)
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
@@ -125,14 +126,14 @@ def _lifespan(
 @contextmanager
 def _evidence_kept(settings: Settings, events: SecurityLog) -> Iterator[None]:
     """A thread that signs the log's head. Several processes may each have one: the tree's lock elects who signs."""
-    stop, keeper = threading.Event(), open_keeper(settings, events)
-    thread = threading.Thread(target=keeper.run, args=(stop,), name="notary", daemon=True)
+    stop, signing_loop = threading.Event(), open_signing_loop(settings, events)
+    thread = threading.Thread(target=signing_loop.run, args=(stop,), name="notary", daemon=True)
     thread.start()
     try:
         yield
     finally:
         stop.set()
-        thread.join(PARTING_SECONDS)
+        thread.join(SHUTDOWN_GRACE_SECONDS)
 
 
 def _keep(work: Coroutine[None, None, None]) -> asyncio.Task[None]:

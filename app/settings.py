@@ -12,19 +12,9 @@ from dotenv import dotenv_values
 from pydantic import AfterValidator, Field, PrivateAttr, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from .catalogue import (
-    PLACEHOLDERS,
-    BodyBytes,
-    Caps,
-    Catalogue,
-    CharacterCount,
-    MessageCount,
-    ModelEntry,
-    Server,
-    TokenCount,
-    http_address,
-    read_models,
-)
+from .catalogue.models import Caps, Catalogue, ModelEntry, Server
+from .catalogue.models_file import read_models
+from .catalogue.values import PLACEHOLDERS, BodyBytes, CharacterCount, MessageCount, TokenCount, http_address
 from .errors import ConfigError
 
 ENV_FILE = ".env"

@@ -33,7 +33,7 @@ class Job:
     clients: int
     seconds: float
     warmup: float = 0.3
-    patience: float = 30
+    timeout: float = 30
     """How long answers are waited for after the end."""
     enough: int = 8
     """Good answers for each client; a slow server is given up to 3 times *seconds* for them, or chance would rule."""

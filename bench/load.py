@@ -138,7 +138,7 @@ async def measure(job: Job) -> Outcome:
     run = Run(job, requests(job), begin)
     # One after the other: streams of one length would keep in step for ever, and all ask at the same moment.
     tasks = [asyncio.create_task(client(run, job.warmup * number / job.clients)) for number in range(job.clients)]
-    _, late = await asyncio.wait(tasks, timeout=job.warmup + 3 * job.seconds + job.patience)
+    _, late = await asyncio.wait(tasks, timeout=job.warmup + 3 * job.seconds + job.timeout)
     for task in late:
         task.cancel()
     if late:

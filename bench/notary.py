@@ -9,15 +9,16 @@ import threading
 import time
 from pathlib import Path
 
-from app.family import die_with
-from app.security.audit.jsonl import JsonlStore
-from app.security.audit.log import AuditLog
-from app.security.audit.log_key import load_signer, store_signer
-from app.security.audit.note import Signer
-from app.security.audit.tree import StoredTree
-from app.security.audit.verification import Held, Report, Verification, in_batches, read_head
-from app.security.events import SecurityLog
-from app.wiring import LogFiles, open_keeper
+from app.audit.evidence.log_key import load_signer, store_signer
+from app.audit.evidence.stored_tree import StoredTree
+from app.audit.format.note import Signer
+from app.audit.log import AuditLog
+from app.audit.storage.jsonl import JsonlStore
+from app.audit.verification.report import Report
+from app.audit.verification.verifier import ExpectedEvidence, Verification, in_batches, read_head
+from app.kit.process import die_with
+from app.security.security_log import SecurityLog
+from app.wiring.audit import LogFiles, open_signing_loop
 
 PATIENCE_SECONDS = 60
 
@@ -57,7 +58,7 @@ def verify(path: Path) -> Report:
     note = StoredTree.beside(path).checkpoint()
     assert note is not None
     head = read_head("the signed head", note, load_signer(_key(path)).verifier_key, given=False)
-    verification = Verification(Held(heads=[head]))
+    verification = Verification(ExpectedEvidence(heads=[head]))
     for lines in in_batches(AuditLog(JsonlStore(path)).lines()):
         verification.feed(lines)
     return verification.finish()
@@ -70,7 +71,7 @@ def _key(path: Path) -> Path:
 def main(path: Path) -> None:
     die_with(os.getppid(), signal.SIGTERM)  # or it would outlive a benchmark that was killed
     events = path.with_suffix(".security")
-    open_keeper(LogFiles(path, _key(path), events), SecurityLog(events)).run(threading.Event())
+    open_signing_loop(LogFiles(path, _key(path), events), SecurityLog(events)).run(threading.Event())
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ class Peer:
     chat: dict[str, object] | None
     ready_seconds: float
     """From start to the first 200 of its readiness address; the median where it was started more than once."""
-    settle: Callable[[], None] = lambda: None
+    recover: Callable[[], None] = lambda: None
     """Waits until what the last questions left to do is done, so that it counts."""
     receipt: bool = False
     """Whether its answers must carry one."""
@@ -81,7 +81,7 @@ class Upstream:
 @contextmanager
 def open_upstream(folder: Path) -> Iterator[Upstream]:
     port = free_port()
-    command = [sys.executable, "-m", "tests.fake_openai", "--port", str(port)]
+    command = [sys.executable, "-m", "tests.support.fake_openai", "--port", str(port)]
     with running(Process("fake upstream", command, cwd=ROOT, env={}, log=folder / "upstream.log")) as process:
         process.wait_until_ready(port, "/control/calls", 20)
         yield Upstream(port, process)
@@ -111,7 +111,7 @@ def open_before(folder: Path, upstream: Upstream) -> Iterator[Peer]:
 
 @contextmanager
 def _open(service: Service, name: str, starter: Sequence[str], *, starts: int = 1) -> Iterator[Peer]:
-    def settle() -> None:
+    def recover() -> None:
         if name == "service":
             wait_until_signed(service.log)
 
@@ -121,7 +121,7 @@ def _open(service: Service, name: str, starter: Sequence[str], *, starts: int = 
             seconds.append(ready)
             if left == 0:
                 token, took = service.token(port), statistics.median(seconds)
-                yield Peer(name, process, port, "/ask", token, None, took, settle, receipt=True)
+                yield Peer(name, process, port, "/ask", token, None, took, recover, receipt=True)
 
 
 @contextmanager

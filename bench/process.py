@@ -65,11 +65,11 @@ class Process:
 
     def stop(self) -> None:
         """SIGTERM to the group, SIGKILL to what is left of it after 10 s."""
-        for number, patience in ((signal.SIGTERM, 10), (signal.SIGKILL, 10)):
+        for number, timeout in ((signal.SIGTERM, 10), (signal.SIGKILL, 10)):
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._popen.pid, number)
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._popen.wait(patience)
+                self._popen.wait(timeout)
 
     def _tree(self) -> list[int]:
         parents = {pid: _parent(pid) for pid in _pids()}

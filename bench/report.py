@@ -13,16 +13,7 @@ from .machine import Machine
 from .rounds import Cell, medians
 from .startup import StartupFigures
 from .streams import StreamCell, stream_medians
-from .tables import (
-    NAMES,
-    STREAM_NAMES,
-    audit_table,
-    speed_table,
-    startup_table,
-    stream_table,
-    target_table,
-    weight_table,
-)
+from .tables import NAMES, STREAM_NAMES, audit_table, speed_table, startup_table, stream_table, target_table, weight_table
 from .targets import Target, Weight, audit_targets, service_targets, startup_targets, stream_targets
 
 

@@ -86,7 +86,7 @@ def run_load(peer: Peer, upstream: Upstream, job: Job) -> tuple[Outcome, float |
     """What came back, and the CPU seconds of the server's whole tree for each good answer."""
     calls, cpu = upstream.calls(), peer.process.cpu_seconds()
     outcome = _generate(job)
-    peer.settle()
+    peer.recover()
     calls, cpu = upstream.calls() - calls, peer.process.cpu_seconds() - cpu
     if calls != outcome.answers and not outcome.failures:  # an answer from a cache would not be a measurement
         outcome = replace(outcome, failures={f"{outcome.answers} answers from {calls} upstream calls": 1})
@@ -100,7 +100,7 @@ def _generate(job: Job) -> Outcome:
         input=orjson.dumps(asdict(job)),
         cwd=ROOT,
         capture_output=True,
-        timeout=job.warmup + 3 * job.seconds + job.patience + 20,
+        timeout=job.warmup + 3 * job.seconds + job.timeout + 20,
         start_new_session=True,
         check=False,
     )

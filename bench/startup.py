@@ -9,11 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.security.audit.chain import link
-from app.security.audit.commit import now_utc
-from app.security.audit.entry import Draft, Head, draft
-from app.security.audit.jsonl import JsonlStore
-from app.security.audit.store import Batch, Recovery
+from app.audit.format.chain import link
+from app.audit.format.record import Draft, LogEnd, draft
+from app.audit.storage.append import now_utc
+from app.audit.storage.jsonl import JsonlStore
+from app.audit.storage.store import Batch, Recovery
 
 from .notary import notary_command, wait_until_signed
 from .process import ROOT, Process, ServerFailed, running
@@ -85,7 +85,7 @@ def _fill(log: Path, records: int, progress: Callable[[str], None]) -> None:
         if head.seq // BATCH_RECORDS % 25 == 0:
             progress(f"generating records: {head.seq + 1:,} of {records:,}")
 
-        def build(head: Head, recovered: tuple[Recovery, ...], count: int = count) -> Batch:
+        def build(head: LogEnd, recovered: tuple[Recovery, ...], count: int = count) -> Batch:
             numbers = range(head.seq + 1, head.seq + 1 + count)
             data, _, after = link([_record(number) for number in numbers], head, now_utc())
             return Batch(data, after)

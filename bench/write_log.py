@@ -10,10 +10,10 @@ from pathlib import Path
 
 import uvloop
 
-from app.security.audit.entry import Head
-from app.security.audit.jsonl import JsonlStore
-from app.security.audit.log import AuditLog
-from app.security.audit.store import Batch, Build, Recovery
+from app.audit.format.record import LogEnd
+from app.audit.log import AuditLog
+from app.audit.storage.jsonl import JsonlStore
+from app.audit.storage.store import Batch, Build, Recovery
 
 from .burst import Burst, Written, obey
 from .records import ASKED, answered
@@ -26,7 +26,7 @@ class CountingStore(JsonlStore):
     written = 0
 
     def append(self, build: Build) -> None:
-        def counted(head: Head, recovered: tuple[Recovery, ...]) -> Batch:
+        def counted(head: LogEnd, recovered: tuple[Recovery, ...]) -> Batch:
             batch = build(head, recovered)
             self.syncs += 1
             self.written += len(batch.data)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from .fake_openai import FakeOpenAI
-from .service import Service
+from .support.fake_openai import FakeOpenAI
+from .support.service import Service
 
 settings.register_profile("untimed", deadline=None)  # a busy machine is no fault of the code
 settings.load_profile("untimed")

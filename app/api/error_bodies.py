@@ -5,18 +5,10 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any, Literal
 
-from ..assistant.upstream_errors import UpstreamRefused
-from ..errors import (
-    AppError,
-    AuditCorrupt,
-    InvalidInput,
-    InvalidParameter,
-    TokenError,
-    TokenMissing,
-    TooLarge,
-)
+from ..errors import AppError, AuditCorrupt, InvalidInput, InvalidParameter, TokenError, TokenMissing, TooLarge
+from ..upstream.errors import UpstreamRefused
 
-DoorName = Literal["oauth", "openai", "problem"]
+ErrorStyle = Literal["oauth", "openai", "problem"]
 
 STATUS = {
     "malformed_json": 400,
@@ -79,7 +71,7 @@ class HeadTooLarge(TooLarge):
     detail = "The request's head is too large."
 
 
-def status_of(door: DoorName, error: AppError) -> int:
+def status_of(door: ErrorStyle, error: AppError) -> int:
     code = public_code(error)
     if isinstance(error, HeadTooLarge):
         return 431
@@ -92,7 +84,7 @@ def status_of(door: DoorName, error: AppError) -> int:
     return STATUS.get(code, 500)
 
 
-def body_of(door: DoorName, error: AppError, status: int, request_id: str) -> dict[str, Any]:
+def body_of(door: ErrorStyle, error: AppError, status: int, request_id: str) -> dict[str, Any]:
     """The JSON document that says *error* at this door."""
     return {"oauth": _oauth_body, "openai": _openai_body, "problem": _problem_body}[door](error, status, request_id)
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from ..assistant.models import Answer
-from ..security.audit.entry import Receipt
+from ..audit.format.record import Receipt
 
 
 def _sayable(value: str) -> str:

@@ -12,15 +12,15 @@ import orjson
 from fastapi import Request, Response
 from starlette.types import Receive, Scope, Send
 
-from ..assistant.models import Completion
-from ..assistant.protocol.dialect import StreamReader
-from ..assistant.protocol.event_stream import KEEP_ALIVE, Event, encode
+from ..audit.format.record import Receipt
 from ..errors import AppError, ClientGone
-from ..security.audit.entry import Receipt
-from .dependencies import watched
-from .errors import tell_in_stream
+from ..kit.event_stream import KEEP_ALIVE, Event, encode
+from ..upstream.completion import Completion
+from ..upstream.protocol.endpoint import StreamReader
+from .bodies import disconnect_watch
+from .error_responses import stream_error_document
 
-PARTING_SECONDS = 5.0
+ERROR_EVENT_GRACE_SECONDS = 5.0
 HEADERS = {
     "content-type": "text/event-stream; charset=utf-8",
     "cache-control": "no-store",
@@ -28,7 +28,7 @@ HEADERS = {
 }
 
 
-class EventOutlet(ABC):
+class EventStreamSink(ABC):
     """Writes a stream to one caller. Its head names `ask.received`, and leaves with the first thing that is written."""
 
     def __init__(self, request: Request, send: Send) -> None:
@@ -64,7 +64,7 @@ class EventOutlet(ABC):
 
     @abstractmethod
     def encode(self, events: Sequence[Event], text: str) -> bytes:
-        """As `Outlet.encode`."""
+        """As `StreamSink.encode`."""
 
     @abstractmethod
     def encode_error(self, document: bytes) -> bytes:
@@ -72,10 +72,10 @@ class EventOutlet(ABC):
 
     @abstractmethod
     async def end(self, reader: StreamReader, completion: Completion, receipt: Receipt) -> None:
-        """As `Outlet.end`."""
+        """As `StreamSink.end`."""
 
 
-class ProtocolOutlet(EventOutlet):
+class V1StreamSink(EventStreamSink):
     """/v1: the server's own events; the receipt is a member of the last JSON document."""
 
     def encode(self, events: Sequence[Event], text: str) -> bytes:
@@ -88,7 +88,7 @@ class ProtocolOutlet(EventOutlet):
         await self._finish(self.encode(reader.last_events(receipt), ""))
 
 
-class SimpleOutlet(EventOutlet):
+class AskStreamSink(EventStreamSink):
     """/ask: `delta` with a piece of the text, then `done` with everything else of the JSON answer, or `error`."""
 
     def encode(self, events: Sequence[Event], text: str) -> bytes:
@@ -114,22 +114,22 @@ class EventStream(Response):
     def __init__(
         self,
         request: Request,
-        outlet: type[EventOutlet],
-        ask: Callable[[EventOutlet, asyncio.Future[None]], Awaitable[None]],
+        sink: type[EventStreamSink],
+        ask: Callable[[EventStreamSink, asyncio.Future[None]], Awaitable[None]],
     ) -> None:
-        self._request, self._outlet, self._ask = request, outlet, ask
+        self._request, self._outlet, self._ask = request, sink, ask
         self.background: Any = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        outlet = self._outlet(self._request, send)
+        sink = self._outlet(self._request, send)
         try:
-            with watched(self._request) as hung_up:
-                await self._ask(outlet, hung_up)
+            with disconnect_watch(self._request) as disconnected:
+                await self._ask(sink, disconnected)
         except AppError as error:
-            if not outlet.has_begun:
+            if not sink.has_begun:
                 raise
-            document = await tell_in_stream(self._request, error)
+            document = await stream_error_document(self._request, error)
             if not isinstance(error, ClientGone):  # who does not read cannot be told: the connection ends as it is
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(PARTING_SECONDS):
-                        await outlet.fail(document)
+                    async with asyncio.timeout(ERROR_EVENT_GRACE_SECONDS):
+                        await sink.fail(document)

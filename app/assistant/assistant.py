@@ -11,24 +11,26 @@ from typing import Any, Protocol, TypeVar
 
 import orjson
 
+from ..audit.format.record import Receipt
 from ..errors import AppError, ClientGone, Interrupted, Overloaded, UpstreamTimeout
-from ..security.audit.entry import Receipt
 from ..security.manager import SecurityManager
 from ..security.models import Principal
-from .calls import Calls
-from .models import Answer, Call, Completion, Document, Origin, Question
-from .protocol.dialect import StreamReader, with_safe_name
-from .streaming import Outlet, Pace, run_stream, verified
-from .trip import Trip
-from .upstream import UNREADABLE, unusable
+from ..upstream.call import PreparedCall
+from ..upstream.client import UNREADABLE, unusable
+from ..upstream.completion import Completion
+from ..upstream.protocol.endpoint import StreamReader, with_safe_name
+from .exchange import Exchange
+from .models import Answer, Document, Origin, Question
+from .streaming import StreamSink, StreamTimeouts, run_stream, verified
+from .v1_requests import V1Requests
 
 LOG = logging.getLogger("app.assistant")
-HungUp = asyncio.Future[None]
+Disconnected = asyncio.Future[None]
 T = TypeVar("T")
 
 
 class Model(Protocol):
-    """What /ask wants of a language model; app.assistant.llm has the real one."""
+    """What /ask wants of a language model; app.upstream.langchain has the real one."""
 
     @property
     def chain(self) -> Any:
@@ -38,7 +40,7 @@ class Model(Protocol):
     def name(self) -> str:
         """The model's name, as callers know it."""
 
-    def prepare(self, query: str, *, stream: bool = False) -> Call:
+    def prepare(self, query: str, *, stream: bool = False) -> PreparedCall:
         """The exact body that will be sent for *query*, and its digest."""
 
 
@@ -55,10 +57,10 @@ class SecureAIAssistant:
         self,
         security: SecurityManager,
         model: Model,
-        calls: Calls,
+        calls: V1Requests,
         *,
         timeout_seconds: float,
-        pace: Pace | None = None,
+        timeouts: StreamTimeouts | None = None,
         max_waiting: int | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -67,7 +69,7 @@ class SecureAIAssistant:
         self._model = model
         self.calls = calls
         self._timeout_seconds = timeout_seconds
-        self._pace = pace or Pace(silence_seconds=timeout_seconds)
+        self._pace = timeouts or StreamTimeouts(silence_seconds=timeout_seconds)
         self._max_waiting = max_waiting
         self._clock = clock
         self._asking = 0
@@ -77,68 +79,70 @@ class SecureAIAssistant:
         """The runnable `prompt | model | parser`: the successor that LangChain names for LLMChain."""
         return self._model.chain
 
-    def prepare(self, question: Question, principal: Principal, *, stream: bool = False) -> Call:
+    def prepare(self, question: Question, principal: Principal, *, stream: bool = False) -> PreparedCall:
         """Raises ModelNotFound where this principal's roles may not use the model of /ask."""
         self.calls.verify_may_use(self._model.name, principal)
         return self._model.prepare(question.query, stream=stream)
 
-    async def ask(self, principal: Principal, question: Question, hung_up: HungUp | None = None) -> Answer:
+    async def ask(self, principal: Principal, question: Question, disconnected: Disconnected | None = None) -> Answer:
         """The answer of the simple door, once its record is durable."""
         call = self.prepare(question, principal)
-        completion, _, receipt = await self._whole(principal, call, question.origin, hung_up)
+        completion, _, receipt = await self._whole(principal, call, question.origin, disconnected)
         assert completion.text is not None
         return Answer(completion.text, completion.model, completion.usage, question.origin.request_id, receipt)
 
-    async def complete(self, principal: Principal, call: Call, origin: Origin, hung_up: HungUp | None = None) -> Document:
+    async def complete(
+        self, principal: Principal, call: PreparedCall, origin: Origin, disconnected: Disconnected | None = None
+    ) -> Document:
         """The plain answer of a /v1 door, with its receipt, once its record is durable."""
-        _, (raw, document), receipt = await self._whole(principal, call, origin, hung_up)
+        _, (raw, document), receipt = await self._whole(principal, call, origin, disconnected)
         return Document(raw, document, receipt)
 
     async def stream(
-        self, principal: Principal, call: Call, origin: Origin, outlet: Outlet, hung_up: HungUp | None = None
+        self, principal: Principal, call: PreparedCall, origin: Origin, sink: StreamSink, disconnected: Disconnected | None = None
     ) -> None:
         """Give the answer to *outlet* as it comes; its end only once `ask.answered` is durable."""
-        trip = Trip(self._security, principal, call, origin, self._clock)
+        exchange = Exchange(self._security, principal, call, origin, self._clock)
         with self._admitted():
 
             async def ask() -> tuple[StreamReader, Completion, bytes]:
-                async with _Until(hung_up):
-                    return await run_stream(trip, outlet, self._pace)
+                async with _Until(disconnected):
+                    return await run_stream(exchange, sink, self._pace)
 
-            reader, completion, kept = await self._travel(trip, ask, outlet)
-            trip.deliver(kept)
-            receipt = await trip.answered(completion)
+            reader, completion, kept = await self._travel(exchange, ask, sink)
+            exchange.deliver(kept)
+            receipt = await exchange.answered(completion)
             try:
                 async with asyncio.timeout(self._pace.silence_seconds):
                     if kept:
-                        await outlet.write(kept)
-                    await outlet.end(reader, completion, receipt)
+                        await sink.write(kept)
+                    await sink.end(reader, completion, receipt)
             except TimeoutError:
                 gone = ClientGone("The caller does not read.")
                 gone.recorded = True  # the answer's record stands
                 raise gone from None
 
     async def _whole(
-        self, principal: Principal, call: Call, origin: Origin, hung_up: HungUp | None
+        self, principal: Principal, call: PreparedCall, origin: Origin, disconnected: Disconnected | None
     ) -> tuple[Completion, tuple[bytes, Any], Receipt]:
-        trip = Trip(self._security, principal, call, origin, self._clock)
+        exchange = Exchange(self._security, principal, call, origin, self._clock)
         with self._admitted():
 
             async def ask() -> tuple[Completion, tuple[bytes, Any]]:
-                async with _Until(hung_up), asyncio.timeout(self._timeout_seconds):
-                    raw, document = await call.upstream.complete(call.dialect.path, call.body)
+                async with _Until(disconnected), asyncio.timeout(self._timeout_seconds):
+                    raw, document = await call.upstream.complete(call.endpoint.path, call.body)
                 try:
-                    completion = verified(call.dialect.read(document, call.model), call)
+                    completion = verified(call.endpoint.read(document, call.model), call)
                     if with_safe_name(document, call.model):
                         raw = orjson.dumps(document)
                     return completion, (raw, document)
                 except UNREADABLE:
                     raise unusable(raw) from None
 
-            completion, answer = await self._travel(trip, ask)
+            completion, answer = await self._travel(exchange, ask)
             if not call.wants_text:
-                trip.deliver(answer[0])
-            return completion, answer, await trip.answered(completion)
+                exchange.deliver(answer[0])
+            return completion, answer, await exchange.answered(completion)
 
     async def until_idle(self, seconds: float) -> None:
         """Until no question is on its way any more, but not longer: what was asked must find the log open at its end."""
@@ -157,38 +161,38 @@ class SecureAIAssistant:
         finally:
             self._asking -= 1
 
-    async def _travel(self, trip: Trip, ask: Callable[[], Awaitable[T]], outlet: Outlet | None = None) -> T:
+    async def _travel(self, exchange: Exchange, ask: Callable[[], Awaitable[T]], sink: StreamSink | None = None) -> T:
         """(1) `ask.received` is durable, (2) the model is asked, or `ask.failed` is durable. (3) `ask.answered` is left to do."""
-        received = await trip.start()
-        if outlet is not None:
-            outlet.name(received)
+        received = await exchange.start()
+        if sink is not None:
+            sink.name(received)
         try:
-            if trip.is_stopped:
+            if exchange.is_stopped:
                 raise Interrupted
             return await ask()
         except TimeoutError:
             error: AppError = UpstreamTimeout()
-            await trip.failed(error)
+            await exchange.failed(error)
             raise error from None
         except AppError as error:
-            await trip.failed(error)
+            await exchange.failed(error)
             raise
         except asyncio.CancelledError:  # nothing but a stop that ran out of grace cancels a question
             stop = Interrupted()
-            await trip.failed(stop)
+            await exchange.failed(stop)
             raise stop from None
         except Exception as crash:  # ours to mend; its record ends the question, as far as the log can be written
-            LOG.exception("request %s failed in a way that nobody foresaw", trip.origin.request_id)
+            LOG.exception("request %s failed in a way that nobody foresaw", exchange.origin.request_id)
             failure = AppError()
-            await trip.failed(failure)
+            await exchange.failed(failure)
             raise failure from crash
 
 
 class _Until:
     """Ends what it surrounds with ClientGone once the caller is gone."""
 
-    def __init__(self, hung_up: HungUp | None) -> None:
-        self._hung_up = hung_up
+    def __init__(self, disconnected: Disconnected | None) -> None:
+        self._hung_up = disconnected
 
     async def __aenter__(self) -> None:
         if self._hung_up is not None:
@@ -196,16 +200,16 @@ class _Until:
             self._hung_up.add_done_callback(self._stop)
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        hung_up = self._hung_up
-        if hung_up is None:
+        disconnected = self._hung_up
+        if disconnected is None:
             return
-        hung_up.remove_done_callback(self._stop)  # it may be on its way already: then it finds nobody
+        disconnected.remove_done_callback(self._stop)  # it may be on its way already: then it finds nobody
         task, self._task = self._task, None
-        if kind is asyncio.CancelledError and hung_up.done() and not hung_up.cancelled():  # else it is somebody else's
+        if kind is asyncio.CancelledError and disconnected.done() and not disconnected.cancelled():  # else it is somebody else's
             assert task is not None
             task.uncancel()
             raise ClientGone() from None
 
-    def _stop(self, hung_up: HungUp) -> None:
-        if not hung_up.cancelled() and self._task is not None:
+    def _stop(self, disconnected: Disconnected) -> None:
+        if not disconnected.cancelled() and self._task is not None:
             self._task.cancel()

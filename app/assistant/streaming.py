@@ -9,19 +9,20 @@ from typing import Protocol
 
 import orjson
 
+from ..audit.format.record import Receipt
 from ..errors import ClientGone, UpstreamError, UpstreamTimeout
-from ..security.audit.entry import Receipt
-from .models import Call, Completion
-from .protocol.dialect import StreamReader
-from .protocol.event_stream import Event
-from .trip import Trip
-from .upstream import UNREADABLE, EventSource, unusable
+from ..kit.event_stream import Event
+from ..upstream.call import PreparedCall
+from ..upstream.client import UNREADABLE, EventSource, unusable
+from ..upstream.completion import Completion
+from ..upstream.protocol.endpoint import StreamReader
+from .exchange import Exchange
 
 EAGER_WRITINGS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class StreamTimeouts:
     """How long a stream may be silent, and last. Seconds."""
 
     silence_seconds: float = 30
@@ -36,7 +37,7 @@ class Pace:
     """Give out no text before its record is durable."""
 
 
-class Outlet(Protocol):
+class StreamSink(Protocol):
     """Where a stream goes: one door's way of writing it. Begins by itself with what is written first."""
 
     def name(self, received: Receipt) -> None:
@@ -57,19 +58,19 @@ class Outlet(Protocol):
         """Write what was held back, the receipt and the end marker."""
 
 
-async def run_stream(trip: Trip, outlet: Outlet, pace: Pace) -> tuple[StreamReader, Completion, bytes]:
+async def run_stream(exchange: Exchange, sink: StreamSink, timeouts: StreamTimeouts) -> tuple[StreamReader, Completion, bytes]:
     """The reader at the end of the answer, the answer, and what is not given out yet (all of it, where the pace is buffered).
 
     Raises UpstreamError or below it, ClientGone for a caller who does not read, TimeoutError after `whole_seconds`.
     """
-    call = trip.call
-    trip.reader = reader = call.dialect.reader(call.model, call.wants_usage)
-    async with asyncio.timeout(pace.whole_seconds):
-        source = await _open(call, outlet, pace)
+    call = exchange.call
+    exchange.reader = reader = call.endpoint.reader(call.model, call.wants_usage)
+    async with asyncio.timeout(timeouts.whole_seconds):
+        source = await _open(call, sink, timeouts)
         try:
-            if not pace.is_buffered:
-                await outlet.begin()
-            kept = await _pump(source, trip, outlet, pace)
+            if not timeouts.is_buffered:
+                await sink.begin()
+            kept = await _pump(source, exchange, sink, timeouts)
         except BaseException:
             source.close()
             raise
@@ -80,7 +81,7 @@ async def run_stream(trip: Trip, outlet: Outlet, pace: Pace) -> tuple[StreamRead
         raise unusable(b"", "stream whose pieces do not add up") from None
 
 
-def verified(completion: Completion, call: Call) -> Completion:
+def verified(completion: Completion, call: PreparedCall) -> Completion:
     """Return *completion* if a record can hold it, and it is what the door needs. Raises TypeError."""
     if call.wants_text and completion.text is None:
         raise TypeError
@@ -89,10 +90,10 @@ def verified(completion: Completion, call: Call) -> Completion:
     return completion
 
 
-async def _open(call: Call, outlet: Outlet, pace: Pace) -> EventSource:
-    opening = asyncio.ensure_future(call.upstream.open_stream(call.dialect.path, call.body))
+async def _open(call: PreparedCall, sink: StreamSink, timeouts: StreamTimeouts) -> EventSource:
+    opening = asyncio.ensure_future(call.upstream.open_stream(call.endpoint.path, call.body))
     try:
-        waiting = _Waiting(pace, outlet)
+        waiting = _Waiting(timeouts, sink)
         while not (await asyncio.wait({opening}, timeout=waiting.step))[0]:
             await waiting.go_on()
         return opening.result()
@@ -107,39 +108,39 @@ def _close_late(opening: asyncio.Future[EventSource]) -> None:
         opening.result().close()
 
 
-async def _pump(source: EventSource, trip: Trip, outlet: Outlet, pace: Pace) -> bytes:
+async def _pump(source: EventSource, exchange: Exchange, sink: StreamSink, timeouts: StreamTimeouts) -> bytes:
     """Read, give out, read on: one timer for the whole stream, set anew with every piece."""
-    reader, kept = trip.reader, list[bytes]()
+    reader, kept = exchange.reader, list[bytes]()
     assert reader is not None
     clock = asyncio.get_running_loop().time
     last_sign, is_writing, writings = clock(), False, 0
 
     async def give(data: bytes) -> None:
         nonlocal last_sign, writings
-        if not pace.is_buffered:
-            await outlet.write(data)
+        if not timeouts.is_buffered:
+            await sink.write(data)
             writings += 1
-            trip.deliver(data)
+            exchange.deliver(data)
             return
         kept.append(data)
-        if clock() - last_sign >= pace.keepalive_seconds:
+        if clock() - last_sign >= timeouts.keepalive_seconds:
             last_sign = clock()
-            await outlet.keep_alive()
+            await sink.keep_alive()
 
-    waiting = _Waiting(pace, outlet)
+    waiting = _Waiting(timeouts, sink)
     while not reader.is_over:
         try:
-            async with asyncio.timeout(waiting.step) as patience:
+            async with asyncio.timeout(waiting.step) as timeout:
                 while not reader.is_over:
                     if writings >= EAGER_WRITINGS:
-                        await asyncio.sleep(pace.gather_seconds)
+                        await asyncio.sleep(timeouts.gather_seconds)
                     events = await source.read()
-                    waiting = _Waiting(pace, outlet)
-                    patience.reschedule(clock() + waiting.step)
+                    waiting = _Waiting(timeouts, sink)
+                    timeout.reschedule(clock() + waiting.step)
                     if events is None:
                         reader.end()
                     given, text, broken = _read(reader, events or [])
-                    if data := outlet.encode(given, text):
+                    if data := sink.encode(given, text):
                         is_writing = True
                         await give(data)
                         is_writing = False
@@ -174,10 +175,10 @@ def _read(reader: StreamReader, events: list[Event]) -> tuple[list[Event], str, 
 class _Waiting:
     """For the server, which says nothing: a sign of life to the caller now and then, and an end to it."""
 
-    def __init__(self, pace: Pace, outlet: Outlet) -> None:
-        self.step = min(pace.keepalive_seconds, pace.silence_seconds)
-        self._left = pace.silence_seconds
-        self._outlet = outlet
+    def __init__(self, timeouts: StreamTimeouts, sink: StreamSink) -> None:
+        self.step = min(timeouts.keepalive_seconds, timeouts.silence_seconds)
+        self._left = timeouts.silence_seconds
+        self._outlet = sink
 
     async def go_on(self) -> None:
         """A step has passed. Raises UpstreamTimeout once it is too many."""

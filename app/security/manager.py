@@ -7,16 +7,17 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..audit.format.record import Receipt
+from ..audit.log import AuditLog
 from ..errors import Unavailable
-from .audit.entry import Receipt
-from .audit.log import AuditLog
-from .events import SecurityLog
-from .models import Client, Denied, Principal
+from .models import Client, Principal, Revocations
 from .oauth_errors import InvalidScope
-from .tokens import IssuedToken, TokenIssuer, TokenVerifier
+from .security_log import SecurityLog
+from .tokens.issuer import IssuedToken, TokenIssuer
+from .tokens.verifier import TokenVerifier
 
 if TYPE_CHECKING:  # SQLAlchemy takes 0.2 s to import
-    from .clients import ClientStore
+    from .clients.store import ClientStore
 
 LOG = logging.getLogger("app.security")
 RELOAD_SECONDS = 0.5
@@ -37,12 +38,12 @@ class SecurityManager:
         clients: ClientStore,
         audit: AuditLog,
         events: SecurityLog,
-        denied: Denied | None = None,
+        denied: Revocations | None = None,
     ) -> None:
         self._issuer, self._verifier, self._clients = issuer, verifier, clients
         self._audit = audit
         self._events = events
-        self._denied = denied or Denied(0, frozenset(), frozenset())
+        self._denied = denied or Revocations(0, frozenset(), frozenset())
         self.is_following = True
         """Whether revocations and disabled clients are up to date: False while the database cannot be read."""
 
@@ -81,7 +82,7 @@ class SecurityManager:
         self._events.event("token_issued", user_id=client.client_id, jti=issued.jti, address=address, request_id=request_id)
         return issued
 
-    def tell_answered(self, user_id: str, request_id: str, model: str, tokens: tuple[int, int] | None) -> None:
+    def log_answered(self, user_id: str, request_id: str, model: str, tokens: tuple[int, int] | None) -> None:
         """A line in the security log for an answer that was recorded: what it cost, and nothing of what was said."""
         input_tokens, output_tokens = tokens or (None, None)
         self._events.event(
@@ -93,17 +94,17 @@ class SecurityManager:
             output_tokens=output_tokens,
         )
 
-    async def load_denials(self) -> None:
+    async def load_revocations(self) -> None:
         """Raises Unavailable when the database cannot be read."""
         self._denied = await self._clients.denied()
 
-    async def follow_denials(self) -> None:
+    async def follow_revocations(self) -> None:
         """Runs until cancelled. While the database cannot be read, the last known set holds, and the log says so."""
         while True:
             await asyncio.sleep(RELOAD_SECONDS)
             try:
                 if await self._clients.generation() != self._denied.generation:
-                    await self.load_denials()
+                    await self.load_revocations()
                 if not self.is_following:
                     self._events.event("clients_database_back")
                 self.is_following = True

@@ -31,7 +31,7 @@ class Principal:
 
 
 @dataclass(frozen=True, slots=True)
-class Denied:
+class Revocations:
     """What no token may be taken from: *revoked* holds `jti`s, *disabled* client ids.
 
     Another *generation* than the one in hand means: read again. It may be a lower one, after a restore.

@@ -10,9 +10,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ..audit.log import AuditLog
 from ..errors import AuditUnavailable
-from .audit.log import AuditLog
-from .events import SecurityLog
+from .security_log import SecurityLog
 
 SUMMARY_SECONDS = 60
 MAX_KEYS = 1_000

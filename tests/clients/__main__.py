@@ -17,11 +17,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..fake_openai import FakeOpenAI
-from ..service import Service
+from ..support.fake_openai import FakeOpenAI
+from ..support.paths import ROOT
+from ..support.service import Service
 from .records import check_records
 
-ROOT = Path(__file__).parent.parent.parent
 NODE_FOLDER = Path(__file__).parent / "node"
 THEIR_PYTHON = ROOT / ".venv-clients" / "bin" / "python"
 HOW = "`make clients` installs what is needed (node 18 or newer must be there: Debian: apt-get install nodejs npm)"

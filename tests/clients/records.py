@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..fake_openai import completion_text
+from ..support.fake_openai import completion_text
 
 HARMLESS = {"client.added", "token.issued", "ask.received", "ask.answered"}
 

@@ -7,9 +7,10 @@ import re
 import orjson
 from fastapi import APIRouter, Request, Response
 
-from ..dependencies import AskedQuestion, Asker, ServicesDep, watched
+from ..bodies import AskedQuestion, disconnect_watch
+from ..dependencies import Asker, ServicesDep
 from ..schemas import AskRequest, AskResponse, ProblemBody, answer_body, receipt_headers
-from ..streams import EventStream, SimpleOutlet
+from ..streams import AskStreamSink, EventStream
 
 EVENTS = "text/event-stream"
 router = APIRouter(tags=["ask"])
@@ -36,11 +37,11 @@ async def ask(principal: Asker, question: AskedQuestion, services: ServicesDep, 
         call = assistant.prepare(question, principal, stream=True)
         return EventStream(
             request,
-            SimpleOutlet,
-            lambda outlet, hung_up: assistant.stream(principal, call, question.origin, outlet, hung_up),
+            AskStreamSink,
+            lambda sink, disconnected: assistant.stream(principal, call, question.origin, sink, disconnected),
         )
-    with watched(request) as hung_up:
-        answer = await assistant.ask(principal, question, hung_up)
+    with disconnect_watch(request) as disconnected:
+        answer = await assistant.ask(principal, question, disconnected)
     return Response(orjson.dumps(answer_body(answer)), media_type="application/json", headers=receipt_headers(answer.receipt))
 
 

@@ -6,13 +6,13 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
 
+from ...audit.evidence.reader import MAX_LINES
+from ...audit.format.tiles import ENTRIES, Tile
 from ...errors import InvalidRequest, NotFound, VerificationFailed
-from ...security.audit.reading import MAX_LINES
-from ...security.audit.tiles import ENTRIES, Tile
-from ...security.disclosure import Disclosure, Inquiry
+from ...security.audit_access import AuditAccess, Inquiry
+from ..context import address_of
 from ..dependencies import Auditor, Proven, ServicesDep
 from ..schemas import ProblemBody
-from ..state import address_of
 
 router = APIRouter(prefix="/audit", tags=["audit"])
 PROBLEM: dict[str, Any] = {"content": {"application/problem+json": {"schema": ProblemBody.model_json_schema()}}}
@@ -34,17 +34,17 @@ def responses(ok: dict[str, Any], *refusals: int) -> dict[int | str, dict[str, A
     return {200: ok, **dict.fromkeys(refusals, PROBLEM)}
 
 
-async def disclosure_of(services: ServicesDep) -> Disclosure:
-    return services.disclosure
+async def disclosure_of(services: ServicesDep) -> AuditAccess:
+    return services.audit_access
 
 
-DisclosureDep = Annotated[Disclosure, Depends(disclosure_of)]
+DisclosureDep = Annotated[AuditAccess, Depends(disclosure_of)]
 
 
 @router.get("/checkpoint", summary="The signed head of the log (C2SP tlog-checkpoint)", responses=responses(TEXT, 503))
-async def checkpoint(disclosure: DisclosureDep) -> Response:
+async def checkpoint(audit_access: DisclosureDep) -> Response:
     """Keep it: it shows later whether the log of that moment is still the beginning of this one."""
-    return Response(await disclosure.checkpoint(), media_type="text/plain")
+    return Response(await audit_access.checkpoint(), media_type="text/plain")
 
 
 @router.get("/vkey", summary="The key that verifies it (C2SP signed-note)", responses=responses(TEXT))
@@ -57,20 +57,20 @@ async def vkey(services: ServicesDep) -> Response:
     summary="An entry bundle (C2SP tlog-tiles); needs ai.audit.reader",
     responses=responses(BYTES, 401, 403, 404, 429, 503),
 )
-async def bundle(principal: Auditor, disclosure: DisclosureDep, request: Request, address: str) -> Response:
-    data = await disclosure.bundle(_inquiry(request, principal), _tile(request))
+async def bundle(principal: Auditor, audit_access: DisclosureDep, request: Request, address: str) -> Response:
+    data = await audit_access.bundle(_inquiry(request, principal), _tile(request))
     return Response(data, media_type="application/octet-stream")
 
 
 @router.get(
     "/tile/{address:path}", summary="A hash tile (C2SP tlog-tiles): <L>/<N>[.p/<W>]", responses=responses(BYTES, 404, 503)
 )
-async def tile(disclosure: DisclosureDep, request: Request, address: str) -> Response:
+async def tile(audit_access: DisclosureDep, request: Request, address: str) -> Response:
     """Each record holds 128 random bits, so the hashes tell only how many there are."""
     wanted = _tile(request)
     if wanted.level == ENTRIES:
         raise NotFound
-    return Response(await disclosure.tile(wanted), media_type="application/octet-stream", headers=FOREVER)
+    return Response(await audit_access.tile(wanted), media_type="application/octet-stream", headers=FOREVER)
 
 
 @router.get(
@@ -79,25 +79,25 @@ async def tile(disclosure: DisclosureDep, request: Request, address: str) -> Res
     responses=responses(LINES, 401, 422, 429, 503),
     openapi_extra={"parameters": PARAMETERS},
 )
-async def entries(principal: Proven, disclosure: DisclosureDep, request: Request) -> Response:
+async def entries(principal: Proven, audit_access: DisclosureDep, request: Request) -> Response:
     """One JSON document a line. Where there may be more, a Link header says where to go on (RFC 8288)."""
     start, limit = _range(request)
-    page = await disclosure.page(_inquiry(request, principal), start, limit)
+    page = await audit_access.page(_inquiry(request, principal), start, limit)
     headers = {} if page.next is None else {"Link": f'</audit/entries?from={page.next}&limit={limit}>; rel="next"'}
     return Response(b"".join(page.lines), media_type="application/x-ndjson", headers=headers)
 
 
 @router.get("/entries/{seq}", summary="One record: the exact bytes of its line", responses=responses(LINE, 401, 404, 429, 503))
-async def entry(principal: Proven, disclosure: DisclosureDep, request: Request, seq: str) -> Response:
+async def entry(principal: Proven, audit_access: DisclosureDep, request: Request, seq: str) -> Response:
     """The SHA-256 of the bytes before `,"hash":"` is the record's hash."""
-    line = await disclosure.entry(_inquiry(request, principal), _seq(seq))
+    line = await audit_access.entry(_inquiry(request, principal), _seq(seq))
     return Response(line, media_type="application/json")
 
 
 @router.get("/receipts/{seq}", summary="A record's receipt (C2SP tlog-proof)", responses=responses(TEXT, 401, 404, 429, 503))
-async def receipt(principal: Proven, disclosure: DisclosureDep, request: Request, seq: str) -> Response:
+async def receipt(principal: Proven, audit_access: DisclosureDep, request: Request, seq: str) -> Response:
     """Proof that the record stands in the signed log. `audit verify-receipt FILE --vkey FILE` checks it offline."""
-    proof = await disclosure.receipt(_inquiry(request, principal), _seq(seq))
+    proof = await audit_access.receipt(_inquiry(request, principal), _seq(seq))
     return Response(proof, media_type="text/plain")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 from fastapi import APIRouter, Request, Response
 
-from ..state import Door
+from ..context import AppContext
 
 router = APIRouter(tags=["health"])
 
@@ -22,14 +22,14 @@ async def livez() -> Response:
 @router.get("/readyz", summary="Questions can be asked", responses={503: {"description": "Not now: the body says why."}})
 async def readyz(request: Request) -> Response:
     """Whether all workers can record, so that it does not matter which of them is asked."""
-    door: Door = request.app.state.door
+    door: AppContext = request.app.state.door
     request.state.is_recorded = True  # a probe writes nothing, whatever it is told
-    services, board = door.services, door.board
-    writable = services.audit.closed_because is None and not board.any_closed and services.audit.is_in_place()
+    services, scoreboard = door.services, door.scoreboard
+    writable = services.audit.closed_because is None and not scoreboard.any_closed and services.audit.is_in_place()
     body: dict[str, Any] = {
         "status": "ready" if writable else "unavailable",
         "audit": "writable" if writable else "audit_unavailable",  # why is told in the security log
-        "refused_for_audit": board.refused,
+        "refused_for_audit": scoreboard.refused,
         "revocations": "up to date" if services.security.is_following else "stale: the client database cannot be read",
         "model": services.model_note,
     }

@@ -8,18 +8,19 @@ from typing import Any
 import orjson
 from fastapi import APIRouter, Request, Response
 
-from ...assistant.policy import shown
-from ...assistant.protocol.chat import CHAT
-from ...assistant.protocol.dialect import Dialect, with_receipt
-from ...assistant.protocol.embeddings import EMBEDDINGS
-from ...assistant.protocol.responses import RESPONSES
-from ...catalogue import Catalogue, ModelEntry
+from ...assistant.v1_policy import shown
+from ...catalogue.models import Catalogue, ModelEntry
 from ...errors import InvalidParameter
 from ...security.models import Principal
-from ...wiring import Services
-from ..dependencies import Asker, ServicesDep, origin_of, read_json, watched
+from ...upstream.protocol.chat import CHAT
+from ...upstream.protocol.embeddings import EMBEDDINGS
+from ...upstream.protocol.endpoint import Endpoint, with_receipt
+from ...upstream.protocol.responses import RESPONSES
+from ...wiring.services import Services
+from ..bodies import disconnect_watch, origin_of, read_json
+from ..dependencies import Asker, ServicesDep
 from ..schemas import OpenAIErrorBody, receipt_headers
-from ..streams import EventStream, ProtocolOutlet
+from ..streams import EventStream, V1StreamSink
 
 router = APIRouter(prefix="/v1", tags=["openai"])
 ERROR: dict[str, Any] = {"model": OpenAIErrorBody}
@@ -27,13 +28,13 @@ REFUSALS: dict[int | str, dict[str, Any]] = dict.fromkeys((400, 401, 403, 404, 4
 MODEL_REFUSALS: dict[int | str, dict[str, Any]] = dict.fromkeys((401, 403, 404, 429, 503), ERROR)
 
 
-def body_schema(dialect: Dialect, asked: dict[str, Any]) -> dict[str, Any]:
+def body_schema(endpoint: Endpoint, asked: dict[str, Any]) -> dict[str, Any]:
     """What is looked at here; all other members pass through."""
-    members: dict[str, Any] = {"model": {"type": "string"}, dialect.messages: asked}
-    members |= {name: {"type": "integer", "minimum": 1} for name in dialect.token_caps}
-    if dialect.streams:
+    members: dict[str, Any] = {"model": {"type": "string"}, endpoint.messages: asked}
+    members |= {name: {"type": "integer", "minimum": 1} for name in endpoint.token_caps}
+    if endpoint.streams:
         members["stream"] = {"type": "boolean", "default": False}
-    schema = {"type": "object", "required": ["model", dialect.messages], "properties": members, "additionalProperties": True}
+    schema = {"type": "object", "required": ["model", endpoint.messages], "properties": members, "additionalProperties": True}
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
@@ -88,7 +89,7 @@ async def model(principal: Asker, services: ServicesDep, request: Request, model
     return Response(orjson.dumps(_model_body(calls.catalogue, calls.entry(model, principal))), media_type="application/json")
 
 
-async def _asked(dialect: Dialect, principal: Principal, services: Services, request: Request) -> Response:
+async def _asked(endpoint: Endpoint, principal: Principal, services: Services, request: Request) -> Response:
     assistant, origin = services.assistant, origin_of(request)
     caps = assistant.calls.catalogue.caps_for(principal.roles)
     if request.query_params:
@@ -96,17 +97,17 @@ async def _asked(dialect: Dialect, principal: Principal, services: Services, req
         raise InvalidParameter("Parameters belong into the body here.", param=name, reason="unknown_parameter")
     members = await read_json(request, caps.body_bytes)
     if request.state.is_large:
-        call = await asyncio.to_thread(assistant.calls.prepare, dialect, members, principal)
+        call = await asyncio.to_thread(assistant.calls.prepare, endpoint, members, principal)
     else:
-        call = assistant.calls.prepare(dialect, members, principal)
+        call = assistant.calls.prepare(endpoint, members, principal)
     if call.is_stream:
         return EventStream(
             request,
-            ProtocolOutlet,
-            lambda outlet, hung_up: assistant.stream(principal, call, origin, outlet, hung_up),
+            V1StreamSink,
+            lambda sink, disconnected: assistant.stream(principal, call, origin, sink, disconnected),
         )
-    with watched(request) as hung_up:
-        answer = await assistant.complete(principal, call, origin, hung_up)
+    with disconnect_watch(request) as disconnected:
+        answer = await assistant.complete(principal, call, origin, disconnected)
     body = with_receipt(answer.raw, answer.members, answer.receipt)
     return Response(body, media_type="application/json", headers=receipt_headers(answer.receipt))
 

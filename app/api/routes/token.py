@@ -12,9 +12,9 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from ...errors import UnsupportedMediaType
 from ...security.oauth_errors import InvalidClient, InvalidTokenRequest, UnsupportedGrantType
-from ..dependencies import read_body
+from ..bodies import read_body
+from ..context import AppContext, address_of
 from ..schemas import OAuthErrorBody, TokenResponse
-from ..state import Door, address_of
 
 router = APIRouter(tags=["token"])
 MAX_FORM_BYTES = 8 * 1024
@@ -85,7 +85,7 @@ def credentials(request: Request, fields: dict[str, str]) -> tuple[str, str]:
 )
 async def token(request: Request, fields: Annotated[dict[str, str], Depends(token_form)]) -> Response:
     """A bearer token for POST /ask, valid for `expires_in` seconds."""
-    door: Door = request.app.state.door
+    door: AppContext = request.app.state.door
     address = address_of(request)
     if "grant_type" not in fields:
         raise InvalidTokenRequest("grant_type is missing: send grant_type=client_credentials.")

@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ...audit.evidence.stored_tree import StoredTree
+from ...audit.format.merkle import RightEdge, consistency_proof, inclusion_proof, leaf_hash, verify_consistency, verify_inclusion
+from ...audit.format.note import Checkpoint
+from ...audit.format.record import HASH_TAIL, LogEnd, Receipt
+from ...audit.verification.verifier import KnownHead, Point
 from ...errors import VerificationFailed
-from .entry import HASH_TAIL, Head, Receipt
-from .merkle import RightEdge, consistency_proof, inclusion_proof, leaf_hash, verify_consistency, verify_inclusion
-from .note import Checkpoint
-from .tree import StoredTree
-from .verification import KnownHead, Point
 
 FILE = "verified.json"
 MAX_FILE_BYTES = 64 << 20
@@ -55,7 +55,7 @@ class Bookmark:
         """The form alone. Raises VerificationFailed."""
         try:
             document: dict[str, Any] = json.loads(data)
-            head = Head(int(document["size"]), int(document["seq"]), str(document["hash"]))
+            head = LogEnd(int(document["size"]), int(document["seq"]), str(document["hash"]))
             numbers = [[int(number) for number in document[name]] for name in ("open", "recovered")]
             point = Point(head, bytes.fromhex(document["edge"]), frozenset(numbers[0]), tuple(numbers[1]))
             if document["v"] != 1 or head.seq < 0:

@@ -1,0 +1,276 @@
+"""The Merkle tree over the log's lines (RFC 6962 and RFC 9162, section 2.1): root, inclusion, consistency.
+
+Proofs are lists of 32-byte hashes. Those that are made read single nodes through a `HashReader`, so that a log of ten
+million records needs a few dozen reads and no recomputation; `tiles.py` has the reader over stored tiles.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+from ...errors import VerificationFailed
+
+HASH_BYTES = 32
+MAX_SIZE = 2**63 - 1
+"""Most leaves that a tree may have: what a signed 64-bit integer holds, as in other implementations."""
+MAX_PROOF_HASHES = 64
+EMPTY_ROOT = hashlib.sha256(b"").digest()
+
+
+class Node(NamedTuple):
+    """The root of the whole subtree over leaves [number << level, (number + 1) << level)."""
+
+    level: int
+    number: int
+
+
+HashReader = Callable[[Sequence[Node]], Sequence[bytes]]
+"""Gives the hash of each node that is asked for, in that order. All nodes of one question come in one call."""
+
+
+def leaf_hash(entry: bytes) -> bytes:
+    """*entry*: a stored line without its newline."""
+    return hashlib.sha256(b"\x00" + entry).digest()
+
+
+def node_hash(left: bytes, right: bytes) -> bytes:
+    return hashlib.sha256(b"\x01" + left + right).digest()
+
+
+class RightEdge:
+    """The tree as the few hashes that its growth needs: one for each set bit of its size (a "compact range").
+
+    Appending is O(1) hashes a leaf, memory O(log n). `dump` is the stored form: the size in 8 bytes, big-endian, then the
+    hashes of the whole subtrees from left to right. What `load` gives is as good as where it was kept: trust it only if
+    its root is one that was signed.
+    """
+
+    __slots__ = ("_peaks", "size")
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._peaks: list[bytes | None] = []  # by level; None where the size has no such bit
+
+    def append(self, leaf: bytes) -> None:
+        self.extend((leaf,))
+
+    def extend(self, leaves: Iterable[bytes]) -> None:
+        """Append leaf hashes. Raises ValueError, and changes nothing, if one is not a hash or the tree would be too large."""
+        row = list(leaves)
+        if not all(len(leaf) == HASH_BYTES for leaf in row):
+            raise ValueError("a leaf hash has 32 bytes")
+        size = self.size + _checked(len(row), MAX_SIZE - self.size, "the number of leaves")
+        level = 0
+        while row:
+            if level == len(self._peaks):
+                self._peaks.append(None)
+            peak = self._peaks[level]
+            if peak is not None:
+                row.insert(0, peak)
+            self._peaks[level] = row[-1] if len(row) % 2 else None
+            row = _pairs(row)
+            level += 1
+        self.size = size
+
+    def root(self) -> bytes:
+        return _fold([peak for peak in reversed(self._peaks) if peak is not None])
+
+    def dump(self) -> bytes:
+        return self.size.to_bytes(8, "big") + b"".join(peak for peak in reversed(self._peaks) if peak is not None)
+
+    @classmethod
+    def load(cls, data: bytes) -> RightEdge:
+        """Raises VerificationFailed unless *data* has the form that `dump` gives."""
+        size = int.from_bytes(data[:8], "big")
+        if len(data) != 8 + HASH_BYTES * size.bit_count() or size > MAX_SIZE:
+            raise VerificationFailed("The stored right edge of the tree has not the length that its size asks for.")
+        return cls.of(size, [data[at : at + HASH_BYTES] for at in range(8, len(data), HASH_BYTES)])
+
+    @classmethod
+    def of(cls, size: int, hashes: Sequence[bytes]) -> RightEdge:
+        """From the hashes of `nodes_of(0, size)`, as a reader over tiles gives them."""
+        edge = cls()
+        edge.size = _checked(size, MAX_SIZE, "the size")
+        if len(hashes) != size.bit_count():
+            raise ValueError("a right edge has one hash for each set bit of its size")
+        left_to_right = iter(hashes)
+        edge._peaks = [next(left_to_right) if size >> level & 1 else None for level in reversed(range(size.bit_length()))]
+        edge._peaks.reverse()
+        return edge
+
+
+def root_of(leaves: Iterable[bytes]) -> bytes:
+    """The root over these leaf hashes, from the start."""
+    edge = RightEdge()
+    edge.extend(leaves)
+    return edge.root()
+
+
+def root_at(size: int, read: HashReader) -> bytes:
+    return _hashes_of([(0, _checked(size, MAX_SIZE, "the size"))], read)[0]
+
+
+# --- making proofs -----------------------------------------------------------------------------
+
+
+def inclusion_proof(index: int, size: int, read: HashReader) -> list[bytes]:
+    """PATH(index, D[0:size]), RFC 9162, section 2.1.3.1: the siblings from the leaf up."""
+    _checked(size, MAX_SIZE, "the size")
+    _checked(index, size - 1, "the index")
+    ranges: list[tuple[int, int]] = []
+    start, end = 0, size
+    while end - start > 1:
+        middle = _split(start, end)
+        if index < middle:
+            ranges.append((middle, end))
+            end = middle
+        else:
+            ranges.append((start, middle))
+            start = middle
+    return _hashes_of(ranges[::-1], read)
+
+
+def consistency_proof(old: int, new: int, read: HashReader) -> list[bytes]:
+    """PROOF(old, D[0:new]), RFC 9162, section 2.1.4.1. Empty if *old* is 0 or *new*, for which there is nothing to show."""
+    _checked(new, MAX_SIZE, "the new size")
+    _checked(old, new, "the old size")
+    if old == 0:
+        return []
+    ranges: list[tuple[int, int]] = []
+    start, end = 0, new
+    while end != old:
+        middle = _split(start, end)
+        if old <= middle:
+            ranges.append((middle, end))
+            end = middle
+        else:
+            ranges.append((start, middle))
+            start = middle
+    if start:  # else what remains is the old tree, whose root the verifier has
+        ranges.append((start, end))
+    return _hashes_of(ranges[::-1], read)
+
+
+def nodes_of(start: int, end: int) -> list[Node]:
+    """The whole subtrees that make up leaves [start, end), from left to right; *start* is 0 or where RFC 6962 splits a tree."""
+    nodes = []
+    while start < end:
+        level = (end - start).bit_length() - 1
+        nodes.append(Node(level, start >> level))
+        start += 1 << level
+    return nodes
+
+
+def _hashes_of(ranges: Sequence[tuple[int, int]], read: HashReader) -> list[bytes]:
+    """The tree hash of each range of leaves, by one call of *read*."""
+    split = [nodes_of(start, end) for start, end in ranges]
+    wanted = [node for nodes in split for node in nodes]
+    found = read(wanted) if wanted else ()
+    if len(found) != len(wanted) or not all(len(one) == HASH_BYTES for one in found):
+        raise ValueError("the reader did not give one hash for each node")
+    hashes = iter(found)
+    return [_fold([next(hashes) for _ in nodes]) for nodes in split]
+
+
+# --- checking proofs: raise VerificationFailed or return nothing -------------------------------
+
+
+def verify_inclusion(index: int, size: int, leaf: bytes, proof: Sequence[bytes], root: bytes) -> None:
+    """That *leaf* (a leaf hash) is leaf *index* of the tree of *size* leaves with this root (RFC 9162, section 2.1.3.2)."""
+    if not 0 <= index < size <= MAX_SIZE:
+        raise VerificationFailed(f"There is no record {index} in a log of {size} records.")
+    _check_hashes((leaf, root, *proof))
+    fn, sn, computed = index, size - 1, leaf
+    for sibling in proof:
+        if sn == 0:
+            raise VerificationFailed("The inclusion proof has too many hashes.")
+        if fn & 1 or fn == sn:
+            computed = node_hash(sibling, computed)
+            while not fn & 1 and fn:
+                fn, sn = fn >> 1, sn >> 1
+        else:
+            computed = node_hash(computed, sibling)
+        fn, sn = fn >> 1, sn >> 1
+    if sn:
+        raise VerificationFailed("The inclusion proof has too few hashes.")
+    if computed != root:
+        raise VerificationFailed(f"The inclusion proof does not lead from record {index} to the signed root.")
+
+
+def verify_consistency(old: int, new: int, old_root: bytes, new_root: bytes, proof: Sequence[bytes]) -> None:
+    """That the tree of *new* leaves begins with the tree of *old* leaves (RFC 9162, section 2.1.4.2)."""
+    if not 0 <= old <= new <= MAX_SIZE:
+        raise VerificationFailed(f"A log of {new} records cannot have grown from one of {old}.")
+    _check_hashes((old_root, new_root, *proof))
+    if old in (0, new):  # the RFC leaves both out: nothing, or the same
+        if proof:
+            raise VerificationFailed("The consistency proof has too many hashes.")
+        if old_root != (new_root if old == new else EMPTY_ROOT):
+            raise VerificationFailed(f"Two different roots for a log of {old} records.")
+        return
+    if not proof:
+        raise VerificationFailed("The consistency proof has too few hashes.")
+    path = list(proof)
+    if old & (old - 1) == 0:
+        path.insert(0, old_root)
+    fn, sn = old - 1, new - 1
+    while fn & 1:
+        fn, sn = fn >> 1, sn >> 1
+    first = second = path[0]
+    for sibling in path[1:]:
+        if sn == 0:
+            raise VerificationFailed("The consistency proof has too many hashes.")
+        if fn & 1 or fn == sn:
+            first, second = node_hash(sibling, first), node_hash(sibling, second)
+            while not fn & 1 and fn:
+                fn, sn = fn >> 1, sn >> 1
+        else:
+            second = node_hash(second, sibling)
+        fn, sn = fn >> 1, sn >> 1
+    if sn:
+        raise VerificationFailed("The consistency proof has too few hashes.")
+    if (first, second) != (old_root, new_root):
+        raise VerificationFailed(f"The log of {new} records does not begin with the one of {old} whose head was signed.")
+
+
+def _check_hashes(hashes: Sequence[bytes]) -> None:
+    if len(hashes) > MAX_PROOF_HASHES + 2 or not all(len(one) == HASH_BYTES for one in hashes):
+        raise VerificationFailed(f"A proof is at most {MAX_PROOF_HASHES} hashes of {HASH_BYTES} bytes.")
+
+
+# --- arithmetic --------------------------------------------------------------------------------
+
+
+def _split(start: int, end: int) -> int:
+    """Where RFC 6962 splits a tree: the largest power of two below its size goes to the left."""
+    return start + (1 << (end - start - 1).bit_length() - 1)
+
+
+def _pairs(row: Sequence[bytes]) -> list[bytes]:
+    """The row above: each two hashes joined; a last odd one is left out."""
+    sha256 = hashlib.sha256
+    return [sha256(b"\x01" + left + right).digest() for left, right in zip(row[::2], row[1::2], strict=False)]
+
+
+def _fold(hashes: Sequence[bytes]) -> bytes:
+    """The root of a tree from its whole subtrees, from left to right."""
+    if not hashes:
+        return EMPTY_ROOT
+    root = hashes[-1]
+    for left in reversed(hashes[:-1]):
+        root = node_hash(left, root)
+    return root
+
+
+def _checked(number: int, largest: int, what: str) -> int:
+    if not 0 <= number <= largest:
+        raise ValueError(f"{what} is {number}, and must be from 0 to {largest}")
+    return number
+
+
+def leaf_hashes(lines: Iterable[bytes]) -> list[bytes]:
+    """Of stored lines with their newlines: `merkle.leaf_hash`, without a call for each."""
+    sha256 = hashlib.sha256
+    return [sha256(b"\x00" + line.removesuffix(b"\n")).digest() for line in lines]

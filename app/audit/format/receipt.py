@@ -1,0 +1,105 @@
+"""A receipt as a file that stands alone (C2SP tlog-proof): the record, its inclusion proof, the signed head."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+
+from ...errors import VerificationFailed
+from .merkle import HASH_BYTES, MAX_PROOF_HASHES, MAX_SIZE, leaf_hash, verify_inclusion
+from .note import MAX_NOTE_BYTES, NUMBER, Checkpoint, VerifierKey, verify_checkpoint
+from .record import HASH_TAIL, MAX_LINE_BYTES
+
+HEADER = "c2sp.org/tlog-proof@v1"
+MAX_PROOF_BYTES = MAX_NOTE_BYTES + 2 * MAX_LINE_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What a tlog-proof says, nothing of it verified. *extra* is the record's line, without its newline, in our receipts."""
+
+    index: int
+    hashes: tuple[bytes, ...]
+    checkpoint: bytes
+    extra: bytes | None = None
+
+    def encode(self) -> bytes:
+        lines = [HEADER]
+        if self.extra is not None:
+            lines.append("extra " + base64.b64encode(self.extra).decode())
+        lines.append(f"index {self.index}")
+        lines += [base64.b64encode(one).decode() for one in self.hashes]
+        return "".join(f"{line}\n" for line in (*lines, "")).encode() + self.checkpoint
+
+    @classmethod
+    def parse(cls, data: bytes) -> Proof:
+        """Of exactly the bytes that `encode` gives. Raises VerificationFailed for any others."""
+        if len(data) > MAX_PROOF_BYTES:
+            _refuse("it is too long")
+        head, blank, checkpoint = data.partition(b"\n\n")
+        try:
+            first, *lines = head.decode("ascii").split("\n")
+        except UnicodeDecodeError:
+            _refuse("it is not text")
+        if first != HEADER or not blank or not checkpoint:
+            _refuse(f"it is not {HEADER}, an index, hashes, an empty line and a checkpoint")
+        extra = _decoded(lines.pop(0)[6:]) if lines and lines[0].startswith("extra ") else None
+        word, _, number = lines.pop(0).partition(" ") if lines else ("", "", "")
+        if word != "index" or not NUMBER.fullmatch(number) or int(number) > MAX_SIZE:
+            _refuse("it has no index")
+        hashes = tuple(_decoded(line) for line in lines)
+        if len(hashes) > MAX_PROOF_HASHES or any(len(one) != HASH_BYTES for one in hashes):
+            _refuse(f"its hashes are not at most {MAX_PROOF_HASHES} of {HASH_BYTES} bytes")
+        return cls(int(number), hashes, checkpoint, extra)
+
+
+@dataclass(frozen=True, slots=True)
+class ProvenRecord:
+    """A record that stands at *seq* in the log whose head *checkpoint* is; *line* has no newline."""
+
+    seq: int
+    line: bytes
+    checkpoint: Checkpoint
+
+
+def make_receipt(seq: int, line: bytes, hashes: Sequence[bytes], checkpoint: bytes) -> bytes:
+    """The receipt of a stored *line* (without its newline) under a signed *checkpoint*."""
+    return Proof(seq, tuple(hashes), checkpoint, line).encode()
+
+
+def verify_receipt(data: bytes, key: VerifierKey) -> ProvenRecord:
+    """Check a receipt by itself, offline. Raises VerificationFailed.
+
+    (1) the form, (2) the head's signature, (3) that the line stands in that tree at that place, (4) that the line is a
+    record of that number whose hash is right. What the caller still does: see that it is the record he means, and, if he
+    holds other heads of this log, that they are consistent with this one.
+    """
+    proof = Proof.parse(data)  # (1)
+    checkpoint = verify_checkpoint(proof.checkpoint, key)  # (2)
+    line = proof.extra
+    if line is None:
+        _refuse("it does not hold the record")
+    verify_inclusion(proof.index, checkpoint.size, leaf_hash(line), proof.hashes, checkpoint.root)  # (3)
+    digest = hashlib.sha256(line[:-HASH_TAIL]).hexdigest().encode()
+    number = re.match(rb'\{"v":1,"seq":(\d{1,19}),', line)
+    if number is None or int(number[1]) != proof.index or line[-HASH_TAIL:] != b',"hash":"%b"}' % digest or b"\n" in line:  # (4)
+        raise VerificationFailed(f"What stands at {proof.index} in the log is not a record of that number.")
+    return ProvenRecord(proof.index, line, checkpoint)
+
+
+def _decoded(encoded: str) -> bytes:
+    try:
+        data = base64.b64decode(encoded, validate=True)
+    except ValueError:
+        _refuse("a line is not base64")
+    if base64.b64encode(data).decode() != encoded:
+        _refuse("a line is not canonical base64")
+    return data
+
+
+def _refuse(reason: str) -> NoReturn:
+    raise VerificationFailed(f"This is not a proof as C2SP tlog-proof defines it: {reason}.")

@@ -1,0 +1,95 @@
+"""Who may read what of the audit log: an auditor everything, which is recorded too; anyone else what is his own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from ..audit.evidence.reader import EvidenceReader, Page
+from ..audit.format.record import user_of
+from ..audit.format.tiles import WIDTH, Tile
+from ..audit.log import AuditLog
+from ..errors import NotFound
+from .models import Principal
+from .roles import AUDIT_READER
+
+T = TypeVar("T")
+READERS, PUBLIC_READERS = 4, 2
+"""Readings at once, in one process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inquiry:
+    """Who asks to read, and with which request."""
+
+    principal: Principal
+    request_id: str
+    address: str | None
+
+
+class AuditAccess:
+    """What an auditor is shown was recorded (`audit.read`) before; AuditUnavailable where it cannot be."""
+
+    def __init__(self, evidence: EvidenceReader, audit: AuditLog) -> None:
+        self._evidence, self._audit = evidence, audit
+        # Not the loop's own threads: readers who wait for the notary must not keep those from what a question needs, nor
+        # keep anyone from the signed head, which waits for nobody.
+        self._readers = ThreadPoolExecutor(READERS, "evidence")
+        self._public = ThreadPoolExecutor(PUBLIC_READERS, "signed head")
+
+    def close(self) -> None:
+        """Begin no more readings; those on a hung disk are not waited for."""
+        for threads in (self._readers, self._public):
+            threads.shutdown(wait=False, cancel_futures=True)
+
+    async def checkpoint(self) -> bytes:
+        """The signed head: for anyone."""
+        return await self._off_the_loop(self._evidence.checkpoint, self._public)
+
+    async def tile(self, tile: Tile) -> bytes:
+        """A hash tile: for anyone, since a leaf hash tells nothing of its line."""
+        return await self._off_the_loop(lambda: self._evidence.tile(tile), self._public)
+
+    async def bundle(self, inquiry: Inquiry, tile: Tile) -> bytes:
+        """An entry bundle: for an auditor, whom the caller has checked."""
+        data = await self._off_the_loop(lambda: self._evidence.tile(tile))
+        await self._record(inquiry, {"what": "bundle", "from": tile.index * WIDTH, "count": tile.width})
+        return data
+
+    async def entry(self, inquiry: Inquiry, seq: int) -> bytes:
+        """The stored line. Raises NotFound for one that is not there, and in the same words for another's."""
+        line = await self._off_the_loop(lambda: self._evidence.entry(seq))
+        await self._admit(inquiry, seq, line, "entry")
+        return line
+
+    async def receipt(self, inquiry: Inquiry, seq: int) -> bytes:
+        """The record's tlog-proof, which holds its line. Raises NotFound like `entry`."""
+        line, proof = await self._off_the_loop(lambda: (self._evidence.entry(seq), self._evidence.receipt(seq)))
+        await self._admit(inquiry, seq, line, "receipt")
+        return proof
+
+    async def page(self, inquiry: Inquiry, start: int, limit: int) -> Page:
+        """Stored lines from record *start* on, his own if he is no auditor."""
+        principal = inquiry.principal
+        if not principal.has(AUDIT_READER):
+            return await self._off_the_loop(lambda: self._evidence.page(start, limit, principal.user_id))
+        page = await self._off_the_loop(lambda: self._evidence.page(start, limit))
+        await self._record(inquiry, {"what": "entries", "from": start, "count": len(page.lines)})
+        return page
+
+    async def _admit(self, inquiry: Inquiry, seq: int, line: bytes, what: str) -> None:
+        if inquiry.principal.has(AUDIT_READER):
+            await self._record(inquiry, {"what": what, "from": seq, "count": 1})
+        elif user_of(line) != inquiry.principal.user_id:
+            raise NotFound("The log has no such record.")
+
+    async def _record(self, inquiry: Inquiry, details: dict[str, Any]) -> None:
+        details["address"] = inquiry.address
+        user_id = inquiry.principal.user_id
+        await self._audit.record("audit.read", user_id=user_id, details=details, request_id=inquiry.request_id)
+
+    async def _off_the_loop(self, read: Callable[[], T], threads: ThreadPoolExecutor | None = None) -> T:
+        return await asyncio.get_running_loop().run_in_executor(threads or self._readers, read)

@@ -1,0 +1,112 @@
+"""The history of the client database: the check that it is at its end, and the way there.
+
+A new revision is a file in `versions` that names the one before it; `SCHEMA_REVISION` moves with it, and a test
+holds the two and the tables of `..tables` together.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from sqlalchemy import Connection, inspect
+
+from ....errors import ConfigError
+from ..database import TIMEOUT_SECONDS, connected, database_path
+
+SCHEMA_REVISION = "0001"
+"""The newest revision in `versions`: what this code reads and writes. Names sort in their order."""
+
+FOLDER = Path(__file__).parent
+INIT = "run python -m app init"
+
+
+def verify_schema(path: Path, timeout: float = TIMEOUT_SECONDS) -> None:
+    """Raise ConfigError unless the tables are those that this code knows. Alembic (0.2 s to import) is not asked."""
+    try:
+        exists = path.is_file()
+    except OSError as error:
+        raise ConfigError(f"DATABASE_URL: {path} cannot be read by this user: {error.strerror}.") from error
+    if not exists:
+        raise ConfigError(f"There is no client database at {path}: {INIT}.")
+    with connected(path, timeout) as connection:
+        found = _revision(connection)
+    if found is None or found < SCHEMA_REVISION:
+        raise ConfigError(f"The client database {path} is older than this version: {INIT}.")
+    if found > SCHEMA_REVISION:
+        raise ConfigError(_newer(path))
+
+
+def create_or_upgrade_database(url: str) -> bool:
+    """Bring the database to `SCHEMA_REVISION`, durably; return whether anything had to be done.
+
+    One transaction under SQLite's write lock: processes that do it at once take turns, and a crash leaves the old
+    schema. File mode 0600; -wal and -shm inherit it. Raises ConfigError or, if the disk is full or the file locked
+    for 5 s, Unavailable.
+    """
+    path = database_path(url)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_private(path)
+        with connected(path, TIMEOUT_SECONDS) as connection:
+            changed = _migrate(path, connection)
+        for folder in (path.parent, path.parent.parent):
+            _sync_folder(folder)
+    except OSError as error:
+        raise ConfigError(f"DATABASE_URL: {path} cannot be made or changed by this user: {error.strerror}.") from error
+    return changed
+
+
+def _migrate(path: Path, connection: Connection) -> bool:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    found = _revision(connection)
+    if found == SCHEMA_REVISION:
+        return False
+    if found is not None and found > SCHEMA_REVISION:
+        raise ConfigError(_newer(path))
+    if found is None and inspect(connection).get_table_names():
+        raise ConfigError(f"DATABASE_URL: {path} holds another application's tables: name another file.")
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(FOLDER).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+    connection.commit()
+    return True
+
+
+def _revision(connection: Connection) -> str | None:
+    """None where no migration has run yet."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found = connection.exec_driver_sql("SELECT max(version_num) FROM alembic_version").scalar()
+    return None if found is None else str(found)
+
+
+def _newer(path: Path) -> str:
+    return (
+        f"The client database {path} comes from a newer version: install that one, "
+        f"or move the file away and {INIT} for an empty one."
+    )
+
+
+def _make_private(path: Path) -> None:
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    except FileExistsError:
+        # Never opened here: closing it would drop the POSIX locks that SQLite holds on it in this process.
+        for suffix in ("", "-wal", "-shm"):
+            with suppress(FileNotFoundError):
+                path.with_name(path.name + suffix).chmod(0o600)
+
+
+def _sync_folder(folder: Path) -> None:
+    """A new file is durable only when its folder is."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

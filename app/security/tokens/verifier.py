@@ -1,0 +1,185 @@
+"""Access tokens: JWTs of the profile of RFC 9068, made and verified. The only file that imports jwt."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+import jwt
+
+from ...errors import (
+    ClientDisabled,
+    InvalidNonce,
+    InvalidRoles,
+    InvalidUser,
+    TokenBadHeader,
+    TokenBadSignature,
+    TokenExpired,
+    TokenInvalidClaim,
+    TokenMalformed,
+    TokenMissingClaim,
+    TokenNotYetValid,
+    TokenRevoked,
+    TokenTooLong,
+    TokenUnknownKey,
+    TokenWrongAlgorithm,
+    TokenWrongAudience,
+    TokenWrongIssuer,
+)
+from ...kit import strict_json
+from ..models import Principal, Revocations
+from ..roles import verify_roles, verify_user_id
+from .keys import SigningKey
+
+MAX_TOKEN_BYTES = 4096
+TYPE = "at+jwt"
+FORM = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)")
+KEY_HEADERS = frozenset({"jwk", "jku", "x5u", "x5c", "x5t", "x5t#S256", "crit", "b64", "zip", "enc"})
+TEXT_CLAIMS = ("iss", "aud", "sub", "client_id", "user_id", "jti", "nonce", "scope")
+TIME_CLAIMS = ("iat", "nbf", "exp")
+CLOCK_LEEWAY_SECONDS = 5  # on iat and nbf; none on exp
+CACHE_SIZE = 10_000
+
+
+class TokenVerifier:
+    """Proves who bears a token. What was proven once is kept, bounded; whether it still holds is asked each time."""
+
+    def __init__(
+        self,
+        key: SigningKey,
+        *,
+        issuer: str,
+        audience: str,
+        lifetime_seconds: int,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._key, self._issuer, self._audience = key, issuer, audience
+        self._lifetime, self._clock = lifetime_seconds, clock
+        self._jwt = jwt.PyJWT(options={"enforce_minimum_key_length": True})
+        self._proven: OrderedDict[bytes, Principal] = OrderedDict()
+
+    def verify(self, token: str, denied: Revocations) -> Principal:
+        """The proven bearer. Raises a TokenError whose class says which step failed; see _prove for (1) to (8)."""
+        if not isinstance(token, str) or len(token) > MAX_TOKEN_BYTES:
+            raise TokenMalformed()
+        digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+        principal = self._proven.get(digest)
+        if principal is None:
+            principal = self._prove(token)
+            self._proven[digest] = principal
+            if len(self._proven) > CACHE_SIZE:
+                self._proven.popitem(last=False)
+        # (9) Still within its time, neither revoked nor its client disabled. Asked on every hit.
+        if self._clock() >= principal.expires_at:
+            self._proven.pop(digest, None)
+            raise TokenExpired()
+        if principal.jti in denied.revoked:
+            raise TokenRevoked()
+        if principal.client_id in denied.disabled:
+            raise ClientDisabled()
+        return principal
+
+    def _prove(self, token: str) -> Principal:
+        # (1) Its form: three base64url parts (RFC 7515, section 7.1). Size was checked by the caller.
+        match = FORM.fullmatch(token)
+        if match is None:
+            raise TokenMalformed()
+        _decoded(match[3])
+        # (2) The header: our type, algorithm and key, and nothing that brings or names another key.
+        header = _object(match[1])
+        if KEY_HEADERS & header.keys():
+            raise TokenBadHeader()
+        if header.get("typ") != TYPE:
+            raise TokenBadHeader()
+        if header.get("alg") != self._key.algorithm:
+            raise TokenWrongAlgorithm()
+        if header.get("kid") != self._key.kid:
+            raise TokenUnknownKey()
+        # (3) The signature, with the algorithm of the settings, never the token's.
+        try:
+            self._jwt.decode(
+                token,
+                self._key.secret,
+                algorithms=[self._key.algorithm],
+                options={
+                    "verify_aud": False,
+                    "verify_iss": False,
+                    "verify_exp": False,
+                    "verify_nbf": False,
+                    "verify_iat": False,
+                    "verify_sub": False,
+                    "verify_jti": False,
+                },
+            )
+        except jwt.InvalidSignatureError:
+            raise TokenBadSignature() from None
+        except jwt.InvalidTokenError:
+            raise TokenMalformed() from None
+        # (4) Every claim is there and of its type. PyJWT's `require` checks presence only, so the claims are read here.
+        claims = _object(match[2])
+        _verify_types(claims)
+        # (5) Made by us, for us.
+        if claims["iss"] != self._issuer:
+            raise TokenWrongIssuer()
+        if claims["aud"] != self._audience:
+            raise TokenWrongAudience()
+        # (6) Its time, and that it does not live longer than the settings allow today.
+        now = self._clock()
+        if now >= claims["exp"]:
+            raise TokenExpired()
+        if claims["nbf"] > now + CLOCK_LEEWAY_SECONDS or claims["iat"] > now + CLOCK_LEEWAY_SECONDS:
+            raise TokenNotYetValid()
+        if claims["exp"] - claims["iat"] > self._lifetime:
+            raise TokenTooLong()
+        # (7) Its nonce, which is its name.
+        if not re.fullmatch(r"[0-9a-f]{32}", claims["nonce"]) or claims["jti"] != claims["nonce"]:
+            raise InvalidNonce()
+        # (8) Who, and with which roles.
+        user_id, roles = verify_user_id(claims["user_id"]), verify_roles(claims["roles"])
+        if claims["sub"] != user_id:
+            raise InvalidUser()
+        if claims["scope"] != " ".join(roles):
+            raise InvalidRoles()
+        return Principal(user_id, roles, verify_user_id(claims["client_id"]), claims["jti"], claims["exp"])
+
+
+def _decoded(part: str) -> bytes:
+    """The bytes of a token part, which must be their only spelling (RFC 4648, section 3.5). Raises TokenMalformed."""
+    try:
+        data = base64.b64decode(part + "=" * (-len(part) % 4), b"-_", validate=True)
+    except binascii.Error:
+        raise TokenMalformed() from None
+    if base64.urlsafe_b64encode(data).rstrip(b"=").decode() != part:
+        raise TokenMalformed()
+    return data
+
+
+def _object(part: str) -> dict[str, Any]:
+    """A token part as a JSON object, strictly: no padding, no duplicate members. Raises TokenMalformed."""
+    try:
+        value = strict_json.parse(_decoded(part))
+    except ValueError:
+        raise TokenMalformed() from None
+    if not isinstance(value, dict):
+        raise TokenMalformed()
+    return value
+
+
+def _verify_types(claims: dict[str, Any]) -> None:
+    for name in (*TEXT_CLAIMS, *TIME_CLAIMS, "roles"):
+        if name not in claims:
+            raise TokenMissingClaim()
+    if not isinstance(claims["nonce"], str):
+        raise InvalidNonce()
+    if any(not isinstance(claims[name], str) for name in TEXT_CLAIMS):
+        raise TokenInvalidClaim()
+    if any(type(claims[name]) is not int or not 0 <= claims[name] < 2**53 for name in TIME_CLAIMS):
+        raise TokenInvalidClaim()
+    if not isinstance(claims["roles"], list):
+        raise InvalidRoles()

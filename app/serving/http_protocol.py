@@ -1,0 +1,242 @@
+"""What uvicorn's HTTP protocol leaves open before there is a request: how large a head may grow, and what broken bytes get.
+
+What never becomes a request is answered as one that failed: by the same door, with its record.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from typing import TYPE_CHECKING, Any
+
+from starlette.types import Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from ..api.error_bodies import HeadTooLarge, MalformedHttp
+from ..api.middleware import RequestMiddleware
+from ..errors import AppError, ClientGone
+
+if TYPE_CHECKING:
+    from uvicorn._types import ASGI3Application
+
+MAX_HEAD_BYTES = 32 * 1024
+"""A request line with its headers, and what else came in the same read (at most 256 KiB)."""
+UPGRADE = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
+MUTED = ("Invalid HTTP request received.", "ASGI callable returned without completing response.")
+ABORT_GRACE_SECONDS = 1.0
+UNREAD_SECONDS = 5.0
+MAX_PIPELINED = 512
+MAX_BEHIND_BYTES = 64 * 1024
+
+
+class BoundedHttpProtocol(HttpToolsProtocol):
+    """Refuses an endless head, which httptools would gather in quadratic time, and ignores Upgrade (RFC 9110, 7.8)."""
+
+    _head_bytes = 0
+    _has_begun = False  # a head, which has not ended yet
+    _in_head = True  # or before it
+    _ended_here = False  # a message ended in this read, so most of it was no head
+    _is_over = False  # nothing more is read here
+    _trailer_bytes = 0  # of all messages of this connection
+    _behind = 0  # bytes that came behind the request that is being answered
+    _running: RequestResponseCycle | None = None  # the one that is being answered, or was last
+
+    def data_received(self, data: bytes) -> None:
+        if self._is_over:
+            return
+        if len(self.pipeline) > MAX_PIPELINED:  # each waits in memory for the answers before it
+            self._is_over = True
+            self.transport.abort()
+            return
+        if self._in_head:
+            end = data.find(b"\r\n\r\n")
+            head = data if end < 0 else data[:end]
+            if UPGRADE.search(head):  # else the parser stops after the head, and the body is lost
+                data = UPGRADE.sub(b"\r\nx-upgrade:", head) + data[len(head) :]
+        self._ended_here = False
+        if self._running is not None and not (self._running.response_complete or self._running.more_body):
+            self._behind += len(data)
+            if self._behind > MAX_BEHIND_BYTES:
+                self._is_over = True
+                self.transport.abort()
+                return
+        super().data_received(data)
+        if self._behind:  # uvicorn would read no more before its answer is done, and not see that its caller has gone
+            self.flow.resume_reading()
+        if self._in_head and not self._ended_here:
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD_BYTES and not self._is_over:
+                self._refuse(HeadTooLarge())
+
+    def on_message_begin(self) -> None:
+        self._in_head = self._has_begun = True
+        super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._has_begun:
+            super().on_header(name, value)
+            return
+        self._trailer_bytes += len(name) + len(value) + 4  # nobody reads trailers; uvicorn would keep them all
+        if self._trailer_bytes > MAX_HEAD_BYTES:
+            self._is_over = True
+            self.transport.close()
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """The parser stopped after a head that asks for another protocol, which we do not speak (RFC 9110, section 7.8).
+
+        Where that was not seen in time to ignore it, what follows is a body that nobody can tell from a request: the
+        connection ends with this answer.
+        """
+        self._is_over = True
+        self.cycle.keep_alive = False
+        if self.cycle.response_complete:
+            self.transport.close()
+
+    def on_headers_complete(self) -> None:
+        super().on_headers_complete()  # raises for a target that is none: then it is the head that is broken
+        self._in_head = self._has_begun = False
+        self._head_bytes = 0
+
+    def on_message_complete(self) -> None:
+        self._in_head = self._ended_here = True
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        if self._in_head:
+            self._refuse(MalformedHttp())
+            return
+        self._is_over = True
+        if self.cycle.response_complete:  # it was answered before its body came, and needs no second answer
+            self.transport.close()
+            return
+        # The request itself answers for its body, if it reads it.
+        self.cycle.body = _BrokenBody()
+        self.cycle.more_body = self.cycle.keep_alive = False
+        self.cycle.message_event.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)  # tells the newest request only
+        if self._running is not None:
+            self._running.disconnected = True
+            self._running.message_event.set()
+        if self._has_begun and not self._is_over:
+            self._refuse(ClientGone())
+        if self.pipeline:  # nobody else looks at what waits behind an answer once its sender is gone
+            task = self.loop.create_task(_answer_nobody([self.pipeline.pop() for _ in range(len(self.pipeline))]))
+            task.add_done_callback(self.tasks.discard)
+            self.tasks.add(task)
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._abort_unless_read()
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        self._abort_unless_read()
+
+    def timeout_keep_alive_handler(self) -> None:
+        super().timeout_keep_alive_handler()
+        self._abort_unless_read()
+
+    def _abort_unless_read(self, before: int | None = None) -> None:
+        """A transport that is closed waits until all is written: for ever, where its caller does not read."""
+        left = self.transport.get_write_buffer_size() if self.transport.is_closing() else 0
+        if left and before is not None and left >= before:
+            self.transport.abort()
+        elif left:
+            self.loop.call_later(UNREAD_SECONDS, self._abort_unless_read, left)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._running, self._behind = cycle, 0
+
+        async def run(scope: Any, receive: Any, send: Any) -> None:
+            try:
+                await app(scope, receive, send if scope["http_version"] != "1.0" else _unchunked(cycle, send))
+            finally:
+                if not cycle.response_complete:  # it was given up: uvicorn would wait until what is left is read
+                    self.loop.call_later(ABORT_GRACE_SECONDS, self.transport.abort)
+
+        super()._start_asgi_task(cycle, run)
+
+    def _refuse(self, error: AppError) -> None:
+        """Answer as every request is answered, after those that came before, and end the connection."""
+        self._is_over = True
+
+        async def fail(scope: Scope, receive: Receive, send: Send) -> None:
+            raise error
+
+        door: Any = RequestMiddleware(fail)  # uvicorn has types of its own for ASGI
+        before, self.cycle = self.cycle, self._cycle_of_no_request()
+        if before is None or before.response_complete:
+            self._start_asgi_task(self.cycle, door)
+        else:
+            self.pipeline.appendleft((self.cycle, door))
+
+    def _cycle_of_no_request(self) -> RequestResponseCycle:
+        super().on_message_begin()  # a new scope
+        nothing: Any = {
+            **self.scope,
+            "app": self.app,
+            "method": "",
+            "path": "",
+            "query_string": b"",
+        }
+        cycle = RequestResponseCycle(
+            scope=nothing,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=self.access_log,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=False,
+            keep_alive=False,
+            on_response=self.on_response_complete,
+        )
+        cycle.disconnected = self.parser is None
+        return cycle
+
+
+class _BrokenBody(bytearray):
+    """Stands for a body that breaks off in something else: no door that reads it can take it for a whole one."""
+
+    def __bytes__(self) -> bytes:
+        raise MalformedHttp()
+
+
+async def _answer_nobody(waiting: list[tuple[RequestResponseCycle, ASGI3Application]]) -> None:
+    """Let requests whose sender is gone fail, one after the other, so that each has its record."""
+    for cycle, app in waiting:
+        cycle.disconnected = True
+        await cycle.run_asgi(app)
+
+
+def mute_strangers() -> None:
+    """Keep uvicorn from writing a line of our output for every broken request that a stranger cares to send."""
+    logging.getLogger("uvicorn.error").addFilter(lambda record: record.msg not in MUTED)
+
+
+class _Endless(int):
+    """A length that is neither reached nor passed: the body ends with the connection (RFC 9112, section 6.3)."""
+
+    def __lt__(self, other: object) -> bool:
+        return False
+
+    def __ne__(self, other: object) -> bool:
+        return False
+
+    def __isub__(self, other: object) -> _Endless:
+        return self
+
+
+def _unchunked(cycle: RequestResponseCycle, send: Any) -> Any:
+    """uvicorn would send chunks to a caller of HTTP/1.0 too, who cannot know them (RFC 9112, section 6.1)."""
+
+    async def send_plainly(message: Any) -> None:
+        if message["type"] == "http.response.start" and not any(name == b"content-length" for name, _ in message["headers"]):
+            cycle.chunked_encoding, cycle.expected_content_length = False, _Endless()
+        await send(message)
+
+    return send_plainly

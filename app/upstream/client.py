@@ -1,0 +1,214 @@
+"""POSTs to a server that speaks the OpenAI protocol: exact bytes out, checked documents or events back, our errors only."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import ssl
+from typing import Any
+
+import aiohttp
+import certifi
+import orjson
+from yarl import URL
+
+from ..errors import ConfigError, UpstreamError, UpstreamUnavailable
+from ..kit.event_stream import Event, EventParser
+from ..kit.strict_json import verify_depth
+from .errors import DEFAULT_RETRY_AFTER, log_upstream, refused
+
+OPENAI_URL = "https://api.openai.com/v1"
+MAX_RESPONSE_BYTES = 32 * 1024 * 1024
+"""A thousand embeddings of 1,536 numbers in base64 are 8 MB."""
+MAX_CONTAINERS = 1_000_000
+"""Of one answer: each costs the process a microsecond, and nobody else is served meanwhile. 4,096 tokens with twenty logprobs
+each are 90,000."""
+MAX_EVENT_BYTES = 4 * 1024 * 1024
+MAX_STREAM_BYTES = 64 * 1024 * 1024
+"""Of one whole stream: a token of answer is some 250 bytes of events."""
+
+STREAM_END_GRACE_SECONDS = 1.0
+_CONNECTIONS = 512
+_ERROR_BYTES = 64 * 1024
+FAULTS = (aiohttp.ClientError, OSError)
+UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
+"""What reading a document that is not what it should be may raise."""
+
+
+class Upstream:
+    """Where the questions go is decided by our settings alone.
+
+    So `trust_env` is off: with it aiohttp would read `HTTP_PROXY` and `~/.netrc` and hand prompts or another
+    password to whom they name. Redirects are not followed and cookies not kept, for the same reason. No deadline
+    stands in here: the caller has one around the whole call.
+    """
+
+    def __init__(
+        self, *, api_key: str, base_url: str | None, max_response_bytes: int = MAX_RESPONSE_BYTES, stream_usage: bool = True
+    ) -> None:
+        """*base_url* ends before `/chat/completions`; None is OpenAI. Raises ConfigError."""
+        if not re.fullmatch(r"[\x21-\x7e]*", api_key):
+            raise ConfigError("OPENAI_API_KEY takes visible ASCII characters only.")
+        self._base = _base_url(base_url or OPENAI_URL)
+        self._urls: dict[str, URL] = {}
+        self._max_bytes = max_response_bytes
+        self.stream_usage = stream_usage
+        self._headers = {"Accept-Encoding": "identity", "Content-Type": "application/json"}
+        if api_key:
+            self._headers["Authorization"] = f"Bearer {api_key}"
+        self._session: aiohttp.ClientSession | None = None
+
+    @property
+    def wants_max_completion_tokens(self) -> bool:
+        """The name of the cap on tokens that this server honours.
+
+        OpenAI's newer models refuse `max_tokens`; every other server knows it, while Ollama, LM Studio and llama.cpp
+        before 2026 silently ignore `max_completion_tokens` and generate without end, and Mistral refuses it.
+        """
+        host = self._base.host or ""
+        return host == "openai.com" or host.endswith((".openai.com", ".azure.com"))
+
+    async def complete(self, path: str, body: bytes) -> tuple[bytes, Any]:
+        """Send exactly *body* to *path* below the base URL; the answer's bytes, and the JSON document that they are.
+
+        Raises UpstreamUnavailable (with retry_after) if the server cannot be reached, hangs up, or says 408, 429 or 5xx;
+        UpstreamRefused for a request that it will not take as it is; UpstreamError for anything else that is not JSON. Then
+        nothing is known of what was generated.
+        """
+        try:
+            async with self._post(path, body, "application/json") as response:
+                if response.status != 200:
+                    raise await _refused(response)
+                raw = await _read(response, self._max_bytes + 1)
+        except FAULTS as fault:
+            raise error_of(fault) from None
+        if len(raw) > self._max_bytes:
+            raise unusable(b"", f"answer of more than {self._max_bytes} bytes")
+        if len(raw) > MAX_CONTAINERS and raw.count(b"[") + raw.count(b"{") > MAX_CONTAINERS:
+            raise unusable(b"", f"answer of more than {MAX_CONTAINERS} lists and objects")
+        try:
+            document = orjson.loads(raw)  # refuses invalid UTF-8, lone surrogates, NaN and deep nesting
+            verify_depth(document, raw)
+            return raw, document
+        except ValueError:
+            raise unusable(raw) from None
+
+    async def open_stream(self, path: str, body: bytes) -> EventSource:
+        """Likewise, for a body that asks for server-sent events; returns once it has begun to answer. Close what it gives."""
+        try:
+            response = await self._post(path, body, "text/event-stream")
+            try:
+                if response.status != 200:
+                    raise await _refused(response)
+                if response.content_type != "text/event-stream":
+                    raise unusable(b"", "answer that is no stream")
+            except BaseException:
+                response.close()
+                raise
+        except FAULTS as fault:
+            raise error_of(fault) from None
+        return EventSource(response)
+
+    async def aclose(self) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    def _post(self, path: str, body: bytes, accept: str) -> Any:
+        url = self._urls.get(path) or self._urls.setdefault(path, _join(self._base, path))
+        return self._open_session().post(url, data=body, headers={"Accept": accept}, allow_redirects=False)
+
+    def _open_session(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            tls = ssl.create_default_context() if self._base.scheme == "https" else None
+            if tls is not None:  # a slim container has no certificates of its own
+                tls.load_verify_locations(certifi.where())
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=_CONNECTIONS, ssl=True if tls is None else tls),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                headers=self._headers,
+                timeout=aiohttp.ClientTimeout(),
+                trust_env=False,
+                auto_decompress=False,  # we ask for identity; so a small answer cannot unfold into a large one
+            )
+        return self._session
+
+
+class EventSource:
+    """An answer that comes as events. A `read` that is cancelled loses nothing; `close` ends the call at once."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response, self._content = response, response.content
+        self._parser = EventParser(MAX_EVENT_BYTES)
+        self._bytes = 0
+
+    async def read(self) -> list[Event] | None:
+        """What has come by now: maybe only a comment, a sign of life; None at the end. Raises as `Upstream.complete`."""
+        try:
+            piece = await self._content.readany()
+        except FAULTS as fault:
+            raise error_of(fault) from None
+        if not piece:
+            return None
+        self._bytes += len(piece)
+        if self._bytes > MAX_STREAM_BYTES:
+            raise unusable(b"", f"stream of more than {MAX_STREAM_BYTES} bytes")
+        return self._parser.feed(piece)
+
+    def close(self) -> None:
+        """End the call: the connection is closed, unless the answer had ended."""
+        self._response.release()
+
+    def finish(self) -> None:
+        """All that matters was read. The stream's own end is a moment behind it; then the connection serves the next call."""
+        asyncio.get_running_loop().call_later(STREAM_END_GRACE_SECONDS, self._response.release)
+
+
+def unusable(raw: bytes, what: str = "unusable answer") -> UpstreamError:
+    """The error for an answer that is none; logs it."""
+    log_upstream(what, raw)
+    return UpstreamError()
+
+
+def error_of(fault: Exception) -> UpstreamError:
+    """From what the connection raised to our error; logs it."""
+    if isinstance(fault, aiohttp.ClientSSLError | aiohttp.ClientConnectorCertificateError):
+        return unusable(b"", "TLS failure")
+    if isinstance(fault, aiohttp.ClientConnectionError | aiohttp.ClientPayloadError | OSError):
+        log_upstream(f"connection failure ({type(fault).__name__})", b"")
+        return UpstreamUnavailable(retry_after=DEFAULT_RETRY_AFTER)
+    return unusable(b"", f"answer that is not HTTP ({type(fault).__name__})")
+
+
+async def _refused(response: aiohttp.ClientResponse) -> UpstreamError:
+    raw = await _read(response, _ERROR_BYTES)
+    log_upstream(f"status {response.status}", raw)
+    return refused(response.status, raw, response.headers.get("Retry-After"))
+
+
+def _base_url(base_url: str) -> URL:
+    try:
+        url = _join(URL(base_url), "")
+    except ValueError:
+        raise ConfigError("OPENAI_BASE_URL is not an address such as http://127.0.0.1:11434/v1.") from None
+    if url.scheme not in ("http", "https") or not url.host or url.user or url.password:
+        raise ConfigError("OPENAI_BASE_URL takes http(s)://host/path, without a user; the key is OPENAI_API_KEY.")
+    return url
+
+
+def _join(base: URL, path: str) -> URL:
+    return base.with_path(base.raw_path.rstrip("/") + path, encoded=True, keep_query=True)
+
+
+async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
+    """At least *limit* bytes of a longer body, whose connection is then closed unread; else all of it."""
+    chunk = await response.content.readany()
+    if response.content.at_eof():  # nearly always: the whole answer came at once
+        return chunk
+    chunks, size = [chunk], len(chunk)
+    while size < limit and (chunk := await response.content.readany()):
+        chunks.append(chunk)
+        size += len(chunk)
+    if size >= limit:
+        response.close()
+    return b"".join(chunks)

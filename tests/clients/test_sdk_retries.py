@@ -1,0 +1,86 @@
+"""How often OpenAI's Python SDK tries again by itself, and after which time: as our answers tell it to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from openai import InternalServerError, RateLimitError
+
+from ..support.calls import eventually
+from ..support.fake_openai import FakeOpenAI
+from ..support.sdk import ANSWER, ask, check_error, hasty, newcomer, refused
+from ..support.service import HTTP, Service
+
+
+@pytest.fixture
+def upstream(fake: FakeOpenAI) -> Iterator[FakeOpenAI]:
+    """The fake, for a test that sets its mode."""
+    fake.reset()
+    yield fake
+    fake.reset()
+
+
+def test_what_may_pass_is_tried_three_times_after_the_time_that_was_named(service: Service, upstream: FakeOpenAI) -> None:
+    upstream.set("status:500", headers={"Retry-After": "7"})
+    with hasty(service, "tried-thrice") as client:
+        check_error(refused(ask, client), InternalServerError, 503, "server_error", "upstream_unavailable")
+    assert client.waits == [("7000", 7.0)] * 2
+    assert upstream.calls() == 3
+    own = [record["action"] for record in service.records() if record["user_id"] == "tried-thrice"]
+    assert own == ["token.issued", *["ask.received", "ask.failed"] * 3]
+
+
+def test_what_passes_needs_no_help(service: Service, upstream: FakeOpenAI) -> None:
+    upstream.set("status:500", headers={"Retry-After": "1"})
+    with newcomer(service, "lucky") as client:
+
+        def mend() -> None:
+            eventually(lambda: upstream.calls() == 1)
+            upstream.set("ok")
+
+        with ThreadPoolExecutor(1) as pool:
+            mending = pool.submit(mend)
+            assert ask(client).choices[0].message.content == ANSWER
+            mending.result()
+    assert upstream.calls() == 2
+
+
+@pytest.mark.parametrize("status", [400, 401, 409, 422])
+def test_what_the_models_server_will_never_take_is_asked_once(service: Service, upstream: FakeOpenAI, status: int) -> None:
+    upstream.set(f"status:{status}")
+    with hasty(service, f"told-{status}") as client:
+        refused(ask, client)
+    assert (client.waits, upstream.calls()) == ([], 1)
+
+
+def test_a_bill_that_nobody_paid_is_a_rate_limit_error_that_no_retry_mends(service: Service, upstream: FakeOpenAI) -> None:
+    upstream.set("status:429", body='{"error": {"message": "pay", "type": "insufficient_quota", "code": "insufficient_quota"}}')
+    with hasty(service, "unpaid") as client:
+        error = refused(ask, client)
+    check_error(error, RateLimitError, 429, "insufficient_quota", "insufficient_quota")
+    assert (client.waits, upstream.calls()) == ([], 1)
+
+
+def refused_so_far(service: Service) -> int:
+    """How many requests were refused because they could not be recorded."""
+    return int(HTTP.get(service.url + "/readyz").json()["refused_for_audit"])
+
+
+def test_while_nothing_can_be_recorded_it_is_asked_once_and_the_model_not_at_all(service: Service, upstream: FakeOpenAI) -> None:
+    away = service.log.with_name("away")
+    with hasty(service, "unrecorded") as client:
+        before = refused_so_far(service)
+        service.log.rename(away)
+        try:
+            for stream in (False, True):
+                error = refused(ask, client, stream=stream)
+                check_error(error, InternalServerError, 503, "server_error", "audit_unavailable")
+                assert error.response.headers["x-should-retry"] == "false"
+            assert refused_so_far(service) == before + 2
+        finally:
+            away.rename(service.log)
+        service.wait_ready()
+        assert ask(client).choices[0].message.content == ANSWER
+    assert (client.waits, upstream.calls()) == ([], 1)

@@ -1,0 +1,170 @@
+"""The store's two locks: several writers between write and sync, and a disk that loses what a failed sync left clean."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.audit.format.chain import check, link
+from app.audit.format.record import Draft, LogEnd, Receipt, draft, split_lines
+from app.audit.log import AuditLog
+from app.audit.storage import jsonl
+from app.audit.storage.append import append
+from app.audit.storage.jsonl import JsonlStore
+from app.audit.storage.store import Batch, Build, Recovery
+from app.errors import AppError, AuditUnavailable
+
+TIME = "2026-11-23T09:15:02.123456Z"
+PAGE = 4096
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> JsonlStore:
+    made = JsonlStore(tmp_path / "log.jsonl")
+    AuditLog(made).create({"origin": "test"})
+    append(made.append, few(1))
+    return made
+
+
+def few(count: int, length: int = 10) -> list[Draft]:
+    return [draft("log.alive", None, {"n": n, "text": "x" * length}) for n in range(count)]
+
+
+def building(drafts: list[Draft], receipts: list[Receipt]) -> Build:
+    def build(head: LogEnd, recovered: tuple[Recovery, ...]) -> Batch:
+        data, made, after = link(drafts, head, TIME)
+        receipts.extend(made)
+        return Batch(data, after)
+
+    return build
+
+
+def acknowledged(work: Callable[[], object], receipts: list[Receipt]) -> list[Receipt]:
+    try:
+        work()
+    except AuditUnavailable:
+        return []
+    return receipts
+
+
+def verify(store: JsonlStore, receipts: list[Receipt]) -> None:
+    """Every acknowledged record is there, and the log is whole once whoever writes next has looked at its end."""
+    append(JsonlStore(store.path).append, few(1))
+    verdict = check(split_lines(store.chunks(store.size())), receipts)
+    assert verdict.ok, verdict.problems
+
+
+class LosingDisk:
+    """The next sync fails, and of what was not durable *lose* takes away: the cache had dropped the clean pages."""
+
+    def __init__(self, lose: Callable[[int], None]) -> None:
+        self._lose, self._is_due = lose, True
+
+    def fdatasync(self, fd: int) -> None:
+        if self._is_due:
+            self._is_due = False
+            self._lose(fd)
+            raise OSError(errno.EIO, "as told")
+        os.fdatasync(fd)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(os, name)
+
+
+def zeros(start: int, size: int | None = None) -> Callable[[int], None]:
+    def lose(fd: int) -> None:
+        os.pwrite(fd, bytes(os.fstat(fd).st_size - start if size is None else size), start)
+
+    return lose
+
+
+def test_a_batch_that_the_cache_lost_with_its_failed_sync_is_written_from_memory(
+    store: JsonlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jsonl, "os", LosingDisk(zeros(store.size())))
+    receipts: list[Receipt] = []
+    verify(store, acknowledged(lambda: store.append(building(few(3), receipts)), receipts))
+    assert len(receipts) == 3
+    assert receipts[-1].seq == 4
+
+
+def test_the_same_for_a_batch_that_was_written_with_nobody_else_there(store: JsonlStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jsonl, "os", LosingDisk(zeros(store.size())))
+    receipts: list[Receipt] = []
+    verify(store, acknowledged(lambda: store.recover(building(few(3), receipts)), receipts))
+    assert len(receipts) == 3
+
+
+@pytest.mark.parametrize("lost", ["first page", "everything"])
+def test_lines_of_another_that_the_cache_lost_are_acknowledged_to_nobody(
+    store: JsonlStore, lost: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One has written and not synced yet; another writes after it, and its sync fails and loses lines of the first."""
+    other = JsonlStore(store.path)
+    theirs: list[Receipt] = []
+    ours: list[Receipt] = []
+    append(other.append, few(1))
+    begin = store.size()
+    batch = store._write(building(few(6, 2000), theirs))
+    assert batch is not None
+    monkeypatch.setattr(jsonl, "os", LosingDisk(zeros(PAGE, PAGE) if lost == "first page" else zeros(begin, 12_000)))
+    told = acknowledged(lambda: other.append(building(few(1), ours)), ours)
+    told += acknowledged(lambda: store._sync(batch), theirs)
+    assert told == []
+    verify(store, told)
+
+
+def test_what_is_left_of_a_batch_after_a_syncer_died_is_not_acknowledged_for_its_last_line(store: JsonlStore) -> None:
+    receipts: list[Receipt] = []
+    batch = store._write(building(few(6, 2000), receipts))
+    assert batch is not None
+    with store.path.open("rb+") as file:
+        os.pwrite(file.fileno(), bytes(PAGE), PAGE)
+    dead = JsonlStore(store.path)
+    with dead._log.to_sync():
+        dead._log.marks.begin_sync()
+    told = acknowledged(lambda: store._sync(batch), receipts)
+    assert told == []
+    verify(store, told)
+
+
+def test_a_sync_covers_all_who_have_written_before_it(store: JsonlStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = JsonlStore(store.path)
+    theirs: list[Receipt] = []
+    ours: list[Receipt] = []
+    append(other.append, few(1))
+    batch = store._write(building(few(2), theirs))
+    assert batch is not None
+    other.append(building(few(1), ours))
+    monkeypatch.setattr(jsonl, "os", LosingDisk(lambda fd: pytest.fail("it was durable already")))
+    store._sync(batch)
+    monkeypatch.undo()
+    verify(store, [*theirs, *ours])
+
+
+def test_who_may_only_read_the_log_cannot_keep_anybody_from_writing(store: JsonlStore) -> None:
+    done = threading.Event()
+
+    def write() -> None:
+        append(store.append, few(1))
+        done.set()
+
+    with store.path.open("rb") as reader:
+        fcntl.flock(reader, fcntl.LOCK_SH)
+        threading.Thread(target=write, daemon=True).start()
+        assert done.wait(20)
+
+
+def test_an_emptied_log_without_its_lock_file_is_not_begun_again_by_an_append(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    path.touch()
+    with pytest.raises(AppError):
+        append(JsonlStore(path).append, few(1))
+    assert path.read_bytes() == b""

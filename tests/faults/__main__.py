@@ -1,0 +1,114 @@
+"""The long versions of the fault tests, as a command; it prints a dated table and ends with 1 where a promise was broken."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from . import crash, cut_model, cuts, every_bit, full, gone, power, stopped_streams, syscalls
+from .figures import Figures
+from .programs import PROGRAMS
+
+PARTS = ("load", "kill", "full", "gone", "cuts", "power", "syscalls", "bits")
+READERS = 16
+Round = tuple[str, Callable[[Path], Figures]]
+"""`held` counts what was promised and kept: answers, acknowledged records, faults survived, edits found."""
+
+
+def rounds_of(part: str, rounds: int | None) -> Iterator[Round]:
+    """*rounds*: kills, cuts of power or of streams, where the usual number is not wanted."""
+    if part == "syscalls":
+        for name, program in PROGRAMS.items():
+            yield f"every system call of {program.what}", partial(syscalls.every_call, name=name)
+    if part == "power":
+        yield f"{rounds or 500} losses of power, {power.WRITERS} writers", partial(power.cut_power, cuts=rounds or 500)
+    if part == "bits":
+        yield "every edit of 200 records", lambda folder: every_bit.edit_everything()
+    if part == "cuts":
+        yield "24 streams of the embedded model cut", partial(cut_model.leave_places, waves=3)
+    for workers in (1, 4):
+        yield from _services(part, workers, rounds)
+
+
+def _services(part: str, workers: int, rounds: int | None) -> Iterator[Round]:
+    """Parts that need a live service."""
+    load = f"64 clients, {READERS} readers, {workers} worker(s)"
+    if part == "load":
+        yield f"5,000 questions, {load}", partial(crash.load, questions=5000, workers=workers, readers=READERS)
+    if part == "kill":
+        number = rounds or (200 if workers == 1 else 1000)
+        yield f"{number:,} x kill -9, {load}", partial(crash.kills, rounds=number, workers=workers, readers=READERS)
+    if part == "full":
+        yield f"tmpfs of 64 KiB filled 5 times, 64 clients, {workers} worker(s)", partial(full.fill, workers=workers, fills=5)
+    if part == "cuts":
+        yield from _streams(workers, rounds)
+    if part == "gone":
+        for how in gone.HOW:
+            gone_so = partial(gone.take_away, seconds=60, how=how, workers=workers, readers=READERS, back_within=2.0)
+            yield f"disk {how} for 60 s, {load}", gone_so
+
+
+def _streams(workers: int, rounds: int | None) -> Iterator[Round]:
+    streams, callers = rounds or 1000, f"{workers} worker(s)"
+    yield f"{streams:,} streams cut by their callers, {callers}", partial(cuts.cut, streams=streams, workers=workers)
+    buffered = partial(cuts.cut, streams=100, workers=workers, wave=20, buffered=True)
+    yield f"100 streams cut, AUDIT_STREAM=buffer, {callers}", buffered
+    yield f"SIGTERM in mid-stream, 30 streams, {callers}", partial(stopped_streams.stop, workers=workers)
+    yield f"the log gone at the end of 30 streams, {callers}", partial(stopped_streams.take_log, workers=workers)
+    killed = 8 * workers
+    kill = partial(stopped_streams.kill, workers=workers, streams=killed)
+    yield f"20 x kill -9 of a worker in mid-stream, {killed} streams, {callers}", kill
+
+
+def told(figures: Figures) -> str:
+    ready = sorted(figures.ready)
+    parts = [f"{figures.answers:,} held", f"{figures.records:,} records", f"{figures.seconds:.1f} s"]
+    if figures.broken:
+        parts.append(f"{figures.broken:,} refused or cut off")
+    if ready or figures.recovered:
+        parts += [f"{figures.left_open} left open", f"{figures.recovered} torn tails set aside"]
+    if len(ready) == 1:
+        parts.append(f"again after {ready[0]:.2f} s")
+    elif ready:
+        median, most = ready[len(ready) // 2], ready[len(ready) * 19 // 20]
+        parts.append(f"again after {median:.2f} s (median), {most:.2f} s (19 of 20), {ready[-1]:.2f} s (longest)")
+    return ", ".join([*parts, *figures.remarks])
+
+
+def main() -> int:
+    arguments = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
+    arguments.add_argument("part", nargs="?", choices=[*PARTS, "all"], default="all")
+    arguments.add_argument(
+        "--rounds",
+        type=int,
+        help="how many kills (200 of one worker, 1,000 of four), losses of power (500), or streams cut (1,000)",
+    )
+    given = arguments.parse_args()
+    print(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC   python -m tests.faults {' '.join(sys.argv[1:])}")
+    print(f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}\n", flush=True)
+    broken = 0
+    for part in PARTS if given.part == "all" else (given.part,):
+        for name, run in rounds_of(part, given.rounds):
+            with tempfile.TemporaryDirectory(prefix="torture-") as folder:
+                try:
+                    line = "held    " + told(run(Path(folder) / "service"))
+                except BaseException as error:  # the outermost door: say it, keep going with the next part
+                    if isinstance(error, KeyboardInterrupt):
+                        raise
+                    traceback.print_exc()
+                    line, broken = f"BROKEN  {type(error).__name__}: {str(error)[:200]}", broken + 1
+            print(f"{part:<8} {name:<58} {line}", flush=True)
+    print("\n" + ("every promise held" if not broken else f"{broken} broken"))
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,174 @@
+"""Load without a fault, and kill -9 under load: nothing that was acknowledged may be lost, nothing may stand twice."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import time
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+
+import httpx
+
+from app.audit.log import AuditLog
+from app.audit.storage.jsonl import JsonlStore
+
+from ..support.fake_openai import FakeOpenAI
+from ..support.service import Service
+from .evidence import Evidence
+from .figures import Figures
+from .load import Load
+from .readers import Readers
+
+KEY = "sk-planted-key-0123456789"
+WHOM = {"a worker": 12, "all workers": 3, "the notary": 3, "the parent with all": 2}
+"""Who is killed, and how often that is among twenty."""
+
+
+def load(folder: Path, *, questions: int, clients: int = 64, workers: int = 4, readers: int = 0) -> Figures:
+    """Every question is answered, stands in the log exactly once, and was asked upstream exactly once."""
+    with FakeOpenAI(keep_digests=True) as fake, Service(folder, workers=workers, **upstream(fake)) as service:
+        return asyncio.run(_load(service, fake, questions, clients, readers))
+
+
+async def _load(service: Service, fake: FakeOpenAI, questions: int, clients: int, readers: int) -> Figures:
+    token = service.token("alice", service.add_client("alice"))
+    started = time.monotonic()
+    async with Load(service.port, token, clients, [f"question {n}" for n in range(questions)]) as asking:
+        async with Readers(service, asking, readers) as reading:
+            await asking.finish()
+            seconds = time.monotonic() - started
+    told = asking.outcomes
+    assert [one for one in told if one.status != 200] == []
+    assert reading.refused == 0, f"{reading.refused} readers were refused"
+    assert fake.calls() == questions
+    evidence = Evidence(service.log)
+    evidence.read(told)
+    evidence.check_calls(fake.seen()["sha256"])
+    assert evidence.actions["ask.received"] == evidence.actions["ask.answered"] == questions
+    await all_signed(evidence)
+    assert AuditLog(JsonlStore(service.log)).verify().ok
+    return Figures(questions, evidence.records, seconds, remarks=reading.remarks())
+
+
+def kills(
+    folder: Path,
+    *,
+    rounds: int,
+    workers: int,
+    clients: int = 64,
+    readers: int = 0,
+    whom: str | None = None,
+    seed: int | None = None,
+) -> Figures:
+    """*rounds* times kill somebody at a random moment: *whom*, or of all kinds, as WHOM has it."""
+    with FakeOpenAI(keep_digests=True) as fake, Service(folder, workers=workers, **upstream(fake)) as service:
+        return asyncio.run(_kill(service, fake, rounds, clients, readers, whom, random.Random(seed)))
+
+
+async def _kill(
+    service: Service, fake: FakeOpenAI, rounds: int, clients: int, readers: int, whom: str | None, chance: random.Random
+) -> Figures:
+    """After every kill the log is verified, as far as it has grown, with its signed head and what the askers were told."""
+    token = service.token("alice", service.add_client("alice"))
+    evidence, figures, checked = Evidence(service.log), Figures(0, 0, 0.0), 0
+    killed, started = Counter[str](), time.monotonic()
+    async with Load(service.port, token, clients) as asking:
+        await until(lambda: (service.log.with_suffix(".tree") / "checkpoint").exists())
+        async with Readers(service, asking, readers) as reading:
+            for _ in range(rounds):
+                await answered_again(asking)
+                await asyncio.sleep(chance.uniform(0.0, 0.4))
+                kind = whom or chance.choices(list(WHOM), list(WHOM.values()))[0]
+                killed[kind] += 1
+                await _kill_once(service, kind, chance, figures)
+                told = asking.outcomes[checked:]
+                checked += len(told)
+                evidence.read(told)
+            verified = evidence.reads
+            await asyncio.to_thread(service.wait_ready)
+    evidence.read(asking.outcomes[checked:])
+    evidence.check_calls(fake.seen()["sha256"])
+    await all_signed(evidence)
+    verdict = AuditLog(JsonlStore(service.log)).verify()
+    assert verdict.ok, verdict.problems
+    assert all(one.status in (0, 200) for one in asking.outcomes), Counter(one.status for one in asking.outcomes)
+    figures.seconds = time.monotonic() - started
+    figures.answers, figures.records = asking.answered, evidence.records
+    figures.broken = len(asking.outcomes) - asking.answered
+    figures.left_open, figures.recovered = evidence.left_open, evidence.actions["log.recovered"]
+    whose = ", ".join(f"{times} x {kind}" for kind, times in killed.most_common())
+    figures.remarks = [f"{verified:,} of {rounds:,} verify", f"killed: {whose}", *reading.remarks()]
+    return figures
+
+
+async def _kill_once(service: Service, kind: str, chance: random.Random, figures: Figures) -> None:
+    """Where nobody is left to answer, wait until it is ready again, and note how long that took."""
+    workers = service.worker_pids()
+    if kind == "the notary":
+        _kill_all([service.notary_pid()])
+    elif kind == "a worker":
+        _kill_all([chance.choice(workers)] if workers else [])
+    else:
+        started = time.monotonic()
+        if kind == "the parent with all":
+            await asyncio.to_thread(service.kill)
+            service.start(wait=False)
+        else:
+            _kill_all(workers)
+        await _ready_without(service, set(workers))
+        figures.ready.append(time.monotonic() - started)
+
+
+def _kill_all(pids: list[int]) -> None:
+    for pid in pids:
+        if pid > 0:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+async def _ready_without(service: Service, killed: set[int], seconds: float = 60.0) -> None:
+    deadline = time.monotonic() + seconds
+    async with httpx.AsyncClient(timeout=5) as client:
+        while time.monotonic() < deadline:
+            with suppress(httpx.HTTPError):
+                ready = await client.get(service.url + "/readyz")
+                if ready.status_code == 200 and not killed & set(service.worker_pids()):
+                    return
+            await asyncio.sleep(0.01)
+    raise AssertionError(f"not ready {seconds} s after a kill:\n{service.output()}")
+
+
+async def answered_again(asking: Load) -> None:
+    """Until one more question is answered."""
+    before, told = asking.answered, len(asking.outcomes)
+    try:
+        await until(lambda: asking.answered > before)
+    except AssertionError:
+        since = Counter((one.status, one.code) for one in asking.outcomes[told:])
+        raise AssertionError(f"nobody is answered any more; they are told {dict(since)}") from None
+
+
+async def all_signed(evidence: Evidence) -> None:
+    """Until the published head covers all that is recorded."""
+    deadline = time.monotonic() + 30
+    evidence.read()
+    while not evidence.is_all_signed():
+        assert time.monotonic() < deadline, "the head is not signed any more"
+        await asyncio.sleep(0.05)
+        evidence.read()
+
+
+async def until(condition: object, otherwise: str = "it does not come", seconds: float = 60.0) -> None:
+    assert callable(condition)
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, otherwise
+        await asyncio.sleep(0.01)
+
+
+def upstream(fake: FakeOpenAI) -> dict[str, str]:
+    return {"OPENAI_BASE_URL": fake.base_url, "OPENAI_API_KEY": KEY}

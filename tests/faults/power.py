@@ -1,0 +1,267 @@
+"""The power is cut at random moments under several writers: what was acknowledged, and every signed head, outlives it.
+
+The disk is a model (forgetful_disk.DyingDisk): it keeps what was synced, and anything may lie past that. The mark in the lock
+file is never synced: it comes back new, old, torn, as zeros, or not at all. What is derived (the tree) comes back anyhow.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from unittest import mock
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from app.audit.evidence.signer import CheckpointSigner, SignedHead
+from app.audit.evidence.stored_tree import StoredTree
+from app.audit.format.chain import check
+from app.audit.format.merkle import leaf_hash, root_of
+from app.audit.format.note import Signer, verify_checkpoint
+from app.audit.format.record import Receipt, draft, split_lines
+from app.audit.log import AuditLog
+from app.audit.storage import jsonl, locks, recovery
+from app.audit.storage import marks as mark
+from app.audit.storage.append import append
+from app.audit.storage.jsonl import JsonlStore
+from app.errors import AppError, AuditCorrupt, EvidenceUnavailable
+from app.kit import durable_files as files
+
+from ..support.forgetful_disk import Died, DyingDisk
+from .figures import Figures
+
+WRITERS = 3
+CUTS_OF_ONE_LOG = 25
+SIGNER = Signer("power", Ed25519PrivateKey.from_private_bytes(bytes(32)))
+MARKS = ("new", "new", "old", "old", "torn", "torn", "zeros", "gone")
+
+
+@dataclass
+class Machine:
+    """One log, what was promised of it so far, and how often it would not start by itself."""
+
+    path: Path
+    chance: random.Random
+    receipts: list[Receipt] = field(default_factory=list)
+    notes: list[bytes] = field(default_factory=list)
+    names: set[str] = field(default_factory=set)
+    refusals: Counter[str] = field(default_factory=Counter)
+    cuts: int = 0
+    mark_is: str = "whole"
+    newest: bytes = b""
+
+    def checkpoint_signer(self) -> CheckpointSigner:
+        return CheckpointSigner(JsonlStore(self.path), StoredTree.beside(self.path), SIGNER)
+
+
+def cut_power(folder: Path, *, cuts: int, seed: int | None = None) -> Figures:
+    """*cuts* times: write, lose power, start again, check everything. `answers` counts what was acknowledged."""
+    seed = random.randrange(1 << 32) if seed is None else seed
+    chance, started = random.Random(seed), time.monotonic()
+    refusals = Counter[str]()
+    figures, machine = Figures(0, 0, 0.0), None
+    for number in range(cuts):
+        if machine is None:
+            machine = _new_machine(folder / str(number), chance, refusals)
+        try:
+            _leave_what_outlives_it(machine, _work_until_dark(machine))
+            goes_on = _start_again(machine)
+        except AssertionError as error:
+            raise AssertionError(f"cut {number} of seed {seed}: {error}") from error
+        machine.cuts += 1
+        if not goes_on or machine.cuts == CUTS_OF_ONE_LOG or number == cuts - 1:
+            _count(machine, figures)
+            machine = None
+    figures.seconds = time.monotonic() - started
+    figures.remarks = [f"{times} {what}" for what, times in refusals.most_common()]
+    return figures
+
+
+def _new_machine(place: Path, chance: random.Random, refusals: Counter[str]) -> Machine:
+    place.mkdir(parents=True)
+    machine = Machine(place / "audit_log.jsonl", chance, refusals=refusals)
+    machine.receipts.append(AuditLog(JsonlStore(machine.path)).create({"origin": "test"}))
+    return machine
+
+
+def _count(machine: Machine, figures: Figures) -> None:
+    lines = AuditLog(JsonlStore(machine.path)).lines()
+    actions = [line.partition(b'"action":"')[2].partition(b'"')[0] for line in lines]
+    figures.answers += len(machine.receipts)
+    figures.records += len(actions)
+    figures.recovered += actions.count(b"log.recovered")
+
+
+# --- until it is dark ----------------------------------------------------------------------------
+
+
+def _work_until_dark(machine: Machine) -> DyingDisk:
+    chance = machine.chance
+    calls = range(120)
+    disk = DyingDisk(
+        machine.path,
+        fail=frozenset(call for call in calls if chance.random() < 0.04),
+        persisted=chance.random() < 0.5,
+        durable=bytearray(machine.path.read_bytes()),
+        cut=chance.randrange(len(calls)),
+        kill=frozenset(call for call in calls if chance.random() < 0.04),
+        chance=chance,
+        names=set(machine.names),
+    )
+    with _in_place(disk):
+        threads = [threading.Thread(target=_write, args=(machine, disk, chance.randrange(1 << 32))) for _ in range(WRITERS)]
+        threads.append(threading.Thread(target=_sign, args=(machine, disk)))
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    return disk
+
+
+@contextmanager
+def _in_place(disk: DyingDisk) -> Iterator[None]:
+    with ExitStack() as stack:
+        for module in (jsonl, files, locks, mark, recovery):
+            stack.enter_context(mock.patch.object(module, "os", disk))
+        yield
+
+
+def _write(machine: Machine, disk: DyingDisk, seed: int) -> None:
+    chance = random.Random(seed)
+    store = JsonlStore(machine.path)
+    while not disk.is_off:
+        drafts = [draft("log.alive", None, {"text": "x" * chance.randrange(6000)}) for _ in range(chance.randint(1, 3))]
+        try:
+            machine.receipts.extend(append(store.append, drafts))
+        except (AppError, Died):
+            store.close()
+            store = JsonlStore(machine.path)  # another process takes over
+    store.close()
+
+
+def _sign(machine: Machine, disk: DyingDisk) -> None:
+    """The notary's own files are made worse than any disk would, afterwards; here it only promises."""
+    checkpoint_signer = machine.checkpoint_signer()
+    while not disk.is_off:
+        with suppress(AppError):
+            head = checkpoint_signer.publish_next()
+            if head is not None and head.note not in machine.notes[-1:]:
+                machine.notes.append(head.note)
+
+
+# --- what the next start finds -------------------------------------------------------------------
+
+
+def _leave_what_outlives_it(machine: Machine, disk: DyingDisk) -> None:
+    assert disk.is_off
+    machine.path.write_bytes(disk.platters)
+    for path in machine.path.parent.glob("*.torn-after-*"):
+        if path.name not in disk.names:
+            path.unlink()
+    machine.names = disk.names
+    _leave_mark(machine, disk)
+    _leave_tree(machine)
+
+
+def _leave_mark(machine: Machine, disk: DyingDisk) -> None:
+    chance, lock = machine.chance, machine.path.with_name(machine.path.name + ".lock")
+    new, old = disk.marks[-1], chance.choice(disk.marks)
+    how = chance.choice(MARKS)
+    at = chance.randrange(len(new) + 1)
+    marks = {"new": new, "old": old, "torn": new[:at] + old[at:], "zeros": bytes(len(new))}
+    if how == "gone":
+        lock.unlink()
+    else:
+        lock.write_bytes(marks[how])
+    machine.mark_is = how if how in ("zeros", "gone") or marks[how] not in disk.marks else "whole"
+    machine.newest = new
+
+
+def _leave_tree(machine: Machine) -> None:
+    """All but the head comes back anyhow. The last rename may be undone: then both heads are there, and both are durable."""
+    chance, folder = machine.chance, StoredTree.beside(machine.path).folder
+    if not folder.exists():
+        return
+    for path in [*folder.glob("hashes.*"), folder / "ends", folder / "vkey"]:
+        how = chance.choice(["whole", "whole", "whole", "cut", "garbled", "gone"])
+        if not path.exists() or how == "whole":
+            continue
+        data = path.read_bytes()
+        at = chance.randrange(len(data) + 1)
+        path.write_bytes(data[:at] + (chance.randbytes(len(data) - at) if how == "garbled" else b""))
+        if how == "gone":
+            path.unlink()
+    new = folder / "checkpoint.new"
+    how = chance.choice(["whole", "undone", "torn"])
+    if how == "undone" and len(machine.notes) > 1 and (folder / "checkpoint").read_bytes() == machine.notes[-1]:
+        (folder / "checkpoint").write_bytes(machine.notes[-2])
+        new.write_bytes(machine.notes[-1])
+    elif how == "torn" and machine.notes:
+        new.write_bytes(machine.notes[-1][: chance.randrange(60)])
+
+
+# --- the start -----------------------------------------------------------------------------------
+
+
+def _start_again(machine: Machine) -> bool:
+    """Whether the log can go on: all of it verifies."""
+    log = AuditLog(JsonlStore(machine.path))
+    try:
+        log.recover()
+    except AuditCorrupt as error:
+        _refused_with_reason(machine, error)
+        log.recover()
+    verdict = log.verify(machine.receipts)
+    log.close()
+    if verdict.ok:
+        _signed_again(machine)
+        return True
+    # Without a mark nobody knows what was never promised; verification must name it, and nothing else.
+    promised = max(one.seq for one in machine.receipts)
+    assert machine.mark_is != "whole", verdict.problems
+    assert all(one.seq > promised for one in verdict.problems), (promised, verdict.problems)
+    machine.refusals[f"logs with a damaged record that nobody was promised, the mark being {machine.mark_is}"] += 1
+    return False
+
+
+def _refused_with_reason(machine: Machine, error: AuditCorrupt) -> None:
+    """Only where the mark is lost may a start be refused, with all that was acknowledged in its place; then restore the mark."""
+    assert machine.mark_is != "whole", f"refused to start: {error}"
+    machine.refusals[f"starts refused, the mark being {machine.mark_is}"] += 1
+    lines = list(split_lines([machine.path.read_bytes()]))[: max(one.seq for one in machine.receipts) + 1]
+    assert check(lines, machine.receipts).problems == []
+    machine.path.with_name(machine.path.name + ".lock").write_bytes(machine.newest)
+
+
+def _signed_again(machine: Machine) -> None:
+    checkpoint_signer = machine.checkpoint_signer()
+    try:
+        head = _turn(checkpoint_signer)
+    except AppError as error:
+        raise AssertionError(f"the head is not signed any more: {error}") from error
+    leaves = [leaf_hash(line[:-1]) for line in AuditLog(JsonlStore(machine.path)).lines()]
+    assert head.size == len(leaves), (head.size, len(leaves))
+    machine.notes.append(head.note)
+    for note in machine.notes:
+        checkpoint = verify_checkpoint(note, SIGNER.verifier_key)
+        assert checkpoint.root == root_of(leaves[: checkpoint.size]), f"the head of {checkpoint.size} records is contradicted"
+    machine.notes = machine.notes[-2:]
+
+
+def _turn(checkpoint_signer: CheckpointSigner) -> SignedHead:
+    """As at a start; a damaged tree may be found in one turn, and made anew in the next."""
+    for left in reversed(range(3)):
+        try:
+            checkpoint_signer.verify_start()
+            head = checkpoint_signer.publish_next()
+            assert head is not None
+            return head
+        except EvidenceUnavailable:
+            if not left:
+                raise
+    raise AssertionError

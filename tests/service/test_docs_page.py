@@ -1,0 +1,77 @@
+"""/docs in a real browser: authorise, ask, read the answer; nothing from elsewhere, nothing against the page's policy."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from ..support.fake_openai import FakeOpenAI, completion_text
+from ..support.optional import NODE_FOLDER, chromium, node_with
+from ..support.service import Service
+
+
+def use_docs(folder: Path, service: Service, client_id: str, client_secret: str) -> dict[str, Any]:
+    """What tests/support/node/docs_page.js saw; its pictures are docs-authorised.png and docs-answered.png in *folder*."""
+    command = [node_with("playwright-core"), str(NODE_FOLDER / "docs_page.js"), chromium(), service.url, str(folder / "docs")]
+    environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "CLIENT_ID": client_id, "CLIENT_SECRET": client_secret}
+    done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=180)
+    assert done.returncode == 0, done.stderr
+    return dict(json.loads(done.stdout))
+
+
+@pytest.fixture(scope="module")
+def seen(service: Service, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return use_docs(tmp_path_factory.mktemp("docs"), service, "browser", service.add_client("browser"))
+
+
+def test_the_page_shows_every_operation(seen: dict[str, Any]) -> None:
+    assert {"/token", "/ask", "/livez", "/readyz"} <= set(seen["operations"])
+    assert seen["title"] == "Secure AI Assistant"
+
+
+def test_the_authorize_button_fetches_a_token(seen: dict[str, Any]) -> None:
+    assert seen["authorised"] == "Authorized"
+
+
+def test_ask_can_be_tried_out(seen: dict[str, Any]) -> None:
+    assert seen["status"] == "200"
+    assert completion_text("What is the capital of France?") in seen["body"]
+
+
+def test_the_browser_complains_of_nothing(seen: dict[str, Any]) -> None:
+    assert seen["violations"] == []
+    assert seen["complaints"] == []
+    assert set(seen["statuses"]) == {200}
+
+
+def test_no_other_host_is_asked_for_anything(seen: dict[str, Any], service: Service) -> None:
+    elsewhere = [url for url in seen["requests"] if not url.startswith((service.url + "/", "data:", "blob:"))]
+    assert elsewhere == []
+
+
+def test_the_page_is_served_under_a_policy_that_runs_only_our_scripts(service: Service) -> None:
+    page = httpx.get(service.url + "/docs")
+    policy = page.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "script-src 'self';" in policy
+    assert "unsafe" not in policy
+    assert "<script>" not in page.text
+    assert "//" not in page.text.replace("<!doctype html>", "")
+
+
+def test_a_refusal_is_documented_as_the_media_type_that_is_sent(service: Service, token: str) -> None:
+    documented = httpx.get(service.url + "/openapi.json").json()["paths"]["/ask"]["post"]["responses"]
+    assert service.ask(token, "").headers["content-type"] in documented["422"]["content"]
+    assert {status for status, one in documented.items() if list(one["content"]) != ["application/problem+json"]} == {"200"}
+
+
+def test_docs_can_be_switched_off(fake: FakeOpenAI, tmp_path: Path) -> None:
+    with Service(tmp_path, OPENAI_BASE_URL=fake.base_url, DOCS_ENABLED="false") as closed:
+        for path in ("/docs", "/docs/start.js", "/docs/assets/swagger-ui.css", "/openapi.json"):
+            assert httpx.get(closed.url + path).status_code == 404, path

@@ -1,0 +1,474 @@
+"""Every way out is recorded: all routes, all reasons, on a real service; and the list of what leaves no record."""
+
+from __future__ import annotations
+
+import re
+import socket
+import sqlite3
+import threading
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+from fastapi.responses import StreamingResponse
+from fastapi.routing import iter_route_contexts
+
+from app.limits.shared_window import shared_window_url
+from app.main import create_app
+from app.security import roles
+from app.serving.http_protocol import BoundedHttpProtocol
+from app.settings import load_settings
+from app.upstream.embedded import EmbeddedAddress
+
+from ..support.calls import FORM, bearer, check_problem, eventually, records_of
+from ..support.fake_openai import FakeOpenAI
+from ..support.service import HTTP, Service
+
+ORIGIN = "https://console.example"
+JSON = {"content-type": "application/json"}
+QUESTION = b'{"query": "hi"}'
+BODIES = {
+    "/ask": QUESTION,
+    "/v1/chat/completions": b'{"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "hi"}]}',
+    "/v1/responses": b'{"model": "gpt-4o-mini", "input": "hi"}',
+    "/v1/embeddings": b'{"model": "gpt-4o-mini", "input": "hi"}',
+}
+JSON_HEADER = "Content-Type: application/json\r\n"
+SECRET = "no-secret-of-anybody"
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a route is called with success: *role* is who may (None: anybody; "client": by his secret; "any": any token)."""
+
+    path: str
+    role: str | None = None
+    method: str = "GET"
+    others_get: str = "PUT"
+    """A method that it does not take."""
+
+    @property
+    def is_guarded(self) -> bool:
+        return self.role not in (None, "client")
+
+
+WAYS = {
+    "/token": Way("/token", "client", "POST", "GET"),
+    "/ask": Way("/ask", roles.ASK, "POST", "GET"),
+    "/livez": Way("/livez"),
+    "/readyz": Way("/readyz", None, "GET", "POST"),
+    "/openapi.json": Way("/openapi.json"),
+    "/docs": Way("/docs"),
+    "/docs/start.js": Way("/docs/start.js"),
+    "/docs/assets": Way("/docs/assets/swagger-ui.css"),
+    "/v1/chat/completions": Way("/v1/chat/completions", roles.ASK, "POST", "GET"),
+    "/v1/responses": Way("/v1/responses", roles.ASK, "POST", "GET"),
+    "/v1/embeddings": Way("/v1/embeddings", roles.ASK, "POST", "GET"),
+    "/v1/models": Way("/v1/models", roles.ASK),
+    "/v1/models/{model:path}": Way("/v1/models/gpt-4o-mini", roles.ASK),
+    "/audit/checkpoint": Way("/audit/checkpoint", None, "GET", "POST"),
+    "/audit/vkey": Way("/audit/vkey"),
+    "/audit/tile/{address:path}": Way("/audit/tile/0/000.p/1"),
+    "/audit/tile/entries/{address:path}": Way("/audit/tile/entries/000.p/1", roles.AUDIT_READER),
+    "/audit/entries": Way("/audit/entries", "any"),
+    "/audit/entries/{seq}": Way("/audit/entries/0", "any"),
+    "/audit/receipts/{seq}": Way("/audit/receipts/0", "any"),
+}
+UNRECORDED = {
+    *("/livez", "/readyz", "/openapi.json", "/docs", "/docs/start.js", "/docs/assets"),
+    *("/v1/models", "/v1/models/{model:path}", "/audit/checkpoint", "/audit/vkey", "/audit/tile/{address:path}"),
+}
+GUARDED = [template for template, way in WAYS.items() if way.is_guarded]
+AUDIT = [template for template in GUARDED if template.startswith("/audit")]
+addresses = (f"203.0.{high}.{low}" for high in range(256) for low in range(1, 255))
+"""One a call, so that no bound on an address stands in a test's way."""
+
+
+class Caller:
+    """V1Requests the service, each time from another address."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self.secret = service.add_client("alice", roles.ASK)
+        self.tokens = {
+            roles.ASK: service.token("alice", self.secret),
+            roles.AUDIT_READER: service.token("reader", service.add_client("reader", roles.AUDIT_READER)),
+        }
+
+    def succeed(self, way: Way, method: str = "") -> httpx.Response:
+        """As one who may."""
+        if way.role == "client":
+            return self.call(way, data=FORM, auth=("alice", self.secret))
+        token = None if way.role is None else self.tokens.get(way.role, self.tokens[roles.AUDIT_READER])
+        return self.call(way, token, method=method)
+
+    def call(self, way: Way, token: str | None = None, *, method: str = "", path: str = "", **more: Any) -> httpx.Response:
+        headers = {"x-forwarded-for": next(addresses), **(bearer(token) if token else {}), **more.pop("headers", {})}
+        if way.path in BODIES and not more:
+            headers, more = {**JSON, **headers}, {"content": BODIES[way.path]}
+        response = HTTP.request(method or way.method, self.service.url + (path or way.path), headers=headers, **more)
+        response.extensions["address"] = headers["x-forwarded-for"]
+        return response
+
+    def check(self, response: httpx.Response, status: int, code: str, route: str | None, **other: Any) -> dict[str, Any]:
+        """The one record of a refused request, which says all that the contract wants."""
+        assert response.status_code == status, response.text
+        (record,) = records_of(self.service, response)
+        assert record["action"] == other.get("action", "request.refused")
+        assert record["user_id"] == other.get("user_id")
+        told = {name: record["details"].get(name) for name in ("status", "code", "method", "route", "address")}
+        address = other.get("address", response.extensions["address"])
+        assert told == {
+            "status": status,
+            "code": code,
+            "method": response.request.method,
+            "route": route,
+            "address": address,
+        }
+        return record
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory, fake: FakeOpenAI) -> Iterator[Caller]:
+    env: dict[str, Any] = {"TRUSTED_PROXIES": "127.0.0.1", "CORS_ORIGINS": ORIGIN, "LLM_TIMEOUT_SECONDS": "1"}
+    with Service(tmp_path_factory.mktemp("out"), OPENAI_BASE_URL=fake.base_url, **env) as service:
+        yield Caller(service)
+
+
+@pytest.fixture
+def upstream(fake: FakeOpenAI) -> Iterator[FakeOpenAI]:
+    yield fake
+    fake.set("ok")
+
+
+# --- all routes --------------------------------------------------------------------------------------
+
+
+def test_every_route_of_the_app_is_walked_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    app = create_app(load_settings(secret_key="s" * 43, openai_base_url="http://127.0.0.1:9/v1"))
+    assert {route.path for route in iter_route_contexts(app.routes)} == set(WAYS)
+
+
+def test_the_paths_whose_successes_leave_no_record_are_exactly_these(out: Caller) -> None:
+    silent = set()
+    for template, way in WAYS.items():
+        for method in {"GET", "HEAD"} if template in ("/livez", "/readyz", "/docs/assets", "/openapi.json") else {way.method}:
+            response = out.succeed(way, method)
+            assert response.status_code == 200, (template, method, response.text)
+            assert len(response.headers.get_list("cache-control")) == 1, template
+            if not records_of(out.service, response):
+                silent.add(template)
+    assert silent == UNRECORDED
+
+
+@pytest.mark.parametrize("template", WAYS)
+def test_a_method_that_a_route_does_not_take_is_405_with_what_it_takes(out: Caller, template: str) -> None:
+    way = WAYS[template]
+    for method in (way.others_get, "DELETE"):
+        response = out.call(way, method=method, content=b"")
+        out.check(response, 405, "method_not_allowed", template)
+        assert way.method in response.headers["allow"].split(", ")
+
+
+def test_an_address_that_names_nothing_is_404(out: Caller) -> None:
+    for path in ("/", "/nothing", "/docs/", "/audit", "/v1/nothing", "/%00", "//ask", "/livez/x", "/metrics", "/livez%0A"):
+        out.check(out.call(WAYS["/livez"], path=path), 404, "not_found", None)
+    for path in ("/docs/assets/nothing", "/docs/assets/", "/docs/assets/%2e%2e/%2e%2e/docs.py", "/docs/assets/" + "x" * 300):
+        out.check(out.call(WAYS["/livez"], path=path), 404, "not_found", "/docs/assets")
+
+
+def test_a_range_that_a_file_does_not_have_is_recorded_though_it_is_nobodys_error(out: Caller) -> None:
+    way = WAYS["/docs/assets"]
+    out.check(out.call(way, headers={"range": "bytes=999999999-"}), 416, "invalid_request", "/docs/assets")
+    out.check(out.call(way, headers={"range": "apples"}), 400, "invalid_request", "/docs/assets")
+
+
+@pytest.mark.parametrize("headers", [{"origin": "https://evil.example"}, {"access-control-request-headers": "x-other"}])
+def test_a_refused_preflight_is_recorded_and_an_allowed_one_is_not(out: Caller, headers: dict[str, str]) -> None:
+    asked = {"origin": ORIGIN, "access-control-request-method": "POST"}
+    fine = out.call(WAYS["/ask"], method="OPTIONS", headers=asked, content=b"")
+    assert (fine.status_code, records_of(out.service, fine)) == (200, [])
+    response = out.call(WAYS["/ask"], method="OPTIONS", headers=asked | headers, content=b"")
+    out.check(response, 400, "cross_origin_refused", None)
+    assert "access-control-allow-origin" not in response.headers
+
+
+# --- who may -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("template", GUARDED)
+def test_without_a_good_token_it_is_401(out: Caller, template: str) -> None:
+    way = WAYS[template]
+    out.check(out.call(way), 401, "token_missing", template)
+    out.check(out.call(way, "x.y.z"), 401, "token_malformed", template)
+    out.check(out.call(way, path=f"{way.path}?access_token=x"), 401, "token_missing", template)
+
+
+@pytest.mark.parametrize("template", [template for template in GUARDED if WAYS[template].role != "any"])
+def test_without_the_role_it_is_403(out: Caller, template: str) -> None:
+    way = WAYS[template]
+    ((role, token),) = [(role, token) for role, token in out.tokens.items() if role != way.role]
+    who = {roles.ASK: "alice", roles.AUDIT_READER: "reader"}[role]
+    out.check(out.call(way, token), 403, "insufficient_scope", template, action="ask.refused", user_id=who)
+
+
+def test_records_of_others_are_404_and_reading_them_is_refused_with_a_record(out: Caller) -> None:
+    for template in ("/audit/entries/{seq}", "/audit/receipts/{seq}"):
+        for seq, token, who in ((0, roles.ASK, "alice"), (10**9, roles.AUDIT_READER, "reader"), ("x", roles.ASK, "alice")):
+            path = template.replace("{seq}", str(seq))
+            out.check(out.call(WAYS[template], out.tokens[token], path=path), 404, "not_found", template, user_id=who)
+
+
+@pytest.mark.parametrize("template", ["/token", *GUARDED])
+def test_too_many_are_429_for_a_principal_and_for_an_address(template: str, limited: Caller) -> None:
+    way, who = WAYS[template], "reader" if template in AUDIT else "alice"
+    for _ in range(61 if template == "/token" else 2):
+        response = limited.succeed(way)
+    limited.check(response, 429, "rate_limited", template, user_id=who)
+    headers = {"x-forwarded-for": next(addresses)}
+    wrong: dict[str, Any] = {"data": FORM, "auth": ("alice", SECRET)} if template == "/token" else {}
+    first, second = (limited.call(way, headers=headers, **wrong) for _ in range(2))
+    limited.check(first, 401, "invalid_client" if wrong else "token_missing", template)
+    limited.check(second, 429, "rate_limited", template)
+
+
+@pytest.fixture(scope="module")
+def limited(tmp_path_factory: pytest.TempPathFactory, fake: FakeOpenAI) -> Iterator[Caller]:
+    env: dict[str, Any] = {"TRUSTED_PROXIES": "127.0.0.1", "RATE_LIMIT": "1", "ADDRESS_RATE_LIMIT": "1"}
+    with Service(tmp_path_factory.mktemp("limited"), OPENAI_BASE_URL=fake.base_url, **env) as service:
+        yield Caller(service)
+
+
+# --- what was sent -----------------------------------------------------------------------------------
+
+
+def test_a_body_that_cannot_be_used_is_refused_at_every_door_that_takes_one(out: Caller) -> None:
+    ask, token = WAYS["/ask"], out.tokens[roles.ASK]
+    for status, code, headers, content in (
+        (400, "malformed_json", JSON, b"{"),
+        (422, "invalid_request", JSON, b"{}"),
+        (415, "unsupported_media_type", {"content-type": "text/plain"}, QUESTION),
+        (413, "too_large", JSON, b" " * 300_000),
+    ):
+        response = out.call(ask, token, headers=headers, content=content)
+        out.check(response, status, code, "/ask", user_id="alice")
+    for template, good_body in list(BODIES.items())[1:]:
+        for status, code, headers, content in (
+            (400, "malformed_json", JSON, b"{"),
+            (400, "invalid_request", JSON, b"{}"),
+            (400, "invalid_request", JSON, b"[]"),
+            (404, "model_not_found", JSON, good_body.replace(b"gpt-4o-mini", b"gpt-9")),
+            (415, "unsupported_media_type", {"content-type": "text/plain"}, good_body),
+            (413, "too_large", JSON, b" " * (8 * 1024 * 1024 + 1)),
+            (413, "too_large", JSON, b"[" * 200_001 + b" " * 100_000),
+        ):
+            response = out.call(WAYS[template], token, headers=headers, content=content)
+            out.check(response, status, code, template, user_id="alice")
+    form, good = {"content-type": "application/x-www-form-urlencoded"}, ("alice", out.secret)
+    for status, code, headers, content in (
+        (400, "invalid_request", form, b"a=1&a=2"),
+        (400, "unsupported_grant_type", form, b"grant_type=password"),
+        (415, "unsupported_media_type", JSON, b"grant_type=client_credentials"),
+        (413, "too_large", form, b"a" * 10_000),
+    ):
+        response = out.call(WAYS["/token"], auth=good, headers=headers, content=content)
+        out.check(response, status, code, "/token")
+    response = out.call(WAYS["/token"], auth=good, data={**FORM, "scope": "x.y"})
+    out.check(response, 400, "invalid_scope", "/token", user_id="alice")
+    response = out.call(WAYS["/token"], auth=("alice", SECRET), data=FORM)
+    out.check(response, 401, "invalid_client", "/token")
+
+
+@pytest.mark.parametrize("query", ["from=x", "limit=0", "limit=1001", "from=1&from=2", "other=1"])
+def test_parameters_of_an_address_that_cannot_be_used_are_422(out: Caller, query: str) -> None:
+    response = out.call(WAYS["/audit/entries"], out.tokens[roles.ASK], path=f"/audit/entries?{query}")
+    out.check(response, 422, "invalid_request", "/audit/entries", user_id="alice")
+
+
+@pytest.mark.parametrize("template", ["/audit/tile/{address:path}", "/audit/tile/entries/{address:path}"])
+def test_a_tile_that_there_is_not_is_404(out: Caller, template: str) -> None:
+    who = {"user_id": "reader"} if WAYS[template].is_guarded else {}
+    for address in ("x", "0/999", "0/0", "64/000"):
+        path = template.replace("0/", "").replace("{address:path}", address)
+        response = out.call(WAYS[template], out.tokens[roles.AUDIT_READER] if who else None, path=path)
+        out.check(response, 404, "not_found", template, **who)
+
+
+# --- what fails --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("mode", "status", "code"),
+    [
+        ("garbage", 502, "upstream_error"),
+        ("close", 503, "upstream_unavailable"),
+        ("status:429", 503, "upstream_unavailable"),
+        ("hang", 504, "upstream_timeout"),
+    ],
+)
+def test_a_fault_of_the_model_ends_its_question(out: Caller, upstream: FakeOpenAI, mode: str, status: int, code: str) -> None:
+    upstream.set(mode)
+    response = out.succeed(WAYS["/ask"])
+    assert response.status_code == status
+    received, failed = records_of(out.service, response)
+    assert (received["action"], failed["action"]) == ("ask.received", "ask.failed")
+    assert (failed["details"]["received"], failed["details"]["code"]) == (received["seq"], code)
+
+
+def test_a_client_database_that_cannot_be_read_is_503_with_a_record(tmp_path: Path, fake: FakeOpenAI) -> None:
+    with Service(tmp_path, OPENAI_BASE_URL=fake.base_url, TRUSTED_PROXIES="127.0.0.1") as service:
+        out = Caller(service)
+        (database,) = service.folder.rglob("clients.sqlite3")
+        with closing(sqlite3.connect(database)) as stranger:
+            stranger.execute("ALTER TABLE clients RENAME TO lost")
+        out.check(out.succeed(WAYS["/token"]), 503, "unavailable", "/token")
+
+
+def test_what_cannot_be_counted_is_503_and_told_in_the_summary(tmp_path: Path, fake: FakeOpenAI) -> None:
+    service = Service(tmp_path, OPENAI_BASE_URL=fake.base_url).start()
+    out, counts = Caller(service), Path(shared_window_url(service.log).removeprefix("window://"))
+    with closing(sqlite3.connect(counts, isolation_level=None)) as holder:
+        holder.execute("BEGIN EXCLUSIVE")
+        response = out.succeed(WAYS["/ask"])
+        assert (response.status_code, response.json()["code"]) == (503, "limits_unavailable")
+    service.stop()
+    (summary,) = [one["details"] for one in service.records() if one["action"] == "request.refused_summary"]
+    assert {"user_id": "alice", "code": "limits_unavailable", "count": 1} in summary["refusals"]
+
+
+def test_while_the_log_cannot_be_written_every_refusal_for_it_is_told_and_counted(tmp_path: Path, fake: FakeOpenAI) -> None:
+    """A line in the security log, a number in /readyz; other refusals keep their status, and their record comes later."""
+    with Service(tmp_path, OPENAI_BASE_URL=fake.base_url, TRUSTED_PROXIES="127.0.0.1") as service:
+        out = Caller(service)
+        service.log.rename(tmp_path / "away")
+        refused = [out.succeed(WAYS[template]) for template in ("/token", "/ask") for _ in range(3)]
+        assert {one.status_code for one in refused} == {503}
+        others = [out.call(WAYS["/livez"], path="/nothing"), out.call(WAYS["/ask"]), out.call(WAYS["/livez"], method="PUT")]
+        assert [one.status_code for one in others] == [404, 401, 405]
+        ready = HTTP.get(service.url + "/readyz")
+        assert (ready.status_code, ready.json()["refused_for_audit"]) == (503, 6)
+        (tmp_path / "away").rename(service.log)
+        service.wait_ready()
+        lines = (tmp_path / "logs/security.log").read_text().splitlines()
+        told = [line for line in lines if re.search(r" ERROR audit_unavailable .*route=/(ask|token)$", line)]
+        ids = {one.headers["x-request-id"] for one in refused}
+        assert len(told) == 6
+        assert all(any(f"request_id={one} " in line for line in told) for one in ids)
+    summaries = [one["details"] for one in service.records() if one["action"] == "request.refused_summary"]
+    assert sum(one["total"] for one in summaries) == 3
+    assert service.verify()["ok"]
+
+
+# --- in this process, where more can be made to fail -------------------------------------------------
+
+
+class Inside:
+    """The application on a socket of its own, run by a thread of this process, so that a test can break it from within."""
+
+    def __init__(self, service: Service, endpoint: EmbeddedAddress, **how: Any) -> None:
+        """*service* is initialised and not started; the current folder is its folder."""
+        self.service = service
+        self.app = create_app(load_settings(secret_key=service.secret_key, **how), embedded=endpoint)
+        config = uvicorn.Config(
+            self.app, http=BoundedHttpProtocol, proxy_headers=False, log_config=None, timeout_graceful_shutdown=1
+        )
+        self.server = uvicorn.Server(config)
+
+    def __enter__(self) -> Inside:
+        listener = socket.create_server(("127.0.0.1", self.service.port))
+        self.thread = threading.Thread(target=self.server.run, args=([listener],))
+        self.thread.start()
+        self.service.wait_ready()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.server.should_exit = True
+        self.thread.join(30)
+        assert not self.thread.is_alive()
+
+
+@pytest.fixture
+def inside(tmp_path: Path, upstream: FakeOpenAI, monkeypatch: pytest.MonkeyPatch) -> Inside:
+    """One asker at a time."""
+    monkeypatch.chdir(tmp_path)
+    return Inside(Service(tmp_path), EmbeddedAddress(upstream.base_url, "no-key", "small-1", max_waiting=1))
+
+
+def test_a_crash_in_a_handler_is_500_with_a_record_and_shows_nothing(inside: Inside) -> None:
+    @inside.app.get("/crash/{how}")
+    @inside.app.post("/token/crash")
+    async def crash(how: str = "") -> StreamingResponse:
+        async def half() -> AsyncIterator[bytes]:
+            yield b"half of "
+            raise RuntimeError(SECRET)
+
+        if how == "late":
+            return StreamingResponse(half())
+        raise RuntimeError(SECRET)
+
+    with inside:
+        out = Caller(inside.service)
+        response = out.call(WAYS["/livez"], path="/crash/soon")
+        check_problem(response, 500, "internal")
+        assert SECRET not in response.text
+        out.check(response, 500, "internal", "/crash/{how}", address="127.0.0.1")
+        response = out.call(WAYS["/token"], path="/token/crash")
+        assert response.json()["error"] == "server_error"
+        out.check(response, 500, "internal", "/token/crash", address="127.0.0.1")
+        with pytest.raises(httpx.RemoteProtocolError):
+            out.call(WAYS["/livez"], path="/crash/late")
+        last = inside.service.records()[-1]
+        assert (last["action"], last["details"]["code"]) == ("request.refused", "internal")
+
+
+def test_a_crash_on_the_way_to_the_model_ends_its_question(inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
+    with inside:
+        out = Caller(inside.service)
+
+        async def crash(*_: object) -> None:
+            raise RuntimeError(SECRET)
+
+        call = inside.app.state.door.services.assistant._model.prepare("hi")
+        monkeypatch.setattr(type(call.upstream), "complete", crash)
+        response = out.succeed(WAYS["/ask"])
+        check_problem(response, 500, "internal")
+        received, failed = records_of(inside.service, response)
+        assert (failed["action"], failed["details"]["code"]) == ("ask.failed", "internal")
+        assert failed["details"]["received"] == received["seq"]
+
+
+def test_who_is_sent_away_because_too_many_wait_is_recorded(inside: Inside, upstream: FakeOpenAI) -> None:
+    with inside, ThreadPoolExecutor(1) as pool:
+        out, calls = Caller(inside.service), upstream.calls()
+        upstream.set("ok", delay=2.0)
+        first = pool.submit(out.succeed, WAYS["/ask"])
+        eventually(lambda: upstream.calls() == calls + 1)
+        response = out.succeed(WAYS["/ask"])
+        about: dict[str, Any] = {"action": "ask.refused", "user_id": "alice", "address": "127.0.0.1"}
+        out.check(response, 503, "overloaded", "/ask", **about)
+        assert first.result().status_code == 200
+
+
+def test_a_stop_that_runs_out_of_grace_is_told_and_recorded(inside: Inside, upstream: FakeOpenAI) -> None:
+    upstream.set("hang")
+    with ThreadPoolExecutor(1) as pool, inside:
+        out, calls = Caller(inside.service), upstream.calls()
+        asking = pool.submit(out.succeed, WAYS["/ask"])
+        half = socket.create_connection(("127.0.0.1", inside.service.port))
+        head = f"POST /ask HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {out.tokens[roles.ASK]}\r\n{JSON_HEADER}"
+        half.sendall(f"{head}Content-Length: 100\r\n\r\n{{".encode())
+        eventually(lambda: upstream.calls() == calls + 1)
+        inside.server.should_exit = True
+        check_problem(asking.result(), 503, "interrupted")
+        half.close()
+    interrupted = [one for one in inside.service.records() if one["details"].get("code") == "interrupted"]
+    assert sorted(one["action"] for one in interrupted) == ["ask.failed", "request.refused"]
+    assert all(one["user_id"] == "alice" for one in interrupted)
+    assert inside.service.verify()["ok"]

@@ -1,0 +1,142 @@
+"""Callers of streams who speak HTTP in ways that are rare: who ask on before they are answered, who are old, who do not read."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.upstream.embedded import EmbeddedAddress
+
+from ..faults.cut_client import DOORS, stream_body, stream_request
+from ..support.calls import eventually
+from ..support.fake_openai import FakeOpenAI
+from ..support.service import Service
+from .test_every_way_out import Inside
+
+MODEL = "small-1"
+
+
+@pytest.fixture
+def upstream(fake: FakeOpenAI) -> Iterator[FakeOpenAI]:
+    fake.reset()
+    yield fake
+    fake.reset()
+
+
+def test_who_never_reads_the_end_of_his_answer_does_not_keep_his_connection(
+    tmp_path: Path, upstream: FakeOpenAI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """His last bytes wait in the server's own memory, and are too few to stop its writing: the answer counts as given."""
+    monkeypatch.chdir(tmp_path)
+    inside = Inside(Service(tmp_path), EmbeddedAddress(upstream.base_url, "no-key", MODEL, max_waiting=1))
+    create_server = socket.create_server
+
+    def with_small_buffers(address: tuple[str, int]) -> socket.socket:
+        listener = create_server(address)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)  # also of what it accepts
+        return listener
+
+    monkeypatch.setattr(socket, "create_server", with_small_buffers)
+    monkeypatch.setattr(inside.server.config, "timeout_keep_alive", 1)
+    upstream.set(chunks=160)
+    with inside, closing(socket.socket()) as caller:
+        token = inside.service.token("alice", inside.service.add_client())
+        caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        caller.connect(("127.0.0.1", inside.service.port))
+        caller.sendall(stream_request(DOORS[0], token, "unread", stream_body(DOORS[0], "unread", MODEL)))
+        eventually(lambda: inside.service.records()[-1]["action"] == "ask.answered")
+        eventually(lambda: not inside.server.server_state.connections)
+
+
+@pytest.mark.parametrize("leave", ["close", "reset", "half-close"])
+@pytest.mark.parametrize("more", ["a whole request", "a head", "no request at all"])
+@pytest.mark.parametrize("door", DOORS)
+def test_who_sends_more_behind_his_question_and_leaves_ends_the_call_too(
+    patient: Service, patient_token: str, upstream: FakeOpenAI, door: str, more: str, leave: str
+) -> None:
+    """Only who reads on sees that he left; the call would last for a minute."""
+    upstream.set("hang")
+    name = f"{door}, {more}, {leave}"
+    asked = stream_request(door, patient_token, "behind", stream_body(door, name))
+    behind = {"a whole request": asked, "a head": asked.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"}.get(more, b"\x00\r\n\r\n")
+    with closing(socket.create_connection(("127.0.0.1", patient.port))) as caller:
+        caller.sendall(asked)
+        eventually(lambda: upstream.calls("open") == 1)
+        caller.sendall(behind)
+        with suppress(TimeoutError):  # what was sent is there by now
+            caller.settimeout(0.2)
+            caller.recv(1)
+        if leave == "reset":
+            caller.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        if leave == "half-close":
+            caller.shutdown(socket.SHUT_WR)
+        else:
+            caller.close()
+        eventually(lambda: upstream.calls("open") == 0)
+    (received,) = [one for one in patient.records() if name in str(one["details"])]
+    eventually(lambda: any(one["details"].get("received") == received["seq"] for one in patient.records()))
+    (end,) = [one for one in patient.records() if one["details"].get("received") == received["seq"]]
+    assert (end["action"], end["details"]["code"]) == ("ask.failed", "client_gone")
+
+
+@pytest.fixture(scope="module")
+def patient(tmp_path_factory: pytest.TempPathFactory, fake: FakeOpenAI) -> Iterator[Service]:
+    """A service that would wait a minute for the model, and gives no sign of life meanwhile."""
+    env: dict[str, Any] = {"LLM_TIMEOUT_SECONDS": "60", "STREAM_KEEPALIVE_SECONDS": "60"}
+    with Service(tmp_path_factory.mktemp("patient"), OPENAI_BASE_URL=fake.base_url, **env) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def patient_token(patient: Service) -> str:
+    return patient.token("alice", patient.add_client())
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_a_caller_of_http_1_0_is_not_given_chunks_that_he_cannot_know(
+    patient: Service, patient_token: str, upstream: FakeOpenAI, door: str
+) -> None:
+    """RFC 9112, section 6.1: no Transfer-Encoding to who did not say HTTP/1.1."""
+    with closing(socket.create_connection(("127.0.0.1", patient.port))) as caller:
+        caller.sendall(stream_request(door, patient_token, "old", stream_body(door, f"old at {door}"), "1.0"))
+        raw = b"".join(iter(partial(caller.recv, 65536), b""))
+    head, _, body = raw.partition(b"\r\n\r\n")
+    assert b"transfer-encoding" not in head.lower()
+    assert body.startswith((b"data: ", b"event: "))
+    assert b'"receipt"' in body
+
+
+def test_streams_that_are_asked_for_one_behind_the_other_come_in_their_order(
+    patient: Service, patient_token: str, upstream: FakeOpenAI
+) -> None:
+    upstream.set(chunks=6, interval=0.02)
+    asked = [stream_request(door, patient_token, f"row-{door}", stream_body(door, f"row {door}")) for door in DOORS]
+    with closing(socket.create_connection(("127.0.0.1", patient.port))) as caller:
+        caller.sendall(b"".join(asked))
+        raw = b""
+        while raw.count(b"\r\n0\r\n\r\n") < len(DOORS):
+            raw += (piece := caller.recv(65536))
+            assert piece
+    first, second, third = raw.split(b"HTTP/1.1 200 OK")[1:]
+    assert [b"chatcmpl-" in first, b"response.completed" in second, b"event: done" in third] == [True] * 3
+
+
+def test_a_caller_who_waits_for_100_continue_streams_too(patient: Service, patient_token: str, upstream: FakeOpenAI) -> None:
+    asked = stream_request(DOORS[0], patient_token, "expect", stream_body(DOORS[0], "expect"), "1.1", "Expect: 100-continue")
+    head, _, body = asked.partition(b"\r\n\r\n")
+    with closing(socket.create_connection(("127.0.0.1", patient.port))) as caller:
+        caller.sendall(head + b"\r\n\r\n")
+        assert caller.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        caller.sendall(body)
+        raw = b""
+        while not raw.endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n"):
+            raw += (piece := caller.recv(65536))
+            assert piece
+    assert raw.startswith(b"HTTP/1.1 200 OK\r\n")

@@ -1,0 +1,250 @@
+"""What the SDK asks reaches the model's server unchanged but for what policy changes, and its answer comes back likewise."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+from openai import OpenAI
+
+from ..support.calls import bearer
+from ..support.fake_openai import FakeOpenAI
+from ..support.sdk import MESSAGES, QUESTION, SERVER_KEY, client_of, records_named, strict_service
+from ..support.sdk_parameters import CHAT_PARAMETERS, EMBEDDINGS_PARAMETERS, ODD_TEXTS, RESPONSES_PARAMETERS, UNKNOWN
+from ..support.service import HTTP, Service
+
+ABSENT = "absent"
+MODEL = {"model": ("small", "vendor/small-1:free")}
+ASKED: dict[str, Any] = {
+    "chat": {"messages": MESSAGES},
+    "responses": {"input": QUESTION},
+    "embeddings": {"input": ["one", "two"]},
+}
+EVERYTHING = {"chat": CHAT_PARAMETERS, "responses": RESPONSES_PARAMETERS, "embeddings": EMBEDDINGS_PARAMETERS}
+STREAMED = ("chat", "responses")
+PATHS = {"chat": "/chat/completions", "responses": "/responses", "embeddings": "/embeddings"}
+LISTS = {"chat": "messages", "responses": "input", "embeddings": "input"}
+
+
+@pytest.fixture(scope="module")
+def fake() -> Iterator[FakeOpenAI]:
+    with FakeOpenAI(keep_digests=True) as upstream:
+        yield upstream
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory, fake: FakeOpenAI) -> Iterator[Service]:
+    with strict_service(tmp_path_factory.mktemp("strict"), fake) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def through(service: Service, token: str) -> Iterator[OpenAI]:
+    with client_of(service, token, max_retries=0) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def direct(fake: FakeOpenAI) -> Iterator[OpenAI]:
+    """The same SDK at the model's server itself."""
+    with OpenAI(base_url=fake.base_url, api_key="any", max_retries=0) as client:
+        yield client
+
+
+@pytest.fixture
+def upstream(fake: FakeOpenAI) -> Iterator[FakeOpenAI]:
+    """The fake, for a test that sets its mode or counts its calls."""
+    fake.reset()
+    yield fake
+    fake.reset()
+
+
+def create(client: OpenAI, door: str) -> Callable[..., Any]:
+    return {"chat": client.chat.completions, "responses": client.responses, "embeddings": client.embeddings}[door].create  # type: ignore[attr-defined,no-any-return]
+
+
+def call(client: OpenAI, door: str, **asked: Any) -> Any:
+    """Ask for the model `small`, and read the answer to its end."""
+    answer = create(client, door)(model="small", **asked)
+    return list(answer) if asked.get("stream") else answer
+
+
+def exact(value: Any) -> str:
+    """1, 1.0 and true differ, and so does the order of members."""
+    return json.dumps(value)
+
+
+def differences(sent: dict[str, Any], came: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """By member: what was sent, and what came in its place."""
+    pairs = {name: (sent.get(name, ABSENT), came.get(name, ABSENT)) for name in [*sent, *came]}
+    return {name: pair for name, pair in pairs.items() if exact(pair[0]) != exact(pair[1])}
+
+
+def changes(direct: OpenAI, through: OpenAI, upstream: FakeOpenAI, door: str, **asked: Any) -> dict[str, tuple[Any, Any]]:
+    """What our service changes in what the SDK sends for one call."""
+    call(direct, door, **asked)
+    call(through, door, **asked)
+    seen = upstream.seen()
+    sent, came = map(json.loads, seen["bodies"])
+    assert seen["paths"] == ["/v1" + PATHS[door]] * 2
+    return differences(sent, came)
+
+
+# --- what is asked -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("door", ASKED)
+def test_the_list_of_parameters_here_is_the_sdks(direct: OpenAI, door: str) -> None:
+    wanted = set(inspect.signature(create(direct, door)).parameters) - {"model", "stream", "timeout"}
+    assert {name for name in wanted if not name.startswith("extra_")} == set(EVERYTHING[door])
+
+
+@pytest.mark.parametrize("door", ASKED)
+def test_of_everything_that_can_be_asked_only_the_models_name_is_changed(
+    direct: OpenAI, through: OpenAI, upstream: FakeOpenAI, door: str
+) -> None:
+    assert changes(direct, through, upstream, door, **EVERYTHING[door], extra_body=UNKNOWN) == MODEL
+
+
+@pytest.mark.parametrize("door", STREAMED)
+def test_on_a_stream_likewise_but_that_its_usage_is_asked_for(
+    direct: OpenAI, through: OpenAI, upstream: FakeOpenAI, door: str
+) -> None:
+    asked = {**EVERYTHING[door], "extra_body": UNKNOWN, "stream": True}
+    options = {"include_obfuscation": False}
+    usage = {"stream_options": (options, {**options, "include_usage": True})} if door == "chat" else {}
+    assert changes(direct, through, upstream, door, **asked) == MODEL | usage
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+@pytest.mark.parametrize("door", STREAMED)
+def test_who_names_no_cap_on_tokens_is_given_his(
+    direct: OpenAI, through: OpenAI, upstream: FakeOpenAI, door: str, stream: bool
+) -> None:
+    cap = {"max_tokens" if door == "chat" else "max_output_tokens": (ABSENT, 50)}
+    usage = {"stream_options": (ABSENT, {"include_usage": True})} if stream and door == "chat" else {}
+    assert changes(direct, through, upstream, door, **ASKED[door], stream=stream) == MODEL | cap | usage
+
+
+def test_a_cap_of_null_is_none_and_all_choices_share_one(direct: OpenAI, through: OpenAI, upstream: FakeOpenAI) -> None:
+    nulls = {"max_tokens": None, "max_completion_tokens": None, "temperature": None, "stop": None, "n": 4}
+    found = changes(direct, through, upstream, "chat", **ASKED["chat"], **nulls)
+    assert found == MODEL | {"max_tokens": (None, 12)}
+
+
+def test_a_cap_by_its_newer_name_is_said_by_the_older_one_too(direct: OpenAI, through: OpenAI, upstream: FakeOpenAI) -> None:
+    """Most servers know only that, and ignore the other in silence."""
+    found = changes(direct, through, upstream, "chat", **ASKED["chat"], max_completion_tokens=7)
+    assert found == MODEL | {"max_tokens": (ABSENT, 7)}
+
+
+def test_what_the_caller_says_of_usage_stands(direct: OpenAI, through: OpenAI, upstream: FakeOpenAI) -> None:
+    asked: Any = {**ASKED["chat"], "max_tokens": 5, "stream": True, "stream_options": {"include_usage": True, "x": 1}}
+    assert changes(direct, through, upstream, "chat", **asked) == MODEL
+
+
+def test_a_server_that_does_not_know_the_word_is_not_asked_for_usage(through: OpenAI, upstream: FakeOpenAI) -> None:
+    *_, last = through.chat.completions.create(model="old/one", messages=MESSAGES, stream=True)
+    assert "stream_options" not in json.loads(upstream.seen()["bodies"][-1])
+    assert "receipt" in (last.model_extra or {})
+
+
+def test_of_the_callers_headers_none_goes_on(through: OpenAI, token: str, upstream: FakeOpenAI) -> None:
+    call(through, "chat", **ASKED["chat"], extra_headers={"X-Secret": "mine", "OpenAI-Organization": "org-1", "Cookie": "a=b"})
+    headers = upstream.seen()["headers"]
+    assert headers["authorization"] == f"Bearer {SERVER_KEY}"
+    assert set(headers) == {"host", "authorization", "accept", "accept-encoding", "content-type", "content-length", "user-agent"}
+    assert token not in str(headers)
+
+
+# --- what the log says of it -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+@pytest.mark.parametrize("door", ASKED)
+def test_the_log_alone_tells_the_bytes_that_went_out(
+    through: OpenAI, service: Service, upstream: FakeOpenAI, door: str, stream: bool
+) -> None:
+    asked = {**EVERYTHING[door], "extra_body": UNKNOWN, **({"stream": True} if stream and door in STREAMED else {})}
+    answer = create(through, door)(model="small", **asked)
+    request_id = answer.response.headers["x-request-id"] if "stream" in asked else answer._request_id
+    details = records_named(service, request_id)[0]["details"]
+    rebuilt = orjson.dumps({LISTS[door]: details["messages"], **details["params"]})
+    assert details["upstream_sha256"] == hashlib.sha256(rebuilt).hexdigest() == upstream.seen()["sha256"][-1]
+    assert (details["endpoint"], details["model"], details["params"]["model"]) == (
+        "/v1" + PATHS[door],
+        "small",
+        "vendor/small-1:free",
+    )
+
+
+# --- what is answered --------------------------------------------------------------------------------
+
+ODD: dict[str, str] = {
+    "chat": '\n{ "choices" : [ {"message": {"content": "\\u0041 \\/ é"}, "x": [1.10, 1e-7] } ], "y": {"b":1,"a":2} } \r\n',
+    "responses": '{"output":[{"type":"message","content":[{"type":"output_text","text":"\\u2028"}]}],"z":-0.0}',
+    "embeddings": '{"data": [{"embedding": [0.10, -1.0e-05, 3]}], "usage": null , "x": []  }',
+}
+
+
+def posted(service: Service, token: str, door: str, body: dict[str, Any]) -> httpx.Response:
+    return HTTP.post(service.url + "/v1" + PATHS[door], json=body, headers=bearer(token))
+
+
+def receipt_member(service: Service, response: httpx.Response) -> bytes:
+    """What stands for the answer to *response* in the log, as a member of a document."""
+    record = records_named(service, response.headers["x-request-id"])[-1]
+    assert record["action"] == "ask.answered"
+    return b'"receipt":{"seq":%d,"hash":"%b"}}' % (record["seq"], record["hash"].encode())
+
+
+@pytest.mark.parametrize("door", ASKED)
+def test_an_answer_is_the_servers_bytes_and_the_receipt(service: Service, token: str, upstream: FakeOpenAI, door: str) -> None:
+    upstream.set(body=ODD[door])
+    response = posted(service, token, door, {"model": "small", **ASKED[door]})
+    assert response.content == ODD[door].encode().rstrip()[:-1] + b"," + receipt_member(service, response)
+    assert response.headers["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize("usage", [False, True], ids=["uncounted", "counted"])
+@pytest.mark.parametrize("door", STREAMED)
+def test_a_stream_is_the_servers_events_and_the_receipt(
+    service: Service, token: str, upstream: FakeOpenAI, door: str, usage: bool
+) -> None:
+    """Asked directly with the body that went out; the answers to two first calls are the same."""
+    options = {"stream_options": {"include_usage": True}} if usage and door == "chat" else {}
+    response = posted(service, token, door, {"model": "small", **ASKED[door], "stream": True, **options})
+    (sent,) = upstream.seen()["bodies"]
+    upstream.reset()
+    events = HTTP.post(upstream.base_url + PATHS[door], content=sent).content.split(b"\n\n")
+    end = 3 if door == "chat" else 2  # before [DONE], and before the nothing after the last event
+    if door == "chat" and not usage:
+        counted = events.pop(-end)
+        assert b'"choices":[]' in counted
+    events[-end] = events[-end][:-1] + b"," + receipt_member(service, response)
+    assert response.content.split(b"\n\n") == events
+
+
+def test_chunks_of_any_form_go_on_as_they_came(service: Service, token: str, upstream: FakeOpenAI) -> None:
+    chunks = [
+        json.dumps({"id": "c", "x": text, "choices": [{"index": 0, "delta": {"content": text}}]}, ensure_ascii=escaped)
+        for text in ODD_TEXTS
+        for escaped in (True, False)
+    ]
+    chunks.append('{ "choices" : [ ], "y" : 1.10 }')
+    last = '{ "choices" : [ { "index" : 0, "delta" : { }, "finish_reason" : "length" } ] }'
+    upstream.set(script=[f"data: {chunk}\n\n" for chunk in [*chunks, last, "[DONE]"]])
+    response = posted(service, token, "chat", {"model": "small", **ASKED["chat"], "stream": True})
+    *told, ended, done, nothing = response.content.split(b"\n\n")
+    assert told == [b"data: " + chunk.encode() for chunk in chunks]
+    assert ended == b"data: " + last[:-1].encode() + b"," + receipt_member(service, response)
+    assert (done, nothing) == (b"data: [DONE]", b"")
+    answered = records_named(service, response.headers["x-request-id"])[-1]["details"]
+    assert answered["answer"] == "".join(text * 2 for text in ODD_TEXTS)
+    assert answered["delivered"]["sha256"] == hashlib.sha256(b"".join(one + b"\n\n" for one in told)).hexdigest()

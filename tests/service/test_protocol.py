@@ -1,0 +1,266 @@
+"""Before there is a request: endless heads, upgrades, broken HTTP, callers who hang up; and the record of each."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import struct
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from ..support.calls import eventually
+from ..support.fake_openai import FakeOpenAI
+from ..support.service import HTTP, Service
+
+
+def talk(service: Service, *pieces: bytes) -> bytes:
+    """All that the service says to these bytes, until it closes."""
+    said = b""
+    with socket.create_connection(("127.0.0.1", service.port), timeout=20) as connection:
+        try:
+            for piece in pieces:
+                connection.sendall(piece)
+        except (BrokenPipeError, ConnectionResetError):
+            pass
+        try:
+            while data := connection.recv(65536):
+                said += data
+        except ConnectionResetError:
+            pass
+    return said
+
+
+def refusals(service: Service, *codes: str) -> list[dict[str, Any]]:
+    """The records of refused requests, those of some codes only."""
+    refused = [record for record in service.records() if record["action"] == "request.refused"]
+    return [record for record in refused if record["details"]["code"] in codes]
+
+
+def check_no_request(record: dict[str, Any], status: int, code: str) -> None:
+    """The record of what never became a request."""
+    details = {"status": status, "code": code, "method": None, "route": None, "address": "127.0.0.1"}
+    assert (record["user_id"], record["details"]) == (None, details)
+
+
+@pytest.mark.parametrize("head", [b"GET /livez HTTP/1.1\r\nHost: x\r\nX-A: ", b"GET /livez?"], ids=["header", "target"])
+def test_an_endless_head_is_cut_off_with_one_record_and_nobody_else_waits(service: Service, head: bytes) -> None:
+    before = len(refusals(service, "too_large", "client_gone"))
+    talk(service, head, *[b"a" * 65536] * 400)  # the answer may be lost with what was still on its way
+    assert HTTP.get(service.url + "/livez").status_code == 200
+    eventually(lambda: len(refusals(service, "too_large", "client_gone")) > before)
+    (record,) = refusals(service, "too_large", "client_gone")[before:]
+    check_no_request(record, 431, "too_large")
+
+
+def test_a_head_that_is_too_large_is_told_so(service: Service) -> None:
+    said = talk(service, b"GET /livez HTTP/1.1\r\nX-A: ", b"a" * 33_000, b"a" * 10)
+    head, _, body = said.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 431 Request Header Fields Too Large\r\n")
+    assert json.loads(body)["code"] == "too_large"
+
+
+def test_many_requests_on_one_connection_are_not_taken_for_one_long_head(service: Service, token: str) -> None:
+    with httpx.Client(base_url=service.url, headers={"Authorization": f"Bearer {token}"}, timeout=30) as client:
+        for _ in range(3):
+            assert client.post("/ask", json={"query": "x" * 2000}).status_code == 200
+            assert client.post("/ask", content=b" " * 200_000, headers={"content-type": "application/json"}).status_code == 400
+
+
+def test_an_upgrade_is_ignored_and_the_body_is_kept(service: Service, token: str) -> None:
+    body = json.dumps({"query": "hi"}).encode()
+    head = (
+        f"POST /ask HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n"
+        "Connection: close, Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
+    assert talk(service, head.encode() + body).startswith(b"HTTP/1.1 200 OK")
+
+
+def test_what_follows_an_upgrade_that_was_not_seen_in_time_is_no_request(service: Service, token: str) -> None:
+    """The head comes in two pieces, so that the parser stops after it; its body is a whole request of somebody else."""
+    hidden = json.dumps({"query": "smuggled"}).encode()
+    inner = b"POST /ask HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %b\r\nContent-Type: application/json\r\n" % token.encode()
+    inner += b"Content-Length: %d\r\n\r\n%b" % (len(hidden), hidden)
+    said = b""
+    with socket.create_connection(("127.0.0.1", service.port), timeout=20) as connection:
+        head = b"POST /nothing HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\nConnection: Upgrade\r\nUpgr" % len(inner)
+        for piece in (head, b"ade: h2c\r\n\r\n", inner):
+            connection.sendall(piece)
+            time.sleep(0.2)  # a read of its own
+        while data := connection.recv(65536):
+            said += data
+    assert said.count(b"HTTP/1.1 ") == 1
+    assert said.startswith(b"HTTP/1.1 404")
+    assert b"smuggled" not in service.log.read_bytes()
+
+
+def test_trailers_without_end_are_not_kept(service: Service) -> None:
+    head = b"POST /token HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n"
+    (worker,) = service.worker_pids()
+    before = resident_bytes(worker)
+    talk(service, head, *[b"a: b\r\n" * 10_000] * 300)
+    assert HTTP.get(service.url + "/livez").status_code == 200
+    assert resident_bytes(worker) - before < 30_000_000
+
+
+def resident_bytes(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        b"\x16\x03\x01\x02\x00",
+        b"GET\r\n\r\n",
+        b"GET http://[/ HTTP/1.1\r\n\r\n",
+        b"POST /ask HTTP/1.1\r\nContent-Length: x\r\n\r\n",
+    ],
+)
+def test_broken_http_gets_a_problem_and_a_record_and_no_line_of_our_output(service: Service, broken: bytes) -> None:
+    before = service.output().count("Invalid HTTP")
+    said = talk(service, broken)
+    assert said.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    (request_id,) = re.findall(r"x-request-id: ([0-9a-f]{32})\r\n", said.decode())
+    assert json.loads(said.partition(b"\r\n\r\n")[2])["code"] == "malformed_http"
+    assert b"x-content-type-options: nosniff\r\n" in said
+    assert b"connection: close\r\n" in said
+    (record,) = [one for one in service.records() if one["request_id"] == request_id]
+    check_no_request(record, 400, "malformed_http")
+    assert service.output().count("Invalid HTTP") == before
+
+
+def test_a_refusal_does_not_wait_for_the_rest_of_an_endless_body(service: Service) -> None:
+    head = b"POST /ask HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    said = talk(service, head, *[b"10000\r\n" + b"a" * 65536 + b"\r\n"] * 2000)
+    assert said == b"" or b"connection: close" in said.lower()
+
+
+CHUNKED = "POST /ask HTTP/1.1\r\nHost: x\r\n{}Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize("in_one_piece", [True, False])
+def test_a_body_that_breaks_off_in_something_else_is_no_body_and_its_request_has_one_record(
+    service: Service, token: str, in_one_piece: bool
+) -> None:
+    """Although what came before the broken chunk is a whole question."""
+    question, head = b'{"query": "hi"}', CHUNKED.format(f"Authorization: Bearer {token}\r\n").encode()
+    before, pieces = len(service.records()), (head + b"%x\r\n%b\r\n" % (len(question), question), b"no chunk\r\n")
+    said = talk(service, *([b"".join(pieces)] if in_one_piece else pieces))
+    assert said.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert json.loads(said.partition(b"\r\n\r\n")[2])["code"] == "malformed_http"
+    (record,) = [one for one in service.records()[before:] if one["action"] != "log.alive"]
+    assert (record["action"], record["user_id"]) == ("request.refused", "alice")
+    assert [record["details"][name] for name in ("status", "code", "route")] == [400, "malformed_http", "/ask"]
+
+
+def test_a_broken_body_that_nobody_reads_changes_no_answer(service: Service) -> None:
+    before = len(service.records())
+    said = talk(service, CHUNKED.format("").encode() + b"no chunk\r\n")
+    assert said.startswith(b"HTTP/1.1 401 ")
+    assert said.count(b"HTTP/1.1 ") == 1
+    (record,) = [one for one in service.records()[before:] if one["action"] != "log.alive"]
+    assert record["details"]["code"] == "token_missing"
+
+
+def test_rubbish_behind_a_question_is_answered_after_it(service: Service, token: str, fake: FakeOpenAI) -> None:
+    """A 400 in its place would be taken for the question's answer."""
+    fake.set("ok", delay=0.5)
+    body = b'{"query": "hi"}'
+    head = f"POST /ask HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n"
+    said = talk(service, f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body + b"\x00\x01")
+    fake.set("ok")
+    assert re.findall(rb"HTTP/1.1 (\d+)", said) == [b"200", b"400"]
+    assert [one["action"] for one in service.records()[-3:]] == ["ask.received", "ask.answered", "request.refused"]
+
+
+def test_who_hangs_up_in_the_middle_of_a_head_is_recorded_and_who_says_nothing_is_not(service: Service) -> None:
+    before = len(refusals(service, "client_gone"))
+    for piece in (b"", b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n", b"GET /livez HTTP/1.1\r\nHo"):
+        with socket.create_connection(("127.0.0.1", service.port), timeout=20) as connection:
+            connection.sendall(piece)
+            if piece.endswith(b"\r\n\r\n"):
+                connection.recv(65536)
+    eventually(lambda: len(refusals(service, "client_gone")) > before)
+    (record,) = refusals(service, "client_gone")[before:]
+    check_no_request(record, 400, "client_gone")
+
+
+def test_requests_that_wait_behind_an_answer_when_their_sender_is_gone_have_their_record(
+    service: Service, token: str, fake: FakeOpenAI
+) -> None:
+    """And the question before them is not asked any further."""
+    fake.set("hang")
+    before, body = len(service.records()), b'{"query": "hi"}'
+    head = f"POST /ask HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n"
+    request = f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+    connection = socket.create_connection(("127.0.0.1", service.port), timeout=20)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # close() is a reset
+    connection.sendall(request * 3)
+    eventually(lambda: len(service.records()) > before)
+    connection.close()
+    eventually(lambda: len(service.records()) >= before + 4)
+    fake.set("ok")
+    ends = Counter((one["action"], one["details"].get("code")) for one in service.records()[before:])
+    assert ends == {("ask.received", None): 1, ("ask.failed", "client_gone"): 1, ("request.refused", "client_gone"): 2}
+
+
+def test_probes_with_head_are_answered_and_leave_no_record(service: Service) -> None:
+    size = service.log.stat().st_size
+    assert [HTTP.head(service.url + path).status_code for path in ("/livez", "/readyz")] == [200, 200]
+    assert service.log.stat().st_size == size
+
+
+def test_a_caller_who_hangs_up_frees_the_model_and_is_recorded(tmp_path: Path) -> None:
+    with FakeOpenAI() as fake, Service(tmp_path, OPENAI_BASE_URL=fake.base_url) as service:
+        token = service.token("alice", service.add_client())
+        fake.set("ok", delay=30)
+        started = time.monotonic()
+        with pytest.raises(httpx.ReadTimeout):
+            httpx.post(service.url + "/ask", json={"query": "hi"}, headers={"Authorization": f"Bearer {token}"}, timeout=0.5)
+        while service.records()[-1]["action"] != "ask.failed":
+            assert time.monotonic() - started < 20
+            time.sleep(0.05)
+        last = service.records()[-1]
+        assert last["details"]["code"] == "client_gone"
+        assert last["details"]["received"] == last["seq"] - 1
+        assert last["details"]["elapsed_ms"] < 15_000
+
+
+def test_readiness_is_lost_when_the_log_is_moved_and_comes_back_with_it(tmp_path: Path, fake: FakeOpenAI) -> None:
+    with Service(tmp_path, OPENAI_BASE_URL=fake.base_url) as service:
+        service.token("alice", service.add_client())
+        service.log.rename(tmp_path / "away")
+        assert HTTP.get(service.url + "/readyz").status_code == 503
+        (tmp_path / "away").rename(service.log)
+        assert HTTP.get(service.url + "/readyz").status_code == 200
+
+
+def test_two_interrupts_finish_what_is_in_flight(tmp_path: Path) -> None:
+    with FakeOpenAI() as fake:
+        service = Service(tmp_path, OPENAI_BASE_URL=fake.base_url).start()
+        token = service.token("alice", service.add_client())
+        fake.set("ok", delay=2)
+        with ThreadPoolExecutor(1) as pool:
+            asking = pool.submit(service.ask, token)
+            _interrupt_twice(service)
+            assert asking.result().json()["receipt"]["seq"] == 4
+        assert service.process is not None
+        assert service.process.wait(30) == 0
+
+
+def _interrupt_twice(service: Service) -> None:
+    while service.records()[-1]["action"] != "ask.received":
+        time.sleep(0.05)
+    assert service.process is not None
+    for _ in range(2):
+        os.killpg(service.process.pid, signal.SIGINT)
+        time.sleep(0.1)

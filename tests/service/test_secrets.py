@@ -1,0 +1,219 @@
+"""Planted secrets (a client's, a token, the model's key, the signing key, a prompt) and everywhere they must not turn up."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import pytest
+
+from app.limits.shared_window import shared_window_url
+
+from ..support.calls import FORM, bearer, records_of
+from ..support.fake_openai import FakeOpenAI
+from ..support.service import HTTP, Service
+
+KEY = "sk-planted-key-0123456789abcdef"
+SIGNING_KEY = "planted-signing-key-0123456789abcdef-XYZ"
+PROMPT = 'planted prompt: the merger with Ämtli "AG" closes on Friday'
+ANSWER = "planted answer: it does not"
+
+
+class Planted:
+    """A service that was asked in every way we can think of, and everything that it ever said."""
+
+    def __init__(self, service: Service, fake: FakeOpenAI) -> None:
+        self.service, self.fake = service, fake
+        self.secret = service.add_client("alice")
+        self.rotated = service.add_client("bobby")
+        self.new = str(service.cli("clients", "rotate", "bobby")["client_secret"])
+        self.token = service.token("alice", self.secret)
+        self.said: list[httpx.Response] = []
+        self.answered = self.ask(PROMPT)
+
+    def ask(self, query: str, token: str | None = None, **more: Any) -> httpx.Response:
+        headers = {**bearer(token or self.token), **more}
+        return self.keep(HTTP.post(self.service.url + "/ask", json={"query": query}, headers=headers))
+
+    def keep(self, response: httpx.Response) -> httpx.Response:
+        self.said.append(response)
+        return response
+
+    def files(self) -> dict[str, bytes]:
+        """All that the service leaves behind, its limiter included."""
+        limiter = Path(shared_window_url(self.service.log).removeprefix("window://")).parent
+        paths = [path for folder in (self.service.folder, limiter) for path in folder.rglob("*") if path.is_file()]
+        return {path.name: path.read_bytes() for path in paths}
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory: pytest.TempPathFactory, fake: FakeOpenAI) -> Iterator[Planted]:
+    env: dict[str, Any] = {"OPENAI_API_KEY": KEY, "SECRET_KEY": SIGNING_KEY, "LLM_TIMEOUT_SECONDS": "1"}
+    with Service(tmp_path_factory.mktemp("planted"), OPENAI_BASE_URL=fake.base_url, **env) as service:
+        planted = Planted(service, fake)
+        send_wrong_things(planted)
+        break_the_upstream(planted)
+        yield planted
+
+
+def send_wrong_things(planted: Planted) -> None:
+    """A secret or a token wherever a caller might put it by mistake."""
+    url, secret, token = planted.service.url, planted.secret, planted.token
+    forms: list[dict[str, str]] = [
+        {**FORM, "client_id": "alice", "client_secret": secret[:-1]},
+        {**FORM, "client_id": secret, "client_secret": "alice"},
+        {**FORM, "client_id": token, "client_secret": secret},
+        {**FORM, "client_secret": secret},
+        {**FORM, "client_id": "alice", "client_secret": secret, "scope": secret},
+        {"grant_type": secret, "client_id": "alice", "client_secret": secret},
+        {**FORM, secret: secret},
+        {**FORM, "assertion": token},
+    ]
+    for form in forms:
+        planted.keep(HTTP.post(url + "/token", data=form))
+        planted.keep(HTTP.post(url + "/token", json=form))
+        planted.keep(HTTP.post(url + "/token", data=form, auth=("alice", secret)))
+        planted.keep(HTTP.post(url + "/token", params=form))
+    for user, password in ((secret, "alice"), (token, ""), ("alice", secret + "x"), (f"alice:{secret}", "")):
+        planted.keep(HTTP.post(url + "/token", data=FORM, auth=(user, password)))
+    for header in (
+        secret,
+        token,
+        f"Basic {secret}",
+        f"Bearer {secret}",
+        f"Bearer {token}x",
+        f"Bearer {token} {token}",
+        f"Token {token}",
+    ):
+        planted.keep(HTTP.post(url + "/ask", json={"query": PROMPT}, headers={"Authorization": header}))
+    for path in (
+        f"/{secret}",
+        f"/ask/{token}",
+        f"/ask?access_token={token}",
+        f"/docs/{secret}",
+        f"/{quote(PROMPT)}",
+        f"/?q={quote(PROMPT)}",
+    ):
+        planted.keep(HTTP.get(url + path))
+        planted.keep(HTTP.post(url + path, json={"query": PROMPT}))
+    for body in ({"query": PROMPT, "token": token}, {"query": [PROMPT]}, {PROMPT: secret}, [PROMPT], {"query": PROMPT * 100}):
+        planted.keep(HTTP.post(url + "/ask", json=body, headers=bearer(token)))
+    planted.keep(
+        HTTP.post(
+            url + "/ask",
+            content=json.dumps({"query": PROMPT})[:-1],
+            headers={**bearer(token), "Content-Type": "application/json"},
+        )
+    )
+    planted.ask(
+        "hi", **{"User-Agent": token, "Referer": f"https://x.example/?t={token}", "Cookie": f"t={token}", "X-Request-Id": token}
+    )
+
+
+def break_the_upstream(planted: Planted) -> None:
+    """Servers that echo what they were sent are common: the key, and the prompt as it stands or as JSON."""
+    echo = {"error": {"message": f"Incorrect API key provided: {KEY}. You said: {PROMPT}", "code": "invalid_api_key"}}
+    texts = [f"Bearer {KEY} {PROMPT}", json.dumps(echo), json.dumps(echo, ensure_ascii=False), f"<pre>{KEY}\n{PROMPT}</pre>"]
+    for text in texts:
+        for mode in ("status:400", "status:401", "status:429", "status:500", "status:503", "ok", "redirect"):
+            planted.fake.set(mode, body=text)
+            response = planted.ask(PROMPT)
+            assert response.status_code in (502, 503), response.text
+    for mode in ("garbage", "not_http", "close", "truncate", "hang"):
+        planted.fake.set(mode)
+        planted.ask(PROMPT)
+    planted.fake.set("ok")
+
+
+def spellings(secret: str) -> set[bytes]:
+    """A secret as it stands, and in the forms in which logs and bodies carry text."""
+    forms = {
+        secret,
+        quote(secret),
+        quote(secret, safe=""),
+        json.dumps(secret)[1:-1],
+        json.dumps(secret, ensure_ascii=False)[1:-1],
+        repr(secret)[1:-1],
+    }
+    forms.add(secret.encode("unicode_escape").decode())
+    forms.add(base64.b64encode(secret.encode()).decode().rstrip("="))
+    forms.add(base64.urlsafe_b64encode(secret.encode()).decode().rstrip("="))
+    return {form.encode() for form in forms}
+
+
+def found(secret: str, texts: dict[str, bytes]) -> list[str]:
+    return [name for name, text in texts.items() if any(form in text for form in spellings(secret))]
+
+
+def test_the_road_was_really_walked(planted: Planted) -> None:
+    assert planted.answered.status_code == 200
+    assert {200, 400, 401, 404, 405, 413, 415, 422, 502, 503, 504} - {413} <= {response.status_code for response in planted.said}
+    assert {"audit_log.jsonl", "security.log", "serve.log", "clients.sqlite3", "limits.sqlite3"} <= set(planted.files())
+    assert b"upstream status 401" in planted.files()["serve.log"], "the operator sees that it spoke, and none of what it said"
+
+
+@pytest.mark.parametrize("what", ["secret", "rotated", "new"])
+def test_a_clients_secret_stands_nowhere(planted: Planted, what: str) -> None:
+    secret = str(getattr(planted, what))
+    assert found(secret, planted.files()) == []
+    assert [r.request.url for r in planted.said if found(secret, {"": r.content, "headers": str(r.headers).encode()})] == []
+
+
+def test_a_token_stands_nowhere_nor_does_its_signature(planted: Planted) -> None:
+    for secret in (planted.token, planted.token.rpartition(".")[2]):
+        assert found(secret, planted.files()) == []
+        assert [r.request.url for r in planted.said if found(secret, {"": r.content, "headers": str(r.headers).encode()})] == []
+
+
+@pytest.mark.parametrize("secret", [KEY, SIGNING_KEY])
+def test_the_keys_stand_nowhere(planted: Planted, secret: str) -> None:
+    assert found(secret, planted.files()) == []
+    assert [r.request.url for r in planted.said if found(secret, {"": r.content, "headers": str(r.headers).encode()})] == []
+
+
+def test_a_prompt_stands_in_its_ask_received_and_nowhere_else(planted: Planted) -> None:
+    for piece in (PROMPT, "the merger with", "closes on Friday"):
+        assert found(piece, planted.files()) == ["audit_log.jsonl"]
+    assert [r.request.url for r in planted.said if found(PROMPT, {"": r.content, "headers": str(r.headers).encode()})] == []
+    holding = [record for record in planted.service.records() if found(PROMPT, {"": json.dumps(record).encode()})]
+    assert {record["action"] for record in holding} == {"ask.received"}
+    assert all(record["details"]["query"] == PROMPT for record in holding)
+
+
+def test_an_answer_stands_in_its_ask_answered_and_nowhere_else(planted: Planted) -> None:
+    completion = {"choices": [{"message": {"content": ANSWER}}], "model": "m"}
+    planted.fake.set("ok", body=json.dumps(completion))
+    response = planted.ask("hi")
+    planted.fake.set("ok")
+    assert response.json()["answer"] == ANSWER
+    assert [one["action"] for one in records_of(planted.service, response)] == ["ask.received", "ask.answered"]
+    assert found(ANSWER, planted.files()) == ["audit_log.jsonl"]
+
+
+def test_no_command_shows_a_secret_again(planted: Planted) -> None:
+    for command in (
+        ["clients", "list"],
+        ["audit", "show"],
+        ["audit", "tail"],
+        ["audit", "verify"],
+        ["clients", "add", "alice", "--role", "a"],
+    ):
+        done = planted.service.run(*command, status=None)
+        texts = {"stdout": done.stdout.encode(), "stderr": done.stderr.encode()}
+        for secret in (planted.secret, planted.new, planted.token, KEY, SIGNING_KEY):
+            assert found(secret, texts) == [], command
+
+
+def test_a_start_that_fails_shows_no_secret(planted: Planted) -> None:
+    for env in ({"RATE_LIMIT": "0"}, {"OPENAI_BASE_URL": f"ftp://{KEY}"}, {"JWT_ALGORITHM": "HS512", "SECRET_KEY": SIGNING_KEY}):
+        before, planted.service.env = planted.service.env, {**planted.service.env, **env}
+        done = planted.service.run("serve", status=None)
+        planted.service.env = before
+        assert done.returncode != 0
+        assert found(KEY, {"": (done.stdout + done.stderr).encode()}) == []
+        assert found(SIGNING_KEY, {"": (done.stdout + done.stderr).encode()}) == []

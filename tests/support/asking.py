@@ -1,0 +1,57 @@
+"""A LanguageModel for a test, and a loop to use it in."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from app.assistant.streaming import verified
+from app.upstream.call import PreparedCall
+from app.upstream.client import UNREADABLE, Upstream, unusable
+from app.upstream.completion import Completion
+from app.upstream.langchain import LanguageModel
+
+T = TypeVar("T")
+KEY = "sk-planted-key-0123456789"
+
+
+def make(
+    base_url: str | None, *, key: str = KEY, system: str = "Be {brief}.", cap: int = 1_000_000, name: str = "small-1"
+) -> LanguageModel:
+    return LanguageModel(
+        Upstream(api_key=key, base_url=base_url, max_response_bytes=cap),
+        model=name,
+        base_url=base_url,
+        temperature=0.7,
+        max_tokens=1000,
+        system_prompt=system,
+    )
+
+
+def use(model: LanguageModel, work: Callable[[LanguageModel], Awaitable[T]]) -> T:
+    async def main() -> T:
+        try:
+            async with asyncio.timeout(20):
+                return await work(model)
+        finally:
+            await model.prepare("").upstream.aclose()
+
+    return asyncio.run(main())
+
+
+async def send(model: LanguageModel, query: str) -> Completion:
+    """What /ask does with a query, below its records."""
+    return await send_call(model.prepare(query))
+
+
+async def send_call(call: PreparedCall) -> Completion:
+    raw, document = await call.upstream.complete(call.endpoint.path, call.body)
+    try:
+        return verified(call.endpoint.read(document, call.model), call)
+    except UNREADABLE:
+        raise unusable(raw) from None
+
+
+def ask(model: LanguageModel, query: str = "hi") -> Completion:
+    return use(model, lambda model: send(model, query))

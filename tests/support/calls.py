@@ -1,0 +1,57 @@
+"""What tests of the HTTP contract share: calls, the records of a response, and what every refusal must look like."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+
+import httpx
+
+from .service import Service
+
+FORM = {"grant_type": "client_credentials"}
+TIMEOUT_SECONDS = 20.0
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+def records_of(service: Service, response: httpx.Response) -> list[dict[str, Any]]:
+    """The records of the request that *response* answers."""
+    return [record for record in service.records() if record["request_id"] == response.headers["x-request-id"]]
+
+
+def refusal(service: Service, response: httpx.Response, action: str = "request.refused") -> dict[str, Any]:
+    """The one record of a refused request."""
+    (record,) = records_of(service, response)
+    assert (record["action"], record["details"]["status"]) == (action, response.status_code)
+    return record
+
+
+def check_problem(response: httpx.Response, status: int, code: str) -> None:
+    """The body of a refusal (RFC 9457), with its request's id."""
+    body = response.json()
+    assert (response.status_code, body["code"]) == (status, code), response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    assert list(body) == ["type", "title", "status", "detail", "code", "request_id"]
+    assert (body["status"], body["title"]) == (status, HTTPStatus(status).phrase)
+    assert body["request_id"] == response.headers["x-request-id"]
+
+
+def check_oauth_error(response: httpx.Response, status: int, error: str) -> None:
+    """The body of a refused token request (RFC 6749, section 5.2)."""
+    assert (response.status_code, response.json()["error"]) == (status, error), response.text
+    assert set(response.json()) == {"error", "error_description"}
+    assert response.headers["content-type"] == "application/json"
+    assert response.headers["cache-control"] == "no-store"
+
+
+def eventually(condition: Callable[[], bool]) -> None:
+    """Poll until *condition* holds."""
+    deadline = time.monotonic() + TIMEOUT_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, "it did not become true"
+        time.sleep(0.02)

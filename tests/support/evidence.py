@@ -1,0 +1,120 @@
+"""A sound log with its tree, tiles, heads and receipts, made by the product's pure parts, for tests to use and to break."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from app.audit.evidence.reader import EvidenceReader
+from app.audit.evidence.signer import CheckpointSigner, SignedHead
+from app.audit.evidence.stored_tree import StoredTree
+from app.audit.format.chain import link
+from app.audit.format.merkle import HashReader, RightEdge, inclusion_proof, leaf_hash, root_of
+from app.audit.format.note import Signer, sign_checkpoint, verify_checkpoint
+from app.audit.format.receipt import make_receipt
+from app.audit.format.record import EMPTY, Receipt, draft
+from app.audit.format.tiles import ENTRIES, Tile, bundle, grow, new_tiles, reader_of
+from app.audit.log import AuditLog
+from app.audit.storage.append import append
+from app.audit.storage.jsonl import JsonlStore
+
+SIGNER = Signer("secure-ai-assistant/01234567", Ed25519PrivateKey.from_private_bytes(b"k" * 32))
+STAMP = "2026-11-23T09:15:02.123456Z"
+
+
+class KeptLog:
+    """A log in *folder* with its tree, as one process sees them: made with its first record if it is not there yet."""
+
+    def __init__(self, folder: Path, signer: Signer = SIGNER) -> None:
+        self.path = folder / "audit_log.jsonl"
+        self.store, self.tree = JsonlStore(self.path), StoredTree.beside(self.path)
+        self.checkpoint_signer = CheckpointSigner(self.store, self.tree, signer)
+        self.reader = EvidenceReader(self.store, self.tree, self.checkpoint_signer)
+        self.log = AuditLog(self.store)
+        if self.log.is_empty():
+            self.log.create({"origin": signer.name, "vkey": signer.verifier_key.text()})
+
+    def add(self, count: int = 1, text: str = "") -> None:
+        append(self.store.append, [draft("ask.received", "alice", {"query": f"{text}{n}"}) for n in range(count)])
+
+    def add_signed(self, *counts: int) -> list[SignedHead]:
+        """A head after each so many records."""
+        heads = []
+        for count in counts:
+            self.add(count)
+            heads.append(self.signed())
+        return heads
+
+    def signed(self) -> SignedHead:
+        """The head after one turn, whatever the notary held true before."""
+        head = self.checkpoint_signer.publish_next()
+        assert head is not None
+        return head
+
+    def lines(self) -> list[bytes]:
+        """Without their newlines."""
+        return self.path.read_bytes().split(b"\n")[:-1]
+
+    def check_heads(self, notes: Iterable[bytes]) -> None:
+        """All of *notes*, in the order in which they could be read, are heads of this one log, and it never shrinks."""
+        leaves = [leaf_hash(line) for line in self.lines()]
+        heads = [verify_checkpoint(note, SIGNER.verifier_key) for note in notes]
+        assert [head.size for head in heads] == sorted(head.size for head in heads)
+        for head in heads:
+            assert head.root == root_of(leaves[: head.size]), head.size
+
+
+class Evidence:
+    """A log of *length* records that grew by the steps *sizes*."""
+
+    def __init__(self, length: int, sizes: tuple[int, ...] = (), text: str = "") -> None:
+        first = draft("log.opened", None, {}, f"{1:032x}")
+        drafts = [draft("ask.received", "alice", {"query": f"{text}{n}"}, f"{n + 1:032x}") for n in range(1, length)]
+        self.data, self.receipts, _ = link([first, *drafts], EMPTY, STAMP)
+        self.lines = self.data.split(b"\n")[:-1]
+        self.leaves = [leaf_hash(line) for line in self.lines]
+        self.tiles: dict[Tile, bytes] = {}
+        self.roots = {0: RightEdge().root()}
+        edge = RightEdge()
+        for size in (*sizes, length):
+            self.tiles.update(list(grow(edge.size, self.leaves[edge.size : size], self.tiles.__getitem__)))
+            edge.extend(self.leaves[edge.size : size])
+            self.roots[size] = edge.root()
+
+    def read(self, size: int) -> HashReader:
+        return reader_of(size, self.tiles.__getitem__)
+
+    def checkpoint(self, size: int) -> bytes:
+        return sign_checkpoint(size, self.roots[size], SIGNER)
+
+    def receipt_file(self, seq: int, size: int) -> bytes:
+        return make_receipt(seq, self.lines[seq], inclusion_proof(seq, size, self.read(size)), self.checkpoint(size))
+
+    def write_tiles(self, folder: Path) -> None:
+        for tile, data in self.tiles.items():
+            _write(folder / tile.path(), data)
+        for tile in new_tiles(0, len(self.lines), entries=True):
+            if tile.level == ENTRIES:
+                _write(folder / tile.path(), bundle(self.lines[tile.index * 256 : tile.end]))
+
+
+def rehashed(lines: list[bytes], change: Callable[[bytes], bytes], at: int) -> bytes:
+    """The log written anew from line *at* on, after *change* of that line: all hashes are right again."""
+    out, prev = lines[:at], lines[at - 1][-66:-2] if at else b"0" * 64
+    for line in [change(lines[at][:-154]), *(line[:-154] for line in lines[at + 1 :])]:
+        body = line + b',"prev_hash":"' + prev + b'"'
+        prev = hashlib.sha256(body).hexdigest().encode()
+        out.append(body + b',"hash":"' + prev + b'"}')
+    return b"".join(line + b"\n" for line in out)
+
+
+def receipt_text(receipt: Receipt) -> str:
+    return f"{receipt.seq}:{receipt.hash}"
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)

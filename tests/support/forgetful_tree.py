@@ -1,0 +1,73 @@
+"""What making files in folders within folders would have left on the platters: names and bytes that were synced, and no more.
+
+It stands between app.audit.storage.long_texts, app.kit.durable_files and `os` and lets the real calls through. Folders are made by pathlib, whose
+calls do not come here: what counts is when their names are synced.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+class Died(BaseException):
+    """The process ends here; what is caught and mended in code must not catch this."""
+
+
+@dataclass
+class ForgetfulTree:
+    """Watches everything below *top*, which is durable itself. *end_at*: the number of the call that does not happen."""
+
+    top: Path
+    end_at: int = -1
+    fails: bool = False
+    """Whether that call raises OSError; else the process dies before it."""
+    calls: int = 0
+    _names: dict[Path, set[tuple[str, int]]] = field(default_factory=dict)  # of a synced folder: name and inode
+    _bytes: dict[int, bytes] = field(default_factory=dict)  # of a synced file, by inode
+
+    def open(self, path: Any, flags: int, mode: int = 0o777) -> int:
+        self._step()
+        return os.open(path, flags, mode)
+
+    def fsync(self, fd: int) -> None:
+        self._step()
+        path = Path(f"/proc/self/fd/{fd}").readlink()
+        if path.is_dir():
+            self._names[path] = {(one.name, one.stat().st_ino) for one in path.iterdir()}
+        else:
+            self._bytes[os.fstat(fd).st_ino] = path.read_bytes()
+        os.fsync(fd)
+
+    def rename(self, old: Path, new: Path) -> None:
+        self._step()
+        assert self._bytes.get(old.stat().st_ino) == old.read_bytes(), "its bytes are not durable yet"
+        os.rename(old, new)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(os, name)
+
+    def next_process(self) -> ForgetfulTree:
+        """On the same disk, and all goes well."""
+        return ForgetfulTree(self.top, _names=self._names, _bytes=self._bytes)
+
+    def durable(self) -> dict[str, bytes]:
+        """The files that a loss of power now would leave, by name."""
+        return dict(self._below(self.top))
+
+    def _below(self, folder: Path) -> list[tuple[str, bytes]]:
+        found: list[tuple[str, bytes]] = []
+        for name, inode in self._names.get(folder, ()):
+            inside = self._below(folder / name)
+            found += inside if (folder / name).is_dir() else [(name, self._bytes.get(inode, b""))]
+        return found
+
+    def _step(self) -> None:
+        self.calls += 1
+        if self.calls - 1 == self.end_at:
+            if self.fails:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            raise Died

@@ -1,0 +1,39 @@
+"""Parts of the suite that need more than a bare machine: left out loudly, or, with REQUIRE_ALL_TESTS=1, failed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import NoReturn
+
+import pytest
+
+from .paths import SUPPORT
+
+NODE_FOLDER = SUPPORT / "node"
+NODE_HOW = "install node 18 or newer (Debian: apt-get install nodejs npm), then: npm ci --prefix tests/support/node"
+
+
+def leave_out(reason: str) -> NoReturn:
+    """Skip the test, saying why; fail it where nothing may be left out (.ci/run)."""
+    if os.environ.get("REQUIRE_ALL_TESTS") == "1":
+        pytest.fail(f"REQUIRE_ALL_TESTS=1, but {reason}", pytrace=False)
+    pytest.skip(f"LEFT OUT: {reason}")
+
+
+def node_with(package: str) -> str:
+    """Where node is, once *package* of tests/support/node is installed too."""
+    node = shutil.which("node")
+    if node is None:
+        leave_out(f"there is no node; {NODE_HOW}")
+    if not (NODE_FOLDER / "node_modules" / package / "package.json").is_file():
+        leave_out(f"{package} is not installed; {NODE_HOW}")
+    return node
+
+
+def chromium() -> str:
+    """Where the browser is."""
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if found is None:
+        leave_out("there is no chromium (Debian: apt-get install chromium)")
+    return found

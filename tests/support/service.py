@@ -1,0 +1,165 @@
+"""A real service for a test: `python -m app serve` in a folder of its own, on a port of its own, over real sockets."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import httpx
+
+from app.limits.shared_window import shared_window_url
+
+READY_SECONDS = 60.0
+HTTP = httpx.Client(verify=False, timeout=60, limits=httpx.Limits(max_keepalive_connections=0))
+"""A connection for each call, but not a TLS context, which costs 30 ms."""
+
+
+class Service:
+    """Initialised at construction, started by `start` (or `with`), stopped gracefully at the end.
+
+    *env* are settings, by their upper-case names; the upstream is given as OPENAI_BASE_URL. Every command stands behind
+    *prefix*, which ends by executing it in its own place.
+    """
+
+    def __init__(self, folder: Path, *, workers: int = 1, prefix: Sequence[str] = (), **env: str) -> None:
+        self.folder, self.workers, self.prefix = folder, workers, prefix
+        folder.mkdir(parents=True, exist_ok=True)
+        outside = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+        self.secret_key = secrets.token_urlsafe(32)
+        self.env = {**outside, "SECRET_KEY": self.secret_key, "RATE_LIMIT": "10000000", "NO_COLOR": "1", **env}
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.process: subprocess.Popen[bytes] | None = None
+        self.cli("init")
+
+    @property
+    def log(self) -> Path:
+        return self.folder / self.env.get("AUDIT_LOG_PATH", "logs/audit_log.jsonl")
+
+    # --- commands --------------------------------------------------------------------------------
+
+    def run(self, *arguments: str, status: int | None = 0) -> subprocess.CompletedProcess[str]:
+        """`python -m app …` in the service's folder; *status* None takes any."""
+        command = [*self.prefix, sys.executable, "-m", "app", *arguments]
+        done = subprocess.run(command, cwd=self.folder, env=self.env, capture_output=True, text=True, timeout=120)
+        assert status is None or done.returncode == status, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def cli(self, *arguments: str, status: int | None = 0) -> Any:
+        """The JSON document that a command prints with --json."""
+        return json.loads(self.run(*arguments, "--json", status=status).stdout)
+
+    def add_client(self, name: str = "alice", role: str = "ai.playground.user") -> str:
+        """The new client's secret."""
+        return str(self.cli("clients", "add", name, "--role", role)["client_secret"])
+
+    # --- the process -----------------------------------------------------------------------------
+
+    def start(self, wait: bool = True) -> Service:
+        serve = ["serve", "--port", str(self.port), "--workers", str(self.workers)]
+        command = [*self.prefix, sys.executable, "-m", "app", *serve]
+        with (self.folder / "serve.log").open("ab") as output:
+            self.process = subprocess.Popen(
+                command, cwd=self.folder, env=self.env, stdout=output, stderr=output, start_new_session=True
+            )
+        if wait:
+            self.wait_ready()
+        return self
+
+    def wait_ready(self, seconds: float = READY_SECONDS) -> float:
+        """Seconds until /readyz is 200."""
+        started = time.monotonic()
+        while time.monotonic() - started < seconds:
+            assert self.process is None or self.process.poll() is None, f"serve ended:\n{self.output()}"
+            try:
+                if HTTP.get(self.url + "/readyz", timeout=2).status_code == 200:
+                    return time.monotonic() - started
+            except httpx.HTTPError:
+                pass
+            time.sleep(0.02)
+        raise AssertionError(f"not ready after {seconds} s:\n{self.output()}")
+
+    def worker_pids(self) -> list[int]:
+        return [pid for pid in self._children() if _name_of(pid) != "notary"]
+
+    def notary_pid(self) -> int:
+        """The process that signs; 0 while there is none."""
+        return next((pid for pid in self._children() if _name_of(pid) == "notary"), 0)
+
+    def _children(self) -> list[int]:
+        assert self.process is not None
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        return [int(pid) for pid in children.split()]
+
+    def stop(self) -> int:
+        """SIGTERM, and the exit status."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        status = self.process.wait(60)
+        self.process = None
+        return status
+
+    def kill(self) -> None:
+        """SIGKILL to the parent and all its children at once."""
+        assert self.process is not None
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        self.process = None
+
+    def output(self) -> str:
+        return (self.folder / "serve.log").read_text(errors="replace")[-5000:]
+
+    def __enter__(self) -> Service:
+        return self if self.process else self.start()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self.process is not None:
+            self.stop() if error is None else self.kill()
+        hits = Path(shared_window_url(self.log).removeprefix("window://")).parent
+        if hits.is_absolute() and hits.name.startswith("secure-ai-assistant-"):  # never "." where the URL is not what it was
+            shutil.rmtree(hits, ignore_errors=True)
+
+    # --- calls -----------------------------------------------------------------------------------
+
+    def token(self, client_id: str, client_secret: str, **form: str) -> str:
+        data = {"grant_type": "client_credentials", **form}
+        response = HTTP.post(self.url + "/token", data=data, auth=(client_id, client_secret), timeout=30)
+        assert response.status_code == 200, response.text
+        return str(response.json()["access_token"])
+
+    def ask(self, token: str, query: str = "What is the capital of France?") -> httpx.Response:
+        headers = {"Authorization": f"Bearer {token}"}
+        return HTTP.post(self.url + "/ask", json={"query": query}, headers=headers, timeout=60)
+
+    def records(self) -> list[dict[str, Any]]:
+        """All records of the log as it is now."""
+        return [json.loads(line) for line in self.log.read_bytes().split(b"\n")[:-1]]
+
+    def verify(self, *receipts: str) -> dict[str, Any]:
+        """What `audit verify` says."""
+        options = [word for receipt in receipts for word in ("--receipt", receipt)]
+        return dict(self.cli("audit", "verify", *options, status=None))
+
+
+def _name_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,1 +1,0 @@
-"""The long versions of the fault tests: `python -m tests.torture [load|kill|full|gone|power|syscalls|bits|all] [--rounds N]`."""

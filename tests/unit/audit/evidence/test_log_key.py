@@ -1,0 +1,95 @@
+"""The log key's file: Go's form, the service's eyes only, never half of it."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from app.audit.evidence.log_key import load_signer, store_signer, take_name
+from app.audit.format.note import Signer
+from app.errors import ConfigError
+from app.kit import durable_files as files
+
+from ....support.evidence import SIGNER
+
+TEXT = "PRIVATE+KEY+secure-ai-assistant/01234567+bf0942b3+AWtra2tra2tra2tra2tra2tra2tra2tra2tra2tra2tr\n"
+
+
+def test_the_file_has_these_bytes_and_is_for_the_service_only(tmp_path: Path) -> None:
+    path = tmp_path / "folder/log.key"
+    store_signer(path, SIGNER)
+    assert path.read_text() == TEXT
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert path.stat().st_nlink == 1
+    assert load_signer(path).text() == SIGNER.text()
+    assert os.listdir(path.parent) == ["log.key"]
+
+
+def test_a_key_is_never_written_over(tmp_path: Path) -> None:
+    path = tmp_path / "log.key"
+    store_signer(path, SIGNER)
+    with pytest.raises(FileExistsError):
+        store_signer(path, Signer.generate("other"))
+    assert path.read_text() == TEXT
+    assert os.listdir(tmp_path) == ["log.key"]
+
+
+def test_who_dies_while_a_key_is_written_leaves_none_under_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Dying:
+        def fsync(self, fd: int) -> None:
+            raise KeyboardInterrupt
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(os, name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "os", Dying())
+        with pytest.raises(KeyboardInterrupt):
+            store_signer(tmp_path / "log.key", SIGNER)
+    assert not (tmp_path / "log.key").exists()
+    store_signer(tmp_path / "log.key", SIGNER)
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o644])
+def test_a_key_that_others_can_read_is_refused_with_the_command_that_mends_it(tmp_path: Path, mode: int) -> None:
+    path = tmp_path / "log.key"
+    store_signer(path, SIGNER)
+    path.chmod(mode)
+    with pytest.raises(ConfigError, match=f"chmod 600 {path}"):
+        load_signer(path)
+
+
+@pytest.mark.parametrize("text", [b"", b"\xff\xfe", TEXT[:-4].encode(), TEXT.replace("bf0942b3", "bf0942b4").encode()])
+def test_what_is_no_key_is_refused_and_not_shown(tmp_path: Path, text: bytes) -> None:
+    path = tmp_path / "log.key"
+    path.write_bytes(text)
+    path.chmod(0o600)
+    with pytest.raises(ConfigError, match="holds no log key") as refused:
+        load_signer(path)
+    assert "a2tr" not in str(refused.value)
+
+
+def test_a_path_that_cannot_be_used_is_said_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match=r"cannot be written \(.+\): change it"):
+        store_signer(tmp_path / "file/log.key", SIGNER)
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_signer(tmp_path / "file/log.key")
+    (tmp_path / "folder").mkdir(mode=0o700)
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_signer(tmp_path / "folder")
+    with pytest.raises(FileNotFoundError):
+        load_signer(tmp_path / "none.key")
+
+
+def test_a_key_takes_its_name_once_whoever_gives_it(tmp_path: Path) -> None:
+    new, path = tmp_path / "log.key.new", tmp_path / "log.key"
+    with pytest.raises(FileNotFoundError):
+        take_name(new, path)
+    store_signer(new, SIGNER)
+    take_name(new, path)
+    take_name(new, path)  # another init did it
+    assert os.listdir(tmp_path) == ["log.key"]

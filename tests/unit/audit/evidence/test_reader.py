@@ -1,0 +1,158 @@
+"""What the log shows: bounded pages, exact bytes, receipts at once; and nothing that is not what was signed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from app.audit.evidence import reader as reading
+from app.audit.format.receipt import verify_receipt
+from app.audit.format.record import draft, line_of, user_of
+from app.audit.format.tiles import ENTRIES, Tile
+from app.audit.storage.append import append
+from app.errors import AuditCorrupt, EvidenceUnavailable, NotFound
+
+from ....support.evidence import SIGNER, STAMP, KeptLog
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> KeptLog:
+    return KeptLog(tmp_path)
+
+
+def record(kept: KeptLog, user_id: str | None, count: int = 1, size: int = 0) -> None:
+    append(kept.store.append, [draft("ask.received", user_id, {"query": "x" * size}) for _ in range(count)])
+
+
+# --- whose a record is ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("user_id", ["bob", "a-b_C9", "x" * 32, None])
+def test_a_stored_line_tells_whose_it_is(user_id: str | None) -> None:
+    for seq in (0, 10**18):
+        assert user_of(line_of(draft("ask.received", user_id, {}), seq, STAMP, "0" * 64)[0]) == user_id
+
+
+def test_nobody_s_record_is_nobody_s_whatever_its_details_say() -> None:
+    """Details are what a caller sent: they cannot make a record anybody's."""
+    for text in ('","user_id":"bob"', '"user_id":"bob","action":"ask.received"'):
+        line = line_of(draft("request.refused", None, {"user_id": "bob", "query": text}), 7, STAMP, "0" * 64)[0]
+        assert user_of(line) is None
+
+
+# --- pages ---------------------------------------------------------------------------------------
+
+
+def test_a_page_shows_what_is_durable_now_signed_or_not(kept: KeptLog) -> None:
+    kept.add(10)
+    page = kept.reader.page(3, 100)
+    assert page.lines == [line + b"\n" for line in kept.lines()[3:]]
+    assert page.next is None
+
+
+def test_a_page_past_the_end_is_empty(kept: KeptLog) -> None:
+    assert kept.reader.page(1, 10) == kept.reader.page(10**17, 10) == reading.Page([], None)
+
+
+def test_a_page_holds_no_more_lines_and_not_much_more_bytes_than_it_may(kept: KeptLog) -> None:
+    record(kept, "alice", 100, size=50_000)
+    page = kept.reader.page(1, 1000)
+    assert reading.MAX_PAGE_BYTES <= sum(map(len, page.lines)) < reading.MAX_PAGE_BYTES + 60 * 1024
+    assert page.next == 1 + len(page.lines)
+    rest = kept.reader.page(page.next, 1000)
+    assert page.lines + rest.lines == [line + b"\n" for line in kept.lines()[1:]]
+    assert rest.next is None
+
+
+def test_the_own_lines_are_found_in_bounded_stretches(kept: KeptLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "MAX_LOOKED_AT", 300)
+    record(kept, "bob")
+    record(kept, "alice", 700)
+    record(kept, "bob", 2)
+    found, start, pages = list[bytes](), 0, 0
+    while True:
+        page = kept.reader.page(start, 10, "bob")
+        found += page.lines
+        pages += 1
+        if page.next is None:
+            break
+        assert start < page.next <= start + 300
+        start = page.next
+    assert found == [kept.lines()[seq] + b"\n" for seq in (1, 702, 703)]
+    assert pages == 3
+
+
+def test_a_page_of_the_own_lines_goes_on_right_after_its_last_line(kept: KeptLog) -> None:
+    for _ in range(5):
+        record(kept, "bob")
+        record(kept, "alice")
+    page = kept.reader.page(0, 2, "bob")
+    assert [user_of(line) for line in page.lines] == ["bob", "bob"]
+    assert page.next == 4
+
+
+# --- receipts, lines, bundles --------------------------------------------------------------------
+
+
+def test_a_receipt_of_what_nobody_has_signed_yet_is_made_at_once(kept: KeptLog) -> None:
+    for seq in (1, 2, 255, 256, 257):
+        kept.add(seq - len(kept.lines()) + 1)
+        proven = verify_receipt(kept.reader.receipt(seq), SIGNER.verifier_key)
+        assert proven.line == kept.lines()[seq]
+        assert proven.checkpoint.size == seq + 1
+
+
+def test_a_record_far_behind_what_is_signed_is_reached_turn_after_turn(kept: KeptLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept.add(100)
+    turn = kept.checkpoint_signer.publish_next
+    monkeypatch.setattr(kept.checkpoint_signer, "publish_next", lambda **how: turn(at_most=10, **how))
+    assert kept.reader.entry(99) == kept.lines()[99] + b"\n"
+    kept.add(1000)
+    with pytest.raises(EvidenceUnavailable):  # the notary is far behind: no reader does all its work
+        kept.reader.entry(1099)
+
+
+def test_what_is_not_there_is_not_found(kept: KeptLog) -> None:
+    kept.add_signed(4)
+    for read, seq in ((kept.reader.entry, 5), (kept.reader.receipt, 10**17)):
+        with pytest.raises(NotFound):
+            read(seq)
+    for tile in (Tile(0, 0, 6), Tile(ENTRIES, 0, 6), Tile(1, 0, 1)):
+        with pytest.raises(NotFound):
+            kept.reader.tile(tile)
+
+
+# --- a log that was edited -----------------------------------------------------------------------
+
+
+def test_an_edited_line_is_never_shown_and_all_others_are(kept: KeptLog) -> None:
+    kept.add_signed(300)
+    before = kept.path.read_bytes()
+    kept.path.write_bytes(before.replace(b'"query":"199"', b'"query":"911"'))
+    lines = before.split(b"\n")
+    attempts: list[Callable[[], object]] = [
+        lambda: kept.reader.entry(200),
+        lambda: kept.reader.receipt(200),
+        lambda: kept.reader.page(190, 20),
+        lambda: kept.reader.tile(Tile(ENTRIES, 0)),
+    ]
+    for attempt in attempts:
+        with pytest.raises(AuditCorrupt, match="Record 200 of the audit log is not what was signed"):
+            attempt()
+    assert kept.reader.page(0, 200).lines == [line + b"\n" for line in lines[:200]]
+    assert kept.reader.entry(201) == lines[201] + b"\n"
+    assert kept.reader.tile(Tile(0, 0))
+    assert not kept.tree.is_damaged()
+
+
+def test_two_lines_in_each_other_s_place_are_not_shown(kept: KeptLog) -> None:
+    """As long as each other, so that every end is right."""
+    kept.add_signed(12)
+    lines = kept.lines()
+    lines[3], lines[4] = lines[4], lines[3]
+    kept.path.write_bytes(b"".join(line + b"\n" for line in lines))
+    for seq in (3, 4):
+        with pytest.raises((AuditCorrupt, EvidenceUnavailable)):
+            kept.reader.entry(seq)

@@ -1,0 +1,290 @@
+"""The catalogue: who sees which model, and what of a models file is refused, with which sentence."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from app.catalogue.models import ENDPOINTS, Caps, Catalogue, ModelEntry, Server
+from app.catalogue.models_file import MAX_FILE_BYTES, CapsTable, ModelTable, ServerTable, read_models
+from app.errors import ConfigError
+
+from ...support.paths import ROOT
+
+EXAMPLE = ROOT / "models.example.toml"
+CAPS = Caps(body_bytes=8_388_608, messages=1000, message_chars=500_000, tokens=4096)
+LAB = "[servers.lab]\nbase_url = 'http://127.0.0.1:9/v1'\n"
+SMALL = "[models.small]\nserver = 'lab'\n"
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A models file in the current folder, named without it."""
+    monkeypatch.chdir(tmp_path)
+    return Path("models.toml")
+
+
+def read(file: Path, text: str | bytes, **environment: str) -> Catalogue:
+    file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return read_models(file, environment, CAPS, frozenset({"user"}))
+
+
+def refusal(file: Path, text: str | bytes, **environment: str) -> list[str]:
+    """The sentences with which it is refused, without the name of the file."""
+    with pytest.raises(ConfigError) as refused:
+        read(file, text, **environment)
+    lines = refused.value.detail.splitlines()
+    assert all(line.startswith(f"MODELS_FILE {file}") and line.endswith(".") for line in lines), lines
+    return [line.removeprefix(f"MODELS_FILE {file}").lstrip(": ") for line in lines]
+
+
+# --- who may use what --------------------------------------------------------------------------------
+
+
+def catalogue(*entries: ModelEntry, **role_caps: Caps) -> Catalogue:
+    return Catalogue({entry.alias: entry for entry in entries}, CAPS, role_caps, frozenset())
+
+
+SERVER = Server("lab", None, "sk-planted")
+OPEN = ModelEntry("open", "m1", SERVER)
+OWN = ModelEntry("own", "m2", SERVER, frozenset({"ai.research", "ai.admin"}), frozenset({"chat"}))
+
+
+def test_a_model_without_roles_is_for_everyone_and_one_with_roles_for_who_has_one_of_them() -> None:
+    found = catalogue(OWN, OPEN)
+    assert found.visible_to(["ai.playground.user"]) == [OPEN]
+    assert found.visible_to(["ai.playground.user", "ai.admin"]) == [OWN, OPEN], "in the order of the file"
+    twice = catalogue(OWN, replace(OWN, alias="other"))
+    assert len(twice.visible_to(role for role in ["ai.admin"])) == 2, "roles that can be read only once"
+    assert found.visible_to([]) == [OPEN]
+
+
+def test_what_is_unknown_and_what_is_another_roles_cannot_be_told_apart() -> None:
+    found = catalogue(OPEN, OWN)
+    assert found.model_for("own", ["ai.admin"]) is OWN
+    assert found.model_for("own", ["ai.playground.user"]) is None
+    assert found.model_for("m1", ["ai.admin"]) is None, "the server's name is not an alias"
+
+
+def test_a_model_is_to_be_had_only_at_its_endpoints() -> None:
+    found = catalogue(OPEN, OWN)
+    assert [endpoint for endpoint in ENDPOINTS if found.model_for("own", ["ai.admin"], endpoint)] == ["chat"]
+    assert [endpoint for endpoint in ENDPOINTS if found.model_for("open", [], endpoint)] == list(ENDPOINTS)
+    assert found.model_for("open", [], "images") is None
+
+
+def test_a_roles_own_caps_count_even_where_they_are_lower_and_of_several_the_largest_of_each() -> None:
+    found = catalogue(**{"a.low": Caps(2048, 1, 1, 1), "a.mixed": Caps(1024, 9, 1, 99_999)})
+    assert found.caps_for(["ai.playground.user"]) == CAPS
+    assert found.caps_for(["ai.playground.user", "a.low"]) == Caps(2048, 1, 1, 1)
+    assert found.caps_for(["a.low", "a.mixed"]) == Caps(2048, 9, 1, 99_999)
+
+
+def test_no_key_is_in_what_a_catalogue_prints() -> None:
+    assert "sk-planted" not in f"{catalogue(OPEN)!r}"
+
+
+# --- what the file says ------------------------------------------------------------------------------
+
+
+def test_a_file_is_read_whole_with_its_defaults(file: Path) -> None:
+    text = """
+    [servers.openai]
+    api_key_env = "LAB_KEY"
+    [servers.old]
+    base_url = "https://10.0.0.7:8443/v1"
+    stream_usage = false
+    [models."org/Model-7B"]
+    server = "openai"
+    [models.embed]
+    server = "old"
+    model = "bge m3"
+    roles = ["ai.research"]
+    endpoints = ["embeddings"]
+    [caps."ai.research"]
+    tokens = 9
+    """
+    found = read(file, text, LAB_KEY=" sk-planted\n")
+    openai, old = Server("openai", None, "sk-planted"), Server("old", "https://10.0.0.7:8443/v1", "", stream_usage=False)
+    assert list(found.models.values()) == [
+        ModelEntry("org/Model-7B", "org/Model-7B", openai, None, frozenset({"chat", "responses", "embeddings"})),
+        ModelEntry("embed", "bge m3", old, frozenset({"ai.research"}), frozenset({"embeddings"})),
+    ]
+    assert list(found.models) == ["org/Model-7B", "embed"]
+    assert (found.caps, found.role_caps) == (CAPS, {"ai.research": Caps(8_388_608, 1000, 500_000, 9)})
+    assert found.refused_params == {"user"}
+
+
+def test_its_age_is_that_of_its_last_change(file: Path) -> None:
+    file.write_text(LAB + SMALL)
+    os.utime(file, (1, 1_700_000_000.9))
+    assert read_models(file, {}, CAPS, frozenset()).created == 1_700_000_000
+
+
+def test_the_example_can_be_used_as_it_is_and_shows_every_key() -> None:
+    found = read_models(EXAMPLE, {"OPENAI_API_KEY": "sk-planted"}, CAPS, frozenset())
+    assert next(iter(found.models)) == "gpt-4o-mini", "which LLM_MODEL is by default"
+    shown: dict[str, Any] = tomllib.loads(EXAMPLE.read_text())
+    tables: dict[str, type[BaseModel]] = {"servers": ServerTable, "models": ModelTable, "caps": CapsTable}
+    for table, model in tables.items():
+        assert {key for entry in shown[table].values() for key in entry} == set(model.model_fields), table
+
+
+# --- what is refused ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (SMALL, "[servers] is missing: models.example.toml shows it."),
+        (LAB, "[models] is missing: models.example.toml shows it."),
+        (LAB + "[models]", "names no model: add a table [models.ALIAS] with its server."),
+        (SMALL + "[servers]", "[models.small] server names a server without a table: add [servers.NAME] for it, or name one"),
+        (LAB + "[models.small]", "[models.small] server is missing"),
+        (LAB + SMALL + "[extra]", "[extra] is not known here"),
+        (LAB + SMALL + "rolls = ['a.b']", "[models.small] rolls is not known here: models.example.toml shows all that is."),
+        (LAB + SMALL + '"a\\nb" = 1', '[models.small] "a\\nb" is not known here'),
+        (LAB + SMALL + "roles = []", "[models.small] roles is empty, so that nobody could use the model"),
+        (LAB + SMALL + "endpoints = []", "[models.small] endpoints is empty, so that nobody could use the model"),
+        (LAB + SMALL + "roles = 'a.b'", "[models.small] roles input should be a valid list."),
+        (LAB + SMALL + "roles = ['ai.User']", "[models.small] roles takes roles of a-z and dots"),
+        (LAB + SMALL + 'roles = ["a.b\\n"]', "[models.small] roles takes roles of a-z and dots"),
+        (LAB + SMALL + f"roles = ['{'a' * 65}']", "[models.small] roles takes roles of a-z and dots"),
+        (LAB + SMALL + "endpoints = ['images']", "[models.small] endpoints input should be 'chat', 'responses' or 'embeddings'."),
+        (LAB + SMALL + "model = ''", "[models.small] model string should have at least 1 character."),
+        (LAB + "[models.'a b']\nserver = 'lab'", '[models."a b"] takes a name of 1 to 200 visible ASCII characters'),
+        (LAB + "[models.'']\nserver = 'lab'", '[models.""] takes a name of 1 to 200 visible ASCII characters'),
+        (LAB + '[models."a\\n"]\nserver = "lab"', '[models."a\\n"] takes a name of 1 to 200 visible ASCII characters'),
+        (LAB + f"[models.{'a' * 201}]\nserver = 'lab'", f'[models."{"a" * 200}"] takes a name of 1 to 200'),
+        (LAB + "[models.'caf\u00e9']\nserver = 'lab'", '[models."caf\\u00e9"] takes a name of 1 to 200'),
+        (LAB + "[models]\nsmall = 'lab'", "[models.small] is not a table: models.example.toml shows it."),
+        (LAB + "[[models]]\nserver = 'lab'", "[models] is not a table: models.example.toml shows it."),
+        (SMALL + "[servers.lab]", "[servers.lab] is OpenAI, which wants a key: add api_key_env, or base_url for another."),
+        (LAB + SMALL + "[servers.x]\nbase_url = 'ftp://h/v1'", "[servers.x] base_url takes an address such as http"),
+        (LAB + SMALL + "[servers.x]\nbase_url = 7", "[servers.x] base_url input should be a valid string."),
+        (LAB + SMALL + "[servers.x]\nbase_url = 'http://a:b@h/v1'", "[servers.x] base_url takes an address without a user"),
+        (
+            LAB + SMALL + "[servers.x]\nbase_url = 'http://h/v1?key=b'",
+            "[servers.x] base_url takes an address that ends before any ?",
+        ),
+        (LAB + SMALL + "[servers.x]\nbase_url = 'http://h/v1#b'", "[servers.x] base_url takes an address that ends before any ?"),
+        (LAB + "stream_usage = 1\n" + SMALL, "[servers.lab] stream_usage input should be a valid boolean."),
+        (LAB + SMALL + "[caps.Admin]\ntokens = 1", "[caps.Admin] takes roles of a-z and dots"),
+        (LAB + SMALL + "[caps.'a.b']\ntokens = 0", '[caps."a.b"] tokens input should be greater than or equal to 1.'),
+        (LAB + SMALL + "[caps.a]\ntokens = 1000001", "[caps.a] tokens input should be less than or equal to 1000000."),
+        (LAB + SMALL + "[caps.a]\ntokens = true", "[caps.a] tokens input should be a valid integer."),
+        (LAB + SMALL + "[caps.a]\ntokens = '9'", "[caps.a] tokens input should be a valid integer."),
+        (LAB + SMALL + "[caps.a]\nbody_bytes = 1023", "[caps.a] body_bytes input should be greater than or equal to 1024."),
+        (LAB + SMALL + "[caps.a]\nmessages = 0", "[caps.a] messages input should be greater than or equal to 1."),
+        (LAB + SMALL + "[caps.a]\nmessage_chars = 0", "[caps.a] message_chars input should be greater than or equal to 1."),
+        (LAB + SMALL + "[caps.a]\ntokenz = 1", "[caps.a] tokenz is not known here"),
+    ],
+)
+def test_what_cannot_hold_is_refused_by_table_and_key(file: Path, text: str, sentence: str) -> None:
+    (told,) = refusal(file, text)
+    assert told.startswith(sentence)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (LAB + SMALL + SMALL, "gives a table or a key twice, at line 5, column 14: mend it there."),
+        (LAB + SMALL + "server = 'lab'", "gives a table or a key twice, at "),
+        (LAB + "[models", "is not TOML, at "),
+        (LAB + "x = sk-planted", "is not TOML, at line 3, column 5: mend it there."),
+        (b"\xff\xfe", "is not UTF-8: save it again as UTF-8."),
+        (LAB + "x = " + "[" * 5000, "holds what no models file needs"),
+        (LAB + "x = " + "9" * 5000, "holds what no models file needs"),
+        (b"#" * (MAX_FILE_BYTES + 1), "is larger than 1 MiB"),
+    ],
+    ids=["a table twice", "a key twice", "cut off", "no value", "UTF-16", "a tower", "a long number", "large"],
+)
+def test_what_is_no_toml_is_refused_with_the_place_and_not_the_text(file: Path, text: str | bytes, sentence: str) -> None:
+    (told,) = refusal(file, text)
+    assert told.startswith(sentence)
+    assert "planted" not in told
+
+
+def test_a_file_that_is_missing_a_folder_or_not_ours_is_refused(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for path, reason in {file: "No such file or directory", Path("/"): "Is a directory", file / "x": "No such file"}.items():
+        with pytest.raises(ConfigError) as refused:
+            read_models(path, {}, CAPS, frozenset())
+        assert refused.value.detail.startswith(f"MODELS_FILE {path} cannot be read ({reason}"), path
+    file.write_text(LAB + SMALL)
+    file.chmod(0)
+    if os.getuid():
+        with pytest.raises(ConfigError, match="Permission denied"):
+            read_models(file, {}, CAPS, frozenset())
+
+
+def test_every_problem_is_told_at_once_a_line_each(file: Path) -> None:
+    text = "[servers.lab]\n[servers.other]\napi_key_env = 'OTHER'\n[models.a]\nserver = 'x'\n[models.b]\nserver = 'y'"
+    assert [line.split()[0] for line in refusal(file, text)] == ["[servers.lab]", "[servers.other]", "[models.a]", "[models.b]"]
+    assert [line.split()[1] for line in refusal(file, f"{LAB}colour = 1\n{SMALL}shape = 2")] == ["colour", "shape"]
+
+
+# --- keys --------------------------------------------------------------------------------------------
+
+PLANTED = "sk_planted0123456789"
+
+
+@pytest.mark.parametrize("name", ["api_key", "apiKey", "token", "secret", "password"])
+def test_a_key_in_the_file_is_refused_with_where_keys_belong(file: Path, name: str) -> None:
+    for text in (f"{LAB}{name} = '{PLANTED}'\n{SMALL}", f"{LAB}{SMALL}{name} = '{PLANTED}'"):
+        (told,) = refusal(file, text)
+        assert f"{name} has no place here, keys stay in the environment" in told
+        assert PLANTED not in told
+
+
+@pytest.mark.parametrize(
+    ("environment", "sentence"),
+    [
+        ({}, "is not set, or empty"),
+        ({"LAB_KEY": " \n"}, "is not set, or empty"),
+        ({"lab_key": "sk-planted"}, "is not set, or empty"),
+        ({"LAB_KEY": "your_openai_api_key_here"}, "is still the placeholder"),
+        ({"LAB_KEY": "sk-planted planted"}, "holds other than visible ASCII characters"),
+        ({"LAB_KEY": "sk-plant\u00e9d"}, "holds other than visible ASCII characters"),
+    ],
+)
+def test_a_key_that_cannot_be_used_is_refused_without_its_value(file: Path, environment: dict[str, str], sentence: str) -> None:
+    (told,) = refusal(file, LAB + "api_key_env = 'LAB_KEY'\n" + SMALL, **environment)
+    assert told.startswith(f"[servers.lab] api_key_env names an environment variable that {sentence}")
+    assert "plant" not in told
+    assert "_here" not in told
+
+
+def test_a_key_that_looks_like_the_name_of_a_variable_is_not_repeated_either(file: Path) -> None:
+    (told,) = refusal(file, f"{LAB}api_key_env = '{PLANTED}'\n{SMALL}")
+    assert told.startswith("[servers.lab] api_key_env names an environment variable that is not set, or empty")
+    assert PLANTED not in told
+
+
+@pytest.mark.parametrize("written", ["sk-proj-planted", "AIza planted", "${planted}", "planted\n", ""])
+def test_a_key_where_the_name_of_its_variable_belongs_is_not_repeated(file: Path, written: str) -> None:
+    (told,) = refusal(file, f'{LAB}api_key_env = """{written}"""\n{SMALL}')
+    assert told.startswith("[servers.lab] api_key_env takes the name of an environment variable, such as OPENAI_API_KEY")
+    assert "planted" not in told
+
+
+@pytest.mark.parametrize(
+    ("table", "line"),
+    [
+        (LAB + "[models.a]", "server = 'planted'"),
+        (LAB + SMALL, "roles = ['sk-planted']"),
+        (LAB + SMALL, "endpoints = ['planted']"),
+        (SMALL + "[servers.lab]", "base_url = 'planted'"),
+        (SMALL + LAB, "stream_usage = 'planted'"),
+        (LAB + SMALL + "[caps.a]", "tokens = 'planted'"),
+        (LAB + SMALL + "[servers.x]", "base_url = 'http://h/v1'\napi_key_env = 'PLANTED'"),
+    ],
+)
+def test_whatever_stands_in_the_wrong_place_is_not_repeated(file: Path, table: str, line: str) -> None:
+    (told,) = refusal(file, f"{table}\n{line}")
+    assert "planted" not in told.lower()

@@ -1,0 +1,176 @@
+"""Clients and revocations on a real SQLite file."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from app.errors import InvalidRequest, InvalidUser
+from app.security.clients.store import ClientStore, create_or_upgrade_database, open_clients
+from app.security.models import Revocations
+from app.security.oauth_errors import InvalidClient
+from app.security.roles import ASK, AUDIT_READER
+
+pytestmark = pytest.mark.anyio
+
+NOW = 1_790_000_000.5
+JTI = "0123456789abcdef" * 2
+NO_USER_IDS = (
+    "",
+    "al",
+    "x" * 33,
+    "x" * 200,
+    "alice\n",
+    "älice",
+    "ali\0ce",
+    "\ud800abc",
+    "alice'--",
+    "a%b",
+    '"; DROP TABLE',
+)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    url = f"sqlite+aiosqlite:///{tmp_path}/clients.sqlite3"
+    assert create_or_upgrade_database(url)
+    return url
+
+
+@pytest.fixture
+async def store(url: str) -> AsyncIterator[ClientStore]:
+    store = open_clients(url, now=lambda: NOW)
+    yield store
+    await store.aclose()
+
+
+async def refusal(store: ClientStore, client_id: str, secret: str) -> tuple[str, str | None]:
+    with pytest.raises(InvalidClient) as caught:
+        await store.authenticate(client_id, secret)
+    assert str(caught.value) == InvalidClient.detail, "the sentence tells nothing of the reason"
+    return caught.value.reason, caught.value.client_id
+
+
+async def test_an_added_client_is_proven_by_its_secret_and_by_nothing_else(store: ClientStore) -> None:
+    secret = await store.add("alice", [ASK, ASK])
+    client = await store.authenticate("alice", secret)
+    assert (client.client_id, client.roles, client.disabled) == ("alice", (ASK,), False)
+    assert client.created_at == datetime.fromtimestamp(int(NOW), UTC)
+    assert await store.get("alice") == client
+    assert await store.list_all() == [client]
+    for wrong in ("", secret[:-1], secret + "\n", secret.swapcase(), "\ud800", "é", "0" * 64, "x" * 1_000_000):
+        assert await refusal(store, "alice", wrong) == ("wrong_secret", "alice")
+    assert await refusal(store, "alicf", secret) == ("unknown_client", "alicf")
+    assert await store.get("alicf") is None
+
+
+async def test_no_secret_is_kept_only_its_sha256(tmp_path: Path, url: str) -> None:
+    store = open_clients(url, random_bytes=lambda count: bytes(range(count)))
+    secret = await store.add("alice", [ASK])
+    files = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    await store.aclose()
+    assert secret == "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8", "256 bits, base64url, no padding"
+    assert hashlib.sha256(secret.encode()).hexdigest().encode() in files
+    assert secret.encode() not in files
+    assert bytes(range(32)) not in files
+
+
+async def test_two_secrets_differ_without_being_told_to(store: ClientStore) -> None:
+    assert await store.add("alice", [ASK]) != await store.add("bobby", [ASK])
+
+
+@pytest.mark.parametrize("client_id", NO_USER_IDS, ids=ascii)
+async def test_an_ill_formed_id_is_never_added_and_reads_as_unknown(store: ClientStore, client_id: str) -> None:
+    with pytest.raises(InvalidUser):
+        await store.add(client_id, [ASK])
+    assert await refusal(store, client_id, "secret") == ("unknown_client", None), "its text stays out of the record"
+    assert await store.get(client_id) is None
+    with pytest.raises(InvalidRequest, match="no such client"):
+        await store.disable(client_id)
+    with pytest.raises(InvalidRequest, match="no such client"):
+        await store.rotate(client_id)
+    assert await store.list_all() == []
+    assert await store.generation() == 0
+
+
+async def test_a_name_is_given_once_and_the_first_secret_survives_the_second_try(store: ClientStore) -> None:
+    secret = await store.add("alice", [ASK])
+    with pytest.raises(InvalidRequest, match=r"exists already.*clients rotate alice"):
+        await store.add("alice", [AUDIT_READER])
+    assert (await store.authenticate("alice", secret)).roles == (ASK,)
+    assert await store.generation() == 1
+
+
+async def test_a_disabled_client_is_told_so_only_with_its_secret_and_gets_no_new_one(store: ClientStore) -> None:
+    secret = await store.add("alice", [ASK])
+    await store.disable("alice")
+    await store.disable("alice")
+    assert await refusal(store, "alice", secret) == ("client_disabled", "alice")
+    assert await refusal(store, "alice", "guess") == ("wrong_secret", "alice")
+    with pytest.raises(InvalidRequest, match="disabled"):
+        await store.rotate("alice")
+    assert (await store.denied()).disabled == {"alice"}
+
+
+async def test_rotation_kills_the_old_secret_at_once(store: ClientStore) -> None:
+    old = await store.add("alice", [ASK])
+    new = await store.rotate("alice")
+    assert await refusal(store, "alice", old) == ("wrong_secret", "alice")
+    assert (await store.authenticate("alice", new)).roles == (ASK,)
+
+
+async def test_a_revocation_is_denied_until_it_expires_and_only_ever_lengthened(url: str) -> None:
+    clock = [NOW]
+    store = open_clients(url, now=lambda: clock[0])
+    await store.revoke(JTI, int(NOW) + 100)
+    await store.revoke(JTI, int(NOW) + 50)
+    clock[0] = NOW + 99
+    assert (await store.denied()).revoked == {JTI}
+    clock[0] = NOW + 100
+    assert (await store.denied()).revoked == frozenset()
+    clock[0] = NOW + 3600
+    await store.revoke("f" * 32, int(NOW) + 10**6)
+    assert (await store.denied()).revoked == {"f" * 32}
+    clock[0] = NOW
+    assert (await store.denied()).revoked == {JTI, "f" * 32}, "a clock set back revives no token"
+    await store.aclose()
+
+
+@pytest.mark.parametrize(
+    ("jti", "expires_at"),
+    [("", 1), (JTI.upper(), 1), (JTI + "\n", 1), ("' OR 1=1 --", 1), (JTI, True), (JTI, 1.5), (JTI, -1), (JTI, 2**63)],
+)
+async def test_a_revocation_that_names_no_token_is_refused(store: ClientStore, jti: str, expires_at: int) -> None:
+    with pytest.raises(InvalidRequest):
+        await store.revoke(jti, expires_at)
+    assert await store.generation() == 0
+
+
+async def test_every_change_moves_the_generation_and_another_store_sees_it(store: ClientStore, url: str) -> None:
+    other = open_clients(url)
+    seen = [await other.generation()]
+    for change in (store.add("alice", [ASK]), store.rotate("alice"), store.revoke(JTI, 2**40), store.disable("alice")):
+        await change
+        seen.append(await other.generation())
+    assert seen == [0, 1, 2, 3, 4]
+    denied = await other.denied()
+    assert denied == Revocations(4, frozenset([JTI]), frozenset(["alice"]))
+    await other.aclose()
+
+
+async def test_a_cancelled_change_is_whole_or_absent_and_holds_no_lock(store: ClientStore) -> None:
+    for delay in range(10):
+        change = asyncio.create_task(store.add(f"client{delay}", [ASK]))
+        await asyncio.sleep(delay / 2000)
+        change.cancel()
+        await asyncio.wait([change])
+    await store.add("alice", [ASK])
+    assert await store.generation() == len(await store.list_all())

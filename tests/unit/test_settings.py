@@ -1,0 +1,329 @@
+"""Settings: where they come from, what is refused and with which sentence, and .env.example held against them."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from dotenv import dotenv_values
+
+from app.catalogue.models import ENDPOINTS, Caps, ModelEntry, Server
+from app.catalogue.values import PLACEHOLDERS
+from app.errors import ConfigError
+from app.settings import Settings, load_settings
+
+from ..support.paths import ROOT
+
+EXAMPLE = ROOT / ".env.example"
+NAMES = {name.upper() for name in Settings.model_fields}
+SECRET = "a-real-secret-of-forty-three-characters-000"
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to be in, and no setting in the environment but a secret."""
+    for name in os.environ:
+        if name.upper() in NAMES:
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("SECRET_KEY", SECRET)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def refusal() -> str:
+    """The sentences with which the start is refused."""
+    with pytest.raises(ConfigError) as refused:
+        load_settings()
+    return refused.value.detail
+
+
+# --- .env.example ------------------------------------------------------------------------------------
+
+
+def test_the_example_names_every_setting_and_no_other() -> None:
+    assert set(dotenv_values(EXAMPLE)) == NAMES
+
+
+def test_the_example_shows_the_defaults() -> None:
+    shown = Settings(_env_file=EXAMPLE, openai_api_key=None)
+    assert shown == load_settings()
+
+
+def test_every_setting_of_the_example_is_commented() -> None:
+    lines = EXAMPLE.read_text().splitlines()
+    bare = [line for before, line in pairwise(lines) if line and line[0] != "#" and not before]
+    assert bare == []
+
+
+def test_the_placeholders_are_those_of_the_example() -> None:
+    assert {value for value in dotenv_values(EXAMPLE).values() if value and "_here" in value} == PLACEHOLDERS
+
+
+def test_a_copied_example_is_refused_at_start_with_what_to_do(here: Path) -> None:
+    (here / ".env").write_bytes(EXAMPLE.read_bytes())
+    environment = {name: value for name, value in os.environ.items() if name != "SECRET_KEY"}
+    for command in ("serve", "init"):
+        done = subprocess.run([sys.executable, "-m", "app", command], env=environment, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 2
+        assert "SECRET_KEY is still the placeholder: python -m app init writes a fresh one into a new .env" in done.stderr
+        assert "OPENAI_API_KEY is still the placeholder: set your key, or leave it empty" in done.stderr
+        assert "Traceback" not in done.stderr
+    assert [path.name for path in here.iterdir()] == [".env"], "nothing is made"
+
+
+# --- what is refused ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("SECRET_KEY", "", "SECRET_KEY is shorter than 32 bytes: python -m app init"),
+        ("SECRET_KEY", "s" * 31, "SECRET_KEY is shorter than 32 bytes: python -m app init"),
+        ("SECRET_KEY", "32_char_random_string_here", "SECRET_KEY is still the placeholder: python -m app init"),
+        ("OPENAI_API_KEY", "your_openai_api_key_here", "OPENAI_API_KEY is still the placeholder: set your key"),
+        ("JWT_ALGORITHM", "none", "JWT_ALGORITHM input should be 'HS256', 'HS384' or 'HS512'"),
+        ("JWT_ALGORITHM", "RS256", "JWT_ALGORITHM input should be 'HS256', 'HS384' or 'HS512'"),
+        ("JWT_ALGORITHM", "HS512", "SECRET_KEY is too short for HS512: "),
+        ("JWT_ISSUER", "", "JWT_ISSUER string should have at least 1 character"),
+        ("TOKEN_EXPIRY_HOURS", "0", "TOKEN_EXPIRY_HOURS input should be greater than or equal to"),
+        ("TOKEN_EXPIRY_HOURS", "721", "TOKEN_EXPIRY_HOURS input should be less than or equal to 720"),
+        ("TOKEN_EXPIRY_HOURS", "nan", "TOKEN_EXPIRY_HOURS input should be "),
+        ("TOKEN_EXPIRY_HOURS", "soon", "TOKEN_EXPIRY_HOURS input should be a valid number"),
+        ("RATE_LIMIT", "0", "RATE_LIMIT input should be greater than or equal to 1"),
+        ("RATE_LIMIT", "10000001", "RATE_LIMIT input should be less than or equal to 10000000"),
+        ("RATE_LIMIT", "many", "RATE_LIMIT input should be a valid integer"),
+        ("ADDRESS_RATE_LIMIT", "-1", "ADDRESS_RATE_LIMIT input should be greater than or equal to 1"),
+        ("AUDIT_REFUSALS_PER_MINUTE", "0", "AUDIT_REFUSALS_PER_MINUTE input should be greater than or equal to 1"),
+        ("LLM_TEMPERATURE", "2.1", "LLM_TEMPERATURE input should be less than or equal to 2"),
+        ("LLM_TEMPERATURE", "nan", "LLM_TEMPERATURE input should be "),
+        ("LLM_MAX_TOKENS", "0", "LLM_MAX_TOKENS input should be greater than or equal to 1"),
+        ("LLM_TIMEOUT_SECONDS", "inf", "LLM_TIMEOUT_SECONDS input should be "),
+        ("LLM_MODEL", "", "LLM_MODEL string should have at least 1 character"),
+        ("LLM_STREAM_TIMEOUT_SECONDS", "0", "LLM_STREAM_TIMEOUT_SECONDS input should be greater than 0"),
+        ("LLM_STREAM_TIMEOUT_SECONDS", "86401", "LLM_STREAM_TIMEOUT_SECONDS input should be less than or equal to 86400"),
+        ("OPENAI_BASE_URL", "localhost:11434", "OPENAI_BASE_URL takes an address such as http"),
+        ("OPENAI_BASE_URL", "ftp://host/v1", "OPENAI_BASE_URL takes an address such as http"),
+        ("OPENAI_BASE_URL", "http:///v1", "OPENAI_BASE_URL takes an address such as http"),
+        ("OPENAI_BASE_URL", "http://host:port/v1", "OPENAI_BASE_URL takes an address such as http"),
+        ("OPENAI_BASE_URL", "http://host/v 1", "OPENAI_BASE_URL takes an address such as http"),
+        ("OPENAI_BASE_URL", "http://[::1/v1", "OPENAI_BASE_URL takes an address such as http"),
+        ("OPENAI_BASE_URL", "http://me:word@host/v1", "OPENAI_BASE_URL takes an address without a user"),
+        ("V1_MAX_BODY_BYTES", "1023", "V1_MAX_BODY_BYTES input should be greater than or equal to 1024"),
+        ("V1_MAX_BODY_BYTES", "1073741825", "V1_MAX_BODY_BYTES input should be less than or equal to 1073741824"),
+        ("V1_MAX_MESSAGES", "0", "V1_MAX_MESSAGES input should be greater than or equal to 1"),
+        ("V1_MAX_MESSAGE_CHARS", "0", "V1_MAX_MESSAGE_CHARS input should be greater than or equal to 1"),
+        ("V1_MAX_TOKENS", "0", "V1_MAX_TOKENS input should be greater than or equal to 1"),
+        ("V1_MAX_TOKENS", "1000001", "V1_MAX_TOKENS input should be less than or equal to 1000000"),
+        ("V1_REFUSED_PARAMS", "user,logit bias", "V1_REFUSED_PARAMS takes names of parameters such as logit_bias"),
+        ("STREAM_KEEPALIVE_SECONDS", "0", "STREAM_KEEPALIVE_SECONDS input should be greater than 0"),
+        ("STREAM_KEEPALIVE_SECONDS", "601", "STREAM_KEEPALIVE_SECONDS input should be less than or equal to 600"),
+        ("AUDIT_STREAM", "later", "AUDIT_STREAM input should be 'live' or 'buffer'"),
+        ("AUDIT_LONG_TEXTS", "drop", "AUDIT_LONG_TEXTS input should be 'digest' or 'keep'"),
+        ("DATABASE_URL", "mysql://db/clients", "DATABASE_URL takes sqlite+aiosqlite:///path/to/file"),
+        ("AUDIT_ORIGIN", "my log", "AUDIT_ORIGIN takes at most 200 characters without spaces"),
+        ("CORS_ORIGINS", "*", "CORS_ORIGINS takes origins such as https://app.example.com"),
+        ("TRUSTED_PROXIES", "10.0.0.0/8,proxy.local", "TRUSTED_PROXIES takes addresses or networks"),
+        ("DOCS_ENABLED", "perhaps", "DOCS_ENABLED input should be a valid boolean"),
+    ],
+)
+def test_what_cannot_hold_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, name: str, value: str, sentence: str) -> None:
+    monkeypatch.setenv(name, value)
+    assert refusal().startswith(sentence)
+
+
+def test_a_missing_secret_is_refused_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SECRET_KEY")
+    assert refusal().startswith("SECRET_KEY is not set: python -m app init writes a fresh one")
+
+
+def test_every_problem_is_told_at_once_a_line_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RATE_LIMIT", "0")
+    monkeypatch.setenv("SECRET_KEY", "short")
+    assert sorted(line.split()[0] for line in refusal().splitlines()) == ["RATE_LIMIT", "SECRET_KEY"]
+
+
+# A path is named, so that the operator sees which; free text has nothing to be refused for here.
+PATHS = {"AUDIT_LOG_PATH", "AUDIT_KEY_PATH", "SECURITY_LOG_PATH", "MODELS_FILE"}
+FREE = {"SYSTEM_PROMPT", "LLM_MODEL", "JWT_ISSUER", "JWT_AUDIENCE"} | PATHS
+
+
+@pytest.mark.parametrize("name", sorted(NAMES - FREE))
+def test_no_refusal_repeats_the_value(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    planted = "pl+nted v*lue"
+    monkeypatch.setenv(name, planted if name != "OPENAI_API_KEY" else "your_openai_api_key_here")
+    told = refusal()
+    assert name in told
+    assert planted not in told
+    assert "your_openai_api_key_here" not in told
+
+
+def test_an_audit_path_that_cannot_be_written_is_refused(monkeypatch: pytest.MonkeyPatch, here: Path) -> None:
+    """As another user than root: tests/test_container.py."""
+    (here / "file").write_text("")
+    for path, sentence in {".": "is a folder", "file/audit.jsonl": "cannot be written by this user"}.items():
+        monkeypatch.setenv("AUDIT_LOG_PATH", path)
+        assert refusal().startswith(f"AUDIT_LOG_PATH {Path(path)} {sentence}"), path
+
+
+def test_a_file_of_settings_that_is_not_utf8_is_refused(here: Path) -> None:
+    (here / ".env").write_bytes(b"LLM_MODEL=caf\xe9\n")
+    assert refusal() == ".env is not UTF-8: save it again as UTF-8."
+
+
+# --- where they come from ----------------------------------------------------------------------------
+
+
+def test_the_environment_beats_the_file_and_the_file_the_default(monkeypatch: pytest.MonkeyPatch, here: Path) -> None:
+    (here / ".env").write_text("RATE_LIMIT=7\nLLM_MAX_TOKENS=9\n")
+    monkeypatch.setenv("RATE_LIMIT", "8")
+    settings = load_settings()
+    assert (settings.rate_limit, settings.llm_max_tokens, settings.llm_temperature) == (8, 9, 0.7)
+
+
+def test_the_file_of_another_folder_does_not_count(monkeypatch: pytest.MonkeyPatch, here: Path) -> None:
+    (here / ".env").write_text("RATE_LIMIT=7\n")
+    (here / "below").mkdir()
+    monkeypatch.chdir(here / "below")
+    assert load_settings().rate_limit == 60
+
+
+def test_relative_paths_are_relative_to_the_current_folder(here: Path) -> None:
+    settings = load_settings()
+    assert settings.audit_log_path.absolute() == here / "logs" / "audit_log.jsonl"
+    assert settings.security_log_path.absolute() == here / "logs" / "security.log"
+
+
+def test_lists_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRUSTED_PROXIES", "10.0.0.0/8, ::1,")
+    monkeypatch.setenv("CORS_ORIGINS", "https://a.example.com,http://127.0.0.1:3000")
+    monkeypatch.setenv("V1_REFUSED_PARAMS", "logit_bias, user,")
+    settings = load_settings()
+    assert settings.trusted_proxies == ("10.0.0.0/8", "::1")
+    assert settings.cors_origins == ("https://a.example.com", "http://127.0.0.1:3000")
+    assert settings.v1_refused_params == ("logit_bias", "user")
+
+
+def test_without_key_and_url_the_embedded_model_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_settings().is_embedded
+    monkeypatch.setenv("OPENAI_API_KEY", "  ")
+    assert load_settings().is_embedded
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:11434/v1")
+    assert not load_settings().is_embedded
+
+
+def test_secrets_stay_out_of_what_settings_print(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-planted-key")
+    settings = load_settings()
+    assert SECRET not in f"{settings!r}{settings}{settings.model_dump()}"
+    assert "sk-planted-key" not in f"{settings!r}{settings}{settings.model_dump()}"
+
+
+# --- the catalogue -----------------------------------------------------------------------------------
+
+MODELS = """
+[servers.lab]
+base_url = "http://127.0.0.1:9/v1"
+api_key_env = "Lab_Key"
+[models.small]
+server = "lab"
+[models.embed]
+server = "lab"
+endpoints = ["embeddings"]
+"""
+
+
+@pytest.fixture
+def models_file(here: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Settings that name a models file, with the key of its server in the environment."""
+    (here / "models.toml").write_text(MODELS)
+    monkeypatch.setenv("MODELS_FILE", "models.toml")
+    monkeypatch.setenv("LLM_MODEL", "small")
+    monkeypatch.setenv("Lab_Key", "sk-lab-planted")
+    return here / "models.toml"
+
+
+def test_without_a_models_file_llm_model_is_there_alone_for_everyone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:11434/v1")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-planted-key")
+    monkeypatch.setenv("LLM_MODEL", "qwen3:8b")
+    monkeypatch.setenv("V1_MAX_TOKENS", "77")
+    monkeypatch.setenv("V1_REFUSED_PARAMS", "user")
+    found = load_settings().catalogue
+    server = Server("default", "http://127.0.0.1:11434/v1", "sk-planted-key")
+    assert found.visible_to(["x.y"]) == [ModelEntry("qwen3:8b", "qwen3:8b", server, None, frozenset(ENDPOINTS))]
+    assert found.caps_for(["x.y"]) == Caps(8_388_608, 1000, 500_000, 77)
+    assert found.refused_params == {"user"}
+    assert found.created == 0
+
+
+def test_an_empty_models_file_setting_is_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODELS_FILE", " ")
+    assert load_settings().models_file is None
+
+
+def test_with_a_models_file_its_models_count_and_the_settings_caps(models_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:1/v1")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-other")
+    settings = load_settings()
+    assert settings.models_file == Path("models.toml"), "relative to the current folder"
+    lab = Server("lab", "http://127.0.0.1:9/v1", "sk-lab-planted")
+    assert [entry.server for entry in settings.catalogue.visible_to([])] == [lab, lab]
+    assert settings.catalogue.caps == Caps(8_388_608, 1000, 500_000, 4096)
+    assert settings.catalogue.created == int(models_file.stat().st_mtime)
+
+
+def test_with_a_models_file_the_embedded_model_does_not_answer(models_file: Path) -> None:
+    assert not load_settings().is_embedded
+
+
+def test_a_servers_key_may_stand_in_the_file_of_settings_and_the_environment_beats_it(
+    models_file: Path, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (here / ".env").write_text("Lab_Key=sk-from-the-file\nlab_key=sk-another\n")
+    assert load_settings().catalogue.models["small"].server.api_key == "sk-lab-planted"
+    monkeypatch.delenv("Lab_Key")
+    assert load_settings().catalogue.models["small"].server.api_key == "sk-from-the-file"
+
+
+@pytest.mark.parametrize("name", ["gpt-4o-mini", "embed"])
+def test_what_ask_uses_must_be_a_chat_model_of_the_file(models_file: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv("LLM_MODEL", name)
+    assert refusal() == (
+        "LLM_MODEL, which /ask uses, is no alias of MODELS_FILE with the endpoint chat: set it to one, such as small."
+    )
+
+
+def test_a_file_without_a_chat_model_leaves_ask_nothing(models_file: Path) -> None:
+    models_file.write_text(MODELS.replace("[models.small]", "[models.small]\nendpoints = ['responses']"))
+    assert refusal().endswith("with the endpoint chat: add one to models.toml.")
+
+
+def test_what_is_wrong_in_the_file_stops_the_start(models_file: Path) -> None:
+    models_file.write_text(MODELS + "colour = 'red'\n")
+    assert refusal() == "MODELS_FILE models.toml: [models.embed] colour is not known here: models.example.toml shows all that is."
+    models_file.unlink()
+    assert refusal().startswith("MODELS_FILE models.toml cannot be read (No such file or directory)")
+
+
+def test_the_models_file_is_read_once_and_every_worker_gets_the_same(models_file: Path) -> None:
+    settings = load_settings()
+    models_file.unlink()
+    carried = pickle.loads(pickle.dumps(settings))
+    assert carried.catalogue == settings.catalogue
+    assert [entry.alias for entry in carried.catalogue.visible_to([])] == ["small", "embed"]
+
+
+def test_the_models_file_is_not_written_to_as_a_log(models_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECURITY_LOG_PATH", str(models_file))
+    assert refusal().startswith("MODELS_FILE names the same file as SECURITY_LOG_PATH")
+
+
+def test_the_servers_keys_stay_out_of_what_settings_print(models_file: Path) -> None:
+    settings = load_settings()
+    assert settings.catalogue.models["small"].server.api_key == "sk-lab-planted"
+    assert "sk-lab-planted" not in f"{settings!r}{settings}{settings.model_dump()}{settings.catalogue!r}"

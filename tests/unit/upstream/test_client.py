@@ -1,0 +1,207 @@
+"""What comes back from the model's server: an answer, or our error; over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import logging
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from app.errors import UpstreamError, UpstreamUnavailable
+from app.upstream.completion import Completion
+from app.upstream.errors import UpstreamDenied, UpstreamOutOfQuota, UpstreamRefused
+from app.upstream.langchain import LanguageModel
+from tests.support.asking import KEY, ask, make, send, use
+from tests.support.fake_openai import FakeOpenAI
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[FakeOpenAI]:
+    with FakeOpenAI(keep_digests=True) as fake:
+        yield fake
+
+
+@pytest.fixture
+def fake(server: FakeOpenAI) -> FakeOpenAI:
+    server.reset()
+    return server
+
+
+def reply(content: object = "fine", **members: object) -> str:
+    return json.dumps({"choices": [{"message": {"role": "assistant", "content": content}}], **members})
+
+
+def test_an_empty_answer_is_an_answer(fake: FakeOpenAI) -> None:
+    fake.set(body=reply(""))
+    assert ask(make(fake.base_url)) == Completion("", "small-1", None, answer="")
+
+
+def test_a_path_of_the_servers_machine_is_no_name(fake: FakeOpenAI) -> None:
+    fake.set(body=reply(model="/srv/models/secret.gguf"))
+    assert ask(make(fake.base_url)).model == "small-1"
+
+
+def test_a_server_that_does_not_count_gives_no_usage(fake: FakeOpenAI) -> None:
+    fake.set("no_usage")
+    assert ask(make(fake.base_url)).usage is None
+    fake.set(body=reply(model="other", usage={"prompt_tokens": 3}))
+    assert ask(make(fake.base_url)) == Completion("fine", "other", None, answer="fine")
+
+
+FINAL = json.dumps({"error": {"message": "no money", "type": "insufficient_quota", "code": "insufficient_quota"}})
+ODD_ERRORS: list[Any] = [{"code": {}}, {"type": []}, [], None]
+REFUSALS: list[tuple[str, str | None, dict[str, str], type[UpstreamError], float | None]] = [
+    ("status:429", None, {"Retry-After": "7"}, UpstreamUnavailable, 7),
+    ("status:429", None, {"Retry-After": "0.02"}, UpstreamUnavailable, 1),
+    ("status:429", None, {"Retry-After": "999999"}, UpstreamUnavailable, 120),
+    ("status:429", None, {"Retry-After": "Fri, 31 Dec 1999 23:59:59 GMT"}, UpstreamUnavailable, 2),
+    ("status:429", "<not json>", {}, UpstreamUnavailable, 2),
+    ("status:429", FINAL, {"Retry-After": "7"}, UpstreamOutOfQuota, None),
+    *[(f"status:{status}", None, {}, UpstreamUnavailable, 2.0) for status in (408, 500, 502, 503, 504)],
+    *[(f"status:{status}", None, {}, UpstreamError, None) for status in (202, 402, 405)],
+    *[(f"status:{status}", None, {}, UpstreamDenied, None) for status in (302, 401, 403)],
+    *[("status:429", json.dumps({"error": odd}), {}, UpstreamUnavailable, 2) for odd in ODD_ERRORS],
+    *[(f"status:{status}", None, {}, UpstreamRefused, None) for status in (400, 404, 409, 413, 422)],
+    ("close", None, {}, UpstreamUnavailable, 2),
+    ("truncate", None, {}, UpstreamUnavailable, 2),
+    ("not_http", None, {}, UpstreamError, None),
+    ("garbage", None, {}, UpstreamError, None),
+]
+
+
+@pytest.mark.parametrize(("mode", "body", "headers", "kind", "retry_after"), REFUSALS)
+def test_every_failure_of_the_server_becomes_our_error(
+    fake: FakeOpenAI,
+    mode: str,
+    body: str | None,
+    headers: dict[str, str],
+    kind: type[UpstreamError],
+    retry_after: float | None,
+) -> None:
+    """On both ways, and with our words only."""
+    fake.set(mode, body=body, headers=headers)
+    for work in (lambda m: send(m, "hi"), lambda m: m.chain.ainvoke({"query": "hi"})):
+        with pytest.raises(UpstreamError) as caught:
+            use(make(fake.base_url), work)
+        assert type(caught.value) is kind
+        assert caught.value.retry_after == retry_after
+        assert str(caught.value) == kind.detail
+    assert fake.calls() == 2  # never retried here
+
+
+UNUSABLE = [
+    "",
+    *["null", "[]", '"text"', "{}", '{"choices":null}', '{"choices":[]}', '{"choices":{}}', '{"choices":[null]}'],
+    '{"choices": [{"message": null}]}',
+    '{"choices": [{"message": {"role": "assistant"}}]}',
+    '{"error": {"message": "sorry"}}',
+    reply(None),
+    reply(7),
+    reply([{"type": "text", "text": "parts"}]),
+    reply(model=7),
+    reply(model="m" * 501),
+    reply(usage=[]),
+    reply(usage={"prompt_tokens": "3", "completion_tokens": 1}),
+    reply(usage={"prompt_tokens": -3, "completion_tokens": 1}),
+    reply(usage={"prompt_tokens": True, "completion_tokens": 1}),
+    reply("\ud800"),
+    reply("BYTES").replace("BYTES", "\udcff\udcfe"),
+    reply()[:-1],
+    reply() + reply(),
+    reply().replace('"fine"', "NaN"),
+    "[" * 100_000,
+]
+
+
+@pytest.mark.parametrize("body", UNUSABLE, ids=lambda body: body[:40])
+def test_an_answer_that_is_no_completion_is_an_upstream_error(fake: FakeOpenAI, body: str) -> None:
+    fake.set(body=body)
+    with pytest.raises(UpstreamError) as caught:
+        ask(make(fake.base_url))
+    assert type(caught.value) is UpstreamError
+
+
+def test_a_compressed_answer_is_not_unfolded(fake: FakeOpenAI) -> None:
+    packed = gzip.compress(reply("x" * 100).encode()).decode("utf-8", "surrogateescape")
+    fake.set(body=packed, headers={"Content-Encoding": "gzip"})
+    with pytest.raises(UpstreamError):
+        ask(make(fake.base_url))
+
+
+def test_a_redirect_is_not_followed(fake: FakeOpenAI) -> None:
+    fake.set("redirect")
+    with pytest.raises(UpstreamError):
+        ask(make(fake.base_url))
+    assert (fake.calls(), fake.calls("strays")) == (1, 0)
+
+
+def test_a_huge_answer_is_cut_off(fake: FakeOpenAI) -> None:
+    fake.set("huge")
+    with pytest.raises(UpstreamError):
+        ask(make(fake.base_url, cap=1_000_000))
+    assert 1_000_000 < fake.calls("huge_bytes") < 32_000_000  # what the sockets' buffers took, of 256 MiB
+
+
+def test_the_size_cap_is_exact(fake: FakeOpenAI) -> None:
+    body = reply("x" * 200_000)
+    fake.set(body=body)
+    assert ask(make(fake.base_url, cap=len(body))).text == "x" * 200_000
+    with pytest.raises(UpstreamError):
+        ask(make(fake.base_url, cap=len(body) - 1))
+
+
+def test_a_server_that_is_not_there_is_unavailable() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound, not listening: refused
+        for address in (f"http://127.0.0.1:{taken.getsockname()[1]}/v1", "http://nowhere.invalid/v1"):
+            with pytest.raises(UpstreamUnavailable) as caught:
+                ask(make(address))
+            assert caught.value.retry_after
+
+
+def test_a_certificate_that_does_not_hold_is_final(fake: FakeOpenAI) -> None:
+    """The fake speaks no TLS at all."""
+    with pytest.raises(UpstreamError):
+        ask(make(fake.base_url.replace("http:", "https:")))
+    assert fake.calls() == 0
+
+
+def test_the_deadline_of_the_caller_passes_through(fake: FakeOpenAI) -> None:
+    async def hurry(model: LanguageModel) -> None:
+        async with asyncio.timeout(0.2):
+            await send(model, "hi")
+
+    async def cancelled(model: LanguageModel) -> None:
+        task = asyncio.create_task(model.chain.ainvoke({"query": "hi"}))
+        await asyncio.sleep(0.2)
+        task.cancel()
+        await task
+
+    fake.set("hang")
+    with pytest.raises(TimeoutError):
+        use(make(fake.base_url), hurry)
+    with pytest.raises(asyncio.CancelledError):
+        use(make(fake.base_url), cancelled)
+    assert fake.calls() == 2
+
+
+def test_the_log_holds_the_plain_words_of_an_error_and_nothing_of_the_servers_text(
+    fake: FakeOpenAI, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Servers repeat what they were asked: whole, in part, and altered."""
+    prompt = "a planted prompt"
+    error = {"code": "context_length_exceeded", "param": "messages[0]", "type": f"key {KEY}", "message": f"{prompt} {prompt!r}"}
+    fake.set("status:400", body=json.dumps({"error": error}))
+    with caplog.at_level(logging.DEBUG, "app.assistant"), pytest.raises(UpstreamRefused) as caught:
+        ask(make(fake.base_url), prompt)
+    (line,) = [record.getMessage() for record in caplog.records if record.name == "app.assistant"]
+    assert line.startswith("upstream status 400: code=context_length_exceeded param=messages[0] (")
+    assert "planted" not in line
+    assert (caught.value.status, caught.value.reason, caught.value.param) == (400, "context_length_exceeded", "messages[0]")
+    assert "planted" not in str(caught.value)
+    assert caught.value.__cause__ is None

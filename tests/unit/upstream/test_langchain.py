@@ -1,0 +1,211 @@
+"""What goes to the model: the chain and the short way send the same bytes, to our server and nobody else."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from app.errors import ConfigError, InvalidRequest
+from app.upstream.completion import Completion, Usage
+from app.upstream.langchain import LanguageModel
+from tests.support.asking import KEY, ask, make, send, send_call, use
+from tests.support.fake_openai import FakeOpenAI, completion_text
+
+from ...support.paths import ROOT
+
+ODD = "{query} {{}} {0} %s $x \" ' \\ \n\r\t\x01 \u2028 \ufeff é 漢字 🏳️‍🌈 \U0010ffff </s><|im_end|> "
+QUERIES = [
+    "hi",
+    "{query}",
+    "{",
+    "{{x}} {0!r}",
+    "\"quoted\" 'twice' \\n",
+    "line\nline\r\n",
+    "🙂 e\u0301 \u202e",
+    "\x7f\x01",
+    ODD,
+]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[FakeOpenAI]:
+    with FakeOpenAI(keep_digests=True) as fake:
+        yield fake
+
+
+@pytest.fixture
+def fake(server: FakeOpenAI) -> FakeOpenAI:
+    server.reset()
+    return server
+
+
+def test_the_server_gets_exactly_the_prepared_bytes(fake: FakeOpenAI) -> None:
+    """The record names this digest before the call, so it must be the digest of what left."""
+    model = make(fake.base_url)
+    call = model.prepare("What is 6 times 7?")
+    assert hashlib.sha256(call.body).hexdigest() == call.sha256
+    answer = use(model, lambda model: send_call(call))
+    assert answer == Completion(
+        completion_text("What is 6 times 7?"),
+        "small-1",
+        Usage(12, 7),
+        answer=completion_text("What is 6 times 7?"),
+        finish="stop",
+    )
+    assert fake.seen()["sha256"] == [call.sha256]
+    assert json.loads(call.body) == {
+        "model": "small-1",
+        "stream": False,
+        "temperature": 0.7,
+        "max_tokens": 1000,
+        "messages": [{"role": "system", "content": "Be {brief}."}, {"role": "user", "content": "What is 6 times 7?"}],
+    }
+
+
+@pytest.mark.parametrize("system", ["Be {brief}.", ""])
+def test_the_chain_sends_the_same_bytes_and_gives_the_same_answer(fake: FakeOpenAI, system: str) -> None:
+    model = make(fake.base_url, system=system)
+
+    async def both_ways(model: LanguageModel) -> None:
+        for query in [*QUERIES, (ODD * 100)[:2000]]:
+            call = model.prepare(query)
+            short = await send_call(call)
+            assert short.text == await model.chain.ainvoke({"query": query}) == completion_text(query)
+            assert json.loads(call.body)["messages"][-1] == {"role": "user", "content": query}
+
+    use(model, both_ways)
+    digests = fake.seen()["sha256"]
+    assert len(digests) == 2 * (len(QUERIES) + 1)
+    assert digests[::2] == digests[1::2]
+
+
+def test_many_at_once_each_get_their_own_answer(fake: FakeOpenAI) -> None:
+    async def crowd(model: LanguageModel) -> list[Completion]:
+        return await asyncio.gather(*[send(model, f"question {n}") for n in range(300)])
+
+    answers = use(make(fake.base_url), crowd)
+    assert [answer.text for answer in answers] == [completion_text(f"question {n}") for n in range(300)]
+    assert fake.calls() == 300
+
+
+@pytest.mark.parametrize(
+    ("base_url", "cap"),
+    [
+        (None, "max_completion_tokens"),
+        ("https://api.openai.com/v1/", "max_completion_tokens"),
+        ("https://mine.openai.azure.com/openai/v1", "max_completion_tokens"),
+        ("http://127.0.0.1:11434/v1", "max_tokens"),
+        ("https://openai.com.example.net/v1", "max_tokens"),
+    ],
+)
+def test_the_cap_on_tokens_has_the_name_that_the_server_honours(base_url: str | None, cap: str) -> None:
+    body = json.loads(make(base_url).prepare("hi").body)
+    assert {name: value for name, value in body.items() if name.startswith("max_")} == {cap: 1000}
+
+
+def test_only_the_key_and_plain_headers_are_sent(fake: FakeOpenAI) -> None:
+    ask(make(fake.base_url))
+    headers = fake.seen()["headers"]
+    assert headers["authorization"] == f"Bearer {KEY}"
+    assert headers["content-type"] == "application/json"
+    assert headers["accept-encoding"] == "identity"
+    ask(make(fake.base_url, key=""))
+    assert "authorization" not in fake.seen()["headers"]
+
+
+@pytest.mark.parametrize("system", ["Be {brief}.", ""])
+def test_the_chain_streams_over_our_own_connection_with_the_bytes_of_the_short_way(fake: FakeOpenAI, system: str) -> None:
+    """LangChain's own streaming would go out through the SDK, past this door."""
+
+    async def stream(model: LanguageModel) -> list[str]:
+        return [piece async for piece in model.chain.astream({"query": ODD})]
+
+    model = make(fake.base_url, system=system)
+    call = model.prepare(ODD, stream=True)
+    pieces = [piece for piece in use(model, stream) if piece]
+    assert len(pieces) > 1
+    assert "".join(pieces) == completion_text(ODD)
+    assert fake.seen()["sha256"] == [call.sha256]
+    assert json.loads(call.body) | {"messages": []} == {
+        "model": "small-1",
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        "temperature": 0.7,
+        "max_tokens": 1000,
+        "messages": [],
+    }
+
+
+def test_no_way_of_the_chain_goes_past_our_own_connection(fake: FakeOpenAI) -> None:
+    with pytest.raises(NotImplementedError):
+        make(fake.base_url).chain.invoke({"query": "hi"})
+    assert fake.calls() == 0
+
+
+def test_a_lone_surrogate_is_refused_before_anything_is_sent(fake: FakeOpenAI) -> None:
+    with pytest.raises(InvalidRequest):
+        make(fake.base_url).prepare("\ud800")
+
+
+TRACED = """
+import asyncio, os
+from app.upstream.langchain import LanguageModel
+from app.upstream.client import Upstream
+os.environ.update(LANGCHAIN_TRACING="true", LANGSMITH_TRACING_V2="true")  # also after the import
+import langsmith.utils
+assert langsmith.utils.tracing_is_enabled()
+upstream = Upstream(api_key="k", base_url=os.environ["FAKE"])
+model = LanguageModel(upstream, model="m", base_url=os.environ["FAKE"], temperature=0, max_tokens=9, system_prompt="")
+os.environ["LANGSMITH_TRACING"] = "true"  # too late: the switch outranks it
+assert not langsmith.utils.tracing_is_enabled()
+print(asyncio.run(model.chain.ainvoke({"query": "hi"})))
+from langchain_core.tracers.langchain import wait_for_all_tracers
+wait_for_all_tracers()
+"""
+
+
+def test_neither_tracing_nor_proxies_of_the_environment_divert_a_prompt(fake: FakeOpenAI) -> None:
+    """LangSmith's address is our fake's, which counts whoever comes astray; the proxy's is nobody's."""
+    elsewhere = fake.base_url.removesuffix("/v1")
+    diverted = {
+        "LANGCHAIN_TRACING_V2": "true",
+        "LANGSMITH_API_KEY": "ls-key",
+        "LANGSMITH_ENDPOINT": elsewhere,
+        "LANGSMITH_GATEWAY": elsewhere,
+        "OPENAI_API_BASE": f"{elsewhere}/astray",
+        **dict.fromkeys(("HTTP_PROXY", "http_proxy", "ALL_PROXY", "OPENAI_PROXY"), "http://127.0.0.1:9"),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", TRACED],
+        env={**os.environ, **diverted, "FAKE": fake.base_url},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, completion_text("hi")), done.stderr
+    assert (fake.calls(), fake.calls("strays")) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("base_url", "key"),
+    [
+        ("ftp://host/v1", "k"),
+        ("http://user:pass@host/v1", "k"),
+        ("http://host:99999/v1", "k"),
+        ("nowhere", "k"),
+        ("http://host/v1", "two\nlines"),
+        ("http://host/v1", "ключ"),
+    ],
+)
+def test_an_address_or_key_that_cannot_work_stops_the_start(base_url: str, key: str) -> None:
+    with pytest.raises(ConfigError):
+        make(base_url, key=key)
