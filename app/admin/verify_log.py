@@ -1,15 +1,14 @@
-"""`audit verify` and `audit verify-receipt`: opens what they need, shows how far they are, and keeps where they got to."""
+"""Verify the log of this installation, or one receipt file: opens the files that the verifier needs."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..audit.evidence.stored_tree import StoredTree
-from ..audit.format.note import MAX_NOTE_BYTES, Signer, VerifierKey, verify_checkpoint
+from ..audit.format.note import MAX_NOTE_BYTES, Signer, VerifierKey
 from ..audit.format.receipt import MAX_PROOF_BYTES, ProvenRecord, verify_receipt
 from ..audit.format.record import Receipt
 from ..audit.log import AuditLog
@@ -19,20 +18,16 @@ from ..audit.verification.report import Finding, Report
 from ..audit.verification.verifier import (
     ExpectedEvidence,
     KnownHead,
-    Point,
     Verification,
     first_differences,
     in_batches,
     read_head,
 )
-from ..cli.progress import _interruptible, _progress
 from ..errors import ConfigError, EvidenceUnavailable, InvalidRequest, VerificationFailed
-from ..security.audit.resuming import Bookmark, keep_bookmark, load_bookmark, verify_bookmark
 from ..settings import Settings, load_log_settings
 from ..wiring.audit import open_audit, verify_setup
 
 OWN = "the log's own signed head"
-EARLIER = "the signed head that an earlier verification saw"
 FOREIGN = "the log's first record names another key than the one that is used here"
 
 
@@ -43,8 +38,6 @@ class Verified:
     """Under which signatures were checked."""
     texts: TextsFound | None
     """Of the long texts that the records that were read name; None where no texts were ever kept: there is no folder."""
-    not_resumed: str | None
-    """Why everything was read although less was asked for."""
 
 
 def parse_receipt(text: str) -> Receipt:
@@ -60,10 +53,9 @@ def verify(
     checkpoints: Sequence[Path] = (),
     vkey: Path | None = None,
     *,
-    resume: bool = False,
-    quiet: bool = False,
+    progress: Callable[[int, int], None] = lambda read, total: None,
 ) -> Verified:
-    """Check the log. A progress bar on stderr for a large one, unless *quiet*.
+    """Check the log. *progress* is called with the bytes read so far and the length of the log.
 
     Raises OSError for a file that cannot be read, VerificationFailed for a key that is none, AuditUnavailable.
     """
@@ -75,27 +67,17 @@ def verify(
     key = _key(settings, tree, vkey)
     own = tree.checkpoint()  # before the log's length: a log only grows
     log = open_audit(settings)
-    bookmark, why_not = _bookmark(tree)
-    held = _held(wanted, notes, own, bookmark, key)
+    held = _held(wanted, notes, own, key)
     if key is not None and log.first_details().get("vkey", key.text()) != key.text():
         held = replace(held, refused=(*held.refused, FOREIGN))
-    start = Point()
-    if resume:
-        start, why_not = _start(bookmark, why_not, held, key, tree, log)
-    verification, texts = Verification(held, start), LongTexts.beside(settings.audit_log_path)
+    verification, texts = Verification(held), LongTexts.beside(settings.audit_log_path)
     named = NamedTexts() if texts.folder.is_dir() else None
     size = log.size()
-    try:
-        _run(verification, named, log, start.head.size, size, quiet)
-    except KeyboardInterrupt:
-        _keep(tree, own, verification.point(), verification)
-        raise
+    _run(verification, named, log, size, progress)
     found = named.check(texts) if named else None
     damaged = [_damage(*one) for one in found.damaged] if found else []
     report = verification.finish(lambda heads: _blamed(heads, log, size, tree), damaged)
-    if report.integrity.verdict == report.signatures.verdict == "ok" and not damaged:
-        _keep(tree, own, verification.signed_point, verification)
-    return Verified(report, key, found, why_not if resume else None)
+    return Verified(report, key, found)
 
 
 def _damage(seq: int, sha256: str) -> Finding:
@@ -104,16 +86,16 @@ def _damage(seq: int, sha256: str) -> Finding:
     )
 
 
-def _run(verification: Verification, named: NamedTexts | None, log: AuditLog, start: int, end: int, quiet: bool) -> None:
-    """Raises KeyboardInterrupt between two batches only, so that the place is a place to go on from."""
-    with _progress(end - start, quiet) as tell, _interruptible() as is_interrupted:
-        for lines in in_batches(log.lines(start, end)):
-            verification.feed(lines)
-            if named is not None:
-                named.feed(lines)
-            tell(sum(map(len, lines)))
-            if is_interrupted():
-                raise KeyboardInterrupt
+def _run(
+    verification: Verification, named: NamedTexts | None, log: AuditLog, end: int, progress: Callable[[int, int], None]
+) -> None:
+    read = 0
+    for lines in in_batches(log.lines(0, end)):
+        verification.feed(lines)
+        if named is not None:
+            named.feed(lines)
+        read += sum(map(len, lines))
+        progress(read, end)
 
 
 def _blamed(heads: Sequence[KnownHead], log: AuditLog, end: int, tree: StoredTree) -> Mapping[KnownHead, int]:
@@ -136,7 +118,6 @@ def _held(
     receipts: Sequence[Receipt],
     notes: Sequence[tuple[str, bytes]],
     own: bytes | None,
-    bookmark: Bookmark | None,
     key: VerifierKey | None,
 ) -> ExpectedEvidence:
     heads: list[KnownHead] = []
@@ -149,9 +130,6 @@ def _held(
             heads.append(read_head(name, note, key, given=given))
         except VerificationFailed as error:
             refused.append(f"{name} proves nothing: {error.detail}")
-    if bookmark is not None and key is not None and bookmark.note != own:
-        with suppress(VerificationFailed):  # of another key, or broken: who can write there could as well have removed it
-            heads.append(read_head(EARLIER, bookmark.note, key, given=False))
     return ExpectedEvidence(receipts, heads, refused)
 
 
@@ -183,45 +161,3 @@ def _read(path: Path, most: int) -> bytes:
     """A byte more than *most* at most, so that what is too long is seen to be."""
     with path.open("rb") as file:
         return file.read(most + 1)
-
-
-# --- where an earlier run got to -------------------------------------------------------------------
-
-
-def _bookmark(tree: StoredTree) -> tuple[Bookmark | None, str | None]:
-    try:
-        bookmark = load_bookmark(tree.folder)
-    except VerificationFailed as error:
-        return None, error.detail
-    return bookmark, None if bookmark else "no earlier verification got to a signed head"
-
-
-def _start(
-    bookmark: Bookmark | None,
-    why_not: str | None,
-    held: ExpectedEvidence,
-    key: VerifierKey | None,
-    tree: StoredTree,
-    log: AuditLog,
-) -> tuple[Point, str | None]:
-    """Where to begin, or the beginning and why."""
-    if bookmark is None or key is None:
-        return Point(), why_not or "there is no key to check the signed head with"
-    try:
-        signed = verify_checkpoint(bookmark.note, key)
-        verify_bookmark(bookmark.point, signed, held.heads, held.receipts, tree, log.lines)
-    except (VerificationFailed, EvidenceUnavailable) as error:
-        return Point(), error.detail
-    return bookmark.point, None
-
-
-def _keep(tree: StoredTree, own: bytes | None, point: Point | None, verification: Verification) -> None:
-    """Keep *point*, or where the log's own head held, if that head reaches so far."""
-    size = max((head.size for head in verification.held.heads if head.name == OWN), default=0)
-    for one in (point, verification.signed_point):
-        if own is not None and one is not None and verification.start.entries < one.entries <= size:
-            keep_bookmark(tree.folder, Bookmark(own, one))
-            return
-
-
-# --- on the terminal -------------------------------------------------------------------------------

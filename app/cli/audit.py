@@ -11,8 +11,9 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import VerificationFailed
-from .audit_report import _document, _receipt_document, _sentence, _text
+from .audit_report import _document, _receipt_document, _text
 from .output import Json, one_line, say
+from .progress import progress_bar
 
 audit = typer.Typer(help="Read and verify the audit log.", no_args_is_help=True)
 
@@ -22,17 +23,13 @@ def audit_verify(
     receipt: Annotated[list[str] | None, typer.Option(help="SEQ:HASH of an answer; may be repeated.")] = None,
     checkpoint: Annotated[list[Path] | None, typer.Option(help="A signed head that you kept; may be repeated.")] = None,
     vkey: Annotated[Path | None, typer.Option(help="The log's verifier key, as GET /audit/vkey gave it.")] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on where an earlier run got to: older bytes are not read.")
-    ] = False,
     as_json: Json = False,
 ) -> None:
     """Check every byte, link and signature, and that receipts and kept heads still hold. Exit status 1 on any problem."""
     from ..admin import verify_log as audit_verifying
 
-    verified = audit_verifying.verify(receipt or [], checkpoint or [], vkey, resume=resume, quiet=as_json)
-    if verified.not_resumed:
-        print(f"everything was read, because {_sentence(verified.not_resumed)}", file=sys.stderr)
+    with progress_bar(quiet=as_json) as show:
+        verified = audit_verifying.verify(receipt or [], checkpoint or [], vkey, progress=show)
     say(_document(verified), as_json, _text(verified))
     sys.exit(0 if verified.report.ok else 1)
 

@@ -24,15 +24,12 @@ def _receipt_document(proven: ProvenRecord) -> dict[str, Any]:
 
 def _document(verified: Verified) -> dict[str, Any]:
     report = verified.report
-    integrity: dict[str, Any] = _finding(report.integrity)
-    if report.begun_at:
-        integrity = {"verdict": report.integrity.verdict, "from": report.begun_at, "up_to": report.integrity.up_to}
     return {
         "ok": report.ok,
         "entries": report.entries,
         "head": {"seq": report.head.seq, "hash": report.head.hash} if report.head else None,
         "problems": [{"seq": one.seq, "problem": one.problem} for one in report.problems],
-        "integrity": integrity,
+        "integrity": _finding(report.integrity),
         "signatures": {**_finding(report.signatures), "key": verified.key.text() if verified.key else None},
         "completeness": _finding(report.completeness),
         "open": {**_finding(report.ends), "count": len(report.open), "records": report.open[:MAX_NUMBERS]},
@@ -69,12 +66,7 @@ def _integrity(report: Report) -> str:
     up_to = report.integrity.up_to
     if report.integrity.verdict == "failed":
         return "failed: not even the first record is right" if up_to is None else f"failed: right up to record {up_to}"
-    if not report.begun_at:
-        return f"ok: all bytes and links are right up to record {up_to}"
-    earlier = f"records before {report.begun_at} were verified by an earlier run and not read again"
-    if report.begun_at == report.entries:
-        return f"ok: no record is newer than {up_to}; {earlier}"
-    return f"ok: all bytes and links from record {report.begun_at} up to {up_to} are right; {earlier}"
+    return f"ok: all bytes and links are right up to record {up_to}"
 
 
 def _signatures(verified: Verified) -> str:
@@ -115,7 +107,3 @@ def _texts(found: TextsFound | None) -> list[str]:
         return []
     unreadable = f", {found.unreadable} that cannot be read" if found.unreadable else ""
     return [f"long texts    {found.kept} kept, {found.missing} missing, {len(found.damaged)} damaged{unreadable}"]
-
-
-def _sentence(reason: str) -> str:
-    return reason[:1].lower() + reason[1:].removesuffix(".")

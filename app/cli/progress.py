@@ -1,41 +1,40 @@
-"""A progress bar and a clean Ctrl-C for long verifications."""
+"""A progress bar on stderr for work on many bytes."""
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import FrameType
+from contextlib import ExitStack, contextmanager
 
 PROGRESS_FROM_BYTES = 20_000_000
 
 
 @contextmanager
-def _progress(size: int, quiet: bool) -> Iterator[Callable[[int], None]]:
-    """Tell it how many bytes were read since."""
-    if quiet or not sys.stderr.isatty() or size < PROGRESS_FROM_BYTES:
-        yield lambda read: None
-        return
-    from rich.console import Console
+def progress_bar(*, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """Yields a function to call with the bytes read so far and their total.
+
+    The bar appears at the first call with a total of at least PROGRESS_FROM_BYTES, on a terminal
+    only, and is gone at the end.
+    """
+    with ExitStack() as stack:
+        show: Callable[[int, int], None] | None = None
+
+        def update(read: int, total: int) -> None:
+            nonlocal show
+            if quiet or total < PROGRESS_FROM_BYTES or not sys.stderr.isatty():
+                return
+            if show is None:
+                show = _start_bar(stack, total)
+            show(read, total)
+
+        yield update
+
+
+def _start_bar(stack: ExitStack, total: int) -> Callable[[int, int], None]:
+    from rich.console import Console  # late: only a long verification on a terminal needs it
     from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
 
     columns = "verifying", BarColumn(), DownloadColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("verify", total=size)
-        yield lambda read: progress.advance(task, read)
-
-
-@contextmanager
-def _interruptible() -> Iterator[Callable[[], bool]]:
-    """Whether Ctrl-C was pressed, instead of an exception in the middle of something."""
-    pressed: list[int] = []
-
-    def press(number: int, frame: FrameType | None) -> None:
-        pressed.append(number)
-
-    before = signal.signal(signal.SIGINT, press)
-    try:
-        yield lambda: bool(pressed)
-    finally:
-        signal.signal(signal.SIGINT, before)
+    bar = stack.enter_context(Progress(*columns, console=Console(stderr=True), transient=True))
+    task = bar.add_task("verify", total=total)
+    return lambda read, total: bar.update(task, completed=read, total=total)

@@ -202,12 +202,6 @@ def test_verify_says_each_verdict_on_its_own_line_and_exits_with_zero_while_noth
     assert all(line.startswith(start) for line, start in zip(said.splitlines(), starts, strict=True))
 
 
-def test_a_run_that_cannot_go_on_from_an_earlier_one_says_so_and_reads_everything(tmp_path: Path) -> None:
-    done = Service(tmp_path).run("audit", "verify", "--resume", "--json")
-    assert "everything was read, because no earlier verification" in done.stderr
-    assert "from" not in json.loads(done.stdout)["integrity"]
-
-
 def test_a_receipt_is_checked_by_itself_without_log_and_settings(tmp_path: Path) -> None:
     log = Evidence(24)
     (tmp_path / "receipt").write_bytes(log.receipt_file(5, 24))

@@ -28,8 +28,6 @@ class Finding:
 class Report:
     entries: int
     head: Receipt | None
-    begun_at: int
-    """The first record whose bytes were read; those before it were verified by an earlier pass."""
     problems: list[Finding]
     found: int
     """How many problems there are; at most MAX_PROBLEMS are listed."""

@@ -1,7 +1,6 @@
 """One pass over the log: its bytes and links, the tree against every head that is known, the receipts; and what of it holds.
 
-Pure: lines, heads and hashes come in, verdicts go out. Who opens files is `audit_verifying`; `resuming` has the way to begin
-in the middle.
+Pure: lines, heads and hashes come in, verdicts go out. `app/admin/verify_log.py` opens the files.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from ...errors import VerificationFailed
 from ..format.chain import MAX_PROBLEMS, Checker
 from ..format.merkle import EMPTY_ROOT, HASH_BYTES, RightEdge, leaf_hashes
 from ..format.note import Checkpoint, VerifierKey, parse_checkpoint, parse_note, verify_checkpoint
-from ..format.record import EMPTY, LogEnd, Receipt
+from ..format.record import Receipt
 from ..format.tiles import WIDTH, Tile
 from .report import Finding, Report, Verdict
 
@@ -57,49 +56,28 @@ class ExpectedEvidence:
     """Checkpoints that prove nothing, each with its reason."""
 
 
-@dataclass(frozen=True, slots=True)
-class Point:
-    """A place between two records up to which everything was right: where another pass may begin."""
-
-    head: LogEnd = EMPTY
-    edge: bytes = RightEdge().dump()
-    open: frozenset[int] = frozenset()
-    recovered: tuple[int, ...] = ()
-
-    @property
-    def entries(self) -> int:
-        return self.head.seq + 1
-
-
 Blame = Callable[[Sequence[KnownHead]], Mapping[KnownHead, int]]
 """The first record that is not what was signed, of heads that do not hold; a head is left out where it cannot be told."""
 
 
 @dataclass
 class Verification:
-    """Feed it the lines after *start*, then ask for the report. What lies before *start* is taken as proven."""
+    """Feed it the lines of the log, then ask for the report."""
 
     held: ExpectedEvidence = field(default_factory=ExpectedEvidence)
-    start: Point = field(default_factory=Point)
 
     def __post_init__(self) -> None:
-        ahead = [one for one in self.held.receipts if one.seq >= self.start.entries]
-        self._checker = Checker(ahead, self.start.head)
-        self._checker.verdict.open |= self.start.open
-        self._checker.verdict.recovered += self.start.recovered
-        self._edge = RightEdge.load(self.start.edge)
-        self._bytes = self.start.head.size
-        self._fails = {head for head in self.held.heads if head.size > self.start.entries}  # until they are seen to hold
+        self._checker = Checker(self.held.receipts)
+        self._edge = RightEdge()
+        self._fails = {head for head in self.held.heads if head.size}  # until they are seen to hold
         self._stops = sorted({head.size for head in self._fails}, reverse=True)
         self._tree_ends = max(self._stops, default=0)
         self._fails |= {head for head in self.held.heads if head.size == 0 and head.checkpoint.root != EMPTY_ROOT}
-        self.signed_point: Point | None = None
-        """Where the last of the log's own signed heads held."""
 
     @property
     def entries(self) -> int:
-        """Lines up to here, those before the start included."""
-        return self.start.entries + self._checker.verdict.entries
+        """Lines up to here."""
+        return self._checker.verdict.entries
 
     def feed(self, lines: list[bytes]) -> None:
         while self._stops and self._stops[-1] - self.entries <= len(lines):
@@ -107,25 +85,13 @@ class Verification:
             self._take(lines[:upto])
             lines = lines[upto:]
             root = self._edge.root()
-            held = {head for head in self._fails if (head.size, head.checkpoint.root) == (self.entries, root)}
-            self._fails -= held
-            if any(head.signed and not head.given for head in held):
-                self.signed_point = self.point() or self.signed_point
+            self._fails -= {head for head in self._fails if (head.size, head.checkpoint.root) == (self.entries, root)}
         self._take(lines)
 
     def _take(self, lines: list[bytes]) -> None:
         self._checker.feed(lines)
-        self._bytes += sum(map(len, lines))
         if self._edge.size < self._tree_ends:  # past the largest head there is nothing to compare it with
             self._edge.extend(leaf_hashes(lines))
-
-    def point(self) -> Point | None:
-        """Where the pass stands; None if something was wrong so far, or it went past the last head."""
-        verdict = self._checker.verdict
-        if verdict.broken_at is not None or verdict.head is None or self._edge.size != self.entries:
-            return None
-        head = LogEnd(self._bytes, verdict.head.seq, verdict.head.hash)
-        return Point(head, self._edge.dump(), frozenset(verdict.open), tuple(verdict.recovered))
 
     # --- the verdicts ----------------------------------------------------------------------------
 
@@ -137,16 +103,13 @@ class Verification:
         more = [self._trouble(head, blamed.get(head)) for head in fails]
         more += [Finding(None, reason) for reason in self.held.refused]
         more += others
-        begun = self.start.head
-        head = verdict.head or (Receipt(begun.seq, begun.hash) if begun.seq >= 0 else None)
-        up_to = head.seq if head else None
+        up_to = verdict.head.seq if verdict.head else None
         if verdict.broken_at is not None:
             up_to = verdict.broken_at - 1 if verdict.broken_at else None
         sound = verdict.broken_at is None
         return Report(
             entries=self.entries,
-            head=head,
-            begun_at=self.start.entries,
+            head=verdict.head,
             problems=([Finding(one.seq, one.problem) for one in verdict.problems] + more)[:MAX_PROBLEMS],
             found=verdict.found + len(more),
             integrity=Verdict("ok" if sound else "failed", up_to),

@@ -1,24 +1,21 @@
-"""The verdicts on a log: what is right, up to where, and against which heads; where an earlier run may be gone on from."""
+"""The verdicts on a log: what is right, up to where, and against which heads."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-import signal
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from app.admin.verify_log import Verified, verify
+from app.admin.verify_log import verify
 from app.audit.evidence.log_key import store_signer
 from app.audit.evidence.signer import CheckpointSigner
 from app.audit.evidence.stored_tree import StoredTree
 from app.audit.format.chain import link
-from app.audit.format.merkle import RightEdge, leaf_hash, root_of
+from app.audit.format.merkle import RightEdge, leaf_hash
 from app.audit.format.note import Signer, sign_checkpoint
 from app.audit.format.record import EMPTY, draft, split_lines
 from app.audit.format.tiles import Tile
@@ -37,9 +34,8 @@ from app.audit.verification.verifier import (
     in_batches,
     read_head,
 )
-from app.security.audit.resuming import FILE, Bookmark
 
-from ....support.evidence import SIGNER, STAMP, Evidence, receipt_text, rehashed
+from ....support.evidence import SIGNER, STAMP, Evidence, rehashed
 
 LOG = Evidence(24, (9,))
 KEY = SIGNER.verifier_key
@@ -86,7 +82,7 @@ CUT = b"".join(line + b"\n" for line in LOG.lines[:20])
 def test_a_sound_log_is_right_up_to_its_end_and_signed_up_to_its_head() -> None:
     found = report(LOG.data, ExpectedEvidence(LOG.receipts[:12], (head(LOG, 9), head(LOG, 24, given=False))))
     assert found.ok
-    assert (found.entries, found.head, found.begun_at) == (24, LOG.receipts[23], 0)
+    assert (found.entries, found.head) == (24, LOG.receipts[23])
     assert found.integrity == Verdict("ok", 23)
     assert found.signatures == Verdict("ok", 23)
     assert found.completeness == Verdict("ok", 11)
@@ -147,24 +143,6 @@ def test_every_log_begins_with_the_empty_one() -> None:
     wrong = read_head("empty", sign_checkpoint(0, bytes(32), SIGNER), KEY, given=True)
     found = report(LOG.data, ExpectedEvidence(heads=(wrong,)))
     assert (told(found), found.completeness) == ([0], Verdict("failed", None))
-
-
-@pytest.mark.parametrize("cut", [1, 3, 5, 6])
-def test_a_pass_in_two_parts_finds_what_one_pass_finds(cut: int) -> None:
-    asked = [draft("ask.received", "alice", {"query": "?"}) for _ in range(3)]
-    drafts = [draft("log.opened", None, {}), *asked, draft("log.recovered", None, {})]
-    drafts += [draft("ask.answered", "alice", {"received": 2}), draft("log.recovered", None, {})]
-    data, receipts, _ = link(drafts, EMPTY, STAMP)
-    lines = list(split_lines([data]))
-    signed = read_head("head", sign_checkpoint(7, root_of(leaf_hash(line[:-1]) for line in lines), SIGNER), KEY, given=True)
-    held = ExpectedEvidence(receipts, (signed,))
-    first = Verification(held)
-    first.feed(lines[:cut])
-    point = first.point()
-    assert point is not None
-    second = Verification(held, point)
-    second.feed(lines[cut:])
-    assert second.finish() == replace(report(data, held), begun_at=cut)
 
 
 def test_where_a_line_might_have_followed_is_forgotten_after_the_next_sound_one() -> None:
@@ -247,7 +225,7 @@ def test_the_difference_is_found_in_a_log_of_many_tiles() -> None:
         assert first_differences(changed, [signed], fetch) == {signed: at}
 
 
-# --- a log on disk: the key, the heads beside it, going on ------------------------------------------
+# --- a log on disk: the key, the heads beside it ------------------------------------------
 
 
 class Site:
@@ -271,31 +249,12 @@ class Site:
         finally:
             store.close()
 
-    @property
-    def bookmark(self) -> Path:
-        return self.tree.folder / FILE
-
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SECRET_KEY", "s" * 43)
     return Site(tmp_path)
-
-
-def grow(site: Site, more: int) -> None:
-    """The log that is *more* records longer, signed again."""
-    length = len(site.receipts) + more
-    longer = Evidence(length)
-    assert longer.data.startswith(site.log.read_bytes())
-    site.log.write_bytes(longer.data)
-    site.receipts = longer.receipts
-    Path(f"{site.log}.lock").unlink()
-    site.sign()
-
-
-def seen(verified: Verified) -> tuple[bool, int, int, str | None]:
-    return verified.report.ok, verified.report.begun_at, verified.report.entries, verified.not_resumed
 
 
 def test_the_logs_own_head_is_checked_under_its_own_key_or_a_given_one(site: Site, tmp_path: Path) -> None:
@@ -320,7 +279,7 @@ def test_a_log_without_a_tree_or_without_a_key_still_verifies(site: Site, tmp_pa
     assert (verify().report.ok, verify().key) == (True, None)
 
 
-def test_a_long_text_that_was_changed_is_found_and_not_gone_on_from_and_one_that_was_never_kept_is_counted(site: Site) -> None:
+def test_a_changed_long_text_is_found_and_one_that_was_never_kept_is_counted(site: Site) -> None:
     text = b"long " * 20_000
     name = hashlib.sha256(text).hexdigest()
     store = JsonlStore(site.log)
@@ -331,17 +290,14 @@ def test_a_long_text_that_was_changed_is_found_and_not_gone_on_from_and_one_that
     assert (verify().report.ok, verify().texts) == (True, None)  # nothing was ever kept
     texts.folder.mkdir()
     assert (verify().report.ok, verify().texts) == (True, TextsFound(missing=1))
-    site.bookmark.unlink()
     texts.keep({name: text})
     texts.path_of(name).write_bytes(text[:-1] + b"!")
-    for _ in range(2):
-        found = verify(resume=True)
-        assert (seen(found)[:2], found.texts, told(found.report)) == ((False, 0), TextsFound(damaged=((24, name),)), [24])
-        assert name in found.report.problems[0].problem
-        assert found.report.integrity == found.report.signatures == Verdict("ok", 24)
+    found = verify()
+    assert (found.report.ok, found.texts, told(found.report)) == (False, TextsFound(damaged=((24, name),)), [24])
+    assert name in found.report.problems[0].problem
+    assert found.report.integrity == found.report.signatures == Verdict("ok", 24)
     texts.keep({name: text})
     assert (verify().report.ok, verify().texts) == (True, TextsFound(kept=1))
-    assert verify(resume=True).texts == TextsFound()  # of the records that were read
 
 
 def test_a_key_that_is_not_the_one_of_the_first_record_fails_the_signatures(
@@ -364,175 +320,3 @@ def test_a_rewritten_log_is_named_at_its_record_by_what_stands_beside_it(site: S
     assert told(verify().report) == [4]
     (site.tree.folder / "hashes.0").unlink()
     assert told(verify().report) == [23]
-
-
-def test_an_older_head_that_an_earlier_run_saw_shows_a_cut_with_a_head_rolled_back(site: Site) -> None:
-    old = site.tree.checkpoint()
-    assert old is not None
-    before = site.log.read_bytes()
-    grow(site, 6)
-    assert verify().report.ok
-    site.log.write_bytes(before)
-    (site.tree.folder / "checkpoint").write_bytes(old)
-    found = verify().report
-    assert told(found) == [24]
-    assert "an earlier verification saw" in found.problems[0].problem
-    site.bookmark.unlink()
-    assert verify().report.ok  # nobody is left who knows
-
-
-def test_a_run_goes_on_where_an_earlier_one_found_all_right(site: Site) -> None:
-    assert seen(verify(resume=True)) == (True, 0, 24, "no earlier verification got to a signed head")
-    assert seen(verify(resume=True)) == (True, 24, 24, None)
-    grow(site, 6)
-    found = verify([receipt_text(site.receipts[3]), receipt_text(site.receipts[29])], resume=True)
-    assert seen(found) == (True, 24, 30, None)
-    assert found.report.integrity == found.report.completeness == found.report.signatures == Verdict("ok", 29)
-    assert found.report.head == site.receipts[29]
-    assert found.report.open == list(range(1, 30))
-    assert seen(verify(resume=True)) == (True, 30, 30, None)
-    assert seen(verify()) == (True, 0, 30, None)
-
-
-def test_an_edit_after_the_place_is_found_going_on_and_one_before_it_by_a_full_run(site: Site) -> None:
-    verify()
-    grow(site, 6)
-    data = site.log.read_bytes()
-    site.log.write_bytes(data.replace(b'"query":"27"', b'"query":"28"'))
-    found = verify(resume=True).report
-    assert (found.begun_at, told(found)) == (24, [27, 27])
-    site.log.write_bytes(data.replace(b'"query":"7"', b'"query":"8"'))
-    assert verify(resume=True).report.ok
-    assert told(verify().report) == [7, 7]
-    assert verify().report.begun_at == 0
-    found = verify([receipt_text(site.receipts[7])], resume=True).report
-    assert (found.begun_at, told(found)[:1]) == (0, [7])  # the receipt could not be proven, so that everything was read
-
-
-def test_a_log_that_is_broken_anywhere_leaves_no_place_to_go_on_from(site: Site) -> None:
-    data = site.log.read_bytes()
-    for broken in (data.replace(b'"query":"7"', b'"query":"8"'), data + b"{}\n"):
-        site.log.write_bytes(broken)
-        assert not verify().report.ok
-        assert not site.bookmark.exists()
-
-
-def test_the_place_is_where_the_logs_own_head_ends_whatever_newer_heads_are_given(site: Site, tmp_path: Path) -> None:
-    longer = Evidence(30)
-    site.log.write_bytes(longer.data)
-    newer = tmp_path / "newer"
-    newer.write_bytes(longer.checkpoint(30))
-    assert verify(checkpoints=[newer]).report.signatures == Verdict("ok", 29)
-    assert Bookmark.parse(site.bookmark.read_bytes()).point.entries == 24
-
-
-def test_a_head_that_was_kept_is_held_against_the_signed_tree_when_going_on(site: Site, tmp_path: Path) -> None:
-    verify()
-    grow(site, 6)
-    kept, mark = tmp_path / "kept", site.bookmark.read_bytes()
-    for size, root in ((0, None), (9, None), (24, None), (29, None), (9, bytes(32)), (24, bytes(32))):
-        site.bookmark.write_bytes(mark)
-        kept.write_bytes(sign_checkpoint(size, root or root_of_first(site, size), SIGNER))
-        found = verify(checkpoints=[kept], resume=True)
-        assert found.report.ok is (root is None)
-        assert (found.report.begun_at, found.not_resumed is None) == ((24, True) if root is None else (0, False))
-        assert found.report.completeness.verdict == ("ok" if root is None else "failed")
-
-
-def root_of_first(site: Site, size: int) -> bytes:
-    edge = RightEdge()
-    edge.extend(leaf_hash(line) for line in site.log.read_bytes().split(b"\n")[:size])
-    return edge.root()
-
-
-def tampering() -> Iterator[tuple[str, Callable[[dict[str, Any]], Any]]]:
-    yield "note", lambda mark: mark.update(checkpoint=sign_checkpoint(24, LOG.roots[24], THIEF).decode())
-    yield "no note", lambda mark: mark.update(checkpoint="")
-    yield "edge", lambda mark: mark.update(edge=mark["edge"][:-2] + f"{int(mark['edge'][-2:], 16) ^ 1:02x}")
-    yield "edge of another size", lambda mark: mark.update(edge=RightEdge().dump().hex())
-    yield "seq", lambda mark: mark.update(seq=22)
-    yield "negative seq", lambda mark: mark.update(seq=-1)
-    yield "huge seq", lambda mark: mark.update(seq=10**30)
-    yield "infinite", lambda mark: mark.update(size=float("inf"))
-    yield "hash", lambda mark: mark.update(hash=LOG.receipts[22].hash)
-    yield "offset", lambda mark: mark.update(size=mark["size"] - 1)
-    yield "offset of another line", lambda mark: mark.update(size=len(CUT))
-    yield "open", lambda mark: mark.update(open=None)
-    yield "version", lambda mark: mark.update(v=2)
-    yield "nothing", lambda mark: mark.clear()
-
-
-@pytest.mark.parametrize(("what", "tamper"), list(tampering()), ids=lambda one: one if isinstance(one, str) else "")
-def test_a_place_that_the_signed_head_does_not_prove_is_not_believed(
-    what: str, tamper: Callable[[dict[str, Any]], Any], site: Site
-) -> None:
-    verify()
-    mark = json.loads(site.bookmark.read_bytes())
-    tamper(mark)
-    site.bookmark.write_text(json.dumps(mark))
-    found = verify(resume=True)
-    assert (found.report.ok, found.report.begun_at) == (True, 0)
-    assert found.not_resumed
-
-
-@pytest.mark.parametrize("name", ["hashes.0", "ends", FILE])
-def test_without_what_the_proof_needs_everything_is_read(name: str, site: Site) -> None:
-    verify()
-    (site.tree.folder / name).write_bytes(b"\xff" * 800)
-    assert seen(verify(resume=True))[:3] == (True, 0, 24)
-
-
-def test_the_last_record_before_the_place_must_stand_in_the_log(site: Site) -> None:
-    verify()
-    site.log.write_bytes(site.log.read_bytes().replace(b'"query":"23"', b'"query":"24"'))
-    found = verify(resume=True)
-    assert (found.report.begun_at, told(found.report)) == (0, [23, 23])
-
-
-def verify_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C in the middle of the first batch of lines."""
-    whole = AuditLog.lines
-
-    def interrupted(log: AuditLog, start: int = 0, end: int | None = None) -> Iterator[bytes]:
-        for number, line in enumerate(whole(log, start, end)):
-            if number == BATCH_LINES // 2:
-                signal.raise_signal(signal.SIGINT)
-            yield line
-
-    with monkeypatch.context() as patched:
-        patched.setattr(AuditLog, "lines", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            verify()
-
-
-def test_an_interrupted_run_keeps_its_place_unless_something_was_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("SECRET_KEY", "s" * 43)
-    site = Site(tmp_path, 2 * BATCH_LINES)
-    data = site.log.read_bytes()
-    site.log.write_bytes(data.replace(b'"query":"7"', b'"query":"8"'))
-    verify_interrupted(monkeypatch)
-    assert not site.bookmark.exists()
-    site.log.write_bytes(data)
-    verify_interrupted(monkeypatch)
-    assert Bookmark.parse(site.bookmark.read_bytes()).point.entries == BATCH_LINES
-    assert seen(verify(resume=True)) == (True, BATCH_LINES, 2 * BATCH_LINES, None)
-    assert seen(verify(resume=True)) == (True, 2 * BATCH_LINES, 2 * BATCH_LINES, None)
-
-
-def test_the_place_is_kept_in_exactly_these_bytes(site: Site) -> None:
-    verify()
-    note = json.dumps(LOG.checkpoint(24).decode(), ensure_ascii=False)
-    edge = RightEdge()
-    edge.extend(LOG.leaves)
-    opened = ", ".join(str(number) for number in range(1, 24))
-    assert site.bookmark.read_text() == (
-        f'{{"v": 1, "checkpoint": {note}, "size": {len(LOG.data)}, "seq": 23, "hash": "{LOG.receipts[23].hash}", '
-        f'"edge": "{edge.dump().hex()}", "open": [{opened}], "recovered": []}}\n'
-    )
-
-
-def test_who_may_not_write_beside_the_log_verifies_all_the_same(site: Site) -> None:
-    site.bookmark.mkdir()
-    assert verify().report.ok
-    assert [path.name for path in site.tree.folder.iterdir() if path.name.startswith(FILE + ".")] == []
