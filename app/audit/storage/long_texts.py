@@ -7,15 +7,12 @@ both harm nothing. A file is named by what is in it, so all logs that ever stood
 from __future__ import annotations
 
 import logging
-import os
-import secrets
 import stat
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 
 from ...errors import AuditUnavailable
-from ...kit.durable_files import sync_folder, write_file
+from ...kit.durable_files import replace_file, sync_folder
 
 LOG = logging.getLogger("app.audit")
 
@@ -46,7 +43,7 @@ class LongTexts:
             self._make(folders)
             for path, text in paths.items():
                 if not _holds(path, text):
-                    _write(path, text)
+                    replace_file(path, text)
             for folder in folders:  # also for what is there already: its writer may not have come so far
                 sync_folder(folder)
         except OSError as error:
@@ -76,17 +73,3 @@ def _holds(path: Path, text: bytes) -> bool:
         return True
     LOG.warning("The kept text %s is not what its name says: it is written anew.", path)
     return False
-
-
-def _write(path: Path, text: bytes) -> None:
-    new = path.with_name(f"{path.name}.{secrets.token_hex(8)}.new")
-    write_file(new, iter([text]))
-    try:
-        os.rename(new, path)
-    except OSError:
-        with suppress(OSError):
-            new.unlink()
-        raise
-
-
-# --- verification ----------------------------------------------------------------------------------

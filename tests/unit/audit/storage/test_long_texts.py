@@ -16,15 +16,14 @@ import pytest
 
 from app.audit.format.chain import link
 from app.audit.format.record import EMPTY, draft
-from app.audit.storage import long_texts as texts
 from app.audit.storage.long_texts import LongTexts
 from app.audit.verification.kept_texts import TextsFound, check_texts
 from app.errors import AuditUnavailable
-from app.kit import durable_files as files
 
 from ....support.evidence import STAMP
 from ....support.forgetful_tree import Died, ForgetfulTree
 from ....support.optional import leave_out
+from ....support.replaced_os import replaced_os
 
 TEXT = b"long " * 20_000
 
@@ -102,11 +101,9 @@ def test_many_at_once_keep_the_same_texts_and_nothing_else_is_left(tmp_path: Pat
 # --- a disk that fails, a process that dies, power that goes ---------------------------------------
 
 
-def keep_on(folder: Path, monkeypatch: pytest.MonkeyPatch, content: dict[str, bytes], disk: ForgetfulTree) -> str:
+def keep_on(folder: Path, content: dict[str, bytes], disk: ForgetfulTree) -> str:
     """How it ended."""
-    with monkeypatch.context() as patch:
-        for module in (texts, files):
-            patch.setattr(module, "os", disk)
+    with replaced_os(disk):
         try:
             LongTexts(folder).keep(content)
         except (Died, AuditUnavailable) as ended:
@@ -115,26 +112,24 @@ def keep_on(folder: Path, monkeypatch: pytest.MonkeyPatch, content: dict[str, by
 
 
 @pytest.mark.parametrize("fails", [False, True], ids=["it is the last", "it fails"])
-def test_whichever_call_ends_the_keeping_no_name_has_another_text_and_the_next_one_finishes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: bool
-) -> None:
+def test_whichever_call_ends_the_keeping_no_name_has_another_text_and_the_next_one_finishes(tmp_path: Path, fails: bool) -> None:
     content = named(TEXT, b"another", b"a third")
     whole = ForgetfulTree(tmp_path / "whole")
     whole.top.mkdir()
-    assert keep_on(whole.top / "texts", monkeypatch, content, whole) == "kept"
+    assert keep_on(whole.top / "texts", content, whole) == "kept"
     assert whole.durable() == content
     assert whole.calls > 15
     for end_at in range(whole.calls):
         top = tmp_path / str(end_at)
         top.mkdir()
         disk = ForgetfulTree(top, end_at, fails)
-        ended = keep_on(top / "texts", monkeypatch, content, disk)
+        ended = keep_on(top / "texts", content, disk)
         assert ended == ("AuditUnavailable" if fails else "Died")
         assert texts_in(top).items() <= content.items()
         if fails:
             assert [name for name in all_files(top) if name.endswith(".new")] == []
         disk = disk.next_process()  # it may find texts whose names nobody came to sync
-        assert keep_on(top / "texts", monkeypatch, content, disk) == "kept"
+        assert keep_on(top / "texts", content, disk) == "kept"
         assert content.items() <= disk.durable().items()
         assert texts_in(top) == content
 
