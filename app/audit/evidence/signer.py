@@ -20,7 +20,7 @@ from ..format.merkle import (
     verify_inclusion,
 )
 from ..format.note import Checkpoint, Signer, sign_checkpoint, verify_checkpoint
-from ..format.record import EMPTY, HASH_TAIL, MAX_LINE_BYTES, LogEnd, is_record, parse_line, split_lines
+from ..format.record import EMPTY, MAX_LINE_BYTES, LogEnd, hash_of, is_record, parse_line, split_lines
 from ..format.tiles import WIDTH, Tile
 from ..storage.store import AuditStore
 from .leaves import RESTORE, read_leaves
@@ -243,7 +243,7 @@ class CheckpointSigner:
         line, end = self._last_line(size)
         if leaf_hash(line[:-1]) != self._last_leaf(size):
             raise VerificationFailed("The log's line is not the stored leaf.")
-        return LogEnd(end, size - 1, line[-HASH_TAIL - 1 :][9:73].decode("latin-1"))
+        return LogEnd(end, size - 1, hash_of(line) or "")
 
     def _last_line(self, size: int) -> tuple[bytes, int]:
         """The last of the first *size* lines, and where it ends. Raises VerificationFailed where the stored ends are wrong."""

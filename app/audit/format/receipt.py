@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NoReturn
@@ -12,7 +10,7 @@ from typing import NoReturn
 from ...errors import VerificationFailed
 from .merkle import HASH_BYTES, MAX_PROOF_HASHES, MAX_SIZE, leaf_hash, verify_inclusion
 from .note import MAX_NOTE_BYTES, NUMBER, Checkpoint, VerifierKey, verify_checkpoint
-from .record import HASH_TAIL, MAX_LINE_BYTES
+from .record import MAX_LINE_BYTES, computed_hash, hash_of, seq_of
 
 HEADER = "c2sp.org/tlog-proof@v1"
 MAX_PROOF_BYTES = MAX_NOTE_BYTES + 2 * MAX_LINE_BYTES
@@ -84,9 +82,7 @@ def verify_receipt(data: bytes, key: VerifierKey) -> ProvenRecord:
     if line is None:
         _refuse("it does not hold the record")
     verify_inclusion(proof.index, checkpoint.size, leaf_hash(line), proof.hashes, checkpoint.root)  # (3)
-    digest = hashlib.sha256(line[:-HASH_TAIL]).hexdigest().encode()
-    number = re.match(rb'\{"v":1,"seq":(\d{1,19}),', line)
-    if number is None or int(number[1]) != proof.index or line[-HASH_TAIL:] != b',"hash":"%b"}' % digest or b"\n" in line:  # (4)
+    if seq_of(line) != proof.index or hash_of(line) != computed_hash(line) or b"\n" in line:  # (4)
         raise VerificationFailed(f"What stands at {proof.index} in the log is not a record of that number.")
     return ProvenRecord(proof.index, line, checkpoint)
 

@@ -1,4 +1,8 @@
-"""The audit record: its members, its exact bytes, its digest (design: one line of JSON, hashed as it is stored)."""
+"""The audit record: its members, its exact bytes, its hash. No other file knows these bytes.
+
+A record is one line of JSON. Its hash covers the bytes that are stored, so the members have one
+order and no spaces: `v, seq, timestamp, request_id, user_id, action, details, prev_hash, hash`.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +19,27 @@ import orjson
 from .shortening import Texts, shorten
 
 MAX_LINE_BYTES = 60 * 1024
-"""A stored line with its newline; below the 65,535 bytes that an entry of a C2SP tile bundle may have."""
+"""A stored line with its newline. An entry of a C2SP tile bundle may have 65,535 bytes."""
 MAX_DETAILS_BYTES = MAX_LINE_BYTES - 640  # all other members together stay under 640 bytes
 GENESIS_HASH = "0" * 64
-HASH_TAIL = 75  # ,"hash":"<64 hex>"}
 _USER_ID = re.compile(r"[A-Za-z0-9_-]{3,32}")
 _REQUEST_ID = re.compile(r"[0-9a-f]{32}")
+
+# Offsets and patterns for the two loops that read every line (chain.py, evidence/leaves.py).
+# All other code calls the functions under "reading a stored line".
+HASH_TAIL = 75  # ,"hash":"<64 hex>"}
+PREV_TAIL = HASH_TAIL + 79  # ,"prev_hash":"<64 hex>" comes right before the hash
+PREFIX = re.compile(
+    rb'\{"v":1,"seq":(\d{1,19}),"timestamp":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z","request_id":"[0-9a-f]{32}",'
+    rb'"user_id":(?:null|"[A-Za-z0-9_-]{3,32}"),"action":"([a-z]+\.[a-z_]+)","details":\{(?:"received":(\d{1,19}),)?'
+)
+"""Groups: the number, the action, and the number of the question that this record ends."""
+_SEQ = re.compile(rb'\{"v":1,"seq":(\d{1,19}),')
+_USER = re.compile(
+    rb'\{"v":1,"seq":\d{1,19},"timestamp":"[^"]{27}","request_id":"[0-9a-f]{32}","user_id":"([A-Za-z0-9_-]{3,32})"'
+)
+_PREV_HASH = re.compile(rb',"prev_hash":"([0-9a-f]{64})","hash":"[0-9a-f]{64}"\}\n?\Z')
+_HASH = re.compile(rb',"hash":"([0-9a-f]{64})"\}\n?\Z')
 
 ACTIONS = frozenset(
     {
@@ -31,11 +50,11 @@ ACTIONS = frozenset(
         *("request.refused", "request.refused_summary", "audit.read"),
     }
 )
-"""The closed list: subject.event. A new meaning is a new name here, never a new use of an old one."""
+"""The closed list: subject.event. A new meaning gets a new name; an old name keeps its meaning."""
 
 
 class Receipt(NamedTuple):
-    """Names one record: its place and its SHA-256 (64 lower-case hex digits)."""
+    """Names one record: its number and its SHA-256 (64 lower-case hex digits)."""
 
     seq: int
     hash: str
@@ -53,13 +72,16 @@ class LogEnd:
 EMPTY = LogEnd(size=0, seq=-1, hash=GENESIS_HASH)
 
 
+# --- making a record -----------------------------------------------------------------------------
+
+
 def new_request_id() -> str:
-    """128 random bits in hex. Every record has such an id, so that its leaf hash cannot be guessed."""
+    """128 random bits in hex. Each record has such an id, so its leaf hash cannot be guessed."""
     return os.urandom(16).hex()
 
 
 class Draft(NamedTuple):
-    """A record before it has a place: *details* is JSON already, so that nothing can fail under the lock."""
+    """A record without a number. *details* is JSON already: nothing can fail under the lock."""
 
     action: str
     user_id: str | None
@@ -68,18 +90,18 @@ class Draft(NamedTuple):
 
 
 def draft(action: str, user_id: str | None, details: Mapping[str, Any], request_id: str | None = None) -> Draft:
-    """Check and encode a record. Raises ValueError for an unknown action, a bad id, or details that are not JSON.
+    """Check and encode a record. Too long details are shortened (shortening.py).
 
-    Details of any size make a record: what is too long for a line is stored as its digest (`shortening.py`).
+    Raises ValueError for an unknown action, a bad id, or details that are not JSON.
     """
     record = whole_draft(action, user_id, details, request_id)
     return record if len(record.details) <= MAX_DETAILS_BYTES else fitting(record)[0]
 
 
 def whole_draft(action: str, user_id: str | None, details: Mapping[str, Any], request_id: str | None = None) -> Draft:
-    """`draft`, with details as long as they are: to be made `fitting` before they get a place."""
+    """`draft` without shortening: if the details are too long for a line, call `fitting` next."""
     if action not in ACTIONS:
-        raise ValueError(f"unknown audit action {action!r}: the closed list is ACTIONS in entry.py")
+        raise ValueError(f"unknown audit action {action!r}: the closed list is ACTIONS in record.py")
     if user_id is not None and not _USER_ID.fullmatch(user_id):
         raise ValueError("a record's user_id is a proven user id or None")
     if request_id is None:
@@ -93,19 +115,27 @@ def whole_draft(action: str, user_id: str | None, details: Mapping[str, Any], re
 
 
 def fitting(record: Draft) -> tuple[Draft, Texts]:
-    """The record that fits into a line, and what is stored in it as its digest only, by its SHA-256 in hex."""
+    """The record with details that fit into a line, and the texts that its digests stand for."""
     details, texts = shorten(record.details, MAX_DETAILS_BYTES)
     return record._replace(details=details), texts
 
 
 def line_of(record: Draft, seq: int, timestamp: str, prev_hash: str) -> tuple[bytes, str]:
-    """The stored line (with its newline) and its hash: the SHA-256 of all bytes before `,"hash":"`."""
+    """The stored line, with its newline, and its hash: the SHA-256 of all bytes before it."""
     user = "null" if record.user_id is None else f'"{record.user_id}"'
     when = f',"timestamp":"{timestamp}","request_id":"{record.request_id}"'
     what = f'{when},"user_id":{user},"action":"{record.action}","details":'.encode()
     body = b'{"v":1,"seq":%d%b%b,"prev_hash":"%b"' % (seq, what, record.details, prev_hash.encode())
     digest = hashlib.sha256(body).hexdigest()
     return b'%b,"hash":"%b"}\n' % (body, digest.encode()), digest
+
+
+def line_ending(digest: str) -> bytes:
+    """The last bytes of the line of a record whose hash is *digest*, with its newline."""
+    return b',"hash":"%b"}\n' % digest.encode()
+
+
+# --- reading a stored line: with or without its newline; nothing is verified --------------------
 
 
 def parse_line(line: bytes) -> dict[str, Any]:
@@ -116,40 +146,57 @@ def parse_line(line: bytes) -> dict[str, Any]:
     return record
 
 
-def end_before(line: bytes, size: int) -> LogEnd | None:
-    """What *line*, which begins after *size* bytes, says that it follows."""
-    found = re.match(rb'\{"v":1,"seq":(\d{1,19}),', line)
-    previous = re.search(rb',"prev_hash":"([0-9a-f]{64})","hash":"[0-9a-f]{64}"\}\n\Z', line)
-    return LogEnd(size, int(found[1]) - 1, previous[1].decode()) if found and previous else None
-
-
-def is_record(line: bytes, seq: int) -> bool:
-    """Whether *line* is one whole line that says it is record *seq*; nothing of it is verified."""
-    return line.startswith(b'{"v":1,"seq":%d,' % seq) and line.find(b"\n") == len(line) - 1
-
-
-USER = re.compile(rb'\{"v":1,"seq":\d{1,19},"timestamp":"[^"]{27}","request_id":"[0-9a-f]{32}","user_id":"([A-Za-z0-9_-]{3,32})"')
+def seq_of(line: bytes) -> int | None:
+    """The number that a line says it has. None: it does not begin as a record."""
+    found = _SEQ.match(line)
+    return int(found[1]) if found else None
 
 
 def user_of(line: bytes) -> str | None:
-    """Whose record a stored line is; None: nobody's."""
-    found = USER.match(line)
+    """The user whose record a line is. None: no user's."""
+    found = _USER.match(line)
     return found[1].decode() if found else None
 
 
-PREFIX = re.compile(
-    rb'\{"v":1,"seq":(\d{1,19}),"timestamp":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z","request_id":"[0-9a-f]{32}",'
-    rb'"user_id":(?:null|"[A-Za-z0-9_-]{3,32}"),"action":"([a-z]+\.[a-z_]+)","details":\{(?:"received":(\d{1,19}),)?'
-)
+def hash_of(line: bytes) -> str | None:
+    """The hash that is stored in a line. None: it does not end as a record."""
+    found = _HASH.search(line, max(0, len(line) - HASH_TAIL - 1))
+    return found[1].decode() if found else None
 
 
-PREV_TAIL = HASH_TAIL + 79  # ,"prev_hash":"<64 hex>" stands right before the hash
+def prev_hash_of(line: bytes) -> str | None:
+    """The hash of the record before, as a line has it. None: it does not end as a record."""
+    found = _PREV_HASH.search(line, max(0, len(line) - PREV_TAIL - 1))
+    return found[1].decode() if found else None
+
+
+def computed_hash(line: bytes) -> str:
+    """The hash that a line should have, from its bytes."""
+    return hashlib.sha256(memoryview(line)[: -HASH_TAIL - line.endswith(b"\n")]).hexdigest()
+
+
+def begins_as_record(line: bytes) -> bool:
+    """Whether every member before the details has its place and its form."""
+    return PREFIX.match(line) is not None
+
+
+def is_record(line: bytes, seq: int) -> bool:
+    """Whether *line* is one whole line, with its newline, that says it is record *seq*."""
+    return line.startswith(b'{"v":1,"seq":%d,' % seq) and line.find(b"\n") == len(line) - 1
+
+
+def end_before(line: bytes, size: int) -> LogEnd | None:
+    """The end of the log that *line*, stored after *size* bytes, says it follows."""
+    seq, prev_hash = seq_of(line), prev_hash_of(line)
+    if seq is None or prev_hash is None or not line.endswith(b"\n"):
+        return None
+    return LogEnd(size, seq - 1, prev_hash)
 
 
 def split_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Whole lines, each with its newline, from chunks cut anywhere; an unfinished last line comes as it is.
+    """Whole lines, each with its newline, from chunks cut anywhere; the last one may have none.
 
-    Of a line far too long to be ours only a beginning comes, without a newline: nothing grows with it.
+    To bound memory, only the beginning of a far too long line is given, without a newline.
     """
     rest, given_up = b"", False
     for chunk in chunks:

@@ -9,6 +9,7 @@ The same details always give the same bytes; the cost grows with their size, and
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -23,6 +24,16 @@ MIN_CUT_RATIO = 16
 
 Texts = dict[str, bytes]
 """What was replaced, by its SHA-256 in hex."""
+_DIGEST = re.compile(rb'\{"sha256":"([0-9a-f]{64})","bytes":[0-9]{1,19}\}')
+
+
+def digests_in(line: bytes) -> list[str]:
+    """The SHA-256 of each replaced part that a stored line names, in hex.
+
+    Text in a record cannot imitate a digest, because its quotes are escaped. But a caller can send
+    an object of this form; it then names a text that is not kept.
+    """
+    return [name.decode() for name in _DIGEST.findall(line)]
 
 
 def shorten(encoded: bytes, room: int) -> tuple[bytes, Texts]:

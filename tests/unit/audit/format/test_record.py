@@ -24,9 +24,18 @@ from app.audit.format.record import (
     Draft,
     LogEnd,
     Receipt,
+    begins_as_record,
+    computed_hash,
     draft,
+    end_before,
+    hash_of,
+    is_record,
+    line_ending,
     line_of,
     parse_line,
+    prev_hash_of,
+    seq_of,
+    user_of,
 )
 
 from ....support.optional import leave_out
@@ -122,6 +131,60 @@ def test_details_that_are_not_json_raise(details: dict[Any, Any]) -> None:
 
 def test_two_records_never_share_a_request_id_that_was_made_for_them() -> None:
     assert len({draft("log.alive", None, {}).request_id for _ in range(1000)}) == 1000
+
+
+# --- reading a stored line -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("newline", [b"\n", b""])
+def test_a_stored_line_gives_back_its_number_user_and_hashes(newline: bytes) -> None:
+    whole, digest = line_of(draft("ask.received", "alice", {"query": "hi"}, ID), 41, TIME, "ab" * 32)
+    line = whole.removesuffix(b"\n") + newline
+    assert (seq_of(line), user_of(line), prev_hash_of(line)) == (41, "alice", "ab" * 32)
+    assert hash_of(line) == computed_hash(line) == digest
+    assert begins_as_record(line)
+    assert is_record(line, 41) == bool(newline)
+    assert whole.endswith(line_ending(digest))
+
+
+@pytest.mark.parametrize("line", [b"", b"\n", b"{}\n", b'{"v":1}\n', b"x" * 200 + b"\n", stored({})[1:80]])
+def test_a_line_that_is_no_record_gives_nothing(line: bytes) -> None:
+    assert (seq_of(line), user_of(line), hash_of(line), prev_hash_of(line)) == (None, None, None, None)
+    assert end_before(line, 0) is None
+    assert not begins_as_record(line)
+    assert not is_record(line, 7)
+
+
+def test_a_changed_line_has_another_hash_than_it_says() -> None:
+    line = stored({"query": "hi"}).replace(b'"hi"', b'"ho"')
+    assert hash_of(line) not in (None, computed_hash(line))
+
+
+@pytest.mark.parametrize("text", ['","hash":"' + "0" * 64 + '"}', ',"prev_hash":"' + "1" * 64 + '","hash":"' + "0" * 64 + '"}'])
+def test_the_hashes_are_read_from_the_end_of_a_line_only(text: str) -> None:
+    line = stored({"query": text})
+    assert (prev_hash_of(line), hash_of(line)) == (GENESIS_HASH, computed_hash(line))
+    assert prev_hash_of(line[:-10]) is None
+    assert hash_of(line[:-10]) is None
+
+
+@pytest.mark.parametrize("user_id", [None, "bob", "u" * 32])
+def test_the_user_is_read_from_its_own_member_only(user_id: str | None) -> None:
+    assert user_of(stored({"user_id": "alice", "x": ',"user_id":"alice"'}, user_id)) == user_id
+
+
+def test_a_line_says_which_end_of_the_log_it_follows() -> None:
+    assert end_before(stored({}, seq=7), 1_000) == LogEnd(1_000, 6, GENESIS_HASH)
+    assert end_before(stored({}, seq=0), 0) == EMPTY
+    assert end_before(stored({})[:-1], 0) is None
+
+
+def test_a_line_is_a_record_only_under_its_own_number_and_alone() -> None:
+    line = stored({}, seq=7)
+    assert is_record(line, 7)
+    assert not is_record(line, 8)
+    assert not is_record(line + line, 7)
+    assert not is_record(line.replace(b'"seq":7', b'"seq":07'), 7)
 
 
 # --- content cannot forge ------------------------------------------------------------------------
