@@ -1,0 +1,51 @@
+"""What callers, operators and readers of the log see has not changed since the last recorded version.
+
+`behaviour.json` holds statuses, headers, members and types. A change that is meant is recorded with
+`python -m tests.service.test_behaviour`, which writes the file again: read its diff before you commit it.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ..support.fake_openai import FakeOpenAI
+from ..support.observe import observe, observe_cli
+from ..support.service import Service
+
+RECORDED = Path(__file__).with_name("behaviour.json")
+
+
+def observe_all(folder: Path) -> dict[str, Any]:
+    with FakeOpenAI() as fake:
+        env = {"OPENAI_BASE_URL": fake.base_url, "OPENAI_API_KEY": "sk-planted-key-0123456789"}
+        with Service(folder, ADDRESS_RATE_LIMIT="10000000", **env) as service:
+            clients = {"user": "ai.playground.user", "auditor": "ai.audit.reader"}
+            tokens = {name: service.token(name, service.add_client(name, role)) for name, role in clients.items()}
+            seen = observe(service, {**tokens, "bad": "x.y.z"}, fake.set)
+            return {**seen, "cli": observe_cli(service)}
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return observe_all(tmp_path_factory.mktemp("observed"))
+
+
+def test_nothing_that_was_recorded_is_no_longer_observed(seen: dict[str, Any]) -> None:
+    assert json.loads(RECORDED.read_text()).keys() == seen.keys()
+
+
+@pytest.mark.parametrize("name", json.loads(RECORDED.read_text()))
+def test_it_is_observed_as_it_was_recorded(name: str, seen: dict[str, Any]) -> None:
+    assert json.loads(json.dumps(seen[name])) == json.loads(RECORDED.read_text())[name]
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as place:
+        found = observe_all(Path(place))
+    lines = (f"{json.dumps(name)}: {json.dumps(found[name], sort_keys=True, separators=(',', ':'))}" for name in sorted(found))
+    RECORDED.write_text("{\n" + ",\n".join(lines) + "\n}\n")
