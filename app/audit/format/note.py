@@ -16,6 +16,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from ...errors import VerificationFailed
+from ...kit.base64 import decode_base64
 from .merkle import HASH_BYTES, MAX_SIZE
 
 ED25519 = b"\x01"
@@ -234,14 +235,10 @@ def verify_checkpoint(data: bytes, key: VerifierKey) -> Checkpoint:
 
 
 def _decoded(encoded: str, what: str) -> bytes:
-    """Standard base64, padded, and the one spelling of these bytes."""
     try:
-        data = base64.b64decode(encoded, validate=True)
-    except ValueError:
-        _refuse(f"{what} is not base64")
-    if base64.b64encode(data).decode() != encoded:
-        _refuse(f"{what} is not canonical base64")
-    return data
+        return decode_base64(encoded)
+    except ValueError as error:
+        _refuse(f"{what} is {error}")
 
 
 def _refuse(reason: str) -> NoReturn:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from ...errors import VerificationFailed
+from ...kit.base64 import decode_base64
 from .merkle import HASH_BYTES, MAX_PROOF_HASHES, MAX_SIZE, leaf_hash, verify_inclusion
 from .note import MAX_NOTE_BYTES, NUMBER, Checkpoint, VerifierKey, verify_checkpoint
 from .record import MAX_LINE_BYTES, computed_hash, hash_of, seq_of
@@ -89,12 +90,9 @@ def verify_receipt(data: bytes, key: VerifierKey) -> ProvenRecord:
 
 def _decoded(encoded: str) -> bytes:
     try:
-        data = base64.b64decode(encoded, validate=True)
-    except ValueError:
-        _refuse("a line is not base64")
-    if base64.b64encode(data).decode() != encoded:
-        _refuse("a line is not canonical base64")
-    return data
+        return decode_base64(encoded)
+    except ValueError as error:
+        _refuse(f"a line is {error}")
 
 
 def _refuse(reason: str) -> NoReturn:
