@@ -1,15 +1,16 @@
-"""What the operator does to clients and tokens: recorded first, then done. Works beside a running service."""
+"""What an operator does to clients and tokens: recorded first, then done. Safe beside a running service."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
+from ..audit.log import AuditLog
 from ..audit.storage.file_system import verify_locks_hold
-from ..errors import InvalidRequest
-from ..security.clients.store import ClientStore
+from ..security.clients.store import ClientStore, verify_jti
 from ..security.models import Client
 from ..security.roles import verify_roles, verify_user_id
 from ..security.security_log import SecurityLog
@@ -17,43 +18,28 @@ from ..settings import MAX_TOKEN_HOURS, load_log_settings
 from ..wiring.audit import open_audit, verify_setup
 from ..wiring.services import open_client_store
 
-Record = Callable[[str, Mapping[str, Any]], Awaitable[None]]
+
+@dataclass(frozen=True, slots=True)
+class ClientSecret:
+    """A client's new secret. Show it once: only its SHA-256 is stored."""
+
+    client_id: str
+    secret: str = field(repr=False)
+    roles: tuple[str, ...]
 
 
-@asynccontextmanager
-async def _opened() -> AsyncIterator[tuple[ClientStore, Record]]:
-    settings = load_log_settings()
-    verify_locks_hold(settings.audit_log_path)
-    verify_setup(settings)
-    store, events = open_client_store(settings), SecurityLog(settings.security_log_path)
-    audit = open_audit(settings, events)
-
-    async def record(action: str, details: Mapping[str, Any]) -> None:
-        await audit.record(action, user_id=None, details={**details, "by": "operator"})
-        events.event(action.replace(".", "_"), **{name: details[name] for name in ("client_id", "jti") if name in details})
-
-    try:
-        audit.recover()
-        async with audit:
-            yield store, record
-    finally:
-        await store.aclose()
-        audit.close()
-        events.close()
-
-
-async def add_client(client_id: str, roles: Sequence[str]) -> tuple[str, list[str]]:
-    """The new client's secret, and its roles. Raises InvalidUser, InvalidRoles, InvalidRequest, AuditUnavailable."""
+async def add_client(client_id: str, roles: Sequence[str]) -> ClientSecret:
+    """Raises InvalidUser, InvalidRoles, InvalidRequest if the name is taken, AuditUnavailable."""
     names = verify_roles(list(roles))
     verify_user_id(client_id)
-    async with _opened() as (store, record):
-        if await store.get(client_id) is not None:
-            raise InvalidRequest(f"There is a client {client_id} already: choose another name, or clients rotate {client_id}.")
-        await record("client.added", {"client_id": client_id, "roles": list(names)})
-        return await store.add(client_id, names), list(names)
+    async with _opened() as operator:
+        await operator.store.verify_free(client_id)
+        await operator.record("client.added", client_id=client_id, roles=list(names))
+        return ClientSecret(client_id, await operator.store.add(client_id, names), names)
 
 
 async def list_clients() -> list[Client]:
+    """All clients by name, with the disabled ones. Nothing is recorded."""
     store = open_client_store(load_log_settings())
     try:
         return await store.list_all()
@@ -62,33 +48,57 @@ async def list_clients() -> list[Client]:
 
 
 async def disable_client(client_id: str) -> None:
-    """Raises InvalidRequest if there is no such client."""
-    async with _opened() as (store, record):
-        await _existing(store, client_id)
-        await record("client.disabled", {"client_id": client_id})
-        await store.disable(client_id)
+    """Raises InvalidRequest if there is no such client, AuditUnavailable."""
+    async with _opened() as operator:
+        await operator.store.verify_exists(client_id)
+        await operator.record("client.disabled", client_id=client_id)
+        await operator.store.disable(client_id)
 
 
-async def rotate_client(client_id: str) -> str:
-    """The new secret. Raises InvalidRequest if there is no such client, or it is disabled."""
-    async with _opened() as (store, record):
-        if (await _existing(store, client_id)).disabled:
-            raise InvalidRequest(f"Client {client_id} is disabled for good. Add one under another name.")
-        await record("client.rotated", {"client_id": client_id})
-        return await store.rotate(client_id)
+async def rotate_client(client_id: str) -> ClientSecret:
+    """Raises InvalidRequest if there is no such client or it is disabled, AuditUnavailable."""
+    async with _opened() as operator:
+        client = await operator.store.verify_active(client_id)
+        await operator.record("client.rotated", client_id=client_id)
+        return ClientSecret(client_id, await operator.store.rotate(client_id), client.roles)
 
 
 async def revoke_token(jti: str) -> None:
-    """Kept as long as any token can live, whatever the setting becomes. Raises InvalidRequest for what is no jti."""
-    async with _opened() as (store, record):
-        if len(jti) != 32 or not set(jti) <= set("0123456789abcdef"):
-            raise InvalidRequest("A jti is 32 hex digits: it is in the token, and in its token.issued record.")
-        await record("token.revoked", {"jti": jti})
-        await store.revoke(jti, int(time.time() + MAX_TOKEN_HOURS * 3600))
+    """Refuse the token for as long as any token can live, even if TOKEN_EXPIRY_HOURS is raised later.
+
+    Raises InvalidRequest for what is not a jti, AuditUnavailable.
+    """
+    async with _opened() as operator:
+        verify_jti(jti)
+        await operator.record("token.revoked", jti=jti)
+        await operator.store.revoke(jti, int(time.time() + MAX_TOKEN_HOURS * 3600))
 
 
-async def _existing(store: ClientStore, client_id: str) -> Client:
-    client = await store.get(client_id)
-    if client is None:
-        raise InvalidRequest("There is no such client. python -m app clients list shows those there are.")
-    return client
+@dataclass(frozen=True, slots=True)
+class _Operator:
+    store: ClientStore
+    audit: AuditLog
+    events: SecurityLog
+
+    async def record(self, action: str, **details: Any) -> None:
+        """Write the record; durable on return. Raises AuditUnavailable: then nothing may be done."""
+        await self.audit.record(action, user_id=None, details={**details, "by": "operator"})
+        named = {name: details[name] for name in ("client_id", "jti") if name in details}
+        self.events.event(action.replace(".", "_"), **named)
+
+
+@asynccontextmanager
+async def _opened() -> AsyncIterator[_Operator]:
+    settings = load_log_settings()
+    verify_locks_hold(settings.audit_log_path)
+    verify_setup(settings)
+    store, events = open_client_store(settings), SecurityLog(settings.security_log_path)
+    audit = open_audit(settings, events)
+    try:
+        audit.recover()
+        async with audit:
+            yield _Operator(store, audit, events)
+    finally:
+        await store.aclose()
+        audit.close()
+        events.close()

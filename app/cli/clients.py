@@ -1,4 +1,4 @@
-"""`clients` and `token`: who may have access tokens, and getting or revoking one."""
+"""`clients` and `token`: register clients, get and revoke access tokens."""
 
 from __future__ import annotations
 
@@ -11,37 +11,31 @@ from .output import LOCAL_URL, Json, Url, say
 
 T = TypeVar("T")
 
+clients = typer.Typer(help="Register the programs and people who may get access tokens.", no_args_is_help=True)
+token = typer.Typer(help="Get an access token, or revoke one.", invoke_without_command=True)
 
-clients = typer.Typer(help="Who may have tokens.", no_args_is_help=True)
-
-
-token = typer.Typer(help="Access tokens.", invoke_without_command=True)
+ClientId = Annotated[str, typer.Argument(help="The client's name: 3 to 32 characters of A-Z a-z 0-9 _ -")]
 
 
 @clients.command("add")
 def clients_add(
-    client_id: Annotated[str, typer.Argument(help="3 to 32 characters of A-Z a-z 0-9 _ -")],
-    role: Annotated[list[str], typer.Option(help="May be repeated: ai.playground.user, ai.audit.reader")],
+    client_id: ClientId,
+    role: Annotated[list[str], typer.Option(help="ai.playground.user may ask, ai.audit.reader may read the log; repeatable.")],
     as_json: Json = False,
 ) -> None:
-    """Register a client. Its secret is shown once, here."""
-    from ..admin import clients as operator_tasks
+    """Register a client and show its secret. The secret is not stored: copy it now."""
+    from ..admin.clients import add_client  # late: start-up
 
-    secret, roles = _run(operator_tasks.add_client(client_id, role))
-    document = {"client_id": client_id, "client_secret": secret, "roles": roles}
-    say(
-        document,
-        as_json,
-        f"client_id      {client_id}\nclient_secret  {secret}   (shown only now)\nroles          {' '.join(roles)}",
-    )
+    added = _run(add_client(client_id, role))
+    document = {"client_id": added.client_id, "client_secret": added.secret, "roles": list(added.roles)}
+    say(document, as_json, f"{_secret_lines(added.client_id, added.secret)}\nroles          {' '.join(added.roles)}")
 
 
 @clients.command("list")
 def clients_list(as_json: Json = False) -> None:
-    """All clients; no secrets."""
-    from ..admin import clients as operator_tasks
+    """List all clients with their roles and state."""
+    from ..admin.clients import list_clients  # late: start-up
 
-    found = _run(operator_tasks.list_clients())
     rows = [
         {
             "client_id": one.client_id,
@@ -49,67 +43,72 @@ def clients_list(as_json: Json = False) -> None:
             "disabled": one.disabled,
             "created_at": one.created_at.isoformat().replace("+00:00", "Z"),
         }
-        for one in found
+        for one in _run(list_clients())
     ]
-    text = "\n".join(
-        f"{one.client_id:<32}  {'disabled' if one.disabled else 'active':<8}  {row['created_at']}  {' '.join(one.roles)}"
-        for one, row in zip(found, rows, strict=True)
-    )
-    say(rows, as_json, text or "no clients yet: python -m app clients add NAME --role ai.playground.user")
+    lines = [
+        f"{row['client_id']:<32}  {'disabled' if row['disabled'] else 'active':<8}  {row['created_at']}  {' '.join(row['roles'])}"
+        for row in rows
+    ]
+    say(rows, as_json, "\n".join(lines) or "no clients yet: python -m app clients add NAME --role ai.playground.user")
 
 
 @clients.command("disable")
-def clients_disable(client_id: str, as_json: Json = False) -> None:
-    """Refuse a client and all its tokens, within a second."""
-    from ..admin import clients as operator_tasks
+def clients_disable(client_id: ClientId, as_json: Json = False) -> None:
+    """Disable a client for good. The service refuses it and all its tokens within a second."""
+    from ..admin.clients import disable_client  # late: start-up
 
-    _run(operator_tasks.disable_client(client_id))
+    _run(disable_client(client_id))
     say({"client_id": client_id, "disabled": True}, as_json, f"{client_id} is disabled")
 
 
 @clients.command("rotate")
-def clients_rotate(client_id: str, as_json: Json = False) -> None:
-    """Give a client another secret; the old one is dead at once."""
-    from ..admin import clients as operator_tasks
+def clients_rotate(client_id: ClientId, as_json: Json = False) -> None:
+    """Replace a client's secret. The old secret stops working at once; tokens already issued stay valid."""
+    from ..admin.clients import rotate_client  # late: start-up
 
-    secret = _run(operator_tasks.rotate_client(client_id))
-    say(
-        {"client_id": client_id, "client_secret": secret},
-        as_json,
-        f"client_id      {client_id}\nclient_secret  {secret}   (shown only now)",
-    )
+    rotated = _run(rotate_client(client_id))
+    document = {"client_id": rotated.client_id, "client_secret": rotated.secret}
+    say(document, as_json, _secret_lines(rotated.client_id, rotated.secret))
 
 
 @token.callback()
 def token_get(
     context: typer.Context,
-    client_id: Annotated[str, typer.Option(envvar="SECURE_AI_CLIENT_ID")] = "",
-    client_secret: Annotated[str, typer.Option(envvar="SECURE_AI_CLIENT_SECRET", help="Better in the environment.")] = "",
-    scope: Annotated[str, typer.Option(help="Roles, separated by spaces; all if left out.")] = "",
+    client_id: Annotated[str, typer.Option(envvar="SECURE_AI_CLIENT_ID", help="The client's name.")] = "",
+    client_secret: Annotated[
+        str, typer.Option(envvar="SECURE_AI_CLIENT_SECRET", help="Set it in the environment: `ps` shows arguments to all users.")
+    ] = "",
+    scope: Annotated[str, typer.Option(help="The roles to ask for, separated by spaces. [default: all roles of the client]")] = "",
     url: Url = LOCAL_URL,
     as_json: Json = False,
 ) -> None:
-    """Fetch an access token from a running service; `token revoke JTI` takes one back."""
+    """Get an access token from a running service. `token revoke JTI` revokes one."""
     if context.invoked_subcommand:
         return
-    from . import http_client as client
+    from .http_client import fetch_token  # late: start-up
 
     if not client_id or not client_secret:
         raise typer.BadParameter("--client-id and --client-secret (or SECURE_AI_CLIENT_ID, SECURE_AI_CLIENT_SECRET)")
-    document = client.fetch_token(url, client_id, client_secret, scope or None)
+    document = fetch_token(url, client_id, client_secret, scope or None)
     say(document, as_json, document["access_token"])
 
 
 @token.command("revoke")
-def token_revoke(jti: Annotated[str, typer.Argument(help="The token's jti: 32 hex digits.")], as_json: Json = False) -> None:
-    """Refuse one token, within a second."""
-    from ..admin import clients as operator_tasks
+def token_revoke(
+    jti: Annotated[str, typer.Argument(help="The token's id: 32 hex digits, in its token.issued record.")], as_json: Json = False
+) -> None:
+    """Revoke one token. The service refuses it within a second."""
+    from ..admin.clients import revoke_token  # late: start-up
 
-    _run(operator_tasks.revoke_token(jti))
+    _run(revoke_token(jti))
     say({"jti": jti, "revoked": True}, as_json, f"{jti} is revoked")
 
 
+def _secret_lines(client_id: str, secret: str) -> str:
+    return f"client_id      {client_id}\nclient_secret  {secret}   (shown only now)"
+
+
 def _run(work: Coroutine[Any, Any, T]) -> T:
-    import asyncio
+    import asyncio  # late: start-up
 
     return asyncio.run(work)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Row
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-__all__ = ["ClientStore", "create_or_upgrade_database", "open_clients"]
+__all__ = ["ClientStore", "create_or_upgrade_database", "open_clients", "verify_jti"]
 
 Clock = Callable[[], float]
 Randomness = Callable[[int], bytes]
@@ -66,16 +66,32 @@ class ClientStore:
             try:
                 await connection.execute(row)
             except IntegrityError:
-                raise InvalidRequest(
-                    f"Client {client_id} exists already. Choose another name, "
-                    f"or run python -m app clients rotate {client_id} for a new secret."
-                ) from None
+                raise _taken(client_id) from None
         return secret
 
     async def get(self, client_id: str) -> Client | None:
         async with reading(self._engine) as connection:
             row = await _find(connection, client_id)
         return None if row is None else _client(row)
+
+    async def verify_free(self, client_id: str) -> None:
+        """Raises InvalidRequest if a client has this name, as `add` does."""
+        if await self.get(client_id) is not None:
+            raise _taken(client_id)
+
+    async def verify_exists(self, client_id: str) -> Client:
+        """The client. Raises InvalidRequest if there is none, as `disable` does."""
+        client = await self.get(client_id)
+        if client is None:
+            raise _unknown()
+        return client
+
+    async def verify_active(self, client_id: str) -> Client:
+        """The client. Raises InvalidRequest if there is none or it is disabled, as `rotate` does."""
+        client = await self.verify_exists(client_id)
+        if client.disabled:
+            raise _disabled(client_id)
+        return client
 
     async def list_all(self) -> list[Client]:
         """All clients, the disabled ones too, by name."""
@@ -100,7 +116,7 @@ class ClientStore:
         secret = self._new_secret()
         async with writing(self._engine) as connection:
             if (await _existing(connection, client_id)).disabled:
-                raise InvalidRequest(f"Client {client_id} is disabled for good. Add one under another name.")
+                raise _disabled(client_id)
             change = clients.update().where(clients.c.client_id == client_id)
             await connection.execute(change.values(secret_sha256=_digest(secret)))
         return secret
@@ -129,8 +145,7 @@ class ClientStore:
 
         A second revocation may lengthen the first, never shorten it. Raises InvalidRequest.
         """
-        if not isinstance(jti, str) or not _JTI.fullmatch(jti):
-            raise InvalidRequest("A token is named by its jti: 32 digits of 0-9 a-f.")
+        verify_jti(jti)
         if type(expires_at) is not int or not 0 <= expires_at < 2**63:
             raise InvalidRequest("A token's expiry is a whole number of Unix seconds.")
         now = int(self._now())
@@ -187,8 +202,29 @@ async def _find(connection: AsyncConnection, client_id: str) -> Row[Any] | None:
 async def _existing(connection: AsyncConnection, client_id: str) -> Row[Any]:
     row = await _find(connection, client_id)
     if row is None:
-        raise InvalidRequest("There is no such client. python -m app clients list shows those there are.")
+        raise _unknown()
     return row
+
+
+def verify_jti(value: object) -> None:
+    """Raises InvalidRequest for what cannot name a token."""
+    if not isinstance(value, str) or not _JTI.fullmatch(value):
+        raise InvalidRequest("A jti is 32 hex digits (0-9 a-f). The token and its token.issued record contain it.")
+
+
+def _taken(client_id: str) -> InvalidRequest:
+    return InvalidRequest(
+        f"Client {client_id} exists already. Choose another name, "
+        f"or run python -m app clients rotate {client_id} for a new secret."
+    )
+
+
+def _unknown() -> InvalidRequest:
+    return InvalidRequest("There is no such client. python -m app clients list shows all clients.")
+
+
+def _disabled(client_id: str) -> InvalidRequest:
+    return InvalidRequest(f"Client {client_id} is disabled for good. Add a client with another name.")
 
 
 def _digest(secret: str) -> str:
