@@ -36,7 +36,7 @@ def clients_list(as_json: Json = False) -> None:
     """List all clients with their roles and state."""
     from ..admin.clients import list_clients  # late: start-up
 
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "client_id": one.client_id,
             "roles": list(one.roles),
@@ -78,7 +78,7 @@ def token_get(
     client_secret: Annotated[
         str, typer.Option(envvar="SECURE_AI_CLIENT_SECRET", help="Set it in the environment: `ps` shows arguments to all users.")
     ] = "",
-    scope: Annotated[str, typer.Option(help="The roles to ask for, separated by spaces. [default: all roles of the client]")] = "",
+    scope: Annotated[str, typer.Option(help="Roles, separated by spaces. Left out: all roles of the client.")] = "",
     url: Url = LOCAL_URL,
     as_json: Json = False,
 ) -> None:
