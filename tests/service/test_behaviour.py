@@ -22,7 +22,7 @@ RECORDED = Path(__file__).with_name("behaviour.json")
 
 def observe_all(folder: Path) -> dict[str, Any]:
     with FakeOpenAI() as fake:
-        env = {"OPENAI_BASE_URL": fake.base_url, "OPENAI_API_KEY": "sk-planted-key-0123456789"}
+        env: dict[str, Any] = {"OPENAI_BASE_URL": fake.base_url, "OPENAI_API_KEY": "sk-planted-key-0123456789"}
         with Service(folder, ADDRESS_RATE_LIMIT="10000000", **env) as service:
             clients = {"user": "ai.playground.user", "auditor": "ai.audit.reader"}
             tokens = {name: service.token(name, service.add_client(name, role)) for name, role in clients.items()}

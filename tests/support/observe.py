@@ -60,7 +60,7 @@ def requests() -> Iterator[Request]:
     yield Request("no role at v1", "POST", "/v1/chat/completions", "auditor", json=CHAT)
     yield Request("ask", "POST", "/ask", "user", json={"query": "What is 6 times 7?"})
     yield Request("ask as a stream", "POST", "/ask", "user", json={"query": "hi"}, headers={"accept": "text/event-stream"})
-    for name, body in {
+    for name, content in {
         "malformed": b"{",
         "empty": b"",
         "twice": b'{"query": "a", "query": "b"}',
@@ -74,13 +74,14 @@ def requests() -> Iterator[Request]:
         "long": b'{"query": "%b"}' % (b"x" * 2001),
         "large": b'{"query": "%b"}' % (b"x" * 300_000),
     }.items():
-        yield Request(f"ask, {name}", "POST", "/ask", "user", content=body, headers=JSON)
+        yield Request(f"ask, {name}", "POST", "/ask", "user", content=content, headers=JSON)
     yield Request("ask, as text", "POST", "/ask", "user", content=b"hi", headers={"content-type": "text/plain"})
-    for name, path, body in (
+    bodies: tuple[tuple[str, str, dict[str, Any]], ...] = (
         ("chat", "/v1/chat/completions", CHAT),
         ("responses", "/v1/responses", {"model": "gpt-4o-mini", "input": "hi"}),
         ("embeddings", "/v1/embeddings", {"model": "gpt-4o-mini", "input": ["hi"]}),
-    ):
+    )
+    for name, path, body in bodies:
         yield Request(name, "POST", path, "user", json=body)
         if name != "embeddings":
             yield Request(f"{name}, streamed", "POST", path, "user", json={**body, "stream": True})
@@ -113,8 +114,8 @@ def requests() -> Iterator[Request]:
         "token, no client": {"grant_type": "client_credentials"},
         "token, wrong secret": {"grant_type": "client_credentials", "client_id": "user", "client_secret": "x"},
     }.items():
-        content = httpx.QueryParams(form).__str__().encode()
-        yield Request(name, "POST", "/token", content=content, headers={"content-type": "application/x-www-form-urlencoded"})
+        encoded = str(httpx.QueryParams(form)).encode()
+        yield Request(name, "POST", "/token", content=encoded, headers={"content-type": "application/x-www-form-urlencoded"})
     yield Request("token, as JSON", "POST", "/token", json={"grant_type": "client_credentials"})
     for name, path, auth in (
         ("checkpoint", "/audit/checkpoint", None),
