@@ -21,6 +21,7 @@ from .api.error_responses import answer_error
 from .api.middleware import Cors, RequestMiddleware
 from .api.routes import ask, audit, docs, health, openai, token
 from .api.scoreboard import Scoreboard
+from .catalogue.models import Catalogue
 from .errors import AppError, LimitsUnavailable
 from .limits.rate_limits import Buckets, network_of
 from .security.refusals import SUMMARY_SECONDS, RefusalRecorder
@@ -28,6 +29,7 @@ from .security.security_log import SecurityLog
 from .settings import Settings, load_settings
 from .upstream.embedded import EmbeddedAddress
 from .wiring.audit import open_signing_loop
+from .wiring.catalogue import read_catalogue
 from .wiring.services import open_services
 
 LOG = logging.getLogger("app.main")
@@ -48,6 +50,7 @@ EXPOSED = [
 
 def create_app(
     settings: Settings | None = None,
+    catalogue: Catalogue | None = None,
     *,
     embedded: EmbeddedAddress | None = None,
     keeps_evidence: bool = True,
@@ -61,6 +64,7 @@ def create_app(
     Raises ConfigError for settings that cannot be used; what needs files or a database is opened by the lifespan.
     """
     settings = settings or load_settings()
+    catalogue = catalogue or read_catalogue(settings)
     app = FastAPI(
         title="Secure AI Assistant",
         summary="Nothing is asked or answered before it is durably written down.",
@@ -69,7 +73,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        lifespan=_lifespan(settings, embedded, keeps_evidence, scoreboard or Scoreboard(), worker),
+        lifespan=_lifespan(settings, catalogue, embedded, keeps_evidence, scoreboard or Scoreboard(), worker),
     )
     app.add_exception_handler(AppError, answer_error)
     app.add_exception_handler(HTTPException, answer_error)
@@ -94,13 +98,18 @@ def create_app(
 
 
 def _lifespan(
-    settings: Settings, embedded: EmbeddedAddress | None, keeps_evidence: bool, scoreboard: Scoreboard, worker: int
+    settings: Settings,
+    catalogue: Catalogue,
+    embedded: EmbeddedAddress | None,
+    keeps_evidence: bool,
+    scoreboard: Scoreboard,
+    worker: int,
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         buckets, slot = Buckets(settings), scoreboard.slot(worker)
         try:
-            async with open_services(settings, embedded, slot.set_closed) as services:
+            async with open_services(settings, catalogue, embedded, slot.set_closed) as services:
                 with suppress(LimitsUnavailable):  # then who comes is told so
                     buckets.open()
                 refusals = RefusalRecorder(services.audit, services.events, buckets.admit_refusal, network_of)

@@ -14,7 +14,7 @@ from ..security.clients.store import ClientStore, verify_jti
 from ..security.models import Client
 from ..security.roles import verify_roles, verify_user_id
 from ..security.security_log import SecurityLog
-from ..settings import MAX_TOKEN_HOURS, load_log_settings
+from ..settings import MAX_TOKEN_HOURS, load_settings
 from ..wiring.audit import open_audit, verify_setup
 from ..wiring.services import open_client_store
 
@@ -40,7 +40,7 @@ async def add_client(client_id: str, roles: Sequence[str]) -> ClientSecret:
 
 async def list_clients() -> list[Client]:
     """All clients by name, with the disabled ones. Nothing is recorded."""
-    store = open_client_store(load_log_settings())
+    store = open_client_store(load_settings())
     try:
         return await store.list_all()
     finally:
@@ -89,7 +89,7 @@ class _Operator:
 
 @asynccontextmanager
 async def _opened() -> AsyncIterator[_Operator]:
-    settings = load_log_settings()
+    settings = load_settings()
     verify_locks_hold(settings.audit_log_path)
     verify_setup(settings)
     store, events = open_client_store(settings), SecurityLog(settings.security_log_path)

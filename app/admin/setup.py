@@ -25,7 +25,7 @@ from ..audit.log import AuditLog
 from ..audit.storage.file_system import verify_locks_hold
 from ..errors import AuditCorrupt, ConfigError, VerificationFailed
 from ..serving.running import is_served
-from ..settings import Settings, load_log_settings
+from ..settings import Settings, load_settings
 from ..wiring.audit import database_path, missing_key, open_audit, open_checkpoint_signer, verify_setup
 
 ENV_FILE = Path(".env")
@@ -47,11 +47,11 @@ def initialise(*, new_log: bool = False) -> tuple[Settings, SetupResult]:
     Raises ConfigError, and AuditCorrupt where a log went missing and *new_log* is not asked for.
     """
     env_file = _write_env() if not ENV_FILE.exists() and not os.environ.get("SECRET_KEY") else None
-    settings = load_log_settings()
+    settings = load_settings()
     verify_locks_hold(settings.audit_log_path)
     if not settings.audit_origin and ENV_FILE.exists():
         _append_origin(_name_of_key(settings.audit_key_path) or _new_origin())
-        settings = load_log_settings()
+        settings = load_settings()
     from ..security.clients.store import create_or_upgrade_database
 
     if new_log and is_served(settings.audit_log_path):

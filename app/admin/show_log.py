@@ -9,14 +9,14 @@ from typing import Any
 
 from ..audit.format.record import parse_line
 from ..audit.log import AuditLog
-from ..settings import load_log_settings
+from ..settings import load_settings
 from ..wiring.audit import open_audit, verify_setup
 
 FOLLOW_SECONDS = 0.3
 
 
 def _open() -> AuditLog:
-    settings = load_log_settings()
+    settings = load_settings()
     verify_setup(settings)
     return open_audit(settings)
 

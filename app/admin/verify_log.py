@@ -24,7 +24,7 @@ from ..audit.verification.verifier import (
     read_head,
 )
 from ..errors import ConfigError, EvidenceUnavailable, InvalidRequest, VerificationFailed
-from ..settings import Settings, load_log_settings
+from ..settings import Settings, load_settings
 from ..wiring.audit import open_audit, verify_setup
 
 OWN = "the log's own signed head"
@@ -61,7 +61,7 @@ def verify(
     """
     wanted = [parse_receipt(text) for text in receipts]
     notes = [(str(path), _read(path, MAX_NOTE_BYTES)) for path in checkpoints]
-    settings = load_log_settings()
+    settings = load_settings()
     verify_setup(settings)
     tree = StoredTree.beside(settings.audit_log_path)
     key = _key(settings, tree, vkey)

@@ -1,11 +1,13 @@
-"""The models that callers may name, the servers that answer for them, and the caps of each role."""
+"""The models that callers may name, the servers that serve them, and the caps of each role."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
+from typing import Literal, get_args
 
-ENDPOINTS = ("chat", "responses", "embeddings")
+EndpointName = Literal["chat", "responses", "embeddings"]
+ENDPOINTS: tuple[str, ...] = get_args(EndpointName)
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,22 +18,24 @@ class Server:
     base_url: str | None
     """None is OpenAI."""
     api_key: str = field(repr=False)
-    """An empty one is not sent."""
+    """Not sent when empty."""
     stream_usage: bool = True
-    """Whether `stream_options.include_usage` may be sent: old servers refuse what they do not know."""
+    """Whether `stream_options.include_usage` may be sent: old servers refuse unknown parameters."""
     params: frozenset[str] | None = None
-    """The only parameters that it may be given; None: any."""
+    """The only parameters that may be sent; None allows any."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelEntry:
+    """One model under the name that callers use."""
+
     alias: str
-    """What callers say."""
+    """The name that callers use."""
     model: str
-    """What the server knows."""
+    """The name that the server uses."""
     server: Server
     roles: frozenset[str] | None = None
-    """Who may use it; None is everyone who may ask."""
+    """The roles that may use it; None is everyone who may ask."""
     endpoints: frozenset[str] = frozenset(ENDPOINTS)
 
     def is_for(self, roles: Iterable[str]) -> bool:
@@ -51,28 +55,31 @@ class Caps:
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
+    """Every model that this service offers, and how much each role may ask for."""
+
     models: Mapping[str, ModelEntry]
+    """By alias, in the order in which they are listed."""
     caps: Caps
-    """For everyone whose roles have none of their own."""
+    """For a principal none of whose roles has caps of its own."""
     role_caps: Mapping[str, Caps]
     refused_params: frozenset[str]
     created: int = 0
-    """Unix seconds of the models file's last change; 0 where there is none."""
+    """When the models file was last changed, in Unix seconds; 0 where there is none."""
 
     def model_for(self, alias: str, roles: Iterable[str], endpoint: str | None = None) -> ModelEntry | None:
-        """None where it is unknown, or not for these roles or this endpoint: the caller is not told which."""
+        """None if the alias is unknown, or not for these roles or this endpoint: callers do not learn which."""
         entry = self.models.get(alias)
         if entry is None or not entry.is_for(roles) or (endpoint is not None and endpoint not in entry.endpoints):
             return None
         return entry
 
     def visible_to(self, roles: Iterable[str]) -> list[ModelEntry]:
-        """In the file's order."""
+        """In the order of the models file."""
         known = frozenset(roles)
         return [entry for entry in self.models.values() if entry.is_for(known)]
 
     def caps_for(self, roles: Iterable[str]) -> Caps:
-        """The largest of each cap among those of *roles* that have some: these may be lower than what everyone has."""
+        """Of the roles with caps of their own, the largest of each cap; these may be lower than the default."""
         own = [self.role_caps[role] for role in roles if role in self.role_caps]
         if not own:
             return self.caps

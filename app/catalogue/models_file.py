@@ -1,4 +1,4 @@
-"""Which models there are, where each is served, who may use it and how far: the operator's MODELS_FILE, read once at start."""
+"""MODELS_FILE: the operator's table of models, where each is served, and who may use it how much."""
 
 from __future__ import annotations
 
@@ -9,34 +9,28 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..errors import ConfigError
-from .models import ENDPOINTS, Caps, Catalogue, ModelEntry, Server
+from .models import ENDPOINTS, Caps, Catalogue, EndpointName, ModelEntry, Server
 from .values import (
     PLACEHOLDERS,
+    BaseUrl,
     BodyBytes,
     CharacterCount,
     MessageCount,
     Name,
+    NonEmpty,
     Role,
     TokenCount,
-    _base_url,
-    _not_empty,
-    _variable,
+    VariableName,
 )
 
 MAX_FILE_BYTES = 1 << 20
-
-# --- what the rest of the house knows ----------------------------------------------------------------
-
-
-# --- what a value may be: settings check theirs with the same ----------------------------------------
-
-
-# --- the file ----------------------------------------------------------------------------------------
+"""Thousands of models fit; a log or a database that was named by mistake does not."""
+EXAMPLE = "models.example.toml"
 
 
 class _Table(BaseModel):
@@ -44,16 +38,16 @@ class _Table(BaseModel):
 
 
 class ServerTable(_Table):
-    base_url: Annotated[str, AfterValidator(_base_url)] | None = None
-    api_key_env: Annotated[str, AfterValidator(_variable)] | None = None
+    base_url: BaseUrl | None = None
+    api_key_env: VariableName | None = None
     stream_usage: bool = True
 
 
 class ModelTable(_Table):
     server: str
     model: Annotated[str, Field(min_length=1, max_length=200)] | None = None
-    roles: Annotated[list[Role], AfterValidator(_not_empty)] | None = None
-    endpoints: Annotated[list[Literal["chat", "responses", "embeddings"]], AfterValidator(_not_empty)] | None = None
+    roles: NonEmpty[Role] | None = None
+    endpoints: NonEmpty[EndpointName] | None = None
 
 
 class CapsTable(_Table):
@@ -70,10 +64,10 @@ class ModelsFile(_Table):
 
 
 def read_models(path: Path, environment: Mapping[str, str], caps: Caps, refused_params: frozenset[str]) -> Catalogue:
-    """Read MODELS_FILE; the keys of its servers come from *environment*.
+    """Read the models file at *path*, and the keys of its servers from *environment*.
 
-    Raises ConfigError: a sentence a problem, which names table and key and says what to do. It repeats no value of the
-    file and none of the environment: where a key was written in the wrong place, it must not come out in a log.
+    Raises ConfigError with one sentence for each problem. No sentence repeats a value of the file or the
+    environment, because an API key may have been written in the wrong place.
     """
     document, created = _parse(path)
     try:
@@ -96,7 +90,7 @@ def _entry(alias: str, table: ModelTable, servers: Mapping[str, Server]) -> Mode
 
 
 def _parse(path: Path) -> tuple[dict[str, Any], int]:
-    """The document, and when the file was last changed."""
+    """The document, and the time of its last change in Unix seconds."""
     try:
         with path.open("rb") as opened:
             raw = opened.read(MAX_FILE_BYTES + 1)
@@ -110,26 +104,28 @@ def _parse(path: Path) -> tuple[dict[str, Any], int]:
     except UnicodeDecodeError:
         raise _refusal(path, ["is not UTF-8: save it again as UTF-8"]) from None
     except tomllib.TOMLDecodeError as error:
-        message = str(error)  # its words can hold a piece of the file; its place cannot
+        # The message may quote the file, and so a key. Only the position at its end is repeated.
+        message = str(error)
         place = re.search(r"\(at (line [0-9]+, column [0-9]+|end of document)\)$", message)
         twice = "gives a table or a key twice" if message.startswith("Cannot ") else "is not TOML"
-        raise _refusal(path, [f"{twice}, at {place[1] if place else 'some place'}: mend it there"]) from None
-    except (ValueError, RecursionError):  # a number of thousands of digits, a tower of brackets
-        raise _refusal(path, ["holds what no models file needs: see models.example.toml"]) from None
+        raise _refusal(path, [f"{twice}, at {place[1] if place else 'an unknown place'}: correct it there"]) from None
+    except (ValueError, RecursionError):  # a number of thousands of digits, deeply nested brackets
+        raise _refusal(path, [f"holds a value that no models file needs: {EXAMPLE} shows all keys"]) from None
 
 
 def _server_problems(servers: Mapping[str, ServerTable], keys: Mapping[str, str]) -> list[str]:
     problems = []
     for name, table in servers.items():
-        key, named = keys[name], f"{_table('servers', name)} api_key_env names an environment variable that"
+        key, where = keys[name], _table("servers", name)
+        variable = f"{where} api_key_env names an environment variable that"
         if table.api_key_env is None and table.base_url is None:
-            problems.append(f"{_table('servers', name)} is OpenAI, which wants a key: add api_key_env, or base_url for another")
+            problems.append(f"{where} is OpenAI, which needs a key: add api_key_env, or base_url for another server")
         elif table.api_key_env is not None and not key:
-            problems.append(f"{named} is not set, or empty: set it, or take api_key_env out if the server wants no key")
+            problems.append(f"{variable} is not set, or empty: set it, or remove api_key_env if the server needs no key")
         elif key in PLACEHOLDERS:
-            problems.append(f"{named} is still the placeholder: set your key there")
+            problems.append(f"{variable} is still the placeholder: set your key there")
         elif not re.fullmatch(r"[\x21-\x7e]*", key):
-            problems.append(f"{named} holds other than visible ASCII characters: set the key alone there")
+            problems.append(f"{variable} holds other than visible ASCII characters: set the key alone there")
     return problems
 
 
@@ -137,33 +133,31 @@ def _model_problems(file: ModelsFile) -> list[str]:
     if not file.models:
         return ["names no model: add a table [models.ALIAS] with its server"]
     return [
-        f"{_table('models', alias)} server names a server without a table: add [servers.NAME] for it, or name one that is there"
+        f"{_table('models', alias)} server names a server without a table: add [servers.NAME] for it, or name one that exists"
         for alias, table in file.models.items()
         if table.server not in file.servers
     ]
 
 
-# --- how a problem is told ---------------------------------------------------------------------------
-
-
 def _refusal(path: Path, problems: list[str]) -> ConfigError:
+    """One line for each problem; a problem that names no table continues the sentence that names the file."""
     return ConfigError(
         "\n".join(f"MODELS_FILE {path}{':' * problem.startswith('[')} {problem}." for problem in dict.fromkeys(problems))
     )
 
 
 def _sentence(problem: Any) -> str:
-    """What pydantic found, in our words: table, key, what to do."""
+    """One of pydantic's findings as a sentence: table, key, what to do."""
     kind, loc = problem["type"], [part for part in problem["loc"] if part != "[key]" and isinstance(part, str)]
     where = " ".join([_table(*loc[:2]), *map(_key, loc[2:])])
     if kind == "missing":
-        return f"{where} is missing: models.example.toml shows it"
+        return f"{where} is missing: {EXAMPLE} shows it"
     if kind in ("dict_type", "model_type"):
-        return f"{where} is not a table: models.example.toml shows it"
+        return f"{where} is not a table: {EXAMPLE} shows it"
     if kind == "extra_forbidden":
         if loc[0] != "caps" and re.search("key|token|secret|pass", loc[-1], re.IGNORECASE):
-            return f"{where} has no place here, keys stay in the environment: set a variable there, and name it in api_key_env"
-        return f"{where} is not known here: models.example.toml shows all that is"
+            return f"{where} is refused, because keys belong in the environment: set a variable, and name it in api_key_env"
+        return f"{where} is unknown: {EXAMPLE} shows all keys"
     message = str(problem["msg"]).removeprefix("Value error, ")
     return f"{where} {message[:1].lower() + message[1:]}"
 
@@ -173,5 +167,5 @@ def _table(*names: str) -> str:
 
 
 def _key(name: str) -> str:
-    """As it may stand in the file: on one line, whatever is in it."""
+    """As TOML writes it: quoted where it is not a bare key, always on one line, at most 200 characters."""
     return name if re.fullmatch(r"[A-Za-z0-9_-]{1,200}", name) else json.dumps(name[:200])

@@ -1,76 +1,89 @@
-"""What a value in the models file or the settings may be: numbers within bounds, addresses, names, roles."""
+"""What a value may be in MODELS_FILE and in the settings: bounds, addresses, names, roles.
+
+The checks raise ValueError with the end of a sentence that begins with the name of the setting or key.
+"""
 
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
+T = TypeVar("T")
+
 PLACEHOLDERS = frozenset({"your_openai_api_key_here", "32_char_random_string_here"})
+"""The values of `.env.example` that must be replaced before the service starts."""
+
+MAX_ROLE_LENGTH = 64
+"""Bounds the size of a token, which carries up to 32 roles."""
+_ROLE = re.compile(r"[a-z.]+")
 
 
-MAX_ROLE_LENGTH = 64  # as in a token
+def is_role(value: object) -> bool:
+    return isinstance(value, str) and len(value) <= MAX_ROLE_LENGTH and _ROLE.fullmatch(value) is not None
 
 
-BodyBytes = Annotated[int, Field(ge=1024, le=1 << 30)]
+def is_variable_name(value: str) -> bool:
+    """Whether *value* can name an environment variable or a parameter: a letter or _, then digits too."""
+    return re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value) is not None
 
 
-MessageCount = Annotated[int, Field(ge=1, le=1_000_000)]
-
-
-CharacterCount = Annotated[int, Field(ge=1, le=1 << 30)]
-
-
-TokenCount = Annotated[int, Field(ge=1, le=1_000_000)]
-
-
-def http_address(value: str) -> str:
-    """Raises ValueError for what is not http(s)://host/path; a user in it would be a secret in a place that is shown."""
+def _verify_http_address(value: str) -> str:
     try:
         parts = urlsplit(value)
         is_address = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:  # a port that is no number, a bracket that stays open
+    except ValueError:  # a port that is no number, a bracket that is never closed
         is_address = False
     if not is_address or re.search(r"[\s\x00-\x1f\x7f]", value):
         raise ValueError("takes an address such as http://127.0.0.1:11434/v1")
-    if "@" in parts.netloc:
-        raise ValueError("takes an address without a user: the key has a place of its own")
+    if "@" in parts.netloc:  # addresses are logged, and this one would hold a password
+        raise ValueError("takes an address without a user name: the key is set on its own")
     return value
 
 
-def _base_url(value: str) -> str:
+def _verify_base_url(value: str) -> str:
     if "?" in value or "#" in value:
-        raise ValueError("takes an address that ends before any ? or #: a path is put after it")
-    return http_address(value)
+        raise ValueError("takes an address without ? and #, because paths are appended to it")
+    return _verify_http_address(value)
 
 
-def _variable(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value):
+def _verify_variable_name(value: str) -> str:
+    if not is_variable_name(value):
         raise ValueError("takes the name of an environment variable, such as OPENAI_API_KEY, and never the key itself")
     return value
 
 
-def _name(value: str) -> str:
+def _verify_name(value: str) -> str:
     if not re.fullmatch(r"[\x21-\x7e]{1,200}", value):
         raise ValueError("takes a name of 1 to 200 visible ASCII characters, without spaces")
     return value
 
 
-def _role(value: str) -> str:
-    if len(value) > MAX_ROLE_LENGTH or not re.fullmatch(r"[a-z.]+", value):
+def _verify_role(value: str) -> str:
+    if not is_role(value):
         raise ValueError(f"takes roles of a-z and dots, such as ai.playground.user, of at most {MAX_ROLE_LENGTH} characters")
     return value
 
 
-def _not_empty(value: list[str]) -> list[str]:
+def _verify_not_empty(value: list[T]) -> list[T]:
     if not value:
-        raise ValueError("is empty, so that nobody could use the model: name one, or leave it out for all")
+        raise ValueError("is empty, so nobody could use the model: name at least one, or leave the key out for all")
     return value
 
 
-Name = Annotated[str, AfterValidator(_name)]
+HttpAddress = Annotated[str, AfterValidator(_verify_http_address)]
+"""http(s)://host/path, without a user name."""
+BaseUrl = Annotated[str, AfterValidator(_verify_base_url)]
+VariableName = Annotated[str, AfterValidator(_verify_variable_name)]
+Name = Annotated[str, AfterValidator(_verify_name)]
+Role = Annotated[str, AfterValidator(_verify_role)]
+NonEmpty = Annotated[list[T], AfterValidator(_verify_not_empty)]
 
-
-Role = Annotated[str, AfterValidator(_role)]
+BodyBytes = Annotated[int, Field(ge=1024, le=1 << 30)]
+"""At least 1 KiB, so that a short question fits; at most 1 GiB, because a body is held in memory."""
+MessageCount = Annotated[int, Field(ge=1, le=1_000_000)]
+CharacterCount = Annotated[int, Field(ge=1, le=1 << 30)]
+"""No more than a body of the largest size can hold."""
+TokenCount = Annotated[int, Field(ge=1, le=1_000_000)]

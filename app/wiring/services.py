@@ -53,22 +53,24 @@ def open_client_store(settings: Settings) -> ClientStore:
     return open_clients(settings.database_url)
 
 
-def catalogue_of(settings: Settings, embedded: EmbeddedAddress | None) -> Catalogue:
-    """The operator's, or the embedded model alone. Raises ConfigError where there is none."""
+def catalogue_of(settings: Settings, catalogue: Catalogue, embedded: EmbeddedAddress | None) -> Catalogue:
+    """The operator's *catalogue*, or the embedded model alone. Raises ConfigError where there is none."""
     if embedded is None:
         if settings.is_embedded:
             raise ConfigError(
                 "The embedded model is started by python -m app serve; or set OPENAI_API_KEY, OPENAI_BASE_URL or MODELS_FILE."
             )
-        return settings.catalogue
+        return catalogue
     from ..upstream.embedded import PARAMS
 
     server = Server("embedded", embedded.base_url, embedded.api_key, params=PARAMS)
     entry = ModelEntry(embedded.model, embedded.model, server, endpoints=frozenset({"chat", "responses"}))
-    return replace(settings.catalogue, models={entry.alias: entry})
+    return replace(catalogue, models={entry.alias: entry})
 
 
-def open_model(settings: Settings, embedded: EmbeddedAddress | None) -> tuple[LanguageModel, V1Requests, list[Upstream]]:
+def open_model(
+    settings: Settings, catalogue: Catalogue, embedded: EmbeddedAddress | None
+) -> tuple[LanguageModel, V1Requests, list[Upstream]]:
     """The model of /ask, what prepares the calls of /v1, and the servers of both, to be closed.
 
     LangChain is imported here, once a model is needed. Raises ConfigError.
@@ -77,7 +79,7 @@ def open_model(settings: Settings, embedded: EmbeddedAddress | None) -> tuple[La
     from ..upstream.client import Upstream
     from ..upstream.langchain import LanguageModel
 
-    catalogue = catalogue_of(settings, embedded)
+    catalogue = catalogue_of(settings, catalogue, embedded)
     servers = {entry.server.name: entry.server for entry in catalogue.models.values()}
     upstreams = {
         name: Upstream(api_key=server.api_key, base_url=server.base_url, stream_usage=server.stream_usage)
@@ -98,7 +100,10 @@ def open_model(settings: Settings, embedded: EmbeddedAddress | None) -> tuple[La
 
 @asynccontextmanager
 async def open_services(
-    settings: Settings, embedded: EmbeddedAddress | None = None, on_closed: Callable[[bool], None] = lambda is_closed: None
+    settings: Settings,
+    catalogue: Catalogue,
+    embedded: EmbeddedAddress | None = None,
+    on_closed: Callable[[bool], None] = lambda is_closed: None,
 ) -> AsyncIterator[Services]:
     """Everything that one process needs to answer questions. *on_closed* is told when the log can be written no more, or again.
 
@@ -115,7 +120,7 @@ async def open_services(
     verify_locks_hold(settings.audit_log_path)
     verify_setup(settings)
     clients = open_client_store(settings)
-    model, calls, upstreams = open_model(settings, embedded)
+    model, calls, upstreams = open_model(settings, catalogue, embedded)
     events = SecurityLog(settings.security_log_path)
     audit = open_audit(settings, events, on_closed, keeps_texts=settings.audit_long_texts == "keep")
     checkpoint_signer = checkpoint_signer_of(settings)

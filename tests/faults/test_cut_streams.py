@@ -22,6 +22,7 @@ from app.settings import load_settings
 from app.upstream.completion import Completion
 from app.upstream.embedded import EmbeddedAddress
 from app.upstream.protocol.endpoint import StreamReader
+from app.wiring.catalogue import read_catalogue
 from app.wiring.services import open_services
 
 from ..service.test_every_way_out import Inside
@@ -166,7 +167,9 @@ def test_who_hangs_up_in_the_very_turn_in_which_the_answer_ends_has_its_record(
 
     async def hang_up_at_the_end() -> None:
         settings = load_settings(secret_key=service.secret_key)
-        async with open_services(settings, EmbeddedAddress(upstream.base_url, "no-key", MODEL, max_waiting=1)) as services:
+        async with open_services(
+            settings, read_catalogue(settings), EmbeddedAddress(upstream.base_url, "no-key", MODEL, max_waiting=1)
+        ) as services:
             principal = Principal("alice", (ASK,), "alice", "0" * 32, 2**40)
             call = services.assistant.prepare(Question("hi", Origin("0" * 32)), principal, stream=True)
             sink = HangingUp()

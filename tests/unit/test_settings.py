@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 import subprocess
 import sys
 from itertools import pairwise
@@ -11,27 +10,22 @@ from pathlib import Path
 
 import pytest
 from dotenv import dotenv_values
+from sqlalchemy import make_url
 
-from app.catalogue.models import ENDPOINTS, Caps, ModelEntry, Server
 from app.catalogue.values import PLACEHOLDERS
 from app.errors import ConfigError
-from app.settings import Settings, load_settings
+from app.settings import Settings, load_settings, read_environment
 
+from ..support.clean_settings import SECRET, SETTINGS, use_defaults
 from ..support.paths import ROOT
 
 EXAMPLE = ROOT / ".env.example"
-NAMES = {name.upper() for name in Settings.model_fields}
-SECRET = "a-real-secret-of-forty-three-characters-000"
 
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder to be in, and no setting in the environment but a secret."""
-    for name in os.environ:
-        if name.upper() in NAMES:
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("SECRET_KEY", SECRET)
-    monkeypatch.chdir(tmp_path)
+    use_defaults(monkeypatch, tmp_path)
     return tmp_path
 
 
@@ -46,7 +40,7 @@ def refusal() -> str:
 
 
 def test_the_example_names_every_setting_and_no_other() -> None:
-    assert set(dotenv_values(EXAMPLE)) == NAMES
+    assert set(dotenv_values(EXAMPLE)) == SETTINGS
 
 
 def test_the_example_shows_the_defaults() -> None:
@@ -70,7 +64,7 @@ def test_a_copied_example_is_refused_at_start_with_what_to_do(here: Path) -> Non
     for command in ("serve", "init"):
         done = subprocess.run([sys.executable, "-m", "app", command], env=environment, capture_output=True, text=True, timeout=60)
         assert done.returncode == 2
-        assert "SECRET_KEY is still the placeholder: python -m app init writes a fresh one into a new .env" in done.stderr
+        assert "SECRET_KEY is still the placeholder: python -m app init writes a new one into a new .env" in done.stderr
         assert "OPENAI_API_KEY is still the placeholder: set your key, or leave it empty" in done.stderr
         assert "Traceback" not in done.stderr
     assert [path.name for path in here.iterdir()] == [".env"], "nothing is made"
@@ -112,7 +106,7 @@ def test_a_copied_example_is_refused_at_start_with_what_to_do(here: Path) -> Non
         ("OPENAI_BASE_URL", "http://host:port/v1", "OPENAI_BASE_URL takes an address such as http"),
         ("OPENAI_BASE_URL", "http://host/v 1", "OPENAI_BASE_URL takes an address such as http"),
         ("OPENAI_BASE_URL", "http://[::1/v1", "OPENAI_BASE_URL takes an address such as http"),
-        ("OPENAI_BASE_URL", "http://me:word@host/v1", "OPENAI_BASE_URL takes an address without a user"),
+        ("OPENAI_BASE_URL", "http://me:word@host/v1", "OPENAI_BASE_URL takes an address without a user name"),
         ("V1_MAX_BODY_BYTES", "1023", "V1_MAX_BODY_BYTES input should be greater than or equal to 1024"),
         ("V1_MAX_BODY_BYTES", "1073741825", "V1_MAX_BODY_BYTES input should be less than or equal to 1073741824"),
         ("V1_MAX_MESSAGES", "0", "V1_MAX_MESSAGES input should be greater than or equal to 1"),
@@ -138,7 +132,7 @@ def test_what_cannot_hold_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, na
 
 def test_a_missing_secret_is_refused_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SECRET_KEY")
-    assert refusal().startswith("SECRET_KEY is not set: python -m app init writes a fresh one")
+    assert refusal().startswith("SECRET_KEY is not set: python -m app init writes a new one")
 
 
 def test_every_problem_is_told_at_once_a_line_each(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,7 +146,7 @@ PATHS = {"AUDIT_LOG_PATH", "AUDIT_KEY_PATH", "SECURITY_LOG_PATH", "MODELS_FILE"}
 FREE = {"SYSTEM_PROMPT", "LLM_MODEL", "JWT_ISSUER", "JWT_AUDIENCE"} | PATHS
 
 
-@pytest.mark.parametrize("name", sorted(NAMES - FREE))
+@pytest.mark.parametrize("name", sorted(SETTINGS - FREE))
 def test_no_refusal_repeats_the_value(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     planted = "pl+nted v*lue"
     monkeypatch.setenv(name, planted if name != "OPENAI_API_KEY" else "your_openai_api_key_here")
@@ -223,107 +217,46 @@ def test_secrets_stay_out_of_what_settings_print(monkeypatch: pytest.MonkeyPatch
     assert "sk-planted-key" not in f"{settings!r}{settings}{settings.model_dump()}"
 
 
-# --- the catalogue -----------------------------------------------------------------------------------
-
-MODELS = """
-[servers.lab]
-base_url = "http://127.0.0.1:9/v1"
-api_key_env = "Lab_Key"
-[models.small]
-server = "lab"
-[models.embed]
-server = "lab"
-endpoints = ["embeddings"]
-"""
-
-
-@pytest.fixture
-def models_file(here: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Settings that name a models file, with the key of its server in the environment."""
-    (here / "models.toml").write_text(MODELS)
-    monkeypatch.setenv("MODELS_FILE", "models.toml")
-    monkeypatch.setenv("LLM_MODEL", "small")
-    monkeypatch.setenv("Lab_Key", "sk-lab-planted")
-    return here / "models.toml"
-
-
-def test_without_a_models_file_llm_model_is_there_alone_for_everyone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:11434/v1")
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-planted-key")
-    monkeypatch.setenv("LLM_MODEL", "qwen3:8b")
-    monkeypatch.setenv("V1_MAX_TOKENS", "77")
-    monkeypatch.setenv("V1_REFUSED_PARAMS", "user")
-    found = load_settings().catalogue
-    server = Server("default", "http://127.0.0.1:11434/v1", "sk-planted-key")
-    assert found.visible_to(["x.y"]) == [ModelEntry("qwen3:8b", "qwen3:8b", server, None, frozenset(ENDPOINTS))]
-    assert found.caps_for(["x.y"]) == Caps(8_388_608, 1000, 500_000, 77)
-    assert found.refused_params == {"user"}
-    assert found.created == 0
-
-
 def test_an_empty_models_file_setting_is_unset(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MODELS_FILE", " ")
     assert load_settings().models_file is None
 
 
-def test_with_a_models_file_its_models_count_and_the_settings_caps(models_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:1/v1")
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-other")
+def test_no_models_file_is_read_for_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODELS_FILE", "missing.toml")
     settings = load_settings()
-    assert settings.models_file == Path("models.toml"), "relative to the current folder"
-    lab = Server("lab", "http://127.0.0.1:9/v1", "sk-lab-planted")
-    assert [entry.server for entry in settings.catalogue.visible_to([])] == [lab, lab]
-    assert settings.catalogue.caps == Caps(8_388_608, 1000, 500_000, 4096)
-    assert settings.catalogue.created == int(models_file.stat().st_mtime)
+    assert settings.models_file == Path("missing.toml"), "relative to the current folder"
+    assert not settings.is_embedded
 
 
-def test_with_a_models_file_the_embedded_model_does_not_answer(models_file: Path) -> None:
-    assert not load_settings().is_embedded
-
-
-def test_a_servers_key_may_stand_in_the_file_of_settings_and_the_environment_beats_it(
-    models_file: Path, here: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (here / ".env").write_text("Lab_Key=sk-from-the-file\nlab_key=sk-another\n")
-    assert load_settings().catalogue.models["small"].server.api_key == "sk-lab-planted"
-    monkeypatch.delenv("Lab_Key")
-    assert load_settings().catalogue.models["small"].server.api_key == "sk-from-the-file"
-
-
-@pytest.mark.parametrize("name", ["gpt-4o-mini", "embed"])
-def test_what_ask_uses_must_be_a_chat_model_of_the_file(models_file: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    monkeypatch.setenv("LLM_MODEL", name)
-    assert refusal() == (
-        "LLM_MODEL, which /ask uses, is no alias of MODELS_FILE with the endpoint chat: set it to one, such as small."
-    )
-
-
-def test_a_file_without_a_chat_model_leaves_ask_nothing(models_file: Path) -> None:
-    models_file.write_text(MODELS.replace("[models.small]", "[models.small]\nendpoints = ['responses']"))
-    assert refusal().endswith("with the endpoint chat: add one to models.toml.")
-
-
-def test_what_is_wrong_in_the_file_stops_the_start(models_file: Path) -> None:
-    models_file.write_text(MODELS + "colour = 'red'\n")
-    assert refusal() == "MODELS_FILE models.toml: [models.embed] colour is not known here: models.example.toml shows all that is."
-    models_file.unlink()
-    assert refusal().startswith("MODELS_FILE models.toml cannot be read (No such file or directory)")
-
-
-def test_the_models_file_is_read_once_and_every_worker_gets_the_same(models_file: Path) -> None:
-    settings = load_settings()
-    models_file.unlink()
-    carried = pickle.loads(pickle.dumps(settings))
-    assert carried.catalogue == settings.catalogue
-    assert [entry.alias for entry in carried.catalogue.visible_to([])] == ["small", "embed"]
-
-
-def test_the_models_file_is_not_written_to_as_a_log(models_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SECURITY_LOG_PATH", str(models_file))
+def test_no_two_files_share_a_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODELS_FILE", "models.toml")
+    monkeypatch.setenv("SECURITY_LOG_PATH", "./models.toml")
     assert refusal().startswith("MODELS_FILE names the same file as SECURITY_LOG_PATH")
+    monkeypatch.setenv("SECURITY_LOG_PATH", "logs/audit_log.jsonl.lock")
+    assert refusal().startswith("SECURITY_LOG_PATH names the same file as the lock of AUDIT_LOG_PATH")
+    monkeypatch.setenv("SECURITY_LOG_PATH", "logs/50%/security.log")
+    monkeypatch.setenv("DATABASE_URL", "sqlite+aiosqlite:///logs/50%25/security.log")
+    assert refusal().startswith("DATABASE_URL names the same file as SECURITY_LOG_PATH")
 
 
-def test_the_servers_keys_stay_out_of_what_settings_print(models_file: Path) -> None:
-    settings = load_settings()
-    assert settings.catalogue.models["small"].server.api_key == "sk-lab-planted"
-    assert "sk-lab-planted" not in f"{settings!r}{settings}{settings.model_dump()}{settings.catalogue!r}"
+@pytest.mark.parametrize("rest", ["", "/", "/:memory:", "/a?mode=ro", "host/a", "/a%00b"])
+def test_a_database_url_that_names_no_file_is_refused(monkeypatch: pytest.MonkeyPatch, rest: str) -> None:
+    monkeypatch.setenv("DATABASE_URL", f"sqlite+aiosqlite://{rest}")
+    assert refusal().startswith("DATABASE_URL takes sqlite+aiosqlite:///path/to/file")
+
+
+@pytest.mark.parametrize("name", ["./logs/clients.sqlite3", "/srv/clients", "50% of #1 \u00e9/c", "50%25/c", "a b&c=d@e:f"])
+def test_the_database_is_the_file_that_sqlalchemy_would_open(here: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    url = f"sqlite+aiosqlite:///{name}"
+    monkeypatch.setenv("DATABASE_URL", url)
+    assert load_settings().database_path == (here / str(make_url(url).database)).absolute()
+
+
+def test_other_variables_come_from_the_environment_over_the_file(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (here / ".env").write_text("Lab_Key=from-the-file\nlab_key=another\nempty\n")
+    assert read_environment()["Lab_Key"] == "from-the-file"
+    assert read_environment()["lab_key"] == "another", "the case counts"
+    assert "empty" not in read_environment()
+    monkeypatch.setenv("Lab_Key", "from-the-environment")
+    assert read_environment()["Lab_Key"] == "from-the-environment"

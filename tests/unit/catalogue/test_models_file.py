@@ -1,17 +1,16 @@
-"""The catalogue: who sees which model, and what of a models file is refused, with which sentence."""
+"""MODELS_FILE: what it may say, and what is refused with which sentence."""
 
 from __future__ import annotations
 
 import os
 import tomllib
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import BaseModel
 
-from app.catalogue.models import ENDPOINTS, Caps, Catalogue, ModelEntry, Server
+from app.catalogue.models import Caps, Catalogue, ModelEntry, Server
 from app.catalogue.models_file import MAX_FILE_BYTES, CapsTable, ModelTable, ServerTable, read_models
 from app.errors import ConfigError
 
@@ -42,52 +41,6 @@ def refusal(file: Path, text: str | bytes, **environment: str) -> list[str]:
     lines = refused.value.detail.splitlines()
     assert all(line.startswith(f"MODELS_FILE {file}") and line.endswith(".") for line in lines), lines
     return [line.removeprefix(f"MODELS_FILE {file}").lstrip(": ") for line in lines]
-
-
-# --- who may use what --------------------------------------------------------------------------------
-
-
-def catalogue(*entries: ModelEntry, **role_caps: Caps) -> Catalogue:
-    return Catalogue({entry.alias: entry for entry in entries}, CAPS, role_caps, frozenset())
-
-
-SERVER = Server("lab", None, "sk-planted")
-OPEN = ModelEntry("open", "m1", SERVER)
-OWN = ModelEntry("own", "m2", SERVER, frozenset({"ai.research", "ai.admin"}), frozenset({"chat"}))
-
-
-def test_a_model_without_roles_is_for_everyone_and_one_with_roles_for_who_has_one_of_them() -> None:
-    found = catalogue(OWN, OPEN)
-    assert found.visible_to(["ai.playground.user"]) == [OPEN]
-    assert found.visible_to(["ai.playground.user", "ai.admin"]) == [OWN, OPEN], "in the order of the file"
-    twice = catalogue(OWN, replace(OWN, alias="other"))
-    assert len(twice.visible_to(role for role in ["ai.admin"])) == 2, "roles that can be read only once"
-    assert found.visible_to([]) == [OPEN]
-
-
-def test_what_is_unknown_and_what_is_another_roles_cannot_be_told_apart() -> None:
-    found = catalogue(OPEN, OWN)
-    assert found.model_for("own", ["ai.admin"]) is OWN
-    assert found.model_for("own", ["ai.playground.user"]) is None
-    assert found.model_for("m1", ["ai.admin"]) is None, "the server's name is not an alias"
-
-
-def test_a_model_is_to_be_had_only_at_its_endpoints() -> None:
-    found = catalogue(OPEN, OWN)
-    assert [endpoint for endpoint in ENDPOINTS if found.model_for("own", ["ai.admin"], endpoint)] == ["chat"]
-    assert [endpoint for endpoint in ENDPOINTS if found.model_for("open", [], endpoint)] == list(ENDPOINTS)
-    assert found.model_for("open", [], "images") is None
-
-
-def test_a_roles_own_caps_count_even_where_they_are_lower_and_of_several_the_largest_of_each() -> None:
-    found = catalogue(**{"a.low": Caps(2048, 1, 1, 1), "a.mixed": Caps(1024, 9, 1, 99_999)})
-    assert found.caps_for(["ai.playground.user"]) == CAPS
-    assert found.caps_for(["ai.playground.user", "a.low"]) == Caps(2048, 1, 1, 1)
-    assert found.caps_for(["a.low", "a.mixed"]) == Caps(2048, 9, 1, 99_999)
-
-
-def test_no_key_is_in_what_a_catalogue_prints() -> None:
-    assert "sk-planted" not in f"{catalogue(OPEN)!r}"
 
 
 # --- what the file says ------------------------------------------------------------------------------
@@ -145,13 +98,16 @@ def test_the_example_can_be_used_as_it_is_and_shows_every_key() -> None:
         (SMALL, "[servers] is missing: models.example.toml shows it."),
         (LAB, "[models] is missing: models.example.toml shows it."),
         (LAB + "[models]", "names no model: add a table [models.ALIAS] with its server."),
-        (SMALL + "[servers]", "[models.small] server names a server without a table: add [servers.NAME] for it, or name one"),
+        (
+            SMALL + "[servers]",
+            "[models.small] server names a server without a table: add [servers.NAME] for it, or name one that exists",
+        ),
         (LAB + "[models.small]", "[models.small] server is missing"),
-        (LAB + SMALL + "[extra]", "[extra] is not known here"),
-        (LAB + SMALL + "rolls = ['a.b']", "[models.small] rolls is not known here: models.example.toml shows all that is."),
-        (LAB + SMALL + '"a\\nb" = 1', '[models.small] "a\\nb" is not known here'),
-        (LAB + SMALL + "roles = []", "[models.small] roles is empty, so that nobody could use the model"),
-        (LAB + SMALL + "endpoints = []", "[models.small] endpoints is empty, so that nobody could use the model"),
+        (LAB + SMALL + "[extra]", "[extra] is unknown"),
+        (LAB + SMALL + "rolls = ['a.b']", "[models.small] rolls is unknown: models.example.toml shows all keys."),
+        (LAB + SMALL + '"a\\nb" = 1', '[models.small] "a\\nb" is unknown'),
+        (LAB + SMALL + "roles = []", "[models.small] roles is empty, so nobody could use the model"),
+        (LAB + SMALL + "endpoints = []", "[models.small] endpoints is empty, so nobody could use the model"),
         (LAB + SMALL + "roles = 'a.b'", "[models.small] roles input should be a valid list."),
         (LAB + SMALL + "roles = ['ai.User']", "[models.small] roles takes roles of a-z and dots"),
         (LAB + SMALL + 'roles = ["a.b\\n"]', "[models.small] roles takes roles of a-z and dots"),
@@ -165,15 +121,15 @@ def test_the_example_can_be_used_as_it_is_and_shows_every_key() -> None:
         (LAB + "[models.'caf\u00e9']\nserver = 'lab'", '[models."caf\\u00e9"] takes a name of 1 to 200'),
         (LAB + "[models]\nsmall = 'lab'", "[models.small] is not a table: models.example.toml shows it."),
         (LAB + "[[models]]\nserver = 'lab'", "[models] is not a table: models.example.toml shows it."),
-        (SMALL + "[servers.lab]", "[servers.lab] is OpenAI, which wants a key: add api_key_env, or base_url for another."),
+        (SMALL + "[servers.lab]", "[servers.lab] is OpenAI, which needs a key: add api_key_env, or base_url for another server."),
         (LAB + SMALL + "[servers.x]\nbase_url = 'ftp://h/v1'", "[servers.x] base_url takes an address such as http"),
         (LAB + SMALL + "[servers.x]\nbase_url = 7", "[servers.x] base_url input should be a valid string."),
-        (LAB + SMALL + "[servers.x]\nbase_url = 'http://a:b@h/v1'", "[servers.x] base_url takes an address without a user"),
+        (LAB + SMALL + "[servers.x]\nbase_url = 'http://a:b@h/v1'", "[servers.x] base_url takes an address without a user name"),
         (
             LAB + SMALL + "[servers.x]\nbase_url = 'http://h/v1?key=b'",
-            "[servers.x] base_url takes an address that ends before any ?",
+            "[servers.x] base_url takes an address without ? and #",
         ),
-        (LAB + SMALL + "[servers.x]\nbase_url = 'http://h/v1#b'", "[servers.x] base_url takes an address that ends before any ?"),
+        (LAB + SMALL + "[servers.x]\nbase_url = 'http://h/v1#b'", "[servers.x] base_url takes an address without ? and #"),
         (LAB + "stream_usage = 1\n" + SMALL, "[servers.lab] stream_usage input should be a valid boolean."),
         (LAB + SMALL + "[caps.Admin]\ntokens = 1", "[caps.Admin] takes roles of a-z and dots"),
         (LAB + SMALL + "[caps.'a.b']\ntokens = 0", '[caps."a.b"] tokens input should be greater than or equal to 1.'),
@@ -183,7 +139,7 @@ def test_the_example_can_be_used_as_it_is_and_shows_every_key() -> None:
         (LAB + SMALL + "[caps.a]\nbody_bytes = 1023", "[caps.a] body_bytes input should be greater than or equal to 1024."),
         (LAB + SMALL + "[caps.a]\nmessages = 0", "[caps.a] messages input should be greater than or equal to 1."),
         (LAB + SMALL + "[caps.a]\nmessage_chars = 0", "[caps.a] message_chars input should be greater than or equal to 1."),
-        (LAB + SMALL + "[caps.a]\ntokenz = 1", "[caps.a] tokenz is not known here"),
+        (LAB + SMALL + "[caps.a]\ntokenz = 1", "[caps.a] tokenz is unknown"),
     ],
 )
 def test_what_cannot_hold_is_refused_by_table_and_key(file: Path, text: str, sentence: str) -> None:
@@ -194,13 +150,13 @@ def test_what_cannot_hold_is_refused_by_table_and_key(file: Path, text: str, sen
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        (LAB + SMALL + SMALL, "gives a table or a key twice, at line 5, column 14: mend it there."),
+        (LAB + SMALL + SMALL, "gives a table or a key twice, at line 5, column 14: correct it there."),
         (LAB + SMALL + "server = 'lab'", "gives a table or a key twice, at "),
         (LAB + "[models", "is not TOML, at "),
-        (LAB + "x = sk-planted", "is not TOML, at line 3, column 5: mend it there."),
+        (LAB + "x = sk-planted", "is not TOML, at line 3, column 5: correct it there."),
         (b"\xff\xfe", "is not UTF-8: save it again as UTF-8."),
-        (LAB + "x = " + "[" * 5000, "holds what no models file needs"),
-        (LAB + "x = " + "9" * 5000, "holds what no models file needs"),
+        (LAB + "x = " + "[" * 5000, "holds a value that no models file needs"),
+        (LAB + "x = " + "9" * 5000, "holds a value that no models file needs"),
         (b"#" * (MAX_FILE_BYTES + 1), "is larger than 1 MiB"),
     ],
     ids=["a table twice", "a key twice", "cut off", "no value", "UTF-16", "a tower", "a long number", "large"],
@@ -238,7 +194,7 @@ PLANTED = "sk_planted0123456789"
 def test_a_key_in_the_file_is_refused_with_where_keys_belong(file: Path, name: str) -> None:
     for text in (f"{LAB}{name} = '{PLANTED}'\n{SMALL}", f"{LAB}{SMALL}{name} = '{PLANTED}'"):
         (told,) = refusal(file, text)
-        assert f"{name} has no place here, keys stay in the environment" in told
+        assert f"{name} is refused, because keys belong in the environment" in told
         assert PLANTED not in told
 
 

@@ -1,0 +1,28 @@
+"""From settings to the catalogue: the models of MODELS_FILE, or without one LLM_MODEL alone."""
+
+from __future__ import annotations
+
+from ..catalogue.models import Caps, Catalogue, ModelEntry, Server
+from ..catalogue.models_file import read_models
+from ..errors import ConfigError
+from ..settings import Settings, read_environment
+
+
+def read_catalogue(settings: Settings) -> Catalogue:
+    """The models that the operator offers, with the keys of their servers.
+
+    Read once and handed to every worker, so that all have the same even if the file changes. Raises ConfigError
+    with one sentence for each problem.
+    """
+    caps = Caps(settings.v1_max_body_bytes, settings.v1_max_messages, settings.v1_max_message_chars, settings.v1_max_tokens)
+    refused = frozenset(settings.v1_refused_params)
+    if settings.models_file is None:
+        key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else ""
+        entry = ModelEntry(settings.llm_model, settings.llm_model, Server("default", settings.openai_base_url, key))
+        return Catalogue({entry.alias: entry}, caps, {}, refused)
+    catalogue = read_models(settings.models_file, read_environment(), caps, refused)
+    chat = [alias for alias, entry in catalogue.models.items() if "chat" in entry.endpoints]
+    if settings.llm_model not in chat:
+        what = f"set it to one, such as {chat[0]}" if chat else f"add one to {settings.models_file}"
+        raise ConfigError(f"LLM_MODEL, which /ask uses, is no alias of MODELS_FILE with the endpoint chat: {what}.")
+    return catalogue

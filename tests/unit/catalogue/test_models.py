@@ -1,0 +1,52 @@
+"""Which model a role may use at which endpoint, and how much of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from app.catalogue.models import ENDPOINTS, Caps, Catalogue, ModelEntry, Server
+
+CAPS = Caps(body_bytes=8_388_608, messages=1000, message_chars=500_000, tokens=4096)
+
+
+def catalogue(*entries: ModelEntry, **role_caps: Caps) -> Catalogue:
+    return Catalogue({entry.alias: entry for entry in entries}, CAPS, role_caps, frozenset())
+
+
+SERVER = Server("lab", None, "sk-planted")
+OPEN = ModelEntry("open", "m1", SERVER)
+OWN = ModelEntry("own", "m2", SERVER, frozenset({"ai.research", "ai.admin"}), frozenset({"chat"}))
+
+
+def test_a_model_without_roles_is_for_everyone_and_one_with_roles_for_who_has_one_of_them() -> None:
+    found = catalogue(OWN, OPEN)
+    assert found.visible_to(["ai.playground.user"]) == [OPEN]
+    assert found.visible_to(["ai.playground.user", "ai.admin"]) == [OWN, OPEN], "in the order of the file"
+    twice = catalogue(OWN, replace(OWN, alias="other"))
+    assert len(twice.visible_to(role for role in ["ai.admin"])) == 2, "roles that can be read only once"
+    assert found.visible_to([]) == [OPEN]
+
+
+def test_what_is_unknown_and_what_is_another_roles_cannot_be_told_apart() -> None:
+    found = catalogue(OPEN, OWN)
+    assert found.model_for("own", ["ai.admin"]) is OWN
+    assert found.model_for("own", ["ai.playground.user"]) is None
+    assert found.model_for("m1", ["ai.admin"]) is None, "the server's name is not an alias"
+
+
+def test_a_model_is_to_be_had_only_at_its_endpoints() -> None:
+    found = catalogue(OPEN, OWN)
+    assert [endpoint for endpoint in ENDPOINTS if found.model_for("own", ["ai.admin"], endpoint)] == ["chat"]
+    assert [endpoint for endpoint in ENDPOINTS if found.model_for("open", [], endpoint)] == list(ENDPOINTS)
+    assert found.model_for("open", [], "images") is None
+
+
+def test_a_roles_own_caps_count_even_where_they_are_lower_and_of_several_the_largest_of_each() -> None:
+    found = catalogue(**{"a.low": Caps(2048, 1, 1, 1), "a.mixed": Caps(1024, 9, 1, 99_999)})
+    assert found.caps_for(["ai.playground.user"]) == CAPS
+    assert found.caps_for(["ai.playground.user", "a.low"]) == Caps(2048, 1, 1, 1)
+    assert found.caps_for(["a.low", "a.mixed"]) == Caps(2048, 9, 1, 99_999)
+
+
+def test_no_key_is_in_what_a_catalogue_prints() -> None:
+    assert "sk-planted" not in f"{catalogue(OPEN)!r}"

@@ -1,0 +1,67 @@
+"""What a value in the models file or the settings may be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from app.catalogue.values import MAX_ROLE_LENGTH, BaseUrl, HttpAddress, Name, NonEmpty, Role, VariableName, is_role
+
+
+def sentence(kind: Any, value: object) -> str | None:
+    """How *value* is refused; None if it is taken as it is."""
+    try:
+        assert TypeAdapter(kind).validate_python(value) == value
+    except ValidationError as error:
+        (problem,) = error.errors()
+        return problem["msg"].removeprefix("Value error, ")
+    return None
+
+
+@pytest.mark.parametrize("value", ["http://127.0.0.1:11434/v1", "https://[::1]/", "https://models.example.com"])
+def test_an_address_of_http_is_taken(value: str) -> None:
+    assert sentence(HttpAddress, value) is sentence(BaseUrl, value) is None
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["", "host:80", "ftp://h/v1", "http:///v1", "http://h:port/", "http://h:0/", "http://[::1/", "http://h/a b", "http://h/\n"],
+)
+def test_an_address_of_something_else_is_refused(value: str) -> None:
+    assert sentence(HttpAddress, value) == "takes an address such as http://127.0.0.1:11434/v1"
+    assert sentence(BaseUrl, value) == "takes an address such as http://127.0.0.1:11434/v1"
+
+
+def test_an_address_with_a_password_is_refused_without_it() -> None:
+    told = sentence(HttpAddress, "http://me:planted@host/v1")
+    assert told is not None
+    assert told.startswith("takes an address without a user name")
+    assert "planted" not in told
+
+
+@pytest.mark.parametrize("value", ["http://h/v1?key=b", "http://h/v1#b"])
+def test_only_a_base_url_must_be_open_at_its_end(value: str) -> None:
+    assert sentence(HttpAddress, value) is None
+    assert (sentence(BaseUrl, value) or "").startswith("takes an address without ? and #")
+
+
+@pytest.mark.parametrize(("kind", "good"), [(Name, "org/Model-7B"), (VariableName, "Lab_Key2"), (Role, "ai.research")])
+def test_a_name_is_checked_to_its_last_character(kind: Any, good: str) -> None:
+    assert sentence(kind, good) is None
+    for bad in ("", good + "\n", " " + good, good + "\u00e9", good * 100):
+        if kind is not VariableName or bad != good * 100:  # which has no longest one
+            assert sentence(kind, bad), bad
+
+
+def test_a_role_is_a_to_z_and_dots_up_to_its_longest() -> None:
+    assert is_role("a" * MAX_ROLE_LENGTH)
+    assert is_role(".")
+    for value in ("a" * (MAX_ROLE_LENGTH + 1), "Ai", "ai1", "a\u00ef", "", None, 7, b"ai", ["ai"]):
+        assert not is_role(value), value
+
+
+def test_an_empty_list_is_refused() -> None:
+    assert sentence(NonEmpty[Role], ["a", "b"]) is None
+    assert (sentence(NonEmpty[Role], []) or "").startswith("is empty, so nobody could use the model")
