@@ -1,34 +1,35 @@
-"""The error tree: a stable code for machines, a sentence for people, never a secret. HTTP is unknown here.
+"""The error tree: a code for machines, a sentence for people, never a secret. HTTP is unknown here.
 
 AppError
 ├── ConfigError                 the service cannot start as it is configured
 ├── InvalidInput                what was sent cannot be used
-│   ├── MalformedJson  TooLarge  UnsupportedMediaType  InvalidRequest
+│   ├── InvalidRequest  NotFound
 │   ├── InvalidParameter        one member of a /v1 body; carries its name and the reason
-│   ├── NotFound  MethodNotAllowed
-│   └── ModelNotFound           no such model for this principal
+│   ├── ModelNotFound           no such model for this principal
+│   └── MalformedJson  TooLarge  UnsupportedMediaType  …: app/api/http_errors.py
 ├── TokenError (a ValueError)   the bearer token proves nothing
-│   ├── TokenMissing  TokenMalformed  TokenBadHeader  TokenWrongAlgorithm  TokenUnknownKey
-│   ├── TokenBadSignature  TokenMissingClaim  TokenInvalidClaim  TokenWrongIssuer  TokenWrongAudience
-│   ├── TokenExpired  TokenNotYetValid  TokenTooLong
+│   ├── TokenMalformed  TokenBadHeader  TokenWrongAlgorithm  TokenUnknownKey  TokenBadSignature
+│   ├── TokenMissingClaim  TokenInvalidClaim  TokenWrongIssuer  TokenWrongAudience
+│   ├── TokenExpired  TokenNotYetValid  TokenTooLong  TokenRevoked  ClientDisabled
 │   ├── InvalidUser  InvalidRoles  InvalidNonce
-│   └── TokenRevoked  ClientDisabled
-├── ClientRefused               the token endpoint says no; its classes stand in security/oauth_errors.py
-├── VerificationFailed (a ValueError)  a signature, a proof or a tile does not prove what it claims
-├── InsufficientScope           proven, but without the role
+│   └── TokenMissing: app/api/http_errors.py
+├── ClientRefused               no token for this client: app/security/oauth_errors.py
+├── VerificationFailed (a ValueError)  broken evidence, or evidence that does not prove its claim
+├── InsufficientScope           proven, but without the role; carries its name
 ├── RateLimited                 too many in a minute; carries retry_after
-├── Unavailable                 we cannot do it now; carries retry_after
-│   ├── AuditUnavailable        it could not be written down (LongTextUnavailable: not whole)
-│   ├── AuditCorrupt            the log is not what it was; the start stops
-│   ├── EvidenceUnavailable     the tree or its signed head cannot be had; the log itself may be sound
-│   ├── LimitsUnavailable       the limiter could not count
-│   └── Overloaded              too many are waiting for the model
-├── UpstreamError               the model's server sent something we cannot use
-│   ├── UpstreamUnavailable     it cannot serve now
-│   ├── UpstreamRefused  UpstreamDenied  UpstreamOutOfQuota: in assistant/upstream_errors.py
-│   └── UpstreamTimeout         the deadline passed
+│   └── QuotaExceeded           carries the principal's quota: app/limits/rate_limits.py
+├── Unavailable                 impossible now; may carry retry_after
+│   ├── AuditUnavailable        not recorded; LongTextUnavailable: a long text was not stored
+│   ├── AuditCorrupt            the log is not what was written; the start stops
+│   ├── EvidenceUnavailable     no tree or checkpoint for this record yet
+│   ├── LimitsUnavailable       the request could not be counted
+│   └── Overloaded              too many questions are waiting for the model
+├── UpstreamError               the model's server sent something unusable
+│   ├── UpstreamUnavailable  UpstreamTimeout
+│   └── UpstreamRefused  UpstreamDenied  UpstreamOutOfQuota: app/upstream/errors.py
 ├── Interrupted                 the service was stopped
-└── ClientGone                  the caller hung up
+├── ClientGone                  the caller disconnected
+└── CallFailed                  the command-line client got no answer: app/cli/http_client.py
 """
 
 from __future__ import annotations
@@ -45,8 +46,6 @@ class AppError(Exception):
             self.detail = detail
         self.retry_after = retry_after
         """Seconds after which the same call may succeed; None where waiting does not help."""
-        self.recorded = False
-        """Whether whoever raised this has written its record already."""
         super().__init__(self.detail)
 
 
@@ -55,40 +54,22 @@ class ConfigError(AppError):
     detail = "The configuration cannot be used."
 
 
-# --- what was sent -----------------------------------------------------------------------------
-
-
 class InvalidInput(AppError):
     code = "invalid_request"
     detail = "The request cannot be used as it was sent."
 
 
-class MalformedJson(InvalidInput):
-    code = "malformed_json"
-    detail = "The body is not one JSON document in UTF-8 (RFC 8259)."
-
-
 class InvalidRequest(InvalidInput):
-    code = "invalid_request"
+    """The members or parameters are not what this endpoint takes."""
 
 
 class InvalidParameter(InvalidInput):
-    """*param* is the member's name, *reason* the word that OpenAI has for what is wrong with it."""
+    """*param* is the member's name; *reason* is OpenAI's word for what is wrong with it."""
 
     def __init__(self, detail: str, *, param: str, reason: str = "invalid_value") -> None:
         super().__init__(detail)
         self.param = param
         self.reason = reason
-
-
-class TooLarge(InvalidInput):
-    code = "too_large"
-    detail = "The body is larger than this endpoint takes."
-
-
-class UnsupportedMediaType(InvalidInput):
-    code = "unsupported_media_type"
-    detail = "Send the body as application/json."
 
 
 class NotFound(InvalidInput):
@@ -97,10 +78,10 @@ class NotFound(InvalidInput):
 
 
 class ModelNotFound(InvalidInput):
-    """Unknown, or not for this principal's roles: the caller is not told which."""
+    """Unknown, or not for this principal's roles: only the record says which."""
 
     code = "model_not_found"
-    detail = "The model does not exist, or you may not use it here. GET /v1/models lists yours."
+    detail = "The model does not exist, or you may not use it here."
 
     def __init__(self, model: str, *, is_known: bool) -> None:
         super().__init__()
@@ -108,22 +89,11 @@ class ModelNotFound(InvalidInput):
         self.is_known = is_known
 
 
-class MethodNotAllowed(InvalidInput):
-    code = "method_not_allowed"
-    detail = "This address does not take that method; the Allow header names those it takes."
-
-
-# --- the bearer token --------------------------------------------------------------------------
-
-
 class TokenError(AppError, ValueError):
+    """Its code goes to the record. A caller learns only `invalid_token` or `token_expired`."""
+
     code = "invalid_token"
-    detail = "The access token is not valid. Ask POST /token for a new one."
-
-
-class TokenMissing(TokenError):
-    code = "token_missing"
-    detail = "Send an access token: Authorization: Bearer <token>. POST /token issues one."
+    detail = "The access token is not valid."
 
 
 class TokenMalformed(TokenError):
@@ -164,7 +134,7 @@ class TokenWrongAudience(TokenError):
 
 class TokenExpired(TokenError):
     code = "token_expired"
-    detail = "The access token has expired. Ask POST /token for a new one."
+    detail = "The access token has expired."
 
 
 class TokenNotYetValid(TokenError):
@@ -199,27 +169,23 @@ class ClientDisabled(TokenError):
     code = "client_disabled"
 
 
-# --- evidence ----------------------------------------------------------------------------------
-
-
 class VerificationFailed(AppError, ValueError):
-    """Also for evidence whose form is broken: to who holds it, what cannot be read proves nothing either."""
-
     code = "verification_failed"
     detail = "The evidence does not prove what it claims."
-
-
-# --- policy and capacity -----------------------------------------------------------------------
 
 
 class InsufficientScope(AppError):
     code = "insufficient_scope"
     detail = "Your token lacks the role that this call needs."
 
+    def __init__(self, needed_role: str) -> None:
+        super().__init__()
+        self.needed_role = needed_role
+
 
 class RateLimited(AppError):
     code = "rate_limited"
-    detail = "Too many requests in the last minute. Wait as long as Retry-After says."
+    detail = "Too many requests in the last minute."
 
 
 class Unavailable(AppError):
@@ -228,14 +194,14 @@ class Unavailable(AppError):
 
 
 class AuditUnavailable(Unavailable):
-    """Nothing was acknowledged: the record may be taken as not written."""
+    """Nothing was acknowledged: treat the record as not written."""
 
     code = "audit_unavailable"
     detail = "The audit log cannot be written now, and nothing is done here unrecorded. Try again later."
 
 
 class LongTextUnavailable(AuditUnavailable):
-    """A text that is too long for a record cannot be kept whole beside the log; the log itself may be sound."""
+    """The log itself may be writable: only the text that is too long for its line was not stored."""
 
 
 class AuditCorrupt(Unavailable):
@@ -245,7 +211,7 @@ class AuditCorrupt(Unavailable):
 
 class EvidenceUnavailable(Unavailable):
     code = "evidence_unavailable"
-    detail = "The log's signed head does not cover this record yet. Try again in a moment."
+    detail = "No signed checkpoint covers this record yet. Try again in a moment."
 
 
 class LimitsUnavailable(Unavailable):
@@ -280,4 +246,4 @@ class Interrupted(AppError):
 
 class ClientGone(AppError):
     code = "client_gone"
-    detail = "The caller hung up before the answer was ready."
+    detail = "The caller disconnected before the answer was ready."

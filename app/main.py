@@ -113,7 +113,7 @@ def _lifespan(
                 with suppress(LimitsUnavailable):  # then who comes is told so
                     buckets.open()
                 refusals = RefusalRecorder(services.audit, services.events, buckets.admit_refusal, network_of)
-                app.state.door = AppContext(services, buckets, refusals, scoreboard, slot)
+                app.state.context = AppContext(services, buckets, refusals, scoreboard, slot)
                 tasks = [
                     _keep(services.security.follow_revocations()),
                     _keep(refusals.summarise_forever()),

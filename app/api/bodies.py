@@ -5,67 +5,66 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
-from pydantic import ValidationError
 from starlette.requests import ClientDisconnect
 
-from ..assistant.models import Origin, Question
-from ..errors import ClientGone, InvalidRequest, MalformedJson, TooLarge, UnsupportedMediaType
+from ..assistant.models import Question
+from ..errors import ClientGone
 from ..kit import strict_json
-from .context import address_of
+from .context import request_context, set_request_context
 from .dependencies import Asker
-from .schemas import AskRequest
+from .http_errors import MalformedJson, TooLarge, UnsupportedMediaType
+from .schemas import read_ask
 
 MAX_ASK_BYTES = 256 * 1024
-"""2,000 code points are at most 24,000 bytes, each escaped as two \\uXXXX; the rest is slack for white space, and room for
-a parser's verdict on all that the JSON suite sends."""
-
-
+"""2,000 code points, each escaped as two \\uXXXX, are 24,000 bytes; the rest is for white space and
+so that the parser, not this limit, judges the JSON test suite."""
 LARGE_BYTES = 256 * 1024
-"""From here on a body is looked at in a thread, so that others are answered meanwhile."""
-
-
+"""From this size on a body is parsed in a thread, so that other requests are answered meanwhile."""
 MAX_CONTAINERS = 200_000
-"""A body of nothing but brackets takes seconds of this process, in which others would wait."""
+"""A body of nothing but brackets would take this process seconds, in which other requests wait."""
 
 
-async def read_json(request: Request, limit: int) -> Any:
-    """(5) The body, read and parsed only now. Raises UnsupportedMediaType, TooLarge, MalformedJson, ClientGone."""
+@dataclass(frozen=True, slots=True)
+class JsonBody:
+    document: Any
+    is_large: bool
+    """Whether further work on it belongs in a thread."""
+
+
+async def read_json(request: Request, limit: int) -> JsonBody:
+    """(5) The body, read and parsed only now, of at most *limit* bytes.
+
+    Raises UnsupportedMediaType, TooLarge, MalformedJson, ClientGone.
+    """
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json":
         raise UnsupportedMediaType()
     body = await read_body(request, limit)
-    request.state.is_large = len(body) >= LARGE_BYTES
-    if request.state.is_large and body.count(b"[") + body.count(b"{") > MAX_CONTAINERS:
+    is_large = len(body) >= LARGE_BYTES
+    if is_large and body.count(b"[") + body.count(b"{") > MAX_CONTAINERS:
         raise TooLarge(f"The body holds more than {MAX_CONTAINERS} lists and objects (or brackets in its texts).")
     try:
-        return await asyncio.to_thread(strict_json.parse, body) if request.state.is_large else strict_json.parse(body)
+        document = await asyncio.to_thread(strict_json.parse, body) if is_large else strict_json.parse(body)
     except ValueError as error:
         raise MalformedJson(f"The body is not one JSON document: {error}.") from None
+    return JsonBody(document, is_large)
 
 
 async def asked_question(request: Request, _: Asker) -> Question:
-    """What /ask is asked. Raises as `read_json`, and InvalidRequest."""
-    members = await read_json(request, MAX_ASK_BYTES)
-    try:
-        query = AskRequest.model_validate(members).query
-    except ValidationError as error:
-        raise InvalidRequest(_sentence(error)) from None
-    return Question(query, origin_of(request))
-
-
-def origin_of(request: Request) -> Origin:
-    state = request.state
-    return Origin(state.request_id, address_of(request), state.client_request_id)
+    """The question of POST /ask. Raises the errors of `read_json`, and InvalidRequest."""
+    body = await read_json(request, MAX_ASK_BYTES)
+    return Question(read_ask(body.document).query, request_context(request).origin)
 
 
 AskedQuestion = Annotated[Question, Depends(asked_question)]
 
 
 async def read_body(request: Request, limit: int) -> bytes:
-    """The whole body, at most *limit* bytes. Raises TooLarge as soon as that is known."""
+    """The whole body, at most *limit* bytes. Raises TooLarge as soon as that is known, ClientGone."""
     declared = request.headers.get("content-length", "0")
     if declared.isdecimal() and int(declared[:20]) > limit:
         raise TooLarge(f"The body is larger than the {limit} bytes that this endpoint takes.")
@@ -78,13 +77,13 @@ async def read_body(request: Request, limit: int) -> bytes:
             pieces.append(piece)
     except ClientDisconnect:
         raise ClientGone() from None
-    request.state.body_read = True
+    set_request_context(request, replace(request_context(request), is_body_read=True))
     return b"".join(pieces)
 
 
 @contextmanager
 def disconnect_watch(request: Request) -> Iterator[asyncio.Future[None]]:
-    """Done once the caller is gone. To be called after the whole body was read."""
+    """A future that is done once the caller disconnects. To be used after the whole body was read."""
 
     async def until_disconnected() -> None:
         while (await request.receive())["type"] != "http.disconnect":
@@ -95,22 +94,3 @@ def disconnect_watch(request: Request) -> Iterator[asyncio.Future[None]]:
         yield disconnected
     finally:
         disconnected.cancel()
-
-
-def _sentence(error: ValidationError) -> str:
-    """What is wrong with the members, without repeating a piece of them."""
-    problem = error.errors(include_input=False, include_url=False)[0]
-    kind = problem["type"]
-    if not problem["loc"]:
-        return 'Send one JSON object: {"query": "…"}.'
-    if kind == "missing":
-        return "The member query is missing."
-    if kind == "extra_forbidden":
-        return "The only member is query."
-    reasons = {
-        "string_type": "is not a string",
-        "string_unicode": "holds a lone surrogate",
-        "string_too_short": "is empty",
-        "string_too_long": "is longer than 2,000 characters",
-    }
-    return f"The query {reasons.get(kind, str(problem['msg']).removeprefix('Value error, '))}."

@@ -1,39 +1,72 @@
-"""What a request carries through the HTTP floor, and what the application holds for it."""
+"""What one request carries through app.api, and what the application holds for all requests."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any
 
 from fastapi import Request
 
-from ..limits.rate_limits import Buckets
+from ..assistant.models import Origin
+from ..limits.rate_limits import Buckets, Quota
 from ..security.refusals import RefusalRecorder
 from ..wiring.services import Services
+from .error_bodies import ErrorStyle
 from .scoreboard import Scoreboard, Slot
+
+MAX_ADDRESS = 64
 
 
 @dataclass(frozen=True, slots=True)
 class AppContext:
-    """Everything that a route may use; made once by the lifespan, as `app.state.door`."""
+    """Everything that a route may use; made once by the lifespan, as `app.state.context`."""
 
     services: Services
     buckets: Buckets
     refusals: RefusalRecorder
     scoreboard: Scoreboard
     slot: Slot
-    """This worker's part of the board."""
+    """This worker's part of the scoreboard."""
 
 
-def address_of(request: Request) -> str:
-    """The peer's address: the client's own, or what a listed proxy says (uvicorn's middleware has replaced it then)."""
-    client = request.client
-    return client.host[:64] if client else "unknown"
+@dataclass(frozen=True, slots=True)
+class RequestContext:
+    """What is known of one request. RequestMiddleware makes it; `set_request_context` replaces it."""
+
+    origin: Origin
+    user_id: str | None = None
+    """Of the proven principal or client."""
+    quota: Quota | None = None
+    """The principal's bucket after this request; the response's headers show it."""
+    is_body_read: bool = False
+    """Whether the whole body was read."""
 
 
-def error_style_of(request: Request) -> Literal["oauth", "openai", "problem"]:
-    """Which error body this path speaks (design, section 3)."""
-    path = request.scope["path"]
+def app_context(request: Request) -> AppContext:
+    context: AppContext = request.app.state.context
+    return context
+
+
+def request_context(request: Mapping[str, Any]) -> RequestContext:
+    """*request* is a Request or its ASGI scope; both are mappings with the same keys."""
+    context: RequestContext = request["state"]["context"]
+    return context
+
+
+def set_request_context(request: Request, context: RequestContext) -> None:
+    request["state"]["context"] = context
+
+
+def address_of(scope: Mapping[str, Any]) -> str:
+    """The peer's address: the client's own, or the one that a listed proxy named (uvicorn replaced it)."""
+    client = scope.get("client")
+    return client[0][:MAX_ADDRESS] if client else "unknown"
+
+
+def error_style_of(request: Mapping[str, Any]) -> ErrorStyle:
+    """Which error body the path of *request* uses."""
+    path = request["path"]
     if path.startswith("/v1/"):
         return "openai"
     return "oauth" if path == "/token" or path.startswith("/token/") else "problem"

@@ -1,23 +1,20 @@
-"""The road before a route, in its order: address, token, principal's bucket, role, and only then the body."""
+"""The steps before a route, in order: address, token, principal's bucket, role, and only then the body."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import Depends, Request
 from fastapi.openapi.models import OAuthFlowClientCredentials, OAuthFlows
 from fastapi.security import OAuth2
 
-from ..errors import (
-    InsufficientScope,
-    TokenError,
-    TokenMalformed,
-    TokenMissing,
-)
+from ..errors import InsufficientScope, TokenError, TokenMalformed
 from ..security import roles
 from ..security.models import Principal
 from ..wiring.services import Services
-from .context import AppContext, address_of
+from .context import address_of, app_context, request_context, set_request_context
+from .http_errors import TokenMissing
 
 documented_scheme = OAuth2(
     flows=OAuthFlows(
@@ -29,39 +26,42 @@ documented_scheme = OAuth2(
     scheme_name="client_credentials",
     auto_error=False,
 )
-"""What the Authorize button of /docs reads. The proof itself is made below."""
+"""For the Authorize button of /docs. The token itself is verified by `authenticate`."""
+DocumentedScheme = Annotated[str | None, Depends(documented_scheme)]
 
 
-async def services_of(request: Request) -> Services:  # a plain def would be sent to a thread and back
-    door: AppContext = request.app.state.door
-    return door.services
+async def services_of(request: Request) -> Services:  # FastAPI runs a plain def in a thread
+    return app_context(request).services
 
 
 ServicesDep = Annotated[Services, Depends(services_of)]
 
 
 def authenticate(request: Request) -> Principal:
-    """Steps (1) to (3) of the road; the caller's remaining steps are the role and the body."""
-    door: AppContext = request.app.state.door
+    """Steps (1) to (3); the caller's remaining steps are the role and the body."""
+    app, context = app_context(request), request_context(request)
     address = address_of(request)
     # (1) Too many failed proofs from this address? Tested here, charged only when a proof fails.
-    door.buckets.test_address(address)
+    app.buckets.test_address(address)
     # (2) The bearer token.
     try:
-        principal = door.services.security.verify_token(bearer_token(request))
+        principal = app.services.security.verify_token(bearer_token(request))
     except TokenError:
-        door.buckets.charge_address(address)
+        app.buckets.charge_address(address)
         raise
-    request.state.user_id = principal.user_id
+    context = replace(context, user_id=principal.user_id)
+    set_request_context(request, context)  # before (3), whose refusal is recorded with the user id
     # (3) The bucket of this principal.
-    request.state.quota = door.buckets.charge_principal(principal.user_id)
+    quota = app.buckets.charge_principal(principal.user_id)
+    set_request_context(request, replace(context, quota=quota))
     return principal
 
 
 def bearer_token(request: Request) -> str:
     """The token of the one Authorization header (RFC 6750, section 2.1). Raises TokenMissing or TokenMalformed.
 
-    One in the query string (section 2.3) stands in every proxy's log by now: it is refused, even beside a good header.
+    A token in the query string (section 2.3) ends up in the logs of proxies: it is refused, even
+    beside a good header.
     """
     values = request.headers.getlist("authorization")
     if not values:
@@ -73,7 +73,14 @@ def bearer_token(request: Request) -> str:
     return token.strip(" ")
 
 
-async def proven(request: Request, _: Annotated[str | None, Depends(documented_scheme)]) -> Principal:
+def verify_role(principal: Principal, role: str) -> Principal:
+    """(4) The role. Raises InsufficientScope."""
+    if not principal.has(role):
+        raise InsufficientScope(role)
+    return principal
+
+
+async def proven(request: Request, _: DocumentedScheme) -> Principal:
     """A proven principal, whatever the role. Raises TokenError, RateLimited."""
     return authenticate(request)
 
@@ -81,26 +88,17 @@ async def proven(request: Request, _: Annotated[str | None, Depends(documented_s
 Proven = Annotated[Principal, Depends(proven)]
 
 
-async def auditor(request: Request, _: Annotated[str | None, Depends(documented_scheme)]) -> Principal:
+async def auditor(request: Request, _: DocumentedScheme) -> Principal:
     """A principal who may read the whole log. Raises TokenError, RateLimited, InsufficientScope."""
-    principal = authenticate(request)
-    request.state.needed_role = roles.AUDIT_READER
-    if not principal.has(roles.AUDIT_READER):
-        raise InsufficientScope()
-    return principal
+    return verify_role(authenticate(request), roles.AUDIT_READER)
 
 
 Auditor = Annotated[Principal, Depends(auditor)]
 
 
-async def asker(request: Request, _: Annotated[str | None, Depends(documented_scheme)]) -> Principal:
+async def asker(request: Request, _: DocumentedScheme) -> Principal:
     """A principal who may ask. Raises TokenError, RateLimited, InsufficientScope."""
-    principal = authenticate(request)
-    # (4) The role.
-    request.state.needed_role = roles.ASK
-    if not principal.has(roles.ASK):
-        raise InsufficientScope()
-    return principal
+    return verify_role(authenticate(request), roles.ASK)
 
 
 Asker = Annotated[Principal, Depends(asker)]

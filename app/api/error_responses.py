@@ -1,4 +1,4 @@
-"""From our errors to HTTP: each is recorded once, then said in the words of its door, with the headers that belong to it."""
+"""From an error to its HTTP response: recorded once, in the style of the endpoint, with its headers."""
 
 from __future__ import annotations
 
@@ -18,17 +18,15 @@ from ..errors import (
     InvalidInput,
     InvalidParameter,
     InvalidRequest,
-    MethodNotAllowed,
     ModelNotFound,
     NotFound,
     Overloaded,
-    TokenMissing,
-    TooLarge,
 )
 from ..limits.rate_limits import QuotaExceeded
 from ..security.oauth_errors import InvalidClient
-from .context import AppContext, address_of, error_style_of
-from .error_bodies import body_of, status_of
+from .context import AppContext, error_style_of, request_context
+from .error_bodies import ErrorStyle, body_of, status_of
+from .http_errors import MethodNotAllowed, TokenMissing, TooLarge
 
 POINTLESS = frozenset(
     {
@@ -36,42 +34,53 @@ POINTLESS = frozenset(
         *("upstream_refused", "upstream_denied", "upstream_out_of_quota"),
     }
 )
-"""Where an SDK that tries again at once only triples the refusal."""
+"""Where an SDK that tries again at once only triples the refusals."""
+RETRY_AFTER_SECONDS = "2"
+"""For a 429 or 503 whose error names no time."""
 SMALL_BODY_BYTES = 64 * 1024
+MAX_METHOD, MAX_MODEL = 16, 200
 REALM = 'realm="secure-ai-assistant"'
 
 
 async def answer_error(request: Request, error: Exception) -> Response:
-    """Record the refusal (unless its record stands already), then say it. Every error ends here, whoever raised it."""
-    problem = error if isinstance(error, AppError) else _from_http(error)
-    door = error_style_of(request)
-    status = status_of(door, problem)
-    if not (problem.recorded or getattr(request.state, "is_recorded", False)):
-        await _record(request, problem, status)
-    request.state.is_recorded = True
-    media_type = "application/problem+json" if door == "problem" else "application/json"
-    body = orjson.dumps(body_of(door, problem, status, request.state.request_id))
-    response = Response(body, status, media_type=media_type)
-    _add_headers(request, response, problem, status, error)
+    """Record the refusal, unless the request has its record, and make the response. Every error ends here."""
+    problem = error if isinstance(error, AppError) else _from_framework(error)
+    style = error_style_of(request)
+    status = status_of(style, problem)
+    await _record_once(request, problem, status)
+    media_type = "application/problem+json" if style == "problem" else "application/json"
+    response = Response(_document(request, style, problem, status), status, media_type=media_type)
+    headers = response.headers
+    if isinstance(error, HTTPException) and error.headers and "Allow" in error.headers:
+        headers["Allow"] = error.headers["Allow"]
+    if isinstance(problem, QuotaExceeded):
+        headers.update(problem.quota.headers())
+    if _has_unread_body(request):  # else the server reads and discards it for as long as it comes
+        headers["Connection"] = "close"
+    headers.update(_retry_headers(problem, status))
+    headers.update(_authentication_headers(style, problem, status))
     return response
 
 
 async def stream_error_document(request: Request, error: AppError) -> bytes:
-    """The document that says *error* after the head of the answer has gone; it is recorded unless its record stands already."""
-    door = error_style_of(request)
-    status = status_of(door, error)
-    if not error.recorded:
-        await _record(request, error, status)
-    return orjson.dumps(body_of(door, error, status, request.state.request_id))
+    """The JSON document for an error after a stream began. Records the refusal, unless the request has its record."""
+    style = error_style_of(request)
+    status = status_of(style, error)
+    await _record_once(request, error, status)
+    return _document(request, style, error, status)
 
 
 async def record_refusal(request: Request, status: int) -> None:
-    """For a response of 400 and above that is nobody's error, such as the range of a file that is not that long."""
-    request.state.is_recorded = True
+    """For a response of 400 and above that no error of ours made, such as 416 for a range of a file."""
+    request_context(request).origin.terminal_record.is_written = True
     await _record(request, InvalidInput() if status < 500 else AppError(), status)
 
 
-def _from_http(error: Exception) -> AppError:
+def _document(request: Request, style: ErrorStyle, error: AppError, status: int) -> bytes:
+    return orjson.dumps(body_of(style, error, status, request_context(request).origin.request_id))
+
+
+def _from_framework(error: Exception) -> AppError:
     """What FastAPI refuses by itself: a parameter of the address, or (the router) an address or a method."""
     if isinstance(error, RequestValidationError):
         return InvalidRequest("A parameter of this address cannot be used: see the documentation.")
@@ -80,39 +89,51 @@ def _from_http(error: Exception) -> AppError:
     return known.get(error.status_code, NotFound)()
 
 
+async def _record_once(request: Request, error: AppError, status: int) -> None:
+    record = request_context(request).origin.terminal_record
+    if record.is_written:
+        return
+    await _record(request, error, status)
+    record.is_written = True
+
+
 async def _record(request: Request, error: AppError, status: int) -> None:
-    door: AppContext | None = getattr(request.app.state, "door", None)
-    if door is None:
-        return  # the service is not open: there is nothing to write to
-    state = request.state
-    user_id = getattr(state, "user_id", None)
+    app: AppContext | None = getattr(request.app.state, "context", None)
+    if app is None:
+        return  # the service is not open: there is no log to write to
+    context = request_context(request)
+    origin = context.origin
+    known: dict[str, Any] = {"user_id": context.user_id, "request_id": origin.request_id}
     route = _template(request)
-    address = address_of(request)
     if isinstance(error, AuditCorrupt):
-        door.services.events.event(error.code, level="CRITICAL", request_id=state.request_id, detail=error.detail)
+        app.services.events.event(error.code, level="CRITICAL", request_id=origin.request_id, detail=error.detail)
     if isinstance(error, AuditUnavailable):
-        door.services.events.event(
-            error.code, level="ERROR", user_id=user_id, address=address, request_id=state.request_id, route=route
-        )
-        door.slot.refused += 1
+        app.services.events.event(error.code, level="ERROR", **known, address=origin.address, route=route)
+        app.slot.refused += 1
         return
     details: dict[str, Any] = {
         "status": status,
         "code": error.code,
-        "method": request.method[:16] or None,
+        "method": request.method[:MAX_METHOD] or None,
         "route": route,
-        "address": address,
-        **({"client_request_id": state.client_request_id} if state.client_request_id else {}),
+        "address": origin.address,
+        **({"client_request_id": origin.client_request_id} if origin.client_request_id else {}),
+        **_details_of(error),
     }
+    is_policy = isinstance(error, InsufficientScope | Overloaded)
+    await app.refusals.record(**known, details=details, policy=is_policy)
+
+
+def _details_of(error: AppError) -> dict[str, Any]:
+    """What the record of a refusal holds besides, for some errors."""
     if isinstance(error, InvalidParameter):
-        details |= {"param": error.param, "reason": error.reason}
+        return {"param": error.param, "reason": error.reason}
     if isinstance(error, ModelNotFound):
-        name = error.model[:200].encode("utf-8", "backslashreplace").decode()
-        details |= {"model": name, "is_known": error.is_known}
+        name = error.model[:MAX_MODEL].encode("utf-8", "backslashreplace").decode()  # it may hold a lone surrogate
+        return {"model": name, "is_known": error.is_known}
     if isinstance(error, InvalidClient):
-        details |= {"reason": error.reason, "client_id": error.client_id}
-    policy = isinstance(error, InsufficientScope | Overloaded)
-    await door.refusals.record(user_id=user_id, request_id=state.request_id, details=details, policy=policy)
+        return {"reason": error.reason, "client_id": error.client_id}
+    return {}
 
 
 def _template(request: Request) -> str | None:
@@ -127,35 +148,31 @@ def _template(request: Request) -> str | None:
 
 def _has_unread_body(request: Request) -> bool:
     """Whether more of a body than a few reads may still come."""
-    if getattr(request.state, "body_read", False):
+    if request_context(request).is_body_read:
         return False
     length = request.headers.get("content-length", "0")
     return "transfer-encoding" in request.headers or not length.isdecimal() or int(length[:20]) > SMALL_BODY_BYTES
 
 
-def _add_headers(request: Request, response: Response, error: AppError, status: int, original: Exception) -> None:
-    headers = response.headers
-    if isinstance(original, HTTPException) and original.headers and "allow" in {name.lower() for name in original.headers}:
-        headers["Allow"] = {name.lower(): value for name, value in original.headers.items()}["allow"]
-    if isinstance(error, QuotaExceeded):
-        headers.update(error.quota.headers())
-    if _has_unread_body(request):  # else the server reads, and throws away, as long as the caller cares to send
-        headers["Connection"] = "close"
+def _retry_headers(error: AppError, status: int) -> dict[str, str]:
+    """When to try again. The names besides Retry-After are those that OpenAI's SDKs read."""
+    headers = {"x-should-retry": "false"} if error.code in POINTLESS else {}
     if error.retry_after is not None:
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
         headers["retry-after-ms"] = str(max(1, math.ceil(1000 * error.retry_after)))
     elif status in (429, 503) and error.code not in POINTLESS:
-        headers["Retry-After"] = "2"
-    if error.code in POINTLESS:
-        headers["x-should-retry"] = "false"
-    if error_style_of(request) == "oauth":
-        headers["Pragma"] = "no-cache"
-    if status == 401 and error_style_of(request) == "oauth":
-        headers["WWW-Authenticate"] = f"Basic {REALM}"
-    elif isinstance(error, TokenMissing):  # RFC 6750, section 3.1: no code where no credentials were sent
-        headers["WWW-Authenticate"] = f"Bearer {REALM}"
-    elif status == 401:
-        headers["WWW-Authenticate"] = f'Bearer {REALM}, error="invalid_token"'
-    elif isinstance(error, InsufficientScope):
-        scope = getattr(request.state, "needed_role", "")
-        headers["WWW-Authenticate"] = f'Bearer {REALM}, error="insufficient_scope", scope="{scope}"'
+        headers["Retry-After"] = RETRY_AFTER_SECONDS
+    return headers
+
+
+def _authentication_headers(style: ErrorStyle, error: AppError, status: int) -> dict[str, str]:
+    """RFC 6749, section 5.1 and 5.2, at the token endpoint; RFC 6750, section 3, elsewhere."""
+    if style == "oauth":
+        return {"Pragma": "no-cache", **({"WWW-Authenticate": f"Basic {REALM}"} if status == 401 else {})}
+    if isinstance(error, TokenMissing):  # RFC 6750, section 3.1: no code where no credentials were sent
+        return {"WWW-Authenticate": f"Bearer {REALM}"}
+    if status == 401:
+        return {"WWW-Authenticate": f'Bearer {REALM}, error="invalid_token"'}
+    if isinstance(error, InsufficientScope):
+        return {"WWW-Authenticate": f'Bearer {REALM}, error="insufficient_scope", scope="{error.needed_role}"'}
+    return {}

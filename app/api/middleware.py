@@ -1,4 +1,4 @@
-"""Around every request: its id, the headers of every response, and the last door, which nothing refused leaves unrecorded."""
+"""Around every request: its id, the headers of its response, and the last catch of errors, each recorded."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ..assistant.models import Origin
 from ..errors import AppError, Interrupted, NotFound
-from ..limits.rate_limits import Quota
-from .error_bodies import CrossOriginRefused
+from .context import RequestContext, address_of, request_context
 from .error_responses import answer_error, record_refusal
+from .http_errors import CrossOriginRefused
 
 LOG = logging.getLogger("app.api")
 SECURITY_HEADERS = [
@@ -32,7 +33,7 @@ DOCS_POLICY = (
 
 
 class RequestMiddleware:
-    """ASGI middleware. `x-request-id` is made here, never taken over; a client's own is kept as `client_request_id`."""
+    """ASGI middleware. Makes the RequestContext, and with it `x-request-id`, which is never the client's own."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -41,26 +42,24 @@ class RequestMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = secrets.token_hex(16)
-        state = scope.setdefault("state", {})
-        state["request_id"] = request_id
-        state["client_request_id"] = _client_request_id(scope)
+        origin = Origin(secrets.token_hex(16), address_of(scope), _client_request_id(scope))
+        scope.setdefault("state", {})["context"] = RequestContext(origin)
         started = False
 
         async def send_with_headers(message: Message) -> None:
             nonlocal started
             if message["type"] == "http.response.start":
-                if message["status"] >= 400 and "is_recorded" not in state:
+                if message["status"] >= 400 and not origin.terminal_record.is_written:
                     await record_refusal(Request(scope), message["status"])
                 started = True
                 headers = message["headers"]
-                headers.append((b"x-request-id", request_id.encode()))
+                headers.append((b"x-request-id", origin.request_id.encode()))
                 headers.extend(SECURITY_HEADERS)
                 if all(name.lower() != b"cache-control" for name, _ in message["headers"]):
                     headers.append((b"cache-control", b"no-store"))
                 docs = scope["path"].startswith("/docs")
                 headers.append((b"content-security-policy", DOCS_POLICY if docs else POLICY))
-                quota: Quota | None = state.get("quota")
+                quota = request_context(scope).quota
                 if quota is not None:
                     headers.extend((name.lower().encode(), value.encode()) for name, value in quota.headers().items())
             await send(message)
@@ -69,25 +68,25 @@ class RequestMiddleware:
             if scope["path"].endswith("\n"):
                 raise NotFound  # the router's patterns end in $, which overlooks it
             await self._app(scope, receive, send_with_headers)
-        except (Exception, asyncio.CancelledError) as error:  # the outermost door: it shows nobody a stack trace
-            response = await answer_error(Request(scope), _told(error, request_id))
+        except (Exception, asyncio.CancelledError) as error:  # the outermost catch: nobody sees a stack trace
+            response = await answer_error(Request(scope), _as_app_error(error, origin.request_id))
             if started:
                 raise  # half a response: the server closes the connection
             await response(scope, receive, send_with_headers)
 
 
-def _told(error: BaseException, request_id: str) -> AppError:
-    """What the caller is told of an error that nobody answered."""
+def _as_app_error(error: BaseException, request_id: str) -> AppError:
+    """What the caller learns of an error that nothing else answered."""
     if isinstance(error, AppError):
         return error
     if isinstance(error, asyncio.CancelledError):  # nothing but a stop that ran out of grace cancels a request
         return Interrupted()
-    LOG.error("request %s failed in a way that nobody foresaw", request_id, exc_info=error)
+    LOG.error("request %s failed unexpectedly", request_id, exc_info=error)
     return AppError()
 
 
 class Cors(CORSMiddleware):
-    """Starlette's, with our answer for the preflight that it refuses, so that it is recorded as every refusal is."""
+    """Starlette's, but a preflight that it refuses becomes our error, recorded like every refusal."""
 
     def preflight_response(self, request_headers: Headers) -> Response:
         response = super().preflight_response(request_headers)

@@ -1,13 +1,14 @@
-"""The shapes of the public contract. pydantic stops at this door."""
+"""The bodies of the public contract. pydantic is used here only."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from ..assistant.models import Answer
 from ..audit.format.record import Receipt
+from ..errors import InvalidRequest
 
 
 def _sayable(value: str) -> str:
@@ -27,6 +28,28 @@ class AskRequest(BaseModel):
 
     query: Annotated[str, Field(min_length=1, max_length=2000), AfterValidator(_sayable)]
     """1 to 2,000 Unicode code points."""
+
+
+def read_ask(document: Any) -> AskRequest:
+    """*document*, a parsed body, as a request. Raises InvalidRequest, which repeats no piece of it."""
+    try:
+        return AskRequest.model_validate(document)
+    except ValidationError as error:
+        problem = error.errors(include_input=False, include_url=False)[0]
+    kind = problem["type"]
+    if not problem["loc"]:
+        raise InvalidRequest('Send one JSON object: {"query": "…"}.')
+    if kind == "missing":
+        raise InvalidRequest("The member query is missing.")
+    if kind == "extra_forbidden":
+        raise InvalidRequest("The only member is query.")
+    reasons = {
+        "string_type": "is not a string",
+        "string_unicode": "holds a lone surrogate",
+        "string_too_short": "is empty",
+        "string_too_long": "is longer than 2,000 characters",
+    }
+    raise InvalidRequest(f"The query {reasons.get(kind, str(problem['msg']).removeprefix('Value error, '))}.")
 
 
 class UsageBody(BaseModel):
@@ -88,7 +111,7 @@ class OAuthErrorBody(BaseModel):
 
 
 def receipt_headers(receipt: Receipt) -> dict[str, str]:
-    """The record that stands for what is answered here."""
+    """The headers that name the record of an answer."""
     return {"x-audit-seq": str(receipt.seq), "x-audit-hash": receipt.hash}
 
 

@@ -1,4 +1,4 @@
-"""Server-sent events at our doors: how each writes a stream, and the response that carries it."""
+"""Server-sent events: how /ask and /v1 each write a stream, and the response that carries it."""
 
 from __future__ import annotations
 
@@ -18,21 +18,22 @@ from ..kit.event_stream import KEEP_ALIVE, Event, encode
 from ..upstream.completion import Completion
 from ..upstream.protocol.endpoint import StreamReader
 from .bodies import disconnect_watch
+from .context import request_context
 from .error_responses import stream_error_document
 
 ERROR_EVENT_GRACE_SECONDS = 5.0
 HEADERS = {
     "content-type": "text/event-stream; charset=utf-8",
     "cache-control": "no-store",
-    "x-accel-buffering": "no",  # nginx would gather it
+    "x-accel-buffering": "no",  # else nginx collects the events before it sends them
 }
 
 
 class EventStreamSink(ABC):
-    """Writes a stream to one caller. Its head names `ask.received`, and leaves with the first thing that is written."""
+    """Writes a stream to one caller. The first write sends the headers, which name `ask.received`."""
 
     def __init__(self, request: Request, send: Send) -> None:
-        self.request = request
+        self._origin = request_context(request).origin
         self._send = send
         self._headers = dict(HEADERS)
         self.has_begun = False
@@ -54,12 +55,12 @@ class EventStreamSink(ABC):
         await self._send({"type": "http.response.body", "body": data, "more_body": True})
 
     async def _finish(self, data: bytes) -> None:
-        self.request.state.is_recorded = True  # whatever happens from here on, its last record stands
+        self._origin.terminal_record.is_written = True  # a stream ends only after its record
         await self.begin()
         await self._send({"type": "http.response.body", "body": data})
 
     async def fail(self, document: bytes) -> None:
-        """The error in place of the end: a caller who waits for the end marker does not get it."""
+        """End the stream with an error event, and without the end marker."""
         await self._finish(self.encode_error(document))
 
     @abstractmethod
@@ -68,7 +69,7 @@ class EventStreamSink(ABC):
 
     @abstractmethod
     def encode_error(self, document: bytes) -> bytes:
-        """The event that says *document*, an error's JSON."""
+        """The error event for *document*, an error's JSON."""
 
     @abstractmethod
     async def end(self, reader: StreamReader, completion: Completion, receipt: Receipt) -> None:
@@ -76,7 +77,7 @@ class EventStreamSink(ABC):
 
 
 class V1StreamSink(EventStreamSink):
-    """/v1: the server's own events; the receipt is a member of the last JSON document."""
+    """/v1: the upstream's own events; the receipt is a member of the last JSON document."""
 
     def encode(self, events: Sequence[Event], text: str) -> bytes:
         return b"".join(map(encode, events))
@@ -89,7 +90,7 @@ class V1StreamSink(EventStreamSink):
 
 
 class AskStreamSink(EventStreamSink):
-    """/ask: `delta` with a piece of the text, then `done` with everything else of the JSON answer, or `error`."""
+    """/ask: `delta` with a piece of the text, then `done` with the rest of the answer, or `error`."""
 
     def encode(self, events: Sequence[Event], text: str) -> bytes:
         return encode(Event(b"delta", orjson.dumps({"text": text}))) if text else b""
@@ -102,14 +103,14 @@ class AskStreamSink(EventStreamSink):
         done = {
             "model": completion.model,
             "usage": usage.members() if usage else None,
-            "request_id": self.request.state.request_id,
+            "request_id": self._origin.request_id,
             "receipt": {"seq": receipt.seq, "hash": receipt.hash},
         }
         await self._finish(self.encode((), reader.held_text) + encode(Event(b"done", orjson.dumps(done))))
 
 
 class EventStream(Response):
-    """Runs *ask* with an outlet. What fails before anything was written is answered as it is anywhere else."""
+    """Runs *ask* with a sink. An error before the first write becomes an ordinary error response."""
 
     def __init__(
         self,
@@ -117,11 +118,11 @@ class EventStream(Response):
         sink: type[EventStreamSink],
         ask: Callable[[EventStreamSink, asyncio.Future[None]], Awaitable[None]],
     ) -> None:
-        self._request, self._outlet, self._ask = request, sink, ask
+        self._request, self._sink, self._ask = request, sink, ask
         self.background: Any = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        sink = self._outlet(self._request, send)
+        sink = self._sink(self._request, send)
         try:
             with disconnect_watch(self._request) as disconnected:
                 await self._ask(sink, disconnected)
@@ -129,7 +130,7 @@ class EventStream(Response):
             if not sink.has_begun:
                 raise
             document = await stream_error_document(self._request, error)
-            if not isinstance(error, ClientGone):  # who does not read cannot be told: the connection ends as it is
+            if not isinstance(error, ClientGone):  # a caller who does not read gets no error event either
                 with suppress(TimeoutError):
                     async with asyncio.timeout(ERROR_EVENT_GRACE_SECONDS):
                         await sink.fail(document)

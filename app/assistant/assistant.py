@@ -118,9 +118,8 @@ class SecureAIAssistant:
                         await sink.write(kept)
                     await sink.end(reader, completion, receipt)
             except TimeoutError:
-                gone = ClientGone("The caller does not read.")
-                gone.recorded = True  # the answer's record stands
-                raise gone from None
+                origin.terminal_record.is_written = True  # by `ask.answered`
+                raise ClientGone("The caller does not read.") from None
 
     async def _whole(
         self, principal: Principal, call: PreparedCall, origin: Origin, disconnected: Disconnected | None

@@ -89,7 +89,7 @@ class Exchange:
             await self._record("ask.failed", details)
         except LongTextUnavailable:  # then without the text, whose digest is not that of the events either
             await self._record("ask.failed", {**details, "delivered": self._delivered() if self._bytes else None})
-        error.recorded = True
+        self.origin.terminal_record.is_written = True
 
     @property
     def _seq(self) -> int:

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import Any
 
 from ..audit.format.record import Receipt
 from ..upstream.completion import Usage
 
-if TYPE_CHECKING:
-    pass
+
+class TerminalRecord:
+    """The one place that knows whether the log holds the record that ends a request.
+
+    The code that writes this record sets `is_written`: the exchange for `ask.failed`, app.api for a refusal.
+    """
+
+    __slots__ = ("is_written",)
+
+    def __init__(self) -> None:
+        self.is_written = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +29,7 @@ class Origin:
     request_id: str
     address: str | None = None
     client_request_id: str | None = None
+    terminal_record: TerminalRecord = field(default_factory=TerminalRecord, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

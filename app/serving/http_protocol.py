@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from ..api.error_bodies import HeadTooLarge, MalformedHttp
+from ..api.http_errors import HeadTooLarge, MalformedHttp
 from ..api.middleware import RequestMiddleware
 from ..errors import AppError, ClientGone
 

@@ -435,7 +435,7 @@ def test_a_crash_on_the_way_to_the_model_ends_its_question(inside: Inside, monke
         async def crash(*_: object) -> None:
             raise RuntimeError(SECRET)
 
-        call = inside.app.state.door.services.assistant._model.prepare("hi")
+        call = inside.app.state.context.services.assistant._model.prepare("hi")
         monkeypatch.setattr(type(call.upstream), "complete", crash)
         response = out.succeed(WAYS["/ask"])
         check_problem(response, 500, "internal")

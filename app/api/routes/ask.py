@@ -1,4 +1,4 @@
-"""POST /ask: the simple door."""
+"""POST /ask: one question, one answer."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PROBLEM = {"content": {"application/problem+json": {"schema": ProblemBody.model_
     summary="Ask the model one question",
     response_model=AskResponse,
     responses=dict.fromkeys((400, 401, 403, 413, 415, 422, 429, 502, 503, 504), PROBLEM),
-    # The body is read by the last dependency, after every check of who asks; so its schema is declared here.
+    # The last dependency reads the body, after every check of the caller; so its schema is declared here.
     openapi_extra={
         "requestBody": {"required": True, "content": {"application/json": {"schema": AskRequest.model_json_schema()}}}
     },

@@ -10,7 +10,7 @@ from ...audit.evidence.reader import MAX_LINES
 from ...audit.format.tiles import ENTRIES, Tile
 from ...errors import InvalidRequest, NotFound, VerificationFailed
 from ...security.audit_access import AuditAccess, Inquiry
-from ..context import address_of
+from ..context import request_context
 from ..dependencies import Auditor, Proven, ServicesDep
 from ..schemas import ProblemBody
 
@@ -102,7 +102,8 @@ async def receipt(principal: Proven, audit_access: DisclosureDep, request: Reque
 
 
 def _inquiry(request: Request, principal: Proven) -> Inquiry:
-    return Inquiry(principal, request.state.request_id, address_of(request))
+    origin = request_context(request).origin
+    return Inquiry(principal, origin.request_id, origin.address)
 
 
 def _tile(request: Request) -> Tile:

@@ -1,4 +1,4 @@
-"""GET /livez and /readyz. They write nothing and ask nothing of a model's server."""
+"""GET /livez and /readyz. They record nothing and ask nothing of a model's server."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 from fastapi import APIRouter, Request, Response
 
-from ..context import AppContext
+from ..context import app_context, request_context
 
 router = APIRouter(tags=["health"])
 
@@ -22,13 +22,13 @@ async def livez() -> Response:
 @router.get("/readyz", summary="Questions can be asked", responses={503: {"description": "Not now: the body says why."}})
 async def readyz(request: Request) -> Response:
     """Whether all workers can record, so that it does not matter which of them is asked."""
-    door: AppContext = request.app.state.door
-    request.state.is_recorded = True  # a probe writes nothing, whatever it is told
-    services, scoreboard = door.services, door.scoreboard
+    app = app_context(request)
+    request_context(request).origin.terminal_record.is_written = True  # a probe leaves no record, even of a 503
+    services, scoreboard = app.services, app.scoreboard
     writable = services.audit.closed_because is None and not scoreboard.any_closed and services.audit.is_in_place()
     body: dict[str, Any] = {
         "status": "ready" if writable else "unavailable",
-        "audit": "writable" if writable else "audit_unavailable",  # why is told in the security log
+        "audit": "writable" if writable else "audit_unavailable",  # the security log says why
         "refused_for_audit": scoreboard.refused,
         "revocations": "up to date" if services.security.is_following else "stale: the client database cannot be read",
         "model": services.model_note,

@@ -17,7 +17,8 @@ from ...upstream.protocol.embeddings import EMBEDDINGS
 from ...upstream.protocol.endpoint import Endpoint, with_receipt
 from ...upstream.protocol.responses import RESPONSES
 from ...wiring.services import Services
-from ..bodies import disconnect_watch, origin_of, read_json
+from ..bodies import disconnect_watch, read_json
+from ..context import request_context
 from ..dependencies import Asker, ServicesDep
 from ..schemas import OpenAIErrorBody, receipt_headers
 from ..streams import EventStream, V1StreamSink
@@ -90,16 +91,16 @@ async def model(principal: Asker, services: ServicesDep, request: Request, model
 
 
 async def _asked(endpoint: Endpoint, principal: Principal, services: Services, request: Request) -> Response:
-    assistant, origin = services.assistant, origin_of(request)
+    assistant, origin = services.assistant, request_context(request).origin
     caps = assistant.calls.catalogue.caps_for(principal.roles)
     if request.query_params:
         name = shown(next(iter(request.query_params)))
         raise InvalidParameter("Parameters belong into the body here.", param=name, reason="unknown_parameter")
-    members = await read_json(request, caps.body_bytes)
-    if request.state.is_large:
-        call = await asyncio.to_thread(assistant.calls.prepare, endpoint, members, principal)
+    body = await read_json(request, caps.body_bytes)
+    if body.is_large:
+        call = await asyncio.to_thread(assistant.calls.prepare, endpoint, body.document, principal)
     else:
-        call = assistant.calls.prepare(endpoint, members, principal)
+        call = assistant.calls.prepare(endpoint, body.document, principal)
     if call.is_stream:
         return EventStream(
             request,
@@ -108,8 +109,8 @@ async def _asked(endpoint: Endpoint, principal: Principal, services: Services, r
         )
     with disconnect_watch(request) as disconnected:
         answer = await assistant.complete(principal, call, origin, disconnected)
-    body = with_receipt(answer.raw, answer.members, answer.receipt)
-    return Response(body, media_type="application/json", headers=receipt_headers(answer.receipt))
+    content = with_receipt(answer.raw, answer.members, answer.receipt)
+    return Response(content, media_type="application/json", headers=receipt_headers(answer.receipt))
 
 
 def _model_body(catalogue: Catalogue, entry: ModelEntry) -> dict[str, Any]:

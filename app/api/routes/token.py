@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import base64
 import binascii
+from dataclasses import replace
 from typing import Annotated
 from urllib.parse import parse_qsl, unquote_plus
 
 import orjson
 from fastapi import APIRouter, Depends, Request, Response
 
-from ...errors import UnsupportedMediaType
 from ...security.oauth_errors import InvalidClient, InvalidTokenRequest, UnsupportedGrantType
 from ..bodies import read_body
-from ..context import AppContext, address_of
+from ..context import address_of, app_context, request_context, set_request_context
+from ..http_errors import UnsupportedMediaType
 from ..schemas import OAuthErrorBody, TokenResponse
 
 router = APIRouter(tags=["token"])
@@ -35,7 +36,7 @@ FORM_SCHEMA = {
 
 async def token_form(request: Request) -> dict[str, str]:
     """The form's fields, those without a value left out (RFC 6749, section 3.2). Raises InvalidTokenRequest, TooLarge."""
-    request.app.state.door.buckets.test_address(address_of(request))
+    app_context(request).buckets.test_address(address_of(request))
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM_TYPE:
         raise UnsupportedMediaType(f"Send the form as {FORM_TYPE}.")
     body = await read_body(request, MAX_FORM_BYTES)
@@ -85,7 +86,7 @@ def credentials(request: Request, fields: dict[str, str]) -> tuple[str, str]:
 )
 async def token(request: Request, fields: Annotated[dict[str, str], Depends(token_form)]) -> Response:
     """A bearer token for POST /ask, valid for `expires_in` seconds."""
-    door: AppContext = request.app.state.door
+    app, context = app_context(request), request_context(request)
     address = address_of(request)
     if "grant_type" not in fields:
         raise InvalidTokenRequest("grant_type is missing: send grant_type=client_credentials.")
@@ -93,14 +94,14 @@ async def token(request: Request, fields: Annotated[dict[str, str], Depends(toke
         raise UnsupportedGrantType()
     try:
         client_id, secret = credentials(request, fields)
-        client = await door.services.security.authenticate_client(client_id, secret)
+        client = await app.services.security.authenticate_client(client_id, secret)
     except InvalidClient:
-        door.buckets.charge_address(address)
+        app.buckets.charge_address(address)
         raise
-    request.state.user_id = client.client_id
-    door.buckets.charge_token(client.client_id)
-    issued = await door.services.security.grant_token(
-        client, fields.get("scope"), request_id=request.state.request_id, address=address
+    set_request_context(request, replace(context, user_id=client.client_id))
+    app.buckets.charge_token(client.client_id)
+    issued = await app.services.security.grant_token(
+        client, fields.get("scope"), request_id=context.origin.request_id, address=address
     )
     body = {
         "access_token": issued.access_token,

@@ -1,0 +1,48 @@
+"""The errors that only HTTP knows: branches of the tree in app/errors.py."""
+
+from __future__ import annotations
+
+from ..errors import InvalidInput, TokenError
+
+
+class MalformedHttp(InvalidInput):
+    code = "malformed_http"
+    detail = "This is not a request of HTTP/1.1 (RFC 9112)."
+
+
+class MethodNotAllowed(InvalidInput):
+    code = "method_not_allowed"
+    detail = "This address does not take that method; the Allow header names those it takes."
+
+
+class CrossOriginRefused(InvalidInput):
+    code = "cross_origin_refused"
+    detail = "A script of that origin may not send this. CORS_ORIGINS lists the origins whose scripts may."
+
+
+class UnsupportedMediaType(InvalidInput):
+    code = "unsupported_media_type"
+    detail = "Send the body as application/json."
+
+
+class MalformedJson(InvalidInput):
+    code = "malformed_json"
+    detail = "The body is not one JSON document in UTF-8 (RFC 8259)."
+
+
+class TooLarge(InvalidInput):
+    code = "too_large"
+    detail = "The body is larger than this endpoint takes."
+
+
+class HeadTooLarge(TooLarge):
+    """The request line and the headers, not the body: a status of its own (RFC 6585, section 5)."""
+
+    detail = "The request's head is too large."
+
+
+class TokenMissing(TokenError):
+    """No Authorization header was sent."""
+
+    code = "token_missing"
+    detail = "Send an access token: Authorization: Bearer <token>. POST /token issues one."
