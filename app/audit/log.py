@@ -99,9 +99,9 @@ class AuditLog:
         return receipts[0]
 
     def _first_line(self, opened: Draft, receipts: list[Receipt]) -> Batch:
-        data, made, head = link([opened], EMPTY, self._clock())
+        data, made, end = link([opened], EMPTY, self._clock())
         receipts.extend(made)
-        return Batch(data, head)
+        return Batch(data, end)
 
     def recover(self) -> None:
         """At start: set a torn tail aside and record that, and check that the end is what was last written.

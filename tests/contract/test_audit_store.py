@@ -432,7 +432,7 @@ def test_a_log_is_never_cut_at_the_mark_of_another_log(store: JsonlStore, tmp_pa
     for _ in range(3):
         record(store, 1)
     shutil.copyfile(other.lock_path, store.lock_path)
-    refused(store, "not the one that its lock file speaks of")
+    refused(store, "not the one that its lock file describes")
 
 
 def replace_log(store: JsonlStore) -> None:

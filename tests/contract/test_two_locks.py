@@ -15,11 +15,12 @@ import pytest
 from app.audit.format.chain import check, link
 from app.audit.format.record import Draft, LogEnd, Receipt, draft, split_lines
 from app.audit.log import AuditLog
-from app.audit.storage import jsonl
 from app.audit.storage.append import append
 from app.audit.storage.jsonl import JsonlStore
 from app.audit.storage.store import Batch, Build, Recovery
 from app.errors import AppError, AuditUnavailable
+
+from ..support.replaced_os import replaced_os
 
 TIME = "2026-11-23T09:15:02.123456Z"
 PAGE = 4096
@@ -55,7 +56,7 @@ def acknowledged(work: Callable[[], object], receipts: list[Receipt]) -> list[Re
 
 
 def verify(store: JsonlStore, receipts: list[Receipt]) -> None:
-    """Every acknowledged record is there, and the log is whole once whoever writes next has looked at its end."""
+    """Every acknowledged record is there, and the log is whole once the next writer has examined its end."""
     append(JsonlStore(store.path).append, few(1))
     verdict = check(split_lines(store.chunks(store.size())), receipts)
     assert verdict.ok, verdict.problems
@@ -85,27 +86,25 @@ def zeros(start: int, size: int | None = None) -> Callable[[int], None]:
     return lose
 
 
-def test_a_batch_that_the_cache_lost_with_its_failed_sync_is_written_from_memory(
-    store: JsonlStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(jsonl, "os", LosingDisk(zeros(store.size())))
+def test_a_batch_that_the_cache_lost_is_written_from_memory(store: JsonlStore) -> None:
     receipts: list[Receipt] = []
-    verify(store, acknowledged(lambda: store.append(building(few(3), receipts)), receipts))
+    with replaced_os(LosingDisk(zeros(store.size()))):
+        promised = acknowledged(lambda: store.append(building(few(3), receipts)), receipts)
+    verify(store, promised)
     assert len(receipts) == 3
     assert receipts[-1].seq == 4
 
 
-def test_the_same_for_a_batch_that_was_written_with_nobody_else_there(store: JsonlStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jsonl, "os", LosingDisk(zeros(store.size())))
+def test_the_same_for_a_batch_that_is_written_under_both_locks(store: JsonlStore) -> None:
     receipts: list[Receipt] = []
-    verify(store, acknowledged(lambda: store.recover(building(few(3), receipts)), receipts))
+    with replaced_os(LosingDisk(zeros(store.size()))):
+        promised = acknowledged(lambda: store.recover(building(few(3), receipts)), receipts)
+    verify(store, promised)
     assert len(receipts) == 3
 
 
 @pytest.mark.parametrize("lost", ["first page", "everything"])
-def test_lines_of_another_that_the_cache_lost_are_acknowledged_to_nobody(
-    store: JsonlStore, lost: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_another_writers_lines_that_the_cache_lost_are_never_acknowledged(store: JsonlStore, lost: str) -> None:
     """One has written and not synced yet; another writes after it, and its sync fails and loses lines of the first."""
     other = JsonlStore(store.path)
     theirs: list[Receipt] = []
@@ -114,28 +113,28 @@ def test_lines_of_another_that_the_cache_lost_are_acknowledged_to_nobody(
     begin = store.size()
     batch = store._write(building(few(6, 2000), theirs))
     assert batch is not None
-    monkeypatch.setattr(jsonl, "os", LosingDisk(zeros(PAGE, PAGE) if lost == "first page" else zeros(begin, 12_000)))
-    told = acknowledged(lambda: other.append(building(few(1), ours)), ours)
-    told += acknowledged(lambda: store._sync(batch), theirs)
-    assert told == []
-    verify(store, told)
+    with replaced_os(LosingDisk(zeros(PAGE, PAGE) if lost == "first page" else zeros(begin, 12_000))):
+        promised = acknowledged(lambda: other.append(building(few(1), ours)), ours)
+        promised += acknowledged(lambda: store._sync(batch), theirs)
+    assert promised == []
+    verify(store, promised)
 
 
-def test_what_is_left_of_a_batch_after_a_syncer_died_is_not_acknowledged_for_its_last_line(store: JsonlStore) -> None:
+def test_a_batch_with_a_hole_is_not_acknowledged_for_its_last_line(store: JsonlStore) -> None:
+    """Another writer died while it synced, and a page of the batch is lost."""
     receipts: list[Receipt] = []
     batch = store._write(building(few(6, 2000), receipts))
     assert batch is not None
     with store.path.open("rb+") as file:
         os.pwrite(file.fileno(), bytes(PAGE), PAGE)
     dead = JsonlStore(store.path)
-    with dead._log.to_sync():
+    with dead._log.sync_lock():
         dead._log.marks.begin_sync()
-    told = acknowledged(lambda: store._sync(batch), receipts)
-    assert told == []
-    verify(store, told)
+    assert acknowledged(lambda: store._sync(batch), receipts) == []
+    verify(store, [])
 
 
-def test_a_sync_covers_all_who_have_written_before_it(store: JsonlStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sync_covers_all_that_was_written_before_it(store: JsonlStore) -> None:
     other = JsonlStore(store.path)
     theirs: list[Receipt] = []
     ours: list[Receipt] = []
@@ -143,13 +142,12 @@ def test_a_sync_covers_all_who_have_written_before_it(store: JsonlStore, monkeyp
     batch = store._write(building(few(2), theirs))
     assert batch is not None
     other.append(building(few(1), ours))
-    monkeypatch.setattr(jsonl, "os", LosingDisk(lambda fd: pytest.fail("it was durable already")))
-    store._sync(batch)
-    monkeypatch.undo()
+    with replaced_os(LosingDisk(lambda fd: pytest.fail("it was durable already"))):
+        store._sync(batch)
     verify(store, [*theirs, *ours])
 
 
-def test_who_may_only_read_the_log_cannot_keep_anybody_from_writing(store: JsonlStore) -> None:
+def test_a_reader_of_the_log_cannot_keep_anybody_from_writing(store: JsonlStore) -> None:
     done = threading.Event()
 
     def write() -> None:

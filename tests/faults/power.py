@@ -10,11 +10,9 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from unittest import mock
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -25,14 +23,12 @@ from app.audit.format.merkle import leaf_hash, root_of
 from app.audit.format.note import Signer, verify_checkpoint
 from app.audit.format.record import Receipt, draft, split_lines
 from app.audit.log import AuditLog
-from app.audit.storage import jsonl, locks, recovery
-from app.audit.storage import marks as mark
 from app.audit.storage.append import append
 from app.audit.storage.jsonl import JsonlStore
 from app.errors import AppError, AuditCorrupt, EvidenceUnavailable
-from app.kit import durable_files as files
 
 from ..support.forgetful_disk import Died, DyingDisk
+from ..support.replaced_os import replaced_os
 from .figures import Figures
 
 WRITERS = 3
@@ -113,7 +109,7 @@ def _work_until_dark(machine: Machine) -> DyingDisk:
         chance=chance,
         names=set(machine.names),
     )
-    with _in_place(disk):
+    with replaced_os(disk):
         threads = [threading.Thread(target=_write, args=(machine, disk, chance.randrange(1 << 32))) for _ in range(WRITERS)]
         threads.append(threading.Thread(target=_sign, args=(machine, disk)))
         for thread in threads:
@@ -121,14 +117,6 @@ def _work_until_dark(machine: Machine) -> DyingDisk:
         for thread in threads:
             thread.join()
     return disk
-
-
-@contextmanager
-def _in_place(disk: DyingDisk) -> Iterator[None]:
-    with ExitStack() as stack:
-        for module in (jsonl, files, locks, mark, recovery):
-            stack.enter_context(mock.patch.object(module, "os", disk))
-        yield
 
 
 def _write(machine: Machine, disk: DyingDisk, seed: int) -> None:

@@ -35,6 +35,7 @@ from pathlib import Path
 from app.errors import AppError
 from app.audit.storage.append import append
 from app.audit.format.record import draft
+from app.audit.storage import recovery
 from app.audit.storage.jsonl import JsonlStore
 from app.audit.log import AuditLog
 folder, short, limit = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
@@ -43,7 +44,7 @@ def shorten(write, counted=itertools.count(1)):
 os.pwrite, os.write = shorten(os.pwrite), shorten(os.write)
 if limit:
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
-JsonlStore._free_name = lambda self, what, counted=itertools.count(): f"{self.path.stem}.{what}.{next(counted)}{self.path.suffix}"
+recovery.free_name = lambda path, what, counted=itertools.count(): f"{path.stem}.{what}.{next(counted)}{path.suffix}"
 store = JsonlStore(folder / "log.jsonl")
 def attempt(work):
     try:

@@ -1,8 +1,8 @@
 """What the audit log's file system calls would have left on the platters: a disk that keeps only what was synced.
 
-It stands between app.audit.storage.jsonl, app.kit.durable_files and `os`, the lowest seam there is, and lets the real calls through. Beside
-them it keeps what is durable: a page is copied there by fdatasync only while it is dirty. A failing fdatasync leaves the
-pages clean, as Linux does, whether or not they got to the disk: later reads show them, later syncs skip them.
+It takes the place of `os` under the audit log (`replaced_os.py`) and lets the real calls through. Beside them it keeps what
+is durable: fdatasync copies a page there only while it is dirty. A failing fdatasync leaves the pages clean, as Linux does,
+whether or not they got to the disk: later reads show them, later syncs skip them.
 """
 
 from __future__ import annotations
@@ -128,9 +128,13 @@ class DyingDisk(ForgetfulDisk):
 
     def fdatasync(self, fd: int) -> None:
         with self._one:
+            if not self._is_watched(fd):  # a file of the tree
+                self._live()
+                return os.fdatasync(fd)
             self._live_through(fd)
             super().fdatasync(fd)
             self._synced = os.fstat(fd).st_size
+            return None
 
     def fsync(self, fd: int) -> None:
         """Of a file that is set aside, or of its folder: only both together let it outlive a loss of power."""

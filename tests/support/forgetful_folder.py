@@ -1,6 +1,6 @@
 """What the notary's file system calls would have left on the platters: a folder that keeps only what was synced.
 
-It stands between app.audit.evidence.stored_tree, app.kit.durable_files and `os` and lets the real calls through. Beside them it keeps what is
+It takes the place of `os` under the audit log (`replaced_os.py`) and lets the real calls through. Beside them it keeps what is
 durable: a file's bytes once the file is synced, a name once its folder is. Any one call can fail, or be the last one of
 its process.
 """

@@ -1,7 +1,7 @@
 """What making files in folders within folders would have left on the platters: names and bytes that were synced, and no more.
 
-It stands between app.audit.storage.long_texts, app.kit.durable_files and `os` and lets the real calls through. Folders are made by pathlib, whose
-calls do not come here: what counts is when their names are synced.
+It takes the place of `os` under the audit log (`replaced_os.py`) and lets the real calls through. Folders are made by pathlib,
+whose calls do not come here: what counts is when their names are synced.
 """
 
 from __future__ import annotations

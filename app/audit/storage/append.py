@@ -1,4 +1,4 @@
-"""One batch of records at the end of the log, with the recoveries that it must name."""
+"""Appends drafts to a store as one batch, after the records of what was recovered."""
 
 from __future__ import annotations
 
@@ -16,18 +16,22 @@ def now_utc() -> str:
 
 
 def append(write: Callable[[Build], None], records: list[Draft], clock: Callable[[], str] = now_utc) -> list[Receipt]:
-    """Append *records* by a store's `append` or `settle`, blocking. Torn tails that were set aside are recorded right before."""
+    """Append *records* with *write*, a store's `append` or `recover`; their receipts. Blocks.
+
+    Torn tails that were set aside are recorded first. Raises what *write* raises.
+    """
     receipts: list[Receipt] = []
 
-    def build(head: LogEnd, recovered: tuple[Recovery, ...]) -> Batch:
-        data, made, new_head = link([recovered_draft(one) for one in recovered] + records, head, clock())
+    def build(end: LogEnd, recovered: tuple[Recovery, ...]) -> Batch:
+        data, made, new_end = link([recovered_draft(one) for one in recovered] + records, end, clock())
         receipts.extend(made[len(recovered) :])
-        return Batch(data, new_head)
+        return Batch(data, new_end)
 
     write(build)
     return receipts
 
 
 def recovered_draft(recovery: Recovery) -> Draft:
+    """The record `log.recovered`, which names the file that has the torn tail."""
     details = {"bytes": recovery.size, "sha256": recovery.sha256, "kept_as": recovery.kept_as}
     return draft("log.recovered", None, details)

@@ -1,8 +1,13 @@
-"""The log and its two lock files, open and locked: the order of the locks, and that all are still the files at their paths.
+"""The log and its two lock files: opened, locked in one order, and checked to be those at their paths.
 
-Whoever writes holds the lock of `audit_log.jsonl.lock`, whoever syncs that of `audit_log.jsonl.sync`; neither file is ever
-renamed. Who needs both takes the second first. flock(2) parts processes, and threads with descriptors of their own. The log
-itself is never locked: who may read it must not be able to stop it.
+| lock file | held while |
+| --- | --- |
+| `audit_log.jsonl.lock` | a writer adds lines |
+| `audit_log.jsonl.sync` | a writer syncs for all who have written |
+
+A writer that needs both takes the sync lock first. The lock files are never renamed. flock(2)
+excludes other processes, and threads with other descriptors. The log itself is never locked: a
+process that may only read it must not be able to stop the writers.
 """
 
 from __future__ import annotations
@@ -32,35 +37,30 @@ class LockedLog:
     def size(self) -> int:
         return os.fstat(self.fd).st_size
 
-    def is_in_place(self) -> bool:
-        """Whether all are still the files at their paths."""
-        return self._are_in_place(sync=True, write=True)
+    # --- locks: they block, and raise AuditUnavailable for any OSError inside ------------------------
 
-    def _are_in_place(self, *, sync: bool, write: bool) -> bool:
-        return (
-            is_same_file(self.fd, str(self.path))
-            and (not write or is_same_file(self._lock_fd, str(self.lock_path)))
-            and (not sync or is_same_file(self._sync_fd, str(self._sync_path)))
-        )
+    def write_lock(self) -> AbstractContextManager[None]:
+        """The holder adds lines after the last written one."""
+        return self._locked(sync=False, write=True)
 
-    def to_write(self) -> AbstractContextManager[None]:
-        """Whoever is here links his lines to the last written one."""
-        return self._holding(sync=False, write=True)
-
-    def to_sync(self) -> AbstractContextManager[None]:
-        """Whoever is here syncs for all who have written; meanwhile others write."""
-        return self._holding(sync=True, write=False)
+    def sync_lock(self) -> AbstractContextManager[None]:
+        """The holder syncs for all who have written; meanwhile others write."""
+        return self._locked(sync=True, write=False)
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Nobody else writes or syncs. Who leaves by an error leaves the mark of a sync under way: the next one looks."""
-        with self._holding(sync=True, write=True):
+    def both_locks(self) -> Iterator[None]:
+        """Nobody else writes or syncs.
+
+        Marks a sync as unfinished; the holder sets the marks. Where an error prevents that, the
+        mark makes the next writer examine the end of the log.
+        """
+        with self._locked(sync=True, write=True):
             self.marks.begin_sync()
             yield
 
     @contextmanager
-    def nobody_writes(self) -> Iterator[None]:
-        """The write lock besides, for who is here to sync."""
+    def write_lock_too(self) -> Iterator[None]:
+        """The write lock, for a holder of the sync lock."""
         fcntl.flock(self._lock_fd, fcntl.LOCK_EX)
         try:
             yield
@@ -68,8 +68,8 @@ class LockedLog:
             self._unlock(self._lock_fd)
 
     @contextmanager
-    def _holding(self, *, sync: bool, write: bool) -> Iterator[None]:
-        """Waits; callers have the deadline. Raises AuditUnavailable for any OSError, AuditCorrupt for other files."""
+    def _locked(self, *, sync: bool, write: bool) -> Iterator[None]:
+        """Raises AuditCorrupt where other files are at the paths than those that are open."""
         try:
             if self.fd < 0:
                 self._open()
@@ -78,7 +78,7 @@ class LockedLog:
             if write:
                 fcntl.flock(self._lock_fd, fcntl.LOCK_EX)
         except OSError as error:
-            self.close()  # and with the descriptors the locks
+            self.close()  # this also releases the locks
             raise AuditUnavailable(f"The audit log cannot be opened: {error.strerror}.") from error
         try:
             if not self._are_in_place(sync=sync, write=write):
@@ -103,8 +103,19 @@ class LockedLog:
 
     # --- files -----------------------------------------------------------------------------------
 
+    def is_in_place(self) -> bool:
+        """Whether the three open files are still those at their paths."""
+        return self._are_in_place(sync=True, write=True)
+
+    def _are_in_place(self, *, sync: bool, write: bool) -> bool:
+        return (
+            is_same_file(self.fd, str(self.path))
+            and (not write or is_same_file(self._lock_fd, str(self.lock_path)))
+            and (not sync or is_same_file(self._sync_fd, str(self._sync_path)))
+        )
+
     def make(self) -> None:
-        """Make the files that are not there yet. Raises ConfigError."""
+        """Create the files that are missing. Raises ConfigError."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             for path in (self.lock_path, self._sync_path, self.path):
@@ -114,10 +125,11 @@ class LockedLog:
             raise ConfigError(f"AUDIT_LOG_PATH {self.path} cannot be created: {error.strerror}.") from error
 
     def _open(self) -> None:
-        is_there = self.path.exists()  # a restored backup has no lock files: the marks start anew
+        is_there = self.path.exists()  # a restored backup has no lock files: they are made again
         fds: list[int] = []
         try:
-            fds += (open_file(path, create=is_there) for path in (self.lock_path, self._sync_path))
+            fds.append(open_file(self.lock_path, create=is_there))
+            fds.append(open_file(self._sync_path, create=is_there))
             fds.append(open_file(self.path))
         except OSError:
             for fd in fds:
@@ -126,13 +138,13 @@ class LockedLog:
         self._lock_fd, self._sync_fd, self.fd = fds
         self.marks = Marks(self._lock_fd)
 
-    def replace(self) -> None:
-        """Go over to the file that is at the path now. Who waits to sync the old one then finds another in its place."""
+    def reopen(self) -> None:
+        """Open the file that is at the path now. A process that waits to sync the old one notices."""
         old_fd, self.fd = self.fd, open_file(self.path)
         os.close(old_fd)
 
-    def keep_lock_file(self) -> None:
-        """Make the lock file's one block durable once, so that a loss of power leaves some mark in it, if an older one."""
+    def sync_lock_file(self) -> None:
+        """Make the lock file durable once: after a power loss it then holds a mark, perhaps an old one."""
         os.fsync(self._lock_fd)
 
     def close(self) -> None:

@@ -1,5 +1,8 @@
-"""The marks in the lock file, three lines of fixed width: where the durable log ends, whether a sync is under way, and where
-the written log ends. They speak of the page cache of this machine, and need no sync themselves."""
+"""The three marks in the lock file: the durable end of the log, whether a sync runs, the written end.
+
+They are lines of fixed width. They describe what this machine's page cache holds, so they need no
+sync themselves: a mark may lag behind the log, and then the log's own bytes decide.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import os
 import re
 import zlib
 from contextlib import suppress
+from typing import NamedTuple
 
 from ...kit.durable_files import write_at
 from ..format.record import LogEnd
@@ -17,14 +21,17 @@ QUIET, SYNCING = b"-\n", b"s\n"
 WRITTEN_AT = MARK_BYTES + len(QUIET)
 
 
-def mark_of(head: LogEnd) -> bytes:
-    """`size seq hash check`: bytes, the last record's number, its hash, the CRC-32 of these: a mark is read without a lock."""
-    text = b"%020d %020d %b" % (head.size, head.seq, head.hash.encode())
+def mark_of(end: LogEnd) -> bytes:
+    """`size seq hash check`: bytes, number and hash of the last record, and a CRC-32 of these.
+
+    The CRC is for readers without a lock, who may read a mark that is half written.
+    """
+    text = b"%020d %020d %b" % (end.size, end.seq, end.hash.encode())
     return b"%b %b\n" % (text, _check(text))
 
 
 def parse_mark(data: bytes) -> LogEnd | None:
-    """The first of the marks. None for anything else: never written, torn by a loss of power, or just being written."""
+    """The mark that *data* begins with. None: never written, half written, or torn by a power loss."""
     found = MARK.match(data)
     if found is None or _check(found[1]) != found[5]:
         return None
@@ -35,12 +42,24 @@ def _check(text: bytes) -> bytes:
     return b"%08x" % zlib.crc32(text)
 
 
+class MarksRead(NamedTuple):
+    """All three marks. *written* may be None without the write lock: a writer may be replacing it."""
+
+    durable: LogEnd | None
+    is_sync_unfinished: bool
+    """A sync began and never ended: it failed, or its process died. Its pages may be lost."""
+    written: LogEnd | None
+
+
 class Marks:
-    """The marks behind the descriptor of a lock file. A mark that cannot be written lags; whoever meets it mends that."""
+    """The marks behind the descriptor of a lock file.
+
+    A mark that cannot be written is left to lag; the next writer who meets it corrects it.
+    """
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
-        self._known: tuple[bytes, LogEnd] | None = None  # the last mark that passed here: nearly always the next one read
+        self._last: tuple[bytes, LogEnd] | None = None  # nearly always the next one that is read
 
     def durable(self) -> LogEnd | None:
         return self._parsed(os.pread(self._fd, MARK_BYTES, 0))
@@ -48,42 +67,38 @@ class Marks:
     def written(self) -> LogEnd | None:
         return self._parsed(os.pread(self._fd, MARK_BYTES, WRITTEN_AT))
 
-    def read(self) -> tuple[LogEnd | None, bool, LogEnd | None]:
-        """Where the log is durable, whether a sync began whose end nobody told (he died, or it failed), where it is written.
-
-        Without the write lock the last may be None, since somebody is just writing it.
-        """
+    def read(self) -> MarksRead:
         data = os.pread(self._fd, WRITTEN_AT + MARK_BYTES, 0)
-        is_amiss = data[MARK_BYTES:WRITTEN_AT] == SYNCING
-        return self._parsed(data[:MARK_BYTES]), is_amiss, self._parsed(data[WRITTEN_AT:])
+        is_sync_unfinished = data[MARK_BYTES:WRITTEN_AT] == SYNCING
+        return MarksRead(self._parsed(data[:MARK_BYTES]), is_sync_unfinished, self._parsed(data[WRITTEN_AT:]))
 
-    def _parsed(self, data: bytes) -> LogEnd | None:
-        if self._known is not None and data == self._known[0]:
-            return self._known[1]
-        parsed = parse_mark(data)
-        if parsed is not None:
-            self._known = (data, parsed)
-        return parsed
-
-    def _text(self, head: LogEnd) -> bytes:
-        if self._known is None or self._known[1] is not head:
-            self._known = (mark_of(head), head)
-        return self._known[0]
-
-    def set_written(self, head: LogEnd) -> None:
-        self._write(self._text(head), WRITTEN_AT)
+    def set_written(self, end: LogEnd) -> None:
+        self._write(self._text(end), WRITTEN_AT)
 
     def begin_sync(self) -> None:
-        """Raises OSError: without this mark, a sync that fails could be taken for one that never was."""
+        """Raises OSError: without this mark, nobody would notice that a sync never ended."""
         write_at(self._fd, SYNCING, MARK_BYTES)
 
     def end_sync(self, durable: LogEnd) -> None:
         self._write(self._text(durable) + QUIET, 0)
 
-    def set_durable(self, head: LogEnd) -> None:
-        """The log ends at *head*, written and durable, and nothing is amiss."""
-        self.set_written(head)
-        self.end_sync(head)
+    def set_durable(self, end: LogEnd) -> None:
+        """The log ends at *end*, written and durable, and no sync runs."""
+        self.set_written(end)
+        self.end_sync(end)
+
+    def _parsed(self, data: bytes) -> LogEnd | None:
+        if self._last is not None and data == self._last[0]:
+            return self._last[1]
+        parsed = parse_mark(data)
+        if parsed is not None:
+            self._last = (data, parsed)
+        return parsed
+
+    def _text(self, end: LogEnd) -> bytes:
+        if self._last is None or self._last[1] is not end:
+            self._last = (mark_of(end), end)
+        return self._last[0]
 
     def _write(self, data: bytes, offset: int) -> None:
         with suppress(OSError):

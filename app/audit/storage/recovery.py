@@ -1,4 +1,4 @@
-"""What a log's file tells of its end when no mark does, or when somebody died: whole records, and a torn tail."""
+"""Reads the end of a log's file: the last whole record, and a torn tail after it, which is set aside."""
 
 from __future__ import annotations
 
@@ -15,83 +15,105 @@ from ..format.record import EMPTY, MAX_LINE_BYTES, LogEnd, end_before, split_lin
 from .store import Recovery
 
 BLOCK = 4096
+"""Bytes that a disk loses together; also the size of a page in memory."""
 PIECE = 8 << 20
+"""Bytes that are read at once."""
 NEW_LOG = "if that is intended, python -m app init --new-log starts another and records the old head"
 
 
+# --- after the durable end -----------------------------------------------------------------------
+
+
+def end_of_records(fd: int, durable: LogEnd, size: int) -> LogEnd:
+    """The end of the whole records that follow *durable* in the first *size* bytes."""
+    end = durable
+    while (after := _end_of_next_piece(fd, end, size)) != end:
+        end = after
+    return end
+
+
 def make_durable(fd: int, durable: LogEnd, size: int) -> LogEnd:
-    """The head after the whole records past *durable*. They are dirtied anew and synced, for a sync may have failed."""
+    """`end_of_records`, and these records durable.
+
+    They are written again before the sync: an earlier one may have failed, and then the kernel
+    considers their pages clean and would not write them.
+    """
     start = durable.size // BLOCK * BLOCK
     write_at(fd, read_at(fd, start, durable.size), start)
-    head = durable
-    while (after := _follow(fd, head, size)) != head:
-        write_at(fd, read_at(fd, head.size, after.size), head.size)
-        head = after
+    end = durable
+    while (after := _end_of_next_piece(fd, end, size)) != end:
+        write_at(fd, read_at(fd, end.size, after.size), end.size)
+        end = after
     os.fdatasync(fd)
-    return head
+    return end
 
 
-def followed(fd: int, head: LogEnd, size: int) -> LogEnd:
-    """The head after the whole records that follow *head* in the first *size* bytes."""
-    while (after := _follow(fd, head, size)) != head:
-        head = after
-    return head
+def _end_of_next_piece(fd: int, end: LogEnd, size: int) -> LogEnd:
+    """The end of the whole records in the next piece; *end* itself if there is none."""
+    return end_of_lines(read_at(fd, end.size, min(size, end.size + PIECE)), end)
 
 
-def _follow(fd: int, head: LogEnd, size: int) -> LogEnd:
-    """The head after those of the next piece; *head* itself if there is none."""
-    for line in split_lines([read_at(fd, head.size, min(size, head.size + PIECE))]):
-        after = next_log_end(line, head)
+def end_of_lines(data: bytes, end: LogEnd) -> LogEnd:
+    """The end of the whole records that *data* begins with and that follow *end*."""
+    for line in split_lines([data]):
+        after = next_log_end(line, end)
         if after is None:
             break
-        head = after
-    return head
+        end = after
+    return end
+
+
+# --- without a mark ------------------------------------------------------------------------------
 
 
 def end_of_last_line(fd: int, size: int, path: Path) -> LogEnd:
-    """The head without a mark: the last whole line must be a record. Raises AuditCorrupt if it is not."""
+    """The end of the last whole line. Raises AuditCorrupt if that is not a record."""
     start = max(0, size - 2 * MAX_LINE_BYTES)
     window = read_at(fd, start, size)
     end = window.rfind(b"\n") + 1  # a torn tail may follow
     line = window[window.rfind(b"\n", 0, end - 1) + 1 : end] if end else b""
     before = end_before(line, start + end - len(line))
-    if before is not None and (head := next_log_end(line, before)) is not None:
-        return head
+    if before is not None and (found := next_log_end(line, before)) is not None:
+        return found
     raise AuditCorrupt(f"The last line of the audit log {path} is not a record. Restore it; {NEW_LOG}.")
 
 
 def end_of_chain(fd: int, size: int, path: Path) -> LogEnd:
-    """Likewise, where nothing says how far the log was durable: all lines of its end must chain, not only the last.
+    """`end_of_last_line`, where all lines of the last piece must follow each other.
 
-    After a loss of power whole sectors of what was not synced may be missing in their midst.
+    For a log whose durable end is unknown: after a power loss, whole sectors of what was not
+    synced may be missing before the last line. Raises AuditCorrupt.
     """
-    head = end_of_last_line(fd, size, path)
-    start = max(0, head.size - PIECE)
-    lines = list(split_lines([read_at(fd, start, head.size)]))
-    at: LogEnd | None = EMPTY
-    if start:  # the first piece of a line is left out, and the line after it says itself what it follows
-        at, lines = end_before(lines[1], start + len(lines[0])), lines[1:]
+    last = end_of_last_line(fd, size, path)
+    start = max(0, last.size - PIECE)
+    lines = list(split_lines([read_at(fd, start, last.size)]))
+    end: LogEnd | None = EMPTY
+    if start:  # the piece begins inside a line; the line after that says what it follows
+        end, lines = end_before(lines[1], start + len(lines[0])), lines[1:]
     for line in lines:
-        at = at and next_log_end(line, at)
-    if at != head:
+        end = end and next_log_end(line, end)
+    if end != last:
         raise AuditCorrupt(f"The end of the audit log {path} does not chain. Restore it; {NEW_LOG}.")
-    return head
+    return last
 
 
-def set_aside(fd: int, head: LogEnd, size: int, path: Path) -> Recovery:
-    """Copy the torn tail after *head* to a file of its own, durable before it leaves the log."""
-    name = free_name(path, f"torn-after-{head.seq}")
+# --- a torn tail ---------------------------------------------------------------------------------
+
+
+def set_aside(fd: int, end: LogEnd, size: int, path: Path) -> Recovery:
+    """Copy the torn tail after *end* to a file beside the log; durable on return. The log is unchanged."""
+    name = free_name(path, f"torn-after-{end.seq}")
     digest = hashlib.sha256()
 
     def pieces() -> Iterator[bytes]:
-        for start in range(head.size, size, PIECE):
+        for start in range(end.size, size, PIECE):
             piece = read_at(fd, start, min(size, start + PIECE))
             digest.update(piece)
             yield piece
 
     write_file(path.with_name(name), pieces())
     sync_folder(path.parent)
-    return Recovery(size - head.size, digest.hexdigest(), name)
+    return Recovery(size - end.size, digest.hexdigest(), name)
 
 
 def free_name(path: Path, what: str) -> str:

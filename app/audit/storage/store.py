@@ -1,4 +1,4 @@
-"""What the audit log asks of its storage. One list of tests runs on every implementation."""
+"""What the audit log needs from its storage. One list of tests runs on every implementation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..format.record import LogEnd
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """A torn tail that was found and set aside: what it was, and where it is now."""
+    """A torn tail that was set aside: its length in bytes, and the name of the file that has it now."""
 
     size: int
     sha256: str
@@ -20,48 +20,58 @@ class Recovery:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Lines to append, each with its newline, and the head once they stand."""
+    """Lines to append, each with its newline, and the end of the log after them."""
 
     data: bytes
-    head: LogEnd
+    end: LogEnd
 
 
 Build = Callable[[LogEnd, tuple[Recovery, ...]], Batch]
+"""Makes the lines that follow an end of the log. They begin with a record of each recovery."""
 
 
 class AuditStore(Protocol):
     def append(self, build: Build) -> None:
-        """Write the lines that *build* makes for the current head; durable on return.
+        """Write the lines that *build* makes for the current end of the log; durable on return.
 
-        Blocks: call it off the event loop. Writing is exclusive over all processes; one sync may be for many of them. *build*
-        is called once, under a lock, with the torn tails that were set aside and are not recorded yet: its lines record
-        them. Raises AuditUnavailable or AuditCorrupt with nothing acknowledged: what was written of this batch is taken away
-        again, or found and judged by the next append of anyone. A failed sync is mended at most once, by writing anew; the
-        caller must not retry.
+        Blocks: call it off the event loop. Only one process at a time writes; one sync may cover
+        the lines of several. *build* is called once, under a lock, with the torn tails that were
+        set aside and are not recorded yet: its lines record them.
+
+        Raises AuditUnavailable or AuditCorrupt. Then nothing is acknowledged: what was written of
+        this batch is removed again, or the next append of any process finds and judges it. A
+        failed sync is repaired at most once, by writing the lines again; the caller must not retry.
         """
 
     def recover(self, build: Build) -> None:
-        """Append, after a look at the last record. Raises AuditCorrupt if it is not what was last written."""
+        """Append, after a check of the last record.
+
+        Raises AuditCorrupt if that is not what was last written, and whatever `append` raises.
+        """
 
     def create(self, build: Build) -> None:
-        """Append the first lines of a log that does not exist yet, or never had a line. Raises AuditCorrupt if it has or had."""
+        """Append the first lines of a new log.
+
+        Raises AuditCorrupt if the log has a line, or ever had one.
+        """
 
     def retire(self, build: Callable[[LogEnd | None, str | None], Batch]) -> None:
-        """Set the present log aside whatever its state, and begin another with the lines that *build* makes; or change nothing.
+        """Rename the present log, whatever its state, and begin another; or change nothing.
 
-        *build* is given the old head, as far as it can be told, and the old log's new name (None: there was no log).
+        *build* gets the end of the old log (None: unknown), and its new name (None: there was no
+        log). It makes the first lines of the new one.
         """
 
     def durable(self) -> LogEnd | None:
-        """Where the durable log ended a moment ago; what stands before it never changes. None: nothing is known yet.
+        """The durable end of the log a moment ago; the bytes before it never change. None: unknown.
 
-        Takes no lock, so that reading never keeps a writer waiting. It may lag behind the log until the next append.
+        Takes no lock, so a reader never delays a writer. It may lag until the next append.
         """
 
     def size(self) -> int:
-        """The length in bytes, taken under the lock, whatever the log's state: also of records that no sync has covered yet.
+        """The length in bytes, taken under the lock, whatever the state of the log.
 
-        Needs no right to write.
+        Counts records that are written and not durable yet. Needs no right to write.
         """
 
     def chunks(self, end: int, start: int = 0) -> Iterator[bytes]:
@@ -71,7 +81,7 @@ class AuditStore(Protocol):
         """Whether there is a log, even an empty one."""
 
     def is_in_place(self) -> bool:
-        """A cheap look, without the lock: whether the log is still where it was, and no shorter."""
+        """Whether the log is still at its path, and no shorter than it was. Cheap; takes no lock."""
 
     def close(self) -> None:
-        """Let go of files. Idempotent."""
+        """Close the files. Idempotent."""

@@ -17,16 +17,14 @@ import pytest
 
 from app.audit.format.record import Receipt, draft
 from app.audit.log import AuditLog
-from app.audit.storage import jsonl, locks, recovery
-from app.audit.storage import marks as mark
 from app.audit.storage.append import append
 from app.audit.storage.jsonl import JsonlStore
 from app.errors import AppError, AuditCorrupt, AuditUnavailable
-from app.kit import durable_files as files
 
 from ....support.forgetful_disk import ForgetfulDisk
 from ....support.optional import leave_out
 from ....support.paths import ROOT
+from ....support.replaced_os import replaced_os
 
 DEADLINE = 0.4
 TIMEOUT_SECONDS = 30.0
@@ -72,17 +70,18 @@ def verify(path: Path, *receipts: Receipt) -> None:
 # --- a disk that forgets what was not synced, at every call in turn ------------------------------
 
 
-def work_on(path: Path, disk: ForgetfulDisk, batches: int = 8) -> list[Receipt]:
+def work_on(path: Path, disk: ForgetfulDisk) -> list[Receipt]:
     """Append until something fails, and go on, as several callers would; what was acknowledged."""
     store, acknowledged = JsonlStore(path), []
-    for number in range(batches):
-        drafts = [draft("log.alive", None, {"n": number, "text": "x" * (700 * number)}) for _ in range(number % 3 + 1)]
-        try:
-            acknowledged += append(store.append, drafts)
-        except AppError:
-            store.close()
-            store = JsonlStore(path)  # another process takes over
-    store.close()
+    with replaced_os(disk):
+        for number in range(8):
+            drafts = [draft("log.alive", None, {"n": number, "text": "x" * (700 * number)}) for _ in range(number % 3 + 1)]
+            try:
+                acknowledged += append(store.append, drafts)
+            except AppError:
+                store.close()
+                store = JsonlStore(path)  # another process takes over
+        store.close()
     return acknowledged
 
 
@@ -90,15 +89,8 @@ def new_log(path: Path) -> Receipt:
     return AuditLog(JsonlStore(path)).create({"origin": "test"})
 
 
-def put(monkeypatch: pytest.MonkeyPatch, disk: ForgetfulDisk) -> None:
-    for module in (jsonl, files, locks, mark, recovery):
-        monkeypatch.setattr(module, "os", disk)
-
-
-def watch(monkeypatch: pytest.MonkeyPatch, path: Path, **how: Any) -> ForgetfulDisk:
-    disk = ForgetfulDisk(path, durable=bytearray(path.read_bytes()), **how)
-    put(monkeypatch, disk)
-    return disk
+def disk_of(path: Path, **how: Any) -> ForgetfulDisk:
+    return ForgetfulDisk(path, durable=bytearray(path.read_bytes()), **how)
 
 
 def lose_power(path: Path, disk: ForgetfulDisk) -> None:
@@ -113,28 +105,25 @@ def failing(first: int, how: str) -> frozenset[int]:
 
 @pytest.mark.parametrize("persisted", [False, True], ids=["not persisted", "persisted all the same"])
 @pytest.mark.parametrize("how", ["once", "twice", "three times", "for ever"])
-def test_whichever_call_fails_what_was_acknowledged_outlives_a_loss_of_power(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str, persisted: bool
-) -> None:
+def test_whichever_call_fails_acknowledged_records_outlive_a_power_loss(tmp_path: Path, how: str, persisted: bool) -> None:
     counted = tmp_path / "counted.jsonl"
     new_log(counted)
-    disk = watch(monkeypatch, counted)
+    disk = disk_of(counted)
     assert len(work_on(counted, disk)) == 15
     for first in range(disk.calls):
         path = tmp_path / f"{first}.jsonl"
         opened = new_log(path)
-        faulty = watch(monkeypatch, path, fail=failing(first, how), persisted=persisted)
+        faulty = disk_of(path, fail=failing(first, how), persisted=persisted)
         receipts = [opened, *work_on(path, faulty)]
         lose_power(path, faulty)
-        put(monkeypatch, ForgetfulDisk(path))
         AuditLog(JsonlStore(path)).recover()
         verify(path, *receipts)
 
 
-def test_a_sync_that_fails_once_is_mended_and_nobody_notices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sync_that_fails_once_is_repaired_and_nobody_notices(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     new_log(path)
-    disk = watch(monkeypatch, path, fail=frozenset({1}))  # write, sync
+    disk = disk_of(path, fail=frozenset({1}))  # write, sync
     assert len(work_on(path, disk)) == 15
     assert bytes(disk.durable) == path.read_bytes()
 
@@ -145,7 +134,7 @@ def test_a_sync_that_always_fails_acknowledges_nothing_and_leaves_nothing(
     path = tmp_path / "log.jsonl"
     opened = new_log(path)
     before = path.read_bytes()
-    disk = watch(monkeypatch, path)
+    disk = disk_of(path)
     monkeypatch.setattr(ForgetfulDisk, "fdatasync", always_fails)
     assert work_on(path, disk) == []
     assert path.read_bytes() == before
