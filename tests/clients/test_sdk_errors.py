@@ -23,7 +23,6 @@ from openai import (
     UnprocessableEntityError,
 )
 
-from ..service.test_ask import forged
 from ..support.calls import eventually
 from ..support.fake_openai import FakeOpenAI
 from ..support.sdk import (
@@ -42,6 +41,7 @@ from ..support.sdk import (
     texts_of,
 )
 from ..support.service import Service
+from ..support.tokens import forged
 
 SECRET_TEXT = "text of the model's server, which is nobody's business"
 

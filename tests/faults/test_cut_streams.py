@@ -25,10 +25,10 @@ from app.upstream.protocol.endpoint import StreamReader
 from app.wiring.catalogue import read_catalogue
 from app.wiring.services import open_services
 
-from ..service.test_every_way_out import Inside
 from ..support.calls import eventually
 from ..support.fake_modes import Mode
 from ..support.fake_openai import FakeOpenAI
+from ..support.inside import Inside
 from ..support.service import Service
 from . import cuts, stopped_streams
 from .crash import until

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,13 +13,12 @@ import pytest
 
 from app import __version__
 from app.main import create_app
-from app.security.tokens.keys import SigningKey
 from app.settings import load_settings
 
 from ..support.calls import bearer, check_problem, eventually, records_of, refusal
 from ..support.fake_openai import FakeOpenAI, completion_text
 from ..support.service import HTTP, Service
-from ..unit.security.tokens.test_verifier import ASK, CLAIMS, HEADER, sign
+from ..support.tokens import ASK, forged
 
 READ = "ai.audit.reader"
 QUERY = "What is the capital of France?"
@@ -195,15 +193,6 @@ def test_a_brace_without_a_token_is_401(service: Service) -> None:
         ("route", "/ask"),
         ("address", "127.0.0.1"),
     ]
-
-
-def forged(service: Service, header: dict[str, Any] | None = None, **claims: Any) -> str:
-    """A token of this service's own key, right but for what is given."""
-    key = SigningKey("HS256", service.secret_key.encode())
-    now = int(time.time())
-    times = {"iat": now, "nbf": now, "exp": now + 3600}
-    members = {name: value for name, value in (CLAIMS | times | claims).items() if value is not ...}
-    return sign(members, HEADER | {"kid": key.kid} | (header or {}), key=key)
 
 
 def test_a_forged_token_that_is_right_in_everything_is_good(service: Service) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import socket
 import sqlite3
-import threading
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -15,19 +14,18 @@ from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 from fastapi.responses import StreamingResponse
 from fastapi.routing import iter_route_contexts
 
 from app.limits.shared_window import shared_window_url
 from app.main import create_app
 from app.security import roles
-from app.serving.http_protocol import BoundedHttpProtocol
 from app.settings import load_settings
 from app.upstream.embedded import EmbeddedAddress
 
 from ..support.calls import FORM, bearer, check_problem, eventually, records_of
 from ..support.fake_openai import FakeOpenAI
+from ..support.inside import Inside
 from ..support.service import HTTP, Service
 
 ORIGIN = "https://console.example"
@@ -367,31 +365,6 @@ def test_while_the_log_cannot_be_written_every_refusal_for_it_is_told_and_counte
 
 
 # --- in this process, where more can be made to fail -------------------------------------------------
-
-
-class Inside:
-    """The application on a socket of its own, run by a thread of this process, so that a test can break it from within."""
-
-    def __init__(self, service: Service, endpoint: EmbeddedAddress, **how: Any) -> None:
-        """*service* is initialised and not started; the current folder is its folder."""
-        self.service = service
-        self.app = create_app(load_settings(secret_key=service.secret_key, **how), embedded=endpoint)
-        config = uvicorn.Config(
-            self.app, http=BoundedHttpProtocol, proxy_headers=False, log_config=None, timeout_graceful_shutdown=1
-        )
-        self.server = uvicorn.Server(config)
-
-    def __enter__(self) -> Inside:
-        listener = socket.create_server(("127.0.0.1", self.service.port))
-        self.thread = threading.Thread(target=self.server.run, args=([listener],))
-        self.thread.start()
-        self.service.wait_ready()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.server.should_exit = True
-        self.thread.join(30)
-        assert not self.thread.is_alive()
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ from app.upstream.embedded import EmbeddedAddress
 from ..faults.cut_client import DOORS, stream_body, stream_request
 from ..support.calls import eventually
 from ..support.fake_openai import FakeOpenAI
+from ..support.inside import Inside
 from ..support.service import Service
-from .test_every_way_out import Inside
 
 MODEL = "small-1"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
-import hmac
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -29,28 +28,10 @@ from app.security.tokens.keys import SigningKey
 from app.security.tokens.verifier import MAX_TOKEN_BYTES, TokenVerifier
 
 from ....support.paths import CORPORA
+from ....support.tokens import ASK, CLAIMS, HEADER, HOUR, KEY, NONCE, NOW, b64, part, sign
 
 VECTORS = CORPORA / "wycheproof" / "json_web_signature_hs256.json"
-KEY = SigningKey("HS256", b"0123456789abcdef0123456789abcdef")
 OTHER_KEY = SigningKey("HS256", b"fedcba9876543210fedcba9876543210")
-NOW, HOUR = 1_790_000_000, 3600
-NONCE = "0123456789abcdef" * 2
-ASK = "ai.playground.user"
-HEADER = {"alg": "HS256", "typ": "at+jwt", "kid": KEY.kid}
-CLAIMS: dict[str, Any] = {
-    "iss": "secure-ai-assistant",
-    "sub": "alice",
-    "aud": "secure-ai-assistant",
-    "iat": NOW,
-    "nbf": NOW,
-    "exp": NOW + HOUR,
-    "jti": NONCE,
-    "client_id": "alice",
-    "scope": ASK,
-    "user_id": "alice",
-    "roles": [ASK],
-    "nonce": NONCE,
-}
 
 
 class Clock:
@@ -102,23 +83,6 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     yield Desk(open_clients(url, now=lambda: NOW), audit, events)
     audit.close()
     events.close()
-
-
-def b64(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def part(value: object) -> str:
-    """A token part: bytes as they are, a text as it stands, anything else as JSON."""
-    if isinstance(value, str):
-        return value
-    return b64(value if isinstance(value, bytes) else json.dumps(value, separators=(",", ":")).encode())
-
-
-def sign(claims: object = CLAIMS, header: object = HEADER, *, key: SigningKey = KEY, digest: str = "sha256") -> str:
-    """A token with a correct HMAC over whatever its parts are."""
-    signed = f"{part(header)}.{part(claims)}"
-    return f"{signed}.{b64(hmac.digest(key.secret, signed.encode(), digest))}"
 
 
 def without(members: dict[str, Any], name: str) -> dict[str, Any]:
