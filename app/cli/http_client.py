@@ -1,4 +1,4 @@
-"""The caller's side, for `token` and `ask`: plain HTTP to a service at --url."""
+"""HTTP calls to a running service, for `token`, `ask` and `demo`."""
 
 from __future__ import annotations
 
@@ -9,89 +9,115 @@ from typing import Any
 
 import httpx
 
-from ..errors import AppError
+from ..errors import AppError, UpstreamError
+from ..kit.event_stream import Event, EventParser
+
+TIMEOUT_SECONDS = 600.0
+MAX_EVENT_BYTES = 64 << 20
 
 
 class CallFailed(AppError):
-    """The service said no, or could not be reached. *answer* is its body, if it was JSON."""
+    """The service refused the call or cannot be reached.
+
+    *status* and *answer* are those of the refusal: None without one.
+    """
 
     code = "call_failed"
 
-    def __init__(self, detail: str, answer: dict[str, Any] | None = None) -> None:
+    def __init__(self, detail: str, *, status: int | None = None, answer: dict[str, Any] | None = None) -> None:
         super().__init__(detail)
+        self.status = status
         self.answer = answer
 
 
 def fetch_token(url: str, client_id: str, client_secret: str, scope: str | None = None) -> dict[str, Any]:
-    """The token response. Raises CallFailed."""
+    """The token response (RFC 6749, section 5.1). Raises CallFailed."""
     form = {"grant_type": "client_credentials", **({"scope": scope} if scope else {})}
-    return _call(url, "/token", data=form, auth=httpx.BasicAuth(client_id, client_secret))
+    with _reaching(url):
+        response = httpx.post(_address(url, "/token"), data=form, auth=httpx.BasicAuth(client_id, client_secret))
+    return _document(response)
 
 
-def ask(url: str, token: str, query: str, timeout_seconds: float = 600) -> dict[str, Any]:
-    """The answer. Raises CallFailed."""
-    headers = {"Authorization": f"Bearer {token}"}
-    return _call(url, "/ask", json={"query": query}, headers=headers, timeout=timeout_seconds)
+def ask(url: str, token: str, query: str) -> dict[str, Any]:
+    """The answer of POST /ask. Raises CallFailed."""
+    with _reaching(url):
+        response = httpx.post(_address(url, "/ask"), json={"query": query}, headers=bearer(token), timeout=TIMEOUT_SECONDS)
+    return _document(response)
 
 
-def stream(url: str, token: str, query: str, timeout_seconds: float = 600) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The answer's events as they come: `delta` with its text, then `done` with all else. Raises CallFailed."""
-    headers = {"Authorization": f"Bearer {token}", "Accept": "text/event-stream"}
-    with _reached(url):
-        address = url.rstrip("/") + "/ask"
-        with httpx.stream("POST", address, json={"query": query}, headers=headers, timeout=timeout_seconds) as response:
-            if response.status_code != 200:
-                response.read()
-                _answer(url, "/ask", response)
-            name = ""
-            for line in lines_of(response):
-                field, _, value = line.partition(": ")
-                if field == "event":
-                    name = value
-                elif field == "data":
-                    data = json.loads(value)
-                    if name == "error":
-                        raise CallFailed(f"{data['status']} {data['code']}: {data['detail']}", data)
-                    yield name, data
+def stream(url: str, token: str, query: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The events of POST /ask with their names: `delta` with a piece of text, then `done` with all else.
+
+    Raises CallFailed.
+    """
+    name = ""
+    for event in post_stream(url, "/ask", token, {"query": query}):
+        name, data = event.name.decode("utf-8", "replace"), _object(event.data)
+        if data is None:
+            raise CallFailed(f"{url} sent an event that is not a JSON object.")
+        if name == "error":
+            raise _refusal(data.get("status"), data)
+        yield name, data
     if name != "done":
         raise CallFailed("The answer broke off before its end: it has no receipt.")
 
 
-def lines_of(response: httpx.Response) -> Iterator[str]:
-    """The lines of a stream of events, which end in newlines alone: httpx's own end at U+2028 too."""
-    rest = ""
-    for piece in response.iter_text():
-        *lines, rest = (rest + piece).split("\n")
-        yield from lines
+def post_stream(url: str, path: str, token: str, body: dict[str, Any]) -> Iterator[Event]:
+    """The server-sent events that answer *body*, each as soon as it is whole. Raises CallFailed."""
+    headers = {**bearer(token), "Accept": "text/event-stream"}
+    parser = EventParser(MAX_EVENT_BYTES)
+    with _reaching(url):
+        with httpx.stream("POST", _address(url, path), json=body, headers=headers, timeout=TIMEOUT_SECONDS) as response:
+            if response.status_code != 200:
+                response.read()
+                _document(response)
+            for piece in response.iter_bytes():
+                yield from parser.feed(piece)
 
 
-def _call(url: str, path: str, **request: Any) -> dict[str, Any]:
-    with _reached(url):
-        response = httpx.post(url.rstrip("/") + path, **request)
-    return _answer(url, path, response)
+def bearer(token: str) -> dict[str, str]:
+    """The headers that present *token* (RFC 6750, section 2.1)."""
+    return {"Authorization": f"Bearer {token}"}
 
 
 @contextmanager
-def _reached(url: str) -> Iterator[None]:
+def _reaching(url: str) -> Iterator[None]:
     try:
         yield
     except httpx.HTTPError as error:
         raise CallFailed(
             f"{url} cannot be reached ({type(error).__name__}). Is the service running? python -m app serve"
         ) from None
-    except (httpx.InvalidURL, ValueError):
-        raise CallFailed("--url takes an address such as http://127.0.0.1:8000, and a token holds no odd characters.") from None
+    except httpx.InvalidURL:
+        raise CallFailed("--url takes an address such as http://127.0.0.1:8000.") from None
+    except UnicodeEncodeError:
+        raise CallFailed("A token is plain ASCII, and a question is valid Unicode.") from None
+    except UpstreamError:
+        raise CallFailed(f"{url} sent an event larger than {MAX_EVENT_BYTES >> 20} MiB.") from None
 
 
-def _answer(url: str, path: str, response: httpx.Response) -> dict[str, Any]:
-    try:
-        answer = response.json()
-    except ValueError:
-        answer = None
-    if not isinstance(answer, dict):
-        raise CallFailed(f"{url}{path} answered {response.status_code} with something that is not ours.")
+def _address(url: str, path: str) -> str:
+    return url.rstrip("/") + path
+
+
+def _document(response: httpx.Response) -> dict[str, Any]:
+    answer = _object(response.content)
+    if answer is None:
+        raise CallFailed(f"{response.url} answered {response.status_code}, and not with a JSON object. Is it this service?")
     if response.status_code != 200:
-        detail = answer.get("detail") or answer.get("error_description") or "no reason given"
-        code = answer.get("code") or answer.get("error") or "unknown"
-        raise CallFailed(f"{response.status_code} {code}: {detail}", answer)
+        raise _refusal(response.status_code, answer)
     return answer
+
+
+def _refusal(status: int | None, answer: dict[str, Any]) -> CallFailed:
+    code = answer.get("code") or answer.get("error") or "unknown"
+    detail = answer.get("detail") or answer.get("error_description") or "no reason given"
+    return CallFailed(f"{status} {code}: {detail}", status=status, answer=answer)
+
+
+def _object(data: bytes) -> dict[str, Any] | None:
+    try:
+        found = json.loads(data)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None

@@ -1,4 +1,7 @@
-"""The command line: one thin function a command. With --json, stdout holds one JSON document and all else goes to stderr."""
+"""The commands `init`, `serve`, `ask` and `demo`, and how any command ends: status 0, 1 or 2 and one sentence.
+
+With --json, stdout holds one JSON document and everything else goes to stderr.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,17 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from .. import __version__
 from ..errors import AppError
 from .audit import audit
 from .clients import clients, token
-from .output import LOCAL_URL, Json, Url, say
+from .output import LOCAL_URL, Json, Url, printable_lines, receipt_name, say
+
+MMAP_THRESHOLD_BYTES = 65_536
+"""glibc returns larger blocks to the kernel when they are freed: memory does not grow with answers."""
 
 app = typer.Typer(
-    help="Secure AI Assistant: nothing is asked of a model, or answered, before it is durably written down.",
+    help="An OpenAI-compatible gateway with client tokens, rate limits and an audit log that shows tampering.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -27,7 +34,7 @@ app.add_typer(audit, name="audit")
 
 
 def main() -> None:
-    """Entry of `python -m app`. Our errors end it with one sentence on stderr and status 2."""
+    """Run `python -m app`. An error of ours ends it with one sentence on stderr and status 2."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -50,89 +57,100 @@ def main() -> None:
 
 
 def end(code: str, detail: str, as_json: bool) -> NoReturn:
-    """One sentence on stderr, with --json one document on stdout, and status 2."""
     if as_json:
         print(json.dumps({"error": code, "detail": detail}))
     print(detail, file=sys.stderr)
     sys.exit(2)
 
 
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        print(f"secure-ai-assistant {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
 @app.command()
 def init(
-    new_log: Annotated[bool, typer.Option(help="Set the present audit log aside and begin another.")] = False,
+    new_log: Annotated[
+        bool, typer.Option(help="Retire the present audit log and begin a new one. Stop the service first.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Make what is missing: .env with a fresh secret, the database, the audit log. Safe to repeat."""
-    from ..admin.setup import initialise
+    """Set up the current folder: .env with a fresh secret, client database, audit log.
 
-    settings, born = initialise(new_log=new_log)
-    made = {
-        "env_file": str(born.env_file) if born.env_file else None,
-        "database": str(born.database) if born.database else None,
-        "audit_log": str(settings.audit_log_path) if born.opened else None,
-        "log_key": str(born.log_key) if born.log_key else None,
-    }
-    lines = [f"made {what.replace('_', ' ')}: {where}" for what, where in made.items() if where] or ["nothing was missing"]
-    say(
-        {**made, "receipt": f"{born.opened.seq}:{born.opened.hash}" if born.opened else None},
-        as_json,
-        "\n".join([*lines, "next: python -m app clients add NAME --role ai.playground.user, then python -m app serve"]),
-    )
+    Safe to repeat: what is there is kept.
+    """
+    from ..admin.setup import set_up  # late: start-up
+
+    done = set_up(new_log=new_log)
+    paths = {"env_file": done.env_file, "database": done.database, "audit_log": done.audit_log, "log_key": done.log_key}
+    made = {name: str(path) if path else None for name, path in paths.items()}
+    lines = [f"made {name.replace('_', ' ')}: {path}" for name, path in made.items() if path] or ["nothing was missing"]
+    lines.append("next: python -m app clients add NAME --role ai.playground.user, then python -m app serve")
+    receipt = receipt_name(done.first_record.seq, done.first_record.hash) if done.first_record else None
+    say({**made, "receipt": receipt}, as_json, "\n".join(lines))
 
 
 @app.command()
 def serve(
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535)] = 8000,
-    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes; limits and log are shared.")] = 1,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on; 0 takes a free one.")] = 8000,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Worker processes. They share rate limits and log.")] = 1,
     as_json: Json = False,
 ) -> None:
-    """Serve until SIGTERM; what is in flight is finished. With --json, the address goes to stdout once it is open."""
-    # A fresh interpreter: the parent of all workers should not carry what this command line has imported.
+    """Run the service until SIGTERM or Ctrl-C; requests in progress are finished.
+
+    With --json, its address is printed on stdout once it accepts connections.
+    """
     sys.stdout.flush()
-    options = ["--json"] if as_json else []
-    os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", "65536")  # glibc would keep the room of every large answer for good
-    os.execv(sys.executable, [sys.executable, "-m", "app.serving.parent", host, str(port), str(workers), *options])  # noqa: S606
+    json_option = ["--json"] if as_json else []
+    os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(MMAP_THRESHOLD_BYTES))
+    # A fresh interpreter: the parent of all workers does not keep what this command has imported.
+    os.execv(sys.executable, [sys.executable, "-m", "app.serving.parent", host, str(port), str(workers), *json_option])  # noqa: S606
 
 
 @app.command()
 def ask(
-    query: Annotated[str, typer.Argument(help="The question; - reads it from standard input.")],
-    access_token: Annotated[str, typer.Option("--token", envvar="SECURE_AI_TOKEN", help="From `token`.", show_envvar=True)],
+    query: Annotated[str, typer.Argument(help="The question. - reads it from standard input.")],
+    access_token: Annotated[
+        str, typer.Option("--token", envvar="SECURE_AI_TOKEN", help="An access token, from `token`.", show_envvar=True)
+    ],
     url: Url = LOCAL_URL,
-    stream: Annotated[bool, typer.Option("--stream", help="Show the answer as it comes.")] = False,
+    stream: Annotated[bool, typer.Option("--stream", help="Show the answer while it is written.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Ask one question of a running service."""
-    from . import http_client as client
-    from .output import printable
+    """Ask a running service one question. The answer goes to stdout, its receipt to stderr."""
+    from . import http_client  # late: start-up
 
-    asked = sys.stdin.read() if query == "-" else query
+    question = sys.stdin.read() if query == "-" else query
     if stream and not as_json:
-        done: dict[str, Any] = {}
-        for name, data in client.stream(url, access_token, asked):
+        answer: dict[str, Any] = {}
+        for name, answer in http_client.stream(url, access_token, question):
             if name == "delta":
-                print("\n".join(printable(line) for line in data["text"].split("\n")), end="", flush=True)
-            done = data
+                print(printable_lines(answer["text"]), end="", flush=True)
         print()
-        print(f"receipt {done['receipt']['seq']}:{done['receipt']['hash']}", file=sys.stderr)
-        return
-    answer = client.ask(url, access_token, asked)
-    receipt = f"{answer['receipt']['seq']}:{answer['receipt']['hash']}"
+    else:
+        answer = http_client.ask(url, access_token, question)
+        say(answer, as_json, printable_lines(answer["answer"]))
     if not as_json:
-        print(f"receipt {receipt}", file=sys.stderr)
-    say(answer, as_json, "\n".join(printable(line) for line in answer["answer"].split("\n")))
+        print(f"receipt {receipt_name(answer['receipt']['seq'], answer['receipt']['hash'])}", file=sys.stderr)
 
 
 @app.command()
 def demo(as_json: Json = False) -> None:
-    """The whole road once, with a live server in a folder of its own: it ends by itself and leaves nothing running."""
-    from .demo import run
+    """Show everything once, from the first question to the tampering that is found.
+
+    Runs a real server in a temporary folder and leaves nothing behind.
+    """
+    from .demo import run  # late: start-up
 
     sys.exit(run(as_json))
-
-
-# --- clients -----------------------------------------------------------------------------------------
-
-
-# --- token -------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from app.admin import setup as birth
+from app.admin import log_setup, setup
 from app.audit.evidence import log_key
 from app.audit.evidence import stored_tree as tree
 from app.audit.evidence.log_key import load_signer
@@ -26,7 +26,6 @@ from app.audit.storage import marks as mark
 from app.audit.storage.jsonl import JsonlStore
 from app.errors import AuditCorrupt, ConfigError
 from app.kit import durable_files as files
-from app.security.clients import store as clients
 from app.settings import load_settings
 from app.wiring.audit import checkpoint_signer_of
 
@@ -45,8 +44,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def init(*, new_log: bool = False) -> birth.SetupResult:
-    return birth.initialise(new_log=new_log)[1]
+def init(*, new_log: bool = False) -> setup.SetupResult:
+    return setup.set_up(new_log=new_log)
 
 
 def check_sound(log: Path = LOG, key: Path = KEY) -> str:
@@ -79,7 +78,7 @@ def set_aside() -> list[tuple[Path, Path]]:
 def test_init_makes_a_key_of_the_log_s_name_and_the_first_record_names_it() -> None:
     made = init()
     assert made.log_key == KEY
-    assert made.opened is not None
+    assert made.first_record is not None
     assert stat.S_IMODE(KEY.stat().st_mode) == 0o600
     assert check_sound() == ORIGIN
     assert names() == FILES
@@ -90,7 +89,7 @@ def test_init_again_changes_nothing(place: Path, monkeypatch: pytest.MonkeyPatch
         monkeypatch.delenv(name)
     init()
     before = {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
-    assert init() == birth.SetupResult(None, None, None, None)
+    assert init() == setup.SetupResult()
     assert {path: path.read_bytes() for path in place.rglob("*") if path.is_file()} == before
     assert f"AUDIT_ORIGIN={check_sound()}\n" in Path(".env").read_text()
 
@@ -103,7 +102,7 @@ def test_many_inits_at_once_make_one_log_with_one_key() -> None:
     made = [queue.get(timeout=60) for _ in processes]
     for process in processes:
         process.join(60)
-    for part in ("opened", "log_key", "database"):
+    for part in ("first_record", "log_key", "database"):
         assert sum(getattr(one, part) is not None for one in made) == 1
     check_sound()
     assert names() == FILES
@@ -134,10 +133,10 @@ def test_a_log_from_before_logs_were_signed_gets_a_key() -> None:
     AuditLog(store).create({"software": "secure-ai-assistant 0.0.9"})
     store.close()
     made = init()
-    assert (made.opened, made.log_key) == (None, KEY)
+    assert (made.first_record, made.log_key) == (None, KEY)
     assert load_signer(KEY).name == ORIGIN
     checkpoint_signer_of(load_settings()).verify_start()
-    assert init() == birth.SetupResult(None, None, None, None)
+    assert init() == setup.SetupResult()
 
 
 # --- refused at the start ------------------------------------------------------------------------
@@ -174,7 +173,7 @@ def test_a_log_that_lost_its_key_is_refused_by_the_command_line_and_by_init_in_o
     for command in ("init", "serve"):
         done = subprocess.run(
             [sys.executable, "-m", "app", command],
-            env={**os.environ, "PYTHONPATH": str(Path(birth.__file__).parents[2])},
+            env={**os.environ, "PYTHONPATH": str(Path(setup.__file__).parents[2])},
             capture_output=True,
             text=True,
             timeout=120,
@@ -196,7 +195,7 @@ def plain_database(monkeypatch: pytest.MonkeyPatch) -> None:
         Path("logs/clients.sqlite3").touch()
         return is_new
 
-    monkeypatch.setattr(clients, "create_or_upgrade_database", create)
+    monkeypatch.setattr(setup, "create_or_upgrade_database", create)
 
 
 def in_a_child(work: Callable[[], object]) -> int:
@@ -230,7 +229,7 @@ class DeadlyOs:
 def init_killed_at(when: int, *, new_log: bool = False) -> int:
     def work() -> None:
         deadly = DeadlyOs(when)
-        for module in (files, jsonl, locks, mark, recovery, log_key, tree, birth):
+        for module in (files, jsonl, locks, mark, recovery, log_key, tree, setup, log_setup):
             module.os = deadly  # type: ignore[attr-defined]
         init(new_log=new_log)
 
