@@ -18,7 +18,8 @@ from app.audit.verification.report import Report
 from app.audit.verification.verifier import ExpectedEvidence, Verification, in_batches, read_head
 from app.kit.process import die_with
 from app.security.security_log import SecurityLog
-from app.wiring.audit import LogFiles, open_signing_loop
+from app.wiring.audit import open_signing_loop
+from app.wiring.log_files import LogFiles
 
 PATIENCE_SECONDS = 60
 

@@ -1,4 +1,4 @@
-"""This service, but its notary sleeps, so that the same run shows what the notary costs.
+"""This service with a notary that sleeps, so that the same run shows what signing costs.
 
 `python -m bench.unsigned --port P --workers N`
 """
@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import signal
 import sys
-from pathlib import Path
 
-from app.serving import parent as server
+from app.serving import parent
+from app.wiring.log_files import LogFiles
 
 
-def sleep(paths: tuple[Path, Path, Path]) -> int:
-    signal.pause()  # until the SIGTERM that ends the family
+def sleep(log_files: LogFiles) -> int:
+    signal.pause()  # until the SIGTERM at the end
     return 0
 
 
 if __name__ == "__main__":
-    server.run_notary = sleep  # type: ignore[attr-defined]
-    sys.exit(server.main("127.0.0.1", sys.argv[2], sys.argv[4]))
+    parent._sign = sleep
+    sys.exit(parent.main("127.0.0.1", sys.argv[2], sys.argv[4]))

@@ -26,7 +26,8 @@ from ..audit.format.record import Receipt
 from ..audit.log import AuditLog
 from ..errors import AuditCorrupt, VerificationFailed
 from ..settings import Settings
-from ..wiring.audit import missing_key, open_audit, open_checkpoint_signer
+from ..wiring.audit import open_audit, open_checkpoint_signer
+from ..wiring.start_checks import missing_key
 from .env_file import new_log_name
 
 

@@ -16,11 +16,11 @@ from pathlib import Path
 from ..audit.evidence.log_key import load_signer
 from ..audit.format.record import Receipt
 from ..audit.storage.file_system import verify_locks_hold
+from ..audit.storage.running import is_running
 from ..errors import ConfigError
 from ..security.clients.migrations import create_or_upgrade_database
-from ..serving.running import is_served
 from ..settings import Settings, load_settings
-from ..wiring.audit import verify_setup
+from ..wiring.start_checks import verify_setup
 from .env_file import ENV_FILE, add_log_name, new_log_name, write_env_file
 from .log_setup import set_up_log
 
@@ -48,7 +48,7 @@ def set_up(*, new_log: bool = False) -> SetupResult:
     verify_locks_hold(settings.audit_log_path)
     settings = _named(settings)
     # (2) nothing else may use the log
-    if new_log and is_served(settings.audit_log_path):
+    if new_log and is_running(settings.audit_log_path):
         raise ConfigError("A service is running on this log. Stop it first: it would sign the new log with the old key.")
     with _locked(settings.audit_log_path.parent):
         database = settings.database_path

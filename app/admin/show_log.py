@@ -10,7 +10,8 @@ from typing import Any
 from ..audit.format.record import parse_line
 from ..audit.log import AuditLog
 from ..settings import load_settings
-from ..wiring.audit import open_audit, verify_setup
+from ..wiring.audit import open_audit
+from ..wiring.start_checks import verify_setup
 
 FOLLOW_SECONDS = 0.3
 

@@ -25,7 +25,8 @@ from ..audit.verification.verifier import (
 )
 from ..errors import ConfigError, EvidenceUnavailable, InvalidRequest, VerificationFailed
 from ..settings import Settings, load_settings
-from ..wiring.audit import open_audit, verify_setup
+from ..wiring.audit import open_audit
+from ..wiring.start_checks import verify_setup
 
 OWN = "the log's own signed head"
 FOREIGN = "the log's first record names another key than the one that is used here"

@@ -1,4 +1,4 @@
-"""Child processes: fork, spawn, a name for `ps`, and an end with their parent."""
+"""Child processes: fork and spawn, a name for `ps`, and an end with their parent."""
 
 from __future__ import annotations
 
@@ -17,14 +17,16 @@ from ..errors import AppError
 
 LOG = logging.getLogger("app.process")
 EXIT_CONFIG = 2
-"""The exit status of a child that cannot start as things are: the first time it ends the family, later it is tried again."""
-
-
+"""The exit status of a child that cannot start as it is configured."""
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def fork(work: Callable[[], int]) -> int:
-    """The child's pid. It ends with the status that *work* returns, or EXIT_CONFIG for an AppError, and with its parent."""
+    """The child's pid.
+
+    The child ends with the status that *work* returns, with EXIT_CONFIG for an AppError (logged as
+    one sentence), with 1 for any other exception (logged), and with its parent.
+    """
     parent = os.getpid()
     pid = os.fork()
     if pid:
@@ -37,14 +39,14 @@ def fork(work: Callable[[], int]) -> int:
         die_with(parent, signal.SIGTERM)
         status = work()
     except AppError as error:
-        LOG.error("%s", error.detail)  # one sentence for the operator; a stack trace says less
+        LOG.error("%s", error.detail)  # a stack trace would say less to an operator
         status = EXIT_CONFIG
     except SystemExit as end:  # uvicorn's, whose startup failed and was logged
         status = end.code if isinstance(end.code, int) else 1
     except KeyboardInterrupt:
         status = 0
-    except BaseException:  # the child's outermost door: it must not return into the parent's code
-        LOG.exception("A worker failed.")
+    except BaseException:  # noqa: BLE001 - the child must not return into the parent's code
+        LOG.exception("A child process failed.")
     finally:
         try:
             logging.shutdown()
@@ -54,18 +56,18 @@ def fork(work: Callable[[], int]) -> int:
 
 
 def show_as(name: str) -> None:
-    """What `ps` and `top` call this process, so that an operator can tell a worker from the notary."""
-    with suppress(OSError):  # Linux only
+    """Name this process in `ps` and `top`, at most 15 bytes. Linux only."""
+    with suppress(OSError):
         Path("/proc/self/comm").write_text(name)
 
 
 def die_with(parent: int, number: int) -> None:
-    """Ask the kernel for a signal when the process *parent* dies, however it does; elsewhere a thread watches for it."""
+    """Get signal *number* when the process *parent* dies, however it dies."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)
     else:
         threading.Thread(target=_watch, args=(parent, number), daemon=True).start()
-    if os.getppid() != parent:
+    if os.getppid() != parent:  # it died before that
         os._exit(1)
 
 
@@ -76,7 +78,10 @@ def _watch(parent: int, number: int) -> None:
 
 
 def ask_child(work: Callable[[], bytes]) -> bytes:
-    """What *work* returns in a child of its own, so that what it imports is not kept here. SystemExit if the child fails."""
+    """What *work* returns in a child process, so that its imports do not stay here.
+
+    Raises SystemExit with the child's status if it fails; the child has logged why.
+    """
     reader, writer = os.pipe()
 
     def answer() -> int:
@@ -87,12 +92,13 @@ def ask_child(work: Callable[[], bytes]) -> bytes:
     pid = fork(answer)
     os.close(writer)
     with os.fdopen(reader, "rb") as pipe:
-        told = pipe.read()
+        answered = pipe.read()
     status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     if status:
         sys.exit(EXIT_CONFIG if status == EXIT_CONFIG else 1)
-    return told
+    return answered
 
 
 def spawn(argv: list[str], environment: dict[str, str]) -> int:
+    """The pid of a new program, with every signal unblocked."""
     return os.posix_spawn(argv[0], argv, environment, setsigmask=())

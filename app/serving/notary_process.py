@@ -1,24 +1,21 @@
-"""The notary process: signs the head of the log while the service runs."""
+"""The notary process: signs checkpoints of the log while the service runs. Small, and restarted like a worker."""
 
 from __future__ import annotations
 
 import signal
 import threading
-from pathlib import Path
 
 from ..kit.process import show_as
+from ..security.security_log import SecurityLog
+from ..wiring.audit import open_signing_loop
+from ..wiring.log_files import LogFiles
 
 
-def run_notary(paths: tuple[Path, Path, Path]) -> int:
-    """The notary's process: small, off the road of a question, restarted like a worker."""
-    from ..security.security_log import SecurityLog
-    from ..wiring.audit import LogFiles, open_signing_loop
-
+def run_notary(log_files: LogFiles) -> int:
+    """Sign until SIGTERM. Raises ConfigError for a log key that cannot be used."""
     show_as("notary")
-    files = LogFiles(*paths)
-
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda number, frame: stop.set() if number == signal.SIGTERM else None)
-    open_signing_loop(files, SecurityLog(files.security_log_path)).run(stop)
+    signal.signal(signal.SIGTERM, lambda number, frame: stop.set())
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+    open_signing_loop(log_files, SecurityLog(log_files.security_log_path)).run(stop)
     return 0

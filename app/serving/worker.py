@@ -1,4 +1,8 @@
-"""One worker process: a uvicorn server on the socket of its parent."""
+"""One worker process: a uvicorn server on the socket of its parent.
+
+Imports everything that answers questions. With several workers the parent imports this module before
+it forks, so that they share its memory.
+"""
 
 from __future__ import annotations
 
@@ -7,47 +11,67 @@ import pickle
 import signal
 import socket
 from contextlib import suppress
+from dataclasses import dataclass
 from types import FrameType
 
+import uvicorn
+
 from ..api.scoreboard import Scoreboard
+from ..catalogue.models import Catalogue
 from ..errors import EvidenceUnavailable
 from ..kit.process import show_as
-from ..upstream import embedded as local
-from ..upstream.embedded import MAX_EMBEDDED_ASKERS, EmbeddedAddress
+from ..main import create_app
+from ..security.clients.store import open_clients
+from ..settings import Settings
+from ..upstream.embedded import EmbeddedAddress
+from ..wiring.models import open_models
+from ..wiring.start_checks import verify_start
+from .http_protocol import BoundedHttpProtocol, mute_strangers
 from .supervisor import IN_FLIGHT_GRACE_SECONDS
 
 
-def run_worker(
-    pickled: bytes, embedded: tuple[int, str] | None, workers: int, listener: socket.socket, scoreboard: Scoreboard, number: int
-) -> int:
-    """One worker: a uvicorn server on the parent's socket. Raises ConfigError before it serves."""
-    import uvicorn
+@dataclass(frozen=True, slots=True)
+class WorkerPlan:
+    """What the parent gives to one worker."""
 
-    from ..catalogue.models import Catalogue
-    from ..main import create_app
-    from ..settings import Settings
-    from ..wiring.audit import checkpoint_signer_of, verify_setup
-    from ..wiring.services import open_client_store, open_model
-    from .http_protocol import BoundedHttpProtocol, mute_strangers
+    settings: bytes
+    """Of `ServicePlan.settings`."""
+    embedded: EmbeddedAddress | None
+    listener: socket.socket
+    scoreboard: Scoreboard
+    number: int
+    """From 0; the worker's slot on the scoreboard."""
 
+
+class Server(uvicorn.Server):
+    """Ctrl-C reaches the whole process group; the parent decides, and sends SIGTERM."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if sig != signal.SIGINT:
+            super().handle_exit(sig, frame)
+
+
+def run_worker(plan: WorkerPlan) -> int:
+    """Serve until SIGTERM. Raises ConfigError or AuditCorrupt before that."""
     show_as("worker")
-    settings, catalogue = pickle.loads(pickled)  # noqa: S301 - from our own fork
+    settings, catalogue = pickle.loads(plan.settings)  # noqa: S301 - from our own fork
     assert isinstance(settings, Settings)
     assert isinstance(catalogue, Catalogue)
-    endpoint = _endpoint(*embedded, workers) if embedded else None
-    # What fails here is one sentence; in the lifespan it is a stack trace.
-    verify_setup(settings)
-    open_client_store(settings)
-    with suppress(EvidenceUnavailable):
-        checkpoint_signer_of(settings).verify_start()
-    open_model(settings, catalogue, endpoint)
-    app = create_app(settings, catalogue, embedded=endpoint, keeps_evidence=False, scoreboard=scoreboard, worker=number)
+    _verify_again(settings, catalogue, plan.embedded)
+    app = create_app(
+        settings,
+        catalogue,
+        embedded=plan.embedded,
+        keeps_evidence=False,
+        scoreboard=plan.scoreboard,
+        worker=plan.number,
+    )
     config = uvicorn.Config(
         app,
         http=BoundedHttpProtocol,
         log_config=None,
         access_log=False,  # the audit log is the record of who asked what
-        proxy_headers=False,  # ours listens to TRUSTED_PROXIES; uvicorn's trusts loopback by default
+        proxy_headers=False,  # ours obeys TRUSTED_PROXIES; uvicorn's trusts loopback by default
         server_header=False,
         ws="none",
         timeout_graceful_shutdown=int(settings.llm_timeout_seconds + IN_FLIGHT_GRACE_SECONDS),
@@ -55,17 +79,14 @@ def run_worker(
     gc.collect()
     gc.freeze()  # what is there now stays; the collector need not walk it again
     mute_strangers()
-
-    class Server(uvicorn.Server):
-        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-            if sig != signal.SIGINT:  # Ctrl-C reaches the whole group; the parent decides, and says SIGTERM
-                super().handle_exit(sig, frame)
-
-    Server(config).run(sockets=[listener])
+    Server(config).run(sockets=[plan.listener])
     return 0
 
 
-def _endpoint(port: int, key: str, workers: int) -> EmbeddedAddress:
-    from ..upstream.embedded import EmbeddedAddress
-
-    return EmbeddedAddress(f"http://{local.HOST}:{port}/v1", key, local.MODEL_NAME, max(1, MAX_EMBEDDED_ASKERS // workers))
+def _verify_again(settings: Settings, catalogue: Catalogue, embedded: EmbeddedAddress | None) -> None:
+    """What the lifespan will check: a failure here is one sentence, there it would be a stack trace."""
+    signer = verify_start(settings)
+    open_clients(settings.database_url)
+    with suppress(EvidenceUnavailable):
+        signer.verify_start()
+    open_models(settings, catalogue, embedded)

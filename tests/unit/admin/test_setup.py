@@ -27,7 +27,7 @@ from app.audit.storage.jsonl import JsonlStore
 from app.errors import AuditCorrupt, ConfigError
 from app.kit import durable_files as files
 from app.settings import load_settings
-from app.wiring.audit import checkpoint_signer_of
+from app.wiring.start_checks import checked_signer
 
 FORK = multiprocessing.get_context("fork")
 ORIGIN = "example.com/log"
@@ -118,7 +118,7 @@ def test_a_new_log_has_a_new_name_and_key_and_the_old_one_is_kept_whole_under_ma
     assert len(origins) == len(logs) == 3
     assert all(origin == ORIGIN or origin.startswith(f"{ORIGIN}/") for origin in origins)
     assert len(names()) == len(FILES) + 2 * 3
-    checkpoint_signer_of(load_settings()).verify_start()
+    checked_signer(load_settings()).verify_start()
 
 
 def test_a_new_log_after_the_key_was_lost_does_not_take_the_old_name() -> None:
@@ -135,7 +135,7 @@ def test_a_log_from_before_logs_were_signed_gets_a_key() -> None:
     made = init()
     assert (made.first_record, made.log_key) == (None, KEY)
     assert load_signer(KEY).name == ORIGIN
-    checkpoint_signer_of(load_settings()).verify_start()
+    checked_signer(load_settings()).verify_start()
     assert init() == setup.SetupResult()
 
 
@@ -144,7 +144,7 @@ def test_a_log_from_before_logs_were_signed_gets_a_key() -> None:
 
 def check_refused(what: str, kind: type[Exception] = ConfigError) -> None:
     with pytest.raises(kind, match=what):
-        checkpoint_signer_of(load_settings()).verify_start()
+        checked_signer(load_settings()).verify_start()
 
 
 def test_a_log_does_not_start_under_another_name_or_with_a_key_that_others_can_read(monkeypatch: pytest.MonkeyPatch) -> None:

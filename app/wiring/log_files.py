@@ -1,0 +1,29 @@
+"""Where the log and the files that belong to it are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+
+class LogPlace(Protocol):
+    """The settings say it; so do LogFiles."""
+
+    @property
+    def audit_log_path(self) -> Path: ...
+
+    @property
+    def audit_key_path(self) -> Path: ...
+
+    @property
+    def security_log_path(self) -> Path: ...
+
+
+@dataclass(frozen=True, slots=True)
+class LogFiles:
+    """A LogPlace for a process that should not hold the other settings."""
+
+    audit_log_path: Path
+    audit_key_path: Path
+    security_log_path: Path
