@@ -201,7 +201,7 @@ class AuditUnavailable(Unavailable):
 
 
 class LongTextUnavailable(AuditUnavailable):
-    """The log itself may be writable: only the text that is too long for its line was not stored."""
+    """Only a text that is too long for its line was not stored; the log may be writable."""
 
 
 class AuditCorrupt(Unavailable):

@@ -34,13 +34,13 @@ from .wiring.services import open_services
 
 LOG = logging.getLogger("app.main")
 SHUTDOWN_GRACE_SECONDS = 3.0
-"""What the last signature may take at the end."""
+"""For questions that are still running at a stop, then for the last signature."""
 SDK_HEADERS = [
     *(f"x-stainless-{what}" for what in ("arch", "lang", "os", "package-version", "retry-count", "runtime", "runtime-version")),
     *("x-stainless-timeout", "x-stainless-helper-method", "x-client-request-id", "idempotency-key"),
     *("openai-organization", "openai-project", "openai-beta"),
 ]
-"""What OpenAI's SDK sends from a browser."""
+"""The headers that OpenAI's SDK sends from a browser."""
 EXPOSED = [
     *("x-request-id", "x-audit-seq", "x-audit-hash", "ratelimit", "ratelimit-policy"),
     *("retry-after", "retry-after-ms", "x-should-retry"),
@@ -57,11 +57,11 @@ def create_app(
     scoreboard: Scoreboard | None = None,
     worker: int = 0,
 ) -> FastAPI:
-    """The ASGI application. *embedded*: where the embedded model listens, if that is the one to ask. *keeps_evidence*: sign
-    the log's head from here; `serve` has a process of its own for that. *board*: what all workers share, and *worker* the
-    number of this one; by default it is the only one.
+    """The ASGI application. The lifespan opens what needs files or a database. Raises ConfigError.
 
-    Raises ConfigError for settings that cannot be used; what needs files or a database is opened by the lifespan.
+    *embedded*: the address of the embedded model, if that one is to be asked.
+    *keeps_evidence*: sign checkpoints in this process; `serve` has a process of its own for that.
+    *scoreboard*: shared by all workers; *worker* is the number of this one. By default it is alone.
     """
     settings = settings or load_settings()
     catalogue = catalogue or read_catalogue(settings)
@@ -82,7 +82,7 @@ def create_app(
         app.include_router(router)
     if settings.docs_enabled:
         docs.add_docs(app)
-    # The last one added is the outermost.
+    # The middleware that is added last runs first.
     if settings.cors_origins:
         app.add_middleware(
             Cors,
@@ -110,7 +110,7 @@ def _lifespan(
         buckets, slot = Buckets(settings), scoreboard.slot(worker)
         try:
             async with open_services(settings, catalogue, embedded, slot.set_closed) as services:
-                with suppress(LimitsUnavailable):  # then who comes is told so
+                with suppress(LimitsUnavailable):  # then each request is refused with it
                     buckets.open()
                 refusals = RefusalRecorder(services.audit, services.events, buckets.admit_refusal, network_of)
                 app.state.context = AppContext(services, buckets, refusals, scoreboard, slot)
@@ -134,7 +134,7 @@ def _lifespan(
 
 @contextmanager
 def _evidence_kept(settings: Settings, events: SecurityLog) -> Iterator[None]:
-    """A thread that signs the log's head. Several processes may each have one: the tree's lock elects who signs."""
+    """A thread that signs checkpoints. Each process may have one: the tree's lock elects one."""
     stop, signing_loop = threading.Event(), open_signing_loop(settings, events)
     thread = threading.Thread(target=signing_loop.run, args=(stop,), name="notary", daemon=True)
     thread.start()
@@ -146,11 +146,13 @@ def _evidence_kept(settings: Settings, events: SecurityLog) -> Iterator[None]:
 
 
 def _keep(work: Coroutine[None, None, None]) -> asyncio.Task[None]:
-    """A task without which this process must not go on: if it fails, the process stops, and its parent starts another."""
+    """A vital task: if it fails, this process stops, and its parent restarts it."""
 
     def on_end(task: asyncio.Task[None]) -> None:
         if not task.cancelled() and task.exception() is not None:
-            LOG.critical("A task of this process failed; it stops, to be started again.", exc_info=task.exception())
+            LOG.critical(
+                "A task of this process failed; the process stops, and its parent restarts it.", exc_info=task.exception()
+            )
             os.kill(os.getpid(), signal.SIGTERM)
 
     task = asyncio.create_task(work)

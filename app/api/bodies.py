@@ -64,7 +64,7 @@ AskedQuestion = Annotated[Question, Depends(asked_question)]
 
 
 async def read_body(request: Request, limit: int) -> bytes:
-    """The whole body, at most *limit* bytes. Raises TooLarge as soon as that is known, ClientGone."""
+    """The whole body, at most *limit* bytes. Raises TooLarge as early as possible, ClientGone."""
     declared = request.headers.get("content-length", "0")
     if declared.isdecimal() and int(declared[:20]) > limit:
         raise TooLarge(f"The body is larger than the {limit} bytes that this endpoint takes.")
@@ -83,7 +83,7 @@ async def read_body(request: Request, limit: int) -> bytes:
 
 @contextmanager
 def disconnect_watch(request: Request) -> Iterator[asyncio.Future[None]]:
-    """A future that is done once the caller disconnects. To be used after the whole body was read."""
+    """A future that is done once the caller disconnects. Use it after the whole body was read."""
 
     async def until_disconnected() -> None:
         while (await request.receive())["type"] != "http.disconnect":

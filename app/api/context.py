@@ -32,7 +32,7 @@ class AppContext:
 
 @dataclass(frozen=True, slots=True)
 class RequestContext:
-    """What is known of one request. RequestMiddleware makes it; `set_request_context` replaces it."""
+    """The state of one request. RequestMiddleware makes it; `set_request_context` replaces it."""
 
     origin: Origin
     user_id: str | None = None
@@ -59,7 +59,7 @@ def set_request_context(request: Request, context: RequestContext) -> None:
 
 
 def address_of(scope: Mapping[str, Any]) -> str:
-    """The peer's address: the client's own, or the one that a listed proxy named (uvicorn replaced it)."""
+    """The peer's address, which uvicorn has replaced by the one that a listed proxy names."""
     client = scope.get("client")
     return client[0][:MAX_ADDRESS] if client else "unknown"
 

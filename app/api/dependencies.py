@@ -1,4 +1,4 @@
-"""The steps before a route, in order: address, token, principal's bucket, role, and only then the body."""
+"""The steps before a route, in order: address, token, principal's bucket, role, then the body."""
 
 from __future__ import annotations
 
@@ -58,7 +58,9 @@ def authenticate(request: Request) -> Principal:
 
 
 def bearer_token(request: Request) -> str:
-    """The token of the one Authorization header (RFC 6750, section 2.1). Raises TokenMissing or TokenMalformed.
+    """The token of the one Authorization header (RFC 6750, section 2.1).
+
+    Raises TokenMissing, TokenMalformed.
 
     A token in the query string (section 2.3) ends up in the logs of proxies: it is refused, even
     beside a good header.

@@ -1,4 +1,7 @@
-"""What a caller learns of an error: its status, and a body in the style of the endpoint (RFC 9457, OAuth, OpenAI)."""
+"""What a caller learns of an error: its status, and a body in one of three styles.
+
+`problem` is RFC 9457, `oauth` RFC 6749, and `openai` is OpenAI's own.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +46,7 @@ STATUS = {
     "overloaded": 503,
     "interrupted": 503,
     "upstream_timeout": 504,
-    # No endpoint answers with these: they stop a start or a command, or become another error.
+    # No endpoint answers with these: they stop a command, or become another error.
     "config_invalid": 500,
     "verification_failed": 500,
     "call_failed": 500,
@@ -112,7 +115,7 @@ def public_code(error: AppError) -> str:
 
 
 def public_detail(error: AppError) -> str:
-    """The sentence that a body shows: without the reason against a token, or what is wrong with the log."""
+    """The sentence that a body shows. Hidden: why a token was refused, what is wrong with the log."""
     if isinstance(error, TokenMissing):
         return error.detail
     if isinstance(error, AuditCorrupt):

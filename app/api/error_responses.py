@@ -1,4 +1,4 @@
-"""From an error to its HTTP response: recorded once, in the style of the endpoint, with its headers."""
+"""From an error to its response: recorded once, in the style of the endpoint, with its headers."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ REALM = 'realm="secure-ai-assistant"'
 
 
 async def answer_error(request: Request, error: Exception) -> Response:
-    """Record the refusal, unless the request has its record, and make the response. Every error ends here."""
+    """Record the refusal, unless the request has its record, and make the response."""
     problem = error if isinstance(error, AppError) else _from_framework(error)
     style = error_style_of(request)
     status = status_of(style, problem)
@@ -63,7 +63,7 @@ async def answer_error(request: Request, error: Exception) -> Response:
 
 
 async def stream_error_document(request: Request, error: AppError) -> bytes:
-    """The JSON document for an error after a stream began. Records the refusal, unless the request has its record."""
+    """Record the refusal as `answer_error` does, and make the JSON document of an error event."""
     style = error_style_of(request)
     status = status_of(style, error)
     await _record_once(request, error, status)
@@ -71,7 +71,7 @@ async def stream_error_document(request: Request, error: AppError) -> bytes:
 
 
 async def record_refusal(request: Request, status: int) -> None:
-    """For a response of 400 and above that no error of ours made, such as 416 for a range of a file."""
+    """For a response of 400 or above that no AppError made, such as 416 for a range of a file."""
     request_context(request).origin.terminal_record.is_written = True
     await _record(request, InvalidInput() if status < 500 else AppError(), status)
 
@@ -81,7 +81,7 @@ def _document(request: Request, style: ErrorStyle, error: AppError, status: int)
 
 
 def _from_framework(error: Exception) -> AppError:
-    """What FastAPI refuses by itself: a parameter of the address, or (the router) an address or a method."""
+    """What FastAPI itself refuses: a parameter, an address or a method."""
     if isinstance(error, RequestValidationError):
         return InvalidRequest("A parameter of this address cannot be used: see the documentation.")
     assert isinstance(error, HTTPException)
@@ -129,7 +129,7 @@ def _details_of(error: AppError) -> dict[str, Any]:
     if isinstance(error, InvalidParameter):
         return {"param": error.param, "reason": error.reason}
     if isinstance(error, ModelNotFound):
-        name = error.model[:MAX_MODEL].encode("utf-8", "backslashreplace").decode()  # it may hold a lone surrogate
+        name = error.model[:MAX_MODEL].encode("utf-8", "backslashreplace").decode()  # of lone surrogates
         return {"model": name, "is_known": error.is_known}
     if isinstance(error, InvalidClient):
         return {"reason": error.reason, "client_id": error.client_id}

@@ -1,4 +1,4 @@
-"""Around every request: its id, the headers of its response, and the last catch of errors, each recorded."""
+"""Around every request: its id, its response's headers, and the errors that nothing else caught."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ DOCS_POLICY = (
 
 
 class RequestMiddleware:
-    """ASGI middleware. Makes the RequestContext, and with it `x-request-id`, which is never the client's own."""
+    """Makes the RequestContext. `x-request-id` is always new; a client's own is kept beside it."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -86,7 +86,7 @@ def _as_app_error(error: BaseException, request_id: str) -> AppError:
 
 
 class Cors(CORSMiddleware):
-    """Starlette's, but a preflight that it refuses becomes our error, recorded like every refusal."""
+    """Starlette's, but a refused preflight becomes our error, recorded like every refusal."""
 
     def preflight_response(self, request_headers: Headers) -> Response:
         response = super().preflight_response(request_headers)

@@ -31,7 +31,7 @@ class AskRequest(BaseModel):
 
 
 def read_ask(document: Any) -> AskRequest:
-    """*document*, a parsed body, as a request. Raises InvalidRequest, which repeats no piece of it."""
+    """The request in a parsed body. Raises InvalidRequest, which repeats no piece of *document*."""
     try:
         return AskRequest.model_validate(document)
     except ValidationError as error:

@@ -30,7 +30,7 @@ HEADERS = {
 
 
 class EventStreamSink(ABC):
-    """Writes a stream to one caller. The first write sends the headers, which name `ask.received`."""
+    """Writes a stream to one caller. The first write sends the headers, with the received record."""
 
     def __init__(self, request: Request, send: Send) -> None:
         self._origin = request_context(request).origin
@@ -90,7 +90,7 @@ class V1StreamSink(EventStreamSink):
 
 
 class AskStreamSink(EventStreamSink):
-    """/ask: `delta` with a piece of the text, then `done` with the rest of the answer, or `error`."""
+    """/ask: `delta` with a piece of the text, then `done` with the other members, or `error`."""
 
     def encode(self, events: Sequence[Event], text: str) -> bytes:
         return encode(Event(b"delta", orjson.dumps({"text": text}))) if text else b""
@@ -110,7 +110,7 @@ class AskStreamSink(EventStreamSink):
 
 
 class EventStream(Response):
-    """Runs *ask* with a sink. An error before the first write becomes an ordinary error response."""
+    """Runs *ask* with a sink. An error before the first write becomes an ordinary response."""
 
     def __init__(
         self,

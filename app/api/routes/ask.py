@@ -22,15 +22,16 @@ PROBLEM = {"content": {"application/problem+json": {"schema": ProblemBody.model_
     summary="Ask the model one question",
     response_model=AskResponse,
     responses=dict.fromkeys((400, 401, 403, 413, 415, 422, 429, 502, 503, 504), PROBLEM),
-    # The last dependency reads the body, after every check of the caller; so its schema is declared here.
+    # The last dependency reads the body, after every check of the caller: its schema stands here.
     openapi_extra={
         "requestBody": {"required": True, "content": {"application/json": {"schema": AskRequest.model_json_schema()}}}
     },
 )
 async def ask(principal: Asker, question: AskedQuestion, services: ServicesDep, request: Request) -> Response:
-    """The answer, with the receipt of its record: keep it, and check the log against it later.
+    """The answer, with the receipt of its record. Keep it, and check the log against it later.
 
-    With `Accept: text/event-stream` as events: `delta` (`{"text"}`), then `done` (the same without `answer`), or `error`.
+    With `Accept: text/event-stream` the answer comes as events: `delta` (`{"text"}`), then `done`
+    (all members but `answer`), or `error`.
     """
     assistant = services.assistant
     if wants_events(request.headers.get("accept", "")):
@@ -46,7 +47,7 @@ async def ask(principal: Asker, question: AskedQuestion, services: ServicesDep, 
 
 
 def wants_events(accept: str) -> bool:
-    """Whether server-sent events are asked for by name, and JSON is not liked better (RFC 9110, section 12.5.1)."""
+    """Whether *accept* names server-sent events and does not prefer JSON (RFC 9110, 12.5.1)."""
     weights = {"application/json": 0.0, EVENTS: 0.0}
     for part in accept.lower().split(","):
         name, *parameters = (piece.strip() for piece in part.split(";"))

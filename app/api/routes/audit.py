@@ -1,4 +1,4 @@
-"""GET /audit/…: the log's signed head, its tree as C2SP tlog-tiles, its records and their receipts."""
+"""GET /audit/…: the signed checkpoint, the tree as C2SP tlog-tiles, records and their receipts."""
 
 from __future__ import annotations
 
@@ -27,27 +27,27 @@ PARAMETERS = [
 DEFAULT_LINES = 100
 SEQ_DIGITS = 18
 FOREVER = {"Cache-Control": "public, max-age=31536000, immutable"}
-"""A tile of one address never changes: another width is another address."""
+"""A tile never changes: one of another width has another address."""
 
 
 def responses(ok: dict[str, Any], *refusals: int) -> dict[int | str, dict[str, Any]]:
     return {200: ok, **dict.fromkeys(refusals, PROBLEM)}
 
 
-async def disclosure_of(services: ServicesDep) -> AuditAccess:
+async def audit_access_of(services: ServicesDep) -> AuditAccess:
     return services.audit_access
 
 
-DisclosureDep = Annotated[AuditAccess, Depends(disclosure_of)]
+AuditAccessDep = Annotated[AuditAccess, Depends(audit_access_of)]
 
 
-@router.get("/checkpoint", summary="The signed head of the log (C2SP tlog-checkpoint)", responses=responses(TEXT, 503))
-async def checkpoint(audit_access: DisclosureDep) -> Response:
-    """Keep it: it shows later whether the log of that moment is still the beginning of this one."""
+@router.get("/checkpoint", summary="The signed checkpoint of the log (C2SP tlog-checkpoint)", responses=responses(TEXT, 503))
+async def checkpoint(audit_access: AuditAccessDep) -> Response:
+    """Keep it. It shows later whether the log of that moment is still the beginning of this one."""
     return Response(await audit_access.checkpoint(), media_type="text/plain")
 
 
-@router.get("/vkey", summary="The key that verifies it (C2SP signed-note)", responses=responses(TEXT))
+@router.get("/vkey", summary="The key that verifies the checkpoint (C2SP signed-note)", responses=responses(TEXT))
 async def vkey(services: ServicesDep) -> Response:
     return Response(f"{services.evidence.vkey.text()}\n", media_type="text/plain")
 
@@ -57,7 +57,7 @@ async def vkey(services: ServicesDep) -> Response:
     summary="An entry bundle (C2SP tlog-tiles); needs ai.audit.reader",
     responses=responses(BYTES, 401, 403, 404, 429, 503),
 )
-async def bundle(principal: Auditor, audit_access: DisclosureDep, request: Request, address: str) -> Response:
+async def bundle(principal: Auditor, audit_access: AuditAccessDep, request: Request, address: str) -> Response:
     data = await audit_access.bundle(_inquiry(request, principal), _tile(request))
     return Response(data, media_type="application/octet-stream")
 
@@ -65,8 +65,8 @@ async def bundle(principal: Auditor, audit_access: DisclosureDep, request: Reque
 @router.get(
     "/tile/{address:path}", summary="A hash tile (C2SP tlog-tiles): <L>/<N>[.p/<W>]", responses=responses(BYTES, 404, 503)
 )
-async def tile(audit_access: DisclosureDep, request: Request, address: str) -> Response:
-    """Each record holds 128 random bits, so the hashes tell only how many there are."""
+async def tile(audit_access: AuditAccessDep, request: Request, address: str) -> Response:
+    """Each record holds 128 random bits, so the hashes reveal only the number of records."""
     wanted = _tile(request)
     if wanted.level == ENTRIES:
         raise NotFound
@@ -79,8 +79,8 @@ async def tile(audit_access: DisclosureDep, request: Request, address: str) -> R
     responses=responses(LINES, 401, 422, 429, 503),
     openapi_extra={"parameters": PARAMETERS},
 )
-async def entries(principal: Proven, audit_access: DisclosureDep, request: Request) -> Response:
-    """One JSON document a line. Where there may be more, a Link header says where to go on (RFC 8288)."""
+async def entries(principal: Proven, audit_access: AuditAccessDep, request: Request) -> Response:
+    """One JSON document per line. Where there may be more, a Link header (RFC 8288) says where."""
     start, limit = _range(request)
     page = await audit_access.page(_inquiry(request, principal), start, limit)
     headers = {} if page.next is None else {"Link": f'</audit/entries?from={page.next}&limit={limit}>; rel="next"'}
@@ -88,15 +88,18 @@ async def entries(principal: Proven, audit_access: DisclosureDep, request: Reque
 
 
 @router.get("/entries/{seq}", summary="One record: the exact bytes of its line", responses=responses(LINE, 401, 404, 429, 503))
-async def entry(principal: Proven, audit_access: DisclosureDep, request: Request, seq: str) -> Response:
+async def entry(principal: Proven, audit_access: AuditAccessDep, request: Request, seq: str) -> Response:
     """The SHA-256 of the bytes before `,"hash":"` is the record's hash."""
     line = await audit_access.entry(_inquiry(request, principal), _seq(seq))
     return Response(line, media_type="application/json")
 
 
 @router.get("/receipts/{seq}", summary="A record's receipt (C2SP tlog-proof)", responses=responses(TEXT, 401, 404, 429, 503))
-async def receipt(principal: Proven, audit_access: DisclosureDep, request: Request, seq: str) -> Response:
-    """Proof that the record stands in the signed log. `audit verify-receipt FILE --vkey FILE` checks it offline."""
+async def receipt(principal: Proven, audit_access: AuditAccessDep, request: Request, seq: str) -> Response:
+    """Proof that the record is in the signed log.
+
+    `audit verify-receipt FILE --vkey FILE` checks it offline.
+    """
     proof = await audit_access.receipt(_inquiry(request, principal), _seq(seq))
     return Response(proof, media_type="text/plain")
 

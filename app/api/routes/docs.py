@@ -1,4 +1,4 @@
-"""GET /docs: Swagger UI from our own files, so that it works offline and under a strict Content-Security-Policy."""
+"""GET /docs: Swagger UI from our own files: offline, and under a strict Content-Security-Policy."""
 
 from __future__ import annotations
 
@@ -47,6 +47,6 @@ async def start() -> Response:
 
 
 def add_docs(app: FastAPI) -> None:
-    """The page, its script, and the distribution of Swagger UI that fastapi-swagger packs."""
+    """Add the page, its script, and the Swagger UI files of the fastapi-swagger package."""
     app.include_router(router)
     app.mount("/docs/assets", StaticFiles(directory=str(files("fastapi_swagger") / "resources")))

@@ -1,4 +1,4 @@
-"""/v1: OpenAI's own addresses and shapes, so that an OpenAI client works with a base URL and a token."""
+"""/v1: OpenAI's addresses and bodies: an OpenAI client needs only a base URL and a token."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MODEL_REFUSALS: dict[int | str, dict[str, Any]] = dict.fromkeys((401, 403, 404, 
 
 
 def body_schema(endpoint: Endpoint, asked: dict[str, Any]) -> dict[str, Any]:
-    """What is looked at here; all other members pass through."""
+    """The members that this service reads; all others pass through."""
     members: dict[str, Any] = {"model": {"type": "string"}, endpoint.messages: asked}
     members |= {name: {"type": "integer", "minimum": 1} for name in endpoint.token_caps}
     if endpoint.streams:
@@ -49,7 +49,10 @@ TEXTS = {"anyOf": [{"type": "string"}, {"type": "array", "items": {}}]}
     openapi_extra=body_schema(CHAT, {"type": "array", "items": {"type": "object"}, "minItems": 1}),
 )
 async def chat_completions(principal: Asker, services: ServicesDep, request: Request) -> Response:
-    """The upstream's answer as it came, with one more member: `receipt`; on a stream in the last chunk before `[DONE]`."""
+    """The upstream's answer with one more member: `receipt`.
+
+    In a stream it is in the last chunk before `[DONE]`.
+    """
     return await _asked(CHAT, principal, services, request)
 
 
@@ -60,8 +63,11 @@ async def chat_completions(principal: Asker, services: ServicesDep, request: Req
     openapi_extra=body_schema(RESPONSES, TEXTS),
 )
 async def responses(principal: Asker, services: ServicesDep, request: Request) -> Response:
-    """Likewise; on a stream `receipt` is in the event that ends the response. What would reach beyond the record is refused:
-    `background`, `previous_response_id`, `conversation`, `prompt`."""
+    """The upstream's answer with one more member: `receipt`.
+
+    In a stream it is in the event that ends the response. Refused, because no record could hold
+    what they name: `background`, `previous_response_id`, `conversation`, `prompt`.
+    """
     return await _asked(RESPONSES, principal, services, request)
 
 
@@ -72,13 +78,13 @@ async def responses(principal: Asker, services: ServicesDep, request: Request) -
     openapi_extra=body_schema(EMBEDDINGS, TEXTS),
 )
 async def embeddings(principal: Asker, services: ServicesDep, request: Request) -> Response:
-    """Likewise. The record holds the digest of the vectors."""
+    """The upstream's answer with one more member: `receipt`. Its record holds a digest."""
     return await _asked(EMBEDDINGS, principal, services, request)
 
 
 @router.get("/models", summary="The models that you may use", responses=MODEL_REFUSALS)
 async def models(principal: Asker, services: ServicesDep) -> Response:
-    """From the configuration: nothing is asked of an upstream."""
+    """From the configuration: no upstream is asked."""
     catalogue = services.assistant.calls.catalogue
     data = [_model_body(catalogue, entry) for entry in catalogue.visible_to(principal.roles)]
     return Response(orjson.dumps({"object": "list", "data": data}), media_type="application/json")
@@ -95,7 +101,7 @@ async def _asked(endpoint: Endpoint, principal: Principal, services: Services, r
     caps = assistant.calls.catalogue.caps_for(principal.roles)
     if request.query_params:
         name = shown(next(iter(request.query_params)))
-        raise InvalidParameter("Parameters belong into the body here.", param=name, reason="unknown_parameter")
+        raise InvalidParameter("Send parameters in the body, not in the address.", param=name, reason="unknown_parameter")
     body = await read_json(request, caps.body_bytes)
     if body.is_large:
         call = await asyncio.to_thread(assistant.calls.prepare, endpoint, body.document, principal)

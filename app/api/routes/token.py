@@ -35,7 +35,10 @@ FORM_SCHEMA = {
 
 
 async def token_form(request: Request) -> dict[str, str]:
-    """The form's fields, those without a value left out (RFC 6749, section 3.2). Raises InvalidTokenRequest, TooLarge."""
+    """The fields of the form that have a value (RFC 6749, section 3.2).
+
+    Raises RateLimited for the address, UnsupportedMediaType, TooLarge, InvalidTokenRequest.
+    """
     app_context(request).buckets.test_address(address_of(request))
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM_TYPE:
         raise UnsupportedMediaType(f"Send the form as {FORM_TYPE}.")
@@ -53,7 +56,10 @@ async def token_form(request: Request) -> dict[str, str]:
 
 
 def credentials(request: Request, fields: dict[str, str]) -> tuple[str, str]:
-    """Client id and secret from HTTP Basic or from the body, never both. Raises InvalidClient, InvalidTokenRequest."""
+    """Client id and secret from HTTP Basic or from the body, never both (RFC 6749, section 2.3.1).
+
+    Raises InvalidClient, InvalidTokenRequest.
+    """
     headers = request.headers.getlist("authorization")
     if not headers:
         if "client_id" not in fields or "client_secret" not in fields:
