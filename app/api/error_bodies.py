@@ -115,7 +115,7 @@ def public_code(error: AppError) -> str:
 
 
 def public_detail(error: AppError) -> str:
-    """The sentence that a body shows. Hidden: why a token was refused, what is wrong with the log."""
+    """The sentence that a body shows. It hides reasons against a token, and faults of the log."""
     if isinstance(error, TokenMissing):
         return error.detail
     if isinstance(error, AuditCorrupt):

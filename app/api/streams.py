@@ -30,7 +30,7 @@ HEADERS = {
 
 
 class EventStreamSink(ABC):
-    """Writes a stream to one caller. The first write sends the headers, with the received record."""
+    """Writes a stream to one caller. The first write sends the headers."""
 
     def __init__(self, request: Request, send: Send) -> None:
         self._origin = request_context(request).origin
