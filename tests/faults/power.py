@@ -16,7 +16,8 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from app.audit.evidence.signer import CheckpointSigner, SignedHead
+from app.audit.evidence.published import SignedCheckpoint
+from app.audit.evidence.signer import CheckpointSigner
 from app.audit.evidence.stored_tree import StoredTree
 from app.audit.format.chain import check
 from app.audit.format.merkle import leaf_hash, root_of
@@ -241,7 +242,7 @@ def _signed_again(machine: Machine) -> None:
     machine.notes = machine.notes[-2:]
 
 
-def _turn(checkpoint_signer: CheckpointSigner) -> SignedHead:
+def _turn(checkpoint_signer: CheckpointSigner) -> SignedCheckpoint:
     """As at a start; a damaged tree may be found in one turn, and made anew in the next."""
     for left in reversed(range(3)):
         try:

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from app.audit.evidence.signer import CheckpointSigner, SignedHead
+from app.audit.evidence.published import SignedCheckpoint
+from app.audit.evidence.signer import CheckpointSigner
 from app.audit.evidence.stored_tree import StoredTree
 from app.audit.format.merkle import leaf_hash, root_of
 from app.audit.format.note import Signer
@@ -158,7 +159,7 @@ def signed_log(folder: Path) -> list[Receipt]:
     return [head_of(checkpoint_signer_of(folder).publish_next(at_most=200))]
 
 
-def head_of(signed: SignedHead | None) -> Receipt:
+def head_of(signed: SignedCheckpoint | None) -> Receipt:
     """A signed head in the shape of a promise: its size and its root."""
     assert signed is not None
     return Receipt(signed.size, signed.checkpoint.root.hex())

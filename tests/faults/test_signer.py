@@ -1,4 +1,4 @@
-"""A turn of the notary that ends at any of its system calls, with the process or with the power: what the next one finds."""
+"""A publication that ends at any of its system calls, by a crash or a loss of power: the next one succeeds."""
 
 from __future__ import annotations
 
@@ -13,13 +13,12 @@ from app.audit.evidence import stored_tree as tree
 from app.errors import EvidenceUnavailable
 from app.kit import durable_files as files
 
-from ..support.evidence import KeptLog
+from ..support.evidence import KeptLog, published_in
 from ..support.forgetful_folder import Died, ForgetfulFolder
-from ..unit.audit.evidence.test_signer import published
 
 
 def cut_short(kept: KeptLog, monkeypatch: pytest.MonkeyPatch, end_at: int, fails: bool = False) -> ForgetfulFolder:
-    """One turn that ends at the given call, or runs through."""
+    """One publication that ends at the given call, or runs through."""
     disk = ForgetfulFolder(kept.tree.folder, end_at, fails)
     with monkeypatch.context() as patch:
         for module in (tree, files):
@@ -38,7 +37,7 @@ POWER = {"the process dies": None} | {
 @pytest.mark.parametrize("stage", STAGES.values(), ids=list(STAGES))
 @pytest.mark.parametrize("power", POWER.values(), ids=list(POWER))
 @pytest.mark.parametrize("fails", [False, True], ids=["it is the last", "it fails"])
-def test_whichever_call_ends_a_turn_the_next_succeeds_and_contradicts_no_head_that_was_readable(
+def test_after_any_interrupted_call_the_next_checkpoint_contradicts_none(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     stage: tuple[tuple[int, ...], int],
@@ -55,16 +54,16 @@ def test_whichever_call_ends_a_turn_the_next_succeeds_and_contradicts_no_head_th
     for end_at in range(disk.calls):
         kept = copied(made, tmp_path / str(end_at))
         disk = cut_short(kept, monkeypatch, end_at, fails)
-        readable = [*heads, *disk.served, *published(kept.path.parent)]
+        readable = [*heads, *disk.served, *published_in(kept.path.parent)]
         if power is not None:
             disk.lose_power(names_persisted=power[0], bytes_persisted=power[1])
-            readable += published(kept.path.parent)
+            readable += published_in(kept.path.parent)
         disk.forget()
         if not (fails and power is None):  # else the same process goes on
             kept = KeptLog(kept.path.parent)
             kept.checkpoint_signer.verify_start()
         readable += [head.note for head in kept.add_signed(0, 3)]
-        kept.check_heads(readable)
+        kept.check_checkpoints(readable)
         kept.store.close()
 
 
@@ -73,8 +72,8 @@ def copied(made: KeptLog, folder: Path) -> KeptLog:
     return KeptLog(folder)
 
 
-def test_a_notary_killed_at_any_call_leaves_what_the_next_one_continues(tmp_path: Path) -> None:
-    """A real process, really gone, turn after turn of the same log."""
+def test_a_signer_killed_at_any_call_leaves_what_the_next_one_continues(tmp_path: Path) -> None:
+    """A real process that ends, for one call after the other, on the same log."""
     kept = KeptLog(tmp_path)
     notes = [kept.signed().note]
     for end_at in range(25):
@@ -88,6 +87,6 @@ def test_a_notary_killed_at_any_call_leaves_what_the_next_one_continues(tmp_path
                 os._exit(1)
         status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         assert status in (0, 9)
-        notes += published(kept.path.parent)
+        notes += published_in(kept.path.parent)
     assert status == 0, "more calls than were tried"
-    kept.check_heads([*notes, kept.add_signed(1)[0].note])
+    kept.check_checkpoints([*notes, kept.add_signed(1)[0].note])

@@ -1,4 +1,4 @@
-"""A sound log with its tree, tiles, heads and receipts, made by the product's pure parts, for tests to use and to break."""
+"""A sound log with its tree, tiles, checkpoints and receipts, for tests to use and to break."""
 
 from __future__ import annotations
 
@@ -8,25 +8,27 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from app.audit.evidence.published import SignedCheckpoint
 from app.audit.evidence.reader import EvidenceReader
-from app.audit.evidence.signer import CheckpointSigner, SignedHead
+from app.audit.evidence.signer import CheckpointSigner
 from app.audit.evidence.stored_tree import StoredTree
 from app.audit.format.chain import link
 from app.audit.format.merkle import HashReader, RightEdge, inclusion_proof, leaf_hash, root_of
 from app.audit.format.note import Signer, sign_checkpoint, verify_checkpoint
 from app.audit.format.receipt import make_receipt
-from app.audit.format.record import EMPTY, Receipt, draft
+from app.audit.format.record import EMPTY, GENESIS_HASH, PREV_TAIL, Receipt, draft, hash_of, line_ending
 from app.audit.format.tiles import ENTRIES, Tile, bundle, grow, new_tiles, reader_of
 from app.audit.log import AuditLog
 from app.audit.storage.append import append
 from app.audit.storage.jsonl import JsonlStore
 
 SIGNER = Signer("secure-ai-assistant/01234567", Ed25519PrivateKey.from_private_bytes(b"k" * 32))
+OTHER_SIGNER = Signer("another/log", Ed25519PrivateKey.from_private_bytes(b"o" * 32))
 STAMP = "2026-11-23T09:15:02.123456Z"
 
 
 class KeptLog:
-    """A log in *folder* with its tree, as one process sees them: made with its first record if it is not there yet."""
+    """A log in *folder* with its tree, as one process sees them. It is created if there is none."""
 
     def __init__(self, folder: Path, signer: Signer = SIGNER) -> None:
         self.path = folder / "audit_log.jsonl"
@@ -40,31 +42,37 @@ class KeptLog:
     def add(self, count: int = 1, text: str = "") -> None:
         append(self.store.append, [draft("ask.received", "alice", {"query": f"{text}{n}"}) for n in range(count)])
 
-    def add_signed(self, *counts: int) -> list[SignedHead]:
-        """A head after each so many records."""
-        heads = []
+    def add_signed(self, *counts: int) -> list[SignedCheckpoint]:
+        """Add so many records, then sign, for each of *counts*."""
+        signed = []
         for count in counts:
             self.add(count)
-            heads.append(self.signed())
-        return heads
+            signed.append(self.signed())
+        return signed
 
-    def signed(self) -> SignedHead:
-        """The head after one turn, whatever the notary held true before."""
-        head = self.checkpoint_signer.publish_next()
-        assert head is not None
-        return head
+    def signed(self) -> SignedCheckpoint:
+        """The checkpoint that is published next."""
+        signed = self.checkpoint_signer.publish_next()
+        assert signed is not None
+        return signed
 
     def lines(self) -> list[bytes]:
         """Without their newlines."""
         return self.path.read_bytes().split(b"\n")[:-1]
 
-    def check_heads(self, notes: Iterable[bytes]) -> None:
-        """All of *notes*, in the order in which they could be read, are heads of this one log, and it never shrinks."""
+    def check_checkpoints(self, notes: Iterable[bytes]) -> None:
+        """All of *notes*, in the order in which they were served, are of this log, and it never shrinks."""
         leaves = [leaf_hash(line) for line in self.lines()]
-        heads = [verify_checkpoint(note, SIGNER.verifier_key) for note in notes]
-        assert [head.size for head in heads] == sorted(head.size for head in heads)
-        for head in heads:
-            assert head.root == root_of(leaves[: head.size]), head.size
+        checkpoints = [verify_checkpoint(note, SIGNER.verifier_key) for note in notes]
+        assert [one.size for one in checkpoints] == sorted(one.size for one in checkpoints)
+        for one in checkpoints:
+            assert one.root == root_of(leaves[: one.size]), one.size
+
+
+def published_in(folder: Path) -> list[bytes]:
+    """The checkpoint that is served for the log in *folder*; empty if there is none."""
+    path = folder / "audit_log.tree/checkpoint"
+    return [path.read_bytes()] if path.exists() else []
 
 
 class Evidence:
@@ -102,12 +110,13 @@ class Evidence:
 
 
 def rehashed(lines: list[bytes], change: Callable[[bytes], bytes], at: int) -> bytes:
-    """The log written anew from line *at* on, after *change* of that line: all hashes are right again."""
-    out, prev = lines[:at], lines[at - 1][-66:-2] if at else b"0" * 64
-    for line in [change(lines[at][:-154]), *(line[:-154] for line in lines[at + 1 :])]:
-        body = line + b',"prev_hash":"' + prev + b'"'
-        prev = hashlib.sha256(body).hexdigest().encode()
-        out.append(body + b',"hash":"' + prev + b'"}')
+    """The log with line *at* changed by *change*, and all hashes from there on made right again."""
+    out, prev = lines[:at], hash_of(lines[at - 1]) if at else GENESIS_HASH
+    bodies = [line[:-PREV_TAIL] for line in lines[at:]]
+    for start in [change(bodies[0]), *bodies[1:]]:
+        body = b'%b,"prev_hash":"%b"' % (start, (prev or "").encode())
+        prev = hashlib.sha256(body).hexdigest()
+        out.append(body + line_ending(prev).rstrip())
     return b"".join(line + b"\n" for line in out)
 
 

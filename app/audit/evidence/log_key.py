@@ -1,22 +1,21 @@
-"""The log key as a file: an Ed25519 signer in the form of Go's sumdb/note, readable by the service only."""
+"""The file of the log key: an Ed25519 signer in the form of Go's sumdb/note, mode 0600."""
 
 from __future__ import annotations
 
 import os
-import secrets
 import stat
 from pathlib import Path
 
 from ...errors import ConfigError, VerificationFailed
-from ...kit.durable_files import sync_folder, write_file
+from ...kit.durable_files import create_file, sync_folder
 from ..format.note import Signer
 
 
 def load_signer(path: Path) -> Signer:
-    """Raises ConfigError with a sentence that says what to do; FileNotFoundError where there is none."""
+    """Raises FileNotFoundError where there is no file, ConfigError for one that is unusable."""
     try:
         if stat.S_IMODE(path.stat().st_mode) & 0o077:
-            raise ConfigError(f"AUDIT_KEY_PATH {path} can be read by others than the service: chmod 600 {path}.")
+            raise ConfigError(f"Other users can read AUDIT_KEY_PATH {path}: chmod 600 {path}.")
         return Signer.parse(path.read_text("utf-8"))
     except FileNotFoundError:
         raise
@@ -27,30 +26,21 @@ def load_signer(path: Path) -> Signer:
 
 
 def store_signer(path: Path, signer: Signer) -> None:
-    """Durable on return, under a name that is not there yet. Raises FileExistsError, ConfigError.
+    """Write the key to a new file; after a crash there is all of it or none. Durable on return.
 
-    Written under another name first, so that who dies in between leaves no half a key under this one.
+    Raises FileExistsError, ConfigError.
     """
-    draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_file(draft, iter((f"{signer.text()}\n".encode(),)))
-        is_taken = False
-        try:
-            os.link(draft, path)
-        except FileExistsError:
-            is_taken = True
-        finally:
-            draft.unlink()
-        sync_folder(path.parent)
+        create_file(path, f"{signer.text()}\n".encode())
     except OSError as error:
+        if isinstance(error, FileExistsError) and path.exists():
+            raise
         raise _cannot_be_written(path, error) from error
-    if is_taken:
-        raise FileExistsError(path)
 
 
 def take_name(new: Path, path: Path) -> None:
-    """Give the key *new* the name *path*; durable on return. Another may have done it already."""
+    """Rename the key *new* to *path*, unless another process did it. Durable on return."""
     try:
         os.rename(new, path)
         sync_folder(path.parent)

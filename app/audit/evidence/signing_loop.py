@@ -1,5 +1,4 @@
-"""What keeps the evidence going while the service runs: a turn of the notary when there is something new, a sign of life
-when there is not, and a record when somebody set the clock."""
+"""Runs beside the service: signs what is recorded, and records silence and changes of the clock."""
 
 from __future__ import annotations
 
@@ -16,110 +15,117 @@ from ..storage.store import AuditStore, Batch, Recovery
 from .signer import CheckpointSigner
 
 LOG = logging.getLogger("app.audit")
-STEP_SECONDS = 0.6
-"""Between two looks: a record is signed within a second."""
+POLL_SECONDS = 0.6
+"""Between two steps, so that a record is signed within a second."""
 ALIVE_SECONDS = 60.0
+"""Silence after which `log.alive` is recorded."""
 CLOCK_STEP_SECONDS = 5.0
-UNFORESEEN = "The notary failed in a way that nobody foresaw: see the service's own output."
-Tell = Callable[[str, str, str], None]
-"""Told of a change: event, level, detail."""
+"""A smaller change of the clock is not recorded."""
+UNEXPECTED = "The signing loop failed unexpectedly. See the service's own output."
+ReportEvent = Callable[[str, str, str], None]
+"""Called with the event, its level, and a sentence, when something changes."""
 
 
 def since_boot() -> float:
-    """Seconds on a clock that nobody can set; on Linux it also runs while the machine sleeps."""
+    """Seconds on a clock that nobody can set. On Linux it also runs while the machine sleeps."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 class SigningLoop:
-    """Blocks: runs in a process or a thread of its own. Never fails: what it cannot do now is told once, and tried again."""
+    """Blocks: needs a process or thread of its own.
+
+    No error ends it. A problem is reported once, and each step tries again.
+    """
 
     def __init__(
         self,
         store: AuditStore,
         checkpoint_signer: CheckpointSigner,
-        tell: Tell,
+        report: ReportEvent,
         *,
         alive_seconds: float = ALIVE_SECONDS,
         wall: Callable[[], float] = time.time,
         steady: Callable[[], float] = since_boot,
     ) -> None:
-        self._store, self._notary, self._tell = store, checkpoint_signer, tell
+        self._store, self._signer, self._report = store, checkpoint_signer, report
         self._alive_seconds, self._wall, self._steady = alive_seconds, wall, steady
-        self._last_seq, self._since = -2, steady()
+        self._last_seq, self._silent_since = -2, steady()
         self._offset = wall() - steady()
-        self._stepped = 0.0  # seconds that the clock was set by and no record tells of yet
-        self._has_begun = False
-        self._trouble: str | None = None
+        self._unrecorded_step = 0.0  # seconds
+        self._is_start_verified = False
+        self._problem: str | None = None
 
     def run(self, stop: threading.Event) -> None:
-        """Until *stop*; then one last turn, so that what was recorded before the end is signed."""
+        """Until *stop*. A last step then signs what was recorded before the end."""
         while not stop.is_set():
             if not self.step():
-                stop.wait(STEP_SECONDS)
+                stop.wait(POLL_SECONDS)
         self.step()
 
     def step(self) -> bool:
-        """Do what is due. Whether there is more to sign at once."""
+        """Do what is due. Returns whether more records wait to be signed."""
         try:
             more = self._sign()
             self._watch_clock()
             self._watch_silence()
         except AppError as error:
-            self._say(error)
+            self._report_problem(error)
             return False
-        except Exception:  # the outermost door of this process or thread: it must live
-            if self._trouble != UNFORESEEN:  # once: it is tried again twice a second
-                LOG.exception(UNFORESEEN)
-            self._say(EvidenceUnavailable(UNFORESEEN))
+        except Exception:  # the outermost level of this process or thread
+            if self._problem != UNEXPECTED:  # log the traceback once, not at each step
+                LOG.exception(UNEXPECTED)
+            self._report_problem(EvidenceUnavailable(UNEXPECTED))
             return False
-        if self._trouble is not None:
-            self._trouble = None
-            self._tell("head_signed_again", "INFO", "the log's head is signed again")
+        if self._problem is not None:
+            self._problem = None
+            self._report("head_signed_again", "INFO", "the end of the log is signed again")
         return more
 
     def _sign(self) -> bool:
-        if not self._has_begun:
-            self._notary.verify_start()
-            self._has_begun = True
+        if not self._is_start_verified:
+            self._signer.verify_start()
+            self._is_start_verified = True
         durable = self._store.durable()
         if durable is None:
             return False
-        head = None if self._notary.has_damaged_tree() else self._notary.published()
-        if head is None or head.size <= durable.seq:
-            head = self._notary.publish_next()
-        return head is not None and head.size <= durable.seq
+        signed = None if self._signer.has_damaged_tree() else self._signer.published()
+        if signed is None or signed.size <= durable.seq:
+            signed = self._signer.publish_next()
+        return signed is not None and signed.size <= durable.seq
 
     def _watch_silence(self) -> None:
+        """Record a sign of life. A longer gap then means: not running, or records were removed."""
         durable = self._store.durable()
         if durable is None:
             return
         now = self._steady()
         if durable.seq != self._last_seq:
-            self._last_seq, self._since = durable.seq, now
+            self._last_seq, self._silent_since = durable.seq, now
             return
         details = {"silent_seconds": round(self._alive_seconds)}
-        if now - self._since >= self._alive_seconds and self._append("log.alive", details, after=durable.seq):
-            self._since = now
+        if now - self._silent_since >= self._alive_seconds and self._append("log.alive", details, after=durable.seq):
+            self._silent_since = now
 
     def _watch_clock(self) -> None:
+        """Record when somebody set the clock, since timestamps in the log depend on it."""
         offset = self._wall() - self._steady()
         step, self._offset = offset - self._offset, offset
         if abs(step) > CLOCK_STEP_SECONDS:
-            self._tell("clock_stepped", "WARNING", f"by {step:.3f} s")
-            self._stepped += step
-        if self._stepped and self._append("log.clock_stepped", {"seconds": round(self._stepped, 3)}):
-            self._stepped = 0.0
+            self._report("clock_stepped", "WARNING", f"by {step:.3f} s")
+            self._unrecorded_step += step
+        if self._unrecorded_step and self._append("log.clock_stepped", {"seconds": round(self._unrecorded_step, 3)}):
+            self._unrecorded_step = 0.0
 
     def _append(self, action: str, details: Mapping[str, object], after: int | None = None) -> bool:
-        """Whether it is durable. While the log cannot be written, it is the workers who close and say so.
+        """Returns whether the record is durable. If not, the workers report the problem.
 
-        *after*: the last record's number; nothing is appended if another (such as another keeper's) has come since.
+        *after*: append only if this is still the last record; another process may have added one.
         """
 
-        def build(head: LogEnd, recovered: tuple[Recovery, ...]) -> Batch:
-            own = [draft(action, None, details)] if after in (None, head.seq) else []
-            data, _, new = link([*map(recovered_draft, recovered), *own], head, now_utc())
-            return Batch(data, new)
+        def build(end: LogEnd, recovered: tuple[Recovery, ...]) -> Batch:
+            own = [draft(action, None, details)] if after in (None, end.seq) else []
+            data, _, new_end = link([*map(recovered_draft, recovered), *own], end, now_utc())
+            return Batch(data, new_end)
 
         try:
             self._store.append(build)
@@ -127,9 +133,9 @@ class SigningLoop:
             return False
         return True
 
-    def _say(self, error: AppError) -> None:
-        if self._trouble != error.detail:
-            self._trouble = error.detail
+    def _report_problem(self, error: AppError) -> None:
+        if self._problem != error.detail:
+            self._problem = error.detail
             level = "CRITICAL" if isinstance(error, AuditCorrupt) else "ERROR"
-            LOG.log(logging.getLevelName(level), "The log's head cannot be signed: %s", error.detail)
-            self._tell("head_not_signed", level, error.detail)
+            LOG.log(logging.getLevelName(level), "The end of the log cannot be signed: %s", error.detail)
+            self._report("head_not_signed", level, error.detail)

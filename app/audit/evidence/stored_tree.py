@@ -1,9 +1,16 @@
-"""The log's tree as it is stored beside the log: flat files of hashes, where each line ends, and the signed head.
+"""The log's Merkle tree on disk: the folder `audit_log.tree` beside the log.
 
-`audit_log.tree/` holds `hashes.0`, `hashes.1`, … (the hashes of one level of tiles, one after another, so that a tile of any
-width is a piece of one file), `ends` (where each line ends, 8 bytes each, big-endian), `checkpoint` (the signed head that is
-published), `vkey` (for who copies the folder) and `lock`. All but `checkpoint` is derived from the log: it is believed as
-far as it gives the signed root, and made anew where it does not.
+| file | content |
+| --- | --- |
+| `hashes.0`, `hashes.1`, … | the hashes of one level of tiles; a tile is a piece of one file |
+| `ends` | the byte where each line ends: 8 bytes a line, big-endian |
+| `checkpoint` | the signed checkpoint that is served |
+| `checkpoint.new` | a checkpoint whose publication was interrupted |
+| `vkey` | the verifier key, for those who copy the folder |
+| `lock`, `damaged` | held by the process that writes; set by a reader that met damage |
+
+All but the checkpoint is derived from the log. It is used only as far as it gives the signed root,
+and rebuilt where it does not.
 """
 
 from __future__ import annotations
@@ -15,9 +22,10 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NoReturn
 
 from ...errors import EvidenceUnavailable, VerificationFailed
-from ...kit.durable_files import open_file, sync_folder, write_at
+from ...kit.durable_files import open_file, sync_folder, write_file, write_pieces
 from ..format.merkle import HASH_BYTES, HashReader
 from ..format.record import MAX_LINE_BYTES
 from ..format.tiles import ENTRIES, WIDTH, Tile, grow, reader_of
@@ -27,7 +35,7 @@ LOCK_POLL_SECONDS = 0.01
 
 
 class StoredTree:
-    """Reading takes no lock: what stands before the signed size never changes. Whoever writes holds `locked`."""
+    """Reading takes no lock: bytes before the signed size never change. Writing needs `locked`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder.absolute()
@@ -37,30 +45,31 @@ class StoredTree:
         """`audit_log.tree` of `audit_log.jsonl`."""
         return cls(log.resolve().with_suffix(".tree"))
 
-    # --- reading ---------------------------------------------------------------------------------
+    # --- reading: raises EvidenceUnavailable where a file cannot be read -------------------------
 
     def checkpoint(self) -> bytes | None:
-        """The published head, as it was signed; nothing of it verified. None: nothing was signed yet."""
+        """The published checkpoint, unverified. None: nothing was signed yet."""
         return self._read("checkpoint")
 
     def unpublished(self) -> bytes | None:
-        """A head that is durable and whose publication was cut short; it may be torn."""
+        """A checkpoint whose publication was interrupted, unverified. It may be torn."""
         return self._read("checkpoint.new")
 
     def fetch(self, tile: Tile) -> bytes:
-        """The bytes of a hash tile of any width that is stored. Raises VerificationFailed if that is not stored."""
+        """A hash tile of any width. Raises VerificationFailed if it is not stored."""
         if tile.level == ENTRIES:
             raise ValueError("an entry bundle is made of lines")
         start = tile.index * WIDTH * HASH_BYTES
         return self._piece(f"hashes.{tile.level}", start, tile.width * HASH_BYTES)
 
     def reader(self, size: int) -> HashReader:
+        """Reads the nodes of the tree of the first *size* records."""
         return reader_of(size, self.fetch)
 
     def bounds(self, first: int, last: int) -> list[int]:
-        """Where line *first* begins, then where each line up to *last* ends, in bytes: as it is stored, and no line too long.
+        """The byte where line *first* begins, then the byte where each line up to *last* ends.
 
-        Raises VerificationFailed.
+        Raises VerificationFailed if they are not stored, or a line would be empty or too long.
         """
         start = max(0, first - 1)
         data = self._piece("ends", start * END_BYTES, (last + 1 - start) * END_BYTES)
@@ -88,14 +97,34 @@ class StoredTree:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise EvidenceUnavailable(f"The log's signed head cannot be read: {error.strerror}.") from error
+            raise EvidenceUnavailable(f"The log's signed checkpoint cannot be read: {error.strerror}.") from error
 
-    # --- writing: under the lock, durable on return, OSError becomes EvidenceUnavailable -----------
+    # --- damage ----------------------------------------------------------------------------------
+
+    def is_damaged(self) -> bool:
+        with _as_unavailable("read"):
+            return (self.folder / "damaged").exists()
+
+    def mark_damaged(self) -> None:
+        """Ask the next signer to rebuild the tree from the log."""
+        with suppress(OSError):
+            (self.folder / "damaged").touch(mode=0o600)
+
+    def mark_intact(self) -> None:
+        with suppress(OSError):
+            (self.folder / "damaged").unlink(missing_ok=True)
+
+    def fail_damaged(self, cause: VerificationFailed | None = None) -> NoReturn:
+        """Mark the tree as damaged and raise EvidenceUnavailable."""
+        self.mark_damaged()
+        raise EvidenceUnavailable("The log's stored tree is damaged. It is being rebuilt.", retry_after=5) from cause
+
+    # --- writing: under the lock, durable on return, OSError becomes EvidenceUnavailable ---------
 
     @contextmanager
     def locked(self, timeout_seconds: float) -> Iterator[None]:
-        """The right to write, over all processes. Raises EvidenceUnavailable if another has it for too long."""
-        with _told("written"):
+        """One writer over all processes. Raises EvidenceUnavailable after *timeout_seconds*."""
+        with _as_unavailable("written"):
             if not self.folder.is_dir():
                 self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
                 sync_folder(self.folder.parent)
@@ -108,67 +137,41 @@ class StoredTree:
                 time.sleep(LOCK_POLL_SECONDS)
             yield
         finally:
-            with suppress(OSError):  # the descriptor is gone all the same, and the lock with it
+            with suppress(OSError):  # even if it fails, close(2) releases the lock
                 os.close(fd)
 
     def extend(self, old: int, leaves: Sequence[bytes], ends: Sequence[int]) -> None:
-        """Add the leaf hashes that follow *old* records, and where their lines end. What stood past *old* is written over."""
-        with _told("written"):
-            pieces = [(f"hashes.{tile.level}", tile.index * WIDTH * HASH_BYTES, data) for tile, data in self._grown(old, leaves)]
-            pieces.append(("ends", old * END_BYTES, b"".join(end.to_bytes(END_BYTES, "big") for end in ends)))
-            for name in dict.fromkeys(name for name, _, _ in pieces):
-                self._write(name, [(offset, data) for one, offset, data in pieces if one == name])
+        """Add the leaf hashes that follow the first *old* records, and where their lines end.
 
-    def _grown(self, old: int, leaves: Sequence[bytes]) -> list[tuple[Tile, bytes]]:
-        return list(grow(old, leaves, self.fetch))
-
-    def _write(self, name: str, pieces: Sequence[tuple[int, bytes]]) -> None:
-        path = self.folder / name
-        is_new = not path.exists()
-        fd = open_file(path, create=True)
-        try:
-            for offset, data in pieces:
-                write_at(fd, data, offset)
-            os.fdatasync(fd)
-        finally:
-            os.close(fd)
-        if is_new:
-            sync_folder(self.folder)
+        Overwrites what is stored past *old*. Raises VerificationFailed if less is stored.
+        """
+        with _as_unavailable("written"):
+            files: dict[str, list[tuple[int, bytes]]] = {}
+            for tile, data in grow(old, leaves, self.fetch):
+                files.setdefault(f"hashes.{tile.level}", []).append((tile.index * WIDTH * HASH_BYTES, data))
+            files["ends"] = [(old * END_BYTES, b"".join(end.to_bytes(END_BYTES, "big") for end in ends))]
+            for name, pieces in files.items():
+                write_pieces(self.folder / name, pieces)
 
     def publish(self, note: bytes, vkey: str) -> None:
-        """Make a signed head durable, under another name, and only then the one that is served."""
-        with _told("published"):
+        """Make a signed checkpoint durable under another name, and only then serve it."""
+        with _as_unavailable("published"):
             if self._read("vkey") != (line := f"{vkey}\n".encode()):
                 self._replace("vkey", line)
             self._replace("checkpoint", note)
-
-    def is_damaged(self) -> bool:
-        with _told("read"):
-            return (self.folder / "damaged").exists()
-
-    def mark_damaged(self) -> None:
-        """Tell whoever signs next to make the tree anew from the log."""
-        with suppress(OSError):
-            (self.folder / "damaged").touch(mode=0o600)
-
-    def mark_whole(self) -> None:
-        with suppress(OSError):
-            (self.folder / "damaged").unlink(missing_ok=True)
 
     def discard_unpublished(self) -> None:
         with suppress(OSError):
             (self.folder / "checkpoint.new").unlink(missing_ok=True)
 
     def _replace(self, name: str, data: bytes) -> None:
-        """A loss of power after the rename may bring the old name back, and then the new one stands beside it."""
+        """Unlike `replace_file`, this makes the new name durable too, before the rename.
+
+        A loss of power may undo the rename. Then the new checkpoint is still found, as unpublished.
+        """
         new = self.folder / f"{name}.new"
         new.unlink(missing_ok=True)
-        fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
-            write_at(fd, data, 0)
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+        write_file(new, (data,))
         sync_folder(self.folder)
         os.rename(new, self.folder / name)
 
@@ -184,8 +187,8 @@ def _try_lock(fd: int) -> bool:
 
 
 @contextmanager
-def _told(what: str) -> Iterator[None]:
+def _as_unavailable(done: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise EvidenceUnavailable(f"The log's tree cannot be {what}: {error.strerror}.") from error
+        raise EvidenceUnavailable(f"The log's tree cannot be {done}: {error.strerror}.") from error

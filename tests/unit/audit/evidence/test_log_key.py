@@ -1,4 +1,4 @@
-"""The log key's file: Go's form, the service's eyes only, never half of it."""
+"""The log key's file: Go's form, readable by the service only, whole or not there."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_key_is_never_written_over(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["log.key"]
 
 
-def test_who_dies_while_a_key_is_written_leaves_none_under_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_crash_while_a_key_is_written_leaves_none_under_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Dying:
         def fsync(self, fd: int) -> None:
             raise KeyboardInterrupt
@@ -54,7 +54,7 @@ def test_who_dies_while_a_key_is_written_leaves_none_under_its_name(tmp_path: Pa
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o644])
-def test_a_key_that_others_can_read_is_refused_with_the_command_that_mends_it(tmp_path: Path, mode: int) -> None:
+def test_a_key_that_others_can_read_is_refused_with_the_remedy(tmp_path: Path, mode: int) -> None:
     path = tmp_path / "log.key"
     store_signer(path, SIGNER)
     path.chmod(mode)
@@ -63,7 +63,7 @@ def test_a_key_that_others_can_read_is_refused_with_the_command_that_mends_it(tm
 
 
 @pytest.mark.parametrize("text", [b"", b"\xff\xfe", TEXT[:-4].encode(), TEXT.replace("bf0942b3", "bf0942b4").encode()])
-def test_what_is_no_key_is_refused_and_not_shown(tmp_path: Path, text: bytes) -> None:
+def test_a_file_without_a_key_is_refused_and_not_shown(tmp_path: Path, text: bytes) -> None:
     path = tmp_path / "log.key"
     path.write_bytes(text)
     path.chmod(0o600)
@@ -72,7 +72,7 @@ def test_what_is_no_key_is_refused_and_not_shown(tmp_path: Path, text: bytes) ->
     assert "a2tr" not in str(refused.value)
 
 
-def test_a_path_that_cannot_be_used_is_said_in_a_sentence(tmp_path: Path) -> None:
+def test_a_path_that_cannot_be_used_gives_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match=r"cannot be written \(.+\): change it"):
         store_signer(tmp_path / "file/log.key", SIGNER)
@@ -85,7 +85,7 @@ def test_a_path_that_cannot_be_used_is_said_in_a_sentence(tmp_path: Path) -> Non
         load_signer(tmp_path / "none.key")
 
 
-def test_a_key_takes_its_name_once_whoever_gives_it(tmp_path: Path) -> None:
+def test_a_key_takes_its_name_once_whichever_process_gives_it(tmp_path: Path) -> None:
     new, path = tmp_path / "log.key.new", tmp_path / "log.key"
     with pytest.raises(FileNotFoundError):
         take_name(new, path)

@@ -1,4 +1,4 @@
-"""What the log shows: bounded pages, exact bytes, receipts at once; and nothing that is not what was signed."""
+"""The evidence reader: bounded pages, exact bytes, receipts at once, and only what was signed."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def record(kept: KeptLog, user_id: str | None, count: int = 1, size: int = 0) ->
 
 
 @pytest.mark.parametrize("user_id", ["bob", "a-b_C9", "x" * 32, None])
-def test_a_stored_line_tells_whose_it_is(user_id: str | None) -> None:
+def test_a_stored_line_says_whose_it_is(user_id: str | None) -> None:
     for seq in (0, 10**18):
         assert user_of(line_of(draft("ask.received", user_id, {}), seq, STAMP, "0" * 64)[0]) == user_id
 
 
-def test_nobody_s_record_is_nobody_s_whatever_its_details_say() -> None:
+def test_details_cannot_make_a_record_somebody_s() -> None:
     """Details are what a caller sent: they cannot make a record anybody's."""
     for text in ('","user_id":"bob"', '"user_id":"bob","action":"ask.received"'):
         line = line_of(draft("request.refused", None, {"user_id": "bob", "query": text}), 7, STAMP, "0" * 64)[0]
@@ -96,7 +96,7 @@ def test_a_page_of_the_own_lines_goes_on_right_after_its_last_line(kept: KeptLog
 # --- receipts, lines, bundles --------------------------------------------------------------------
 
 
-def test_a_receipt_of_what_nobody_has_signed_yet_is_made_at_once(kept: KeptLog) -> None:
+def test_a_receipt_of_a_record_not_signed_yet_is_made_at_once(kept: KeptLog) -> None:
     for seq in (1, 2, 255, 256, 257):
         kept.add(seq - len(kept.lines()) + 1)
         proven = verify_receipt(kept.reader.receipt(seq), SIGNER.verifier_key)
@@ -104,13 +104,13 @@ def test_a_receipt_of_what_nobody_has_signed_yet_is_made_at_once(kept: KeptLog) 
         assert proven.checkpoint.size == seq + 1
 
 
-def test_a_record_far_behind_what_is_signed_is_reached_turn_after_turn(kept: KeptLog, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_record_far_past_the_checkpoint_is_reached_in_several_steps(kept: KeptLog, monkeypatch: pytest.MonkeyPatch) -> None:
     kept.add(100)
     turn = kept.checkpoint_signer.publish_next
     monkeypatch.setattr(kept.checkpoint_signer, "publish_next", lambda **how: turn(at_most=10, **how))
     assert kept.reader.entry(99) == kept.lines()[99] + b"\n"
     kept.add(1000)
-    with pytest.raises(EvidenceUnavailable):  # the notary is far behind: no reader does all its work
+    with pytest.raises(EvidenceUnavailable):  # the signing loop is far behind: one reader does not do all its work
         kept.reader.entry(1099)
 
 
@@ -148,7 +148,7 @@ def test_an_edited_line_is_never_shown_and_all_others_are(kept: KeptLog) -> None
 
 
 def test_two_lines_in_each_other_s_place_are_not_shown(kept: KeptLog) -> None:
-    """As long as each other, so that every end is right."""
+    """They have the same length, so every end is right."""
     kept.add_signed(12)
     lines = kept.lines()
     lines[3], lines[4] = lines[4], lines[3]

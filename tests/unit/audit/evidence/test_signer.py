@@ -1,4 +1,4 @@
-"""The notary: no head contradicts another, whoever dies when; and it signs nothing but what was written and chains."""
+"""The checkpoint signer: no checkpoint contradicts another, whichever process ends when."""
 
 from __future__ import annotations
 
@@ -11,16 +11,15 @@ import pytest
 
 from app.audit.evidence import stored_tree as tree
 from app.audit.format.chain import link
-from app.audit.format.note import Signer, sign_checkpoint
+from app.audit.format.note import sign_checkpoint
 from app.audit.format.record import draft
 from app.audit.storage.jsonl import JsonlStore
 from app.audit.storage.store import Batch
 from app.errors import AuditCorrupt, EvidenceUnavailable
 
-from ....support.evidence import SIGNER, STAMP, KeptLog
+from ....support.evidence import OTHER_SIGNER, SIGNER, STAMP, KeptLog, published_in
 
 SPAWN = multiprocessing.get_context("spawn")
-OTHER = Signer.generate("another/log")
 
 
 @pytest.fixture
@@ -28,16 +27,11 @@ def kept(tmp_path: Path) -> KeptLog:
     return KeptLog(tmp_path / "log")
 
 
-def published(folder: Path) -> list[bytes]:
-    path = folder / "audit_log.tree/checkpoint"
-    return [path.read_bytes()] if path.exists() else []
+# --- what an interrupted publication leaves ------------------------------------------------------
 
 
-# --- what a turn that was cut short leaves --------------------------------------------------------
-
-
-def test_a_head_that_was_left_unpublished_and_may_have_been_served_is_taken_up(kept: KeptLog) -> None:
-    """After a loss of power the old name may be back, and the new head stands beside it."""
+def test_a_checkpoint_that_was_left_unpublished_is_published(kept: KeptLog) -> None:
+    """After a loss of power the old checkpoint may be back, and the new one beside it. It may have been served."""
     old, new = kept.add_signed(3, 5)
     (kept.tree.folder / "checkpoint").write_bytes(old.note)
     (kept.tree.folder / "checkpoint.new").write_bytes(new.note)
@@ -48,7 +42,7 @@ def test_a_head_that_was_left_unpublished_and_may_have_been_served_is_taken_up(k
     assert not (kept.tree.folder / "checkpoint.new").exists()
 
 
-def test_a_head_that_is_left_unpublished_by_the_first_turn_is_taken_up(kept: KeptLog) -> None:
+def test_a_first_checkpoint_that_was_left_unpublished_is_published(kept: KeptLog) -> None:
     kept.add_signed(3)
     (kept.tree.folder / "checkpoint").rename(kept.tree.folder / "checkpoint.new")
     kept.add(5)
@@ -58,32 +52,32 @@ def test_a_head_that_is_left_unpublished_by_the_first_turn_is_taken_up(kept: Kep
 
 
 @pytest.mark.parametrize("torn", [b"", b"\0" * 200, b"half", b"older", b"foreign"])
-def test_a_torn_an_older_or_a_foreign_head_that_was_left_is_discarded(kept: KeptLog, torn: bytes) -> None:
+def test_a_torn_older_or_foreign_unpublished_checkpoint_is_discarded(kept: KeptLog, torn: bytes) -> None:
     old, new = kept.add_signed(3, 5)
-    told = {b"half": new.note[:-9], b"older": old.note, b"foreign": sign_checkpoint(99, b"r" * 32, OTHER)}
-    (kept.tree.folder / "checkpoint.new").write_bytes(told.get(torn, torn))
+    given = {b"half": new.note[:-9], b"older": old.note, b"foreign": sign_checkpoint(99, b"r" * 32, OTHER_SIGNER)}
+    (kept.tree.folder / "checkpoint.new").write_bytes(given.get(torn, torn))
     assert kept.signed() == new
     assert not (kept.tree.folder / "checkpoint.new").exists()
-    kept.check_heads([old.note, new.note, kept.add_signed(1)[0].note])
+    kept.check_checkpoints([old.note, new.note, kept.add_signed(1)[0].note])
 
 
 # --- who signs what, and when --------------------------------------------------------------------
 
 
-def test_a_turn_signs_no_more_than_it_may_and_the_next_goes_on(kept: KeptLog) -> None:
+def test_a_publication_adds_no_more_than_it_may_and_the_next_goes_on(kept: KeptLog) -> None:
     kept.add(999)
     heads = [kept.checkpoint_signer.publish_next(at_most=300) for _ in range(5)]
     assert [head and head.size for head in heads] == [300, 600, 900, 1000, 1000]
-    kept.check_heads([head.note for head in heads if head])
+    kept.check_checkpoints([head.note for head in heads if head])
 
 
-def test_the_same_head_is_the_same_bytes(kept: KeptLog) -> None:
+def test_the_same_log_is_signed_in_the_same_bytes(kept: KeptLog) -> None:
     [head] = kept.add_signed(7)
     (kept.tree.folder / "checkpoint").unlink()
     assert KeptLog(kept.path.parent).signed().note == head.note
 
 
-def test_a_reader_is_not_told_that_the_head_went_back_when_another_thread_signs_just_then(kept: KeptLog) -> None:
+def test_a_publication_by_another_thread_does_not_look_like_a_step_back(kept: KeptLog) -> None:
     kept.add_signed(3)
     kept.add(1)
     read = kept.tree.checkpoint
@@ -98,13 +92,13 @@ def test_a_reader_is_not_told_that_the_head_went_back_when_another_thread_signs_
     assert [head and head.size for head in (kept.checkpoint_signer.published(), kept.checkpoint_signer.published())] == [4, 5]
 
 
-def test_a_head_that_went_back_is_refused_by_who_saw_the_newer_one(kept: KeptLog) -> None:
+def test_a_checkpoint_that_went_back_is_refused_if_a_newer_one_was_seen(kept: KeptLog) -> None:
     old, new = kept.add_signed(3, 5)
     for note in (old.note, None):
         (kept.tree.folder / "checkpoint").unlink()
         if note:
             (kept.tree.folder / "checkpoint").write_bytes(note)
-        with pytest.raises(AuditCorrupt, match="went back: one over 9"):
+        with pytest.raises(AuditCorrupt, match="went back: one over 9 records"):
             kept.checkpoint_signer.published()
     (kept.tree.folder / "checkpoint").write_bytes(new.note)
     assert kept.checkpoint_signer.published() == new
@@ -118,7 +112,7 @@ def test_where_nothing_was_recorded_nothing_is_signed(tmp_path: Path) -> None:
     assert kept.checkpoint_signer.published() is None
 
 
-def test_two_notaries_in_two_processes_at_once_never_contradict_each_other(kept: KeptLog) -> None:
+def test_two_signers_in_two_processes_never_contradict_each_other(kept: KeptLog) -> None:
     folder = kept.path.parent
     processes = [SPAWN.Process(target=sign_for_long, args=(str(folder), n)) for n in range(2)]
     for process in processes:
@@ -127,19 +121,19 @@ def test_two_notaries_in_two_processes_at_once_never_contradict_each_other(kept:
     while not all((folder / f"signed.{n}").exists() for n in range(2)):
         assert all(process.exitcode in (None, 0) for process in processes)
         kept.add(10)
-        notes += [note for note in published(folder) if note not in notes[-1:]]
+        notes += [note for note in published_in(folder) if note not in notes[-1:]]
     for process in processes:
         process.join(60)
         assert process.exitcode == 0
-    kept.check_heads([*notes, *published(folder)])
+    kept.check_checkpoints([*notes, *published_in(folder)])
     for n in range(2):
         signed = (folder / f"signed.{n}").read_bytes().split(b"\0")
         assert len(signed) == 5
-        kept.check_heads(signed)
+        kept.check_checkpoints(signed)
 
 
 def sign_for_long(folder: str, number: int) -> None:
-    """Until this process has seen five heads."""
+    """Until this process has seen five checkpoints."""
     kept, notes = KeptLog(Path(folder)), list[bytes]()
     while len(notes) < 5:
         note = kept.signed().note
@@ -149,7 +143,7 @@ def sign_for_long(folder: str, number: int) -> None:
     (Path(folder) / f"signing.{number}").rename(Path(folder) / f"signed.{number}")
 
 
-def test_while_another_holds_the_lock_a_turn_is_refused_in_time_and_nothing_else_waits(kept: KeptLog) -> None:
+def test_while_another_signer_holds_the_lock_only_signing_is_refused(kept: KeptLog) -> None:
     [head] = kept.add_signed(3)
     with tree.StoredTree(kept.tree.folder).locked(0):
         kept.add(1)
@@ -165,7 +159,7 @@ def test_while_another_holds_the_lock_a_turn_is_refused_in_time_and_nothing_else
 
 
 @pytest.mark.parametrize("lock_file", ["stale", "empty", "absent"])
-def test_a_mark_that_lags_behind_what_was_signed_is_no_cut_log(kept: KeptLog, lock_file: str) -> None:
+def test_a_mark_older_than_the_checkpoint_does_not_look_like_a_cut_log(kept: KeptLog, lock_file: str) -> None:
     """After a loss of power: the log is synced, the lock file is not."""
     kept.add(3)
     stale = kept.store.lock_path.read_bytes()
@@ -179,7 +173,7 @@ def test_a_mark_that_lags_behind_what_was_signed_is_no_cut_log(kept: KeptLog, lo
     assert again.checkpoint_signer.publish_next() == heads[0]
     again.log.recover()
     again.checkpoint_signer.verify_start()
-    again.check_heads([head.note for head in (*heads, *again.add_signed(2))])
+    again.check_checkpoints([head.note for head in (*heads, *again.add_signed(2))])
 
 
 # --- speed, counted ------------------------------------------------------------------------------
@@ -194,7 +188,7 @@ class CountingStore(JsonlStore):
             yield chunk
 
 
-def test_the_start_and_a_turn_read_a_few_kib_however_long_the_log_is(kept: KeptLog, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_start_and_a_publication_read_a_few_kib_of_a_long_log(kept: KeptLog, monkeypatch: pytest.MonkeyPatch) -> None:
     """100,000 records. What is read of the tree is counted by the file system calls."""
     one = draft("ask.received", "alice", {"query": "the same"})
     kept.store.append(lambda head, _: Batch((made := link([one] * 99_999, head, STAMP))[0], made[2]))

@@ -1,4 +1,4 @@
-"""A log that is not what was signed: said in a sentence, at the start or by the next turn, and nothing is signed."""
+"""A log that is not what was signed is refused, at the start or later, and nothing is signed."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from app.audit.format.note import Signer
 from app.audit.format.record import parse_line
 from app.errors import AuditCorrupt, EvidenceUnavailable
 
-from ....support.evidence import SIGNER, KeptLog, rehashed
-from .test_signer import OTHER, published
+from ....support.evidence import OTHER_SIGNER, SIGNER, KeptLog, published_in, rehashed
 
 
 @pytest.fixture
@@ -30,7 +29,7 @@ def edit(kept: KeptLog, old: bytes, new: bytes) -> None:
 
 
 def cut_and_remark(kept: KeptLog) -> None:
-    """The last five records, and the mark set back with them, as somebody would who wants the log to look whole."""
+    """Remove the last five records and the mark, so that the log looks whole."""
     lines = kept.lines()[:-5]
     kept.store.close()
     kept.path.write_bytes(b"".join(line + b"\n" for line in lines))
@@ -46,8 +45,8 @@ def rewrite(kept: KeptLog, at: int) -> None:
 
 
 def check_refused(folder: Path, what: str, signer: Signer = SIGNER, *, at_start: bool = True, adding: int = 20) -> None:
-    """At the start, and by a turn once there is more to sign; nothing is signed."""
-    before = published(folder)
+    """At the start, and when there is more to sign."""
+    before = published_in(folder)
     kept = KeptLog(folder, signer)
     attempts: list[Callable[[], Any]] = [kept.checkpoint_signer.verify_start] if at_start else []
     kept.log.recover()
@@ -56,27 +55,27 @@ def check_refused(folder: Path, what: str, signer: Signer = SIGNER, *, at_start:
         with pytest.raises(AuditCorrupt, match=what) as refused:
             attempt()
         assert refused.value.detail.endswith(".")
-    assert published(folder) == before
+    assert published_in(folder) == before
 
 
 def test_a_log_cut_below_what_was_signed_is_refused(kept: KeptLog) -> None:
     kept.add_signed(30)
     cut_and_remark(kept)
     kept.log.recover()
-    with pytest.raises(AuditCorrupt, match="has 26 records, and a head over 31 was signed"):
+    with pytest.raises(AuditCorrupt, match="has 26 records, but a checkpoint over 31 was signed"):
         KeptLog(kept.path.parent).checkpoint_signer.verify_start()
-    kept.checkpoint_signer.publish_next()  # nothing to sign, nothing to say
+    kept.checkpoint_signer.publish_next()  # there is nothing to sign
     check_refused(kept.path.parent, "those that were signed|does not follow|what was signed", at_start=False)
 
 
 @pytest.mark.parametrize("size", [256, 31])
-def test_an_edited_last_record_is_refused_at_the_start_and_by_a_turn(kept: KeptLog, size: int) -> None:
+def test_an_edited_last_record_is_refused_at_the_start_and_later(kept: KeptLog, size: int) -> None:
     kept.add_signed(size - 1)
     rewrite(kept, size - 1)
     check_refused(kept.path.parent, f"Record {size - 1} of the audit log is not what was signed")
 
 
-def test_an_edited_last_record_is_refused_by_a_notary_that_runs_already(kept: KeptLog) -> None:
+def test_an_edited_last_record_is_refused_by_a_running_signer(kept: KeptLog) -> None:
     kept.add_signed(30)
     rewrite(kept, 30)
     kept.store.close()
@@ -87,21 +86,21 @@ def test_an_edited_last_record_is_refused_by_a_notary_that_runs_already(kept: Ke
         kept.checkpoint_signer.publish_next()
 
 
-def test_a_middle_record_edited_and_all_hashes_made_anew_is_refused(kept: KeptLog) -> None:
-    """Then the last record is another, too."""
+def test_an_edited_middle_record_with_all_hashes_renewed_is_refused(kept: KeptLog) -> None:
+    """Then the last record is different, too."""
     kept.add_signed(600)
     rewrite(kept, 300)
     check_refused(kept.path.parent, "Record 600 of the audit log is not what was signed")
 
 
-def test_a_middle_record_edited_before_the_tree_is_made_anew_is_refused(kept: KeptLog) -> None:
+def test_a_middle_record_edited_before_the_tree_is_rebuilt_is_refused(kept: KeptLog) -> None:
     kept.add_signed(600)
     edit(kept, b'"query":"300"', b'"query":"399"')
     (kept.tree.folder / "hashes.1").unlink()
     check_refused(kept.path.parent, "Record 301 of the audit log does not follow", at_start=False)
 
 
-def test_another_log_rewritten_from_its_first_record_is_not_taken_for_the_signed_one(kept: KeptLog) -> None:
+def test_a_log_rewritten_from_its_first_record_is_refused(kept: KeptLog) -> None:
     kept.add_signed(40)
     rewrite(kept, 1)
     (kept.tree.folder / "hashes.0").unlink()
@@ -116,7 +115,7 @@ def test_new_records_that_do_not_chain_are_not_signed(kept: KeptLog) -> None:
         kept.checkpoint_signer.publish_next()
 
 
-def test_a_last_record_exchanged_for_another_that_chains_is_not_signed(kept: KeptLog) -> None:
+def test_a_last_record_replaced_by_another_that_chains_is_not_signed(kept: KeptLog) -> None:
     """The mark says which one was written."""
     kept.add_signed(10)
     kept.add(5)
@@ -130,7 +129,10 @@ def test_a_log_that_ends_before_its_mark_is_not_signed(kept: KeptLog) -> None:
     kept.add_signed(10)
     kept.add(5)
     last = len(kept.lines()[-1]) + 1
-    for size, what in ((100, "Record 15 of the audit log does not follow"), (last - 100, "ends after record 14, before where")):
+    for size, what in (
+        (100, "Record 15 of the audit log does not follow"),
+        (last - 100, "ends after record 14, but more records were durable"),
+    ):
         os.truncate(kept.path, kept.path.stat().st_size - size)
         with pytest.raises(AuditCorrupt, match=what):
             KeptLog(kept.path.parent).checkpoint_signer.publish_next()
@@ -138,9 +140,9 @@ def test_a_log_that_ends_before_its_mark_is_not_signed(kept: KeptLog) -> None:
 
 def test_a_wrong_key_signs_nothing(kept: KeptLog) -> None:
     kept.add_signed(10)
-    check_refused(kept.path.parent, "is not signed by the log key", OTHER)
+    check_refused(kept.path.parent, "is not signed by the log key", OTHER_SIGNER)
     (kept.tree.folder / "checkpoint").unlink()
-    check_refused(kept.path.parent, "begun under another log key", OTHER)
+    check_refused(kept.path.parent, "begun under another log key", OTHER_SIGNER)
 
 
 def test_a_key_of_the_same_name_is_a_wrong_key(kept: KeptLog) -> None:
@@ -149,7 +151,7 @@ def test_a_key_of_the_same_name_is_a_wrong_key(kept: KeptLog) -> None:
 
 
 def test_the_folder_of_another_log_is_refused(tmp_path: Path, kept: KeptLog) -> None:
-    """Of one with the same key, such as a copy that went its own way."""
+    """Of one with the same key, such as a copy that was continued."""
     kept.add_signed(10)
     other = KeptLog(tmp_path / "other")
     other.add_signed(10)
@@ -157,13 +159,13 @@ def test_the_folder_of_another_log_is_refused(tmp_path: Path, kept: KeptLog) -> 
     check_refused(kept.path.parent, "Record 10 of the audit log is not what was signed|those that were signed", at_start=False)
 
 
-def test_a_notary_that_runs_takes_no_head_that_denies_one_it_has_seen(tmp_path: Path) -> None:
-    """An older copy of log and tree was put in place, and another notary goes on from there."""
+def test_a_checkpoint_that_contradicts_one_that_was_seen_is_refused(tmp_path: Path) -> None:
+    """As if an older copy of log and tree were restored, and another signer went on from there."""
     kept = KeptLog(tmp_path)
     kept.add_signed(5)
     other = KeptLog(tmp_path / "copy")
     other.add_signed(9)
     for name in ("checkpoint", "hashes.0", "ends"):
         (kept.tree.folder / name).write_bytes((other.tree.folder / name).read_bytes())
-    with pytest.raises(AuditCorrupt, match="denies one over 6"):
+    with pytest.raises(AuditCorrupt, match="contradicts one over 6 records"):
         kept.checkpoint_signer.published()

@@ -1,4 +1,4 @@
-"""The keeper: signs soon, says when nothing happened, says when somebody set the clock, and never dies of a full disk."""
+"""The signing loop: signs soon, records silence and clock changes, and survives every problem."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from app.audit.evidence.signed_log import SignedLog
 from app.audit.evidence.signing_loop import SigningLoop
 from app.errors import AuditCorrupt, AuditUnavailable, EvidenceUnavailable
 
@@ -33,15 +34,15 @@ class Clocks:
 
 
 class Desk:
-    """A keeper of a log, its clocks, and what it told."""
+    """A log with its signing loop, its clocks, and the events it reported."""
 
     def __init__(self, folder: Path, clocks: Clocks | None = None, alive_seconds: float = 60) -> None:
         self.kept, self.clocks = KeptLog(folder), clocks or Clocks()
-        self.told: list[tuple[str, str]] = []
+        self.reported: list[tuple[str, str]] = []
         self.signing_loop = SigningLoop(
             self.kept.store,
             self.kept.checkpoint_signer,
-            lambda event, level, detail: self.told.append((event, level)),
+            lambda event, level, detail: self.reported.append((event, level)),
             alive_seconds=alive_seconds,
             wall=lambda: self.clocks.steady + self.clocks.offset,
             steady=lambda: self.clocks.steady,
@@ -61,9 +62,9 @@ def desk(tmp_path: Path) -> Desk:
 
 
 @contextmanager
-def running(*keepers: SigningLoop) -> Iterator[None]:
+def running(*loops: SigningLoop) -> Iterator[None]:
     stop = threading.Event()
-    threads = [threading.Thread(target=signing_loop.run, args=(stop,)) for signing_loop in keepers]
+    threads = [threading.Thread(target=signing_loop.run, args=(stop,)) for signing_loop in loops]
     for thread in threads:
         thread.start()
     try:
@@ -78,14 +79,14 @@ def running(*keepers: SigningLoop) -> Iterator[None]:
 # --- signing -------------------------------------------------------------------------------------
 
 
-def test_what_is_recorded_is_signed_soon_and_what_was_recorded_last_before_the_end(desk: Desk) -> None:
+def test_what_is_recorded_is_signed_soon_and_the_last_before_the_end(desk: Desk) -> None:
     with running(desk.signing_loop):
         eventually(lambda: desk.signed() == 1)
         desk.kept.add(10)
         eventually(lambda: desk.signed() == 11)
         desk.kept.add(1)
     assert desk.signed() == 12
-    assert desk.told == []
+    assert desk.reported == []
 
 
 def test_a_step_says_whether_there_is_more_to_sign_at_once(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,7 +98,7 @@ def test_a_step_says_whether_there_is_more_to_sign_at_once(desk: Desk, monkeypat
     assert desk.signed() == 50
 
 
-def test_a_tree_that_a_reader_found_damaged_is_made_anew_though_nothing_is_recorded(desk: Desk, tmp_path: Path) -> None:
+def test_a_damaged_tree_is_rebuilt_even_if_nothing_is_recorded(desk: Desk, tmp_path: Path) -> None:
     desk.kept.add_signed(3)
     desk.signing_loop.step()
     (tmp_path / "audit_log.tree/hashes.0").write_bytes(b"\0" * 128)
@@ -110,7 +111,7 @@ def test_a_tree_that_a_reader_found_damaged_is_made_anew_though_nothing_is_recor
 # --- silence -------------------------------------------------------------------------------------
 
 
-def test_silence_is_recorded_once_a_minute_and_its_head_is_signed(desk: Desk) -> None:
+def test_silence_is_recorded_once_a_minute_and_signed(desk: Desk) -> None:
     for _ in range(300):
         desk.clocks.pass_time(0.5)
         desk.signing_loop.step()
@@ -127,8 +128,8 @@ def test_a_log_that_is_written_to_is_not_silent(desk: Desk) -> None:
     assert desk.records("log.alive") == []
 
 
-def test_two_keepers_that_find_the_same_silence_record_it_once(tmp_path: Path) -> None:
-    """They look at the same moment: each has seen that nothing came when the first one writes."""
+def test_two_loops_that_find_the_same_silence_record_it_once(tmp_path: Path) -> None:
+    """Each has seen that nothing was recorded before the first one writes."""
     one = Desk(tmp_path)
     other = Desk(tmp_path, one.clocks)
     for desk in (one, other):
@@ -153,7 +154,7 @@ def test_a_clock_that_is_set_is_recorded_once_with_the_seconds(desk: Desk, step:
         desk.clocks.pass_time(0.4)
     [record] = desk.records("log.clock_stepped")
     assert record["details"] == {"seconds": step}
-    assert desk.told == [("clock_stepped", "WARNING")]
+    assert desk.reported == [("clock_stepped", "WARNING")]
     assert desk.kept.log.verify().ok
     assert desk.signed() == len(desk.kept.lines()) == 2
 
@@ -174,7 +175,7 @@ def test_small_drifts_and_a_machine_that_sleeps_are_no_step(desk: Desk) -> None:
     assert desk.records("log.clock_stepped") == []
 
 
-def test_a_step_that_cannot_be_recorded_now_is_recorded_later_in_one_sum(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_steps_that_cannot_be_recorded_now_are_recorded_later_as_a_sum(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     desk.signing_loop.step()
     with monkeypatch.context() as patch:
         patch.setattr(desk.kept.store, "append", refuse)
@@ -192,10 +193,10 @@ def refuse(*_: Any) -> None:
     raise AuditUnavailable("The audit log cannot be written: No space left on device.")
 
 
-# --- trouble -------------------------------------------------------------------------------------
+# --- problems ------------------------------------------------------------------------------------
 
 
-def test_a_full_disk_is_told_once_and_signing_goes_on_when_there_is_room(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_reported_once_and_signing_resumes_later(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: Any) -> None:
         raise EvidenceUnavailable("The log's tree cannot be written: No space left on device.")
 
@@ -209,37 +210,35 @@ def test_a_full_disk_is_told_once_and_signing_goes_on_when_there_is_room(desk: D
     for _ in range(5):
         desk.signing_loop.step()
     assert desk.signed() == 4
-    assert desk.told == [("head_not_signed", "ERROR"), ("head_signed_again", "INFO")]
+    assert desk.reported == [("head_not_signed", "ERROR"), ("head_signed_again", "INFO")]
 
 
-def test_a_log_that_is_not_what_was_signed_is_told_as_critical_and_not_read_over_and_over(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_log_unlike_what_was_signed_is_reported_once_as_critical(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     desk.kept.add(300)
     desk.signing_loop.step()
     desk.kept.path.write_bytes(desk.kept.path.read_bytes().replace(b'"query":"7"', b'"query":"8"'))
     desk.kept.tree.mark_damaged()
     desk.signing_loop.step()
-    monkeypatch.setattr(desk.kept.checkpoint_signer, "_rebuild", refuse)
+    monkeypatch.setattr(SignedLog, "rebuild_tree", refuse)
     for _ in range(5):
         assert desk.signing_loop.step() is False
-    assert desk.told == [("head_not_signed", "CRITICAL")]
+    assert desk.reported == [("head_not_signed", "CRITICAL")]
     with pytest.raises(AuditCorrupt, match="Record 8 "):
         desk.kept.checkpoint_signer.publish_next()
 
 
-def test_an_error_that_nobody_foresaw_ends_no_keeper(
+def test_an_unexpected_error_does_not_end_the_loop(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(desk.kept.checkpoint_signer, "publish_next", lambda: 1 / 0)
         assert desk.signing_loop.step() is False
-    assert "nobody foresaw" in caplog.text
+    assert "failed unexpectedly" in caplog.text
     desk.signing_loop.step()
     assert desk.signed() == 1
 
 
-def test_a_keeper_that_begins_signs_nothing_where_the_signed_head_was_taken_away(desk: Desk, tmp_path: Path) -> None:
+def test_a_new_loop_signs_nothing_if_the_checkpoint_was_removed(desk: Desk, tmp_path: Path) -> None:
     desk.kept.add_signed(3)
     shutil.rmtree(tmp_path / "audit_log.tree")
     begun = Desk(tmp_path)

@@ -1,4 +1,4 @@
-"""The stored tree: its exact form, what is believed of it, and that it is made anew from the log where it is damaged."""
+"""The stored tree: its exact form, and that it is rebuilt from the log where it is damaged."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def kept(tmp_path: Path) -> KeptLog:
 
 
 def test_the_stored_form_is_flat_files_of_hashes_by_level_and_of_ends(tmp_path: Path, kept: KeptLog) -> None:
-    """Exact bytes: whoever copies the folder reads it with `dd`."""
+    """Exact bytes: a copy of the folder can be read with `dd`."""
     heads = kept.add_signed(3, 252, 1, 300)
     folder, lines = tmp_path / "audit_log.tree", kept.lines()
     assert len(lines) == 557
@@ -59,7 +59,7 @@ def test_a_tile_that_is_not_stored_yet_and_a_bundle_are_refused(kept: KeptLog) -
         kept.tree.fetch(Tile(ENTRIES, 0, 1))
 
 
-def test_who_waits_too_long_for_the_right_to_write_is_told_to_try_again(kept: KeptLog) -> None:
+def test_waiting_too_long_for_the_lock_is_refused_with_a_retry_time(kept: KeptLog) -> None:
     with kept.tree.locked(0), pytest.raises(EvidenceUnavailable) as refused, StoredTree(kept.tree.folder).locked(0.05):
         pass
     assert refused.value.retry_after == 1
@@ -67,7 +67,7 @@ def test_who_waits_too_long_for_the_right_to_write_is_told_to_try_again(kept: Ke
         pass
 
 
-def test_a_folder_that_cannot_be_made_or_written_is_said_in_a_sentence(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_or_written_gives_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "audit_log.tree").write_text("a file")
     tree = StoredTree.beside(tmp_path / "audit_log.jsonl")
     for attempt in (lambda: tree.locked(0).__enter__(), tree.checkpoint, lambda: tree.bounds(0, 0)):
@@ -134,23 +134,23 @@ DAMAGES = {
 
 @pytest.mark.parametrize("size", [512, 600])
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=list(DAMAGES))
-def test_a_damaged_tree_is_made_anew_and_neither_signs_nor_shows_anything_false(
+def test_a_damaged_tree_is_rebuilt_and_nothing_false_is_signed_or_shown(
     tmp_path: Path, kept: KeptLog, damage: Damage, size: int
 ) -> None:
-    """By the reader that meets the damage, or at the next start; the log itself is sound, and nobody says otherwise."""
+    """By the reader that meets the damage, or at the next start. The log itself is not blamed."""
     notes = [head.note for head in kept.add_signed(200, size - 201)]
     damage(tmp_path / "audit_log.tree")
-    other = KeptLog(tmp_path)  # a process that trusts nothing yet
+    other = KeptLog(tmp_path)  # a process that has verified nothing yet
     other.checkpoint_signer.verify_start()
     read_until_sound(other, size)
     notes += [head.note for head in other.add_signed(3, 1)]
-    kept.check_heads(notes)
+    kept.check_checkpoints(notes)
     read_until_sound(other, size)
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=list(DAMAGES))
-def test_a_notary_that_trusts_its_tree_never_signs_over_damage(tmp_path: Path, kept: KeptLog, damage: Damage) -> None:
-    """The damage comes between two turns of one process. It may go unnoticed where it does not matter to the next head."""
+def test_a_running_signer_never_signs_over_damage(tmp_path: Path, kept: KeptLog, damage: Damage) -> None:
+    """The damage comes between two publications. It may go unnoticed where the next does not need it."""
     notes = [head.note for head in kept.add_signed(200, 311)]
     damage(tmp_path / "audit_log.tree")
     kept.add(2)
@@ -160,12 +160,12 @@ def test_a_notary_that_trusts_its_tree_never_signs_over_damage(tmp_path: Path, k
         except EvidenceUnavailable:
             continue
     read_until_sound(kept, 514)
-    kept.check_heads(notes)
+    kept.check_checkpoints(notes)
     assert len(notes) > 2
 
 
 def read_until_sound(kept: KeptLog, size: int) -> None:
-    """Read all of the log in every way; damage may be met, and is then mended by the next turn, but nothing false is shown."""
+    """Read all of the log in every way, and publish where damage is met. Nothing false may be shown."""
     lines = kept.lines()
     for _ in range(6):
         try:
@@ -183,16 +183,14 @@ def read_until_sound(kept: KeptLog, size: int) -> None:
             return
         except EvidenceUnavailable:
             kept.checkpoint_signer.publish_next()
-    raise AssertionError("the tree was not made anew")
+    raise AssertionError("the tree was not rebuilt")
 
 
 @pytest.mark.parametrize(
     ("name", "at", "tile"), [("hashes.0", 0, Tile(0, 0)), ("hashes.0", -1, Tile(0, 2, 88)), ("hashes.1", 9, Tile(1, 0, 2))]
 )
-def test_a_tile_that_is_damaged_is_not_served_and_the_others_are(
-    tmp_path: Path, kept: KeptLog, name: str, at: int, tile: Tile
-) -> None:
-    """A wrong one would be kept for ever by whoever asked for it."""
+def test_a_damaged_tile_is_not_served_and_the_others_are(tmp_path: Path, kept: KeptLog, name: str, at: int, tile: Tile) -> None:
+    """A caller may keep a wrong one for ever."""
     kept.add_signed(599)
     was = kept.reader.tile(tile)
     flip(name, at)(tmp_path / "audit_log.tree")
@@ -203,7 +201,7 @@ def test_a_tile_that_is_damaged_is_not_served_and_the_others_are(
     assert kept.reader.tile(tile) == was
 
 
-def test_the_tree_of_a_log_that_was_rewritten_is_kept_for_it_shows_where(tmp_path: Path, kept: KeptLog) -> None:
+def test_the_tree_of_a_rewritten_log_is_kept_because_it_shows_where(tmp_path: Path, kept: KeptLog) -> None:
     kept.add_signed(600)
     was = (tmp_path / "audit_log.tree/hashes.0").read_bytes()
     kept.path.write_bytes(rehashed(kept.lines(), lambda line: line.replace(b'"query":"300"', b'"query":"399"'), 301))
