@@ -15,7 +15,7 @@ def load_signer(path: Path) -> Signer:
     """Raises FileNotFoundError where there is no file, ConfigError for one that is unusable."""
     try:
         if stat.S_IMODE(path.stat().st_mode) & 0o077:
-            raise ConfigError(f"Other users can read AUDIT_KEY_PATH {path}: chmod 600 {path}.")
+            raise ConfigError(f"AUDIT_KEY_PATH {path} can be read by others than the service: chmod 600 {path}.")
         return Signer.parse(path.read_text("utf-8"))
     except FileNotFoundError:
         raise
