@@ -1,3 +1,3 @@
-"""Secure AI Assistant: a front door for language models that writes everything down first."""
+"""An OpenAI-compatible gateway with client tokens, rate limits and a tamper-evident audit log."""
 
 __version__ = "0.1.0"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 
-gc.disable()  # a command is over before a collection pays; `serve` begins anew in an interpreter of its own
+gc.disable()  # a command ends before a collection pays off; `serve` replaces this interpreter
 
 from .cli.main import main  # noqa: E402 - the imports are what it is for
 

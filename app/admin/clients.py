@@ -1,4 +1,7 @@
-"""What an operator does to clients and tokens: recorded first, then done. Safe beside a running service."""
+"""What an operator does to clients and tokens. Each change is recorded before it is made.
+
+Works beside a running service, which applies a change within a second.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +67,7 @@ async def rotate_client(client_id: str) -> ClientSecret:
 
 
 async def revoke_token(jti: str) -> None:
-    """Refuse the token for as long as any token can live, even if TOKEN_EXPIRY_HOURS is raised later.
+    """Revoke a token for as long as any token can live, whatever TOKEN_EXPIRY_HOURS becomes.
 
     Raises InvalidRequest for what is not a jti, AuditUnavailable.
     """
@@ -81,7 +84,7 @@ class _Operator:
     events: SecurityLog
 
     async def record(self, action: str, **details: Any) -> None:
-        """Write the record; durable on return. Raises AuditUnavailable: then nothing may be done."""
+        """Durable on return. Raises AuditUnavailable: then nothing may be changed."""
         await self.audit.record(action, user_id=None, details={**details, "by": "operator"})
         named = {name: details[name] for name in ("client_id", "jti") if name in details}
         self.events.event(action.replace(".", "_"), **named)

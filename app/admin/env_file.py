@@ -39,7 +39,7 @@ def write_env_file() -> Path:
 
 
 def add_log_name(name: str) -> None:
-    """Add AUDIT_ORIGIN to a `.env` that was written by hand. A file that cannot be written stays as it is."""
+    """Add AUDIT_ORIGIN to a `.env` that was written by hand, if it can be written."""
     with suppress(OSError), ENV_FILE.open("r+b") as file:
         text = file.read()
         file.write(b"" if not text or text.endswith(b"\n") else b"\n")

@@ -1,11 +1,13 @@
 """How `init` begins an audit log, so that it can be killed between any two steps and run again.
 
-(1) A new key becomes durable under a draft name. (2) The first record, which names the key, begins the log.
-(3) The key and tree of the log before it move beside that log. (4) The draft takes the key's name. (5) The
-key signs the first checkpoint.
+(1) A new key becomes durable under a draft name.
+(2) The first record, which names the key, begins the log; a log that was there is retired.
+(3) Key and tree of the retired log move beside it.
+(4) The draft becomes the log key.
+(5) The key signs the first checkpoint.
 
-The next `init` continues from what it finds: a draft key that the first record names goes on at (3); one
-that no record names is removed.
+The next `init` continues from what it finds: if the first record names the draft key, at (3); if
+not, it removes the draft.
 """
 
 from __future__ import annotations
@@ -69,7 +71,7 @@ def _begin_log(settings: Settings, audit: AuditLog, *, new_log: bool) -> Receipt
 
 
 def _first_details(key: Signer) -> dict[str, Any]:
-    """What the first record says: the log's name and its key, so that neither can be exchanged later."""
+    """Name and key of the log: in the first record, neither can be exchanged unnoticed."""
     software = f"secure-ai-assistant {__version__}"
     return {"origin": key.name, "vkey": key.verifier_key.text(), "software": software}
 
@@ -108,7 +110,7 @@ def _install_key(settings: Settings, audit: AuditLog) -> Path | None:
 
 
 def _install_draft_key(settings: Settings, audit: AuditLog) -> bool:
-    """Make the draft the log key if the log names it; otherwise remove it. No draft is left either way."""
+    """Make the draft the log key if the first record names it, else remove it."""
     draft = _draft_path(settings)
     if not draft.exists():
         return False
@@ -134,7 +136,7 @@ def _retire_key_and_tree(settings: Settings, key: Signer, first: dict[str, Any])
 
 
 def _retired_log(log: Path, first: dict[str, Any]) -> Path:
-    """The log before this one: the first record names it, unless a killed `init` had moved it already."""
+    """The log before this one, by its first record, or as a killed `init` had moved it."""
     if (kept_as := (first.get("previous") or {}).get("kept_as")) is not None:
         return log.with_name(kept_as)
     retired = sorted(log.parent.glob(f"{log.stem}.retired.*{log.suffix}"))

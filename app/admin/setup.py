@@ -1,7 +1,7 @@
-"""`init`: make what is missing in the current folder. Killed between any two steps, it finishes when run again.
+"""`init`: make what is missing in the current folder. If it is killed, run it again.
 
-The log comes before the database, and its key gets its final name last: a database or a key without a log
-means that a log was lost.
+The log comes before the database, and its key gets its final name last: so a database or a key
+without a log means that a log was lost.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def _name_of_key(path: Path) -> str | None:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """One `init` at a time. The lock is on the folder itself, so that no lock file is left behind."""
+    """One `init` at a time. The lock is on the folder itself: no lock file is left behind."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -63,7 +63,7 @@ def clients_disable(client_id: ClientId, as_json: Json = False) -> None:
 
 @clients.command("rotate")
 def clients_rotate(client_id: ClientId, as_json: Json = False) -> None:
-    """Replace a client's secret. The old secret stops working at once; tokens already issued stay valid."""
+    """Replace a client's secret. The old one stops working at once; issued tokens stay valid."""
     from ..admin.clients import rotate_client  # late: start-up
 
     rotated = _run(rotate_client(client_id))

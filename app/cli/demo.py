@@ -186,7 +186,7 @@ class Demo:
         return bool(proven["ok"])
 
     def tamper(self, receipts: list[str]) -> tuple[list[int | None], bool]:
-        """The records that are blamed for a changed word, and whether both ways to change it are found."""
+        """The records blamed for a changed word, and whether both ways to change it are found."""
         self.step("tampering", "one word is changed in a copy of the log")
         copy = self.service.folder / "copy" / "audit_log.jsonl"
         copy.parent.mkdir()

@@ -1,6 +1,8 @@
-"""The commands `init`, `serve`, `ask` and `demo`, and how any command ends: status 0, 1 or 2 and one sentence.
+"""The commands `init`, `serve`, `ask` and `demo`, and how every command ends.
 
-With --json, stdout holds one JSON document and everything else goes to stderr.
+Exit status 0: done. 1: `audit verify`, `audit verify-receipt` or `demo` found a problem.
+2: refused, with one sentence on stderr. With --json, stdout holds one JSON document and everything
+else goes to stderr.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from .clients import clients, token
 from .output import LOCAL_URL, Json, Url, printable_lines, receipt_name, say
 
 MMAP_THRESHOLD_BYTES = 65_536
-"""glibc returns larger blocks to the kernel when they are freed: memory does not grow with answers."""
+"""glibc returns freed blocks above this size to the kernel: large answers do not stay in memory."""
 
 app = typer.Typer(
     help="An OpenAI-compatible gateway with client tokens, rate limits and an audit log that shows tampering.",

@@ -24,7 +24,7 @@ def receipt_name(seq: int, digest: str) -> str:
 
 
 def one_line(record: dict[str, Any]) -> str:
-    """A record as one printable line: when, what, by whom, and the beginning of its text."""
+    """A record as one printable line: its columns, then the beginning of its text."""
     details = record.get("details")
     if not isinstance(details, dict):
         return printable(str(record))
@@ -41,7 +41,7 @@ def one_line(record: dict[str, Any]) -> str:
 
 
 def printable(text: str) -> str:
-    """*text* with control characters escaped, newlines too: no record or answer controls the terminal."""
+    """*text* with control characters escaped, newlines too: it cannot control the terminal."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
 
 

@@ -10,7 +10,7 @@ from ..audit.format.record import Draft, line_of, parse_line
 
 
 def change_word(log: Path, word: bytes, other: bytes) -> int:
-    """Replace *word* where it stands first, by *other* of the same length. Returns the record's number."""
+    """Replace the first *word* by *other*, which is as long. Returns the number of the record."""
     data = log.read_bytes()
     at = data.index(word)
     log.write_bytes(data[:at] + other + data[at + len(word) :])
