@@ -13,10 +13,11 @@ from typing import Any
 
 from ..audit.log import AuditLog
 from ..audit.storage.file_system import verify_locks_hold
-from ..security.clients.store import ClientStore, open_clients, verify_jti
+from ..security.clients.store import ClientStore, open_clients
 from ..security.models import Client
 from ..security.roles import verify_roles, verify_user_id
 from ..security.security_log import SecurityLog
+from ..security.tokens.jti import verify_jti
 from ..settings import MAX_TOKEN_HOURS, load_settings
 from ..wiring.audit import open_audit
 from ..wiring.start_checks import verify_setup
@@ -43,7 +44,7 @@ async def add_client(client_id: str, roles: Sequence[str]) -> ClientSecret:
 
 async def list_clients() -> list[Client]:
     """All clients by name, with the disabled ones. Nothing is recorded."""
-    store = open_clients(load_settings().database_url)
+    store = open_clients(load_settings().database_path)
     try:
         return await store.list_all()
     finally:
@@ -95,7 +96,7 @@ async def _opened() -> AsyncIterator[_Operator]:
     settings = load_settings()
     verify_locks_hold(settings.audit_log_path)
     verify_setup(settings)
-    store, events = open_clients(settings.database_url), SecurityLog(settings.security_log_path)
+    store, events = open_clients(settings.database_path), SecurityLog(settings.security_log_path)
     audit = open_audit(settings, events)
     try:
         audit.recover()

@@ -58,7 +58,7 @@ def set_up(*, new_log: bool = False) -> SetupResult:
         # (4) the log, its key and its first checkpoint
         log = set_up_log(settings, new_log=new_log)
         # (5) the database
-        is_new_database = create_or_upgrade_database(settings.database_url)
+        is_new_database = create_or_upgrade_database(database)
     return SetupResult(
         env_file=env_file,
         database=database if is_new_database else None,

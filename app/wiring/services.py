@@ -59,7 +59,7 @@ async def open_services(
     """
     signer = verify_start(settings)
     async with AsyncExitStack() as opened:
-        clients = open_clients(settings.database_url)
+        clients = open_clients(settings.database_path)
         opened.push_async_callback(clients.aclose)
         models = open_models(settings, catalogue, embedded)
         opened.push_async_callback(models.aclose)

@@ -10,49 +10,20 @@ from pathlib import Path
 
 import pytest
 
-from app.errors import ConfigError, Unavailable
-from app.security.clients.store import create_or_upgrade_database, open_clients
-from app.security.models import Revocations
+from app.errors import Unavailable
+from app.security.clients.migrations import create_or_upgrade_database
+from app.security.clients.store import open_clients
 
+from ..support.client_database import python, use
 from ..support.optional import leave_out
 from ..support.paths import ROOT
-
-
-def url_of(path: Path) -> str:
-    return f"sqlite+aiosqlite:///{path}"
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     path = tmp_path / "clients.sqlite3"
-    create_or_upgrade_database(url_of(path))
+    create_or_upgrade_database(path)
     return path
-
-
-def python(code: str, *arguments: str, cwd: Path = ROOT) -> "subprocess.Popen[str]":
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-c", code, *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=cwd, env=environment)
-
-
-def use(path: Path, *, timeout: float = 5.0) -> Revocations:
-    async def road() -> Revocations:
-        store = open_clients(url_of(path), timeout=timeout)
-        try:
-            await store.add("alice", ["ai.playground.user"])
-            return await store.denied()
-        finally:
-            await store.aclose()
-
-    return asyncio.run(road())
-
-
-@pytest.mark.parametrize("rest", ["", "/:memory:", "/a?mode=ro", "host/a", "/a\0b"])
-def test_an_address_that_names_no_file_is_refused(rest: str) -> None:
-    with pytest.raises(ConfigError, match="DATABASE_URL takes"):
-        open_clients(f"sqlite+aiosqlite://{rest}")
-    with pytest.raises(ConfigError, match="DATABASE_URL takes"):
-        open_clients("what is this")
 
 
 def test_a_locked_database_is_unavailable_after_our_patience_and_can_still_be_read(path: Path) -> None:
@@ -74,8 +45,8 @@ from pathlib import Path
 from app.errors import ConfigError, Unavailable
 from app.security.clients.store import open_clients
 
-async def main(url, path):
-    store = open_clients(url)
+async def main(path):
+    store = open_clients(Path(path))
     await store.add("alice", ["ai.playground.user"])
     size = max(file.stat().st_size for file in Path(path).parent.iterdir())
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
@@ -88,18 +59,18 @@ async def main(url, path):
     await store.add("bobby", ["ai.playground.user"])
     await store.aclose()
 
-asyncio.run(main(*sys.argv[1:]))
+asyncio.run(main(sys.argv[1]))
 """
 
 
 def test_a_file_that_cannot_grow_is_unavailable_loses_nothing_and_comes_back(path: Path) -> None:
-    out, problems = python(FULL, url_of(path), str(path)).communicate(timeout=60)
+    out, problems = python(FULL, str(path)).communicate(timeout=60)
     assert out.strip() == "Unavailable True", problems
 
 
 def test_a_damaged_or_vanished_database_is_unavailable_and_no_new_one_is_born(path: Path) -> None:
     async def road() -> None:
-        store = open_clients(url_of(path))
+        store = open_clients(path)
         path.unlink()
         with pytest.raises(Unavailable):
             await store.generation()
@@ -114,15 +85,15 @@ def test_a_damaged_or_vanished_database_is_unavailable_and_no_new_one_is_born(pa
 
 def test_a_read_only_database_is_unavailable_to_a_writer(path: Path) -> None:
     code = (
-        "import asyncio, sys; from app.errors import Unavailable; from app.security.clients.store import open_clients\n"
+        "import asyncio, pathlib, sys; from app.errors import Unavailable; from app.security.clients.store import open_clients\n"
         "async def main():\n"
-        "    try: await open_clients(sys.argv[1]).add('alice', ['ai.playground.user'])\n"
+        "    try: await open_clients(pathlib.Path(sys.argv[1])).add('alice', ['ai.playground.user'])\n"
         "    except Unavailable: print('unavailable')\n"
         "asyncio.run(main())\n"
     )
     if os.geteuid() == 0:  # whom no mode stops: a read-only mount does
         mount = 'mount --bind -o ro "$1" "$1" && shift && exec "$@"'
-        command = ["unshare", "-m", "sh", "-c", mount, "sh", str(path.parent), sys.executable, "-c", code, url_of(path)]
+        command = ["unshare", "-m", "sh", "-c", mount, "sh", str(path.parent), sys.executable, "-c", code, str(path)]
         done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT, timeout=60)
         if not done.stdout and ("unshare:" in done.stderr or "mount:" in done.stderr):
             leave_out(f"root may not mount here, so a read-only database is not tried: {done.stderr.strip()}")
@@ -131,7 +102,7 @@ def test_a_read_only_database_is_unavailable_to_a_writer(path: Path) -> None:
     path.chmod(0o400)
     path.parent.chmod(0o500)
     try:
-        out, problems = python(code, url_of(path)).communicate(timeout=60)
+        out, problems = python(code, str(path)).communicate(timeout=60)
     finally:
         path.parent.chmod(0o700)
     assert out.strip() == "unavailable", problems

@@ -22,7 +22,8 @@ MAX_LINE_BYTES = 60 * 1024
 """A stored line with its newline. An entry of a C2SP tile bundle may have 65,535 bytes."""
 MAX_DETAILS_BYTES = MAX_LINE_BYTES - 640  # all other members together stay under 640 bytes
 GENESIS_HASH = "0" * 64
-_USER_ID = re.compile(r"[A-Za-z0-9_-]{3,32}")
+USER_ID = re.compile(r"[A-Za-z0-9_-]{3,32}")
+_USER_ID_BYTES = USER_ID.pattern.encode()
 _REQUEST_ID = re.compile(r"[0-9a-f]{32}")
 
 # Offsets and patterns for the two loops that read every line (chain.py, evidence/leaves.py).
@@ -31,12 +32,12 @@ HASH_TAIL = 75  # ,"hash":"<64 hex>"}
 PREV_TAIL = HASH_TAIL + 79  # ,"prev_hash":"<64 hex>" comes right before the hash
 PREFIX = re.compile(
     rb'\{"v":1,"seq":(\d{1,19}),"timestamp":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z","request_id":"[0-9a-f]{32}",'
-    rb'"user_id":(?:null|"[A-Za-z0-9_-]{3,32}"),"action":"([a-z]+\.[a-z_]+)","details":\{(?:"received":(\d{1,19}),)?'
+    rb'"user_id":(?:null|"' + _USER_ID_BYTES + rb'"),"action":"([a-z]+\.[a-z_]+)","details":\{(?:"received":(\d{1,19}),)?'
 )
 """Groups: the number, the action, and the number of the question that this record ends."""
 _SEQ = re.compile(rb'\{"v":1,"seq":(\d{1,19}),')
 _USER = re.compile(
-    rb'\{"v":1,"seq":\d{1,19},"timestamp":"[^"]{27}","request_id":"[0-9a-f]{32}","user_id":"([A-Za-z0-9_-]{3,32})"'
+    rb'\{"v":1,"seq":\d{1,19},"timestamp":"[^"]{27}","request_id":"[0-9a-f]{32}","user_id":"(' + _USER_ID_BYTES + rb')"'
 )
 _PREV_HASH = re.compile(rb',"prev_hash":"([0-9a-f]{64})","hash":"[0-9a-f]{64}"\}\n?\Z')
 _HASH = re.compile(rb',"hash":"([0-9a-f]{64})"\}\n?\Z')
@@ -102,7 +103,7 @@ def whole_draft(action: str, user_id: str | None, details: Mapping[str, Any], re
     """`draft` without shortening: if the details are too long for a line, call `fitting` next."""
     if action not in ACTIONS:
         raise ValueError(f"unknown audit action {action!r}: the closed list is ACTIONS in record.py")
-    if user_id is not None and not _USER_ID.fullmatch(user_id):
+    if user_id is not None and not USER_ID.fullmatch(user_id):
         raise ValueError("a record's user_id is a proven user id or None")
     if request_id is None:
         request_id = new_request_id()

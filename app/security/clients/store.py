@@ -1,48 +1,46 @@
-"""Registered clients, revoked tokens, and the generation number that tells every process when either changed."""
+"""The store of registered clients and revoked tokens. Its generation number shows every process a change."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-import re
 import secrets
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Row, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ...errors import InvalidRequest
 from ..models import Client, Revocations
 from ..oauth_errors import InvalidClient
 from ..roles import is_user_id, verify_roles, verify_user_id
-from .database import TIMEOUT_SECONDS, database_path, open_async_engine, reading, writing
-from .migrations import create_or_upgrade_database, verify_schema
+from ..tokens.jti import verify_jti
+from .database import TIMEOUT_SECONDS
+from .migrations import verify_schema
 from .tables import clients, generation, revocations
-
-if TYPE_CHECKING:
-    from sqlalchemy import Row
-    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
-
-__all__ = ["ClientStore", "create_or_upgrade_database", "open_clients", "verify_jti"]
+from .transactions import open_async_engine, reading, writing
 
 Clock = Callable[[], float]
 Randomness = Callable[[int], bytes]
 
 SECRET_BYTES = 32
-KEPT_AFTER_EXPIRY = 24 * 3600
-"""Seconds that a revocation outlives its token, so that a clock set back revives nothing."""
+"""256 bits: too many to guess, so a fast hash of the secret is safe to store."""
+KEPT_AFTER_EXPIRY_SECONDS = 24 * 3600
+"""How long a revocation outlives its token, so that a clock that is set back revives no token."""
 
 _NO_DIGEST = "0" * 64
-_JTI = re.compile(r"[0-9a-f]{32}")
+"""Compared with for an unknown client. No secret has this SHA-256."""
 
 
 class ClientStore:
-    """Every method is one transaction, durable on return, and raises Unavailable where the database cannot be used."""
+    """Every method is one transaction, durable on return. Each raises Unavailable if the database cannot be used."""
 
     def __init__(self, engine: AsyncEngine, *, now: Clock, random_bytes: Randomness) -> None:
         self._engine = engine
@@ -50,7 +48,7 @@ class ClientStore:
         self._random_bytes = random_bytes
 
     async def add(self, client_id: str, roles: list[str] | tuple[str, ...]) -> str:
-        """Register a client and return its secret, which is kept nowhere: only its SHA-256 is.
+        """Register a client and return its secret, of which only the SHA-256 is stored.
 
         Raises InvalidUser, InvalidRoles, or InvalidRequest if the name is taken.
         """
@@ -94,13 +92,13 @@ class ClientStore:
         return client
 
     async def list_all(self) -> list[Client]:
-        """All clients, the disabled ones too, by name."""
+        """All clients by name, including the disabled ones."""
         async with reading(self._engine) as connection:
             rows = (await connection.execute(select(clients).order_by(clients.c.client_id))).all()
         return [_client(row) for row in rows]
 
     async def disable(self, client_id: str) -> None:
-        """Refuse the client and all its tokens from now on; for one that is disabled already, the same again.
+        """Refuse the client and all its tokens from now on. Safe to repeat.
 
         Raises InvalidRequest if there is no such client.
         """
@@ -109,7 +107,7 @@ class ClientStore:
             await connection.execute(clients.update().where(clients.c.client_id == client_id).values(disabled=True))
 
     async def rotate(self, client_id: str) -> str:
-        """Return a new secret; the old one is dead at once. Tokens that it has fetched live on until they expire.
+        """Return a new secret. The old one is refused at once; tokens obtained with it stay valid until they expire.
 
         Raises InvalidRequest if there is no such client or it is disabled.
         """
@@ -124,26 +122,26 @@ class ClientStore:
     async def authenticate(self, client_id: str, secret: str) -> Client:
         """Return the client that *secret* proves (RFC 6749, section 2.3.1), else raise InvalidClient.
 
-        Its reason is unknown_client, wrong_secret or client_disabled, for the record only. Whether a client exists
-        shows in neither the answer nor its time; whether it is disabled, only to who knows the secret.
+        Its reason (unknown_client, wrong_secret, client_disabled) is for the record only. Neither the answer nor its
+        time shows whether a client exists. Only a caller who knows the secret learns that it is disabled.
         """
         async with reading(self._engine) as connection:
             row = await _find(connection, client_id)
-        # (1) the secret: hashed and compared for an unknown client too
+        # (1) The secret. It is hashed and compared for an unknown client too, so that the time is the same.
         proven = hmac.compare_digest(_digest(secret), _NO_DIGEST if row is None else row.secret_sha256)
         if row is None:
             raise InvalidClient("unknown_client", client_id if is_user_id(client_id) else None)
         if not proven:
             raise InvalidClient("wrong_secret", client_id)
-        # (2) the state, told only after the proof
+        # (2) The state, revealed only after the proof.
         if row.disabled:
             raise InvalidClient("client_disabled", client_id)
         return _client(row)
 
     async def revoke(self, jti: str, expires_at: int) -> None:
-        """Refuse the token named *jti* (32 hex digits) until *expires_at*, its `exp` or later, in Unix seconds.
+        """Refuse the token *jti* until *expires_at*, in Unix seconds: its `exp` or later.
 
-        A second revocation may lengthen the first, never shorten it. Raises InvalidRequest.
+        A second revocation may extend the first, never shorten it. Raises InvalidRequest.
         """
         verify_jti(jti)
         if type(expires_at) is not int or not 0 <= expires_at < 2**63:
@@ -152,15 +150,15 @@ class ClientStore:
         entry = upsert(revocations).values(jti=jti, expires_at=expires_at, revoked_at=now)
         longer = {"expires_at": entry.excluded.expires_at}
         async with writing(self._engine) as connection:
-            await connection.execute(revocations.delete().where(revocations.c.expires_at < now - KEPT_AFTER_EXPIRY))
+            await connection.execute(revocations.delete().where(revocations.c.expires_at < now - KEPT_AFTER_EXPIRY_SECONDS))
             await connection.execute(
                 entry.on_conflict_do_update(
                     index_elements=["jti"], set_=longer, where=revocations.c.expires_at < entry.excluded.expires_at
                 )
             )
 
-    async def denied(self) -> Revocations:
-        """All disabled clients and all revocations that have not expired, as one snapshot."""
+    async def current_revocations(self) -> Revocations:
+        """All disabled clients, and all revocations that have not expired, in one snapshot."""
         async with reading(self._engine) as connection:
             await connection.exec_driver_sql("BEGIN")
             number = (await connection.execute(select(generation.c.value))).scalar_one()
@@ -170,7 +168,7 @@ class ClientStore:
             return Revocations(number, frozenset(revoked), frozenset(disabled))
 
     async def generation(self) -> int:
-        """Changes with every add, disable, rotate and revoke of any process. Cheap: one row by rowid."""
+        """Changes with every add, disable, rotate and revoke, by any process. Cheap: it reads one row."""
         async with reading(self._engine) as connection:
             return int((await connection.exec_driver_sql("SELECT value FROM generation")).scalar_one())
 
@@ -182,21 +180,20 @@ class ClientStore:
 
 
 def open_clients(
-    url: str, *, now: Clock = time.time, random_bytes: Randomness = secrets.token_bytes, timeout: float = TIMEOUT_SECONDS
+    path: Path, *, now: Clock = time.time, random_bytes: Randomness = secrets.token_bytes, timeout: float = TIMEOUT_SECONDS
 ) -> ClientStore:
-    """Open the store at *url*; close it with `aclose`. *patience*: seconds to wait for another process's lock.
+    """Open the store at *path*; close it with `aclose`. *timeout*: seconds to wait for another process's lock.
 
-    Raises ConfigError, with what to do, if the database is missing or its schema is not this version's.
+    Raises ConfigError if the database is missing or its schema is not this version's.
     """
-    path = database_path(url)
     verify_schema(path, timeout)
     return ClientStore(open_async_engine(path, timeout), now=now, random_bytes=random_bytes)
 
 
 async def _find(connection: AsyncConnection, client_id: str) -> Row[Any] | None:
-    """What is no client id is looked up as "", which nobody bears: the same work, and no surrogate reaches SQLite."""
-    known = client_id if is_user_id(client_id) else ""
-    return (await connection.execute(select(clients).where(clients.c.client_id == known))).first()
+    """A malformed id is looked up as "", which takes as long, and keeps lone surrogates out of SQLite."""
+    wanted = client_id if is_user_id(client_id) else ""
+    return (await connection.execute(select(clients).where(clients.c.client_id == wanted))).first()
 
 
 async def _existing(connection: AsyncConnection, client_id: str) -> Row[Any]:
@@ -204,12 +201,6 @@ async def _existing(connection: AsyncConnection, client_id: str) -> Row[Any]:
     if row is None:
         raise _unknown()
     return row
-
-
-def verify_jti(value: object) -> None:
-    """Raises InvalidRequest for what cannot name a token."""
-    if not isinstance(value, str) or not _JTI.fullmatch(value):
-        raise InvalidRequest("A jti is 32 hex digits (0-9 a-f). The token and its token.issued record contain it.")
 
 
 def _taken(client_id: str) -> InvalidRequest:

@@ -1,4 +1,4 @@
-"""The tables of the client database as this version knows them; `migrations` makes them. Times are Unix seconds."""
+"""The tables of the client database, as the newest migration leaves them. Times are Unix seconds."""
 
 from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, Integer, MetaData, String, Table, Text
 

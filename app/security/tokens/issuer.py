@@ -1,8 +1,7 @@
-"""Access tokens are issued (RFC 9068)."""
+"""Issues access tokens: JWTs of the profile of RFC 9068."""
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,13 +9,14 @@ from dataclasses import dataclass
 import jwt
 
 from ..roles import verify_roles, verify_user_id
+from .jti import new_jti
 from .keys import SigningKey
 from .verifier import TYPE
 
 
 @dataclass(frozen=True, slots=True)
 class IssuedToken:
-    """What the token endpoint answers with. *expires_in* is in seconds; *scope* are the roles."""
+    """A signed token. *expires_in* is in seconds; *scope* holds the roles, separated by single spaces."""
 
     access_token: str
     jti: str
@@ -25,7 +25,7 @@ class IssuedToken:
 
 
 class TokenIssuer:
-    """Makes tokens that TokenVerifier accepts."""
+    """Issues tokens that a TokenVerifier with the same key and names accepts."""
 
     def __init__(
         self,
@@ -35,7 +35,7 @@ class TokenIssuer:
         audience: str,
         lifetime_seconds: int,
         clock: Callable[[], float] = time.time,
-        nonce: Callable[[], str] = lambda: secrets.token_hex(16),
+        nonce: Callable[[], str] = new_jti,
     ) -> None:
         self._key, self._issuer, self._audience = key, issuer, audience
         self._lifetime, self._clock, self._nonce = lifetime_seconds, clock, nonce

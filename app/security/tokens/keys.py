@@ -1,4 +1,4 @@
-"""The signing key of access tokens and its name."""
+"""The key that signs access tokens, and its id."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """A symmetric key (RFC 7518, section 3.2). *kid* names it in a token's header and tells nothing of it."""
+    """A symmetric key (RFC 7518, section 3.2)."""
 
     algorithm: str
     secret: bytes = field(repr=False)
 
     @property
     def kid(self) -> str:
+        """Names the key in a token's header and reveals nothing about it."""
         return hashlib.sha256(b"secure-ai-assistant signing key\n" + self.secret).hexdigest()[:16]

@@ -1,9 +1,7 @@
-"""Access tokens: JWTs of the profile of RFC 9068, made and verified. The only file that imports jwt."""
+"""Verifies access tokens: JWTs of the profile of RFC 9068, one numbered step after the other."""
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import re
 import time
@@ -33,22 +31,29 @@ from ...errors import (
     TokenWrongIssuer,
 )
 from ...kit import strict_json
+from ...kit.base64 import decode_base64url
 from ..models import Principal, Revocations
 from ..roles import verify_roles, verify_user_id
+from .jti import is_jti
 from .keys import SigningKey
 
 MAX_TOKEN_BYTES = 4096
+"""Twice what the longest user id and 32 of the longest roles need is never issued; parsing stays cheap."""
 TYPE = "at+jwt"
+"""RFC 9068, section 2.1: no other kind of JWT is taken for an access token."""
 FORM = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)")
 KEY_HEADERS = frozenset({"jwk", "jku", "x5u", "x5c", "x5t", "x5t#S256", "crit", "b64", "zip", "enc"})
+"""They bring or name a key, or ask for an extension. A token with one of them is refused."""
 TEXT_CLAIMS = ("iss", "aud", "sub", "client_id", "user_id", "jti", "nonce", "scope")
 TIME_CLAIMS = ("iat", "nbf", "exp")
-CLOCK_LEEWAY_SECONDS = 5  # on iat and nbf; none on exp
+CLOCK_LEEWAY_SECONDS = 5
+"""On iat and nbf, for a clock that is corrected a little; none on exp."""
 CACHE_SIZE = 10_000
+"""Proven tokens that are kept, about 5 MB."""
 
 
 class TokenVerifier:
-    """Proves who bears a token. What was proven once is kept, bounded; whether it still holds is asked each time."""
+    """Proves who bears a token. Proofs are cached; expiry, revocation and disabled clients are checked on every call."""
 
     def __init__(
         self,
@@ -64,8 +69,8 @@ class TokenVerifier:
         self._jwt = jwt.PyJWT(options={"enforce_minimum_key_length": True})
         self._proven: OrderedDict[bytes, Principal] = OrderedDict()
 
-    def verify(self, token: str, denied: Revocations) -> Principal:
-        """The proven bearer. Raises a TokenError whose class says which step failed; see _prove for (1) to (8)."""
+    def verify(self, token: str, revocations: Revocations) -> Principal:
+        """The proven bearer. Raises a TokenError whose class says which step failed; `_prove` has steps (1) to (8)."""
         if not isinstance(token, str) or len(token) > MAX_TOKEN_BYTES:
             raise TokenMalformed()
         digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
@@ -75,13 +80,13 @@ class TokenVerifier:
             self._proven[digest] = principal
             if len(self._proven) > CACHE_SIZE:
                 self._proven.popitem(last=False)
-        # (9) Still within its time, neither revoked nor its client disabled. Asked on every hit.
+        # (9) Not expired, not revoked, its client not disabled. Checked for a cached token too.
         if self._clock() >= principal.expires_at:
             self._proven.pop(digest, None)
             raise TokenExpired()
-        if principal.jti in denied.revoked:
+        if principal.jti in revocations.revoked:
             raise TokenRevoked()
-        if principal.client_id in denied.disabled:
+        if principal.client_id in revocations.disabled:
             raise ClientDisabled()
         return principal
 
@@ -138,7 +143,7 @@ class TokenVerifier:
         if claims["exp"] - claims["iat"] > self._lifetime:
             raise TokenTooLong()
         # (7) Its nonce, which is its name.
-        if not re.fullmatch(r"[0-9a-f]{32}", claims["nonce"]) or claims["jti"] != claims["nonce"]:
+        if not is_jti(claims["nonce"]) or claims["jti"] != claims["nonce"]:
             raise InvalidNonce()
         # (8) Who, and with which roles.
         user_id, roles = verify_user_id(claims["user_id"]), verify_roles(claims["roles"])
@@ -150,18 +155,15 @@ class TokenVerifier:
 
 
 def _decoded(part: str) -> bytes:
-    """The bytes of a token part, which must be their only spelling (RFC 4648, section 3.5). Raises TokenMalformed."""
+    """The bytes of one part of a token. Raises TokenMalformed unless it is their only spelling."""
     try:
-        data = base64.b64decode(part + "=" * (-len(part) % 4), b"-_", validate=True)
-    except binascii.Error:
+        return decode_base64url(part)
+    except ValueError:
         raise TokenMalformed() from None
-    if base64.urlsafe_b64encode(data).rstrip(b"=").decode() != part:
-        raise TokenMalformed()
-    return data
 
 
 def _object(part: str) -> dict[str, Any]:
-    """A token part as a JSON object, strictly: no padding, no duplicate members. Raises TokenMalformed."""
+    """One part of a token as a JSON object. Raises TokenMalformed, also for a duplicate member."""
     try:
         value = strict_json.parse(_decoded(part))
     except ValueError:

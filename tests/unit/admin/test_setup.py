@@ -190,7 +190,7 @@ def test_a_log_that_lost_its_key_is_refused_by_the_command_line_and_by_init_in_o
 def plain_database(monkeypatch: pytest.MonkeyPatch) -> None:
     """A file in its place: to make hundreds takes too long, and it is the log that is looked at."""
 
-    def create(_: str) -> bool:
+    def create(_: Path) -> bool:
         is_new = not Path("logs/clients.sqlite3").exists()
         Path("logs/clients.sqlite3").touch()
         return is_new

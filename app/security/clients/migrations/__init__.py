@@ -1,7 +1,7 @@
-"""The history of the client database: the check that it is at its end, and the way there.
+"""The schema of the client database: check it, create it, upgrade it.
 
-A new revision is a file in `versions` that names the one before it; `SCHEMA_REVISION` moves with it, and a test
-holds the two and the tables of `..tables` together.
+To add a revision, write a file in `versions` that names the one before it, and raise `SCHEMA_REVISION`. A test
+compares both with the tables in `..tables`.
 """
 
 from __future__ import annotations
@@ -13,17 +13,18 @@ from pathlib import Path
 from sqlalchemy import Connection, inspect
 
 from ....errors import ConfigError
-from ..database import TIMEOUT_SECONDS, connected, database_path
+from ....kit.durable_files import sync_folder
+from ..database import TIMEOUT_SECONDS, connected
 
 SCHEMA_REVISION = "0001"
-"""The newest revision in `versions`: what this code reads and writes. Names sort in their order."""
+"""The newest revision in `versions`, which this code reads and writes. Revisions sort by age."""
 
 FOLDER = Path(__file__).parent
 INIT = "run python -m app init"
 
 
 def verify_schema(path: Path, timeout: float = TIMEOUT_SECONDS) -> None:
-    """Raise ConfigError unless the tables are those that this code knows. Alembic (0.2 s to import) is not asked."""
+    """Raise ConfigError unless the database has the tables that this code knows. Does not import Alembic."""
     try:
         exists = path.is_file()
     except OSError as error:
@@ -38,21 +39,20 @@ def verify_schema(path: Path, timeout: float = TIMEOUT_SECONDS) -> None:
         raise ConfigError(_newer(path))
 
 
-def create_or_upgrade_database(url: str) -> bool:
-    """Bring the database to `SCHEMA_REVISION`, durably; return whether anything had to be done.
+def create_or_upgrade_database(path: Path) -> bool:
+    """Bring the database to `SCHEMA_REVISION`, durably; return whether anything was changed.
 
-    One transaction under SQLite's write lock: processes that do it at once take turns, and a crash leaves the old
-    schema. File mode 0600; -wal and -shm inherit it. Raises ConfigError or, if the disk is full or the file locked
-    for 5 s, Unavailable.
+    It is one transaction under SQLite's write lock: processes that run it at the same time take turns, and a
+    crash leaves the old schema. The file has mode 0600, which SQLite copies to -wal and -shm. Raises ConfigError,
+    or Unavailable if the disk is full or the file is locked for 5 s.
     """
-    path = database_path(url)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _make_private(path)
         with connected(path, TIMEOUT_SECONDS) as connection:
             changed = _migrate(path, connection)
         for folder in (path.parent, path.parent.parent):
-            _sync_folder(folder)
+            sync_folder(folder)
     except OSError as error:
         raise ConfigError(f"DATABASE_URL: {path} cannot be made or changed by this user: {error.strerror}.") from error
     return changed
@@ -67,6 +67,7 @@ def _migrate(path: Path, connection: Connection) -> bool:
         raise ConfigError(_newer(path))
     if found is None and inspect(connection).get_table_names():
         raise ConfigError(f"DATABASE_URL: {path} holds another application's tables: name another file.")
+    # Imported late: it takes 0.2 s, and only a schema that changes needs it.
     from alembic import command
     from alembic.config import Config
 
@@ -79,7 +80,7 @@ def _migrate(path: Path, connection: Connection) -> bool:
 
 
 def _revision(connection: Connection) -> str | None:
-    """None where no migration has run yet."""
+    """None if no migration has run yet."""
     if not inspect(connection).has_table("alembic_version"):
         return None
     found = connection.exec_driver_sql("SELECT max(version_num) FROM alembic_version").scalar()
@@ -97,16 +98,7 @@ def _make_private(path: Path) -> None:
     try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     except FileExistsError:
-        # Never opened here: closing it would drop the POSIX locks that SQLite holds on it in this process.
+        # Not by descriptor: closing it would drop the POSIX locks that SQLite holds in this process.
         for suffix in ("", "-wal", "-shm"):
             with suppress(FileNotFoundError):
                 path.with_name(path.name + suffix).chmod(0o600)
-
-
-def _sync_folder(folder: Path) -> None:
-    """A new file is durable only when its folder is."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

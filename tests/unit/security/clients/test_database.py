@@ -4,8 +4,6 @@ import asyncio
 import os
 import sqlite3
 import stat
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,23 +12,20 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from app.errors import AppError, ConfigError
-from app.security.clients.database import connected, open_async_engine
-from app.security.clients.migrations import FOLDER, SCHEMA_REVISION
-from app.security.clients.store import create_or_upgrade_database, open_clients
+from app.security.clients.database import connected
+from app.security.clients.migrations import FOLDER, SCHEMA_REVISION, create_or_upgrade_database
+from app.security.clients.store import open_clients
 from app.security.clients.tables import metadata
+from app.security.clients.transactions import open_async_engine
 from app.security.models import Revocations
 
-from ....support.paths import ROOT
-
-
-def url_of(path: Path) -> str:
-    return f"sqlite+aiosqlite:///{path}"
+from ....support.client_database import python, use
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     path = tmp_path / "clients.sqlite3"
-    create_or_upgrade_database(url_of(path))
+    create_or_upgrade_database(path)
     return path
 
 
@@ -39,24 +34,6 @@ def execute(path: Path, statement: str) -> None:
     connection.execute(statement)
     connection.commit()
     connection.close()
-
-
-def python(code: str, *arguments: str, cwd: Path = ROOT) -> "subprocess.Popen[str]":
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-c", code, *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=cwd, env=environment)
-
-
-def use(path: Path, *, timeout: float = 5.0) -> Revocations:
-    async def road() -> Revocations:
-        store = open_clients(url_of(path), timeout=timeout)
-        try:
-            await store.add("alice", ["ai.playground.user"])
-            return await store.denied()
-        finally:
-            await store.aclose()
-
-    return asyncio.run(road())
 
 
 def test_the_revision_the_newest_migration_and_the_tables_are_the_same(path: Path) -> None:
@@ -70,9 +47,9 @@ def test_the_tables_are_made_from_nothing_once_and_for_the_owner_alone(tmp_path:
     path = tmp_path / "new" / "50% of #1 \u00e9" / "clients.sqlite3"
     before = os.umask(0)
     try:
-        assert create_or_upgrade_database(url_of(path))
+        assert create_or_upgrade_database(path)
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
-        assert not create_or_upgrade_database(url_of(path)), "nothing is left to do"
+        assert not create_or_upgrade_database(path), "nothing is left to do"
     finally:
         os.umask(before)
     assert use(path) == Revocations(1, frozenset(), frozenset())
@@ -82,21 +59,21 @@ def test_the_tables_are_made_from_nothing_once_and_for_the_owner_alone(tmp_path:
 def test_what_sqlite_puts_beside_the_file_is_for_the_owner_alone_too(path: Path) -> None:
     path.chmod(0o644)
     with connected(path, 1):
-        assert not create_or_upgrade_database(url_of(path)), "init tightens what it finds"
+        assert not create_or_upgrade_database(path), "init tightens what it finds"
         found = {entry.name: stat.S_IMODE(entry.stat().st_mode) for entry in path.parent.iterdir()}
     assert found == {path.name + suffix: 0o600 for suffix in ("", "-wal", "-shm")}
 
 
 def test_init_ends_what_a_killed_init_began(path: Path) -> None:
     path.write_bytes(b"")
-    assert create_or_upgrade_database(url_of(path))
+    assert create_or_upgrade_database(path)
     assert use(path).generation == 1
 
 
 def test_processes_that_start_at_once_in_any_folder_make_it_once(tmp_path: Path) -> None:
     code = (
-        "from app.security.clients.migrations import create_or_upgrade_database as make;"
-        "print(make('sqlite+aiosqlite:///./logs/clients.sqlite3'))"
+        "from pathlib import Path; from app.security.clients.migrations import create_or_upgrade_database as make;"
+        "print(make(Path('logs/clients.sqlite3')))"
     )
     outcomes = [maker.communicate(timeout=60) for maker in [python(code, cwd=tmp_path) for _ in range(4)]]
     assert sorted(out.strip() for out, _ in outcomes) == ["False", "False", "False", "True"], outcomes
@@ -105,11 +82,12 @@ def test_processes_that_start_at_once_in_any_folder_make_it_once(tmp_path: Path)
 
 WRITER = """
 import asyncio, sys
+from pathlib import Path
 from app.errors import InvalidRequest
 from app.security.clients.store import open_clients
 
-async def main(url, number):
-    store = open_clients(url, timeout=30)
+async def main(path, number):
+    store = open_clients(Path(path), timeout=30)
     won = 0
     for turn in range(20):
         await store.revoke(f"{number * 100 + turn:032x}", 2**40)
@@ -127,7 +105,7 @@ asyncio.run(main(sys.argv[1], int(sys.argv[2])))
 
 
 def test_processes_that_write_at_once_lose_nothing_and_add_each_name_once(path: Path) -> None:
-    writers = [python(WRITER, url_of(path), str(number)) for number in range(3)]
+    writers = [python(WRITER, str(path), str(number)) for number in range(3)]
     outcomes = [writer.communicate(timeout=60) for writer in writers]
     assert sum(int(out) for out, _ in outcomes) == 20, outcomes
     denied = use(path)
@@ -147,31 +125,31 @@ def test_processes_that_write_at_once_lose_nothing_and_add_each_name_once(path: 
 def test_a_schema_of_another_time_stops_the_start_and_says_what_to_do(path: Path, spoil: str, sentence: str) -> None:
     execute(path, spoil)
     with pytest.raises(ConfigError, match=sentence):
-        open_clients(url_of(path))
+        open_clients(path)
 
 
 def test_a_missing_database_stops_the_start_and_is_not_made_by_it(tmp_path: Path) -> None:
     path = tmp_path / "clients.sqlite3"
     with pytest.raises(ConfigError, match=r"no client database .* run python -m app init"):
-        open_clients(url_of(path))
+        open_clients(path)
     assert not path.exists()
 
 
 def test_init_touches_no_file_that_is_not_ours(tmp_path: Path, path: Path) -> None:
     execute(path, "UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(ConfigError, match="newer version"):
-        create_or_upgrade_database(url_of(path))
+        create_or_upgrade_database(path)
     execute(tmp_path / "other", "CREATE TABLE clients (x)")
     with pytest.raises(ConfigError, match="another application"):
-        create_or_upgrade_database(url_of(tmp_path / "other"))
+        create_or_upgrade_database(tmp_path / "other")
     (tmp_path / "text").write_text("not a database\n" * 100)
     for act in (create_or_upgrade_database, open_clients):
         with pytest.raises(ConfigError, match="not a SQLite database"):
-            act(url_of(tmp_path / "text"))
+            act(tmp_path / "text")
     with pytest.raises(ConfigError, match="cannot be made or changed by this user: "):
-        create_or_upgrade_database(url_of(tmp_path / "text" / "clients.sqlite3"))
+        create_or_upgrade_database(tmp_path / "text" / "clients.sqlite3")
     with pytest.raises(AppError):
-        create_or_upgrade_database(url_of(tmp_path))
+        create_or_upgrade_database(tmp_path)
     assert (tmp_path / "text").read_text() == "not a database\n" * 100
 
 
@@ -190,7 +168,7 @@ def test_every_connection_syncs_each_commit_and_readers_wait_for_no_writer(path:
     asyncio.run(in_the_pool())
 
 
-def test_a_command_that_uses_clients_imports_neither_alembic_nor_the_orm() -> None:
-    code = "import sys, app.security.clients as _; print({'alembic', 'sqlalchemy.orm', 'aiosqlite'} & {*sys.modules})"
+def test_the_check_of_the_schema_imports_neither_alembic_nor_the_orm() -> None:
+    code = "import sys, app.security.clients.migrations as _; print({'alembic', 'sqlalchemy.orm', 'aiosqlite'} & {*sys.modules})"
     out, problems = python(code).communicate(timeout=60)
     assert out.strip() == "set()", problems

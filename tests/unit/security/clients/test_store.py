@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from app.errors import InvalidRequest, InvalidUser
-from app.security.clients.store import ClientStore, create_or_upgrade_database, open_clients
+from app.security.clients.migrations import create_or_upgrade_database
+from app.security.clients.store import ClientStore, open_clients
 from app.security.models import Revocations
 from app.security.oauth_errors import InvalidClient
 from app.security.roles import ASK, AUDIT_READER
@@ -39,15 +40,15 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    url = f"sqlite+aiosqlite:///{tmp_path}/clients.sqlite3"
-    assert create_or_upgrade_database(url)
-    return url
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "clients.sqlite3"
+    assert create_or_upgrade_database(path)
+    return path
 
 
 @pytest.fixture
-async def store(url: str) -> AsyncIterator[ClientStore]:
-    store = open_clients(url, now=lambda: NOW)
+async def store(path: Path) -> AsyncIterator[ClientStore]:
+    store = open_clients(path, now=lambda: NOW)
     yield store
     await store.aclose()
 
@@ -72,10 +73,10 @@ async def test_an_added_client_is_proven_by_its_secret_and_by_nothing_else(store
     assert await store.get("alicf") is None
 
 
-async def test_no_secret_is_kept_only_its_sha256(tmp_path: Path, url: str) -> None:
-    store = open_clients(url, random_bytes=lambda count: bytes(range(count)))
+async def test_no_secret_is_kept_only_its_sha256(tmp_path: Path, path: Path) -> None:
+    store = open_clients(path, random_bytes=lambda count: bytes(range(count)))
     secret = await store.add("alice", [ASK])
-    files = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    files = b"".join(file.read_bytes() for file in tmp_path.iterdir())
     await store.aclose()
     assert secret == "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8", "256 bits, base64url, no padding"
     assert hashlib.sha256(secret.encode()).hexdigest().encode() in files
@@ -117,7 +118,7 @@ async def test_a_disabled_client_is_told_so_only_with_its_secret_and_gets_no_new
     assert await refusal(store, "alice", "guess") == ("wrong_secret", "alice")
     with pytest.raises(InvalidRequest, match="disabled"):
         await store.rotate("alice")
-    assert (await store.denied()).disabled == {"alice"}
+    assert (await store.current_revocations()).disabled == {"alice"}
 
 
 async def test_rotation_kills_the_old_secret_at_once(store: ClientStore) -> None:
@@ -127,20 +128,20 @@ async def test_rotation_kills_the_old_secret_at_once(store: ClientStore) -> None
     assert (await store.authenticate("alice", new)).roles == (ASK,)
 
 
-async def test_a_revocation_is_denied_until_it_expires_and_only_ever_lengthened(url: str) -> None:
+async def test_a_revocation_is_denied_until_it_expires_and_only_ever_lengthened(path: Path) -> None:
     clock = [NOW]
-    store = open_clients(url, now=lambda: clock[0])
+    store = open_clients(path, now=lambda: clock[0])
     await store.revoke(JTI, int(NOW) + 100)
     await store.revoke(JTI, int(NOW) + 50)
     clock[0] = NOW + 99
-    assert (await store.denied()).revoked == {JTI}
+    assert (await store.current_revocations()).revoked == {JTI}
     clock[0] = NOW + 100
-    assert (await store.denied()).revoked == frozenset()
+    assert (await store.current_revocations()).revoked == frozenset()
     clock[0] = NOW + 3600
     await store.revoke("f" * 32, int(NOW) + 10**6)
-    assert (await store.denied()).revoked == {"f" * 32}
+    assert (await store.current_revocations()).revoked == {"f" * 32}
     clock[0] = NOW
-    assert (await store.denied()).revoked == {JTI, "f" * 32}, "a clock set back revives no token"
+    assert (await store.current_revocations()).revoked == {JTI, "f" * 32}, "a clock set back revives no token"
     await store.aclose()
 
 
@@ -154,14 +155,14 @@ async def test_a_revocation_that_names_no_token_is_refused(store: ClientStore, j
     assert await store.generation() == 0
 
 
-async def test_every_change_moves_the_generation_and_another_store_sees_it(store: ClientStore, url: str) -> None:
-    other = open_clients(url)
+async def test_every_change_moves_the_generation_and_another_store_sees_it(store: ClientStore, path: Path) -> None:
+    other = open_clients(path)
     seen = [await other.generation()]
     for change in (store.add("alice", [ASK]), store.rotate("alice"), store.revoke(JTI, 2**40), store.disable("alice")):
         await change
         seen.append(await other.generation())
     assert seen == [0, 1, 2, 3, 4]
-    denied = await other.denied()
+    denied = await other.current_revocations()
     assert denied == Revocations(4, frozenset([JTI]), frozenset(["alice"]))
     await other.aclose()
 

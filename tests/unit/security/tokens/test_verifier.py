@@ -19,7 +19,8 @@ from app.audit.log import AuditLog
 from app.audit.storage.jsonl import JsonlStore
 from app.errors import TokenError
 from app.security import SecurityManager
-from app.security.clients.store import ClientStore, create_or_upgrade_database, open_clients
+from app.security.clients.migrations import create_or_upgrade_database
+from app.security.clients.store import ClientStore, open_clients
 from app.security.models import Principal, Revocations
 from app.security.security_log import SecurityLog
 from app.security.tokens import verifier as tokens
@@ -54,7 +55,7 @@ class Desk:
         *,
         key: SigningKey = KEY,
         lifetime: int = HOUR,
-        denied: Revocations | None = None,
+        revocations: Revocations | None = None,
     ) -> SecurityManager:
         names: dict[str, Any] = {"issuer": "secure-ai-assistant", "audience": "secure-ai-assistant", "clock": clock}
         return SecurityManager(
@@ -63,7 +64,7 @@ class Desk:
             clients=self.clients,
             audit=self.audit,
             events=self.events,
-            denied=denied,
+            revocations=revocations,
         )
 
     def verdict(self, token: str, now: float = NOW) -> type[Exception]:
@@ -77,10 +78,10 @@ class Desk:
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     folder = tmp_path_factory.mktemp("desk")
-    url = f"sqlite+aiosqlite:///{folder}/clients.sqlite3"
-    create_or_upgrade_database(url)
+    path = folder / "clients.sqlite3"
+    create_or_upgrade_database(path)
     audit, events = AuditLog(JsonlStore(folder / "audit_log.jsonl")), SecurityLog(folder / "security.log")
-    yield Desk(open_clients(url, now=lambda: NOW), audit, events)
+    yield Desk(open_clients(path, now=lambda: NOW), audit, events)
     audit.close()
     events.close()
 
@@ -416,9 +417,9 @@ def test_revoking_disabling_and_expiry_look_through_the_cache(desk: Desk) -> Non
 
 def test_a_revoked_token_is_refused_the_first_time_it_is_seen_too(desk: Desk) -> None:
     with pytest.raises(errors.TokenRevoked):
-        desk.manager(denied=Revocations(1, frozenset([NONCE]), frozenset())).verify_token(GOOD)
+        desk.manager(revocations=Revocations(1, frozenset([NONCE]), frozenset())).verify_token(GOOD)
     with pytest.raises(errors.ClientDisabled):
-        desk.manager(denied=Revocations(1, frozenset(), frozenset(["alice"]))).verify_token(GOOD)
+        desk.manager(revocations=Revocations(1, frozenset(), frozenset(["alice"]))).verify_token(GOOD)
 
 
 def test_a_token_refused_once_is_refused_again(desk: Desk) -> None:

@@ -1,4 +1,4 @@
-"""Clients, revocations, and the number that says when either changed."""
+"""The first schema: clients, revocations, and the generation that changes with either."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,0 +1,35 @@
+"""A client database in a file: used once, or by another process."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from app.security.clients.store import open_clients
+from app.security.models import Revocations
+
+from .paths import ROOT
+
+
+def use(path: Path, *, timeout: float = 5.0) -> Revocations:
+    """Add a client and read the revocations, as any command does."""
+
+    async def add_and_read() -> Revocations:
+        store = open_clients(path, timeout=timeout)
+        try:
+            await store.add("alice", ["ai.playground.user"])
+            return await store.current_revocations()
+        finally:
+            await store.aclose()
+
+    return asyncio.run(add_and_read())
+
+
+def python(code: str, *arguments: str, cwd: Path = ROOT) -> subprocess.Popen[str]:
+    """Another process that runs *code*, with its output to be read."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", code, *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=cwd, env=environment)
