@@ -1,0 +1,49 @@
+"""An installation in the current folder, made by `init` in this process: what a log must be, and what stands beside it."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from app.admin import setup
+from app.audit.evidence.log_key import load_signer
+from app.audit.format.merkle import leaf_hash, root_of
+from app.audit.format.note import VerifierKey, verify_checkpoint
+from app.audit.log import AuditLog
+from app.audit.storage.jsonl import JsonlStore
+
+ORIGIN = "example.com/log"
+FILES = ["audit_log.jsonl", "audit_log.jsonl.lock", "audit_log.jsonl.sync", "audit_log.key", "audit_log.tree", "clients.sqlite3"]
+LOG, KEY = Path("logs/audit_log.jsonl"), Path("logs/audit_log.key")
+
+
+def init(*, new_log: bool = False) -> setup.SetupResult:
+    return setup.set_up(new_log=new_log)
+
+
+def check_sound(log: Path = LOG, key: Path = KEY) -> str:
+    """A log, its first record that names its key, its checkpoint signed by that; the log's name."""
+    lines = log.read_bytes().split(b"\n")[:-1]
+    details = json.loads(lines[0])["details"]
+    signer = load_signer(key)
+    assert details["vkey"] == signer.verifier_key.text()
+    assert details["origin"] == signer.name
+    checkpoint = log.with_suffix(".tree") / "checkpoint"
+    if not checkpoint.exists():
+        assert log != LOG  # an init that was killed had not signed it yet when the next one retired the log
+        assert len(lines) == 1
+        return signer.name
+    signed = verify_checkpoint(checkpoint.read_bytes(), VerifierKey.parse(details["vkey"]))
+    assert signed.root == root_of(leaf_hash(line) for line in lines[: signed.size])
+    assert AuditLog(JsonlStore(log)).verify().ok
+    return signer.name
+
+
+def names() -> list[str]:
+    return sorted(os.listdir("logs"))
+
+
+def retired_logs() -> list[tuple[Path, Path]]:
+    """With their keys."""
+    return [(log, log.with_suffix(".key")) for log in sorted(Path("logs").glob("audit_log.retired.*.jsonl"))]

@@ -1,0 +1,31 @@
+"""A folder that nothing was set up in yet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ...support.clean_settings import use_defaults
+from ...support.installation import ORIGIN
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder, which is the current one."""
+    use_defaults(monkeypatch, tmp_path)
+    monkeypatch.setenv("AUDIT_ORIGIN", ORIGIN)
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:1/v1")
+    return tmp_path
+
+
+@pytest.fixture
+def plain_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty file instead: making a database takes too long where it is not what is tested."""
+
+    def create(_: str) -> bool:
+        is_new = not Path("logs/clients.sqlite3").exists()
+        Path("logs/clients.sqlite3").touch()
+        return is_new
+
+    monkeypatch.setattr("app.admin.setup.create_or_upgrade_database", create)
