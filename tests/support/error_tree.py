@@ -1,0 +1,44 @@
+"""All errors of the application, found by importing every module of it."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterator
+from typing import Any
+
+import app
+from app.cli.http_client import CallFailed
+from app.errors import AppError, InsufficientScope, InvalidParameter, ModelNotFound
+from app.limits.rate_limits import Quota, QuotaExceeded
+from app.upstream.errors import UpstreamRefused
+
+RUN_BY_OTHERS = ("app.__main__", "app.security.clients.migrations.env")
+"""Importing them does what they are for: they run a command, or a migration."""
+ARGUMENTS: dict[type[AppError], dict[str, Any]] = {
+    CallFailed: {"detail": "401 token_expired: The access token has expired."},
+    InsufficientScope: {"needed_role": "ai.playground.user"},
+    InvalidParameter: {"detail": "The member n is too large.", "param": "n", "reason": "too_large"},
+    ModelNotFound: {"model": "gpt-9", "is_known": False},
+    QuotaExceeded: {"quota": Quota(60, 0, 7)},
+    UpstreamRefused: {"status": 400, "reason": "context_length_exceeded", "param": "messages"},
+}
+"""What a class cannot be made without."""
+
+
+def every_error_class() -> list[type[AppError]]:
+    """AppError and all classes below it that stand in app/, by name."""
+    for module in pkgutil.walk_packages(app.__path__, "app."):
+        if module.name not in RUN_BY_OTHERS:
+            importlib.import_module(module.name)
+    return sorted({one for one in _below(AppError) if one.__module__.startswith("app.")}, key=lambda one: one.__name__)
+
+
+def example_of(kind: type[AppError]) -> AppError:
+    return kind(**ARGUMENTS.get(kind, {}))
+
+
+def _below(kind: type[AppError]) -> Iterator[type[AppError]]:
+    yield kind
+    for child in kind.__subclasses__():
+        yield from _below(child)
