@@ -16,10 +16,11 @@ from ..audit.format.record import Receipt
 from ..errors import AppError, ClientGone
 from ..kit.event_stream import KEEP_ALIVE, Event, encode
 from ..upstream.completion import Completion
-from ..upstream.protocol.endpoint import StreamReader
+from ..upstream.protocol.stream_reader import StreamReader
 from .bodies import disconnect_watch
 from .context import request_context
 from .error_responses import stream_error_document
+from .receipts import with_receipt
 
 ERROR_EVENT_GRACE_SECONDS = 5.0
 HEADERS = {
@@ -86,7 +87,9 @@ class V1StreamSink(EventStreamSink):
         return encode(Event(b"", document))
 
     async def end(self, reader: StreamReader, completion: Completion, receipt: Receipt) -> None:
-        await self._finish(self.encode(reader.last_events(receipt), ""))
+        end = reader.held_back()
+        last = Event(end.last.name, with_receipt(end.last.data, end.document, receipt))
+        await self._finish(self.encode((last, *end.markers), ""))
 
 
 class AskStreamSink(EventStreamSink):

@@ -1,25 +1,37 @@
-"""One question on the road: its three records, and the clock between them."""
+"""One question and its answer in the audit log: `ask.received`, then `ask.answered` or `ask.failed`."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import time
 from collections.abc import Callable
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from ..audit.format.record import Receipt
-from ..errors import AppError, LongTextUnavailable
+from ..errors import AppError, Interrupted, LongTextUnavailable, UpstreamTimeout
 from ..security.manager import SecurityManager
 from ..security.models import Principal
 from ..upstream.call import PreparedCall
 from ..upstream.completion import Completion
-from ..upstream.protocol.endpoint import StreamReader
+from ..upstream.protocol.stream_reader import StreamReader
 from .models import Origin
+
+LOG = logging.getLogger("app.assistant")
 
 
 class Exchange:
-    """`start` before anything is sent, then `answered` or `failed`. Each is durable on return, or raises AuditUnavailable."""
+    """Entering records `ask.received`; leaving with an error records `ask.failed`.
+
+    `answered` records the end of a question that went well. Each record is durable when its call
+    returns; otherwise AuditUnavailable is raised in place of everything else. So the block is not
+    entered, and nothing is sent, where `ask.received` cannot be written.
+    """
+
+    received: Receipt
+    """Of `ask.received`."""
 
     def __init__(
         self,
@@ -27,21 +39,21 @@ class Exchange:
         principal: Principal,
         call: PreparedCall,
         origin: Origin,
+        *,
+        reader: StreamReader | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """*reader*: of a streamed answer; knows which part of it reached the caller."""
         self.call, self.origin = call, origin
-        self._security, self._principal, self._clock = security, principal, clock
+        self._security, self._principal, self._reader, self._clock = security, principal, reader, clock
         self._started = clock()
-        self._received: Receipt | None = None
-        self.is_stopped = False
-        """Whether it was cancelled while a record was on its way."""
-        self._digest = hashlib.sha256()
+        self._is_stopped = False  # cancelled while a record was being written
+        self._has_end = False
+        self._sha256 = hashlib.sha256()
         self._bytes = 0
-        self.reader: StreamReader | None = None
-        """Of a stream, so that a failure's record can say what reached the caller."""
 
-    async def start(self) -> Receipt:
-        """`ask.received`: durable, or no call."""
+    async def __aenter__(self) -> Self:
+        """Raises AuditUnavailable, or Interrupted if the service was stopped meanwhile."""
         call, origin = self.call, self.origin
         details = {
             **call.asked,
@@ -51,64 +63,83 @@ class Exchange:
             "upstream_sha256": call.sha256,
             **({"client_request_id": origin.client_request_id} if origin.client_request_id else {}),
         }
-        self._received = await self._record("ask.received", details)
-        return self._received
+        self.received = await self._record("ask.received", details)
+        if self._is_stopped:
+            stop = Interrupted()
+            await self._failed(stop)
+            raise stop
+        return self
 
-    def deliver(self, written: bytes) -> None:
-        """*written* has gone to the caller."""
-        self._digest.update(written)
-        self._bytes += len(written)
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Raises the error that the caller is to see, after it is recorded."""
+        if error is None or self._has_end:
+            return
+        if isinstance(error, AppError):
+            await self._failed(error)  # and it goes on
+        elif isinstance(error, TimeoutError):
+            await self._fail(UpstreamTimeout(), None)
+        elif isinstance(error, asyncio.CancelledError):  # by a stop of the service only
+            await self._fail(Interrupted(), None)
+        elif isinstance(error, Exception):
+            LOG.error("request %s failed unexpectedly", self.origin.request_id, exc_info=error)
+            await self._fail(AppError(), error)
+
+    def delivered(self, data: bytes) -> None:
+        """Count *data* as what the caller got: the records hold its size and SHA-256."""
+        self._sha256.update(data)
+        self._bytes += len(data)
 
     async def answered(self, completion: Completion) -> Receipt:
-        """`ask.answered`: durable, or the answer (or a stream's end) does not leave."""
+        """Record `ask.answered`. The answer, or the end of a stream, may leave after that only."""
+        self._has_end = True
         usage = completion.usage
         details = {
-            "received": self._seq,
+            "received": self.received.seq,
             "answer": completion.answer,
             "model": completion.model,
             "usage": usage.members() if usage else None,
             **self._effort(),
             **({"finish_reason": completion.finish} if completion.finish is not None else {}),
-            **({"delivered": self._delivered()} if self._bytes or self.reader else {}),
+            **({"delivered": self._digest()} if self._bytes or self._reader else {}),
         }
         try:
             receipt = await self._record("ask.answered", details)
         except LongTextUnavailable as error:  # the log itself can be written
-            await self.failed(error)
+            await self._failed(error)
             raise
         tokens = (usage.input_tokens, usage.output_tokens) if usage else None
         self._security.log_answered(self._principal.user_id, self.origin.request_id, completion.model, tokens)
         return receipt
 
-    async def failed(self, error: AppError) -> None:
-        """`ask.failed`, with what reached the caller. Raises AuditUnavailable in place of *error* when that cannot be durable."""
-        details = {"received": self._seq, "code": error.code, **self._effort(), "delivered": None}
-        if self._bytes and self.reader:
-            details["delivered"] = {"answer": self.reader.delivered(), **self._delivered()}
+    async def _fail(self, failure: AppError, cause: Exception | None) -> None:
+        await self._failed(failure)
+        raise failure from cause
+
+    async def _failed(self, error: AppError) -> None:
+        """Record `ask.failed`, with the part of the answer that reached the caller."""
+        self._has_end = True
+        details = {"received": self.received.seq, "code": error.code, **self._effort(), "delivered": None}
+        if self._bytes and self._reader:
+            details["delivered"] = {"answer": self._reader.delivered(), **self._digest()}
         try:
             await self._record("ask.failed", details)
-        except LongTextUnavailable:  # then without the text, whose digest is not that of the events either
-            await self._record("ask.failed", {**details, "delivered": self._delivered() if self._bytes else None})
+        except LongTextUnavailable:  # without the text then
+            await self._record("ask.failed", {**details, "delivered": self._digest() if self._bytes else None})
         self.origin.terminal_record.is_written = True
 
-    @property
-    def _seq(self) -> int:
-        assert self._received is not None
-        return self._received.seq
-
-    def _delivered(self) -> dict[str, Any]:
-        return {"bytes": self._bytes, "sha256": self._digest.hexdigest()}
+    def _digest(self) -> dict[str, Any]:
+        return {"bytes": self._bytes, "sha256": self._sha256.hexdigest()}
 
     def _effort(self) -> dict[str, Any]:
         return {"elapsed_ms": round(1000 * (self._clock() - self._started)), "attempts": 1}
 
     async def _record(self, action: str, details: dict[str, Any]) -> Receipt:
-        """A record that was handed in is waited for, whoever cancels: else nobody knew whether it stands."""
+        """Durable on return. A cancellation waits until it is known whether the record was written."""
         user_id, request_id = self._principal.user_id, self.origin.request_id
         writing = asyncio.ensure_future(self._security.log_action(user_id, action, details, request_id=request_id))
         while not writing.done():
             try:
                 await asyncio.wait({writing})
             except asyncio.CancelledError:
-                self.is_stopped = True
+                self._is_stopped = True
         return writing.result()

@@ -1,4 +1,4 @@
-"""What travels between the rooms when a question is asked: frozen, without behaviour."""
+"""What travels when a question is asked: frozen, without behaviour."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from ..upstream.completion import Usage
 class TerminalRecord:
     """The one place that knows whether the log holds the record that ends a request.
 
-    The code that writes this record sets `is_written`: the exchange for `ask.failed`, app.api for a refusal.
+    The code that writes this record sets `is_written`: the exchange for `ask.failed`, app.api for
+    a refusal.
     """
 
     __slots__ = ("is_written",)
@@ -24,7 +25,7 @@ class TerminalRecord:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Which request a question came with."""
+    """The request that a question came with."""
 
     request_id: str
     address: str | None = None
@@ -34,7 +35,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """*query* was checked at the door: 1 to 2,000 code points, no U+0000, no lone surrogate."""
+    """*query* is checked: 1 to 2,000 code points, no U+0000, no lone surrogate."""
 
     query: str
     origin: Origin
@@ -42,7 +43,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """*usage* is None where the model's server did not count."""
+    """The answer at /ask. *usage* is None where the model's server did not count tokens."""
 
     answer: str
     model: str
@@ -53,7 +54,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A plain answer at a /v1 door: *raw* as the server sent it, the *members* that it holds, and the receipt of its record."""
+    """A plain answer at /v1: the server's bytes *raw*, the *members* in them, and the receipt."""
 
     raw: bytes
     members: Mapping[str, Any]

@@ -1,4 +1,4 @@
-"""A stream on the road: read as it comes, given out in what has gathered, kept alive while the model thinks."""
+"""A streamed answer: read as it arrives, passed on in few writes, kept alive while the model is silent."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-import orjson
-
 from ..audit.format.record import Receipt
-from ..errors import ClientGone, UpstreamError, UpstreamTimeout
+from ..errors import ClientGone, UpstreamTimeout
 from ..kit.event_stream import Event
 from ..upstream.call import PreparedCall
-from ..upstream.client import UNREADABLE, EventSource, unusable
-from ..upstream.completion import Completion
-from ..upstream.protocol.endpoint import StreamReader
+from ..upstream.client import EventSource
+from ..upstream.completion import Completion, verify_usable
+from ..upstream.errors import Reading
+from ..upstream.protocol.stream_reader import StreamReader, read_piece
 from .exchange import Exchange
 
-EAGER_WRITINGS = 3
+EAGER_WRITES = 3
+"""The first writes of a stream do not wait for more events, so that the answer begins at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,31 +26,31 @@ class StreamTimeouts:
     """How long a stream may be silent, and last. Seconds."""
 
     silence_seconds: float = 30
-    """Of the model's server, at its beginning and between two events."""
+    """Of the model's server, before the first event and between two events."""
     whole_seconds: float = 600
     keepalive_seconds: float = 10
-    """Between two signs of life; also how long a caller may leave unread what no buffer takes any more."""
+    """Between two signs of life to the caller; also how long one write to the caller may take."""
     gather_seconds: float = 0.02
-    """What comes within that time of the last writing travels together: a writing costs as much as reading ten pieces. The
-    first EAGER_WRITINGS of a stream do not wait for that."""
+    """Events arriving within this time are sent in one write: a write costs as much as reading ten
+    events."""
     is_buffered: bool = False
-    """Give out no text before its record is durable."""
+    """Send no text before its record is durable (AUDIT_STREAM=buffer)."""
 
 
 class StreamSink(Protocol):
-    """Where a stream goes: one door's way of writing it. Begins by itself with what is written first."""
+    """Where a stream goes: how one endpoint writes it. The first write sends the headers, too."""
 
     def name(self, received: Receipt) -> None:
-        """The record of the question, which the head of the answer names."""
+        """Name the question's record in the headers."""
 
     async def begin(self) -> None:
-        """The server has begun to answer."""
+        """Send the headers now: the model's server has begun to answer."""
 
     async def keep_alive(self) -> None:
-        """Write something that means nothing."""
+        """Write something that clients ignore."""
 
     def encode(self, events: Sequence[Event], text: str) -> bytes:
-        """What *events*, or the *text* in them, are at this door; maybe nothing."""
+        """The bytes for *events* and the *text* in them, as this endpoint shows it; maybe none."""
 
     async def write(self, data: bytes) -> None: ...
 
@@ -58,49 +58,104 @@ class StreamSink(Protocol):
         """Write what was held back, the receipt and the end marker."""
 
 
-async def run_stream(exchange: Exchange, sink: StreamSink, timeouts: StreamTimeouts) -> tuple[StreamReader, Completion, bytes]:
-    """The reader at the end of the answer, the answer, and what is not given out yet (all of it, where the pace is buffered).
+@dataclass(frozen=True, slots=True)
+class Streamed:
+    """A whole streamed answer. *unwritten* is what the caller did not get yet: all, if buffered."""
 
-    Raises UpstreamError or below it, ClientGone for a caller who does not read, TimeoutError after `whole_seconds`.
+    completion: Completion
+    unwritten: bytes
+
+
+async def relay_stream(exchange: Exchange, reader: StreamReader, sink: StreamSink, timeouts: StreamTimeouts) -> Streamed:
+    """Pass the answer on, but for what *reader* holds back.
+
+    Raises UpstreamError and its subclasses, ClientGone for a caller who does not read, and
+    TimeoutError after `whole_seconds`.
     """
     call = exchange.call
-    exchange.reader = reader = call.endpoint.reader(call.model, call.wants_usage)
+    relay = _Relay(exchange, reader, sink, timeouts)
     async with asyncio.timeout(timeouts.whole_seconds):
-        source = await _open(call, sink, timeouts)
+        source = await relay.open(call)
         try:
             if not timeouts.is_buffered:
                 await sink.begin()
-            kept = await _pump(source, exchange, sink, timeouts)
+            await relay.run(source)
         except BaseException:
             source.close()
             raise
         source.finish()
-    try:
-        return reader, verified(reader.completion(), call), kept
-    except UNREADABLE:
-        raise unusable(b"", "stream whose pieces do not add up") from None
+    with Reading(b"", "stream whose pieces do not add up"):
+        completion = verify_usable(reader.completion(), wants_text=call.wants_text)
+    return Streamed(completion, b"".join(relay.unwritten))
 
 
-def verified(completion: Completion, call: PreparedCall) -> Completion:
-    """Return *completion* if a record can hold it, and it is what the door needs. Raises TypeError."""
-    if call.wants_text and completion.text is None:
-        raise TypeError
-    if not isinstance(completion.answer, str | None):
-        orjson.dumps({"details": {"answer": completion.answer}})  # raises for what is nested too deeply
-    return completion
+class _Relay:
+    """From the server's events to the caller's bytes."""
 
+    def __init__(self, exchange: Exchange, reader: StreamReader, sink: StreamSink, timeouts: StreamTimeouts) -> None:
+        self.unwritten: list[bytes] = []
+        """What a buffered stream gives the caller after its record."""
+        self._exchange, self._reader, self._sink, self._timeouts = exchange, reader, sink, timeouts
+        self._silence = _Silence(timeouts, sink)
+        self._clock = asyncio.get_running_loop().time
+        self._writes = 0
+        self._is_writing = False
+        self._kept_alive_at = 0.0
 
-async def _open(call: PreparedCall, sink: StreamSink, timeouts: StreamTimeouts) -> EventSource:
-    opening = asyncio.ensure_future(call.upstream.open_stream(call.endpoint.path, call.body))
-    try:
-        waiting = _Waiting(timeouts, sink)
-        while not (await asyncio.wait({opening}, timeout=waiting.step))[0]:
-            await waiting.go_on()
-        return opening.result()
-    except BaseException:
-        opening.cancel()
-        opening.add_done_callback(_close_late)
-        raise
+    async def open(self, call: PreparedCall) -> EventSource:
+        """Send the call, and wait until the server begins to answer."""
+        opening = asyncio.ensure_future(call.upstream.open_stream(call.endpoint.path, call.body))
+        try:
+            while not (await asyncio.wait({opening}, timeout=self._silence.step))[0]:
+                await self._silence.step_passed()
+            return opening.result()
+        except BaseException:
+            opening.cancel()
+            opening.add_done_callback(_close_late)
+            raise
+
+    async def run(self, source: EventSource) -> None:
+        """Pass on what *source* gives until the answer is over."""
+        self._silence.reset()
+        self._kept_alive_at = self._clock()
+        while not self._reader.is_over:
+            try:
+                async with asyncio.timeout(self._silence.step) as timer:
+                    await self._pass_on(source, timer)
+            except TimeoutError:
+                if self._is_writing:
+                    raise ClientGone("The caller does not read.") from None
+                await self._silence.step_passed()
+
+    async def _pass_on(self, source: EventSource, timer: asyncio.Timeout) -> None:
+        """As `run`, until *timer* ends it. Each read postpones it: one timer serves many reads."""
+        reader = self._reader
+        while not reader.is_over:
+            if self._writes >= EAGER_WRITES:
+                await asyncio.sleep(self._timeouts.gather_seconds)
+            events = await source.read()
+            self._silence.reset()
+            timer.reschedule(self._clock() + self._silence.step)
+            piece = read_piece(reader, events)
+            if data := self._sink.encode(piece.events, piece.text):
+                self._is_writing = True
+                await self._write(data)
+                self._is_writing = False
+            with Reading(b"", "stream whose pieces do not add up"):
+                reader.mark_delivered()
+            if piece.error is not None:
+                raise piece.error
+
+    async def _write(self, data: bytes) -> None:
+        if not self._timeouts.is_buffered:
+            await self._sink.write(data)
+            self._writes += 1
+            self._exchange.delivered(data)
+            return
+        self.unwritten.append(data)
+        if self._clock() - self._kept_alive_at >= self._timeouts.keepalive_seconds:
+            self._kept_alive_at = self._clock()
+            await self._sink.keep_alive()
 
 
 def _close_late(opening: asyncio.Future[EventSource]) -> None:
@@ -108,86 +163,29 @@ def _close_late(opening: asyncio.Future[EventSource]) -> None:
         opening.result().close()
 
 
-async def _pump(source: EventSource, exchange: Exchange, sink: StreamSink, timeouts: StreamTimeouts) -> bytes:
-    """Read, give out, read on: one timer for the whole stream, set anew with every piece."""
-    reader, kept = exchange.reader, list[bytes]()
-    assert reader is not None
-    clock = asyncio.get_running_loop().time
-    last_sign, is_writing, writings = clock(), False, 0
-
-    async def give(data: bytes) -> None:
-        nonlocal last_sign, writings
-        if not timeouts.is_buffered:
-            await sink.write(data)
-            writings += 1
-            exchange.deliver(data)
-            return
-        kept.append(data)
-        if clock() - last_sign >= timeouts.keepalive_seconds:
-            last_sign = clock()
-            await sink.keep_alive()
-
-    waiting = _Waiting(timeouts, sink)
-    while not reader.is_over:
-        try:
-            async with asyncio.timeout(waiting.step) as timeout:
-                while not reader.is_over:
-                    if writings >= EAGER_WRITINGS:
-                        await asyncio.sleep(timeouts.gather_seconds)
-                    events = await source.read()
-                    waiting = _Waiting(timeouts, sink)
-                    timeout.reschedule(clock() + waiting.step)
-                    if events is None:
-                        reader.end()
-                    given, text, broken = _read(reader, events or [])
-                    if data := sink.encode(given, text):
-                        is_writing = True
-                        await give(data)
-                        is_writing = False
-                    try:
-                        reader.mark()
-                    except UNREADABLE:
-                        raise unusable(b"", "stream whose pieces do not add up") from None
-                    if broken is not None:
-                        raise broken
-        except TimeoutError:
-            if is_writing:
-                raise ClientGone("The caller does not read.") from None
-            await waiting.go_on()
-    return b"".join(kept)
-
-
-def _read(reader: StreamReader, events: list[Event]) -> tuple[list[Event], str, UpstreamError | None]:
-    """What *events* give the caller, and the error that the first bad one is: what came before it is his."""
-    given: list[Event] = []
-    text = ""
-    for event in events:
-        try:
-            given += reader.feed(event)
-        except (UpstreamError, *UNREADABLE):
-            return given, text, unusable(event.data, "unusable event")
-        text += reader.text
-        if reader.is_over:
-            break
-    return given, text, None
-
-
-class _Waiting:
-    """For the server, which says nothing: a sign of life to the caller now and then, and an end to it."""
+class _Silence:
+    """While the model's server sends nothing: signs of life to the caller, and an end in time."""
 
     def __init__(self, timeouts: StreamTimeouts, sink: StreamSink) -> None:
-        self.step = min(timeouts.keepalive_seconds, timeouts.silence_seconds)
-        self._left = timeouts.silence_seconds
-        self._outlet = sink
+        self._first_step = min(timeouts.keepalive_seconds, timeouts.silence_seconds)
+        self._longest = timeouts.silence_seconds
+        self._sink = sink
+        self.reset()
 
-    async def go_on(self) -> None:
-        """A step has passed. Raises UpstreamTimeout once it is too many."""
+    def reset(self) -> None:
+        """The server has sent something."""
+        self.step = self._first_step
+        """Seconds until `step_passed` must be called."""
+        self._left = self._longest
+
+    async def step_passed(self) -> None:
+        """Raises UpstreamTimeout after too long a silence, ClientGone if the caller does not read."""
         self._left -= self.step
         if self._left <= 0:
             raise UpstreamTimeout
         try:
             async with asyncio.timeout(self.step):
-                await self._outlet.keep_alive()
+                await self._sink.keep_alive()
         except TimeoutError:
             raise ClientGone("The caller does not read.") from None
         self.step = min(self.step, self._left)

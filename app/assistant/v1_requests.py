@@ -41,7 +41,7 @@ class V1Requests:
             raise ModelNotFound(alias, is_known=alias in self.catalogue.models)
         return entry
 
-    def prepare(self, endpoint: Endpoint, members: Any, principal: Principal) -> PreparedCall:
+    def prepare_v1(self, endpoint: Endpoint, members: Any, principal: Principal) -> PreparedCall:
         """Raises InvalidParameter, InvalidInput, ModelNotFound. Takes a second for a body of many megabytes."""
         if not isinstance(members, dict):
             raise InvalidInput(f'Send one JSON object: {{"model": "…", "{endpoint.messages}": …}}.')

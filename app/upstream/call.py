@@ -12,7 +12,7 @@ from .protocol.endpoint import Endpoint
 
 @dataclass(frozen=True, slots=True)
 class PreparedCall:
-    """One body for one server, as it will be sent, and what its record says of it before it goes."""
+    """*body* is sent to *upstream* byte for byte, after the record with its digest is durable."""
 
     upstream: Upstream
     endpoint: Endpoint
@@ -20,10 +20,11 @@ class PreparedCall:
     """The name that callers use."""
     body: bytes
     sha256: str
+    """Of the body, in hex."""
     asked: Mapping[str, Any]
-    """`query`; or `endpoint`, `messages` and `params`."""
+    """What the record holds of it: `query`; or `endpoint`, `messages` and `params`."""
     is_stream: bool = False
     wants_usage: bool = False
-    """Whether the caller asked for a usage chunk at the end of his stream."""
+    """Whether the caller asked for a usage chunk at the end of their stream."""
     wants_text: bool = False
-    """Whether an answer without a text is none, as at /ask."""
+    """Whether an answer without text is an error, as at /ask."""

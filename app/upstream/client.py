@@ -1,4 +1,4 @@
-"""POSTs to a server that speaks the OpenAI protocol: exact bytes out, checked documents or events back, our errors only."""
+"""POSTs to a server that speaks the OpenAI protocol: exact bytes out, checked answers back."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from yarl import URL
 from ..errors import ConfigError, UpstreamError, UpstreamUnavailable
 from ..kit.event_stream import Event, EventParser
 from ..kit.strict_json import verify_depth
-from .errors import DEFAULT_RETRY_AFTER, log_upstream, refused
+from .completion import Reply, verify_usable
+from .errors import DEFAULT_RETRY_AFTER, Reading, error_of_status, log_upstream, unusable
+from .protocol.endpoint import Endpoint
+from .protocol.members import replace_model_path
 
 OPENAI_URL = "https://api.openai.com/v1"
 MAX_RESPONSE_BYTES = 32 * 1024 * 1024
 """A thousand embeddings of 1,536 numbers in base64 are 8 MB."""
 MAX_CONTAINERS = 1_000_000
-"""Of one answer: each costs the process a microsecond, and nobody else is served meanwhile. 4,096 tokens with twenty logprobs
-each are 90,000."""
+"""Lists and objects in one answer. Each takes a microsecond, in which nobody else is served.
+4,096 tokens with twenty logprobs each are 90,000."""
 MAX_EVENT_BYTES = 4 * 1024 * 1024
 MAX_STREAM_BYTES = 64 * 1024 * 1024
-"""Of one whole stream: a token of answer is some 250 bytes of events."""
-
+"""Of one whole stream. A token is about 250 bytes of events."""
 STREAM_END_GRACE_SECONDS = 1.0
+CONNECTION_FAULTS = (aiohttp.ClientError, OSError)
 _CONNECTIONS = 512
 _ERROR_BYTES = 64 * 1024
-FAULTS = (aiohttp.ClientError, OSError)
-UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
-"""What reading a document that is not what it should be may raise."""
 
 
 class Upstream:
-    """Where the questions go is decided by our settings alone.
+    """One server. Our settings alone decide where questions go.
 
-    So `trust_env` is off: with it aiohttp would read `HTTP_PROXY` and `~/.netrc` and hand prompts or another
-    password to whom they name. Redirects are not followed and cookies not kept, for the same reason. No deadline
-    stands in here: the caller has one around the whole call.
+    So `trust_env` is off: aiohttp would read `HTTP_PROXY` and `~/.netrc`, and send prompts or
+    passwords to servers named there. Redirects and cookies are ignored for the same reason.
+    There is no timeout in here: callers set one around the whole call.
     """
 
     def __init__(
@@ -60,53 +60,58 @@ class Upstream:
 
     @property
     def wants_max_completion_tokens(self) -> bool:
-        """The name of the cap on tokens that this server honours.
+        """Whether this server's cap on tokens is `max_completion_tokens`, not `max_tokens`.
 
-        OpenAI's newer models refuse `max_tokens`; every other server knows it, while Ollama, LM Studio and llama.cpp
-        before 2026 silently ignore `max_completion_tokens` and generate without end, and Mistral refuses it.
+        OpenAI's newer models refuse `max_tokens`. Every other server knows it. Ollama, LM Studio
+        and llama.cpp before 2026 ignore the newer name and generate without end; Mistral refuses it.
         """
         host = self._base.host or ""
         return host == "openai.com" or host.endswith((".openai.com", ".azure.com"))
 
-    async def complete(self, path: str, body: bytes) -> tuple[bytes, Any]:
-        """Send exactly *body* to *path* below the base URL; the answer's bytes, and the JSON document that they are.
+    async def complete(self, endpoint: Endpoint, body: bytes, model: str, *, wants_text: bool = False) -> Reply:
+        """Send exactly *body*, and read the whole answer. *model* names it if the server does not.
 
-        Raises UpstreamUnavailable (with retry_after) if the server cannot be reached, hangs up, or says 408, 429 or 5xx;
-        UpstreamRefused for a request that it will not take as it is; UpstreamError for anything else that is not JSON. Then
-        nothing is known of what was generated.
+        Raises UpstreamUnavailable (with retry_after) if the server cannot be reached, closes the
+        connection early, or answers 408, 429 or 5xx; UpstreamRefused for a request that it does not
+        take; UpstreamDenied, UpstreamOutOfQuota; UpstreamError for an answer that cannot be used.
+        The server may have generated an answer in any of these cases. Nothing is retried here.
         """
         try:
-            async with self._post(path, body, "application/json") as response:
+            async with self._post(endpoint.path, body, "application/json") as response:
                 if response.status != 200:
-                    raise await _refused(response)
+                    raise await _refusal(response)
                 raw = await _read(response, self._max_bytes + 1)
-        except FAULTS as fault:
-            raise error_of(fault) from None
+        except CONNECTION_FAULTS as fault:
+            raise error_of_fault(fault) from None
         if len(raw) > self._max_bytes:
             raise unusable(b"", f"answer of more than {self._max_bytes} bytes")
         if len(raw) > MAX_CONTAINERS and raw.count(b"[") + raw.count(b"{") > MAX_CONTAINERS:
             raise unusable(b"", f"answer of more than {MAX_CONTAINERS} lists and objects")
-        try:
-            document = orjson.loads(raw)  # refuses invalid UTF-8, lone surrogates, NaN and deep nesting
+        with Reading(raw):
+            document = orjson.loads(raw)  # refuses invalid UTF-8, lone surrogates and NaN
             verify_depth(document, raw)
-            return raw, document
-        except ValueError:
-            raise unusable(raw) from None
+            completion = verify_usable(endpoint.read(document, model), wants_text=wants_text)
+            if replace_model_path(document, model):
+                raw = orjson.dumps(document)
+        return Reply(raw, document, completion)
 
     async def open_stream(self, path: str, body: bytes) -> EventSource:
-        """Likewise, for a body that asks for server-sent events; returns once it has begun to answer. Close what it gives."""
+        """Send a body that asks for server-sent events; returns once the answer has begun.
+
+        Raises as `complete`. The result must be closed or finished.
+        """
         try:
             response = await self._post(path, body, "text/event-stream")
             try:
                 if response.status != 200:
-                    raise await _refused(response)
+                    raise await _refusal(response)
                 if response.content_type != "text/event-stream":
                     raise unusable(b"", "answer that is no stream")
             except BaseException:
                 response.close()
                 raise
-        except FAULTS as fault:
-            raise error_of(fault) from None
+        except CONNECTION_FAULTS as fault:
+            raise error_of_fault(fault) from None
         return EventSource(response)
 
     async def aclose(self) -> None:
@@ -135,7 +140,7 @@ class Upstream:
 
 
 class EventSource:
-    """An answer that comes as events. A `read` that is cancelled loses nothing; `close` ends the call at once."""
+    """An answer that arrives as events. A `read` that is cancelled loses nothing."""
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self._response, self._content = response, response.content
@@ -143,11 +148,14 @@ class EventSource:
         self._bytes = 0
 
     async def read(self) -> list[Event] | None:
-        """What has come by now: maybe only a comment, a sign of life; None at the end. Raises as `Upstream.complete`."""
+        """The events that have arrived, at least a piece of one or a comment; None at the end.
+
+        Raises as `Upstream.complete`.
+        """
         try:
             piece = await self._content.readany()
-        except FAULTS as fault:
-            raise error_of(fault) from None
+        except CONNECTION_FAULTS as fault:
+            raise error_of_fault(fault) from None
         if not piece:
             return None
         self._bytes += len(piece)
@@ -156,22 +164,16 @@ class EventSource:
         return self._parser.feed(piece)
 
     def close(self) -> None:
-        """End the call: the connection is closed, unless the answer had ended."""
+        """End the call at once: the connection is closed, unless the answer has ended."""
         self._response.release()
 
     def finish(self) -> None:
-        """All that matters was read. The stream's own end is a moment behind it; then the connection serves the next call."""
+        """The answer was read. Its stream ends a moment later; then the connection can be reused."""
         asyncio.get_running_loop().call_later(STREAM_END_GRACE_SECONDS, self._response.release)
 
 
-def unusable(raw: bytes, what: str = "unusable answer") -> UpstreamError:
-    """The error for an answer that is none; logs it."""
-    log_upstream(what, raw)
-    return UpstreamError()
-
-
-def error_of(fault: Exception) -> UpstreamError:
-    """From what the connection raised to our error; logs it."""
+def error_of_fault(fault: Exception) -> UpstreamError:
+    """Our error for what the connection raised; logs it."""
     if isinstance(fault, aiohttp.ClientSSLError | aiohttp.ClientConnectorCertificateError):
         return unusable(b"", "TLS failure")
     if isinstance(fault, aiohttp.ClientConnectionError | aiohttp.ClientPayloadError | OSError):
@@ -180,10 +182,10 @@ def error_of(fault: Exception) -> UpstreamError:
     return unusable(b"", f"answer that is not HTTP ({type(fault).__name__})")
 
 
-async def _refused(response: aiohttp.ClientResponse) -> UpstreamError:
+async def _refusal(response: aiohttp.ClientResponse) -> UpstreamError:
     raw = await _read(response, _ERROR_BYTES)
     log_upstream(f"status {response.status}", raw)
-    return refused(response.status, raw, response.headers.get("Retry-After"))
+    return error_of_status(response.status, raw, response.headers.get("Retry-After"))
 
 
 def _base_url(base_url: str) -> URL:
@@ -201,7 +203,7 @@ def _join(base: URL, path: str) -> URL:
 
 
 async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
-    """At least *limit* bytes of a longer body, whose connection is then closed unread; else all of it."""
+    """The whole body, or at least its first *limit* bytes; then the connection is closed."""
     chunk = await response.content.readany()
     if response.content.at_eof():  # nearly always: the whole answer came at once
         return chunk

@@ -1,9 +1,11 @@
-"""What a model's server answered, checked."""
+"""What a model's server answered, once it is checked."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
+
+import orjson
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,18 +16,40 @@ class Usage:
     output_tokens: int
 
     def members(self) -> dict[str, int]:
-        """As JSON has it, in answers and records alike."""
+        """The JSON object that answers and records hold."""
         return {"input_tokens": self.input_tokens, "output_tokens": self.output_tokens}
 
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What the model's server said, checked. An empty *text* is a legal answer; None is no text at all."""
+    """What the model said. *usage* is None where the server did not count tokens."""
 
     text: str | None
+    """An empty text is a valid answer; None means that the answer holds no text."""
     model: str
     usage: Usage | None
     answer: Any = None
     """As the record holds it: the text, or a message with its tool calls, or several."""
     finish: Any = None
-    """Why it ended, in the server's word; a list where there are several choices."""
+    """Why the answer ended, in the server's word; a list where there are several choices."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A whole answer: its bytes for the caller, the JSON document in them, and what it says."""
+
+    raw: bytes
+    document: Any
+    completion: Completion
+
+
+def verify_usable(completion: Completion, *, wants_text: bool) -> Completion:
+    """Return *completion* if a record can hold it. *wants_text*: an answer without text is none.
+
+    Raises TypeError.
+    """
+    if wants_text and completion.text is None:
+        raise TypeError
+    if not isinstance(completion.answer, str | None):
+        orjson.dumps({"details": {"answer": completion.answer}})  # raises if nested too deeply
+    return completion

@@ -1,8 +1,11 @@
-"""LangChain: the chain `prompt | model | parser`, and the short way beneath it that sends the same bytes."""
+"""LangChain: the chain `prompt | model | parser`, and a shorter path that sends the same bytes.
+
+Everything that leans on LangChain's or LangSmith's insides is in this file; the versions are pinned
+to a minor, and tests/contract/test_library_insides.py says which inside has changed.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import os
 import secrets
 from collections.abc import AsyncIterator
@@ -21,17 +24,19 @@ from langchain_core.runnables import Runnable
 from langchain_openai import ChatOpenAI
 from pydantic import Field, SecretStr
 
-from ..errors import InvalidRequest, UpstreamError
-from .call import PreparedCall
-from .client import OPENAI_URL, UNREADABLE, Upstream, unusable
+from ..errors import InvalidRequest
+from .client import OPENAI_URL, Upstream
+from .errors import Reading
 from .protocol.chat import CHAT
+from .protocol.stream_reader import read_piece
 
 
 def disable_tracing() -> None:
-    """Make sure that no prompt goes to LangSmith, whatever the environment asks for; before or after LangChain's import.
+    """Make sure that no prompt goes to LangSmith, whatever the environment says.
 
-    `LANGSMITH_*` and `LANGCHAIN_*` are taken out of the environment (they also reroute models to a gateway), LangSmith's
-    cached copy of them is dropped, and the switch that outranks them is set for this process, in every task.
+    Works before and after LangChain's import. `LANGSMITH_*` and `LANGCHAIN_*`, which can also
+    reroute models to a gateway, are removed from the environment; LangSmith's cached copy is
+    dropped; and the switch that outranks them is set for this process.
     """
     for name in [name for name in os.environ if name.startswith(("LANGSMITH_", "LANGCHAIN_"))]:
         del os.environ[name]
@@ -40,18 +45,16 @@ def disable_tracing() -> None:
 
 
 class _NoClient:
-    """Stands where ChatOpenAI would build its SDK clients, which follow redirects and read proxies from the environment."""
+    """In place of ChatOpenAI's SDK clients, which follow redirects and the environment's proxies."""
 
     def __getattr__(self, name: str) -> NoReturn:
-        raise NotImplementedError(
-            "This model is asked through ainvoke and astream only: any other way would go past our own connection."
-        )
+        raise NotImplementedError("Use ainvoke or astream: every other method would bypass this service's own connection.")
 
 
 class LeanChatOpenAI(ChatOpenAI):
-    """ChatOpenAI's request payload and result mapping over our own connection: a fifth of the CPU, and our errors.
+    """ChatOpenAI's request and result mapping over our own connection: a fifth of the CPU.
 
-    Only `ainvoke` and `astream` reach the server.
+    Only `ainvoke` and `astream` reach the server. They raise as `Upstream.complete`.
     """
 
     upstream: Upstream = Field(exclude=True, repr=False)
@@ -65,7 +68,7 @@ class LeanChatOpenAI(ChatOpenAI):
     def body_of(
         self, messages: list[BaseMessage], *, stream: bool = False, stop: list[str] | None = None, **kwargs: Any
     ) -> bytes:
-        """The bytes that go out for *messages*, on either way."""
+        """The bytes that are sent for *messages*, by the chain and by the shorter path alike."""
         if stream:
             kwargs |= {"stream": True, **({"stream_options": {"include_usage": True}} if self.upstream.stream_usage else {})}
         return orjson.dumps(self._get_request_payload(messages, stop=stop, **kwargs))
@@ -78,13 +81,9 @@ class LeanChatOpenAI(ChatOpenAI):
         **kwargs: Any,
     ) -> ChatResult:
         body = self.body_of(messages, stop=stop, **kwargs)
-        raw, document = await self.upstream.complete(CHAT.path, body)
-        try:
-            if CHAT.read(document, self.model_name).text is None:
-                raise TypeError
-            return self._create_chat_result(document)
-        except UNREADABLE:
-            raise unusable(raw) from None
+        reply = await self.upstream.complete(CHAT, body, self.model_name, wants_text=True)
+        with Reading(reply.raw):
+            return self._create_chat_result(reply.document)
 
     async def _astream(
         self,
@@ -101,14 +100,15 @@ class LeanChatOpenAI(ChatOpenAI):
                 if (events := await source.read()) is None:
                     reader.end()
                 for event in events or ():
-                    try:
-                        reader.feed(event)
-                    except (UpstreamError, *UNREADABLE):
-                        raise unusable(event.data) from None
-                    if text := reader.text + reader.held_text:
-                        yield ChatGenerationChunk(message=AIMessageChunk(content=text))
+                    piece = read_piece(reader, [event])
+                    if piece.error:
+                        raise piece.error
+                    if piece.text:
+                        yield ChatGenerationChunk(message=AIMessageChunk(content=piece.text))
                     if reader.is_over:
                         break
+            if reader.held_text:
+                yield ChatGenerationChunk(message=AIMessageChunk(content=reader.held_text))
         except BaseException:
             source.close()
             raise
@@ -129,10 +129,10 @@ class LanguageModel:
         max_tokens: int,
         system_prompt: str,
     ) -> None:
-        """*alias*: what callers call it, if not *model*. An empty *system_prompt* sends no system message."""
+        """*alias*: the name that callers use, if not *model*. No *system_prompt*, no system message."""
         disable_tracing()
         self.name = alias or model
-        self._upstream = upstream
+        self.upstream = upstream
         system = [SystemMessage(system_prompt)] if system_prompt else []
         chat = LeanChatOpenAI(
             upstream=upstream,
@@ -153,18 +153,15 @@ class LanguageModel:
         prompt = ChatPromptTemplate.from_messages([*system, ("human", "{query}")])
         self.chain: Runnable[dict[str, Any], str] = prompt | chat | StrOutputParser()
 
-        # Only the query changes from call to call, so the bytes around it are made once, by LangChain itself.
-        place = secrets.token_hex(16)
-        messages = [*system, HumanMessage(place)]
-        self._around = [chat.body_of(messages, stream=stream).split(orjson.dumps(place)) for stream in (False, True)]
+        # Only the query changes between calls, so LangChain makes the bytes around it only once.
+        placeholder = secrets.token_hex(16)
+        messages = [*system, HumanMessage(placeholder)]
+        self._around = [chat.body_of(messages, stream=stream).split(orjson.dumps(placeholder)) for stream in (False, True)]
 
-    def prepare(self, query: str, *, stream: bool = False) -> PreparedCall:
-        """The body that `chain` would send for *query*. Raises InvalidRequest if it holds a lone surrogate."""
+    def build_body(self, query: str, *, stream: bool = False) -> bytes:
+        """The body that `chain` would send for *query*. Raises InvalidRequest for a lone surrogate."""
         before, after = self._around[stream]
         try:
-            body = before + orjson.dumps(query) + after
+            return before + orjson.dumps(query) + after
         except orjson.JSONEncodeError:
             raise InvalidRequest("The query is not valid Unicode.") from None
-        return PreparedCall(
-            self._upstream, CHAT, self.name, body, hashlib.sha256(body).hexdigest(), {"query": query}, wants_text=True
-        )

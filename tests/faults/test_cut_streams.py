@@ -21,7 +21,7 @@ from app.security.roles import ASK
 from app.settings import load_settings
 from app.upstream.completion import Completion
 from app.upstream.embedded import EmbeddedAddress
-from app.upstream.protocol.endpoint import StreamReader
+from app.upstream.protocol.stream_reader import StreamReader
 from app.wiring.catalogue import read_catalogue
 from app.wiring.services import open_services
 
@@ -171,7 +171,7 @@ def test_who_hangs_up_in_the_very_turn_in_which_the_answer_ends_has_its_record(
             settings, read_catalogue(settings), EmbeddedAddress(upstream.base_url, "no-key", MODEL, max_waiting=1)
         ) as services:
             principal = Principal("alice", (ASK,), "alice", "0" * 32, 2**40)
-            call = services.assistant.prepare(Question("hi", Origin("0" * 32)), principal, stream=True)
+            call = services.assistant.prepare_ask(Question("hi", Origin("0" * 32)), principal, stream=True)
             sink = HangingUp()
             await services.assistant.stream(principal, call, Origin("0" * 32), sink, sink.disconnected)
 

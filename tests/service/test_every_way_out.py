@@ -21,6 +21,7 @@ from app.limits.shared_window import shared_window_url
 from app.main import create_app
 from app.security import roles
 from app.settings import load_settings
+from app.upstream.client import Upstream
 from app.upstream.embedded import EmbeddedAddress
 
 from ..support.calls import FORM, bearer, check_problem, eventually, records_of
@@ -405,11 +406,10 @@ def test_a_crash_on_the_way_to_the_model_ends_its_question(inside: Inside, monke
     with inside:
         out = Caller(inside.service)
 
-        async def crash(*_: object) -> None:
+        async def crash(*_: object, **__: object) -> None:
             raise RuntimeError(SECRET)
 
-        call = inside.app.state.context.services.assistant._model.prepare("hi")
-        monkeypatch.setattr(type(call.upstream), "complete", crash)
+        monkeypatch.setattr(Upstream, "complete", crash)
         response = out.succeed(WAYS["/ask"])
         check_problem(response, 500, "internal")
         received, failed = records_of(inside.service, response)

@@ -6,11 +6,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from app.assistant.streaming import verified
-from app.upstream.call import PreparedCall
-from app.upstream.client import UNREADABLE, Upstream, unusable
+from app.upstream.client import Upstream
 from app.upstream.completion import Completion
 from app.upstream.langchain import LanguageModel
+from app.upstream.protocol.chat import CHAT
 
 T = TypeVar("T")
 KEY = "sk-planted-key-0123456789"
@@ -35,22 +34,14 @@ def use(model: LanguageModel, work: Callable[[LanguageModel], Awaitable[T]]) -> 
             async with asyncio.timeout(20):
                 return await work(model)
         finally:
-            await model.prepare("").upstream.aclose()
+            await model.upstream.aclose()
 
     return asyncio.run(main())
 
 
 async def send(model: LanguageModel, query: str) -> Completion:
-    """What /ask does with a query, below its records."""
-    return await send_call(model.prepare(query))
-
-
-async def send_call(call: PreparedCall) -> Completion:
-    raw, document = await call.upstream.complete(call.endpoint.path, call.body)
-    try:
-        return verified(call.endpoint.read(document, call.model), call)
-    except UNREADABLE:
-        raise unusable(raw) from None
+    """What /ask does with a query, without its records."""
+    return (await model.upstream.complete(CHAT, model.build_body(query), model.name, wants_text=True)).completion
 
 
 def ask(model: LanguageModel, query: str = "hi") -> Completion:

@@ -35,7 +35,7 @@ async def ask(principal: Asker, question: AskedQuestion, services: ServicesDep, 
     """
     assistant = services.assistant
     if wants_events(request.headers.get("accept", "")):
-        call = assistant.prepare(question, principal, stream=True)
+        call = assistant.prepare_ask(question, principal, stream=True)
         return EventStream(
             request,
             AskStreamSink,

@@ -14,12 +14,13 @@ from ...errors import InvalidParameter
 from ...security.models import Principal
 from ...upstream.protocol.chat import CHAT
 from ...upstream.protocol.embeddings import EMBEDDINGS
-from ...upstream.protocol.endpoint import Endpoint, with_receipt
+from ...upstream.protocol.endpoint import Endpoint
 from ...upstream.protocol.responses import RESPONSES
 from ...wiring.services import Services
 from ..bodies import disconnect_watch, read_json
 from ..context import request_context
 from ..dependencies import Asker, ServicesDep
+from ..receipts import with_receipt
 from ..schemas import OpenAIErrorBody, receipt_headers
 from ..streams import EventStream, V1StreamSink
 
@@ -85,28 +86,29 @@ async def embeddings(principal: Asker, services: ServicesDep, request: Request) 
 @router.get("/models", summary="The models that you may use", responses=MODEL_REFUSALS)
 async def models(principal: Asker, services: ServicesDep) -> Response:
     """From the configuration: no upstream is asked."""
-    catalogue = services.assistant.calls.catalogue
+    catalogue = services.assistant.v1_requests.catalogue
     data = [_model_body(catalogue, entry) for entry in catalogue.visible_to(principal.roles)]
     return Response(orjson.dumps({"object": "list", "data": data}), media_type="application/json")
 
 
 @router.get("/models/{model:path}", summary="One of them", responses=MODEL_REFUSALS)
 async def model(principal: Asker, services: ServicesDep, request: Request, model: str) -> Response:
-    calls = services.assistant.calls
-    return Response(orjson.dumps(_model_body(calls.catalogue, calls.entry(model, principal))), media_type="application/json")
+    requests = services.assistant.v1_requests
+    body = _model_body(requests.catalogue, requests.entry(model, principal))
+    return Response(orjson.dumps(body), media_type="application/json")
 
 
 async def _asked(endpoint: Endpoint, principal: Principal, services: Services, request: Request) -> Response:
     assistant, origin = services.assistant, request_context(request).origin
-    caps = assistant.calls.catalogue.caps_for(principal.roles)
+    caps = assistant.v1_requests.catalogue.caps_for(principal.roles)
     if request.query_params:
         name = shown(next(iter(request.query_params)))
         raise InvalidParameter("Send parameters in the body, not in the address.", param=name, reason="unknown_parameter")
     body = await read_json(request, caps.body_bytes)
     if body.is_large:
-        call = await asyncio.to_thread(assistant.calls.prepare, endpoint, body.document, principal)
+        call = await asyncio.to_thread(assistant.v1_requests.prepare_v1, endpoint, body.document, principal)
     else:
-        call = assistant.calls.prepare(endpoint, body.document, principal)
+        call = assistant.v1_requests.prepare_v1(endpoint, body.document, principal)
     if call.is_stream:
         return EventStream(
             request,

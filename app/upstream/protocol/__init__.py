@@ -1,1 +1,1 @@
-"""The OpenAI protocol as it is spoken upstream: a file for each endpoint, and server-sent events beneath."""
+"""The OpenAI protocol as servers speak it: a file for each endpoint, and what the endpoints share."""

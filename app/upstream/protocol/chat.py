@@ -6,16 +6,18 @@ from typing import Any
 
 import orjson
 
-from ...audit.format.record import Receipt
 from ...errors import UpstreamError
 from ...kit.event_stream import Event
 from ...kit.strict_json import verify_depth
 from ..completion import Completion, Usage
-from .endpoint import finish_reason, model_name, one_or_all, read_usage, with_receipt, with_safe_name
+from .members import finish_reason, one_or_all, read_usage, replace_model_path, safe_model_name
 from .merging import Message
+from .stream_reader import StreamEnd
 
 DONE = Event(b"", b"[DONE]")
 MAX_CHOICES = 128
+Delta = tuple[int, dict[str, Any]]
+"""The index of a choice, and what is added to its message."""
 
 
 class Chat:
@@ -34,7 +36,7 @@ class Chat:
             raise TypeError
         return Completion(
             text,
-            model_name(document, model),
+            safe_model_name(document, model),
             read_usage(document.get("usage"), "prompt_tokens", "completion_tokens"),
             answer=_recorded(messages),
             finish=one_or_all([finish_reason(choice.get("finish_reason")) for choice in choices]),
@@ -45,9 +47,10 @@ class Chat:
 
 
 class ChatReader:
-    """Chunks go on as they came; the last that carries a finish_reason, or the usage, waits for the receipt.
+    """Passes chunks on as they came. A chunk that may be the last is held back until the next.
 
-    A usage chunk that the caller did not ask for is for the record alone.
+    It may be the last if it has a finish_reason, or nothing but the usage. A usage chunk that the
+    caller did not ask for goes to the record only.
     """
 
     def __init__(self, model: str, wants_usage: bool) -> None:
@@ -56,19 +59,18 @@ class ChatReader:
         self._alias = self._model = model
         self._wants_usage = wants_usage
         self._usage: Usage | None = None
-        self._told: dict[int, Message] = {}
-        self._deltas: list[tuple[int, dict[str, Any]]] = []
-        """Since the last mark."""
-        self._finish: dict[int, str | None] = {}
-        self._held: list[Event] = []
-        self._before_held = 0  # how many of the deltas were given out
-        self._last: dict[str, Any] = {}
+        self._finish: dict[int, str | None] = {}  # by the index of the choice, as are the messages
+        self._delivered: dict[int, Message] = {}
+        self._passed_on: list[Delta] = []  # since the last mark_delivered
+        self._held: list[Event] = []  # one at most
+        self._held_deltas: list[Delta] = []
+        self._last: dict[str, Any] = {}  # the last chunk that was passed on or held back
 
     def feed(self, event: Event) -> list[Event]:
         self.text = ""
         if event.data.startswith(b"[DONE]"):
             if not self._finish:
-                raise UpstreamError  # an end of nothing
+                raise UpstreamError  # an end without any answer
             self.is_over = True
             return []
         chunk = orjson.loads(event.data)
@@ -76,74 +78,96 @@ class ChatReader:
         if chunk.get("error"):
             raise UpstreamError
         choices = chunk["choices"]
+        may_be_last = False
         if (usage := chunk.get("usage")) is not None:
             self._usage = read_usage(usage, "prompt_tokens", "completion_tokens")
             if not choices and not self._wants_usage:
                 return []
-        if (named := chunk.get("model")) and named != self._model:
-            if with_safe_name(chunk, self._alias):
-                event = Event(event.name, orjson.dumps(chunk))
-            self._model = chunk["model"]
-        if chunk.pop("receipt", None) is not None:  # another's, which is no receipt of ours
-            event = Event(event.name, orjson.dumps(chunk))
-        self._last = chunk
-        given, self._held = self._held, []
-        self.text, self.held_text = self.held_text, ""
-        self._before_held = len(self._deltas)
-        ends, text = usage is not None and not choices, ""
+            may_be_last = not choices
+        if "receipt" in chunk or chunk.get("model") != self._model:
+            event = self._cleaned(event, chunk)
+
+        deltas, text = list[Delta](), ""
         for choice in choices:
-            index, delta = choice.get("index", 0), choice.get("delta") or {}
-            if type(index) is not int or not 0 <= index < MAX_CHOICES or not isinstance(delta, dict):
-                raise TypeError
-            content = delta.get("content")
-            if index == 0 and content:
-                text += content
-            self._deltas.append((index, delta))
-            reason = choice.get("finish_reason")
-            self._finish[index] = finish_reason(reason) or self._finish.get(index)
-            ends = ends or reason is not None
-        if ends:
-            self._held, self.held_text = [event], text
-            return given
-        self._before_held = len(self._deltas)
+            index, delta = self._read_choice(choice)
+            deltas.append((index, delta))
+            if index == 0 and delta.get("content"):
+                text += delta["content"]
+            may_be_last = may_be_last or choice.get("finish_reason") is not None
+
+        released = self._release() if self._held else []
+        self._last = chunk
+        if may_be_last:
+            self._held, self._held_deltas, self.held_text = [event], deltas, text
+            return released
+        self._passed_on += deltas
         self.text += text
-        return [*given, event]
+        return [*released, event]
+
+    def _cleaned(self, event: Event, chunk: dict[str, Any]) -> Event:
+        """Without a path as the model's name, and without the receipt of another service like ours."""
+        is_changed = "receipt" in chunk
+        chunk.pop("receipt", None)
+        if chunk.get("model"):
+            is_changed = replace_model_path(chunk, self._alias) or is_changed
+            self._model = chunk["model"]
+        return Event(event.name, orjson.dumps(chunk)) if is_changed else event
+
+    def _read_choice(self, choice: Any) -> Delta:
+        index, delta = choice.get("index", 0), choice.get("delta") or {}
+        if type(index) is not int or not 0 <= index < MAX_CHOICES or not isinstance(delta, dict):
+            raise TypeError
+        self._finish[index] = finish_reason(choice.get("finish_reason")) or self._finish.get(index)
+        return index, delta
+
+    def _release(self) -> list[Event]:
+        """What was held back, now that another chunk follows it."""
+        held, self._held = self._held, []
+        self._passed_on += self._held_deltas
+        self._held_deltas = []
+        self.text, self.held_text = self.held_text, ""
+        return held
 
     def end(self) -> None:
         if not self._finish or None in self._finish.values():
             raise UpstreamError
         self.is_over = True
 
-    def mark(self) -> None:
-        for index, delta in self._deltas[: self._before_held]:
-            self._told.setdefault(index, Message()).add(delta)
-        del self._deltas[: self._before_held]
-        self._before_held = 0
+    def mark_delivered(self) -> None:
+        for index, delta in self._passed_on:
+            self._delivered.setdefault(index, Message()).add(delta)
+        self._passed_on.clear()
 
     def completion(self) -> Completion:
-        self._before_held = len(self._deltas)
-        self.mark()
+        self._passed_on += self._held_deltas
+        self._held_deltas = []
+        self.mark_delivered()
         finish = one_or_all([self._finish[index] for index in sorted(self._finish)])
-        messages = [self._told[index].plain() for index in sorted(self._told)]
-        text = self._told[0].plain().get("content") if 0 in self._told else None
+        messages = self._messages()
+        text = messages[0].get("content") if 0 in self._delivered else None
         if not isinstance(text, str | None):
             raise TypeError
         return Completion(text, self._model, self._usage, answer=_recorded(messages), finish=finish)
 
     def delivered(self) -> Any:
-        return _recorded([self._told[index].plain() for index in sorted(self._told)]) if self._told else None
+        return _recorded(self._messages()) if self._delivered else None
 
-    def last_events(self, receipt: Receipt) -> list[Event]:
+    def held_back(self) -> StreamEnd:
         if self._held:
-            (last,) = self._held
-            return [Event(last.name, with_receipt(last.data, self._last, receipt)), DONE]
-        # The server ended without saying why: an empty chunk carries the receipt.
+            return StreamEnd(self._held[0], self._last, (DONE,))
+        # The server ended without a finish_reason: an empty chunk takes the receipt.
         chunk = {name: self._last.get(name) for name in ("id", "object", "created", "model")} | {"choices": []}
-        return [Event(b"", with_receipt(orjson.dumps(chunk), chunk, receipt)), DONE]
+        return StreamEnd(Event(b"", orjson.dumps(chunk)), chunk, (DONE,))
+
+    def _messages(self) -> list[dict[str, Any]]:
+        return [self._delivered[index].plain() for index in sorted(self._delivered)]
 
 
 def _recorded(messages: list[dict[str, Any]]) -> Any:
-    """How a record holds them: the text of one message that is only text; else the message, or all of them."""
+    """As a record holds them: the text of a message that is only text, else the whole message.
+
+    Several messages are a list.
+    """
     kept: list[Any] = []
     for message in messages:
         said = {name: value for name, value in message.items() if name != "role" and value not in (None, "", [])}

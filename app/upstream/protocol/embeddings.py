@@ -1,11 +1,11 @@
-"""POST /embeddings: vectors, of which the record holds the number, and the digest of what was delivered."""
+"""POST /embeddings: the record holds the number of vectors, and the digest of what was delivered."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 from ..completion import Completion
-from .endpoint import model_name, read_usage
+from .members import read_usage, safe_model_name
 
 
 class Embeddings:
@@ -19,10 +19,10 @@ class Embeddings:
         if document.get("error") or not isinstance(vectors, list) or not all("embedding" in vector for vector in vectors):
             raise TypeError
         usage = read_usage(document.get("usage"), "prompt_tokens", None)
-        return Completion(None, model_name(document, model), usage, answer={"vectors": len(vectors)})
+        return Completion(None, safe_model_name(document, model), usage, answer={"vectors": len(vectors)})
 
-    def reader(self, model: str, wants_usage: bool) -> Any:
-        raise AssertionError("embeddings do not stream: the door refuses it")
+    def reader(self, model: str, wants_usage: bool) -> NoReturn:
+        raise AssertionError("embeddings do not stream: such a request is refused")
 
 
 EMBEDDINGS = Embeddings()

@@ -1,35 +1,38 @@
-"""What the deltas of a stream add up to (as OpenAI's SDKs add them): texts are joined, parts with an `index` merged by it."""
+"""Adds the deltas of a stream up to a message, as OpenAI's SDKs do.
+
+Texts are joined. Objects are merged. Of lists, the parts with the same `index` are merged.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 MAX_DEPTH = 50
-"""Of a delta; a record could not hold one that is nested without end."""
+"""Levels of nesting in a delta; a record cannot hold many more."""
 MAX_PARTS = 1024
-"""Of one list, such as the tool calls of a message: each is looked for among the others."""
-_FIXED = frozenset({"id", "type", "role", "index"})
-_MANY = 4096
+"""Objects in one list, such as the tool calls of a message. Each is searched for linearly."""
+_NOT_JOINED = frozenset({"id", "type", "role", "index"})
+_MAX_PIECES = 4096
 
 
 class Message:
-    """Takes little more memory than its texts, however small the deltas."""
+    """Takes little more memory than its texts, however small the deltas are."""
 
     def __init__(self) -> None:
         self._members: dict[str, Any] = {}
 
     def add(self, delta: dict[str, Any]) -> None:
-        """Raises ValueError for one that is nested too deeply, or has too many parts; TypeError or AttributeError for none."""
-        _merge(self._members, delta, 0)
+        """Raises ValueError for too many levels or parts; TypeError or AttributeError for no delta."""
+        _merge_object(self._members, delta, 0)
 
     def plain(self) -> dict[str, Any]:
-        """The message as JSON has it, `content` first."""
+        """The message as a JSON object, `content` first."""
         members: dict[str, Any] = _plain(self._members)
         return {"content": members.pop("content"), **members} if "content" in members else members
 
 
 class _Text:
-    """Pieces, joined now and then."""
+    """A text that grows piece by piece. Joining it at each piece would take quadratic time."""
 
     __slots__ = ("_pieces",)
 
@@ -38,53 +41,60 @@ class _Text:
 
     def add(self, text: str) -> None:
         self._pieces.append(text)
-        if len(self._pieces) > _MANY:
+        if len(self._pieces) > _MAX_PIECES:
             self._pieces = [self.joined()]
 
     def joined(self) -> str:
         return "".join(self._pieces)
 
 
-def _merge(into: dict[str, Any], delta: dict[str, Any], depth: int) -> None:
+def _merge_object(target: dict[str, Any], delta: dict[str, Any], depth: int) -> None:
     if depth > MAX_DEPTH:
         raise ValueError
     for name, value in delta.items():
-        known = into.get(name)
-        if isinstance(value, str) and name not in _FIXED:
+        known = target.get(name)
+        if isinstance(value, str) and name not in _NOT_JOINED:
             if isinstance(known, _Text):
                 known.add(value)
             else:
-                into[name] = _Text(value)
+                target[name] = _Text(value)
         elif isinstance(value, dict):
             if not isinstance(known, dict):
-                known = into[name] = {}
-            _merge(known, value, depth + 1)
+                known = target[name] = {}
+            _merge_object(known, value, depth + 1)
         elif isinstance(value, list):
             if not isinstance(known, list):
-                known = into[name] = []
-            _extend(known, value, depth + 1)
-        elif value is not None or name not in into:
-            into[name] = value
+                known = target[name] = []
+            _merge_list(known, value, depth + 1)
+        elif value is not None or name not in target:  # null does not erase what is there
+            target[name] = value
 
 
-def _extend(known: list[Any], parts: list[Any], depth: int) -> None:
+def _merge_list(target: list[Any], parts: list[Any], depth: int) -> None:
     if depth > MAX_DEPTH:
         raise ValueError
     for part in parts:
-        if isinstance(part, list):
+        if isinstance(part, dict):
+            _merge_object(_part_like(part, target), part, depth + 1)
+        elif isinstance(part, list):
             nested: list[Any] = []
-            _extend(nested, part, depth + 1)
-            known.append(nested)
-        elif isinstance(part, dict):
-            place = next((one for one in known if isinstance(one, dict) and one.get("index", known) == part.get("index")), None)
-            if place is None:
-                if len(known) >= MAX_PARTS:
-                    raise ValueError
-                place = {}
-                known.append(place)
-            _merge(place, part, depth + 1)
+            _merge_list(nested, part, depth + 1)
+            target.append(nested)
         else:
-            known.append(part)
+            target.append(part)
+
+
+def _part_like(part: dict[str, Any], target: list[Any]) -> dict[str, Any]:
+    """The object in *target* with the `index` of *part*; a new one if there is none."""
+    index = part.get("index")
+    for known in target:
+        if isinstance(known, dict) and "index" in known and known["index"] == index:
+            return known
+    if len(target) >= MAX_PARTS:
+        raise ValueError
+    added: dict[str, Any] = {}
+    target.append(added)
+    return added
 
 
 def _plain(value: Any) -> Any:

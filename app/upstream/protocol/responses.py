@@ -6,17 +6,18 @@ from typing import Any
 
 import orjson
 
-from ...audit.format.record import Receipt
 from ...errors import UpstreamError
 from ...kit.event_stream import Event
 from ...kit.strict_json import verify_depth
 from ..completion import Completion
-from .endpoint import finish_reason, model_name, read_usage, with_receipt, with_safe_name
+from .members import finish_reason, read_usage, replace_model_path, safe_model_name
 from .merging import Message
+from .stream_reader import StreamEnd
 
 LAST = frozenset({"response.completed", "response.incomplete"})
 TEXT = "response.output_text.delta"
 FAILED = frozenset({"response.failed", "error"})
+UNFINISHED = frozenset({"failed", "cancelled", "queued", "in_progress"})
 
 
 class Responses:
@@ -27,14 +28,14 @@ class Responses:
 
     def read(self, document: Any, model: str) -> Completion:
         output = document["output"]
-        if not isinstance(output, list) or document.get("status") in ("failed", "cancelled", "queued", "in_progress"):
+        if not isinstance(output, list) or document.get("status") in UNFINISHED:
             raise TypeError
         texts = [part.get("text") for item in output if item.get("type") == "message" for part in item["content"]]
         is_text = all(item.get("type") == "message" for item in output) and all(isinstance(text, str) for text in texts)
         text = "".join(text for text in texts if isinstance(text, str))
         return Completion(
             text,
-            model_name(document, model),
+            safe_model_name(document, model),
             read_usage(document.get("usage"), "input_tokens", "output_tokens"),
             answer=text if is_text else output,
             finish=_finish(document),
@@ -45,15 +46,17 @@ class Responses:
 
 
 class ResponsesReader:
-    """Events go on as they came; the one that ends the response waits for the receipt. There is no other end marker."""
+    """Passes events on as they came. The one that ends the response is held back.
+
+    There is no other end marker.
+    """
 
     def __init__(self, model: str) -> None:
         self.is_over = False
         self.text = self.held_text = ""
-        self._model = model
-        self._told = Message()
-        self._deltas: list[dict[str, str]] = []
-        """Since the last mark, by the events' types."""
+        self._alias = model
+        self._delivered = Message()
+        self._passed_on: list[dict[str, str]] = []  # since the last mark_delivered; by the events' types
         self._last: Event | None = None
         self._document: dict[str, Any] = {}
 
@@ -66,39 +69,45 @@ class ResponsesReader:
         kind = document["type"]
         if kind in FAILED or document.get("error"):
             raise UpstreamError
-        response = document.get("response")
-        is_changed = document.pop("receipt", None) is not None  # another's, which is no receipt of ours
-        if (isinstance(response, dict) and with_safe_name(response, self._model)) or is_changed:
-            event = Event(event.name, orjson.dumps(document))
+        event = self._cleaned(event, document)
         if kind in LAST:
             self.is_over, self._last, self._document = True, event, document
-            RESPONSES.read(document["response"], self._model)
+            RESPONSES.read(document["response"], self._alias)  # raises if it cannot be read at the end
             return []
         delta = document.get("delta")
         if isinstance(delta, str):
-            self._deltas.append({kind if kind == TEXT else f"{kind} {document.get('output_index')}": delta})
+            self._passed_on.append({kind if kind == TEXT else f"{kind} {document.get('output_index')}": delta})
             if kind == TEXT:
                 self.text = delta
         return [event]
 
-    def end(self) -> None:
-        raise UpstreamError  # it broke off
+    def _cleaned(self, event: Event, document: dict[str, Any]) -> Event:
+        """Without a path as the model's name, and without the receipt of another service like ours."""
+        is_changed = "receipt" in document
+        document.pop("receipt", None)
+        response = document.get("response")
+        if isinstance(response, dict):
+            is_changed = replace_model_path(response, self._alias) or is_changed
+        return Event(event.name, orjson.dumps(document)) if is_changed else event
 
-    def mark(self) -> None:
-        for delta in self._deltas:
-            self._told.add(delta)
-        self._deltas.clear()
+    def end(self) -> None:
+        raise UpstreamError  # the event that ends a response never came
+
+    def mark_delivered(self) -> None:
+        for delta in self._passed_on:
+            self._delivered.add(delta)
+        self._passed_on.clear()
 
     def completion(self) -> Completion:
-        return RESPONSES.read(self._document["response"], self._model)
+        return RESPONSES.read(self._document["response"], self._alias)
 
     def delivered(self) -> Any:
-        told = self._told.plain()
-        return told.get(TEXT) if set(told) <= {TEXT} else told
+        parts = self._delivered.plain()
+        return parts.get(TEXT) if set(parts) <= {TEXT} else parts
 
-    def last_events(self, receipt: Receipt) -> list[Event]:
+    def held_back(self) -> StreamEnd:
         assert self._last is not None
-        return [Event(self._last.name, with_receipt(self._last.data, self._document, receipt))]
+        return StreamEnd(self._last, self._document)
 
 
 def _finish(document: dict[str, Any]) -> Any:

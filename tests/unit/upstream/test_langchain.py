@@ -15,7 +15,7 @@ import pytest
 from app.errors import ConfigError, InvalidRequest
 from app.upstream.completion import Completion, Usage
 from app.upstream.langchain import LanguageModel
-from tests.support.asking import KEY, ask, make, send, send_call, use
+from tests.support.asking import KEY, ask, make, send, use
 from tests.support.fake_openai import FakeOpenAI, completion_text
 
 from ...support.paths import ROOT
@@ -49,9 +49,8 @@ def fake(server: FakeOpenAI) -> FakeOpenAI:
 def test_the_server_gets_exactly_the_prepared_bytes(fake: FakeOpenAI) -> None:
     """The record names this digest before the call, so it must be the digest of what left."""
     model = make(fake.base_url)
-    call = model.prepare("What is 6 times 7?")
-    assert hashlib.sha256(call.body).hexdigest() == call.sha256
-    answer = use(model, lambda model: send_call(call))
+    body = model.build_body("What is 6 times 7?")
+    answer = use(model, lambda model: send(model, "What is 6 times 7?"))
     assert answer == Completion(
         completion_text("What is 6 times 7?"),
         "small-1",
@@ -59,8 +58,8 @@ def test_the_server_gets_exactly_the_prepared_bytes(fake: FakeOpenAI) -> None:
         answer=completion_text("What is 6 times 7?"),
         finish="stop",
     )
-    assert fake.seen()["sha256"] == [call.sha256]
-    assert json.loads(call.body) == {
+    assert fake.seen()["sha256"] == [hashlib.sha256(body).hexdigest()]
+    assert json.loads(body) == {
         "model": "small-1",
         "stream": False,
         "temperature": 0.7,
@@ -75,10 +74,9 @@ def test_the_chain_sends_the_same_bytes_and_gives_the_same_answer(fake: FakeOpen
 
     async def both_ways(model: LanguageModel) -> None:
         for query in [*QUERIES, (ODD * 100)[:2000]]:
-            call = model.prepare(query)
-            short = await send_call(call)
+            short = await send(model, query)
             assert short.text == await model.chain.ainvoke({"query": query}) == completion_text(query)
-            assert json.loads(call.body)["messages"][-1] == {"role": "user", "content": query}
+            assert json.loads(model.build_body(query))["messages"][-1] == {"role": "user", "content": query}
 
     use(model, both_ways)
     digests = fake.seen()["sha256"]
@@ -106,7 +104,7 @@ def test_many_at_once_each_get_their_own_answer(fake: FakeOpenAI) -> None:
     ],
 )
 def test_the_cap_on_tokens_has_the_name_that_the_server_honours(base_url: str | None, cap: str) -> None:
-    body = json.loads(make(base_url).prepare("hi").body)
+    body = json.loads(make(base_url).build_body("hi"))
     assert {name: value for name, value in body.items() if name.startswith("max_")} == {cap: 1000}
 
 
@@ -128,12 +126,12 @@ def test_the_chain_streams_over_our_own_connection_with_the_bytes_of_the_short_w
         return [piece async for piece in model.chain.astream({"query": ODD})]
 
     model = make(fake.base_url, system=system)
-    call = model.prepare(ODD, stream=True)
+    body = model.build_body(ODD, stream=True)
     pieces = [piece for piece in use(model, stream) if piece]
     assert len(pieces) > 1
     assert "".join(pieces) == completion_text(ODD)
-    assert fake.seen()["sha256"] == [call.sha256]
-    assert json.loads(call.body) | {"messages": []} == {
+    assert fake.seen()["sha256"] == [hashlib.sha256(body).hexdigest()]
+    assert json.loads(body) | {"messages": []} == {
         "model": "small-1",
         "stream": True,
         "stream_options": {"include_usage": True},
@@ -151,7 +149,7 @@ def test_no_way_of_the_chain_goes_past_our_own_connection(fake: FakeOpenAI) -> N
 
 def test_a_lone_surrogate_is_refused_before_anything_is_sent(fake: FakeOpenAI) -> None:
     with pytest.raises(InvalidRequest):
-        make(fake.base_url).prepare("\ud800")
+        make(fake.base_url).build_body("\ud800")
 
 
 TRACED = """

@@ -8,13 +8,12 @@ from typing import Any
 import orjson
 import pytest
 
-from app.audit.format.record import Receipt
 from app.errors import UpstreamError
 from app.kit.event_stream import Event
 from app.upstream.completion import Usage
 from app.upstream.protocol.chat import CHAT, DONE, ChatReader
+from app.upstream.protocol.stream_reader import StreamEnd
 
-RECEIPT = Receipt(7, "a" * 64)
 USAGE = {"prompt_tokens": 3, "completion_tokens": 5, "total_tokens": 8}
 
 
@@ -29,7 +28,7 @@ def says(content: str, index: int = 0, finish: str | None = None, **delta: Any) 
 def read(*events: Event, wants_usage: bool = False) -> tuple[ChatReader, list[Event]]:
     reader = CHAT.reader("alias", wants_usage)
     given = [one for event in events for one in reader.feed(event)]
-    reader.mark()
+    reader.mark_delivered()
     return reader, given
 
 
@@ -37,9 +36,7 @@ def test_what_says_why_it_ends_waits_and_the_rest_goes_on_as_it_came() -> None:
     first, second, last = chunk(says("Hel")), chunk(says("lo")), chunk(says("", finish="stop"))
     reader, given = read(first, second, last, DONE)
     assert (given, reader.is_over) == ([first, second], True)
-    end, done = reader.last_events(RECEIPT)
-    assert (orjson.loads(end.data), done) == (orjson.loads(last.data) | {"receipt": {"seq": 7, "hash": "a" * 64}}, DONE)
-    assert end.data.startswith(last.data[:-1])
+    assert reader.held_back() == StreamEnd(last, orjson.loads(last.data), (DONE,))
     assert (reader.completion().answer, reader.completion().finish, reader.delivered()) == ("Hello", "stop", "Hello")
 
 
@@ -63,8 +60,7 @@ def test_a_usage_chunk_is_for_the_record_and_for_who_asked(wanted: bool) -> None
     reader, given = read(chunk(says("a")), finish, usage, DONE, wants_usage=wanted)
     assert given[1:] == ([finish] if wanted else [])
     assert reader.completion().usage == Usage(3, 5)
-    end, _ = reader.last_events(RECEIPT)
-    assert ("usage" in orjson.loads(end.data)) == wanted
+    assert ("usage" in orjson.loads(reader.held_back().last.data)) == wanted
 
 
 def test_a_first_chunk_without_choices_goes_on() -> None:
@@ -102,17 +98,19 @@ def test_a_path_of_the_servers_machine_is_no_name() -> None:
     reader, given = read(
         chunk(says("a"), model="/srv/secret.gguf"), chunk(says("", finish="stop"), model="/srv/secret.gguf"), DONE
     )
-    told = b"".join(event.data for event in given + reader.last_events(RECEIPT))
+    told = b"".join(event.data for event in [*given, reader.held_back().last])
     assert b"/srv" not in told
     assert told.count(b'"model":"alias"') == 2
     assert reader.completion().model == "alias"
 
 
-def test_a_receipt_of_one_of_our_kind_is_replaced() -> None:
-    reader, _ = read(chunk(says("a", finish="stop"), receipt={"seq": 1, "hash": "b" * 64}), DONE)
-    end, _ = reader.last_events(RECEIPT)
-    assert orjson.loads(end.data)["receipt"]["seq"] == 7
-    assert end.data.count(b'"receipt"') == 1
+@pytest.mark.parametrize("foreign", [{"seq": 1, "hash": "b" * 64}, None])
+def test_a_receipt_of_another_service_like_ours_is_removed(foreign: Any) -> None:
+    first, last = chunk(says("a"), receipt=foreign), chunk(says("", finish="stop"), receipt=foreign)
+    reader, given = read(first, last, DONE)
+    end = reader.held_back()
+    assert b"receipt" not in b"".join(event.data for event in [*given, end.last])
+    assert "receipt" not in end.document
 
 
 @pytest.mark.parametrize(
@@ -162,4 +160,4 @@ def test_a_delta_without_bottom_is_refused(depth: int) -> None:
 
 def read_into(reader: ChatReader, choices: list[dict[str, Any]]) -> None:
     reader.feed(Event(b"", json.dumps({"choices": choices}).encode()))
-    reader.mark()
+    reader.mark_delivered()

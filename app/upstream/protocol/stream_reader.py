@@ -1,0 +1,91 @@
+"""How a streamed answer is read: event by event, with the last one held back for the receipt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+from ...errors import UpstreamError
+from ...kit.event_stream import Event
+from ..completion import Completion
+from ..errors import Reading
+
+
+@dataclass(frozen=True, slots=True)
+class StreamEnd:
+    """What was held back until the answer's record is durable."""
+
+    last: Event
+    """The event that takes the receipt."""
+    document: Mapping[str, Any]
+    """The JSON object in that event."""
+    markers: tuple[Event, ...] = ()
+    """What follows it, such as `[DONE]`."""
+
+
+class Piece(NamedTuple):
+    """What a batch of events gives the caller now."""
+
+    events: list[Event]
+    text: str
+    """The answer's text in these events, for an endpoint that shows nothing else."""
+    error: UpstreamError | None = None
+    """Why reading stopped. The events before the bad one still belong to the caller."""
+
+
+class StreamReader(Protocol):
+    """Reads one stream. Its last event is held back, so that the receipt can go with it."""
+
+    is_over: bool
+    """Whether the whole answer was read. What follows is ignored."""
+    text: str
+    """The answer's text in the events that the last `feed` returned."""
+    held_text: str
+    """The answer's text in the event that is held back."""
+
+    def feed(self, event: Event) -> list[Event]:
+        """Take one event; return the events that the caller may see now.
+
+        Raises UpstreamError, ValueError, TypeError, LookupError or AttributeError for a bad event.
+        """
+
+    def end(self) -> None:
+        """The server has ended the stream. Raises UpstreamError if the answer is incomplete."""
+
+    def mark_delivered(self) -> None:
+        """All events returned so far have reached the caller.
+
+        Raises as `feed` where the deltas in them do not fit together.
+        """
+
+    def completion(self) -> Completion:
+        """The whole answer, once it is over. Raises as `feed`."""
+
+    def delivered(self) -> Any:
+        """The part of the answer that reached the caller, as a record holds it; None if nothing did."""
+
+    def held_back(self) -> StreamEnd:
+        """The end of the stream, once it is over."""
+
+
+def read_piece(reader: StreamReader, events: list[Event] | None) -> Piece:
+    """Feed *events* to *reader*, up to the end of the answer. None: the server ended the stream.
+
+    Raises UpstreamError where the stream ended before the answer did.
+    """
+    if events is None:
+        reader.end()
+        return Piece([], "")
+    passed_on: list[Event] = []
+    text = ""
+    try:
+        for event in events:
+            with Reading(event.data, "unusable event"):
+                passed_on += reader.feed(event)
+            text += reader.text
+            if reader.is_over:
+                break
+    except UpstreamError as error:
+        return Piece(passed_on, text, error)
+    return Piece(passed_on, text)
