@@ -1,11 +1,11 @@
-"""AuditLog: record, read, verify. What stands in it was durable before anybody was told."""
+"""AuditLog, the interface of the audit log: begin it, record durably, read it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from .format.chain import ChainReport, check, link
+from .format.chain import link
 from .format.record import EMPTY, MAX_DETAILS_BYTES, Draft, LogEnd, Receipt, draft, parse_line, split_lines, whole_draft
 from .storage.append import append, now_utc
 from .storage.group_commit import GroupCommit
@@ -15,24 +15,27 @@ from .storage.store import AuditStore, Batch, Recovery
 
 
 class AuditLog:
-    """The face of the audit floor. `async with log:` on the loop that records; reading needs no loop."""
+    """Use `async with log:` on the event loop that records. Reading needs no event loop."""
 
     def __init__(
         self,
         store: AuditStore,
         *,
-        deadline_seconds: float = 5.0,
+        timeout_seconds: float = 5.0,
         clock: Callable[[], str] = now_utc,
         on_change: Callable[[str, str], None] = lambda event, detail: None,
         long_texts: LongTexts | None = None,
     ) -> None:
-        """*long_texts*: where to keep what is too long for a record; None: only its digest is left."""
+        """*timeout_seconds*: for one write. *on_change* gets a security event and its detail.
+
+        *long_texts*: keeps texts that are too long for a record. None: only their digest is stored.
+        """
         self._store = store
         self._clock = clock
-        self._long = LongRecords(long_texts, deadline_seconds, on_change)
-        self._commits = GroupCommit(store, deadline_seconds=deadline_seconds, clock=clock, on_change=on_change)
+        self._long = LongRecords(long_texts, timeout_seconds, on_change)
+        self._commits = GroupCommit(store, timeout_seconds=timeout_seconds, clock=clock, on_change=on_change)
 
-    # --- writing ---------------------------------------------------------------------------------
+    # --- record ----------------------------------------------------------------------------------
 
     async def __aenter__(self) -> AuditLog:
         self._commits.start()
@@ -44,9 +47,10 @@ class AuditLog:
     async def record(
         self, action: str, *, user_id: str | None, details: Mapping[str, Any], request_id: str | None = None
     ) -> Receipt:
-        """Durable on return. Raises ValueError for what can never be a record, AuditUnavailable with nothing promised.
+        """Durable on return. *details* may have any size: long texts are stored as digests.
 
-        Details of any size: what is too long for a line is stored as its digest, and kept whole first where that is wanted.
+        Raises ValueError for what can never be a record. Raises AuditUnavailable where it could not
+        be made durable in time; the log may hold the record all the same.
         """
         record = whole_draft(action, user_id, details, request_id)
         if len(record.details) > MAX_DETAILS_BYTES and self._commits.closed_because is None:  # while closed, commit refuses it
@@ -58,36 +62,40 @@ class AuditLog:
         """Why nothing can be recorded now; None when all is well."""
         return self._commits.closed_because
 
+    def close_until_writable(self, why: str) -> None:
+        """Before the start: refuse every record until a probe recovers the log. It tries once a second."""
+        self._commits.close(why)
+
     def is_in_place(self) -> bool:
-        """A cheap look: whether the log is still where it was, and no shorter. Writes nothing."""
+        """Whether the log is still at its path, and no shorter than it was. Cheap; writes nothing."""
         return self._store.is_in_place()
 
-    # --- birth -----------------------------------------------------------------------------------
+    # --- begin and recover -----------------------------------------------------------------------
 
     def exists(self) -> bool:
         return self._store.exists()
 
     def is_empty(self) -> bool:
-        """No log yet, or one whose first record was never written."""
+        """There is no log, or its first record was never written."""
         return not self._store.exists() or self.size() == 0
 
     def has_one_record(self) -> bool:
-        """Only its first, so that nothing happened since it was begun."""
-        head = self._store.durable()
-        return head is not None and head.seq == 0
+        """Nothing was recorded since the log was begun."""
+        end = self._store.durable()
+        return end is not None and end.seq == 0
 
     def create(self, details: Mapping[str, Any]) -> Receipt:
-        """Begin a log that is not there yet. Blocks. Raises AuditCorrupt if there is one."""
+        """Begin a log with the record `log.opened`. Blocks. Raises AuditCorrupt if there is, or was, one."""
         receipts: list[Receipt] = []
 
-        def build(head: LogEnd, recovered: tuple[Recovery, ...]) -> Batch:
+        def build(end: LogEnd, recovered: tuple[Recovery, ...]) -> Batch:
             return self._first_line(draft("log.opened", None, details), receipts)
 
         self._store.create(build)
         return receipts[0]
 
     def begin_another(self, details: Mapping[str, Any]) -> Receipt:
-        """Set the present log aside and begin a new one whose first record names the old head. Blocks."""
+        """Rename the present log and begin another, whose first record names the old end. Blocks."""
         receipts: list[Receipt] = []
 
         def build(old: LogEnd | None, kept_as: str | None) -> Batch:
@@ -104,39 +112,32 @@ class AuditLog:
         return Batch(data, end)
 
     def recover(self) -> None:
-        """At start: set a torn tail aside and record that, and check that the end is what was last written.
+        """At start: check the end of the log; set a torn tail aside, and record that. Blocks.
 
-        Blocks. Raises AuditCorrupt for a log that is shorter than it was or whose end does not verify, AuditUnavailable.
+        Raises AuditCorrupt for a log that is shorter than it was, or whose end was changed, and
+        AuditUnavailable.
         """
         append(self._store.recover, [], self._clock)
 
-    def close_until_writable(self, why: str) -> None:
-        """Before the start: refuse every record until one more `settle`, tried once a second, succeeds."""
-        self._commits.close(why)
-
-    # --- reading ---------------------------------------------------------------------------------
+    # --- read ------------------------------------------------------------------------------------
 
     def size(self) -> int:
-        """The length in bytes, taken under the lock: whole records, unless a writer died. Needs no right to write."""
+        """The length in bytes, taken under the lock: whole records, unless a writer died."""
         return self._store.size()
 
     def lines(self, start: int = 0, end: int | None = None) -> Iterator[bytes]:
-        """The stored lines between two bytes; *end* is by default the length that the file has under the lock now."""
+        """The stored lines from byte *start* to byte *end*, by default the present `size`."""
         return split_lines(self._store.chunks(self.size() if end is None else end, start))
 
     def first_details(self) -> dict[str, Any]:
-        """What the first record says of the log: its origin, its key. Empty where there is none, or it cannot be read."""
+        """The details of the first record: the log's origin and its key. Empty if it cannot be parsed."""
         try:
             details = parse_line(next(self.lines(), b""))["details"]
         except (ValueError, KeyError):
             return {}
         return details if isinstance(details, dict) else {}
 
-    def verify(self, receipts: Iterable[Receipt] = ()) -> ChainReport:
-        """Check bytes, links and *receipts*; signatures and the tree are `verification.py`'s."""
-        return check(split_lines(self._store.chunks(self._store.size())), receipts)
-
     def close(self) -> None:
-        """Let go of the files, unless a writer still hangs in one: its descriptor must not come to name another file."""
+        """Close the files, unless a writer hangs: it must not write to a file that reuses the descriptor."""
         if not self._commits.is_hung:
             self._store.close()

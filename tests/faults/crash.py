@@ -16,6 +16,7 @@ import httpx
 from app.audit.log import AuditLog
 from app.audit.storage.jsonl import JsonlStore
 
+from ..support.checked import chain_report
 from ..support.fake_openai import FakeOpenAI
 from ..support.service import Service
 from .evidence import Evidence
@@ -50,7 +51,7 @@ async def _load(service: Service, fake: FakeOpenAI, questions: int, clients: int
     evidence.check_calls(fake.seen()["sha256"])
     assert evidence.actions["ask.received"] == evidence.actions["ask.answered"] == questions
     await all_signed(evidence)
-    assert AuditLog(JsonlStore(service.log)).verify().ok
+    assert chain_report(AuditLog(JsonlStore(service.log))).ok
     return Figures(questions, evidence.records, seconds, remarks=reading.remarks())
 
 
@@ -93,7 +94,7 @@ async def _kill(
     evidence.read(asking.outcomes[checked:])
     evidence.check_calls(fake.seen()["sha256"])
     await all_signed(evidence)
-    verdict = AuditLog(JsonlStore(service.log)).verify()
+    verdict = chain_report(AuditLog(JsonlStore(service.log)))
     assert verdict.ok, verdict.problems
     assert all(one.status in (0, 200) for one in asking.outcomes), Counter(one.status for one in asking.outcomes)
     figures.seconds = time.monotonic() - started

@@ -17,6 +17,7 @@ from typing import Any
 from app.audit.log import AuditLog
 from app.audit.storage.jsonl import JsonlStore
 
+from ..support.checked import chain_report
 from ..support.fake_answers import Reply
 from ..support.fake_modes import Mode
 from ..support.fake_openai import FakeOpenAI, completion_text
@@ -208,7 +209,7 @@ async def _cut(service: Service, fake: FakeOpenAI, streams: int, wave: int, seed
     await this.whole_stream()
     records = service.records()
     _check_calls(fake, records)
-    assert AuditLog(JsonlStore(service.log)).verify().ok
+    assert chain_report(AuditLog(JsonlStore(service.log))).ok
     verdict = await asyncio.to_thread(service.verify)
     assert (verdict["ok"], verdict["open"]["count"]) == (True, 0), verdict
     remarks = [f"{number:,} {how}" for how, number in this.outcomes.most_common()]

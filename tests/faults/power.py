@@ -28,6 +28,7 @@ from app.audit.storage.append import append
 from app.audit.storage.jsonl import JsonlStore
 from app.errors import AppError, AuditCorrupt, EvidenceUnavailable
 
+from ..support.checked import chain_report
 from ..support.forgetful_disk import Died, DyingDisk
 from ..support.replaced_os import replaced_os
 from .figures import Figures
@@ -205,7 +206,7 @@ def _start_again(machine: Machine) -> bool:
     except AuditCorrupt as error:
         _refused_with_reason(machine, error)
         log.recover()
-    verdict = log.verify(machine.receipts)
+    verdict = chain_report(log, machine.receipts)
     log.close()
     if verdict.ok:
         _signed_again(machine)

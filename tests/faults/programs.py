@@ -27,6 +27,7 @@ from app.audit.storage.append import append
 from app.audit.storage.jsonl import JsonlStore
 from app.errors import AppError
 
+from ..support.checked import chain_report
 from .strace import Traced
 
 LOG = "log.jsonl"
@@ -121,7 +122,7 @@ def holds(folder: Path, receipts: list[Receipt]) -> None:
         log.recover()
     except AppError as error:
         raise AssertionError(f"nobody can write any more: {error}") from error
-    verdict = log.verify(receipts)
+    verdict = chain_report(log, receipts)
     assert verdict.problems == [], verdict.problems
     records = [json.loads(line) for line in log.lines()]
     written = Counter(json.dumps(one["details"]["n"]) for one in records if one["action"] == "log.alive")

@@ -129,7 +129,7 @@ def test_a_stop_while_records_are_on_their_way_leaves_no_question_open(
         append(self, build)
 
     def waiting() -> int:
-        return sum(len(batch) for _, batch in inside.app.state.context.services.audit._commits._waiting.values())
+        return sum(len(group.tickets) for group in inside.app.state.context.services.audit._commits._unresolved)
 
     async def until_stopped() -> list[Caller]:
         this = Round(inside.service, upstream, token, random.Random(), model=MODEL)

@@ -496,7 +496,7 @@ class Recorder:
 
     def __init__(self, folder: Path, admitted: int = 1) -> None:
         self.path = folder / "audit_log.jsonl"
-        self.log = AuditLog(JsonlStore(self.path), deadline_seconds=1.0)
+        self.log = AuditLog(JsonlStore(self.path), timeout_seconds=1.0)
         self.log.create({})
         self.events = folder / "security.log"
         seen = Counter[str]()

@@ -13,6 +13,8 @@ from app.audit.format.note import VerifierKey, verify_checkpoint
 from app.audit.log import AuditLog
 from app.audit.storage.jsonl import JsonlStore
 
+from .checked import chain_report
+
 ORIGIN = "example.com/log"
 FILES = ["audit_log.jsonl", "audit_log.jsonl.lock", "audit_log.jsonl.sync", "audit_log.key", "audit_log.tree", "clients.sqlite3"]
 LOG, KEY = Path("logs/audit_log.jsonl"), Path("logs/audit_log.key")
@@ -36,7 +38,7 @@ def check_sound(log: Path = LOG, key: Path = KEY) -> str:
         return signer.name
     signed = verify_checkpoint(checkpoint.read_bytes(), VerifierKey.parse(details["vkey"]))
     assert signed.root == root_of(leaf_hash(line) for line in lines[: signed.size])
-    assert AuditLog(JsonlStore(log)).verify().ok
+    assert chain_report(AuditLog(JsonlStore(log))).ok
     return signer.name
 
 

@@ -1,212 +1,131 @@
-"""Group commit: many callers share one write and one sync; while the log cannot be written, nobody is let in.
+"""Group commit: many callers share one write and one sync; while the log cannot be written, all are refused.
 
-Callers live on one event loop; one thread writes. What the callers of one turn of the loop hand in travels together,
-and what arrives while the disk syncs is the next batch.
+1. `commit` collects the records of one iteration of the event loop in a group.
+2. Then the group goes to the writer thread (`log_writer.py`). It appends all groups that arrived
+   while it waited for the disk, as one batch.
+3. The outcome comes back to the event loop, which resolves the callers' futures.
+
+Fail closed: after a write that failed or timed out, every record is refused at once. A probe by the
+writer thread, once a second, opens the log again.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import queue
-import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass
-from itertools import islice
 
 from ...errors import AppError, AuditUnavailable
-from ..format.record import Draft, Receipt, draft
-from .append import append, now_utc
-from .store import AuditStore, Build
-
-LOG = logging.getLogger("app.audit")
-MAX_BATCH_BYTES = 1 << 20
-PROBE_SECONDS = 1.0
-
-
-@dataclass(slots=True)
-class Ticket:
-    record: Draft
-    receipt: asyncio.Future[Receipt]
+from ..format.record import Draft, Receipt
+from .append import now_utc
+from .availability import Availability
+from .log_writer import Group, LogWriter, Outcome, Ticket
+from .store import AuditStore
 
 
 class GroupCommit:
-    """Turns drafts into durable records. Start it on the loop that awaits its receipts."""
+    """Turns drafts into durable records. Start it on the event loop that awaits its receipts."""
 
     def __init__(
         self,
         store: AuditStore,
         *,
-        deadline_seconds: float = 5.0,
+        timeout_seconds: float = 5.0,
         clock: Callable[[], str] = now_utc,
         on_change: Callable[[str, str], None] = lambda event, detail: None,
     ) -> None:
-        self._store = store
-        self._deadline = deadline_seconds
-        self._clock = clock
-        self._on_change = on_change
+        """*timeout_seconds*: for one write. *on_change* gets `audit_closed` or `audit_resumed`, and why."""
+        self._timeout = timeout_seconds
+        self._availability = Availability(on_change)
+        self._writer = LogWriter(store, clock, self._availability, self._resolve, self._availability.reopen)
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._gathered: list[Ticket] = []
-        self._batches: queue.SimpleQueue[list[Ticket] | None] = queue.SimpleQueue()
-        self._waiting: dict[int, tuple[float, list[Ticket]]] = {}
-        self._thread: threading.Thread | None = None
-        self._watching = False
-        self._failed: AppError | None = None  # the thread's own knowledge; the loop learns of it a moment later
-        self._closed_since: float | None = None
-        self._closings = 0
-        self.closed_because: str | None = None
-        """Why nothing can be recorded now; None when all is well."""
+        self._is_started = False
+        self._gathered: list[Ticket] = []  # in this iteration of the event loop
+        self._unresolved: dict[Group, None] = {}  # handed to the writer, oldest first
+        self._is_watching = False
         self.is_hung = False
-        """Whether the writer was still in the hands of a hung disk when it was told to stop."""
-        self.refused = 0
-        """Records refused since the log was last writable."""
+        """Whether the writer still hung in a write when it should have stopped."""
+
+    @property
+    def closed_because(self) -> str | None:
+        """Why nothing can be recorded now; None when all is well."""
+        return self._availability.closed_because
 
     def start(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._thread = threading.Thread(target=self._write_forever, name="audit", daemon=True)
-        self._thread.start()
+        self._writer.start(self._loop)
+        self._is_started = True
 
     async def stop(self) -> None:
-        """Finish what was handed in, then end the thread; give a hung disk no more than the deadline."""
-        thread, self._thread = self._thread, None  # from here on nothing is let in
-        if thread is not None:
-            self._flush()
-            self._batches.put(None)
-            await asyncio.to_thread(thread.join, self._deadline)
-            self.is_hung = thread.is_alive()
+        """Write what was handed in, then end the thread. Waits for a hung disk no longer than the timeout."""
+        if not self._is_started:
+            return
+        self._is_started = False  # from here on `commit` takes nothing
+        self._hand_in()
+        self._writer.stop()
+        self.is_hung = not await asyncio.to_thread(self._writer.join, self._timeout)
 
     def commit(self, record: Draft) -> asyncio.Future[Receipt]:
-        """Durable once it is done. Raises AuditUnavailable: at once while closed, after the deadline when the disk hangs."""
+        """The record is durable once the future is done.
+
+        Raises AuditUnavailable while the log is closed. The future raises it after a failed write,
+        or after the timeout.
+        """
         loop = self._loop
-        if loop is None or self._thread is None:
+        if loop is None or not self._is_started:
             raise AuditUnavailable("The audit log is not open.")
-        if self.closed_because is not None:
-            self.refused += 1
-            raise AuditUnavailable(retry_after=2 * PROBE_SECONDS)
+        if self._availability.closed_because is not None:
+            raise self._availability.refusal()
         receipt: asyncio.Future[Receipt] = loop.create_future()
         if not self._gathered:
-            loop.call_soon(self._flush)
+            loop.call_soon(self._hand_in)
         self._gathered.append(Ticket(record, receipt))
         return receipt
 
-    # --- on the loop -----------------------------------------------------------------------------
+    def close(self, why: str) -> None:
+        """Refuse every record until a probe succeeds."""
+        if self._availability.close(why):
+            self._writer.wake()
 
-    def _flush(self) -> None:
+    def _hand_in(self) -> None:
         if not self._gathered:
             return
-        batch, self._gathered = self._gathered, []
-        self._waiting[id(batch)] = (time.monotonic(), batch)
+        group = Group(self._gathered, time.monotonic())
+        self._gathered = []
+        self._unresolved[group] = None
         self._watch_later()
-        self._batches.put(batch)
+        self._writer.hand_in(group)
 
-    def _watch(self) -> None:
-        """The write deadline: callers whose record is late are refused, and so is everyone until the disk is back."""
-        self._watching = False
-        late = time.monotonic() - self._deadline
-        for key, (since, batch) in list(self._waiting.items()):
-            if since <= late:
-                del self._waiting[key]
-                self._refuse(batch, AuditUnavailable("The audit log did not take the record in time."))
-        self._watch_later()
-
-    def _watch_later(self) -> None:
-        if self._waiting and not self._watching and self._loop is not None:
-            self._watching = True
-            self._loop.call_later(self._deadline / 4, self._watch)
-
-    def _refuse(self, batch: list[Ticket], error: AppError) -> None:
-        self.close(error.detail)
-        for ticket in batch:
-            if not ticket.receipt.done():
-                self.refused += 1
-                ticket.receipt.set_exception(AuditUnavailable(retry_after=2 * PROBE_SECONDS))
-
-    def _settle(self, done: list[tuple[list[Ticket], list[Receipt] | AppError]]) -> None:
-        for batch, outcome in done:
-            self._waiting.pop(id(batch), None)
-            if isinstance(outcome, AppError):
-                self._refuse(batch, outcome)
-                continue
-            for ticket, receipt in zip(batch, outcome, strict=True):
+    def _resolve(self, outcome: Outcome) -> None:
+        for group in outcome.groups:
+            self._unresolved.pop(group, None)
+            if outcome.error is not None:
+                self._refuse(group, outcome.error)
+        if outcome.error is None:
+            for ticket, receipt in zip(outcome.tickets, outcome.receipts, strict=True):
                 if not ticket.receipt.done():
                     ticket.receipt.set_result(receipt)
 
-    def close(self, why: str) -> None:
-        """Let nobody in until a probe succeeds."""
-        if self.closed_because is None:
-            self.closed_because = why
-            self._closed_since = time.monotonic()
-            self._closings += 1
-            self._on_change("audit_closed", why)
-            self._batches.put([])  # wakes the writer, which probes as long as we are closed
+    def _refuse(self, group: Group, error: AppError) -> None:
+        """Close the log; the callers learn that it is unavailable, the operator why."""
+        self.close(error.detail)
+        for ticket in group.tickets:
+            if not ticket.receipt.done():
+                ticket.receipt.set_exception(self._availability.refusal())
 
-    def _reopen(self, probe: tuple[int, int]) -> None:
-        told, closings = probe
-        self.refused -= told
-        if closings != self._closings:
-            return  # closed anew since that probe began
-        self.closed_because = self._closed_since = None
-        self._on_change("audit_resumed", f"{told} records were refused")
+    # --- the timeout -------------------------------------------------------------------------------
 
-    # --- on the thread ---------------------------------------------------------------------------
+    def _watch_later(self) -> None:
+        if self._unresolved and not self._is_watching and self._loop is not None:
+            self._is_watching = True
+            self._loop.call_later(self._timeout / 4, self._watch)
 
-    def _write_forever(self) -> None:
-        while True:
-            try:
-                closed = self._failed is not None or self.closed_because is not None
-                batches = [self._batches.get(timeout=PROBE_SECONDS if closed else None)]
-            except queue.Empty:
-                self._probe()
-                continue
-            while self._batches.qsize():
-                batches.append(self._batches.get())
-            self._write([batch for batch in batches if batch])
-            if None in batches:
-                return
-
-    def _write(self, batches: list[list[Ticket]]) -> None:
-        while batches:
-            group: list[list[Ticket]] = []
-            size = 0
-            while batches and (not group or size < MAX_BATCH_BYTES):
-                size += sum(len(ticket.record.details) + 400 for ticket in batches[0])
-                group.append(batches.pop(0))
-            self._call(self._settle, self._write_group(group))
-
-    def _write_group(self, group: list[list[Ticket]]) -> list[tuple[list[Ticket], list[Receipt] | AppError]]:
-        # A caller who gave up (deadline, hung up before the write) is left out: nothing stands that nobody asked for.
-        tickets = [ticket for batch in group for ticket in batch if not ticket.receipt.done()]
-        if tickets and self._failed is None:
-            self._failed, receipts = self._try(self._store.append, [ticket.record for ticket in tickets])
-        if self._failed is not None:  # whoever stood in line behind a failed write is refused too, until a probe succeeds
-            return [(batch, self._failed) for batch in group]
-        if len(tickets) == sum(map(len, group)):  # nearly always
-            in_turn = iter(receipts if tickets else ())
-            return [(batch, list(islice(in_turn, len(batch)))) for batch in group]
-        written = {id(ticket): receipt for ticket, receipt in zip(tickets, receipts if tickets else (), strict=True)}
-        nobody = Receipt(-1, "")
-        return [(batch, [written.get(id(ticket), nobody) for ticket in batch]) for batch in group]
-
-    def _probe(self) -> None:
-        told, closings = self.refused, self._closings
-        details = {"refused": told, "seconds": round(time.monotonic() - (self._closed_since or time.monotonic()), 3)}
-        failed, _ = self._try(self._store.recover, [draft("log.resumed", None, details)])
-        if failed is None:
-            self._failed = None
-            self._call(self._reopen, (told, closings))
-
-    def _try(self, write: Callable[[Build], None], records: list[Draft]) -> tuple[AppError | None, list[Receipt]]:
-        try:
-            return None, append(write, records, self._clock)
-        except AppError as error:
-            return error, []
-        except Exception:  # the thread's outermost door: it must live, or the log stays closed for ever
-            LOG.exception("The audit log failed in a way that nobody foresaw.")
-            return AuditUnavailable("The audit log failed in a way that nobody foresaw: see the service's own output."), []
-
-    def _call(self, what: Callable[..., None], argument: object) -> None:
-        assert self._loop is not None
-        with suppress(RuntimeError):  # the loop was closed: nobody waits any more
-            self._loop.call_soon_threadsafe(what, argument)
+    def _watch(self) -> None:
+        """Refuse the groups that were handed in too long ago."""
+        self._is_watching = False
+        now = time.monotonic()
+        for group in list(self._unresolved):
+            if now - group.handed_in_at >= self._timeout:
+                del self._unresolved[group]
+                self._refuse(group, AuditUnavailable("The audit log did not take the record in time."))
+        self._watch_later()

@@ -1,4 +1,4 @@
-"""Records too long for a line: shortened off the event loop, and what is taken out of them kept first if it is to be kept."""
+"""Shortens records that are too long for a line: off the event loop, and after their long texts are kept."""
 
 from __future__ import annotations
 
@@ -10,50 +10,52 @@ from contextlib import suppress
 
 from ...errors import AppError, AuditUnavailable, LongTextUnavailable
 from ..format.record import Draft, fitting
-from .group_commit import PROBE_SECONDS
+from .availability import RETRY_AFTER_SECONDS
 from .long_texts import LongTexts
 
 LOG = logging.getLogger("app.audit")
-AT_ONCE = 4
-"""Threads, on a hung disk too: who comes later waits for one of them."""
+MAX_THREADS = 4
+"""Also while a disk hangs; further records wait for one of these threads."""
 
 
 class LongRecords:
-    """Lives on the event loop that records."""
+    """For one event loop."""
 
-    def __init__(self, texts: LongTexts | None, deadline_seconds: float, on_change: Callable[[str, str], None]) -> None:
+    def __init__(self, texts: LongTexts | None, timeout_seconds: float, on_change: Callable[[str, str], None]) -> None:
+        """*texts* None: only the digest is left. *on_change* gets `long_texts_not_kept` or `long_texts_kept_again`."""
         self._texts, self._on_change = texts, on_change
-        self._deadline = None if texts is None else deadline_seconds  # without a disk there is nothing to hang
-        self._turns = asyncio.Semaphore(AT_ONCE)
-        self._trouble: str | None = None
+        self._timeout = None if texts is None else timeout_seconds  # without a disk nothing can hang
+        self._free_threads = asyncio.Semaphore(MAX_THREADS)
+        self._problem: str | None = None
 
     async def fit(self, record: Draft) -> Draft:
-        """The record that fits into a line; if texts are kept, what it lacks is durable. Raises LongTextUnavailable.
+        """The record that fits into a line; if texts are kept, those that it lacks are durable.
 
-        Who goes away meanwhile, or is refused, may leave texts that no record names.
+        Raises LongTextUnavailable. A caller that is refused or cancelled may leave texts that no
+        record names.
         """
         try:
-            async with asyncio.timeout(self._deadline):
-                await self._turns.acquire()
+            async with asyncio.timeout(self._timeout):
+                await self._free_threads.acquire()
                 done: asyncio.Future[Draft] = asyncio.get_running_loop().create_future()
                 self._start(record, done)
                 fitted = await done
         except TimeoutError:
-            self._tell("The disk did not take a long text in time.")
+            self._report("The disk did not take a long text in time.")
         except AppError as error:
-            self._tell(error.detail)
+            self._report(error.detail)
         else:
-            self._tell(None)
+            self._report(None)
             return fitted
-        raise LongTextUnavailable(retry_after=2 * PROBE_SECONDS)
+        raise LongTextUnavailable(retry_after=RETRY_AFTER_SECONDS)
 
     def _start(self, record: Draft, done: asyncio.Future[Draft]) -> None:
-        """A thread that nobody waits for at the end: an executor's would keep the process from ending while a disk hangs."""
+        """A daemon thread: an executor's would keep the process from ending while a disk hangs."""
         try:
             threading.Thread(target=self._work, args=(record, done), name="long-record", daemon=True).start()
-        except RuntimeError as error:  # the system has no thread for us
-            self._turns.release()
-            raise AuditUnavailable("There is no thread to keep a long text with.") from error
+        except RuntimeError as error:
+            self._free_threads.release()
+            raise AuditUnavailable("The system has no thread to keep a long text with.") from error
 
     def _work(self, record: Draft, done: asyncio.Future[Draft]) -> None:
         outcome: Draft | AppError
@@ -63,14 +65,14 @@ class LongRecords:
                 self._texts.keep(texts)
         except AppError as error:
             outcome = error
-        except Exception:  # the thread's outermost door: whoever waits must hear of it
-            LOG.exception("A long record failed in a way that nobody foresaw.")
-            outcome = AuditUnavailable("A long record failed in a way that nobody foresaw: see the service's own output.")
-        with suppress(RuntimeError):  # the loop was closed: nobody waits any more
-            done.get_loop().call_soon_threadsafe(self._settle, done, outcome)
+        except Exception:  # the outermost handler of the thread: the caller must not wait for ever
+            LOG.exception("Keeping a long record failed unexpectedly.")
+            outcome = AuditUnavailable("Keeping a long record failed unexpectedly: see the service's own output.")
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            done.get_loop().call_soon_threadsafe(self._resolve, done, outcome)
 
-    def _settle(self, done: asyncio.Future[Draft], outcome: Draft | AppError) -> None:
-        self._turns.release()
+    def _resolve(self, done: asyncio.Future[Draft], outcome: Draft | AppError) -> None:
+        self._free_threads.release()
         if done.done():
             return
         if isinstance(outcome, AppError):
@@ -78,11 +80,11 @@ class LongRecords:
         else:
             done.set_result(outcome)
 
-    def _tell(self, trouble: str | None) -> None:
-        """Once, not for each record; short records are taken all the while."""
-        if trouble is not None and self._trouble is None:
-            LOG.error("Long records are refused: %s", trouble)
-            self._on_change("long_texts_not_kept", trouble)
-        elif trouble is None and self._trouble is not None:
+    def _report(self, problem: str | None) -> None:
+        """Report a change, not each record. Short records are taken all the while."""
+        if problem is not None and self._problem is None:
+            LOG.error("Long records are refused: %s", problem)
+            self._on_change("long_texts_not_kept", problem)
+        elif problem is None and self._problem is not None:
             self._on_change("long_texts_kept_again", "")
-        self._trouble = trouble
+        self._problem = problem

@@ -1,7 +1,8 @@
-"""What records hold only as {"sha256", "bytes"}, kept whole in a folder beside the log, in files named by their SHA-256.
+"""Keeps the texts whose records hold only a digest: whole, beside the log, in files named by their SHA-256.
 
-A text is durable before its record is. Who dies in between leaves a text that no record names, or a file that ends in `.new`:
-both harm nothing. A file is named by what is in it, so all logs that ever stood at one path share the folder.
+A text is durable before its record is. A crash in between leaves a text that no record names, or a
+temporary file that ends in `.new`; both are harmless. Since a file's name follows from its content,
+all logs that were ever at one path share the folder.
 """
 
 from __future__ import annotations
@@ -18,11 +19,14 @@ LOG = logging.getLogger("app.audit")
 
 
 class LongTexts:
-    """`audit_log.texts/ab/ab12…`: the folders have mode 0700, the files 0600. Threads and processes may share it."""
+    """`audit_log.texts/ab/ab12…`: folders of mode 0700, files of mode 0600.
+
+    Threads and processes may share it.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder.absolute()
-        self._durable: set[Path] = set()  # folders whose names we have synced
+        self._durable: set[Path] = set()  # folders whose names this process has synced
 
     @classmethod
     def beside(cls, log: Path) -> LongTexts:
@@ -33,7 +37,7 @@ class LongTexts:
         return self.folder / sha256[:2] / sha256
 
     def keep(self, texts: Mapping[str, bytes]) -> None:
-        """Durable on return; blocks. What is there already is read and not written again, unless it is something else.
+        """Write the texts that are missing; durable on return. The keys are SHA-256 in hex. Blocks.
 
         Raises AuditUnavailable for any OSError; some of *texts* may be kept then.
         """
@@ -44,16 +48,17 @@ class LongTexts:
             for path, text in paths.items():
                 if not _holds(path, text):
                     replace_file(path, text)
-            for folder in folders:  # also for what is there already: its writer may not have come so far
+            for folder in folders:  # also for texts that were there: their writer may not have synced yet
                 sync_folder(folder)
         except OSError as error:
             raise AuditUnavailable(f"A long text cannot be kept in {self.folder}: {error.strerror}.") from error
 
     def _make(self, folders: list[Path]) -> None:
-        fresh = [folder for folder in (self.folder, *folders) if _is_made(folder) or folder not in self._durable]
-        for parent in sorted({folder.parent for folder in fresh}):
+        """Create *folders*, and sync the names of all that this process has not synced yet."""
+        unsynced = [folder for folder in (self.folder, *folders) if _is_made(folder) or folder not in self._durable]
+        for parent in sorted({folder.parent for folder in unsynced}):
             sync_folder(parent)
-        self._durable.update(fresh)
+        self._durable.update(unsynced)
 
 
 def _is_made(folder: Path) -> bool:
@@ -65,11 +70,12 @@ def _is_made(folder: Path) -> bool:
 
 
 def _holds(path: Path, text: bytes) -> bool:
+    """Whether *path* is a regular file with these bytes."""
     try:
         found = path.lstat()
     except FileNotFoundError:
         return False
     if stat.S_ISREG(found.st_mode) and found.st_size == len(text) and path.read_bytes() == text:
         return True
-    LOG.warning("The kept text %s is not what its name says: it is written anew.", path)
+    LOG.warning("The kept text %s does not match its name and is written again.", path)
     return False

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 
 from app.api.scoreboard import Scoreboard
-from app.audit.storage.group_commit import PROBE_SECONDS
+from app.audit.storage.availability import PROBE_SECONDS
 
 from ...support.calls import bearer
 from ...support.fake_openai import FakeOpenAI

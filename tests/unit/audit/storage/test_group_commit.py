@@ -21,12 +21,13 @@ from app.audit.storage.append import append
 from app.audit.storage.jsonl import JsonlStore
 from app.errors import AppError, AuditCorrupt, AuditUnavailable
 
+from ....support.checked import chain_report
 from ....support.forgetful_disk import ForgetfulDisk
 from ....support.optional import leave_out
 from ....support.paths import ROOT
 from ....support.replaced_os import replaced_os
 
-DEADLINE = 0.4
+WRITE_TIMEOUT = 0.4
 TIMEOUT_SECONDS = 30.0
 
 
@@ -40,7 +41,7 @@ def run(work: Coroutine[Any, Any, None]) -> None:
 
 @asynccontextmanager
 async def recording(path: Path) -> AsyncIterator[AuditLog]:
-    log = AuditLog(JsonlStore(path), deadline_seconds=DEADLINE)
+    log = AuditLog(JsonlStore(path), timeout_seconds=WRITE_TIMEOUT)
     if log.is_empty():
         log.create({"origin": "test"})
     async with log:
@@ -64,7 +65,7 @@ def lines(path: Path) -> list[dict[str, Any]]:
 
 
 def verify(path: Path, *receipts: Receipt) -> None:
-    assert AuditLog(JsonlStore(path)).verify(receipts).problems == []
+    assert chain_report(AuditLog(JsonlStore(path)), receipts).problems == []
 
 
 # --- a disk that forgets what was not synced, at every call in turn ------------------------------
@@ -267,7 +268,7 @@ def test_while_the_disk_hangs_callers_are_refused_in_time_and_it_resumes_when_it
                 started = time.monotonic()
                 outcomes = await asyncio.gather(*(record(log, 2) for _ in range(8)), return_exceptions=True)
                 assert [type(one) for one in outcomes] == [AuditUnavailable] * 8
-                assert time.monotonic() - started < 20 * DEADLINE
+                assert time.monotonic() - started < 20 * WRITE_TIMEOUT
                 assert log.closed_because
                 with pytest.raises(AuditUnavailable):  # at once: closed
                     await record(log, 3)
@@ -291,7 +292,7 @@ def test_what_waits_behind_a_hung_write_is_not_written_after_its_caller_was_refu
         async with recording(path) as log:
             with held(path) as let_go:
                 first = asyncio.create_task(record(log, 1))
-                await asyncio.sleep(DEADLINE / 4)  # the writer has the first one; the second can only wait
+                await asyncio.sleep(WRITE_TIMEOUT / 4)  # the writer has the first one; the second can only wait
                 second = asyncio.create_task(record(log, 2))
                 await asyncio.wait([first, second])
                 assert [type(one.exception()) for one in (first, second)] == [AuditUnavailable] * 2
@@ -309,7 +310,7 @@ def test_a_caller_who_hangs_up_before_the_write_leaves_no_record(tmp_path: Path)
         async with recording(path) as log:
             with held(path):
                 first = asyncio.create_task(record(log, 1))
-                await asyncio.sleep(DEADLINE / 8)
+                await asyncio.sleep(WRITE_TIMEOUT / 8)
                 second = asyncio.create_task(record(log, 2))
                 await asyncio.sleep(0)
                 second.cancel()
@@ -324,14 +325,14 @@ def test_the_end_of_the_service_does_not_wait_for_a_hung_disk(tmp_path: Path) ->
     path = tmp_path / "log.jsonl"
 
     async def main() -> None:
-        log = AuditLog(JsonlStore(path), deadline_seconds=DEADLINE)
+        log = AuditLog(JsonlStore(path), timeout_seconds=WRITE_TIMEOUT)
         log.create({})
         with held(path):
             async with log:
                 waiting = asyncio.create_task(record(log))
                 await asyncio.sleep(0)
                 started = time.monotonic()
-            assert time.monotonic() - started < 20 * DEADLINE
+            assert time.monotonic() - started < 20 * WRITE_TIMEOUT
             with pytest.raises(AuditUnavailable):
                 await asyncio.wait_for(waiting, TIMEOUT_SECONDS)
             with pytest.raises(AuditUnavailable, match="not open"):
@@ -360,7 +361,7 @@ def test_a_log_that_is_moved_away_closes_the_service_until_it_is_back(tmp_path: 
 
     async def main() -> None:
         changes: list[str] = []
-        log = AuditLog(JsonlStore(path), deadline_seconds=DEADLINE, on_change=lambda event, detail: changes.append(event))
+        log = AuditLog(JsonlStore(path), timeout_seconds=WRITE_TIMEOUT, on_change=lambda event, detail: changes.append(event))
         log.create({})
         async with log:
             first = await record(log)
@@ -399,7 +400,7 @@ def test_a_worker_that_starts_while_nothing_can_be_written_is_closed_until_it_ca
     path = tmp_path / "log.jsonl"
 
     async def main() -> None:
-        log = AuditLog(JsonlStore(path), deadline_seconds=DEADLINE)
+        log = AuditLog(JsonlStore(path), timeout_seconds=WRITE_TIMEOUT)
         log.create({})
         lock = path.with_name(path.name + ".lock")
         mark = lock.read_bytes()
@@ -452,7 +453,7 @@ def test_the_writer_outlives_a_fault_that_nobody_foresaw(tmp_path: Path, caplog:
         return str(now)
 
     async def main() -> None:
-        log = AuditLog(JsonlStore(path), deadline_seconds=DEADLINE, clock=clock)
+        log = AuditLog(JsonlStore(path), timeout_seconds=WRITE_TIMEOUT, clock=clock)
         log.create({})
         async with log:
             with pytest.raises(AuditUnavailable):

@@ -19,14 +19,15 @@ import pytest
 from app.audit.format.record import Receipt
 from app.audit.log import AuditLog
 from app.audit.storage.jsonl import JsonlStore
-from app.audit.storage.long_records import AT_ONCE
+from app.audit.storage.long_records import MAX_THREADS
 from app.audit.storage.long_texts import LongTexts
 from app.audit.verification.kept_texts import TextsFound, check_texts
 from app.errors import AuditUnavailable, LongTextUnavailable
 
+from ....support.checked import chain_report
 from ....support.paths import ROOT
 
-DEADLINE = 0.4
+TIMEOUT = 0.4
 LONG = "long " * 20_000
 
 
@@ -59,14 +60,14 @@ async def until(condition: Callable[[], bool]) -> None:
 
 @asynccontextmanager
 async def recording(
-    folder: Path, texts: LongTexts | None, changes: list[str] | None = None, deadline: float = 30.0
+    folder: Path, texts: LongTexts | None, changes: list[str] | None = None, timeout: float = 30.0
 ) -> AsyncIterator[AuditLog]:
     def note(event: str, detail: str) -> None:
         if changes is not None:
             changes.append(event)
 
     store = JsonlStore(folder / "audit_log.jsonl")
-    log = AuditLog(store, deadline_seconds=deadline, on_change=note, long_texts=texts)
+    log = AuditLog(store, timeout_seconds=timeout, on_change=note, long_texts=texts)
     log.create({"origin": "test"})
     async with log:
         yield log
@@ -107,7 +108,7 @@ def test_a_long_text_is_kept_whole_before_the_record_that_names_it(tmp_path: Pat
             assert queries(tmp_path) == ["short"]
             texts.let_go.set()
             receipt = await waiting
-            assert log.verify([receipt]).problems == []
+            assert chain_report(log, [receipt]).problems == []
         assert queries(tmp_path) == ["short", digest_of(LONG)]
         assert check_texts(texts.folder, lines(tmp_path)) == TextsFound(kept=1)
         assert texts.path_of(digest_of(LONG)["sha256"]).read_text() == LONG
@@ -118,9 +119,9 @@ def test_a_long_text_is_kept_whole_before_the_record_that_names_it(tmp_path: Pat
 def test_without_a_folder_the_digest_is_all_that_is_left(tmp_path: Path) -> None:
     async def main() -> None:
         async with recording(tmp_path, None) as log:
-            await asyncio.gather(record(log, LONG), *(record(log, LONG + str(n)) for n in range(3 * AT_ONCE)))
+            await asyncio.gather(record(log, LONG), *(record(log, LONG + str(n)) for n in range(3 * MAX_THREADS)))
         assert digest_of(LONG) in queries(tmp_path)
-        assert len(queries(tmp_path)) == 1 + 3 * AT_ONCE
+        assert len(queries(tmp_path)) == 1 + 3 * MAX_THREADS
         assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == []
 
     run(main())
@@ -160,7 +161,7 @@ def test_a_text_that_cannot_be_kept_refuses_its_record_and_no_other(tmp_path: Pa
         texts.folder.write_text("a file")
         async with recording(tmp_path, texts, changes) as log:
             with caplog.at_level(logging.ERROR):
-                for _ in range(2 * AT_ONCE):  # each gives its turn back
+                for _ in range(2 * MAX_THREADS):  # each gives its turn back
                     with pytest.raises(LongTextUnavailable) as refused:
                         await record(log, LONG)
                     assert refused.value.detail == AuditUnavailable.detail  # the reason is the operator's
@@ -179,12 +180,12 @@ def test_while_the_disk_of_the_texts_hangs_callers_are_refused_in_time_and_its_t
     texts = SlowTexts(tmp_path / "texts")
 
     async def main() -> None:
-        async with recording(tmp_path, texts, deadline=DEADLINE) as log:
+        async with recording(tmp_path, texts, timeout=TIMEOUT) as log:
             for _ in range(2):
-                askers = (record(log, LONG + str(n)) for n in range(2 * AT_ONCE))
+                askers = (record(log, LONG + str(n)) for n in range(2 * MAX_THREADS))
                 outcomes = await asyncio.gather(*askers, return_exceptions=True)
-                assert [type(one) for one in outcomes] == [LongTextUnavailable] * 2 * AT_ONCE
-                assert len(threads_of_long_records()) == texts.hanging == AT_ONCE
+                assert [type(one) for one in outcomes] == [LongTextUnavailable] * 2 * MAX_THREADS
+                assert len(threads_of_long_records()) == texts.hanging == MAX_THREADS
             await record(log, "short")
             texts.let_go.set()
             await until(lambda: not threads_of_long_records())
@@ -202,15 +203,15 @@ def test_a_caller_who_hangs_up_leaves_no_record_and_takes_no_turn_from_others(
 
     async def main() -> None:
         async with recording(tmp_path, texts) as log:
-            waiting = [asyncio.create_task(record(log, LONG + str(n))) for n in range(2 * AT_ONCE)]
-            await until(lambda: texts.hanging == AT_ONCE)
+            waiting = [asyncio.create_task(record(log, LONG + str(n))) for n in range(2 * MAX_THREADS)]
+            await until(lambda: texts.hanging == MAX_THREADS)
             for one in waiting:
                 one.cancel()
             await asyncio.wait(waiting)
             assert all(one.cancelled() for one in waiting)
             texts.let_go.set()
-            await asyncio.gather(*(record(log, LONG) for _ in range(2 * AT_ONCE)))
-        assert queries(tmp_path) == [digest_of(LONG)] * 2 * AT_ONCE
+            await asyncio.gather(*(record(log, LONG) for _ in range(2 * MAX_THREADS)))
+        assert queries(tmp_path) == [digest_of(LONG)] * 2 * MAX_THREADS
         assert caplog.messages == []
 
     run(main())
@@ -238,7 +239,7 @@ def test_a_log_whose_texts_hang_can_be_closed_and_its_loop_ended(tmp_path: Path)
     texts = SlowTexts(tmp_path / "texts")
 
     async def main() -> None:
-        async with recording(tmp_path, texts, deadline=DEADLINE) as log:
+        async with recording(tmp_path, texts, timeout=TIMEOUT) as log:
             with pytest.raises(AuditUnavailable):
                 await record(log, LONG)
 
@@ -261,7 +262,7 @@ class HungTexts(LongTexts):
         threading.Event().wait()
 async def main():
     folder = Path(sys.argv[1])
-    log = AuditLog(JsonlStore(folder / "log.jsonl"), deadline_seconds=0.2, long_texts=HungTexts(folder / "texts"))
+    log = AuditLog(JsonlStore(folder / "log.jsonl"), timeout_seconds=0.2, long_texts=HungTexts(folder / "texts"))
     log.create({})
     async with log:
         try:
@@ -285,7 +286,7 @@ def test_a_fault_that_nobody_foresaw_refuses_the_record_and_is_told(tmp_path: Pa
 
     async def main() -> None:
         async with recording(tmp_path, BrokenTexts(tmp_path / "texts")) as log:
-            for _ in range(2 * AT_ONCE):
+            for _ in range(2 * MAX_THREADS):
                 with pytest.raises(AuditUnavailable):
                     await record(log, LONG)
         assert queries(tmp_path) == []
