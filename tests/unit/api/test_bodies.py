@@ -1,0 +1,129 @@
+"""How a body is read: never more than its limit, parsed once, and only as JSON that says it is JSON."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from app.api.bodies import LARGE_BYTES, MAX_ASK_BYTES, MAX_CONTAINERS, asked_question, disconnect_watch, read_body, read_json
+from app.api.context import request_context
+from app.api.http_errors import MalformedJson, TooLarge, UnsupportedMediaType
+from app.errors import ClientGone, InvalidRequest
+from app.security.models import Principal
+
+from ...support.http_request import DISCONNECT, REQUEST_ID, request_of, run
+
+JSON = {"content-type": "application/json"}
+ALICE = Principal("alice", (), "alice", "0" * 32, 2_000_000_000)
+
+
+# --- its bytes ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("body", [[b""], [b"1234"], [b"12", b"34"], [b"", b"1234", b""]])
+def test_a_body_is_read_whole_up_to_its_limit(body: list[bytes]) -> None:
+    request = request_of(body=body)
+    assert run(read_body(request, 4)) == b"".join(body)
+    assert request_context(request).is_body_read
+
+
+@pytest.mark.parametrize("body", [[b"12345"], [b"123", b"45"], [b"1234", b"5", b"6"]])
+def test_a_body_above_its_limit_is_refused_without_its_rest(body: list[bytes]) -> None:
+    request = request_of(body=body)
+    with pytest.raises(TooLarge, match="larger than the 4 bytes"):
+        run(read_body(request, 4))
+    assert not request_context(request).is_body_read
+
+
+@pytest.mark.parametrize("length", ["5", "99999999999999999999", "9" * 5000])
+def test_a_declared_length_above_the_limit_is_refused_before_anything_is_read(length: str) -> None:
+    with pytest.raises(TooLarge):
+        run(read_body(request_of(headers={"content-length": length}, body=[DISCONNECT]), 4))
+
+
+@pytest.mark.parametrize("body", [[DISCONNECT], [b"{", DISCONNECT]])
+def test_a_caller_who_disconnects_before_the_end_is_gone(body: list[Any]) -> None:
+    request = request_of(body=body)
+    with pytest.raises(ClientGone):
+        run(read_body(request, 4))
+    assert not request_context(request).is_body_read
+
+
+# --- its JSON ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "media_type", ["application/json", "APPLICATION/JSON", "application/json; charset=utf-8", " application/json "]
+)
+def test_json_is_parsed_where_the_header_says_it_is_json(media_type: str) -> None:
+    body = run(read_json(request_of(headers={"content-type": media_type}, body=[b'{"a": [1, 2]}']), 100))
+    assert (body.document, body.is_large) == ({"a": [1, 2]}, False)
+
+
+@pytest.mark.parametrize("media_type", [None, "", "text/plain", "application/jsonx", "application/problem+json"])
+def test_another_media_type_is_refused_before_anything_is_read(media_type: str | None) -> None:
+    headers = {} if media_type is None else {"content-type": media_type}
+    with pytest.raises(UnsupportedMediaType):
+        run(read_json(request_of(headers=headers, body=[DISCONNECT]), 100))
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"NaN", b'{"a": 1, "a": 1}', b'\xef\xbb\xbf{"a": 1}', b'"\xff"', b"{} {}"])
+def test_what_is_not_one_json_document_is_malformed(text: bytes) -> None:
+    with pytest.raises(MalformedJson, match="not one JSON document"):
+        run(read_json(request_of(headers=JSON, body=[text]), 100))
+
+
+def test_from_a_size_on_a_body_is_large() -> None:
+    for size, is_large in ((LARGE_BYTES - 1, False), (LARGE_BYTES, True)):
+        body = run(read_json(request_of(headers=JSON, body=[b'"' + b"a" * (size - 2) + b'"']), size))
+        assert (len(body.document), body.is_large) == (size - 2, is_large)
+
+
+def test_a_large_body_of_brackets_is_refused_before_it_is_parsed() -> None:
+    for brackets, error in ((MAX_CONTAINERS, MalformedJson), (MAX_CONTAINERS + 1, TooLarge)):
+        text = b"[" * (brackets - 1) + b"{" + b" " * LARGE_BYTES
+        with pytest.raises(error):
+            run(read_json(request_of(headers=JSON, body=[text]), len(text)))
+
+
+# --- a question --------------------------------------------------------------------------------------
+
+
+def test_a_question_comes_with_the_request_that_asked_it() -> None:
+    request = request_of(headers=JSON, body=['{"query": "Où?"}'.encode()])
+    question = run(asked_question(request, ALICE))
+    assert (question.query, question.origin.request_id) == ("Où?", REQUEST_ID)
+    assert question.origin is request_context(request).origin
+
+
+def test_what_is_no_question_is_refused_with_its_own_error() -> None:
+    with pytest.raises(InvalidRequest):
+        run(asked_question(request_of(headers=JSON, body=[b"[]"]), ALICE))
+    with pytest.raises(TooLarge):
+        run(asked_question(request_of(headers=JSON, body=[b" " * (MAX_ASK_BYTES + 1)]), ALICE))
+
+
+# --- while it is answered ----------------------------------------------------------------------------
+
+
+def test_a_watch_is_done_once_the_caller_disconnects() -> None:
+    async def watch() -> None:
+        request = request_of(body=[b"more", b"", DISCONNECT])
+        with disconnect_watch(request) as disconnected:
+            await disconnected
+            assert disconnected.done()
+
+    run(watch())
+
+
+def test_a_watch_ends_with_its_block() -> None:
+    async def watch() -> None:
+        with disconnect_watch(request_of(body=[])) as disconnected:
+            await asyncio.sleep(0)
+            assert not disconnected.done()
+        with pytest.raises(asyncio.CancelledError):
+            await disconnected
+
+    run(watch())

@@ -1,0 +1,254 @@
+"""From an error to its response: one record, and the headers that tell a caller what to do."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import orjson
+import pytest
+from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from app.api.context import request_context, set_request_context
+from app.api.error_responses import POINTLESS, answer_error, record_refusal, stream_error_document
+from app.api.http_errors import MalformedJson, TokenMissing
+from app.errors import (
+    AppError,
+    AuditCorrupt,
+    AuditUnavailable,
+    ClientGone,
+    InsufficientScope,
+    InvalidParameter,
+    LimitsUnavailable,
+    LongTextUnavailable,
+    ModelNotFound,
+    NotFound,
+    Overloaded,
+    RateLimited,
+    TokenExpired,
+    Unavailable,
+)
+from app.limits.rate_limits import Quota, QuotaExceeded
+from app.security.oauth_errors import InvalidClient
+
+from ...support.error_tree import every_error_class, example_of
+from ...support.http_request import ADDRESS, REQUEST_ID, FakeApp, request_of, run
+
+RETRY = ("retry-after", "retry-after-ms", "x-should-retry")
+
+
+def answer(error: Exception, request: Request | None = None) -> Response:
+    return run(answer_error(request or request_of(), error))
+
+
+def headers_of(error: Exception, path: str = "/ask", *names: str) -> dict[str, str]:
+    response = answer(error, request_of(path))
+    return {name: response.headers[name] for name in names if name in response.headers}
+
+
+# --- its record --------------------------------------------------------------------------------------
+
+
+def test_a_refusal_is_recorded_once_with_all_that_is_known_of_the_request() -> None:
+    app = FakeApp()
+    request = request_of("/v1/nothing", app=app, method="GET", client_request_id="mine-1")
+    set_request_context(request, replace(request_context(request), user_id="alice"))
+    response = answer(NotFound(), request)
+    assert (response.status_code, orjson.loads(response.body)["error"]["code"]) == (404, "unknown_url")
+    (record,) = app.records
+    assert record == {
+        "user_id": "alice",
+        "request_id": REQUEST_ID,
+        "policy": False,
+        "details": {
+            "status": 404,
+            "code": "not_found",
+            "method": "GET",
+            "route": None,
+            "address": ADDRESS,
+            "client_request_id": "mine-1",
+        },
+    }
+    assert list(record["details"]) == ["status", "code", "method", "route", "address", "client_request_id"]
+    assert request_context(request).origin.terminal_record.is_written
+    answer(AppError(), request)
+    assert len(app.records) == 1, "a request has one record"
+
+
+def test_a_request_that_has_its_record_is_answered_and_not_recorded_again() -> None:
+    app = FakeApp()
+    request = request_of(app=app)
+    request_context(request).origin.terminal_record.is_written = True
+    assert answer(Overloaded(), request).status_code == 503
+    assert orjson.loads(run(stream_error_document(request, ClientGone())))["code"] == "client_gone"
+    assert app.records == []
+
+
+def test_an_error_of_a_stream_is_recorded_once_and_said_in_the_style_of_its_path() -> None:
+    app = FakeApp()
+    request = request_of("/v1/responses", app=app)
+    for _ in range(2):
+        document = orjson.loads(run(stream_error_document(request, Overloaded())))
+        assert document["error"]["code"] == "overloaded"
+    assert [one["details"]["status"] for one in app.records] == [503]
+
+
+def test_a_refusing_response_that_no_error_made_is_recorded_by_its_status() -> None:
+    app = FakeApp()
+    for status, code in ((416, "invalid_request"), (500, "internal")):
+        request = request_of(app=app)
+        run(record_refusal(request, status))
+        assert (app.records[-1]["details"]["status"], app.records[-1]["details"]["code"]) == (status, code)
+        assert request_context(request).origin.terminal_record.is_written
+
+
+@pytest.mark.parametrize(
+    ("error", "details"),
+    [
+        (InvalidParameter("No.", param="n", reason="too_large"), {"param": "n", "reason": "too_large"}),
+        (ModelNotFound("gpt-9", is_known=False), {"model": "gpt-9", "is_known": False}),
+        (ModelNotFound("x" * 300, is_known=True), {"model": "x" * 200, "is_known": True}),
+        (ModelNotFound("\ud800", is_known=False), {"model": "\\ud800", "is_known": False}),
+        (InvalidClient("wrong_secret", "alice"), {"reason": "wrong_secret", "client_id": "alice"}),
+        (TokenExpired(), {}),
+    ],
+)
+def test_the_record_holds_the_reason_that_the_body_may_hide(error: AppError, details: dict[str, Any]) -> None:
+    app = FakeApp()
+    answer(error, request_of(app=app))
+    (record,) = app.records
+    assert {name: value for name, value in record["details"].items() if name not in ("status", "method", "route", "address")} == {
+        "code": error.code,
+        **details,
+    }
+
+
+@pytest.mark.parametrize("kind", every_error_class())
+def test_only_a_refusal_by_policy_counts_as_one(kind: type[AppError]) -> None:
+    app = FakeApp()
+    answer(example_of(kind), request_of(app=app))
+    assert [one["policy"] for one in app.records] in ([], [kind in (InsufficientScope, Overloaded)])
+
+
+@pytest.mark.parametrize("error", [AuditUnavailable(), LongTextUnavailable()])
+def test_a_refusal_because_of_the_log_is_counted_and_logged_instead(error: AppError) -> None:
+    app = FakeApp()
+    assert answer(error, request_of(app=app)).status_code == 503
+    assert (app.records, app.slot.refused) == ([], 1)
+    ((code, event),) = app.events
+    assert (code, event["level"], event["request_id"]) == ("audit_unavailable", "ERROR", REQUEST_ID)
+
+
+def test_a_corrupt_log_is_a_critical_event_with_its_reason_and_recorded_too() -> None:
+    app = FakeApp()
+    answer(AuditCorrupt("The log is shorter."), request_of(app=app))
+    ((code, event),) = app.events
+    assert (code, event["level"], event["detail"]) == ("audit_corrupt", "CRITICAL", "The log is shorter.")
+    assert len(app.records) == 1
+
+
+def test_before_the_service_is_open_an_error_is_answered_without_a_record() -> None:
+    assert answer(AppError(), request_of(app=None)).status_code == 500
+
+
+# --- what the framework refuses ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        (HTTPException(404), 404, "not_found"),
+        (HTTPException(405), 405, "method_not_allowed"),
+        (HTTPException(413), 413, "too_large"),
+        (HTTPException(401), 404, "not_found"),
+        (RequestValidationError([]), 422, "invalid_request"),
+    ],
+)
+def test_what_the_framework_refuses_becomes_an_error_of_ours(error: Exception, status: int, code: str) -> None:
+    response = answer(error)
+    assert (response.status_code, orjson.loads(response.body)["code"]) == (status, code)
+    assert response.media_type == "application/problem+json"
+
+
+def test_a_refused_method_keeps_the_list_of_those_that_are_taken() -> None:
+    response = answer(HTTPException(405, headers={"Allow": "GET, HEAD", "x-other": "1"}))
+    assert (response.headers["allow"], "x-other" in response.headers) == ("GET, HEAD", False)
+
+
+# --- its headers -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (RateLimited(retry_after=7), {"retry-after": "7", "retry-after-ms": "7000"}),
+        (LimitsUnavailable(retry_after=0.0001), {"retry-after": "1", "retry-after-ms": "1"}),
+        (Unavailable(retry_after=1.2), {"retry-after": "2", "retry-after-ms": "1200"}),
+        (Unavailable(), {"retry-after": "2"}),
+        (RateLimited(), {"retry-after": "2"}),
+        (AuditUnavailable(), {"x-should-retry": "false"}),
+        (AuditUnavailable(retry_after=2), {"x-should-retry": "false", "retry-after": "2", "retry-after-ms": "2000"}),
+        (AppError(), {"x-should-retry": "false"}),
+        (NotFound(), {}),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, AppError) else "",
+)
+def test_a_response_says_when_the_same_call_may_succeed(error: AppError, expected: dict[str, str]) -> None:
+    assert headers_of(error, "/ask", *RETRY) == expected
+
+
+def test_a_retry_is_called_pointless_only_where_it_is() -> None:
+    pointless = {kind.code for kind in every_error_class() if headers_of(example_of(kind), "/v1/x", "x-should-retry")}
+    assert pointless == POINTLESS
+
+
+@pytest.mark.parametrize(
+    ("path", "error", "challenge"),
+    [
+        ("/ask", TokenMissing(), 'Bearer realm="secure-ai-assistant"'),
+        ("/ask", TokenExpired(), 'Bearer realm="secure-ai-assistant", error="invalid_token"'),
+        (
+            "/v1/models",
+            InsufficientScope("ai.playground.user"),
+            'Bearer realm="secure-ai-assistant", error="insufficient_scope", scope="ai.playground.user"',
+        ),
+        ("/token", InvalidClient(), 'Basic realm="secure-ai-assistant"'),
+        ("/token", MalformedJson(), None),
+        ("/ask", NotFound(), None),
+    ],
+)
+def test_a_challenge_says_which_proof_is_wanted(path: str, error: AppError, challenge: str | None) -> None:
+    assert headers_of(error, path, "www-authenticate").get("www-authenticate") == challenge
+
+
+def test_only_the_token_endpoint_forbids_old_caches() -> None:
+    assert headers_of(NotFound(), "/token", "pragma") == {"pragma": "no-cache"}
+    assert headers_of(NotFound(), "/ask", "pragma") == {}
+
+
+def test_a_full_bucket_is_shown_in_the_headers() -> None:
+    quota = Quota(60, 0, 7)
+    response = answer(QuotaExceeded(quota))
+    assert quota.headers().items() <= {name: response.headers.get(name) for name in quota.headers()}.items()
+    assert response.headers["retry-after"] == "7"
+
+
+@pytest.mark.parametrize(
+    ("headers", "is_body_read", "closes"),
+    [
+        ({}, False, False),
+        ({"content-length": "65536"}, False, False),
+        ({"content-length": "65537"}, False, True),
+        ({"content-length": "many"}, False, True),
+        ({"content-length": "9" * 5000}, False, True),
+        ({"transfer-encoding": "chunked"}, False, True),
+        ({"transfer-encoding": "chunked"}, True, False),
+        ({"content-length": "65537"}, True, False),
+    ],
+)
+def test_a_connection_ends_where_much_of_a_body_is_unread(headers: dict[str, str], is_body_read: bool, closes: bool) -> None:
+    request = request_of(headers=headers)
+    set_request_context(request, replace(request_context(request), is_body_read=is_body_read))
+    assert (answer(NotFound(), request).headers.get("connection") == "close") == closes
