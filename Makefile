@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install dev demo serve test check bench bench-startup bench-peers clients faults clean
+.PHONY: install dev demo serve test test-fast check bench bench-startup bench-peers clients faults clean
 
 .venv/.runtime: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.11")'
@@ -25,6 +25,9 @@ demo: install ## the whole road once, with a live server: no key, no account
 serve: install ## initialise what is missing, then serve on http://127.0.0.1:8000
 	$(BIN)/python -m app init
 	$(BIN)/python -m app serve
+
+test-fast: dev ## unit and contract tests: half a minute
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal tests/unit tests/contract
 
 test: dev ## the suite, in parallel
 	$(BIN)/python -m pytest -q -n 4 --dist worksteal tests

@@ -1,6 +1,7 @@
-"""What uvicorn's HTTP protocol leaves open before there is a request: how large a head may grow, and what broken bytes get.
+"""uvicorn's HTTP protocol with bounds on heads, trailers, and what waits behind an answer.
 
-What never becomes a request is answered as one that failed: by the same door, with its record.
+The only file that depends on uvicorn's internals: see tests/contract/test_library_insides.py.
+Bytes that never become a request are answered and recorded as a request that failed.
 """
 
 from __future__ import annotations
@@ -8,51 +9,54 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from starlette.types import Receive, Scope, Send
+from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from ..api.http_errors import HeadTooLarge, MalformedHttp
 from ..api.middleware import RequestMiddleware
 from ..errors import AppError, ClientGone
 
-if TYPE_CHECKING:
-    from uvicorn._types import ASGI3Application
-
 MAX_HEAD_BYTES = 32 * 1024
-"""A request line with its headers, and what else came in the same read (at most 256 KiB)."""
+"""Of a request line with its headers. The rest of the read that passes it may come on top."""
 UPGRADE = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
 MUTED = ("Invalid HTTP request received.", "ASGI callable returned without completing response.")
+"""Messages that uvicorn would log for every broken request that anyone sends."""
 ABORT_GRACE_SECONDS = 1.0
+"""From an answer that was given up to the end of its connection."""
 UNREAD_SECONDS = 5.0
+"""A closing connection whose caller reads nothing for so long is aborted."""
 MAX_PIPELINED = 512
+"""Requests of one connection that wait for the answers before them."""
 MAX_BEHIND_BYTES = 64 * 1024
+"""Bytes that may follow a request before its answer is complete."""
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
-    """Refuses an endless head, which httptools would gather in quadratic time, and ignores Upgrade (RFC 9110, 7.8)."""
+    """Ends what httptools and uvicorn would gather without end; ignores Upgrade (RFC 9110, 7.8)."""
 
     _head_bytes = 0
-    _has_begun = False  # a head, which has not ended yet
-    _in_head = True  # or before it
-    _ended_here = False  # a message ended in this read, so most of it was no head
-    _is_over = False  # nothing more is read here
+    _has_begun = False  # a head has begun and has not ended
+    _in_head = True  # in a head or before one
+    _ended_here = False  # a message ended in this read, so most of the read was no head
+    _is_over = False  # nothing more is read from this connection
     _trailer_bytes = 0  # of all messages of this connection
-    _behind = 0  # bytes that came behind the request that is being answered
-    _running: RequestResponseCycle | None = None  # the one that is being answered, or was last
+    _behind = 0  # bytes that came after the request that is being answered
+    _running: RequestResponseCycle | None = None  # being answered, or answered last
 
     def data_received(self, data: bytes) -> None:
         if self._is_over:
             return
-        if len(self.pipeline) > MAX_PIPELINED:  # each waits in memory for the answers before it
+        if len(self.pipeline) > MAX_PIPELINED:
             self._is_over = True
             self.transport.abort()
             return
         if self._in_head:
             end = data.find(b"\r\n\r\n")
             head = data if end < 0 else data[:end]
-            if UPGRADE.search(head):  # else the parser stops after the head, and the body is lost
+            if UPGRADE.search(head):  # the parser would stop after the head and lose the body
                 data = UPGRADE.sub(b"\r\nx-upgrade:", head) + data[len(head) :]
         self._ended_here = False
         if self._running is not None and not (self._running.response_complete or self._running.more_body):
@@ -62,7 +66,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
                 self.transport.abort()
                 return
         super().data_received(data)
-        if self._behind:  # uvicorn would read no more before its answer is done, and not see that its caller has gone
+        if self._behind:  # uvicorn would stop reading, and not see that the caller disconnects
             self.flow.resume_reading()
         if self._in_head and not self._ended_here:
             self._head_bytes += len(data)
@@ -77,16 +81,15 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if self._has_begun:
             super().on_header(name, value)
             return
-        self._trailer_bytes += len(name) + len(value) + 4  # nobody reads trailers; uvicorn would keep them all
+        self._trailer_bytes += len(name) + len(value) + 4  # nobody reads trailers; uvicorn keeps them all
         if self._trailer_bytes > MAX_HEAD_BYTES:
             self._is_over = True
             self.transport.close()
 
     def _unsupported_upgrade_warning(self) -> None:
-        """The parser stopped after a head that asks for another protocol, which we do not speak (RFC 9110, section 7.8).
+        """The parser stopped after a head with an Upgrade that `data_received` did not see.
 
-        Where that was not seen in time to ignore it, what follows is a body that nobody can tell from a request: the
-        connection ends with this answer.
+        What follows could be the body or another request, so the connection ends with this answer.
         """
         self._is_over = True
         self.cycle.keep_alive = False
@@ -94,7 +97,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def on_headers_complete(self) -> None:
-        super().on_headers_complete()  # raises for a target that is none: then it is the head that is broken
+        super().on_headers_complete()  # raises for a bad target: then the head is broken
         self._in_head = self._has_begun = False
         self._head_bytes = 0
 
@@ -107,23 +110,23 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._refuse(MalformedHttp())
             return
         self._is_over = True
-        if self.cycle.response_complete:  # it was answered before its body came, and needs no second answer
+        if self.cycle.response_complete:  # answered before its body came
             self.transport.close()
             return
-        # The request itself answers for its body, if it reads it.
+        # The request refuses its body when it reads it.
         self.cycle.body = _BrokenBody()
         self.cycle.more_body = self.cycle.keep_alive = False
         self.cycle.message_event.set()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)  # tells the newest request only
+        super().connection_lost(exc)  # notifies the newest request only
         if self._running is not None:
             self._running.disconnected = True
             self._running.message_event.set()
         if self._has_begun and not self._is_over:
             self._refuse(ClientGone())
-        if self.pipeline:  # nobody else looks at what waits behind an answer once its sender is gone
-            task = self.loop.create_task(_answer_nobody([self.pipeline.pop() for _ in range(len(self.pipeline))]))
+        if self.pipeline:  # uvicorn forgets requests that still wait when their caller disconnects
+            task = self.loop.create_task(_record_unanswered([self.pipeline.pop() for _ in range(len(self.pipeline))]))
             task.add_done_callback(self.tasks.discard)
             self.tasks.add(task)
 
@@ -140,7 +143,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._abort_unless_read()
 
     def _abort_unless_read(self, before: int | None = None) -> None:
-        """A transport that is closed waits until all is written: for ever, where its caller does not read."""
+        """A closed transport waits for its caller to read everything: abort it if they do not."""
         left = self.transport.get_write_buffer_size() if self.transport.is_closing() else 0
         if left and before is not None and left >= before:
             self.transport.abort()
@@ -154,24 +157,24 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             try:
                 await app(scope, receive, send if scope["http_version"] != "1.0" else _unchunked(cycle, send))
             finally:
-                if not cycle.response_complete:  # it was given up: uvicorn would wait until what is left is read
+                if not cycle.response_complete:  # given up; uvicorn would wait for the caller to read
                     self.loop.call_later(ABORT_GRACE_SECONDS, self.transport.abort)
 
         super()._start_asgi_task(cycle, run)
 
     def _refuse(self, error: AppError) -> None:
-        """Answer as every request is answered, after those that came before, and end the connection."""
+        """Answer like any request, after those that came before, and end the connection."""
         self._is_over = True
 
         async def fail(scope: Scope, receive: Receive, send: Send) -> None:
             raise error
 
-        door: Any = RequestMiddleware(fail)  # uvicorn has types of its own for ASGI
+        app: Any = RequestMiddleware(fail)  # uvicorn has its own types for ASGI
         before, self.cycle = self.cycle, self._cycle_of_no_request()
         if before is None or before.response_complete:
-            self._start_asgi_task(self.cycle, door)
+            self._start_asgi_task(self.cycle, app)
         else:
-            self.pipeline.appendleft((self.cycle, door))
+            self.pipeline.appendleft((self.cycle, app))
 
     def _cycle_of_no_request(self) -> RequestResponseCycle:
         super().on_message_begin()  # a new scope
@@ -200,26 +203,26 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
 
 class _BrokenBody(bytearray):
-    """Stands for a body that breaks off in something else: no door that reads it can take it for a whole one."""
+    """In place of a body that is not valid HTTP: reading it raises."""
 
     def __bytes__(self) -> bytes:
         raise MalformedHttp()
 
 
-async def _answer_nobody(waiting: list[tuple[RequestResponseCycle, ASGI3Application]]) -> None:
-    """Let requests whose sender is gone fail, one after the other, so that each has its record."""
+async def _record_unanswered(waiting: list[tuple[RequestResponseCycle, ASGI3Application]]) -> None:
+    """Run requests of a caller who disconnected: they fail one by one, and each is recorded."""
     for cycle, app in waiting:
         cycle.disconnected = True
         await cycle.run_asgi(app)
 
 
 def mute_strangers() -> None:
-    """Keep uvicorn from writing a line of our output for every broken request that a stranger cares to send."""
+    """Keep strangers from filling our output: see MUTED."""
     logging.getLogger("uvicorn.error").addFilter(lambda record: record.msg not in MUTED)
 
 
 class _Endless(int):
-    """A length that is neither reached nor passed: the body ends with the connection (RFC 9112, section 6.3)."""
+    """A length that is never reached: the body ends with the connection (RFC 9112, section 6.3)."""
 
     def __lt__(self, other: object) -> bool:
         return False
@@ -232,7 +235,7 @@ class _Endless(int):
 
 
 def _unchunked(cycle: RequestResponseCycle, send: Any) -> Any:
-    """uvicorn would send chunks to a caller of HTTP/1.0 too, who cannot know them (RFC 9112, section 6.1)."""
+    """No chunks for HTTP/1.0, which does not know them (RFC 9112, 6.1); uvicorn would send some."""
 
     async def send_plainly(message: Any) -> None:
         if message["type"] == "http.response.start" and not any(name == b"content-length" for name, _ in message["headers"]):

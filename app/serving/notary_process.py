@@ -1,4 +1,4 @@
-"""The notary process: signs checkpoints of the log while the service runs. Small, and restarted like a worker."""
+"""The notary process: signs checkpoints of the log while the service runs."""
 
 from __future__ import annotations
 

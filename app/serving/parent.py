@@ -59,7 +59,7 @@ def serve(*, host: str, port: int, workers: int, as_json: bool = False) -> int:
     return supervisor.run()
 
 
-# --- the children; each imports what it alone needs -------------------------------------------------
+# --- the children; each imports what it alone needs -----------------------------------------
 
 
 def _preflight() -> bytes:
@@ -130,7 +130,7 @@ def _announce(listener: socket.socket, host: str, workers: int, as_json: bool) -
 
 
 def main(host: str, port: str, workers: str, *options: str) -> int:
-    """`python -m app.serving.parent HOST PORT WORKERS [--json]`, which `python -m app serve` becomes."""
+    """`python -m app.serving.parent HOST PORT WORKERS [--json]`; `serve` becomes this process."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
     try:
         return serve(host=host, port=int(port), workers=int(workers), as_json="--json" in options)

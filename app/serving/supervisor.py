@@ -46,7 +46,7 @@ class Supervisor:
         return self._children[name].reap()
 
     def run(self) -> int:
-        """Start all children and restart those that die, until SIGTERM or SIGINT. The exit status."""
+        """Start all, restart those that die, stop on SIGTERM or SIGINT; the exit status."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_stop)
         self.start()

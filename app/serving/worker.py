@@ -1,7 +1,7 @@
 """One worker process: a uvicorn server on the socket of its parent.
 
-Imports everything that answers questions. With several workers the parent imports this module before
-it forks, so that they share its memory.
+Imports everything that answers questions. With several workers the parent imports this module
+before it forks, so that they share its memory.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def run_worker(plan: WorkerPlan) -> int:
 
 
 def _verify_again(settings: Settings, catalogue: Catalogue, embedded: EmbeddedAddress | None) -> None:
-    """What the lifespan will check: a failure here is one sentence, there it would be a stack trace."""
+    """As the lifespan will: a failure here is one sentence, there it would be a stack trace."""
     signer = verify_start(settings)
     open_clients(settings.database_path)
     with suppress(EvidenceUnavailable):

@@ -30,8 +30,8 @@ def open_audit(
 ) -> AuditLog:
     """The audit log at its path; opens no file yet.
 
-    *on_closed* is called with True when the log starts to refuse records, with False when it accepts
-    them again. *keeps_texts*: texts too long for a record are kept whole beside the log.
+    *on_closed* is called with True when the log starts to refuse records, and with False when it
+    accepts them again. *keeps_texts*: texts too long for a record are kept whole beside the log.
     """
 
     def on_change(event: str, detail: str) -> None:
@@ -46,7 +46,7 @@ def open_audit(
 
 
 def open_checkpoint_signer(place: LogPlace) -> CheckpointSigner:
-    """Raises FileNotFoundError where there is no log key, ConfigError for one that cannot be used."""
+    """Raises FileNotFoundError where there is no log key, ConfigError for an unusable one."""
     store, tree = JsonlStore(place.audit_log_path), StoredTree.beside(place.audit_log_path)
     return CheckpointSigner(store, tree, load_signer(place.audit_key_path))
 

@@ -11,8 +11,8 @@ from ..settings import Settings, read_environment
 def read_catalogue(settings: Settings) -> Catalogue:
     """The models that the operator offers, with the keys of their servers.
 
-    Read once and handed to every worker, so that all have the same even if the file changes. Raises ConfigError
-    with one sentence for each problem.
+    Read once and given to every worker, so that all have the same even if the file changes.
+    Raises ConfigError with one sentence for each problem.
     """
     caps = Caps(settings.v1_max_body_bytes, settings.v1_max_messages, settings.v1_max_message_chars, settings.v1_max_tokens)
     refused = frozenset(settings.v1_refused_params)

@@ -31,7 +31,7 @@ class Models:
 
 
 def open_models(settings: Settings, catalogue: Catalogue, embedded: EmbeddedAddress | None) -> Models:
-    """*embedded*: where the embedded model listens, if it is the one that answers. Raises ConfigError."""
+    """*embedded*: where the embedded model listens, if it answers. Raises ConfigError."""
     catalogue = _answering(settings, catalogue, embedded)
     servers = {entry.server.name: entry.server for entry in catalogue.models.values()}
     upstreams = {

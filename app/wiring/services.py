@@ -53,7 +53,10 @@ async def open_services(
     embedded: EmbeddedAddress | None = None,
     on_closed: Callable[[bool], None] = lambda is_closed: None,
 ) -> AsyncIterator[Services]:
-    """*on_closed* is called with True when the log starts to refuse records, with False when it accepts them again.
+    """Open everything, and close it at the end.
+
+    *on_closed* is called with True when the log starts to refuse records, and with False when it
+    accepts them again.
 
     Raises ConfigError or AuditCorrupt with nothing left open.
     """
@@ -81,7 +84,7 @@ async def open_services(
 
 
 def _recover(audit: AuditLog, signer: CheckpointSigner) -> None:
-    """A worker that restarts while the disk is full or the log cannot be signed must not end the service."""
+    """A worker that restarts while the disk is full must not end the service."""
     try:
         audit.recover()
         signer.verify_start()

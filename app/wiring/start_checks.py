@@ -15,8 +15,8 @@ from .audit import open_audit, open_checkpoint_signer
 def verify_start(settings: Settings) -> CheckpointSigner:
     """The signer of the log, once all of this holds. A few reads; nothing is opened or changed.
 
-    (1) File locks work where the log is, (2) the log is there, (3) its key is there and has its name.
-    Whether the log is what was signed can be checked only after its recovery.
+    (1) File locks work where the log is, (2) the log is there, (3) its key is there and has its
+    name. Whether the log is what was signed can be checked only after its recovery.
 
     Raises ConfigError or AuditCorrupt.
     """
@@ -40,8 +40,8 @@ def verify_setup(settings: Settings) -> None:
 def checked_signer(settings: Settings) -> CheckpointSigner:
     """The signer of a log that has its key.
 
-    Raises AuditCorrupt where the key is gone, ConfigError where the log never had one or has another
-    name than AUDIT_ORIGIN.
+    Raises AuditCorrupt where the key is gone, ConfigError where the log never had one or has
+    another name than AUDIT_ORIGIN.
     """
     try:
         signer = open_checkpoint_signer(settings)

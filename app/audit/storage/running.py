@@ -1,4 +1,4 @@
-"""Whether a service has the log in use: each of its processes holds a shared lock while it lives."""
+"""Whether a service has the log in use: each of its processes holds a shared lock."""
 
 from __future__ import annotations
 

@@ -1,0 +1,73 @@
+"""Child processes end as they say, and with their parent."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from ...support.paths import ROOT
+
+PREAMBLE = "import os, signal, sys, time\nfrom app.errors import ConfigError\nfrom app.kit.process import *\n"
+
+
+def run(code: str) -> subprocess.CompletedProcess[str]:
+    """In an interpreter of its own: the tests' own process must not fork."""
+    return subprocess.run([sys.executable, "-c", PREAMBLE + code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("work", "status"),
+    [
+        ("lambda: 0", 0),
+        ("lambda: 7", 7),
+        ("lambda: sys.exit(5)", 5),
+        ("lambda: sys.exit('why')", 1),
+        ("lambda: 1 / 0", 1),
+        ("lambda: (_ for _ in ()).throw(ConfigError('it is wrong'))", 2),
+    ],
+)
+def test_a_fork_ends_with_the_status_of_its_work(work: str, status: int) -> None:
+    done = run(f"print(os.waitstatus_to_exitcode(os.waitpid(fork({work}), 0)[1]))")
+    assert done.stdout == f"{status}\n", done.stderr
+
+
+def test_a_configuration_error_is_one_sentence_and_a_crash_a_stack_trace() -> None:
+    raising = "def work(): raise {}\nos.waitpid(fork(work), 0)"
+    assert run(raising.format("ConfigError('it is wrong')")).stderr == "it is wrong\n"
+    assert "ZeroDivisionError" in run(raising.format("ZeroDivisionError")).stderr
+
+
+def test_an_answer_of_a_child_is_returned_and_its_failure_ends_the_parent() -> None:
+    assert run("print(len(ask_child(lambda: b'x' * 1_000_000)))").stdout == "1000000\n"
+    assert run("ask_child(lambda: 1 / 0)").returncode == 1
+    assert run("def work(): raise ConfigError('no')\nask_child(work)").returncode == 2
+
+
+def test_a_child_dies_with_its_parent_however_that_dies(tmp_path: Path) -> None:
+    pid_file = tmp_path / "pid"
+    run(
+        f"def work():\n open({str(pid_file)!r}, 'w').write(str(os.getpid()))\n time.sleep(60)\n return 0\n"
+        f"fork(work)\nwhile not os.path.exists({str(pid_file)!r}): time.sleep(0.01)\nos.kill(os.getpid(), signal.SIGKILL)"
+    )
+    status = Path(f"/proc/{pid_file.read_text()}/stat")
+    end = time.monotonic() + 20
+    while time.monotonic() < end and status.exists() and ") Z" not in status.read_text():
+        time.sleep(0.02)
+    assert not status.exists() or ") Z" in status.read_text()
+
+
+def test_a_process_is_shown_by_its_name() -> None:
+    assert run("show_as('notary'); print(open('/proc/self/comm').read().strip())").stdout == "notary\n"
+
+
+def test_a_spawned_program_has_no_signal_blocked() -> None:
+    code = (
+        "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})\n"
+        "pid = spawn([sys.executable, '-c', 'import signal; exit(len(signal.pthread_sigmask(signal.SIG_BLOCK, [])))'], {})\n"
+        "print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))"
+    )
+    assert run(code).stdout == "0\n"
