@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install dev demo serve test test-fast check bench bench-startup bench-peers clients faults clean
+.PHONY: install dev demo serve test test-fast check bench bench-startup bench-peers clients faults docs docs-reference clean
 
 .venv/.runtime: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.11")'
@@ -71,5 +71,16 @@ clients: dev .venv-clients/.runtime tests/clients/node/node_modules/.runtime ## 
 faults: dev ## the long versions of the crash tests
 	$(BIN)/python -m tests.faults
 
+.venv-docs/.runtime: requirements-docs.lock
+	test -x .venv-docs/bin/python || $(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python -m pip install -q --disable-pip-version-check --no-deps --require-hashes -r requirements-docs.lock
+	touch $@
+
+docs: .venv-docs/.runtime ## the pages of docs/ as a site in site/; a broken link fails
+	.venv-docs/bin/zensical build --clean --strict
+
+docs-reference: install ## writes the reference pages of settings, commands and errors from the code
+	$(BIN)/python tools/generate_reference.py
+
 clean:
-	rm -rf .venv .venv-clients tests/clients/node/node_modules .venv-litellm .venv-aegis .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-clients .venv-docs site .cache tests/clients/node/node_modules .venv-litellm .venv-aegis .pytest_cache .mypy_cache .ruff_cache .hypothesis
