@@ -17,15 +17,3 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("AUDIT_ORIGIN", ORIGIN)
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:1/v1")
     return tmp_path
-
-
-@pytest.fixture
-def plain_database(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An empty file instead: making a database takes too long where it is not what is tested."""
-
-    def create(_: str) -> bool:
-        is_new = not Path("logs/clients.sqlite3").exists()
-        Path("logs/clients.sqlite3").touch()
-        return is_new
-
-    monkeypatch.setattr("app.admin.setup.create_or_upgrade_database", create)

@@ -1,0 +1,143 @@
+"""What an operator does is recorded before it is done; what is refused leaves no record and changes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.admin import clients
+from app.audit.log import AuditLog
+from app.errors import AuditUnavailable, ConfigError, InvalidRequest, InvalidRoles, InvalidUser
+from app.security.roles import ASK, AUDIT_READER
+
+from ...support.installation import LOG, init
+
+JTI = "0123456789abcdef" * 2
+
+
+@pytest.fixture
+def installed(place: Path) -> None:
+    init()
+
+
+def records() -> list[dict[str, Any]]:
+    return [json.loads(line) for line in LOG.read_text().splitlines()]
+
+
+def rows(query: str) -> list[tuple[Any, ...]]:
+    connection = sqlite3.connect("logs/clients.sqlite3")
+    try:
+        return connection.execute(query).fetchall()
+    finally:
+        connection.close()
+
+
+@pytest.mark.usefixtures("installed")
+def test_each_change_is_recorded_with_the_operator_as_its_author() -> None:
+    added = asyncio.run(clients.add_client("carol", [ASK, AUDIT_READER, ASK]))
+    rotated = asyncio.run(clients.rotate_client("carol"))
+    asyncio.run(clients.disable_client("carol"))
+    asyncio.run(clients.revoke_token(JTI))
+    assert (added.client_id, added.roles) == ("carol", (ASK, AUDIT_READER))
+    assert (rotated.client_id, rotated.roles) == ("carol", (ASK, AUDIT_READER))
+    assert [(one["action"], one["user_id"], one["details"]) for one in records()[1:]] == [
+        ("client.added", None, {"client_id": "carol", "roles": [ASK, AUDIT_READER], "by": "operator"}),
+        ("client.rotated", None, {"client_id": "carol", "by": "operator"}),
+        ("client.disabled", None, {"client_id": "carol", "by": "operator"}),
+        ("token.revoked", None, {"jti": JTI, "by": "operator"}),
+    ]
+    events = [line.split(" ", 3)[2:] for line in Path("logs/security.log").read_text().splitlines()]
+    assert events == [
+        ["client_added", "client_id=carol"],
+        ["client_rotated", "client_id=carol"],
+        ["client_disabled", "client_id=carol"],
+        ["token_revoked", f"jti={JTI}"],
+    ]
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_secret_is_new_each_time_and_stands_nowhere() -> None:
+    added = asyncio.run(clients.add_client("carol", [ASK]))
+    rotated = asyncio.run(clients.rotate_client("carol"))
+    assert added.secret != rotated.secret
+    for secret in (added.secret, rotated.secret):
+        assert secret not in repr(added) + repr(rotated)
+        assert not [path for path in Path("logs").rglob("*") if path.is_file() and secret.encode() in path.read_bytes()]
+
+
+@pytest.mark.usefixtures("installed")
+def test_clients_are_listed_by_name_with_their_state() -> None:
+    for name in ("dave", "carol"):
+        asyncio.run(clients.add_client(name, [ASK]))
+    asyncio.run(clients.disable_client("dave"))
+    before = LOG.read_bytes()
+    listed = asyncio.run(clients.list_clients())
+    assert [(one.client_id, one.roles, one.disabled) for one in listed] == [("carol", (ASK,), False), ("dave", (ASK,), True)]
+    assert LOG.read_bytes() == before
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_revocation_outlives_the_longest_token_that_any_setting_allows() -> None:
+    asyncio.run(clients.revoke_token(JTI))
+    [(jti, revoked_at, expires_at)] = rows("SELECT jti, revoked_at, expires_at FROM revocations")
+    assert jti == JTI
+    assert abs(expires_at - revoked_at - 30 * 24 * 3600) <= 2
+
+
+REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
+    "a name that is taken": (lambda: clients.add_client("carol", [ASK]), InvalidRequest, "exists already"),
+    "a name that is none": (lambda: clients.add_client("al", [ASK]), InvalidUser, "3 to 32"),
+    "no role": (lambda: clients.add_client("erin", []), InvalidRoles, "Roles are"),
+    "disable nobody": (lambda: clients.disable_client("nobody"), InvalidRequest, "no such client"),
+    "rotate nobody": (lambda: clients.rotate_client("nobody"), InvalidRequest, "no such client"),
+    "rotate a disabled one": (lambda: clients.rotate_client("gone"), InvalidRequest, "disabled for good"),
+    "revoke what is no jti": (lambda: clients.revoke_token(JTI.upper()), InvalidRequest, "32 hex digits"),
+}
+
+
+@pytest.mark.usefixtures("installed")
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_refused_leaves_no_record(name: str) -> None:
+    for one in ("carol", "gone"):
+        asyncio.run(clients.add_client(one, [ASK]))
+    asyncio.run(clients.disable_client("gone"))
+    log, stored = LOG.read_bytes(), rows("SELECT * FROM clients")
+    work, kind, sentence = REFUSED[name]
+    with pytest.raises(kind, match=sentence):
+        asyncio.run(work())
+    assert LOG.read_bytes() == log
+    assert rows("SELECT * FROM clients") == stored
+
+
+@pytest.mark.usefixtures("installed")
+def test_nothing_is_done_that_cannot_be_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    asyncio.run(clients.add_client("carol", [ASK]))
+    stored = rows("SELECT * FROM clients")
+
+    async def fail(*_: object, **__: object) -> None:
+        raise AuditUnavailable
+
+    monkeypatch.setattr(AuditLog, "record", fail)
+    changes: list[Coroutine[Any, Any, Any]] = [
+        clients.add_client("dave", [ASK]),
+        clients.rotate_client("carol"),
+        clients.disable_client("carol"),
+        clients.revoke_token(JTI),
+    ]
+    for change in changes:
+        with pytest.raises(AuditUnavailable):
+            asyncio.run(change)
+    assert rows("SELECT * FROM clients") == stored
+    assert rows("SELECT * FROM revocations") == []
+    assert "client_disabled" not in Path("logs/security.log").read_text()
+
+
+def test_before_init_nothing_can_be_done() -> None:
+    with pytest.raises(ConfigError, match="run python -m app init"):
+        asyncio.run(clients.disable_client("carol"))
