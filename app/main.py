@@ -23,7 +23,7 @@ from .api.routes import ask, audit, docs, health, openai, token
 from .api.scoreboard import Scoreboard
 from .catalogue.models import Catalogue
 from .errors import AppError, LimitsUnavailable
-from .limits.rate_limits import Buckets, network_of
+from .limits.rate_limits import Buckets
 from .security.refusals import SUMMARY_SECONDS, RefusalRecorder
 from .security.security_log import SecurityLog
 from .settings import Settings, load_settings
@@ -112,7 +112,7 @@ def _lifespan(
             async with open_services(settings, catalogue, embedded, slot.set_closed) as services:
                 with suppress(LimitsUnavailable):  # then each request is refused with it
                     buckets.open()
-                refusals = RefusalRecorder(services.audit, services.events, buckets.admit_refusal, network_of)
+                refusals = RefusalRecorder(services.audit, services.events, buckets.admit_refusal)
                 app.state.context = AppContext(services, buckets, refusals, scoreboard, slot)
                 tasks = [
                     _keep(services.security.follow_revocations()),

@@ -67,7 +67,7 @@ class Catalogue:
     """When the models file was last changed, in Unix seconds; 0 where there is none."""
 
     def model_for(self, alias: str, roles: Iterable[str], endpoint: str | None = None) -> ModelEntry | None:
-        """None if the alias is unknown, or not for these roles or this endpoint: callers do not learn which."""
+        """None if it is unknown, or not for these roles or this endpoint; which, stays unsaid."""
         entry = self.models.get(alias)
         if entry is None or not entry.is_for(roles) or (endpoint is not None and endpoint not in entry.endpoints):
             return None
@@ -79,7 +79,7 @@ class Catalogue:
         return [entry for entry in self.models.values() if entry.is_for(known)]
 
     def caps_for(self, roles: Iterable[str]) -> Caps:
-        """Of the roles with caps of their own, the largest of each cap; these may be lower than the default."""
+        """The largest of each cap among the roles with caps of their own, which may be lower."""
         own = [self.role_caps[role] for role in roles if role in self.role_caps]
         if not own:
             return self.caps

@@ -1,4 +1,4 @@
-"""MODELS_FILE: the operator's table of models, where each is served, and who may use it how much."""
+"""MODELS_FILE: which models exist, where each is served, and who may use it how much."""
 
 from __future__ import annotations
 
@@ -66,8 +66,8 @@ class ModelsFile(_Table):
 def read_models(path: Path, environment: Mapping[str, str], caps: Caps, refused_params: frozenset[str]) -> Catalogue:
     """Read the models file at *path*, and the keys of its servers from *environment*.
 
-    Raises ConfigError with one sentence for each problem. No sentence repeats a value of the file or the
-    environment, because an API key may have been written in the wrong place.
+    Raises ConfigError with one sentence for each problem. No sentence repeats a value of the file
+    or the environment, because an API key may have been written in the wrong place.
     """
     document, created = _parse(path)
     try:
@@ -140,7 +140,7 @@ def _model_problems(file: ModelsFile) -> list[str]:
 
 
 def _refusal(path: Path, problems: list[str]) -> ConfigError:
-    """One line for each problem; a problem that names no table continues the sentence that names the file."""
+    """One line for each problem, after the file's name."""
     return ConfigError(
         "\n".join(f"MODELS_FILE {path}{':' * problem.startswith('[')} {problem}." for problem in dict.fromkeys(problems))
     )
@@ -167,5 +167,5 @@ def _table(*names: str) -> str:
 
 
 def _key(name: str) -> str:
-    """As TOML writes it: quoted where it is not a bare key, always on one line, at most 200 characters."""
+    """As TOML writes it, quoted unless it is a bare key; on one line, at most 200 characters."""
     return name if re.fullmatch(r"[A-Za-z0-9_-]{1,200}", name) else json.dumps(name[:200])

@@ -1,6 +1,7 @@
 """What a value may be in MODELS_FILE and in the settings: bounds, addresses, names, roles.
 
-The checks raise ValueError with the end of a sentence that begins with the name of the setting or key.
+The checks raise ValueError with the end of a sentence that begins with the name of the setting or
+key.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ def is_role(value: object) -> bool:
 
 
 def is_variable_name(value: str) -> bool:
-    """Whether *value* can name an environment variable or a parameter: a letter or _, then digits too."""
+    """Whether *value* can name an environment variable or a parameter."""
     return re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value) is not None
 
 
@@ -82,7 +83,7 @@ Role = Annotated[str, AfterValidator(_verify_role)]
 NonEmpty = Annotated[list[T], AfterValidator(_verify_not_empty)]
 
 BodyBytes = Annotated[int, Field(ge=1024, le=1 << 30)]
-"""At least 1 KiB, so that a short question fits; at most 1 GiB, because a body is held in memory."""
+"""At least 1 KiB, so that a short question fits; at most 1 GiB, as memory holds the body."""
 MessageCount = Annotated[int, Field(ge=1, le=1_000_000)]
 CharacterCount = Annotated[int, Field(ge=1, le=1 << 30)]
 """No more than a body of the largest size can hold."""

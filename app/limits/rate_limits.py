@@ -1,12 +1,11 @@
-"""The buckets: so many calls a minute for each principal, so many failed proofs for each address.
+"""Rate limits: calls and tokens per principal, failed proofs per address, records of refusals.
 
-slowapi's Limiter brings storage and strategy. Its decorator is not used: it runs after the dependencies and skips a
-second limit on one request, so the buckets are asked here, in the order of the road.
+slowapi's Limiter provides storage and strategy. Its decorator is not used: it would run after the
+dependencies, and it checks only one limit for each request.
 """
 
 from __future__ import annotations
 
-import ipaddress
 import math
 import os
 import sqlite3
@@ -15,7 +14,6 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 
 from limits import RateLimitItemPerMinute
 from slowapi import Limiter
@@ -23,21 +21,23 @@ from slowapi.util import get_remote_address
 
 from ..errors import LimitsUnavailable, RateLimited
 from ..settings import Settings
+from .networks import network_of
 from .shared_window import WindowStorage, shared_window_url
 
-TOKENS_PER_MINUTE_AT_LEAST = 60
+MIN_TOKENS_PER_MINUTE = 60
+"""A client may fetch this many tokens even if RATE_LIMIT is lower: fetching one is cheap."""
 
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """A bucket after a call: its size, what is left, and the seconds until its oldest call leaves the window."""
+    """A limit after a call: its size, the calls left, when the oldest call leaves the window."""
 
     limit: int
     remaining: int
     reset_seconds: int
 
     def headers(self) -> dict[str, str]:
-        """draft-ietf-httpapi-ratelimit-headers, and the names that OpenAI's SDKs read."""
+        """The fields of draft-ietf-httpapi-ratelimit-headers, and those that OpenAI's SDKs read."""
         return {
             "RateLimit-Policy": f'"rpm";q={self.limit};w=60',
             "RateLimit": f'"rpm";r={self.remaining};t={self.reset_seconds}',
@@ -47,101 +47,99 @@ class Quota:
         }
 
 
-class Buckets:
-    """Raises LimitsUnavailable wherever the storage fails: uncounted is not unlimited."""
-
-    def __init__(self, settings: Settings) -> None:
-        with warnings.catch_warnings(action="ignore"):  # "no such file": that is what we want
-            limiter = Limiter(
-                key_func=get_remote_address,
-                strategy="moving-window",
-                storage_uri=shared_window_url(settings.audit_log_path),
-                config_filename=os.devnull,  # else slowapi reads RATELIMIT_* from ./.env
-            )
-        self._window = limiter.limiter
-        storage = self._window.storage
-        assert isinstance(storage, WindowStorage)
-        self._storage = storage
-        self._principal = RateLimitItemPerMinute(settings.rate_limit)
-        self._token = RateLimitItemPerMinute(max(settings.rate_limit, TOKENS_PER_MINUTE_AT_LEAST))
-        self._address = RateLimitItemPerMinute(settings.address_rate_limit)
-        self._refusal = RateLimitItemPerMinute(settings.audit_refusals_per_minute)
-
-    def charge_principal(self, user_id: str) -> Quota:
-        """One call of a proven principal. Raises RateLimited, with the quota as its `quota`."""
-        return self._charge(self._principal, "principal", user_id)
-
-    def charge_token(self, client_id: str) -> Quota:
-        """One token for a proven client. Raises RateLimited."""
-        return self._charge(self._token, "token", client_id)
-
-    def test_address(self, address: str) -> None:
-        """Raises RateLimited while too many proofs from *address* have failed in the last minute. Charges nothing."""
-        with _counted():
-            if not self._window.test(self._address, "address", network_of(address)):
-                raise RateLimited(retry_after=self._quota(self._address, "address", network_of(address)).reset_seconds)
-
-    def charge_address(self, address: str) -> None:
-        """One failed proof of identity."""
-        with _counted():
-            self._window.hit(self._address, "address", network_of(address))
-
-    def admit_refusal(self, key: str) -> bool:
-        """Whether one more refusal of *key* gets a record of its own this minute."""
-        try:
-            return self._window.hit(self._refusal, "refusal", key)
-        except sqlite3.Error:
-            return False
-
-    def forget_old(self) -> None:
-        with _counted():
-            self._storage.forget_old()
-
-    def open(self) -> None:
-        """Begin to count, which also tells others of this machine that this log is served."""
-        with _counted():
-            self._storage.check()
-
-    def close(self) -> None:
-        self._storage.close()
-
-    def _charge(self, item: RateLimitItemPerMinute, bucket: str, who: str) -> Quota:
-        with _counted():
-            allowed = self._window.hit(item, bucket, who)
-            quota = self._quota(item, bucket, who)
-        if not allowed:
-            raise QuotaExceeded(quota)
-        return quota
-
-    def _quota(self, item: RateLimitItemPerMinute, bucket: str, who: str) -> Quota:
-        reset_at, remaining = self._window.get_window_stats(item, bucket, who)
-        return Quota(item.amount, max(0, remaining), max(1, math.ceil(reset_at - time.monotonic())))
-
-
 class QuotaExceeded(RateLimited):
-    """RateLimited by a bucket whose state the caller may see."""
+    """RateLimited by a limit whose state the caller may see."""
 
     def __init__(self, quota: Quota) -> None:
         super().__init__(retry_after=quota.reset_seconds)
         self.quota = quota
 
 
+class Buckets:
+    """One moving window of 60 s for each key.
+
+    If the storage fails, LimitsUnavailable: uncounted is not unlimited.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        with warnings.catch_warnings(action="ignore"):  # that config_filename is no file, which is intended
+            limiter = Limiter(
+                key_func=get_remote_address,
+                strategy="moving-window",
+                storage_uri=shared_window_url(settings.audit_log_path),
+                config_filename=os.devnull,  # otherwise slowapi reads RATELIMIT_* from ./.env
+            )
+        self._window = limiter.limiter
+        storage = self._window.storage
+        assert isinstance(storage, WindowStorage)
+        self._storage = storage
+        self._principal = RateLimitItemPerMinute(settings.rate_limit)
+        self._token = RateLimitItemPerMinute(max(settings.rate_limit, MIN_TOKENS_PER_MINUTE))
+        self._address = RateLimitItemPerMinute(settings.address_rate_limit)
+        self._refusal = RateLimitItemPerMinute(settings.audit_refusals_per_minute)
+
+    def charge_principal(self, user_id: str) -> Quota:
+        """Count one call of a proven principal. Raises QuotaExceeded."""
+        return self._charge(self._principal, "principal", user_id)
+
+    def charge_token(self, client_id: str) -> Quota:
+        """Count one token for a proven client. Raises QuotaExceeded."""
+        return self._charge(self._token, "token", client_id)
+
+    def test_address(self, address: str) -> None:
+        """Raises RateLimited if too many proofs from *address* failed in the last minute.
+
+        Counts nothing.
+        """
+        network = network_of(address)
+        with _storage_faults():
+            if not self._window.test(self._address, "address", network):
+                raise RateLimited(retry_after=self._quota(self._address, "address", network).reset_seconds)
+
+    def charge_address(self, address: str) -> None:
+        """Count one failed proof of identity."""
+        with _storage_faults():
+            self._window.hit(self._address, "address", network_of(address))
+
+    def admit_refusal(self, key: str) -> bool:
+        """Whether one more refusal of *key* may have a record of its own this minute.
+
+        Never raises.
+        """
+        try:
+            return self._window.hit(self._refusal, "refusal", key)
+        except sqlite3.Error:
+            return False
+
+    def forget_old(self) -> None:
+        """Delete everything that no window reaches any more. Call it about once a minute."""
+        with _storage_faults():
+            self._storage.forget_old()
+
+    def open(self) -> None:
+        """Open the storage now, so that the first request does not wait for it."""
+        with _storage_faults():
+            self._storage.check()
+
+    def close(self) -> None:
+        self._storage.close()
+
+    def _charge(self, item: RateLimitItemPerMinute, bucket: str, key: str) -> Quota:
+        with _storage_faults():
+            is_allowed = self._window.hit(item, bucket, key)
+            quota = self._quota(item, bucket, key)
+        if not is_allowed:
+            raise QuotaExceeded(quota)
+        return quota
+
+    def _quota(self, item: RateLimitItemPerMinute, bucket: str, key: str) -> Quota:
+        reset_at, remaining = self._window.get_window_stats(item, bucket, key)
+        return Quota(item.amount, max(0, remaining), max(1, math.ceil(reset_at - time.monotonic())))
+
+
 @contextmanager
-def _counted() -> Iterator[None]:
+def _storage_faults() -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
         raise LimitsUnavailable(retry_after=1) from error
-
-
-@lru_cache(maxsize=4096)
-def network_of(address: str) -> str:
-    """What one address bucket covers: an IPv4 address, or the /64 that one IPv6 subscriber has."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    if isinstance(parsed, ipaddress.IPv6Address):
-        mapped = parsed.ipv4_mapped
-        return str(mapped) if mapped else str(ipaddress.ip_network((parsed, 64), strict=False))
-    return str(parsed)

@@ -1,8 +1,9 @@
-"""A storage for `limits` that all processes of one machine share, counted on a clock that nobody can set.
+"""A storage for `limits` that all processes of one machine share, on a clock that cannot be set.
 
-`limits`' own memory storage counts for each process alone, and on the wall clock: set back a day, it locks callers out
-for a day. This one keeps the hits of a moving window in SQLite on a memory file system, dated by CLOCK_MONOTONIC, which
-is the same for all processes since boot. It survives `kill -9` of any of them; the last one to close it removes it.
+The memory storage of `limits` counts for each process alone, and on the wall clock: a clock that is
+set back a day locks callers out for a day. This one keeps the hits of moving windows in SQLite on a
+memory file system, dated by CLOCK_MONOTONIC, which all processes share. It survives `kill -9` of
+any process; the last one to close it removes it.
 """
 
 from __future__ import annotations
@@ -24,20 +25,28 @@ from ..errors import ConfigError
 
 SCHEME = "window"
 SCHEMA = "CREATE TABLE IF NOT EXISTS hits (key TEXT, n INTEGER, at REAL, PRIMARY KEY (key, n)) WITHOUT ROWID"
+FIRST_FOUR = "SELECT n, at FROM hits WHERE key = ? ORDER BY n LIMIT 4"
 LAST = "SELECT n, at FROM hits WHERE key = ? ORDER BY n DESC LIMIT 1"
-FIRST = "SELECT n, at FROM hits WHERE key = ? ORDER BY n LIMIT 1"
+FIRST_AND_LAST = """
+SELECT * FROM (SELECT n, at FROM hits WHERE key = ? ORDER BY n LIMIT 1) UNION ALL
+SELECT * FROM (SELECT n, at FROM hits WHERE key = ? ORDER BY n DESC LIMIT 1)
+"""
 ONE = "SELECT at FROM hits WHERE key = ? AND n = ?"
 LONGEST_WINDOW_SECONDS = 60
-PATIENCE_SECONDS = 0.25  # it is the event loop that waits; a hit takes 50 us
-OPENING_SECONDS = 2.0
-FRESH_SECONDS = 0.01
+LOCK_TIMEOUT_SECONDS = 0.25
+"""A hit takes 20 us. A longer wait would block the event loop, and with it every caller."""
+OPEN_TIMEOUT_SECONDS = 2.0
+OPEN_RETRY_SECONDS = 0.005
 
 
-def shared_window_url(name: Path) -> str:
-    """The storage URL of all processes that serve *name*. Raises ConfigError if somebody else owns its folder."""
+def shared_window_url(log: Path) -> str:
+    """The storage URL of all processes that serve *log*.
+
+    Raises ConfigError if another user owns its folder.
+    """
     memory = Path("/dev/shm")  # noqa: S108 - a folder of our own in it, checked below
     base = memory if os.access(memory, os.W_OK) else Path(tempfile.gettempdir())
-    digest = hashlib.sha256(os.fsencode(name.absolute())).hexdigest()[:16]
+    digest = hashlib.sha256(os.fsencode(log.absolute())).hexdigest()[:16]
     folder = base / f"secure-ai-assistant-{os.getuid()}-{digest}"
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
@@ -45,12 +54,12 @@ def shared_window_url(name: Path) -> str:
     except OSError as error:
         raise ConfigError(f"The limiter's folder {folder} cannot be made: {error.strerror}.") from error
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o077:
-        raise ConfigError(f"The limiter's folder {folder} is not ours alone. Remove it, or find out who made it.")
+        raise ConfigError(f"The limiter's folder {folder} is open to other users. Remove it, or find out who made it.")
     return f"{SCHEME}://{folder / 'limits.sqlite3'}"
 
 
 class WindowStorage(MovingWindowSupport, Storage):
-    """Hits are numbered for each key without gaps, so that one look at the hit `limit` places ago decides."""
+    """Numbers the hits of each key without gaps: one look at the hit *limit* places ago decides."""
 
     STORAGE_SCHEME = [SCHEME]  # noqa: RUF012 - limits declares it so
 
@@ -66,7 +75,6 @@ class WindowStorage(MovingWindowSupport, Storage):
         self._clock = clock
         self._connection: sqlite3.Connection | None = None
         self._folder_fd: int | None = None
-        self._fresh: tuple[str, float, int, float] | None = None  # what acquire_entry has just seen, and when
 
     @property
     def base_exceptions(self) -> type[Exception]:
@@ -77,72 +85,66 @@ class WindowStorage(MovingWindowSupport, Storage):
         """Opened at first use, so that a forked process has a connection of its own."""
         if self._connection is None:
             if self._folder_fd is None and self._path != ":memory:":
-                self._folder_fd = _hold(Path(self._path).parent)
-            self._connection = _open(self._path)
+                self._folder_fd = _lock_folder(Path(self._path).parent)
+            self._connection = _connect(self._path)
         return self._connection
 
     def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
-        """Add *amount* hits if no more than *limit* then stand in the last *expiry* seconds; else add none."""
+        """Add *amount* hits if at most *limit* are then in the last *expiry* seconds, else none."""
         if amount > limit:
             return False
         db = self._db
-        self._fresh = None
         db.execute("BEGIN IMMEDIATE")
         try:
-            now = self._clock()  # under the lock: whoever waited for it must not take the others' hits for hits of the future
+            # Read under the lock: before it, hits of other processes could be later than this.
+            now = self._clock()
             last: tuple[int, float] = db.execute(LAST, (key,)).fetchone() or (0, now)
             # The hit that must have left the window for the new ones to fit in.
             barrier = db.execute(ONE, (key, last[0] - limit + amount)).fetchone()
-            allowed = barrier is None or not _is_live(barrier[0], now, expiry)
-            if allowed:
+            is_allowed = barrier is None or not _is_live(barrier[0], now, expiry)
+            if is_allowed:
                 db.executemany("INSERT INTO hits VALUES (?, ?, ?)", [(key, last[0] + i, now) for i in range(1, amount + 1)])
-                oldest = db.execute("SELECT n, at FROM hits WHERE key = ? ORDER BY n LIMIT 4", (key,)).fetchall()
-                gone = [n for n, at in oldest if not _is_live(at, now, expiry)]
-                if gone:
-                    db.execute("DELETE FROM hits WHERE key = ? AND n <= ?", (key, gone[-1]))
-                else:
-                    self._fresh = (key, oldest[0][1], last[0] + amount - oldest[0][0] + 1, now)
+                expired = [n for n, at in db.execute(FIRST_FOUR, (key,)) if not _is_live(at, now, expiry)]
+                if expired:
+                    db.execute("DELETE FROM hits WHERE key = ? AND n <= ?", (key, expired[-1]))
             db.execute("COMMIT")
         except BaseException:
             db.execute("ROLLBACK")
             raise
-        return allowed
+        return is_allowed
 
     def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:
-        """When the oldest hit of the last *expiry* seconds was (on this storage's clock), and how many there are."""
-        fresh, self._fresh = self._fresh, None
-        if fresh is not None and fresh[0] == key and 0 <= self._clock() - fresh[3] < FRESH_SECONDS:
-            return fresh[1], fresh[2]  # asked right after the hit: no need to look again
-        db = self._db
-        last = db.execute(LAST, (key,)).fetchone()
-        if last is None:  # nearly always, for an address
-            return self._clock(), 0
-        db.execute("BEGIN")
-        try:
-            first, last = db.execute(FIRST, (key,)).fetchone(), db.execute(LAST, (key,)).fetchone()
-            return self._live_hits(key, first, last, self._clock(), expiry)  # later than any hit of this snapshot
-        finally:
-            db.execute("ROLLBACK")
-
-    def _live_hits(
-        self, key: str, first: tuple[int, float] | None, last: tuple[int, float] | None, now: float, expiry: int
-    ) -> tuple[float, int]:
-        if first is None or last is None or not _is_live(last[1], now, expiry):
+        """When the oldest hit of the last *expiry* seconds was, and how many there are."""
+        ends = self._db.execute(FIRST_AND_LAST, (key, key)).fetchall()
+        now = self._clock()  # read after the hits: none of them is in the future
+        if not ends:
             return now, 0
-        low, high, started = first[0], last[0], last[1]
-        if _is_live(first[1], now, expiry):
-            high, started = low, first[1]
-        while low < high:  # the first live hit: times do not decrease with n
-            middle = (low + high) // 2
+        first, last = min(ends), max(ends)
+        if not _is_live(last[1], now, expiry):
+            return now, 0
+        oldest = first if _is_live(first[1], now, expiry) else self._first_live(key, first[0] + 1, last, now, expiry)
+        return oldest[1], last[0] - oldest[0] + 1
+
+    def _first_live(self, key: str, low: int, last: tuple[int, float], now: float, expiry: int) -> tuple[int, float]:
+        """Search from number *low* to *last*, which is live.
+
+        Times do not decrease with the number.
+        """
+        found = last
+        while low < found[0]:
+            middle = (low + found[0]) // 2
             row = self._db.execute(ONE, (key, middle)).fetchone()
             if row is not None and _is_live(row[0], now, expiry):
-                high, started = middle, row[0]
-            else:
+                found = (middle, row[0])
+            else:  # expired, or deleted meanwhile because it expired
                 low = middle + 1
-        return started, last[0] - low + 1
+        return found
 
     def forget_old(self) -> None:
-        """Drop what no window can reach any more. Called now and then, off the road of a question."""
+        """Delete every hit that no window reaches any more.
+
+        Takes milliseconds: not for the road of a question.
+        """
         db = self._db
         db.execute("BEGIN IMMEDIATE")
         try:
@@ -161,12 +163,13 @@ class WindowStorage(MovingWindowSupport, Storage):
         return bool(self._db.execute("SELECT 1").fetchone())
 
     def close(self) -> None:
+        """The last process to close it removes its files."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
         if self._path != ":memory:":
-            with suppress(OSError, sqlite3.Error):  # others still count here, or something else stands in the folder
-                self._folder_fd = _hold(Path(self._path).parent) if self._folder_fd is None else self._folder_fd
+            with suppress(OSError, sqlite3.Error):  # other processes count here, or a foreign file is in the folder
+                self._folder_fd = _lock_folder(Path(self._path).parent) if self._folder_fd is None else self._folder_fd
                 fcntl.flock(self._folder_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 for suffix in ("-wal", "-shm", ""):
                     Path(self._path + suffix).unlink(missing_ok=True)
@@ -175,7 +178,7 @@ class WindowStorage(MovingWindowSupport, Storage):
             os.close(self._folder_fd)
             self._folder_fd = None
 
-    # The other strategies of `limits` count in fixed windows; only the moving window is used here.
+    # `limits` asks every storage for fixed windows too. Only the moving window is used here.
 
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
         raise TypeError("this storage keeps moving windows only")
@@ -187,8 +190,12 @@ class WindowStorage(MovingWindowSupport, Storage):
         raise TypeError("this storage keeps moving windows only")
 
 
-def _hold(folder: Path) -> int:
-    """A shared lock on *folder*, which is made anew if the last one who held it has removed it. Raises sqlite3.Error."""
+def _lock_folder(folder: Path) -> int:
+    """A descriptor with a shared lock on *folder*, which shows that this process counts in it.
+
+    Makes the folder again if the last process to close it has removed it meanwhile. Raises
+    sqlite3.Error.
+    """
     try:
         while True:
             folder.mkdir(mode=0o700, exist_ok=True)
@@ -199,28 +206,31 @@ def _hold(folder: Path) -> int:
                 if os.path.samestat(status, folder.stat()):
                     if status.st_uid != os.getuid() or status.st_mode & 0o077:
                         os.close(fd)
-                        raise PermissionError(1, "it is not ours alone")
+                        raise PermissionError(1, "it is open to other users")
                     return fd
             os.close(fd)
     except OSError as error:
         raise sqlite3.OperationalError(f"the limiter's folder cannot be used: {error.strerror}") from error
 
 
-def _open(path: str) -> sqlite3.Connection:
-    """Raises sqlite3.OperationalError when others hold the file for too long."""
-    connection = sqlite3.connect(path, timeout=PATIENCE_SECONDS, isolation_level=None, check_same_thread=False)
-    deadline = time.monotonic() + OPENING_SECONDS
+def _connect(path: str) -> sqlite3.Connection:
+    """Raises sqlite3.OperationalError if other processes hold the file for too long."""
+    connection = sqlite3.connect(path, timeout=LOCK_TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False)
+    deadline = time.monotonic() + OPEN_TIMEOUT_SECONDS
     while True:
         try:
             connection.executescript(f"PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF; {SCHEMA}")
             return connection
-        except sqlite3.OperationalError:  # the switch to WAL fails at once, whatever the timeout, while others open the file
+        except sqlite3.OperationalError:  # the switch to WAL ignores the timeout while another process opens the file
             if time.monotonic() > deadline:
                 connection.close()
                 raise
-            time.sleep(0.005)
+            time.sleep(OPEN_RETRY_SECONDS)
 
 
 def _is_live(at: float, now: float, expiry: int) -> bool:
-    """A hit from the future is from before a reboot: the clock began anew."""
+    """Within the window.
+
+    A hit in the future was counted before a reboot, which restarted the clock.
+    """
     return now - expiry < at <= now

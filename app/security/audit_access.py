@@ -1,4 +1,7 @@
-"""Who may read what of the audit log: an auditor everything, which is recorded too; anyone else what is his own."""
+"""Who may read which part of the audit log.
+
+Auditors may read all of it, and each of their reads is recorded.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +21,12 @@ from .roles import AUDIT_READER
 
 T = TypeVar("T")
 READERS, PUBLIC_READERS = 4, 2
-"""Readings at once, in one process."""
+"""Reads at the same time, in one process."""
 
 
 @dataclass(frozen=True, slots=True)
 class Inquiry:
-    """Who asks to read, and with which request."""
+    """The principal that asks to read, and with which request."""
 
     principal: Principal
     request_id: str
@@ -31,48 +34,54 @@ class Inquiry:
 
 
 class AuditAccess:
-    """What an auditor is shown was recorded (`audit.read`) before; AuditUnavailable where it cannot be."""
+    """Hands out records, receipts and tiles. An auditor's read is recorded before its result.
+
+    Every method for a principal raises AuditUnavailable if that record cannot be written.
+    """
 
     def __init__(self, evidence: EvidenceReader, audit: AuditLog) -> None:
         self._evidence, self._audit = evidence, audit
-        # Not the loop's own threads: readers who wait for the notary must not keep those from what a question needs, nor
-        # keep anyone from the signed head, which waits for nobody.
+        # Two pools of their own: reads that wait for the notary process must delay neither
+        # questions, which use the loop's threads, nor the checkpoint, which waits for nothing.
         self._readers = ThreadPoolExecutor(READERS, "evidence")
-        self._public = ThreadPoolExecutor(PUBLIC_READERS, "signed head")
+        self._public = ThreadPoolExecutor(PUBLIC_READERS, "checkpoint")
 
     def close(self) -> None:
-        """Begin no more readings; those on a hung disk are not waited for."""
+        """Begin no more reads. Does not wait for those that hang on a disk."""
         for threads in (self._readers, self._public):
             threads.shutdown(wait=False, cancel_futures=True)
 
     async def checkpoint(self) -> bytes:
-        """The signed head: for anyone."""
+        """The signed checkpoint: for anyone."""
         return await self._off_the_loop(self._evidence.checkpoint, self._public)
 
     async def tile(self, tile: Tile) -> bytes:
-        """A hash tile: for anyone, since a leaf hash tells nothing of its line."""
+        """A hash tile: for anyone, because a leaf hash reveals nothing about its line."""
         return await self._off_the_loop(lambda: self._evidence.tile(tile), self._public)
 
     async def bundle(self, inquiry: Inquiry, tile: Tile) -> bytes:
-        """An entry bundle: for an auditor, whom the caller has checked."""
+        """An entry bundle. The calling code has checked that the principal is an auditor."""
         data = await self._off_the_loop(lambda: self._evidence.tile(tile))
         await self._record(inquiry, {"what": "bundle", "from": tile.index * WIDTH, "count": tile.width})
         return data
 
     async def entry(self, inquiry: Inquiry, seq: int) -> bytes:
-        """The stored line. Raises NotFound for one that is not there, and in the same words for another's."""
+        """The stored line.
+
+        Raises the same NotFound for a missing record and for another principal's.
+        """
         line = await self._off_the_loop(lambda: self._evidence.entry(seq))
         await self._admit(inquiry, seq, line, "entry")
         return line
 
     async def receipt(self, inquiry: Inquiry, seq: int) -> bytes:
-        """The record's tlog-proof, which holds its line. Raises NotFound like `entry`."""
+        """The record's tlog-proof, which includes its line. Raises NotFound as `entry` does."""
         line, proof = await self._off_the_loop(lambda: (self._evidence.entry(seq), self._evidence.receipt(seq)))
         await self._admit(inquiry, seq, line, "receipt")
         return proof
 
     async def page(self, inquiry: Inquiry, start: int, limit: int) -> Page:
-        """Stored lines from record *start* on, his own if he is no auditor."""
+        """Stored lines from record *start* on; without the auditor's role, the principal's own."""
         principal = inquiry.principal
         if not principal.has(AUDIT_READER):
             return await self._off_the_loop(lambda: self._evidence.page(start, limit, principal.user_id))

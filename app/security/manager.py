@@ -1,4 +1,7 @@
-"""SecurityManager: who may call, and the record of what was done. A thin facade over tokens, clients and log."""
+"""SecurityManager: who may call, and the record of what was done.
+
+A thin facade over tokens, clients and log.
+"""
 
 from __future__ import annotations
 
@@ -25,8 +28,8 @@ RELOAD_SECONDS = 0.5
 class SecurityManager:
     """Issues and verifies tokens, and records what was done.
 
-    `generate_token` and `verify_token` read no database. Revocations and disabled clients are kept in memory;
-    `follow_revocations` keeps them at most a second behind the database.
+    `generate_token` and `verify_token` read no database. Revocations and disabled clients are kept
+    in memory; `follow_revocations` keeps them at most a second behind the database.
     """
 
     def __init__(
@@ -47,27 +50,40 @@ class SecurityManager:
         """Whether the revocations are up to date: False while the database cannot be read."""
 
     def generate_token(self, user_id: str, roles: Sequence[str]) -> str:
-        """A signed token, without a record: see grant_token. Raises InvalidUser or InvalidRoles (ValueErrors)."""
+        """A signed token, without a record: see grant_token.
+
+        Raises InvalidUser or InvalidRoles (ValueErrors).
+        """
         return self._issuer.issue(user_id, roles).access_token
 
     def verify_token(self, token: str) -> Principal:
-        """The proven bearer. Raises a TokenError (a ValueError) whose class and code say which check failed."""
+        """The proven bearer.
+
+        Raises a TokenError (a ValueError) whose class and code say which check failed.
+        """
         return self._verifier.verify(token, self._revocations)
 
     async def log_action(
         self, user_id: str | None, action: str, details: Mapping[str, Any], *, request_id: str | None = None
     ) -> Receipt:
-        """Durable on return. Raises ValueError for an action outside the closed list, AuditUnavailable."""
+        """Durable on return.
+
+        Raises ValueError for an action outside the closed list, AuditUnavailable.
+        """
         return await self._audit.record(action, user_id=user_id, details=details, request_id=request_id)
 
     async def authenticate_client(self, client_id: str, secret: str) -> Client:
-        """The client that *secret* proves. Raises InvalidClient, whose reason is for the record; Unavailable."""
+        """The client that *secret* proves.
+
+        Raises InvalidClient, whose reason is for the record; Unavailable.
+        """
         return await self._clients.authenticate(client_id, secret)
 
     async def grant_token(self, client: Client, scope: str | None, *, request_id: str, address: str | None) -> IssuedToken:
-        """A token for an authenticated client (RFC 6749, section 4.4), recorded before it is returned.
+        """A token for an authenticated client (RFC 6749, section 4.4). Its record comes first.
 
-        *scope*: the roles wanted, separated by single spaces; None for all. Raises InvalidScope, AuditUnavailable.
+        *scope*: the roles wanted, separated by single spaces; None for all. Raises InvalidScope,
+        AuditUnavailable.
         """
         roles = client.roles
         if scope is not None:
@@ -82,7 +98,7 @@ class SecurityManager:
         return issued
 
     def log_answered(self, user_id: str, request_id: str, model: str, tokens: tuple[int, int] | None) -> None:
-        """Write a recorded answer to the security log: its model and its tokens (input, output), none of its text."""
+        """Write to the security log that an answer was recorded: model and tokens, no text."""
         input_tokens, output_tokens = tokens or (None, None)
         self._events.event(
             "ask_answered",
@@ -94,11 +110,14 @@ class SecurityManager:
         )
 
     async def load_revocations(self) -> None:
-        """Raises Unavailable if the database cannot be read; the revocations in memory stay as they were."""
+        """Raises Unavailable if the database cannot be read; what is in memory stays."""
         self._revocations = await self._clients.current_revocations()
 
     async def follow_revocations(self) -> None:
-        """Runs until cancelled. While the database cannot be read, the last known revocations apply."""
+        """Runs until cancelled.
+
+        While the database cannot be read, the last known revocations apply.
+        """
         while True:
             await asyncio.sleep(RELOAD_SECONDS)
             try:

@@ -1,4 +1,4 @@
-"""Registered clients, proven principals, and everything that no longer counts."""
+"""Registered clients, proven principals, and revocations."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ class Client:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """The caller that a verified token proves. *expires_at* is in Unix seconds (RFC 7519, section 4.1.4)."""
+    """The caller that a verified token proves.
+
+    *expires_at* is in Unix seconds (RFC 7519, section 4.1.4).
+    """
 
     user_id: str
     roles: tuple[str, ...]
@@ -32,9 +35,10 @@ class Principal:
 
 @dataclass(frozen=True, slots=True)
 class Revocations:
-    """Tokens that are refused although they prove a client: *revoked* holds jtis, *disabled* client ids.
+    """Tokens that count no longer: *revoked* holds jtis, *disabled* client ids.
 
-    They are out of date once the database shows another *generation*. It may be a lower one, after a restore.
+    They are out of date once the database shows another *generation*. It may be a lower one, after
+    a restore.
     """
 
     generation: int

@@ -1,4 +1,4 @@
-"""The errors of the token endpoint (RFC 6749, section 5.2): a branch of the tree in app/errors.py."""
+"""Errors of the token endpoint (RFC 6749, section 5.2), a branch of the tree in app/errors.py."""
 
 from __future__ import annotations
 

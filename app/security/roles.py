@@ -29,8 +29,8 @@ def verify_user_id(value: object) -> str:
 def verify_roles(value: object) -> tuple[str, ...]:
     """Return the roles of a list or tuple, each once, in the order of their first mention.
 
-    Raises InvalidRoles for an empty list, another type, more than 32 roles (repeated ones count), or a value
-    that is not a role.
+    Raises InvalidRoles for an empty list, another type, more than 32 roles (repeated ones count),
+    or a value that is not a role.
     """
     if not isinstance(value, list | tuple) or not 0 < len(value) <= MAX_ROLES:
         raise InvalidRoles

@@ -1,7 +1,8 @@
-"""`logs/security.log`: one line an event, for people and log shippers. No secret, token or prompt belongs here.
+"""`logs/security.log`: one line for each security event, for people and log shippers.
 
-A line is `time level event key=value …`. Values that are not plain words stand as JSON strings in ASCII, so no input
-can begin a line or a key of its own. A line that cannot be written fails nothing.
+A line is `time level event key=value …`. A value that is not a plain word is written as a JSON
+string in ASCII, so no input can begin a line or a key of its own. A line must hold no secret, no
+token and no prompt. A line that cannot be written fails no request.
 """
 
 from __future__ import annotations
@@ -14,45 +15,52 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 LOG = logging.getLogger("app.security")
-PLAIN = re.compile(r"[A-Za-z0-9_.:/@+-]{1,200}")
+MAX_VALUE_CHARS = 200
+_PLAIN_WORD = re.compile(rf"[A-Za-z0-9_.:/@+-]{{1,{MAX_VALUE_CHARS}}}")
 
 
 class SecurityLog:
-    """Writes events. Follows the file when a log shipper rotates it (logging.handlers.WatchedFileHandler)."""
+    """Appends events.
+
+    Reopens the file after a log shipper has rotated it (logging.handlers.WatchedFileHandler).
+    """
 
     def __init__(self, path: Path) -> None:
-        self._handler = _PatientHandler(path, encoding="ascii", delay=True)
+        self._handler = _LossTolerantHandler(path, encoding="ascii", delay=True)
         self._handler.setFormatter(logging.Formatter("%(message)s"))
 
     def event(self, name: str, /, *, level: str = "INFO", **fields: object) -> None:
-        """One line now. Fields that are None are left out; long values are cut at 200 characters."""
+        """Write one line now.
+
+        Fields that are None are left out; values are cut at 200 characters.
+        """
         time = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        words = [time, level, name, *(f"{key}={_plain(value)}" for key, value in fields.items() if value is not None)]
+        words = [time, level, name, *(f"{key}={_encoded(value)}" for key, value in fields.items() if value is not None)]
         self._handler.handle(logging.LogRecord("security", logging.INFO, "", 0, " ".join(words), None, None))
 
     def close(self) -> None:
         self._handler.close()
 
 
-class _PatientHandler(logging.handlers.WatchedFileHandler):
-    """Says once on the service's own output that lines are lost, and goes on trying."""
+class _LossTolerantHandler(logging.handlers.WatchedFileHandler):
+    """Keeps trying when a line cannot be written, and warns once in the service's own output."""
 
-    _told = False
+    _has_warned = False
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
             super().emit(record)
-        except OSError:  # reopening after a rotation failed
+        except OSError:  # the file could not be reopened after a rotation
             self.handleError(record)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name is logging's
-        if not self._told:
+        if not self._has_warned:
             LOG.warning("The security log %s cannot be written: events are lost until it can.", self.baseFilename)
-        self._told = True
+        self._has_warned = True
 
 
-def _plain(value: object) -> str:
+def _encoded(value: object) -> str:
     text = str(value)
-    if PLAIN.fullmatch(text):
+    if _PLAIN_WORD.fullmatch(text):
         return text
-    return json.dumps(text[:200], ensure_ascii=True)
+    return json.dumps(text[:MAX_VALUE_CHARS], ensure_ascii=True)

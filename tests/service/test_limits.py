@@ -27,7 +27,8 @@ from limits.strategies import MovingWindowRateLimiter
 from app.audit.log import AuditLog
 from app.audit.storage.jsonl import JsonlStore
 from app.errors import ConfigError, LimitsUnavailable
-from app.limits.rate_limits import Buckets, network_of
+from app.limits.networks import network_of
+from app.limits.rate_limits import Buckets
 from app.limits.shared_window import WindowStorage, shared_window_url
 from app.security import refusals
 from app.security.refusals import RefusalRecorder
@@ -225,11 +226,11 @@ def test_a_folder_that_others_can_enter_is_refused(tmp_path: Path) -> None:
     folder = Path(url.removeprefix("window://")).parent
     assert folder.stat().st_mode & 0o777 == 0o700
     folder.chmod(0o755)
-    with pytest.raises(ConfigError, match="not ours alone"):
+    with pytest.raises(ConfigError, match="open to other users"):
         shared_window_url(tmp_path / "audit_log.jsonl")
     folder.rmdir()
     folder.symlink_to(tmp_path)
-    with pytest.raises(ConfigError, match="not ours alone"):
+    with pytest.raises(ConfigError, match="open to other users"):
         shared_window_url(tmp_path / "audit_log.jsonl")
     folder.unlink()
 
@@ -505,7 +506,7 @@ class Recorder:
             seen[key] += 1
             return seen[key] <= admitted
 
-        self.recorder = RefusalRecorder(self.log, SecurityLog(self.events), admit, network_of)
+        self.recorder = RefusalRecorder(self.log, SecurityLog(self.events), admit)
 
     async def refuse(self, times: int = 1, address: str = "203.0.113.1") -> None:
         for _ in range(times):
@@ -585,10 +586,10 @@ def test_more_kinds_of_refusal_than_a_summary_names_are_still_counted(tmp_path: 
     async def main() -> None:
         one = Recorder(tmp_path, admitted=0)
         async with one.log:
-            for number in range(refusals.MAX_KEYS + 50):
+            for number in range(refusals.MAX_KINDS + 50):
                 await one.refuse(1, f"198.18.{number // 250}.{number % 250}")
             await one.recorder.close()
-        assert one.told() == (0, refusals.MAX_KEYS + 50)
+        assert one.told() == (0, refusals.MAX_KINDS + 50)
         summary = json.loads(one.path.read_bytes().splitlines()[-1])["details"]
         assert len(summary["refusals"]) == refusals.MAX_ROWS
         assert summary["others"] == summary["total"] - sum(row["count"] for row in summary["refusals"])

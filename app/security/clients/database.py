@@ -1,4 +1,4 @@
-"""The SQLite file of the clients: how every connection is opened, and how its failures are reported."""
+"""The SQLite file of the clients: how connections are opened and failures reported."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def engine_options(timeout: float) -> dict[str, Any]:
 
 
 def configure(engine: Engine) -> None:
-    """Every connection: readers do not block writers, each commit is synced, foreign keys are checked."""
+    """Every connection: WAL, a sync for each commit, foreign keys checked."""
     event.listen(engine, "connect", _set_pragmas)
 
 

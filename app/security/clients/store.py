@@ -1,4 +1,7 @@
-"""The store of registered clients and revoked tokens. Its generation number shows every process a change."""
+"""The store of registered clients and revoked tokens.
+
+Its generation number shows every process a change.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +43,10 @@ _NO_DIGEST = "0" * 64
 
 
 class ClientStore:
-    """Every method is one transaction, durable on return. Each raises Unavailable if the database cannot be used."""
+    """Every method is one transaction, durable on return.
+
+    Each raises Unavailable if the database cannot be used.
+    """
 
     def __init__(self, engine: AsyncEngine, *, now: Clock, random_bytes: Randomness) -> None:
         self._engine = engine
@@ -85,7 +91,7 @@ class ClientStore:
         return client
 
     async def verify_active(self, client_id: str) -> Client:
-        """The client. Raises InvalidRequest if there is none or it is disabled, as `rotate` does."""
+        """The client. Raises InvalidRequest if there is none or it is disabled, as `rotate`."""
         client = await self.verify_exists(client_id)
         if client.disabled:
             raise _disabled(client_id)
@@ -107,7 +113,7 @@ class ClientStore:
             await connection.execute(clients.update().where(clients.c.client_id == client_id).values(disabled=True))
 
     async def rotate(self, client_id: str) -> str:
-        """Return a new secret. The old one is refused at once; tokens obtained with it stay valid until they expire.
+        """Return a new secret. The old one is refused at once; its tokens live until they expire.
 
         Raises InvalidRequest if there is no such client or it is disabled.
         """
@@ -120,14 +126,15 @@ class ClientStore:
         return secret
 
     async def authenticate(self, client_id: str, secret: str) -> Client:
-        """Return the client that *secret* proves (RFC 6749, section 2.3.1), else raise InvalidClient.
+        """Return the client that *secret* proves (RFC 6749, section 2.3.1). Raises InvalidClient.
 
-        Its reason (unknown_client, wrong_secret, client_disabled) is for the record only. Neither the answer nor its
-        time shows whether a client exists. Only a caller who knows the secret learns that it is disabled.
+        Its reason (unknown_client, wrong_secret, client_disabled) is for the record only. Neither
+        the answer nor its time shows whether a client exists. Only a caller who knows the secret
+        learns that it is disabled.
         """
         async with reading(self._engine) as connection:
             row = await _find(connection, client_id)
-        # (1) The secret. It is hashed and compared for an unknown client too, so that the time is the same.
+        # (1) The secret. An unknown client's is hashed and compared too, which takes as long.
         proven = hmac.compare_digest(_digest(secret), _NO_DIGEST if row is None else row.secret_sha256)
         if row is None:
             raise InvalidClient("unknown_client", client_id if is_user_id(client_id) else None)
@@ -168,7 +175,10 @@ class ClientStore:
             return Revocations(number, frozenset(revoked), frozenset(disabled))
 
     async def generation(self) -> int:
-        """Changes with every add, disable, rotate and revoke, by any process. Cheap: it reads one row."""
+        """Changes with every add, disable, rotate and revoke, by any process.
+
+        Cheap: it reads one row.
+        """
         async with reading(self._engine) as connection:
             return int((await connection.exec_driver_sql("SELECT value FROM generation")).scalar_one())
 
@@ -182,7 +192,9 @@ class ClientStore:
 def open_clients(
     path: Path, *, now: Clock = time.time, random_bytes: Randomness = secrets.token_bytes, timeout: float = TIMEOUT_SECONDS
 ) -> ClientStore:
-    """Open the store at *path*; close it with `aclose`. *timeout*: seconds to wait for another process's lock.
+    """Open the store at *path*; close it with `aclose`.
+
+    *timeout*: seconds to wait for another process's lock.
 
     Raises ConfigError if the database is missing or its schema is not this version's.
     """
@@ -191,7 +203,7 @@ def open_clients(
 
 
 async def _find(connection: AsyncConnection, client_id: str) -> Row[Any] | None:
-    """A malformed id is looked up as "", which takes as long, and keeps lone surrogates out of SQLite."""
+    """A malformed id is looked up as "": as slow, and no lone surrogate reaches SQLite."""
     wanted = client_id if is_user_id(client_id) else ""
     return (await connection.execute(select(clients).where(clients.c.client_id == wanted))).first()
 

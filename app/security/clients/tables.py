@@ -1,4 +1,7 @@
-"""The tables of the client database, as the newest migration leaves them. Times are Unix seconds."""
+"""The tables of the client database, as the newest migration leaves them.
+
+Times are Unix seconds.
+"""
 
 from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, Integer, MetaData, String, Table, Text
 

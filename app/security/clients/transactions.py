@@ -29,7 +29,10 @@ async def reading(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
 
 @asynccontextmanager
 async def writing(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    """One transaction that holds the write lock from its start and raises the generation. All or nothing."""
+    """One transaction that holds the write lock from its start and raises the generation.
+
+    All or nothing.
+    """
     async with reading(engine) as connection:
         await connection.exec_driver_sql("BEGIN IMMEDIATE")
         yield connection

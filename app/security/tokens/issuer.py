@@ -16,7 +16,10 @@ from .verifier import TYPE
 
 @dataclass(frozen=True, slots=True)
 class IssuedToken:
-    """A signed token. *expires_in* is in seconds; *scope* holds the roles, separated by single spaces."""
+    """A signed token.
+
+    *expires_in* is in seconds; *scope* holds the roles, separated by single spaces.
+    """
 
     access_token: str
     jti: str

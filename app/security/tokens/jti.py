@@ -1,4 +1,7 @@
-"""The id of a token: its `jti`, repeated as `nonce`. 128 random bits in 32 lower-case hex digits."""
+"""The id of a token: its `jti`, repeated as `nonce`.
+
+128 random bits in 32 lower-case hex digits.
+"""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ from .jti import is_jti
 from .keys import SigningKey
 
 MAX_TOKEN_BYTES = 4096
-"""Twice what the longest user id and 32 of the longest roles need is never issued; parsing stays cheap."""
+"""Bounds the work for a token that proves nothing."""
 TYPE = "at+jwt"
 """RFC 9068, section 2.1: no other kind of JWT is taken for an access token."""
 FORM = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)")
@@ -49,11 +49,14 @@ TIME_CLAIMS = ("iat", "nbf", "exp")
 CLOCK_LEEWAY_SECONDS = 5
 """On iat and nbf, for a clock that is corrected a little; none on exp."""
 CACHE_SIZE = 10_000
-"""Proven tokens that are kept, about 5 MB."""
+"""Proven tokens that are kept. The oldest is dropped first."""
 
 
 class TokenVerifier:
-    """Proves who bears a token. Proofs are cached; expiry, revocation and disabled clients are checked on every call."""
+    """Proves who bears a token.
+
+    Proofs are cached; expiry, revocation and disabled clients are checked on every call.
+    """
 
     def __init__(
         self,
@@ -70,7 +73,10 @@ class TokenVerifier:
         self._proven: OrderedDict[bytes, Principal] = OrderedDict()
 
     def verify(self, token: str, revocations: Revocations) -> Principal:
-        """The proven bearer. Raises a TokenError whose class says which step failed; `_prove` has steps (1) to (8)."""
+        """The proven bearer.
+
+        Raises a TokenError whose class says which step failed; `_prove` has steps (1) to (8).
+        """
         if not isinstance(token, str) or len(token) > MAX_TOKEN_BYTES:
             raise TokenMalformed()
         digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
@@ -91,7 +97,7 @@ class TokenVerifier:
         return principal
 
     def _prove(self, token: str) -> Principal:
-        # (1) Its form: three base64url parts (RFC 7515, section 7.1). Size was checked by the caller.
+        # (1) Its form: three base64url parts (RFC 7515, section 7.1). verify() checked its size.
         match = FORM.fullmatch(token)
         if match is None:
             raise TokenMalformed()
@@ -126,7 +132,7 @@ class TokenVerifier:
             raise TokenBadSignature() from None
         except jwt.InvalidTokenError:
             raise TokenMalformed() from None
-        # (4) Every claim is there and of its type. PyJWT's `require` checks presence only, so the claims are read here.
+        # (4) Every claim is there and of its type. PyJWT's `require` would check presence only.
         claims = _object(match[2])
         _verify_types(claims)
         # (5) Made by us, for us.

@@ -1,7 +1,7 @@
 """The schema of the client database: check it, create it, upgrade it.
 
-To add a revision, write a file in `versions` that names the one before it, and raise `SCHEMA_REVISION`. A test
-compares both with the tables in `..tables`.
+To add a revision, write a file in `versions` that names the one before it, and raise
+`SCHEMA_REVISION`. A test compares both with the tables in `..tables`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ INIT = "run python -m app init"
 
 
 def verify_schema(path: Path, timeout: float = TIMEOUT_SECONDS) -> None:
-    """Raise ConfigError unless the database has the tables that this code knows. Does not import Alembic."""
+    """Raise ConfigError unless the database has the tables that this code knows.
+
+    Does not import Alembic.
+    """
     try:
         exists = path.is_file()
     except OSError as error:
@@ -42,9 +45,9 @@ def verify_schema(path: Path, timeout: float = TIMEOUT_SECONDS) -> None:
 def create_or_upgrade_database(path: Path) -> bool:
     """Bring the database to `SCHEMA_REVISION`, durably; return whether anything was changed.
 
-    It is one transaction under SQLite's write lock: processes that run it at the same time take turns, and a
-    crash leaves the old schema. The file has mode 0600, which SQLite copies to -wal and -shm. Raises ConfigError,
-    or Unavailable if the disk is full or the file is locked for 5 s.
+    It is one transaction under SQLite's write lock: processes that run it at the same time take
+    turns, and a crash leaves the old schema. The file has mode 0600, which SQLite copies to -wal
+    and -shm. Raises ConfigError, or Unavailable if the disk is full or the file is locked for 5 s.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -98,7 +101,7 @@ def _make_private(path: Path) -> None:
     try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     except FileExistsError:
-        # Not by descriptor: closing it would drop the POSIX locks that SQLite holds in this process.
+        # Not by descriptor: closing one would drop the POSIX locks that SQLite holds here.
         for suffix in ("", "-wal", "-shm"):
             with suppress(FileNotFoundError):
                 path.with_name(path.name + suffix).chmod(0o600)

@@ -1,4 +1,7 @@
-"""Run by Alembic. The caller has opened the connection, in a transaction that holds SQLite's write lock."""
+"""Run by Alembic.
+
+The caller has opened the connection, in a transaction that holds SQLite's write lock.
+"""
 
 from alembic import context
 
