@@ -14,8 +14,9 @@ from app.audit.evidence.stored_tree import StoredTree
 from app.audit.format.note import Signer
 from app.audit.log import AuditLog
 from app.audit.storage.jsonl import JsonlStore
+from app.audit.verification.expected import ExpectedEvidence, read_checkpoint
 from app.audit.verification.report import Report
-from app.audit.verification.verifier import ExpectedEvidence, Verification, in_batches, read_head
+from app.audit.verification.verifier import verify_log
 from app.kit.process import die_with
 from app.security.security_log import SecurityLog
 from app.wiring.audit import open_signing_loop
@@ -58,11 +59,8 @@ def verify(path: Path) -> Report:
     """Bytes, links, tree and signature, as `audit verify` does it, in this process."""
     note = StoredTree.beside(path).checkpoint()
     assert note is not None
-    head = read_head("the signed head", note, load_signer(_key(path)).verifier_key, given=False)
-    verification = Verification(ExpectedEvidence(heads=[head]))
-    for lines in in_batches(AuditLog(JsonlStore(path)).lines()):
-        verification.feed(lines)
-    return verification.finish()
+    own = read_checkpoint("the signed checkpoint", note, load_signer(_key(path)).verifier_key, given=False)
+    return verify_log(AuditLog(JsonlStore(path)).lines, ExpectedEvidence(checkpoints=[own]))
 
 
 def _key(path: Path) -> Path:

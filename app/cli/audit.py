@@ -11,7 +11,6 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import VerificationFailed
-from .audit_report import _document, _receipt_document, _text
 from .output import Json, one_line, say
 from .progress import progress_bar
 
@@ -21,16 +20,17 @@ audit = typer.Typer(help="Read and verify the audit log.", no_args_is_help=True)
 @audit.command("verify")
 def audit_verify(
     receipt: Annotated[list[str] | None, typer.Option(help="SEQ:HASH of an answer; may be repeated.")] = None,
-    checkpoint: Annotated[list[Path] | None, typer.Option(help="A signed head that you kept; may be repeated.")] = None,
+    checkpoint: Annotated[list[Path] | None, typer.Option(help="A signed checkpoint that you kept; may be repeated.")] = None,
     vkey: Annotated[Path | None, typer.Option(help="The log's verifier key, as GET /audit/vkey gave it.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Check every byte, link and signature, and that receipts and kept heads still hold. Exit status 1 on any problem."""
-    from ..admin import verify_log as audit_verifying
+    """Check bytes, links, signatures, receipts and checkpoints. Exit status 1 on any problem."""
+    from ..admin.verify_log import verify  # late: start-up
+    from .audit_report import log_document, log_text  # late: start-up
 
     with progress_bar(quiet=as_json) as show:
-        verified = audit_verifying.verify(receipt or [], checkpoint or [], vkey, progress=show)
-    say(_document(verified), as_json, _text(verified))
+        verified = verify(receipt or [], checkpoint or [], vkey, progress=show)
+    say(log_document(verified), as_json, log_text(verified))
     sys.exit(0 if verified.report.ok else 1)
 
 
@@ -40,18 +40,16 @@ def audit_verify_receipt(
     vkey: Annotated[Path, typer.Option(help="The log's verifier key, as GET /audit/vkey gave it.")],
     as_json: Json = False,
 ) -> None:
-    """Check one receipt by itself: no log, no service, no settings. Exit status 1 if it proves nothing."""
-    from ..admin import verify_log as audit_verifying
+    """Check one receipt without log, service or settings. Exit status 1 if it proves nothing."""
+    from ..admin.verify_log import verify_receipt_file  # late: start-up
+    from .audit_report import no_receipt_document, receipt_document, receipt_text  # late: start-up
 
     try:
-        proven = audit_verifying.verify_receipt_file(file, vkey)
+        proven = verify_receipt_file(file, vkey)
     except VerificationFailed as error:
-        nothing = {"ok": False, "seq": None, "record": None, "checkpoint": None, "problem": error.detail}
-        say(nothing, as_json, f"PROVES NOTHING: {error.detail}")
+        say(no_receipt_document(error.detail), as_json, f"PROVES NOTHING: {error.detail}")
         sys.exit(1)
-    document = _receipt_document(proven)
-    head = f"a signed head of {proven.checkpoint.origin} over {proven.checkpoint.size} records"
-    say(document, as_json, f"{one_line(document['record'])}\nOK: this is record {proven.seq}, under {head}")
+    say(receipt_document(proven), as_json, receipt_text(proven))
 
 
 @audit.command("show")
@@ -60,24 +58,24 @@ def audit_show(
     as_json: Json = False,
 ) -> None:
     """The records, oldest first."""
-    from ..admin import show_log as audit_reading
+    from ..admin.show_log import records  # late: start-up
 
-    _print_records(audit_reading.records(request_id), as_json)
+    _print_records(records(request_id), as_json)
 
 
 @audit.command("tail")
 def audit_tail(
     lines: Annotated[int, typer.Option("--lines", "-n", min=1, max=10_000)] = 10,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until interrupted.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Show new records until interrupted.")] = False,
     as_json: Json = False,
 ) -> None:
-    """The last records; --follow goes on as they come (with --json, one document a line)."""
-    from ..admin import show_log as audit_reading
+    """The last records. --follow shows new ones as they come (with --json, one document a line)."""
+    from ..admin import show_log  # late: start-up
 
     if not follow:
-        _print_records(audit_reading.last_records(lines), as_json)
+        _print_records(show_log.last_records(lines), as_json)
         return
-    for record in audit_reading.follow(lines):
+    for record in show_log.follow(lines):
         print(json.dumps(record) if as_json else one_line(record), flush=True)
 
 

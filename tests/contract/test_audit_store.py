@@ -20,8 +20,8 @@ from typing import Any
 
 import pytest
 
-from app.audit.format.chain import check, link
-from app.audit.format.record import MAX_LINE_BYTES, LogEnd, Receipt, draft, split_lines
+from app.audit.format.chain import link
+from app.audit.format.record import MAX_LINE_BYTES, LogEnd, Receipt, draft
 from app.audit.log import AuditLog
 from app.audit.storage.append import append
 from app.audit.storage.jsonl import JsonlStore
@@ -49,8 +49,8 @@ def records(store: AuditStore) -> list[dict[str, Any]]:
 
 def verify(store: AuditStore, *receipts: Receipt) -> int:
     """How many records there are; all of them sound, the receipts among them."""
-    verdict = check(split_lines(store.chunks(store.size())), receipts)
-    assert verdict.problems == []
+    verdict = chain_report(AuditLog(store), receipts)
+    assert verdict.findings == []
     return verdict.entries
 
 

@@ -12,14 +12,15 @@ from typing import Any
 
 import pytest
 
-from app.audit.format.chain import check, link
-from app.audit.format.record import Draft, LogEnd, Receipt, draft, split_lines
+from app.audit.format.chain import link
+from app.audit.format.record import Draft, LogEnd, Receipt, draft
 from app.audit.log import AuditLog
 from app.audit.storage.append import append
 from app.audit.storage.jsonl import JsonlStore
 from app.audit.storage.store import Batch, Build, Recovery
 from app.errors import AppError, AuditUnavailable
 
+from ..support.checked import chain_report
 from ..support.replaced_os import replaced_os
 
 TIME = "2026-11-23T09:15:02.123456Z"
@@ -58,8 +59,8 @@ def acknowledged(work: Callable[[], object], receipts: list[Receipt]) -> list[Re
 def verify(store: JsonlStore, receipts: list[Receipt]) -> None:
     """Every acknowledged record is there, and the log is whole once the next writer has examined its end."""
     append(JsonlStore(store.path).append, few(1))
-    verdict = check(split_lines(store.chunks(store.size())), receipts)
-    assert verdict.ok, verdict.problems
+    verdict = chain_report(AuditLog(store), receipts)
+    assert verdict.ok, verdict.findings
 
 
 class LosingDisk:

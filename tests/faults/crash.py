@@ -95,7 +95,7 @@ async def _kill(
     evidence.check_calls(fake.seen()["sha256"])
     await all_signed(evidence)
     verdict = chain_report(AuditLog(JsonlStore(service.log)))
-    assert verdict.ok, verdict.problems
+    assert verdict.ok, verdict.findings
     assert all(one.status in (0, 200) for one in asking.outcomes), Counter(one.status for one in asking.outcomes)
     figures.seconds = time.monotonic() - started
     figures.answers, figures.records = asking.answered, evidence.records

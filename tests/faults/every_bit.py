@@ -1,42 +1,48 @@
-"""Every bit of a 200-record log flipped, and every cut, drop, swap, repeat and insertion: all are found, and the place is named.
+"""Flips every bit of a 200-record log, and tries every cut, drop, swap, repeat and insertion.
 
-Each edit is checked in the smallest window that shows it, from the head before it on: the rest of the log did not change.
+All are found, and the first finding names the place. Each edit is checked in the smallest window that
+shows it, from the record before it on: the rest of the log did not change.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
-from app.audit.format.chain import Problem, check, link
+from app.audit.format.chain import link
 from app.audit.format.record import EMPTY, Draft, LogEnd, Receipt, draft, split_lines
+from app.audit.verification.chain_check import check_chain
+from app.audit.verification.expected import ExpectedEvidence
+from app.audit.verification.report import Finding
+from app.audit.verification.verifier import verify_log
 
 from .figures import Figures
 
 TIME = "2026-11-23T09:15:02.123456Z"
-Edit = tuple[str, list[Problem], int]
-"""What was done, what was found, and the record number at which a reader of an unbroken log would have met it."""
+Edit = tuple[str, list[Finding], int]
+"""What was done, what was found, and the number of the record that is wrong first."""
 
 
 class Log:
-    """*lines* records, and the head before each of them."""
+    """*lines* records, and the end of the log before each of them."""
 
     def __init__(self, lines: int = 200) -> None:
         drafts = [draft("log.opened", None, {"origin": "here"})]
         drafts += [draft("ask.received", "alice", {"query": "What is the capital of France?", "n": n}) for n in range(1, lines)]
         self.lines: list[bytes] = []
-        self.heads: list[LogEnd] = [EMPTY]
+        self.ends: list[LogEnd] = [EMPTY]
         for one in drafts:
             self.append(one)
 
     def append(self, one: Draft) -> None:
-        line, _, head = link([one], self.heads[-1], TIME)
+        line, _, end = link([one], self.ends[-1], TIME)
         self.lines.append(line)
-        self.heads.append(head)
+        self.ends.append(end)
 
-    def problems(self, seq: int, *window: bytes) -> list[Problem]:
+    def findings(self, seq: int, *window: bytes) -> list[Finding]:
         """What is found where *window* stands in place of the lines from record *seq* on."""
-        return check(split_lines([b"".join(window)]), start=self.heads[seq]).problems
+        return check_chain(split_lines([b"".join(window)]), start=self.ends[seq]).findings
 
 
 def flips(log: Log, step: int) -> Iterator[Edit]:
@@ -50,32 +56,32 @@ def flips(log: Log, step: int) -> Iterator[Edit]:
                 number += 1
                 if number % step == 0:
                     changed[at] ^= 1 << bit
-                    yield f"record {seq}, byte {at}, bit {bit}", log.problems(seq, bytes(changed), following), seq
+                    yield f"record {seq}, byte {at}, bit {bit}", log.findings(seq, bytes(changed), following), seq
                     changed[at] ^= 1 << bit
 
 
 def cuts(log: Log, step: int) -> Iterator[Edit]:
     """The end cut off at every byte. Between two records the chain alone shows nothing: there a receipt of the last one does."""
-    last = Receipt(log.heads[-1].seq, log.heads[-1].hash)
+    last = Receipt(log.ends[-1].seq, log.ends[-1].hash)
     for seq, line in enumerate(log.lines):
-        verdict = check(log.lines[:seq], [last])
-        yield f"cut before record {seq}", [one for one in verdict.problems if one.seq == last.seq], last.seq
+        found = verify_log(partial(iter, log.lines[:seq]), ExpectedEvidence([last])).findings
+        yield f"cut before record {seq}", [one for one in found if one.seq == last.seq], last.seq
         for at in range(1, len(line), step):
-            yield f"cut in record {seq} after {at} bytes", log.problems(seq, line[:at]), seq
+            yield f"cut in record {seq} after {at} bytes", log.findings(seq, line[:at]), seq
 
 
 def drops(log: Log, step: int) -> Iterator[Edit]:
     """Every run of records taken out, but the last: that is a cut."""
     for seq in range(len(log.lines)):
         for end in range(seq + 1, len(log.lines), step):
-            yield f"records {seq} to {end - 1} dropped", log.problems(seq, log.lines[end]), seq
+            yield f"records {seq} to {end - 1} dropped", log.findings(seq, log.lines[end]), seq
 
 
 def swaps(log: Log, step: int) -> Iterator[Edit]:
     for one in range(len(log.lines)):
         for other in range(one + 1, len(log.lines), step):
             between = log.lines[one + 1] if other > one + 1 else log.lines[one]
-            yield f"records {one} and {other} swapped", log.problems(one, log.lines[other], between), one
+            yield f"records {one} and {other} swapped", log.findings(one, log.lines[other], between), one
 
 
 def repeats(log: Log, step: int) -> Iterator[Edit]:
@@ -84,20 +90,20 @@ def repeats(log: Log, step: int) -> Iterator[Edit]:
         for place in range(len(log.lines) + 1):
             if place != seq:  # before itself is after itself
                 following = log.lines[place : place + 1]
-                yield f"record {seq} again before {place}", log.problems(place, log.lines[seq], *following), place
+                yield f"record {seq} again before {place}", log.findings(place, log.lines[seq], *following), place
 
 
 def inserts(log: Log, step: int) -> Iterator[Edit]:
     """Before every record: one that is well linked, lines that are none, and one byte more at every place."""
     for seq, line in enumerate(log.lines):
-        forged = link([draft("ask.received", "alice", {"query": "put in"})], log.heads[seq], TIME)[0]
+        forged = link([draft("ask.received", "alice", {"query": "put in"})], log.ends[seq], TIME)[0]
         # It follows what is before it as any new record would: the line after it is the first that shows it.
-        yield f"a forged record before {seq}", log.problems(seq, forged, line), seq + 1
+        yield f"a forged record before {seq}", log.findings(seq, forged, line), seq + 1
         for other in (b"\n", b"{}\n", b"x" * 400 + b"\n", b"\0" * 512, line[:100] + b"\n"):
-            yield f"{other[:10]!r} before {seq}", log.problems(seq, other, line), seq
+            yield f"{other[:10]!r} before {seq}", log.findings(seq, other, line), seq
         for at in range(0, len(line), step):
             put_in = line[:at] + b"0" + line[at:]
-            yield f"a byte put into record {seq} at {at}", log.problems(seq, put_in, *log.lines[seq + 1 : seq + 2]), seq
+            yield f"a byte put into record {seq} at {at}", log.findings(seq, put_in, *log.lines[seq + 1 : seq + 2]), seq
 
 
 def removals(log: Log, step: int) -> Iterator[Edit]:
@@ -105,18 +111,18 @@ def removals(log: Log, step: int) -> Iterator[Edit]:
     for seq, line in enumerate(log.lines):
         for at in range(0, len(line), step):
             cut_out = line[:at] + line[at + 1 :]
-            yield f"byte {at} of record {seq} taken out", log.problems(seq, cut_out, *log.lines[seq + 1 : seq + 2]), seq
+            yield f"byte {at} of record {seq} taken out", log.findings(seq, cut_out, *log.lines[seq + 1 : seq + 2]), seq
 
 
 EDITS: tuple[Callable[[Log, int], Iterator[Edit]], ...] = (flips, cuts, drops, swaps, repeats, inserts, removals)
 
 
 def edit_everything(*, lines: int = 200, step: int = 1) -> Figures:
-    """*step*: take only every so-manieth edit of each kind. `answers` counts the edits that were found."""
+    """*step*: take only every *step*-th edit of each kind. `answers` counts the edits that were found."""
     log, started, found = Log(lines), time.monotonic(), 0
     for kind in EDITS:
-        for what, problems, seq in kind(log, step):
-            assert problems, f"not found: {what}"
-            assert problems[0].seq == seq, f"{what}: named {problems[0]}, and it is {seq}"
+        for what, findings, seq in kind(log, step):
+            assert findings, f"not found: {what}"
+            assert findings[0].seq == seq, f"{what}: named {findings[0]}, and it is {seq}"
             found += 1
     return Figures(found, lines, time.monotonic() - started)

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from app.audit.evidence.stored_tree import StoredTree
-from app.audit.format.chain import check
 from app.audit.format.merkle import RightEdge, leaf_hash
 from app.audit.format.note import VerifierKey, verify_checkpoint
 from app.audit.format.record import EMPTY, LogEnd
 from app.audit.storage.jsonl import JsonlStore
+from app.audit.verification.chain_check import check_chain
 
 from .load import Outcome
 
@@ -58,10 +58,10 @@ class Evidence:
         data = b"".join(self._store.chunks(self._store.size(), self._head.size))
         lines = data[: data.rfind(b"\n") + 1].splitlines(keepends=True)
         if lines:
-            verdict = check(lines, start=self._head)
-            assert verdict.ok, verdict.problems
-            assert verdict.head is not None
-            self._head = LogEnd(self._head.size + sum(map(len, lines)), verdict.head.seq, verdict.head.hash)
+            verdict = check_chain(lines, start=self._head)
+            assert verdict.ok, verdict.findings
+            assert verdict.last_record is not None
+            self._head = LogEnd(self._head.size + sum(map(len, lines)), verdict.last_record.seq, verdict.last_record.hash)
             for line in lines:
                 self._note(json.loads(line))
                 self._leaves.append(leaf_hash(line[:-1]))

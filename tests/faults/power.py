@@ -19,13 +19,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from app.audit.evidence.published import SignedCheckpoint
 from app.audit.evidence.signer import CheckpointSigner
 from app.audit.evidence.stored_tree import StoredTree
-from app.audit.format.chain import check
 from app.audit.format.merkle import leaf_hash, root_of
 from app.audit.format.note import Signer, verify_checkpoint
 from app.audit.format.record import Receipt, draft, split_lines
 from app.audit.log import AuditLog
 from app.audit.storage.append import append
 from app.audit.storage.jsonl import JsonlStore
+from app.audit.verification.expected import ExpectedEvidence
+from app.audit.verification.verifier import verify_log
 from app.errors import AppError, AuditCorrupt, EvidenceUnavailable
 
 from ..support.checked import chain_report
@@ -213,8 +214,8 @@ def _start_again(machine: Machine) -> bool:
         return True
     # Without a mark nobody knows what was never promised; verification must name it, and nothing else.
     promised = max(one.seq for one in machine.receipts)
-    assert machine.mark_is != "whole", verdict.problems
-    assert all(one.seq > promised for one in verdict.problems), (promised, verdict.problems)
+    assert machine.mark_is != "whole", verdict.findings
+    assert all(one.seq is not None and one.seq > promised for one in verdict.findings), (promised, verdict.findings)
     machine.refusals[f"logs with a damaged record that nobody was promised, the mark being {machine.mark_is}"] += 1
     return False
 
@@ -224,7 +225,7 @@ def _refused_with_reason(machine: Machine, error: AuditCorrupt) -> None:
     assert machine.mark_is != "whole", f"refused to start: {error}"
     machine.refusals[f"starts refused, the mark being {machine.mark_is}"] += 1
     lines = list(split_lines([machine.path.read_bytes()]))[: max(one.seq for one in machine.receipts) + 1]
-    assert check(lines, machine.receipts).problems == []
+    assert verify_log(lambda: lines, ExpectedEvidence(machine.receipts)).findings == []
     machine.path.with_name(machine.path.name + ".lock").write_bytes(machine.newest)
 
 

@@ -123,7 +123,7 @@ def holds(folder: Path, receipts: list[Receipt]) -> None:
     except AppError as error:
         raise AssertionError(f"nobody can write any more: {error}") from error
     verdict = chain_report(log, receipts)
-    assert verdict.problems == [], verdict.problems
+    assert verdict.findings == [], verdict.findings
     records = [json.loads(line) for line in log.lines()]
     written = Counter(json.dumps(one["details"]["n"]) for one in records if one["action"] == "log.alive")
     assert set(written.values()) <= {1}, written

@@ -9,12 +9,12 @@ from collections import Counter
 from contextlib import suppress
 from typing import Self
 
-from app.audit.format.chain import check
 from app.audit.format.merkle import leaf_hash
 from app.audit.format.note import VerifierKey, verify_checkpoint
 from app.audit.format.receipt import verify_receipt
 from app.audit.format.record import EMPTY, LogEnd
 from app.audit.format.tiles import Tile
+from app.audit.verification.chain_check import check_chain
 from app.errors import VerificationFailed
 
 from ..support.service import Service
@@ -109,8 +109,8 @@ class Readers:
         lines = page.splitlines(keepends=True)
         assert lines, f"no record from {first} on, though a tile of them was signed"
         prev = PREV.findall(lines[0])[-1].decode()
-        verdict = check(lines, start=LogEnd(0, first - 1, prev) if first else EMPTY)
-        assert verdict.ok, verdict.problems
+        verdict = check_chain(lines, start=LogEnd(0, first - 1, prev) if first else EMPTY)
+        assert verdict.ok, verdict.findings
         width = min(len(lines), len(hashes) // 32)
         assert [leaf_hash(line[:-1]) for line in lines[:width]] == [hashes[at : at + 32] for at in range(0, 32 * width, 32)]
         self.checked["tiles and pages"] += 1

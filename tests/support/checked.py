@@ -1,13 +1,24 @@
-"""Whether a whole log is sound, by the product's own check of the chain."""
+"""What the product's own verification says of a log, and of the long texts that its lines name."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from app.audit.format.chain import ChainReport, check
 from app.audit.format.record import Receipt
 from app.audit.log import AuditLog
+from app.audit.storage.long_texts import LongTexts
+from app.audit.verification.expected import ExpectedEvidence
+from app.audit.verification.kept_texts import TextsChecker, TextsReport
+from app.audit.verification.report import Report
+from app.audit.verification.verifier import verify_log
 
 
-def chain_report(log: AuditLog, receipts: Iterable[Receipt] = ()) -> ChainReport:
-    return check(log.lines(), receipts)
+def chain_report(log: AuditLog, receipts: Sequence[Receipt] = ()) -> Report:
+    """Bytes, links and receipts."""
+    return verify_log(log.lines, ExpectedEvidence(receipts))
+
+
+def check_texts(texts: LongTexts, lines: Iterable[bytes]) -> TextsReport:
+    checker = TextsChecker(texts)
+    checker.feed(lines)
+    return checker.report()

@@ -16,11 +16,23 @@ from app.audit.format.chain import link
 from app.audit.format.merkle import HashReader, RightEdge, inclusion_proof, leaf_hash, root_of
 from app.audit.format.note import Signer, sign_checkpoint, verify_checkpoint
 from app.audit.format.receipt import make_receipt
-from app.audit.format.record import EMPTY, GENESIS_HASH, PREV_TAIL, Receipt, draft, hash_of, line_ending
+from app.audit.format.record import (
+    EMPTY,
+    GENESIS_HASH,
+    HASH_TAIL,
+    MAX_LINE_BYTES,
+    PREV_TAIL,
+    Receipt,
+    draft,
+    hash_of,
+    line_ending,
+    line_of,
+)
 from app.audit.format.tiles import ENTRIES, Tile, bundle, grow, new_tiles, reader_of
 from app.audit.log import AuditLog
 from app.audit.storage.append import append
 from app.audit.storage.jsonl import JsonlStore
+from app.audit.verification.expected import ExpectedCheckpoint, read_checkpoint
 
 SIGNER = Signer("secure-ai-assistant/01234567", Ed25519PrivateKey.from_private_bytes(b"k" * 32))
 OTHER_SIGNER = Signer("another/log", Ed25519PrivateKey.from_private_bytes(b"o" * 32))
@@ -101,6 +113,16 @@ class Evidence:
     def receipt_file(self, seq: int, size: int) -> bytes:
         return make_receipt(seq, self.lines[seq], inclusion_proof(seq, size, self.read(size)), self.checkpoint(size))
 
+    def expected(self, size: int, *, given: bool = True, signer: Signer = SIGNER) -> ExpectedCheckpoint:
+        """A checkpoint of this log, as a verification expects it."""
+        note = sign_checkpoint(size, self.roots[size], signer)
+        return read_checkpoint(f"checkpoint {size}", note, signer.verifier_key, given=given)
+
+    def fetch_leaves(self, tile: Tile) -> bytes:
+        """The stored leaf hashes, as a verification reads them."""
+        assert tile.level == 0
+        return b"".join(self.leaves[tile.index * 256 : tile.index * 256 + tile.width])
+
     def write_tiles(self, folder: Path) -> None:
         for tile, data in self.tiles.items():
             _write(folder / tile.path(), data)
@@ -118,6 +140,13 @@ def rehashed(lines: list[bytes], change: Callable[[bytes], bytes], at: int) -> b
         prev = hashlib.sha256(body).hexdigest()
         out.append(body + line_ending(prev).rstrip())
     return b"".join(line + b"\n" for line in out)
+
+
+def too_long_line() -> bytes:
+    """The first line of a log that is longer than a record may be; everything else about it is right."""
+    short, _ = line_of(draft("ask.received", "alice", {}), 0, STAMP, GENESIS_HASH)
+    body = short[: -HASH_TAIL - 1].replace(b'"details":{}', b'"details":{"x":"%b"}' % (b"x" * MAX_LINE_BYTES))
+    return body + line_ending(hashlib.sha256(body).hexdigest())
 
 
 def receipt_text(receipt: Receipt) -> str:

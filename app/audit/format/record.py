@@ -26,7 +26,7 @@ USER_ID = re.compile(r"[A-Za-z0-9_-]{3,32}")
 _USER_ID_BYTES = USER_ID.pattern.encode()
 _REQUEST_ID = re.compile(r"[0-9a-f]{32}")
 
-# Offsets and patterns for the two loops that read every line (chain.py, evidence/leaves.py).
+# Offsets and patterns for the loops over every line: verification/chain_check, evidence/leaves.
 # All other code calls the functions under "reading a stored line".
 HASH_TAIL = 75  # ,"hash":"<64 hex>"}
 PREV_TAIL = HASH_TAIL + 79  # ,"prev_hash":"<64 hex>" comes right before the hash

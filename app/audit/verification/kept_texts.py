@@ -1,75 +1,77 @@
-"""Long texts that records name by digest: whether each is kept beside the log and unchanged."""
+"""Whether the long texts that records name by digest are still kept beside the log, unchanged."""
 
 from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from ..format.record import PREFIX
 from ..storage.long_texts import LongTexts
 
-NAMED = re.compile(rb'\{"sha256":"([0-9a-f]{64})","bytes":[0-9]{1,19}\}')
-"""Cannot stand within a JSON text, whose quotes are escaped. Who sends such an object himself names a text that is missing."""
+DIGEST_OBJECT = re.compile(rb'\{"sha256":"([0-9a-f]{64})","bytes":[0-9]{1,19}\}')
+"""How a record names a long text. No JSON string contains it, because quotes in one are escaped.
+A caller who sends such an object only names a text that is missing."""
+
+State = Literal["kept", "missing", "unreadable", "damaged"]
 
 
 @dataclass(frozen=True, slots=True)
-class TextsFound:
-    """Of the texts that records name, each counted once."""
+class DamagedText:
+    """A file whose content does not have the SHA-256 that is its name."""
+
+    seq: int
+    """The first record that names the text."""
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class TextsReport:
+    """How many of the named texts are in which state; each text counts once."""
 
     kept: int = 0
     missing: int = 0
-    """Not a fault by itself: such records are also made while no texts are kept."""
+    """Not a fault by itself: while no texts are kept, records name them all the same."""
     unreadable: int = 0
-    damaged: tuple[tuple[int, str], ...] = ()
-    """The first record that names it, and its SHA-256: what is kept under that name is something else."""
-
-    @property
-    def named(self) -> int:
-        return self.kept + self.missing + self.unreadable + len(self.damaged)
+    damaged: tuple[DamagedText, ...] = ()
 
 
-class NamedTexts:
-    """Collects what stored lines name. Grows by some 200 bytes for each text."""
+class TextsChecker:
+    """Collects the texts that records name, then checks them. About 200 bytes of memory a text."""
 
-    def __init__(self) -> None:
-        self._named: dict[bytes, int] = {}
+    def __init__(self, texts: LongTexts) -> None:
+        self._texts = texts
+        self._named: dict[bytes, int] = {}  # the SHA-256, and the first record that names it
 
     def feed(self, lines: Iterable[bytes]) -> None:
-        """What is no record names nothing."""
+        """Note what these lines name. Lines that are not records are left out."""
         for line in lines:
-            if NAMED.search(line) and (record := PREFIX.match(line)):
-                for name in NAMED.findall(line):
-                    self._named.setdefault(bytes.fromhex(name.decode()), int(record[1]))
+            if DIGEST_OBJECT.search(line) and (record := PREFIX.match(line)):
+                for sha256 in DIGEST_OBJECT.findall(line):
+                    self._named.setdefault(bytes.fromhex(sha256.decode()), int(record[1]))
 
-    def check(self, texts: LongTexts) -> TextsFound:
-        """Reads every text that is named and kept."""
-        counts = {"kept": 0, "missing": 0, "unreadable": 0}
-        damaged: list[tuple[int, str]] = []
-        for name, seq in self._named.items():
-            verdict = _verdict(texts.path_of(name.hex()), name)
-            if verdict == "damaged":
-                damaged.append((seq, name.hex()))
-            else:
-                counts[verdict] += 1
-        return TextsFound(**counts, damaged=tuple(damaged))
+    def report(self) -> TextsReport:
+        """Read every text that is named and kept."""
+        counts: Counter[State] = Counter()
+        damaged: list[DamagedText] = []
+        for digest, seq in self._named.items():
+            state = _state(self._texts.path_of(digest.hex()), digest)
+            counts[state] += 1
+            if state == "damaged":
+                damaged.append(DamagedText(seq, digest.hex()))
+        return TextsReport(counts["kept"], counts["missing"], counts["unreadable"], tuple(damaged))
 
 
-def _verdict(path: Path, name: bytes) -> str:
+def _state(path: Path, digest: bytes) -> State:
     try:
         with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").digest()
+            is_same = hashlib.file_digest(file, "sha256").digest() == digest
     except FileNotFoundError:
         return "missing"
     except OSError:
         return "unreadable"
-    return "kept" if digest == name else "damaged"
-
-
-def check_texts(folder: Path, lines: Iterable[bytes]) -> TextsFound:
-    """Which of the texts that stored *lines* name are kept in *folder*, missing from it, or no longer what they were."""
-    named = NamedTexts()
-    named.feed(lines)
-    return named.check(LongTexts(folder))
+    return "kept" if is_same else "damaged"

@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import subprocess
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -35,6 +36,7 @@ from app.audit.format.record import (
     parse_line,
     prev_hash_of,
     seq_of,
+    split_lines,
     user_of,
 )
 
@@ -274,3 +276,15 @@ def test_a_record_of_too_many_members_still_says_which_question_has_ended() -> N
     match = PREFIX.match(line)
     assert match is not None
     assert match[3] == b"40"
+
+
+# --- lines from chunks --------------------------------------------------------------------------
+
+
+@given(text=st.binary(max_size=300), cuts=st.lists(st.integers(0, 300)))
+def test_lines_are_the_same_however_the_bytes_are_cut(text: bytes, cuts: list[int]) -> None:
+    edges = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]
+    chunks = [text[start:end] for start, end in pairwise(edges)]
+    assert list(split_lines(chunks)) == list(split_lines([text]))
+    assert b"".join(split_lines(chunks)) == text
+    assert all(b"\n" not in line[:-1] and line for line in split_lines(chunks))

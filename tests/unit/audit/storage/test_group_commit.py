@@ -65,7 +65,7 @@ def lines(path: Path) -> list[dict[str, Any]]:
 
 
 def verify(path: Path, *receipts: Receipt) -> None:
-    assert chain_report(AuditLog(JsonlStore(path)), receipts).problems == []
+    assert chain_report(AuditLog(JsonlStore(path)), receipts).findings == []
 
 
 # --- a disk that forgets what was not synced, at every call in turn ------------------------------

@@ -21,10 +21,10 @@ from app.audit.log import AuditLog
 from app.audit.storage.jsonl import JsonlStore
 from app.audit.storage.long_records import MAX_THREADS
 from app.audit.storage.long_texts import LongTexts
-from app.audit.verification.kept_texts import TextsFound, check_texts
+from app.audit.verification.kept_texts import TextsReport
 from app.errors import AuditUnavailable, LongTextUnavailable
 
-from ....support.checked import chain_report
+from ....support.checked import chain_report, check_texts
 from ....support.paths import ROOT
 
 TIMEOUT = 0.4
@@ -108,9 +108,9 @@ def test_a_long_text_is_kept_whole_before_the_record_that_names_it(tmp_path: Pat
             assert queries(tmp_path) == ["short"]
             texts.let_go.set()
             receipt = await waiting
-            assert chain_report(log, [receipt]).problems == []
+            assert chain_report(log, [receipt]).findings == []
         assert queries(tmp_path) == ["short", digest_of(LONG)]
-        assert check_texts(texts.folder, lines(tmp_path)) == TextsFound(kept=1)
+        assert check_texts(texts, lines(tmp_path)) == TextsReport(kept=1)
         assert texts.path_of(digest_of(LONG)["sha256"]).read_text() == LONG
 
     run(main())
@@ -191,7 +191,7 @@ def test_while_the_disk_of_the_texts_hangs_callers_are_refused_in_time_and_its_t
             await until(lambda: not threads_of_long_records())
             await record(log, LONG)
         assert queries(tmp_path) == ["short", digest_of(LONG)]  # nothing of those who were refused
-        assert check_texts(texts.folder, lines(tmp_path)) == TextsFound(kept=1)
+        assert check_texts(texts, lines(tmp_path)) == TextsReport(kept=1)
 
     run(main())
 

@@ -8,19 +8,14 @@ import os
 import shutil
 import stat
 import subprocess
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from app.audit.format.chain import link
-from app.audit.format.record import EMPTY, draft
 from app.audit.storage.long_texts import LongTexts
-from app.audit.verification.kept_texts import TextsFound, check_texts
 from app.errors import AuditUnavailable
 
-from ....support.evidence import STAMP
 from ....support.forgetful_tree import Died, ForgetfulTree
 from ....support.optional import leave_out
 from ....support.replaced_os import replaced_os
@@ -145,44 +140,6 @@ def test_a_place_that_cannot_be_written_refuses_with_our_error(tmp_path: Path) -
     with pytest.raises(AuditUnavailable):
         LongTexts(tmp_path / "other").keep(named(TEXT))
     assert list(taken.parent.iterdir()) == [taken]
-
-
-# --- verification --------------------------------------------------------------------------------
-
-
-def lines_with(*details: Mapping[str, object]) -> list[bytes]:
-    data, _, _ = link([draft("ask.received", "alice", one) for one in details], EMPTY, STAMP)
-    return data.splitlines(keepends=True)
-
-
-def test_texts_are_found_kept_missing_damaged_or_unreadable_each_once(tmp_path: Path) -> None:
-    contents = [bytes([letter]) * 70_000 for letter in b"abcde"]
-    lines = lines_with(*({"query": one.decode()} for one in [*contents, contents[2]]), {"query": "short"})
-    kept = LongTexts(tmp_path / "texts")
-    assert check_texts(kept.folder, lines) == TextsFound(missing=5)
-    kept.keep(named(*contents[:4], b"of another log"))
-    assert check_texts(kept.folder, lines) == TextsFound(kept=4, missing=1)
-    damaged, unreadable = file_of(kept.folder, contents[2]), file_of(kept.folder, contents[3])
-    damaged.write_bytes(contents[2][:-1] + b"!")
-    unreadable.unlink()
-    unreadable.mkdir()
-    found = check_texts(kept.folder, lines)
-    assert found == TextsFound(kept=2, missing=1, unreadable=1, damaged=((2, damaged.name),))
-    assert found.named == 5
-
-
-def test_a_callers_words_damage_nothing_and_name_at_most_what_is_missing(tmp_path: Path) -> None:
-    kept = LongTexts(tmp_path / "texts")
-    kept.keep(named(TEXT))
-    (name,) = named(TEXT)
-    quoted = '{"sha256":"%s","bytes":1}' % ("0" * 64)
-    lines = lines_with({"query": quoted, quoted: [quoted]}, {"params": {"sha256": name, "bytes": 1}, "n": TEXT.decode()})
-    assert check_texts(kept.folder, lines) == TextsFound(kept=1)
-    others = {"delivered": {"bytes": 1, "sha256": "0" * 64}, "torn": {"text": "x", "sha256": "0" * 64, "bytes": 1}}
-    assert check_texts(kept.folder, lines_with(others)) == TextsFound()
-    forged = lines_with({"params": {"mine": {"sha256": "0" * 64, "bytes": 1}}})
-    assert check_texts(kept.folder, forged) == TextsFound(missing=1)
-    assert check_texts(kept.folder, [b'{"sha256":"%s","bytes":1}\n' % (b"0" * 64)]) == TextsFound()  # no record
 
 
 def test_a_shell_with_sha256sum_can_check_the_folder(tmp_path: Path) -> None:
