@@ -1,7 +1,7 @@
-"""From a parsed /v1 body to the body that goes upstream: the model's own name, the caps, and nothing else changed.
+"""From a parsed /v1 body to the body that goes upstream: the model's own name, the caps, no other change.
 
-What cannot pass is refused by name (`policy.py`); nothing is dropped. The record's `messages` and `params` are what is sent: the
-SHA-256 of the compact JSON of `{<messages member>: messages, **params}` is `upstream_sha256`.
+What may not pass is refused by name (`v1_policy.py`); nothing is dropped. The record holds what is
+sent: `upstream_sha256` is the SHA-256 of the compact JSON of `{<messages member>: messages, **params}`.
 """
 
 from __future__ import annotations
@@ -19,67 +19,72 @@ from ..upstream.call import PreparedCall
 from ..upstream.client import Upstream
 from ..upstream.protocol.chat import CHAT
 from ..upstream.protocol.endpoint import Endpoint
-from .v1_policy import cap_tokens, flag, verify_messages, verify_params, wrong
+from .v1_policy import cap_tokens, read_flag, verify_messages, verify_params, wrong_type
 
 
 class V1Requests:
     """Prepares what callers of /v1 ask, within what the operator's catalogue allows them."""
 
     def __init__(self, catalogue: Catalogue, upstreams: Mapping[str, Upstream]) -> None:
-        """*upstreams* by the names of the catalogue's servers."""
+        """*upstreams*: by the names of the catalogue's servers."""
         self.catalogue = catalogue
         self._upstreams = upstreams
 
     def verify_may_use(self, alias: str, principal: Principal) -> None:
-        """Raises ModelNotFound."""
+        """Raises ModelNotFound if *principal* may not chat with the model."""
         self.entry(alias, principal, CHAT.name)
 
     def entry(self, alias: str, principal: Principal, endpoint: str | None = None) -> ModelEntry:
-        """Raises ModelNotFound."""
+        """The model, as *principal* may use it at *endpoint* (None: anywhere). Raises ModelNotFound."""
         entry = self.catalogue.model_for(alias, principal.roles, endpoint)
         if entry is None:
             raise ModelNotFound(alias, is_known=alias in self.catalogue.models)
         return entry
 
     def prepare_v1(self, endpoint: Endpoint, members: Any, principal: Principal) -> PreparedCall:
-        """Raises InvalidParameter, InvalidInput, ModelNotFound. Takes a second for a body of many megabytes."""
+        """The call for the parsed body *members*. Takes a second for a body of many megabytes.
+
+        Raises InvalidParameter, InvalidInput, ModelNotFound.
+        """
         if not isinstance(members, dict):
             raise InvalidInput(f'Send one JSON object: {{"model": "…", "{endpoint.messages}": …}}.')
         alias = members.get("model")
         if alias is None:
             raise InvalidParameter("The member model is missing.", param="model", reason="missing_required_parameter")
         if not isinstance(alias, str):
-            raise wrong("model", "a string")
+            raise wrong_type("model", "a string")
         entry = self.entry(alias, principal, endpoint.name)
         caps, upstream = self.catalogue.caps_for(principal.roles), self._upstreams[entry.server.name]
         verify_params(endpoint, members, self.catalogue.refused_params, entry.server.params)
         verify_messages(endpoint, members, caps)
-        stream = flag(members, "stream")
-        if stream and not endpoint.streams:
+        is_stream = read_flag(members, "stream")
+        if is_stream and not endpoint.streams:
             raise InvalidParameter("This endpoint does not stream.", param="stream", reason="unsupported_parameter")
 
+        messages = members[endpoint.messages]
         params = {name: value for name, value in members.items() if name != endpoint.messages}
         params["model"] = entry.model
         cap_tokens(endpoint, params, caps, upstream.wants_max_completion_tokens)
-        wants_usage = not (stream and endpoint.usage_is_asked_for) or _ask_for_usage(params, upstream)
-        body = _encode({endpoint.messages: members[endpoint.messages], **params})
-        asked = {"endpoint": f"/v1{endpoint.path}", "messages": members[endpoint.messages], "params": params}
-        return PreparedCall(upstream, endpoint, alias, body, hashlib.sha256(body).hexdigest(), asked, stream, wants_usage)
+        wants_usage = not (is_stream and endpoint.usage_is_asked_for) or _ask_for_usage(params, upstream)
+        body = _encode({endpoint.messages: messages, **params})
+        asked = {"endpoint": f"/v1{endpoint.path}", "messages": messages, "params": params}
+        return PreparedCall(upstream, endpoint, alias, body, hashlib.sha256(body).hexdigest(), asked, is_stream, wants_usage)
 
 
 def _ask_for_usage(params: dict[str, Any], upstream: Upstream) -> bool:
-    """Whether the caller asked for a usage chunk; the record wants one in any case."""
+    """Ask for a usage chunk, which the record needs. Returns whether the caller wants it, too."""
     options = params.get("stream_options")
     if not isinstance(options, dict | None):
-        raise wrong("stream_options", "an object")
-    wanted = flag(options or {}, "include_usage")
+        raise wrong_type("stream_options", "an object")
+    wanted = read_flag(options or {}, "include_usage")
     if upstream.stream_usage and not wanted:
         params["stream_options"] = {**(options or {}), "include_usage": True}
     return wanted
 
 
 def _encode(members: dict[str, Any]) -> bytes:
+    """Compact JSON. Nested twice more while encoding, because the record holds it two levels deeper."""
     try:
-        return orjson.dumps([[members]])[2:-2]  # the record holds it two levels deeper
+        return orjson.dumps([[members]])[2:-2]
     except orjson.JSONEncodeError:
         raise InvalidInput("The body holds a lone surrogate, a number beyond 64 bits, or is nested too deeply.") from None

@@ -1,4 +1,4 @@
-"""Server-sent events, taken apart and put together (WHATWG HTML, section 9.2: Server-sent events)."""
+"""Server-sent events, parsed and encoded (WHATWG HTML, section 9.2: Server-sent events)."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ from typing import NamedTuple
 from ..errors import UpstreamError
 
 KEEP_ALIVE = b": keep-alive\n\n"
-"""A comment: clients skip it, and proxies see that the connection lives."""
+"""A comment: clients ignore it, and proxies see that the connection is alive."""
 
 
 class Event(NamedTuple):
-    """*name* is empty where the stream has none (it is `message` then). Its *data* may hold newlines."""
+    """*name* is empty where the stream gives none, which means `message`. *data* may hold newlines."""
 
     name: bytes
     data: bytes
 
 
 class EventParser:
-    """Takes pieces of a stream as they come, gives the events that are whole. Comments, `id` and `retry` are skipped."""
+    """Takes a stream in pieces, returns its whole events. Comments, `id` and `retry` are ignored."""
 
     def __init__(self, max_event_bytes: int) -> None:
         self._pieces: list[bytes] = []  # of the event that has not ended
         self._size = 0
-        self._tail = b""  # of the stream: its last bytes, which may be half of what ends an event, or a line
+        self._tail = b""  # the last bytes of the stream: perhaps half of what ends a line or an event
         self._max_event_bytes = max_event_bytes
 
     def feed(self, piece: bytes) -> list[Event]:
-        """Raises UpstreamError for an event that grows past its bound."""
+        """Raises UpstreamError for an event of more than *max_event_bytes* (roughly)."""
         data = self._tail + piece
         cut = len(data)
-        if b"\r" in data:  # \r\n, \r and \n all end a line; a \r at the end may be half of one
+        if b"\r" in data:  # \r\n, \r and \n all end a line; a \r at the end may be half a \r\n
             cut -= data.endswith(b"\r")
             data = data[:cut].replace(b"\r\n", b"\n").replace(b"\r", b"\n") + data[cut:]
         first, *rest = data.split(b"\n\n")
@@ -63,6 +63,6 @@ def _event_of(block: bytes) -> Event | None:
 
 
 def encode(event: Event) -> bytes:
-    """The event as it goes to the caller."""
+    """The bytes of *event* in a stream."""
     head = b"event: %b\n" % event.name if event.name else b""
     return b"%bdata: %b\n\n" % (head, event.data.replace(b"\n", b"\ndata: ") if b"\n" in event.data else event.data)

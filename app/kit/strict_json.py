@@ -1,4 +1,4 @@
-"""JSON as RFC 8259 has it and no wider: UTF-8, no byte order mark, no NaN, no duplicate members, no deep towers."""
+"""Strict JSON (RFC 8259): UTF-8, no byte order mark, NaN, duplicate members or deep nesting."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import math
 from typing import Any, NoReturn
 
 MAX_DEPTH = 64
+"""Levels of lists and objects."""
 
 
 def parse(data: bytes) -> Any:
-    """Parse *data* whole. Raises ValueError with a reason that repeats nothing of the input."""
+    """Parse *data*. Raises ValueError with a reason that repeats nothing of the input."""
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
@@ -30,7 +31,10 @@ def parse(data: bytes) -> Any:
 
 
 def verify_depth(value: Any, data: bytes) -> None:
-    """Raises ValueError where *value*, which *data* holds, is nested deeper than MAX_DEPTH: orjson fails on that, in C."""
+    """Raises ValueError if *value*, parsed from *data*, is nested deeper than MAX_DEPTH.
+
+    orjson cannot encode deep nesting. The walk is skipped where *data* has too few brackets for it.
+    """
     if data.count(b"[") + data.count(b"{") <= MAX_DEPTH:
         return
     level, depth = [value], 0
@@ -55,7 +59,7 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _finite(text: str) -> float:
     number = float(text)
-    if math.isinf(number):  # 1e999: sent on, it would be another number
+    if math.isinf(number):  # 1e999, which would be sent on as another number
         raise _Refused("it holds a number that is too large")
     return number
 

