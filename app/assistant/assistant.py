@@ -1,4 +1,4 @@
-"""SecureAIAssistant: each question is recorded, asked, and its answer recorded before it is given."""
+"""SecureAIAssistant: records each question, asks it, and records the answer before giving it."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class SecureAIAssistant:
 
     @property
     def chain(self) -> Any:
-        """The runnable `prompt | model | parser`: the successor that LangChain names for LLMChain."""
+        """The runnable `prompt | model | parser`, which is LangChain's successor of LLMChain."""
         return self._model.chain
 
     def prepare_ask(self, question: Question, principal: Principal, *, stream: bool = False) -> PreparedCall:
@@ -103,7 +103,7 @@ class SecureAIAssistant:
     async def _reply(
         self, principal: Principal, call: PreparedCall, origin: Origin, disconnected: Disconnected | None
     ) -> tuple[Reply, Receipt]:
-        """The road of a question: recorded on entry, asked, recorded again before the answer leaves."""
+        """Record the question, ask the model, record the answer: in this order, or not at all."""
         with self._admitted():
             async with Exchange(self._security, principal, call, origin, clock=self._clock) as exchange:
                 with cancel_on_disconnect(disconnected):
@@ -135,7 +135,7 @@ class SecureAIAssistant:
                     raise ClientGone("The caller does not read.") from None
 
     async def until_idle(self, seconds: float) -> None:
-        """Wait until no question is in progress, at most *seconds*: their records need an open log."""
+        """Wait at most *seconds* until no question is in progress. The log must be open until then."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while self._in_progress:  # noqa: ASYNC110 - once, at the end of the process

@@ -1,4 +1,4 @@
-"""One question and its answer in the audit log: `ask.received`, then `ask.answered` or `ask.failed`."""
+"""One question in the audit log: `ask.received`, then either `ask.answered` or `ask.failed`."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ class Exchange:
         return {"elapsed_ms": round(1000 * (self._clock() - self._started)), "attempts": 1}
 
     async def _record(self, action: str, details: dict[str, Any]) -> Receipt:
-        """Durable on return. A cancellation waits until it is known whether the record was written."""
+        """Durable on return. A cancellation waits until the outcome of the write is known."""
         user_id, request_id = self._principal.user_id, self.origin.request_id
         writing = asyncio.ensure_future(self._security.log_action(user_id, action, details, request_id=request_id))
         while not writing.done():

@@ -1,4 +1,4 @@
-"""A streamed answer: read as it arrives, passed on in few writes, kept alive while the model is silent."""
+"""A streamed answer: passed on in few writes, and kept alive while the model is silent."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ class _Silence:
         self._left = self._longest
 
     async def step_passed(self) -> None:
-        """Raises UpstreamTimeout after too long a silence, ClientGone if the caller does not read."""
+        """Raises UpstreamTimeout after a long silence, ClientGone if the caller does not read."""
         self._left -= self.step
         if self._left <= 0:
             raise UpstreamTimeout

@@ -1,4 +1,4 @@
-"""What is refused in a /v1 body: parameters by name, too many or too long messages, too many tokens."""
+"""What is refused in a /v1 body: some parameters, too many or too long messages, many tokens."""
 
 from __future__ import annotations
 
@@ -62,8 +62,7 @@ def verify_messages(endpoint: Endpoint, members: Mapping[str, Any], caps: Caps) 
     A list of tokens is limited by the cap on bytes only.
     """
     name = endpoint.messages
-    messages = members.get(name)
-    _verify_shape(endpoint, messages)
+    messages = _verified_shape(endpoint, members.get(name))
     if isinstance(messages, str):
         _verify_message(name, messages, caps)
     elif all(type(message) is int for message in messages):
@@ -116,22 +115,23 @@ def shown(name: str) -> str:
     return name[:100].encode("utf-8", "backslashreplace").decode()
 
 
-def _verify_shape(endpoint: Endpoint, messages: Any) -> None:
-    """A list, of objects where the endpoint wants them; else also a string. Not empty."""
+def _verified_shape(endpoint: Endpoint, messages: Any) -> str | list[Any]:
+    """A list, of objects where the endpoint wants them; elsewhere also a string. Not empty."""
     name = endpoint.messages
     if messages is None:
         raise InvalidParameter(f"The member {name} is missing.", param=name, reason="missing_required_parameter")
-    is_text = isinstance(messages, str) and not endpoint.wants_objects
-    if not isinstance(messages, list) and not is_text:
+    if not isinstance(messages, list) and (endpoint.wants_objects or not isinstance(messages, str)):
         raise wrong_type(name, "a list of messages")
     if not messages:
-        raise InvalidParameter(f"{name} is empty.", param=name, reason="empty_string" if is_text else "empty_array")
+        reason = "empty_string" if isinstance(messages, str) else "empty_array"
+        raise InvalidParameter(f"{name} is empty.", param=name, reason=reason)
     if endpoint.wants_objects and not all(isinstance(message, dict) for message in messages):
         raise wrong_type(name, "a list of objects")
+    return messages
 
 
 def _verify_message(place: str, message: Any, caps: Caps) -> None:
-    """Raises InvalidParameter if the texts in *message* are too long, or it names foreign content."""
+    """Raises InvalidParameter if *message* has too much text, or names foreign content."""
     length = 0
     pending: list[tuple[Any, bool]] = [(message, True)]  # a value, and whether its text counts
     while pending:

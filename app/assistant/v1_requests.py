@@ -1,7 +1,7 @@
-"""From a parsed /v1 body to the body that goes upstream: the model's own name, the caps, no other change.
+"""From a parsed /v1 body to the body that goes upstream: only the model's name and caps change.
 
 What may not pass is refused by name (`v1_policy.py`); nothing is dropped. The record holds what is
-sent: `upstream_sha256` is the SHA-256 of the compact JSON of `{<messages member>: messages, **params}`.
+sent: `upstream_sha256` is the SHA-256 of `{<messages member>: messages, **params}` as compact JSON.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class V1Requests:
         self.entry(alias, principal, CHAT.name)
 
     def entry(self, alias: str, principal: Principal, endpoint: str | None = None) -> ModelEntry:
-        """The model, as *principal* may use it at *endpoint* (None: anywhere). Raises ModelNotFound."""
+        """The model that *principal* may use at *endpoint* (None: at any). Raises ModelNotFound."""
         entry = self.catalogue.model_for(alias, principal.roles, endpoint)
         if entry is None:
             raise ModelNotFound(alias, is_known=alias in self.catalogue.models)
@@ -83,8 +83,7 @@ def _ask_for_usage(params: dict[str, Any], upstream: Upstream) -> bool:
 
 
 def _encode(members: dict[str, Any]) -> bytes:
-    """Compact JSON. Nested twice more while encoding, because the record holds it two levels deeper."""
     try:
-        return orjson.dumps([[members]])[2:-2]
+        return orjson.dumps([[members]])[2:-2]  # the record holds it two levels deeper: it must fit there
     except orjson.JSONEncodeError:
         raise InvalidInput("The body holds a lone surrogate, a number beyond 64 bits, or is nested too deeply.") from None

@@ -11,14 +11,14 @@ KEEP_ALIVE = b": keep-alive\n\n"
 
 
 class Event(NamedTuple):
-    """*name* is empty where the stream gives none, which means `message`. *data* may hold newlines."""
+    """An empty *name* means `message`. *data* may hold newlines."""
 
     name: bytes
     data: bytes
 
 
 class EventParser:
-    """Takes a stream in pieces, returns its whole events. Comments, `id` and `retry` are ignored."""
+    """Takes a stream in pieces, returns its events. Comments, `id` and `retry` are ignored."""
 
     def __init__(self, max_event_bytes: int) -> None:
         self._pieces: list[bytes] = []  # of the event that has not ended

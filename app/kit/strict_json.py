@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from typing import Any, NoReturn
 
 MAX_DEPTH = 64
-"""Levels of lists and objects."""
+"""Levels of lists and objects below the outermost value."""
 
 
 def parse(data: bytes) -> Any:
@@ -37,13 +38,19 @@ def verify_depth(value: Any, data: bytes) -> None:
     """
     if data.count(b"[") + data.count(b"{") <= MAX_DEPTH:
         return
-    level, depth = [value], 0
-    while level:
+    depth = 0
+    containers = [value]  # all lists and objects at this depth
+    while containers:
         if depth > MAX_DEPTH:
             raise ValueError("it is nested too deeply")
-        children = (one.values() if isinstance(one, dict) else one for one in level if isinstance(one, dict | list))
-        level = [item for items in children for item in items if isinstance(item, dict | list)]
+        containers = [child for one in containers for child in _children(one) if isinstance(child, dict | list)]
         depth += 1
+
+
+def _children(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 class _Refused(Exception):

@@ -105,7 +105,7 @@ def _address_of(model: tuple[int, str] | None, workers: int) -> EmbeddedAddress 
     if model is None:
         return None
     port, key = model
-    max_waiting = max(1, embedded.MAX_EMBEDDED_ASKERS // workers)
+    max_waiting = max(1, embedded.MAX_EMBEDDED_QUESTIONS // workers)
     return EmbeddedAddress(f"http://{embedded.HOST}:{port}/v1", key, embedded.MODEL_NAME, max_waiting)
 
 

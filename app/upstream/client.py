@@ -168,7 +168,7 @@ class EventSource:
         self._response.release()
 
     def finish(self) -> None:
-        """The answer was read. Its stream ends a moment later; then the connection can be reused."""
+        """The answer was read. The stream ends a moment later; its connection can be reused then."""
         asyncio.get_running_loop().call_later(STREAM_END_GRACE_SECONDS, self._response.release)
 
 

@@ -1,4 +1,4 @@
-"""The embedded model: SmolLM2-135M-Instruct, served by llama.cpp from a child process on a loopback port.
+"""The embedded model: SmolLM2-135M-Instruct, served by llama.cpp on a loopback port.
 
 A child process, because a crash in native code must not end a worker, all workers share one copy
 of the model, and only a new process can be told where its shared libraries are. The process that
@@ -27,8 +27,8 @@ HOST = "127.0.0.1"
 SLOTS = 2
 """Questions answered at once; llama.cpp queues the others."""
 SLOT_TOKENS = 8192
-"""Tokens of one prompt and its answer: all that the model was trained for. The longest question
-fits (2,000 code points, 4 tokens each). A longer prompt gets a 400; a longer answer is cut."""
+"""Of one prompt and its answer: all that the model was trained for. The longest question fits
+(2,000 code points of 4 bytes, a token a byte). A longer prompt is a 400, a longer answer is cut."""
 MAX_EMBEDDED_QUESTIONS = 8
 """With the model or waiting for it, over all workers; each worker has one at least."""
 
@@ -70,7 +70,7 @@ def is_installed() -> bool:
 
 
 def free_port() -> int:
-    """A loopback port that was free a moment ago. If another program takes it first, the child exits with 1."""
+    """A loopback port that is free now. The child exits with 1 if another program takes it first."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])
@@ -86,7 +86,7 @@ def child_command(port: int, api_key: str) -> tuple[list[str], dict[str, str]]:
 
 
 def is_ready(port: int, api_key: str) -> bool:
-    """Whether the model is loaded and takes *api_key*. False, too, while all its threads are busy."""
+    """Whether the model is loaded and takes *api_key*. May be False while its threads are busy."""
     try:
         return _get_status(port, "/health") == 200 and _get_status(port, "/v1/models", api_key) == 200
     except (OSError, http.client.HTTPException):
@@ -111,7 +111,10 @@ def wait_until_ready(port: int, api_key: str, timeout_seconds: float, on_wait: C
 
 
 def main(argv: list[str]) -> int:
-    """The child: serve on port argv[1] until SIGTERM (0) or the death of parent argv[2]; 1 if it cannot."""
+    """The child: serve on port argv[1] until SIGTERM, or until the process argv[2] is dead.
+
+    Returns 1 if it cannot serve.
+    """
     port, parent = int(argv[1]), int(argv[2])
     die_with(parent, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
@@ -137,7 +140,7 @@ def _child_environment(parent: Mapping[str, str], api_key: str) -> dict[str, str
 
 
 def _openmp_folder() -> str | None:
-    """Where the package cmeel-libomp put the libgomp.so.1 that llama.cpp needs and a bare Debian lacks."""
+    """Where cmeel-libomp installs libgomp.so.1, which llama.cpp needs and a bare Debian lacks."""
     folders = (Path(entry, "cmeel.prefix", "lib") for entry in sys.path if entry)
     return next((str(folder) for folder in folders if (folder / "libgomp.so.1").is_file()), None)
 
@@ -163,7 +166,10 @@ def _threads() -> int:
 
 
 def _open_server(port: int, api_key: str) -> object:
-    """Load the model and listen. Raises ConfigError, ImportError (no libgomp), RuntimeError (port taken)."""
+    """Load the model and listen.
+
+    Raises ConfigError, ImportError (no libgomp), RuntimeError (the port is taken).
+    """
     import xllamacpp  # type: ignore[import-untyped]  # native, without stubs; loaded in the child only
 
     params = xllamacpp.CommonParams()

@@ -93,7 +93,7 @@ def error_of_status(status: int, raw: bytes, retry_after: str | None) -> Upstrea
 
 
 def log_upstream(what: str, raw: bytes) -> None:
-    """For the operator: what happened, and the plain words, size and SHA-256 of the server's answer.
+    """For the operator: what happened; plain words, size and SHA-256 of the server's answer.
 
     The text itself is left out: servers repeat what they were asked, and answers are private.
     """

@@ -45,7 +45,7 @@ def disable_tracing() -> None:
 
 
 class _NoClient:
-    """In place of ChatOpenAI's SDK clients, which follow redirects and the environment's proxies."""
+    """Replaces ChatOpenAI's SDK clients, which follow redirects and the environment's proxies."""
 
     def __getattr__(self, name: str) -> NoReturn:
         raise NotImplementedError("Use ainvoke or astream: every other method would bypass this service's own connection.")
@@ -129,7 +129,10 @@ class LanguageModel:
         max_tokens: int,
         system_prompt: str,
     ) -> None:
-        """*alias*: the name that callers use, if not *model*. No *system_prompt*, no system message."""
+        """*alias*: the name that callers use, if not *model*.
+
+        An empty *system_prompt* sends no system message.
+        """
         disable_tracing()
         self.name = alias or model
         self.upstream = upstream
@@ -159,7 +162,7 @@ class LanguageModel:
         self._around = [chat.body_of(messages, stream=stream).split(orjson.dumps(placeholder)) for stream in (False, True)]
 
     def build_body(self, query: str, *, stream: bool = False) -> bytes:
-        """The body that `chain` would send for *query*. Raises InvalidRequest for a lone surrogate."""
+        """The body that `chain` sends for *query*. Raises InvalidRequest for a lone surrogate."""
         before, after = self._around[stream]
         try:
             return before + orjson.dumps(query) + after

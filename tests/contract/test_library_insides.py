@@ -6,6 +6,7 @@ test here fails after an upgrade, that file must be looked at before the pin is 
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import re
 import tomllib
@@ -13,11 +14,19 @@ from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any
 
+import langsmith.utils
+import orjson
 import pytest
+from langchain_core.language_models import BaseChatModel
+from langchain_openai.chat_models.base import BaseChatOpenAI
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from app.serving.http_protocol import MUTED, BoundedHttpProtocol
+from app.upstream.client import Upstream
+from app.upstream.completion import Reply
+from app.upstream.langchain import LanguageModel, LeanChatOpenAI, disable_tracing
+from app.upstream.protocol.endpoint import Endpoint
 
 from ..support.paths import ROOT
 
@@ -29,7 +38,7 @@ def pin_of(package: str) -> str:
     return str(next(one for one in project["dependencies"] if re.match(rf"{package}\b", one)))
 
 
-@pytest.mark.parametrize("package", ["uvicorn"])
+@pytest.mark.parametrize("package", ["uvicorn", "langchain-core", "langchain-openai", "langsmith"])
 def test_the_library_is_pinned_to_the_minor_version_in_use(package: str) -> None:
     major, minor, *_ = version(package).split(".")
     assert pin_of(package).endswith(f"<{major}.{int(minor) + 1}"), "move the pin together with this test's library"
@@ -103,3 +112,105 @@ def test_uvicorn_says_the_messages_that_are_muted() -> None:
 
 def test_uvicorn_can_be_told_to_read_on() -> None:
     assert callable(FlowControl.resume_reading)
+
+
+# --- LangChain and LangSmith -----------------------------------------------------------------
+
+LANGCHAIN = "app/upstream/langchain.py relies on this part of LangChain"
+DOCUMENT = {
+    "id": "chatcmpl-1",
+    "object": "chat.completion",
+    "created": 1,
+    "model": "small-1",
+    "choices": [{"index": 0, "message": {"role": "assistant", "content": "fine"}, "finish_reason": "stop"}],
+    "usage": {"prompt_tokens": 3, "completion_tokens": 5, "total_tokens": 8},
+}
+
+
+class Recorder(Upstream):
+    """Answers with DOCUMENT, and keeps the bodies that were to be sent."""
+
+    def __init__(self) -> None:
+        super().__init__(api_key="k", base_url="http://127.0.0.1:9/v1")
+        self.bodies: list[bytes] = []
+
+    async def complete(self, endpoint: Endpoint, body: bytes, model: str, *, wants_text: bool = False) -> Reply:
+        self.bodies.append(body)
+        return Reply(orjson.dumps(DOCUMENT), DOCUMENT, endpoint.read(DOCUMENT, model))
+
+    async def open_stream(self, path: str, body: bytes) -> Any:
+        self.bodies.append(body)
+        raise EOFError
+
+
+def language_model(upstream: Upstream) -> tuple[LanguageModel, LeanChatOpenAI]:
+    model = LanguageModel(
+        upstream, model="small-1", base_url="http://127.0.0.1:9/v1", temperature=0.7, max_tokens=9, system_prompt="Be brief."
+    )
+    return model, next(step for step in model.chain.steps if isinstance(step, LeanChatOpenAI))  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("owner", "method", "parameters"),
+    [
+        (BaseChatModel, "_agenerate", ["self", "messages", "stop", "run_manager", "kwargs"]),
+        (BaseChatModel, "_astream", ["self", "messages", "stop", "run_manager", "kwargs"]),
+        (BaseChatOpenAI, "_get_request_payload", ["self", "input_", "stop", "kwargs"]),
+        (BaseChatOpenAI, "_create_chat_result", ["self", "response", "generation_info"]),
+    ],
+)
+def test_langchain_has_the_methods_that_we_override_or_call(owner: type, method: str, parameters: list[str]) -> None:
+    found = getattr(owner, method, None)
+    assert found is not None, f"{LANGCHAIN}: {owner.__name__} has no {method} any more"
+    taken = list(inspect.signature(found).parameters)
+    assert taken == parameters, f"{LANGCHAIN}: {owner.__name__}.{method} takes {taken} now"
+
+
+def test_langchain_calls_agenerate_for_ainvoke_and_maps_our_document() -> None:
+    """`_create_chat_result` takes the parsed document."""
+    upstream = Recorder()
+    model, _ = language_model(upstream)
+    answer = asyncio.run(model.chain.ainvoke({"query": "hi"}))
+    assert upstream.bodies == [model.build_body("hi")], f"{LANGCHAIN}: ainvoke no longer sends through our _agenerate"
+    assert answer == "fine", f"{LANGCHAIN}: _create_chat_result no longer takes a plain document"
+
+
+def test_langchain_calls_astream_of_ours_to_stream() -> None:
+    upstream = Recorder()
+    model, _ = language_model(upstream)
+
+    async def stream() -> None:
+        async for _ in model.chain.astream({"query": "hi"}):
+            pass
+
+    with pytest.raises(EOFError):
+        asyncio.run(stream())
+    assert upstream.bodies == [model.build_body("hi", stream=True)], f"{LANGCHAIN}: astream bypasses our _astream"
+
+
+def test_langchain_builds_the_request_payload_that_we_send() -> None:
+    model, _ = language_model(Recorder())
+    assert orjson.loads(model.build_body("hi")) == {
+        "model": "small-1",
+        "stream": False,
+        "temperature": 0.7,
+        "max_tokens": 9,
+        "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "hi"}],
+    }, f"{LANGCHAIN}: _get_request_payload builds another payload"
+
+
+def test_langchain_builds_no_sdk_client_where_we_give_it_ours() -> None:
+    """An SDK client would follow redirects and the environment's proxies."""
+    _, chat = language_model(Recorder())
+    built = [name for name in ("root_client", "root_async_client") if getattr(chat, name, None) is not None]
+    assert built == [], f"{LANGCHAIN}: it builds {built} although `client` and `async_client` are given"
+    with pytest.raises(NotImplementedError):
+        _ = chat.async_client.create
+
+
+def test_langsmith_stays_off_whatever_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert hasattr(langsmith.utils.get_env_var, "cache_clear"), f"{LANGCHAIN} (LangSmith): get_env_var is not cached any more"
+    disable_tracing()
+    monkeypatch.setenv("LANGSMITH_TRACING", "true")
+    langsmith.utils.get_env_var.cache_clear()  # type: ignore[attr-defined]  # as in app/upstream/langchain.py
+    assert not langsmith.utils.tracing_is_enabled(), f"{LANGCHAIN} (LangSmith): configure(enabled=False) does not outrank"

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from app.upstream.embedded import MAX_EMBEDDED_ASKERS, MODEL_NAME
+from app.upstream.embedded import MAX_EMBEDDED_QUESTIONS, MODEL_NAME
 
 from ..support.service import Service
 from .crash import until
@@ -30,13 +30,13 @@ def leave_places(folder: Path, *, waves: int) -> Figures:
 async def _leave_places(service: Service, waves: int, chance: random.Random) -> Figures:
     token, started, slowest = service.token("alice", service.add_client("alice")), time.monotonic(), 0.0
     for wave in range(waves):
-        plans = [Plan.draw(f"leaves-{wave}-{place}", DOORS, 4.0, chance) for place in range(MAX_EMBEDDED_ASKERS)]
+        plans = [Plan.draw(f"leaves-{wave}-{place}", DOORS, 4.0, chance) for place in range(MAX_EMBEDDED_QUESTIONS)]
         callers = await _run(service, token, plans)
         left = max(one.left for one in callers)
         await until(lambda: not CutRecords(service.records()).open(), "a question stands open")
         slowest = max(slowest, time.monotonic() - left)
     stays = [
-        Plan(f"stays-{place}", DOORS[0], "at any time", "close", 1.0, TIMEOUT_SECONDS) for place in range(MAX_EMBEDDED_ASKERS)
+        Plan(f"stays-{place}", DOORS[0], "at any time", "close", 1.0, TIMEOUT_SECONDS) for place in range(MAX_EMBEDDED_QUESTIONS)
     ]
     callers = await _run(service, token, stays)
     assert all(one.receipt() for one in callers), [one.raw[:300] for one in callers if not one.receipt()]
@@ -46,11 +46,11 @@ async def _leave_places(service: Service, waves: int, chance: random.Random) -> 
     verdict = await asyncio.to_thread(service.verify)
     assert (verdict["ok"], verdict["open"]["count"]) == (True, 0), verdict
     remarks = [
-        f"{waves * MAX_EMBEDDED_ASKERS} left, nobody was refused",
+        f"{waves * MAX_EMBEDDED_QUESTIONS} left, nobody was refused",
         f"their records stood {slowest:.2f} s after the last had left",
     ]
     return Figures(
-        waves * MAX_EMBEDDED_ASKERS + len(callers), len(service.records()), time.monotonic() - started, remarks=remarks
+        waves * MAX_EMBEDDED_QUESTIONS + len(callers), len(service.records()), time.monotonic() - started, remarks=remarks
     )
 
 

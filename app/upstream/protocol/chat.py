@@ -105,7 +105,7 @@ class ChatReader:
         return [*released, event]
 
     def _cleaned(self, event: Event, chunk: dict[str, Any]) -> Event:
-        """Without a path as the model's name, and without the receipt of another service like ours."""
+        """Without a path as the model's name, and without the receipt of another gateway."""
         is_changed = "receipt" in chunk
         chunk.pop("receipt", None)
         if chunk.get("model"):

@@ -1,4 +1,4 @@
-"""POST /embeddings: the record holds the number of vectors, and the digest of what was delivered."""
+"""POST /embeddings: the record holds the number of vectors and a digest of the answer."""
 
 from __future__ import annotations
 

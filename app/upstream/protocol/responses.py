@@ -82,7 +82,7 @@ class ResponsesReader:
         return [event]
 
     def _cleaned(self, event: Event, document: dict[str, Any]) -> Event:
-        """Without a path as the model's name, and without the receipt of another service like ours."""
+        """Without a path as the model's name, and without the receipt of another gateway."""
         is_changed = "receipt" in document
         document.pop("receipt", None)
         response = document.get("response")

@@ -63,7 +63,7 @@ class StreamReader(Protocol):
         """The whole answer, once it is over. Raises as `feed`."""
 
     def delivered(self) -> Any:
-        """The part of the answer that reached the caller, as a record holds it; None if nothing did."""
+        """What reached the caller, as a record holds it; None if nothing did."""
 
     def held_back(self) -> StreamEnd:
         """The end of the stream, once it is over."""
