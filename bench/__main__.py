@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -15,9 +16,10 @@ import typer
 from rich.console import Console
 
 from .audit import CALLERS, measure_audit
+from .before import BEFORE
 from .machine import describe_machine
 from .parts import SERVERS, Part, available, left_out, servers_for
-from .peers import OPENERS, Peer, open_upstream
+from .peers import OPENERS, Opener, Peer, open_before, open_upstream
 from .process import ROOT, ServerFailed
 from .report import Report
 from .rounds import Cell, measure
@@ -38,6 +40,7 @@ def bench(
     part: Annotated[list[Part] | None, typer.Option(help="Repeat it; default all.")] = None,
     records: Annotated[int, typer.Option(min=1000, help="Of the log that the start-up is measured on.")] = 200_000,
     json: Annotated[Path | None, typer.Option(help="Also write all figures to this file.")] = None,
+    before: Annotated[str, typer.Option(help="The commit that part `before` measures.")] = BEFORE,
     folder: Annotated[Path, typer.Option(exists=True, help="On a real disk; a temporary folder is made in it.")] = LOGS,
 ) -> None:
     """Measure this service, streams too, against its former self, a bare forwarder and LiteLLM; its log against other logs."""
@@ -52,7 +55,7 @@ def bench(
     try:
         with tempfile.TemporaryDirectory(prefix="bench-", dir=folder) as work, console.status("starting") as status:
             sizes = sorted(set(clients or (1, 16, 64)))
-            cells, streams, weights = _measure_servers(parts, Path(work), sizes, rounds, seconds, status.update)
+            cells, streams, weights = _measure_servers(parts, Path(work), sizes, rounds, seconds, before, status.update)
             audit = startup = None
             if Part.AUDIT in parts:
                 audit = measure_audit(Path(work), callers=CALLERS, rounds=rounds, seconds=seconds / 2, progress=status.update)
@@ -76,17 +79,19 @@ def _measure_servers(
     clients: Sequence[int],
     rounds: int,
     seconds: float,
+    before: str,
     progress: Callable[[str], None],
 ) -> tuple[list[Cell], list[StreamCell], list[Weight]]:
     """All servers are up together; only one is asked at a time."""
     if not (servers := servers_for(parts)):
         return [], [], []
+    openers: dict[str, Opener] = {**OPENERS, Part.BEFORE: partial(open_before, revision=before)}
     with ExitStack() as stack:
         upstream = stack.enter_context(open_upstream(work))
         up: dict[Part, Peer] = {}
         for one in servers:
             progress(f"starting {SERVER_NAMES[one]}")
-            up[one] = stack.enter_context(OPENERS[one](work, upstream))
+            up[one] = stack.enter_context(openers[one](work, upstream))
         asked = [up[Part.SERVICE].at_v1(one) if one is Part.CHAT else up[one] for one in parts if one in up or one is Part.CHAT]
         cells = measure(asked, upstream, clients=clients, rounds=rounds, seconds=seconds, progress=progress)
         streams = []

@@ -1,4 +1,4 @@
-"""The service's own code as it was before its log had a tree and signatures, out of the repository's history."""
+"""The service's own code as it was at an earlier commit, out of the repository's history."""
 
 from __future__ import annotations
 
@@ -9,25 +9,27 @@ from pathlib import Path
 
 from .process import ROOT
 
-BEFORE = "a290e87"
-"""The last commit whose log was a chain only."""
+BEFORE = "9d43d9f"
+"""The last commit before the packages were laid out anew."""
 
 
-def has_history() -> bool:
-    """Whether that commit is there: a shallow clone and an unpacked archive lack it."""
+def has_history(revision: str = BEFORE) -> bool:
+    """Whether *revision* is there: a shallow clone and an unpacked archive lack it."""
     try:
         return (
-            subprocess.run(["git", "cat-file", "-e", f"{BEFORE}^{{tree}}"], cwd=ROOT, capture_output=True, check=False).returncode
+            subprocess.run(
+                ["git", "cat-file", "-e", f"{revision}^{{tree}}"], cwd=ROOT, capture_output=True, check=False
+            ).returncode
             == 0
         )
     except FileNotFoundError:
         return False
 
 
-def extract_before(folder: Path) -> Path:
-    """Its `app`, in *folder*, which must not be there yet."""
+def extract_before(folder: Path, revision: str = BEFORE) -> Path:
+    """The `app` of *revision*, in *folder*, which must not exist yet."""
     folder.mkdir()
-    archive = subprocess.run(["git", "archive", BEFORE, "app"], cwd=ROOT, capture_output=True, check=True).stdout
+    archive = subprocess.run(["git", "archive", revision, "app"], cwd=ROOT, capture_output=True, check=True).stdout
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
         tar.extractall(folder, filter="data")
     return folder

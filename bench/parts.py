@@ -14,6 +14,7 @@ class Part(StrEnum):
     SERVICE = "service"
     CHAT = "chat"
     UNSIGNED = "unsigned"
+    AGAIN = "again"
     BEFORE = "before"
     STARLETTE = "starlette"
     LITELLM = "litellm"
@@ -56,5 +57,5 @@ def _missing() -> dict[Part, tuple[str, str]]:
     if not litellm_executable().exists():
         missing[Part.LITELLM] = ("LiteLLM", f"there is no {litellm_executable()}. `make bench-peers` installs it.")
     if not has_history():
-        missing[Part.BEFORE] = ("The service before evidence", f"commit {BEFORE} is not in this folder's git history.")
+        missing[Part.BEFORE] = ("The service before", f"commit {BEFORE} is not in this folder's git history.")
     return missing

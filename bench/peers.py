@@ -8,13 +8,13 @@ import secrets
 import statistics
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from app.settings import Settings
 
-from .before import extract_before
+from .before import BEFORE, extract_before
 from .job import Job
 from .notary import wait_until_signed
 from .process import ROOT, Process, ServerFailed, free_port, running
@@ -102,9 +102,16 @@ def open_unsigned(folder: Path, upstream: Upstream) -> Iterator[Peer]:
 
 
 @contextmanager
-def open_before(folder: Path, upstream: Upstream) -> Iterator[Peer]:
-    """The service as it was before its log had a tree and signatures."""
-    code = extract_before(folder / "before-code")
+def open_again(folder: Path, upstream: Upstream) -> Iterator[Peer]:
+    """This service a second time: how far two figures of the same code lie apart."""
+    with _open(set_up(folder / "again", upstream.url), "again", ("-m", "app", "serve")) as peer:
+        yield peer
+
+
+@contextmanager
+def open_before(folder: Path, upstream: Upstream, revision: str = BEFORE) -> Iterator[Peer]:
+    """The service as it was at an earlier commit."""
+    code = extract_before(folder / "before-code", revision)
     with _open(set_up(folder / "before", upstream.url, code), "before", ("-m", "app", "serve")) as peer:
         yield peer
 
@@ -153,9 +160,11 @@ def open_litellm(folder: Path, upstream: Upstream) -> Iterator[Peer]:
         yield Peer("litellm", process, port, CHAT_PATH, key, _chat(), ready)
 
 
-OPENERS = {
+Opener = Callable[[Path, Upstream], AbstractContextManager[Peer]]
+OPENERS: dict[str, Opener] = {
     "service": open_service,
     "unsigned": open_unsigned,
+    "again": open_again,
     "before": open_before,
     "starlette": open_starlette,
     "litellm": open_litellm,

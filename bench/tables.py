@@ -16,7 +16,8 @@ NAMES = {
     "service": "this service, /ask",
     "chat": "this service, /v1",
     "unsigned": "without notary",
-    "before": "before evidence",
+    "again": "the service again",
+    "before": "the service before",
     "starlette": "bare Starlette",
     "litellm": "LiteLLM proxy",
     "upstream": "upstream itself",
@@ -46,7 +47,7 @@ def speed_table(cells: Sequence[Cell]) -> Table:
             table.add_section()
         mine = None
         if cell.server not in ("service", "chat"):
-            doors = ("service", "chat") if cell.server in ("unsigned", "before") else ("chat", "service")
+            doors = ("service", "chat") if cell.server in ("unsigned", "again", "before") else ("chat", "service")
             mine = next((found[door, cell.clients] for door in doors if (door, cell.clients) in found), None)
         table.add_row(
             str(cell.clients),

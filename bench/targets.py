@@ -50,9 +50,7 @@ def service_targets(cells: Sequence[Cell], weights: Sequence[Weight]) -> Iterato
         if cell.cpu_ms is not None:
             yield _most(f"CPU a question, clients: {clients}", 1.5, cell.cpu_ms, "ms")
             if (before := figures.get(("before", clients))) and before.cpu_ms:
-                yield _most(
-                    f"the same, of what it was before evidence, clients: {clients}", 110, 100 * cell.cpu_ms / before.cpu_ms, "%"
-                )
+                yield _most(f"the same, of the service before, clients: {clients}", 103, 100 * cell.cpu_ms / before.cpu_ms, "%")
     if 64 in ours and (p99 := ours[64].p99_ms) is not None:
         yield _most("p99, 64 clients", 150, p99, "ms")
     for weight in weights:
