@@ -63,11 +63,11 @@ class AuditLog:
         return self._commits.closed_because
 
     def close_until_writable(self, why: str) -> None:
-        """Before the start: refuse every record until a probe recovers the log. It tries once a second."""
+        """Before the start: refuse every record until a probe recovers the log."""
         self._commits.close(why)
 
     def is_in_place(self) -> bool:
-        """Whether the log is still at its path, and no shorter than it was. Cheap; writes nothing."""
+        """The log is still at its path, and no shorter than it was. Cheap; writes nothing."""
         return self._store.is_in_place()
 
     # --- begin and recover -----------------------------------------------------------------------
@@ -85,7 +85,7 @@ class AuditLog:
         return end is not None and end.seq == 0
 
     def create(self, details: Mapping[str, Any]) -> Receipt:
-        """Begin a log with the record `log.opened`. Blocks. Raises AuditCorrupt if there is, or was, one."""
+        """Begin a log with `log.opened`. Blocks. Raises AuditCorrupt if there is, or was, one."""
         receipts: list[Receipt] = []
 
         def build(end: LogEnd, recovered: tuple[Recovery, ...]) -> Batch:
@@ -95,7 +95,7 @@ class AuditLog:
         return receipts[0]
 
     def begin_another(self, details: Mapping[str, Any]) -> Receipt:
-        """Rename the present log and begin another, whose first record names the old end. Blocks."""
+        """Rename the present log; begin another, whose first record names the old end. Blocks."""
         receipts: list[Receipt] = []
 
         def build(old: LogEnd | None, kept_as: str | None) -> Batch:
@@ -130,7 +130,7 @@ class AuditLog:
         return split_lines(self._store.chunks(self.size() if end is None else end, start))
 
     def first_details(self) -> dict[str, Any]:
-        """The details of the first record: the log's origin and its key. Empty if it cannot be parsed."""
+        """The details of the first record: the origin and key of the log. Empty if not readable."""
         try:
             details = parse_line(next(self.lines(), b""))["details"]
         except (ValueError, KeyError):
@@ -138,6 +138,6 @@ class AuditLog:
         return details if isinstance(details, dict) else {}
 
     def close(self) -> None:
-        """Close the files, unless a writer hangs: it must not write to a file that reuses the descriptor."""
-        if not self._commits.is_hung:
+        """Close the files."""
+        if not self._commits.is_hung:  # a hung write must not end in a file that reuses its descriptor
             self._store.close()

@@ -81,7 +81,7 @@ def write_file(path: Path, pieces: Iterable[bytes]) -> None:
 
 
 def create_file(path: Path, data: bytes) -> None:
-    """Write a new file in one step. Raises FileExistsError if *path* exists; its name is durable then."""
+    """Write a new file in one step. Raises FileExistsError; the name is durable then, too."""
     temporary = _beside(path)
     write_file(temporary, (data,))
     try:

@@ -15,7 +15,7 @@ RETRY_AFTER_SECONDS = 2 * PROBE_SECONDS
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What a probe saw when it began: the refused records that it reports, and which closing it ends."""
+    """What a probe saw when it began: the refusals that it records, and which closing it ends."""
 
     refused: int
     closings: int

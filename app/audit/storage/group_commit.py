@@ -1,4 +1,4 @@
-"""Group commit: many callers share one write and one sync; while the log cannot be written, all are refused.
+"""Group commit: many callers share one write and one sync, and are all refused if it fails.
 
 1. `commit` collects the records of one iteration of the event loop in a group.
 2. Then the group goes to the writer thread (`log_writer.py`). It appends all groups that arrived
@@ -34,7 +34,7 @@ class GroupCommit:
         clock: Callable[[], str] = now_utc,
         on_change: Callable[[str, str], None] = lambda event, detail: None,
     ) -> None:
-        """*timeout_seconds*: for one write. *on_change* gets `audit_closed` or `audit_resumed`, and why."""
+        """*timeout_seconds*: for one write. *on_change* gets an event and why."""
         self._timeout = timeout_seconds
         self._availability = Availability(on_change)
         self._writer = LogWriter(store, clock, self._availability, self._resolve, self._availability.reopen)
@@ -57,7 +57,7 @@ class GroupCommit:
         self._is_started = True
 
     async def stop(self) -> None:
-        """Write what was handed in, then end the thread. Waits for a hung disk no longer than the timeout."""
+        """Write what was handed in, then end the thread. Waits until the timeout."""
         if not self._is_started:
             return
         self._is_started = False  # from here on `commit` takes nothing
@@ -113,7 +113,7 @@ class GroupCommit:
             if not ticket.receipt.done():
                 ticket.receipt.set_exception(self._availability.refusal())
 
-    # --- the timeout -------------------------------------------------------------------------------
+    # --- the timeout -----------------------------------------------------------------------------
 
     def _watch_later(self) -> None:
         if self._unresolved and not self._is_watching and self._loop is not None:

@@ -36,7 +36,7 @@ class JsonlStore:
         self.path, self.lock_path = self._log.path, self._log.lock_path
         self._one_thread = threading.Lock()  # flock does not exclude threads that share a descriptor
 
-    # --- writing: see AuditStore -------------------------------------------------------------------
+    # --- writing: see AuditStore -----------------------------------------------------------------
 
     def append(self, build: Build) -> None:
         with self._one_thread:
@@ -79,7 +79,7 @@ class JsonlStore:
             self._log.reopen()
             self._log.marks.set_durable(batch.end)
 
-    # --- the two steps of an append ----------------------------------------------------------------
+    # --- the two steps of an append --------------------------------------------------------------
 
     def _write(self, build: Build) -> Batch | None:
         """Write the lines that follow the last written one; they are not durable yet.
@@ -131,7 +131,7 @@ class JsonlStore:
                 return
             log.marks.end_sync(written)
 
-    # --- reading: see AuditStore -------------------------------------------------------------------
+    # --- reading: see AuditStore -----------------------------------------------------------------
 
     def exists(self) -> bool:
         return self.path.exists()

@@ -1,4 +1,4 @@
-"""The log and its two lock files: opened, locked in one order, and checked to be those at their paths.
+"""The log and its two lock files: opened, locked in order, still the files at their paths.
 
 | lock file | held while |
 | --- | --- |
@@ -37,7 +37,7 @@ class LockedLog:
     def size(self) -> int:
         return os.fstat(self.fd).st_size
 
-    # --- locks: they block, and raise AuditUnavailable for any OSError inside ------------------------
+    # --- locks: they block, and raise AuditUnavailable for any OSError inside --------------------
 
     def write_lock(self) -> AbstractContextManager[None]:
         """The holder adds lines after the last written one."""
@@ -139,12 +139,12 @@ class LockedLog:
         self.marks = Marks(self._lock_fd)
 
     def reopen(self) -> None:
-        """Open the file that is at the path now. A process that waits to sync the old one notices."""
+        """Open the file that is at the path now. Who waits to sync the old one notices."""
         old_fd, self.fd = self.fd, open_file(self.path)
         os.close(old_fd)
 
     def sync_lock_file(self) -> None:
-        """Make the lock file durable once: after a power loss it then holds a mark, perhaps an old one."""
+        """Make the lock file durable once, so that a power loss leaves a mark, if an old one."""
         os.fsync(self._lock_fd)
 
     def close(self) -> None:

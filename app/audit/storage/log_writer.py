@@ -76,7 +76,7 @@ class LogWriter:
         self._thread: threading.Thread | None = None
         self._failed: AppError | None = None  # known here a moment before the event loop closes the log
 
-    # --- called on the event loop --------------------------------------------------------------------
+    # --- called on the event loop ----------------------------------------------------------------
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -101,7 +101,7 @@ class LogWriter:
         self._thread.join(timeout_seconds)
         return not self._thread.is_alive()
 
-    # --- on the thread -------------------------------------------------------------------------------
+    # --- on the thread ---------------------------------------------------------------------------
 
     def _run(self) -> None:
         while True:

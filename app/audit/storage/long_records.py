@@ -1,4 +1,4 @@
-"""Shortens records that are too long for a line: off the event loop, and after their long texts are kept."""
+"""Shortens records too long for a line, off the event loop, once their long texts are kept."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ class LongRecords:
     """For one event loop."""
 
     def __init__(self, texts: LongTexts | None, timeout_seconds: float, on_change: Callable[[str, str], None]) -> None:
-        """*texts* None: only the digest is left. *on_change* gets `long_texts_not_kept` or `long_texts_kept_again`."""
+        """*texts* None: only digests are left.
+
+        *on_change* gets `long_texts_not_kept` and why, or `long_texts_kept_again`.
+        """
         self._texts, self._on_change = texts, on_change
         self._timeout = None if texts is None else timeout_seconds  # without a disk nothing can hang
         self._free_threads = asyncio.Semaphore(MAX_THREADS)

@@ -1,4 +1,4 @@
-"""Keeps the texts whose records hold only a digest: whole, beside the log, in files named by their SHA-256.
+"""Keeps the long texts of which records hold only digests, in files named by their SHA-256.
 
 A text is durable before its record is. A crash in between leaves a text that no record names, or a
 temporary file that ends in `.new`; both are harmless. Since a file's name follows from its content,

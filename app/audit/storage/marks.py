@@ -1,4 +1,4 @@
-"""The three marks in the lock file: the durable end of the log, whether a sync runs, the written end.
+"""The three marks in the lock file: the log's durable end, whether a sync runs, its written end.
 
 They are lines of fixed width. They describe what this machine's page cache holds, so they need no
 sync themselves: a mark may lag behind the log, and then the log's own bytes decide.
@@ -31,7 +31,7 @@ def mark_of(end: LogEnd) -> bytes:
 
 
 def parse_mark(data: bytes) -> LogEnd | None:
-    """The mark that *data* begins with. None: never written, half written, or torn by a power loss."""
+    """The mark that *data* begins with. None: never written, half written, torn by a power loss."""
     found = MARK.match(data)
     if found is None or _check(found[1]) != found[5]:
         return None
@@ -43,7 +43,7 @@ def _check(text: bytes) -> bytes:
 
 
 class MarksRead(NamedTuple):
-    """All three marks. *written* may be None without the write lock: a writer may be replacing it."""
+    """All marks. *written* may be None without the write lock: a writer may be replacing it."""
 
     durable: LogEnd | None
     is_sync_unfinished: bool

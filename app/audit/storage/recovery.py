@@ -1,4 +1,4 @@
-"""Reads the end of a log's file: the last whole record, and a torn tail after it, which is set aside."""
+"""Reads the end of the log's file: the last whole record, and a torn tail after it."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def end_of_chain(fd: int, size: int, path: Path) -> LogEnd:
 
 
 def set_aside(fd: int, end: LogEnd, size: int, path: Path) -> Recovery:
-    """Copy the torn tail after *end* to a file beside the log; durable on return. The log is unchanged."""
+    """Copy the torn tail after *end* to a file beside the log; durable on return."""
     name = free_name(path, f"torn-after-{end.seq}")
     digest = hashlib.sha256()
 

@@ -11,7 +11,7 @@ from ..format.record import LogEnd
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """A torn tail that was set aside: its length in bytes, and the name of the file that has it now."""
+    """A torn tail that was set aside: its length in bytes, and the file that has it now."""
 
     size: int
     sha256: str
@@ -81,7 +81,7 @@ class AuditStore(Protocol):
         """Whether there is a log, even an empty one."""
 
     def is_in_place(self) -> bool:
-        """Whether the log is still at its path, and no shorter than it was. Cheap; takes no lock."""
+        """The log is still at its path, and no shorter than it was. Cheap; takes no lock."""
 
     def close(self) -> None:
         """Close the files. Idempotent."""

@@ -1,4 +1,4 @@
-"""The end of the log while nobody else writes or syncs: found, extended, and repaired after a failed sync.
+"""The end of the log while nobody else writes: found, extended, repaired after a failed sync.
 
 Bytes past the durable end were never acknowledged. So what a dead writer left there can be removed,
 while a durable end that does not match the log means that the log was edited: AuditCorrupt.
@@ -24,7 +24,7 @@ class LogTail:
         self.unrecorded: list[Recovery] = []
         """Torn tails that were set aside and have no record yet."""
 
-    # --- find the end ------------------------------------------------------------------------------
+    # --- find the end ----------------------------------------------------------------------------
 
     def recover_end(self) -> LogEnd:
         """The durable end of the log. A torn tail after it is copied to a file beside the log.
@@ -39,7 +39,10 @@ class LogTail:
         return end
 
     def durable_end(self) -> LogEnd:
-        """The end of the whole records, made durable. Raises AuditCorrupt where the mark is not of this log."""
+        """The end of the whole records, made durable.
+
+        Raises AuditCorrupt where the mark cannot be of this log.
+        """
         fd, size, path = self._log.fd, self._log.size, self._log.path
         end = self._log.marks.durable()
         if end is not None and end.size == size:
@@ -53,7 +56,7 @@ class LogTail:
         return make_durable(fd, end, size)
 
     def known_end(self) -> LogEnd | None:
-        """The end of a log in any state, as far as it is known; changes nothing. None: no record is known."""
+        """The end of a log in any state; changes nothing. None: no record can be found."""
         fd, size = self._log.fd, self._log.size
         try:
             end = self._log.marks.durable() or end_of_last_line(fd, size, self._log.path)
@@ -63,7 +66,7 @@ class LogTail:
             end = end_of_records(fd, end, size)
         return end if end != EMPTY else None
 
-    # --- write -------------------------------------------------------------------------------------
+    # --- write -----------------------------------------------------------------------------------
 
     def extend(self, end: LogEnd, build: Build) -> None:
         """Append the lines of *build* at the durable *end*; durable on return."""
@@ -73,7 +76,7 @@ class LogTail:
     def commit(self, end: LogEnd, batch: Batch) -> None:
         """Write and sync one batch at the durable *end*.
 
-        On failure nothing of it is left, if the disk still truncates. Raises OSError, AuditUnavailable.
+        Raises OSError, AuditUnavailable. Then nothing of it is left, if the disk still truncates.
         """
         fd = self._log.fd
         try:
@@ -91,7 +94,7 @@ class LogTail:
         self._log.marks.set_durable(batch.end)
 
     def write_again(self, durable: LogEnd, batch: Batch) -> LogEnd:
-        """After a failed sync: write all lines past *durable* again and sync once; the new durable end.
+        """After a failed sync: write what is past *durable* again, sync once; the new durable end.
 
         Reading them back proves nothing: the page cache may show bytes that the disk never got, or
         have lost them. So *batch* is written from memory, and of other writers' lines only those
@@ -112,7 +115,7 @@ class LogTail:
             raise
         return end
 
-    # --- is a batch still there? -------------------------------------------------------------------
+    # --- is a batch still there? -----------------------------------------------------------------
 
     def verify_holds(self, batch: Batch) -> None:
         """The last line of *batch* is where it was written. Raises AuditUnavailable.
