@@ -1,7 +1,7 @@
-"""The Merkle tree over the log's lines (RFC 6962 and RFC 9162, section 2.1): root, inclusion, consistency.
+"""The Merkle tree over the log's lines (RFC 6962, RFC 9162 section 2.1): root and proofs.
 
-Proofs are lists of 32-byte hashes. Those that are made read single nodes through a `HashReader`, so that a log of ten
-million records needs a few dozen reads and no recomputation; `tiles.py` has the reader over stored tiles.
+Proofs are lists of 32-byte hashes. To make one, single nodes are read through a `HashReader`: a log
+of ten million records needs a few dozen reads and no recomputation. `tiles.py` has such a reader.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ...errors import VerificationFailed
 
 HASH_BYTES = 32
 MAX_SIZE = 2**63 - 1
-"""Most leaves that a tree may have: what a signed 64-bit integer holds, as in other implementations."""
+"""Most leaves of a tree: what a signed 64-bit integer holds, as in other implementations."""
 MAX_PROOF_HASHES = 64
 EMPTY_ROOT = hashlib.sha256(b"").digest()
 
@@ -27,7 +27,7 @@ class Node(NamedTuple):
 
 
 HashReader = Callable[[Sequence[Node]], Sequence[bytes]]
-"""Gives the hash of each node that is asked for, in that order. All nodes of one question come in one call."""
+"""Returns the hash of each given node, in that order. One proof makes one call."""
 
 
 def leaf_hash(entry: bytes) -> bytes:
@@ -40,11 +40,11 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 
 
 class RightEdge:
-    """The tree as the few hashes that its growth needs: one for each set bit of its size (a "compact range").
+    """The few hashes that a tree needs to grow: one for each set bit of its size ("compact range").
 
-    Appending is O(1) hashes a leaf, memory O(log n). `dump` is the stored form: the size in 8 bytes, big-endian, then the
-    hashes of the whole subtrees from left to right. What `load` gives is as good as where it was kept: trust it only if
-    its root is one that was signed.
+    Appending a leaf costs O(1) hashes; memory is O(log n). `dump` is the stored form: the size in
+    8 bytes, big-endian, then the hashes of the whole subtrees from left to right. Trust what `load`
+    returns only if its root was signed.
     """
 
     __slots__ = ("_peaks", "size")
@@ -57,7 +57,7 @@ class RightEdge:
         self.extend((leaf,))
 
     def extend(self, leaves: Iterable[bytes]) -> None:
-        """Append leaf hashes. Raises ValueError, and changes nothing, if one is not a hash or the tree would be too large."""
+        """Raises ValueError, and changes nothing, for a bad hash or more than MAX_SIZE leaves."""
         row = list(leaves)
         if not all(len(leaf) == HASH_BYTES for leaf in row):
             raise ValueError("a leaf hash has 32 bytes")
@@ -85,7 +85,7 @@ class RightEdge:
         """Raises VerificationFailed unless *data* has the form that `dump` gives."""
         size = int.from_bytes(data[:8], "big")
         if len(data) != 8 + HASH_BYTES * size.bit_count() or size > MAX_SIZE:
-            raise VerificationFailed("The stored right edge of the tree has not the length that its size asks for.")
+            raise VerificationFailed("The stored right edge of the tree has the wrong length for its size.")
         return cls.of(size, [data[at : at + HASH_BYTES] for at in range(8, len(data), HASH_BYTES)])
 
     @classmethod
@@ -133,7 +133,7 @@ def inclusion_proof(index: int, size: int, read: HashReader) -> list[bytes]:
 
 
 def consistency_proof(old: int, new: int, read: HashReader) -> list[bytes]:
-    """PROOF(old, D[0:new]), RFC 9162, section 2.1.4.1. Empty if *old* is 0 or *new*, for which there is nothing to show."""
+    """PROOF(old, D[0:new]), RFC 9162, section 2.1.4.1. Empty if *old* is 0 or *new*."""
     _checked(new, MAX_SIZE, "the new size")
     _checked(old, new, "the old size")
     if old == 0:
@@ -154,7 +154,10 @@ def consistency_proof(old: int, new: int, read: HashReader) -> list[bytes]:
 
 
 def nodes_of(start: int, end: int) -> list[Node]:
-    """The whole subtrees that make up leaves [start, end), from left to right; *start* is 0 or where RFC 6962 splits a tree."""
+    """The whole subtrees that make up leaves [start, end), from left to right.
+
+    *start* is 0 or a place where RFC 6962 splits a tree.
+    """
     nodes = []
     while start < end:
         level = (end - start).bit_length() - 1
@@ -178,7 +181,10 @@ def _hashes_of(ranges: Sequence[tuple[int, int]], read: HashReader) -> list[byte
 
 
 def verify_inclusion(index: int, size: int, leaf: bytes, proof: Sequence[bytes], root: bytes) -> None:
-    """That *leaf* (a leaf hash) is leaf *index* of the tree of *size* leaves with this root (RFC 9162, section 2.1.3.2)."""
+    """That *leaf* (a leaf hash) is leaf *index* of the tree of *size* leaves and this *root*.
+
+    RFC 9162, section 2.1.3.2.
+    """
     if not 0 <= index < size <= MAX_SIZE:
         raise VerificationFailed(f"There is no record {index} in a log of {size} records.")
     _check_hashes((leaf, root, *proof))
@@ -200,7 +206,7 @@ def verify_inclusion(index: int, size: int, leaf: bytes, proof: Sequence[bytes],
 
 
 def verify_consistency(old: int, new: int, old_root: bytes, new_root: bytes, proof: Sequence[bytes]) -> None:
-    """That the tree of *new* leaves begins with the tree of *old* leaves (RFC 9162, section 2.1.4.2)."""
+    """That the tree of *new* leaves begins with that of *old* ones (RFC 9162, section 2.1.4.2)."""
     if not 0 <= old <= new <= MAX_SIZE:
         raise VerificationFailed(f"A log of {new} records cannot have grown from one of {old}.")
     _check_hashes((old_root, new_root, *proof))
@@ -232,7 +238,7 @@ def verify_consistency(old: int, new: int, old_root: bytes, new_root: bytes, pro
     if sn:
         raise VerificationFailed("The consistency proof has too few hashes.")
     if (first, second) != (old_root, new_root):
-        raise VerificationFailed(f"The log of {new} records does not begin with the one of {old} whose head was signed.")
+        raise VerificationFailed(f"The log of {new} records does not begin with the log of {old} records.")
 
 
 def _check_hashes(hashes: Sequence[bytes]) -> None:
@@ -244,12 +250,12 @@ def _check_hashes(hashes: Sequence[bytes]) -> None:
 
 
 def _split(start: int, end: int) -> int:
-    """Where RFC 6962 splits a tree: the largest power of two below its size goes to the left."""
+    """Where RFC 6962 splits a tree: the left side is the largest power of two below its size."""
     return start + (1 << (end - start - 1).bit_length() - 1)
 
 
 def _pairs(row: Sequence[bytes]) -> list[bytes]:
-    """The row above: each two hashes joined; a last odd one is left out."""
+    """The row above: each pair of hashes is joined, and an odd last one is left out."""
     sha256 = hashlib.sha256
     return [sha256(b"\x01" + left + right).digest() for left, right in zip(row[::2], row[1::2], strict=False)]
 
@@ -271,6 +277,6 @@ def _checked(number: int, largest: int, what: str) -> int:
 
 
 def leaf_hashes(lines: Iterable[bytes]) -> list[bytes]:
-    """Of stored lines with their newlines: `merkle.leaf_hash`, without a call for each."""
+    """`leaf_hash` of stored lines with their newlines, without a call for each."""
     sha256 = hashlib.sha256
     return [sha256(b"\x00" + line.removesuffix(b"\n")).digest() for line in lines]

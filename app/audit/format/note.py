@@ -1,6 +1,6 @@
-"""Signed notes and checkpoints (C2SP signed-note and tlog-checkpoint): the log's head as text that strangers can verify.
+"""Signed notes and checkpoints (C2SP signed-note, tlog-checkpoint): text that anyone can verify.
 
-Bytes in, bytes out: a note is verified as it was received, and its text is believed only after that.
+A note is verified byte for byte as it was received. Its text is used only after that.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ED25519 = b"\x01"
 """The signature type of plain Ed25519 over the note's text."""
 MAX_NOTE_BYTES = 64 * 1024
 MAX_SIGNATURES = 64
-"""More than the 16 that a verifier must take, for witnesses."""
+"""More than the 16 that a verifier must accept: witnesses sign too."""
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
 NUMBER = re.compile(r"0|[1-9][0-9]{0,18}")
 DASH = "— "
@@ -34,18 +34,18 @@ PRIVATE = "PRIVATE+KEY+"
 
 
 def is_key_name(name: str) -> bool:
-    """Whether *name* may name a key: not empty, no white space of Unicode, no plus, no control character."""
+    """Whether *name* may name a key: not empty; no white space, plus sign or control character."""
     return bool(name) and not any(c.isspace() or c == "+" or c < " " or "\ud800" <= c <= "\udfff" for c in name)
 
 
 def key_id(name: str, public: bytes) -> bytes:
-    """Four bytes that, with the name, tell which key signed."""
+    """Four bytes that, with the name, identify the key that signed."""
     return hashlib.sha256(name.encode() + b"\n" + ED25519 + public).digest()[:4]
 
 
 @dataclass(frozen=True, slots=True)
 class VerifierKey:
-    """An Ed25519 public key (32 bytes) under the name that notes call it by. Raises ValueError for a name or key that is none."""
+    """An Ed25519 public key (32 bytes) and its name in notes. Raises ValueError for bad ones."""
 
     name: str
     public: bytes
@@ -61,7 +61,7 @@ class VerifierKey:
 
     @classmethod
     def parse(cls, text: str) -> VerifierKey:
-        """From exactly what `text` gives; one newline may follow, as in a file. Raises VerificationFailed."""
+        """Accepts what `text` gives, and one newline after it. Raises VerificationFailed."""
         name, _, rest = text.removesuffix("\n").partition("+")
         encoded = rest.partition("+")[2]
         public = _decoded(encoded, "the verifier key")
@@ -74,7 +74,7 @@ class VerifierKey:
 
 @dataclass(frozen=True, slots=True)
 class Signer:
-    """The log's private key, and the name under which it signs: the origin of its checkpoints. Ed25519 is deterministic."""
+    """The log's private key and name: the origin of its checkpoints. Signing is deterministic."""
 
     name: str
     private: Ed25519PrivateKey = field(repr=False)
@@ -88,14 +88,14 @@ class Signer:
         return VerifierKey(self.name, self.private.public_key().public_bytes_raw())
 
     def text(self) -> str:
-        """`PRIVATE+KEY+name+<8 hex: key id>+<base64>`, as golang.org/x/mod/sumdb/note keeps a signer. A secret."""
+        """`PRIVATE+KEY+name+<8 hex: key id>+<base64>`, as in Go's sumdb/note. This is a secret."""
         public = self.verifier_key
         private = base64.b64encode(ED25519 + self.private.private_bytes_raw()).decode()
         return f"{PRIVATE}{public.name}+{key_id(public.name, public.public).hex()}+{private}"
 
     @classmethod
     def parse(cls, text: str) -> Signer:
-        """From exactly what `text` gives; one newline may follow. Raises VerificationFailed, which never shows the key."""
+        """Like `VerifierKey.parse`. The error never shows the key."""
         name, _, rest = text.removesuffix("\n").removeprefix(PRIVATE).partition("+")
         private = _decoded(rest.partition("+")[2], "the log key")
         if text.startswith(PRIVATE) and len(private) == 33 and private[:1] == ED25519 and is_key_name(name):
@@ -105,7 +105,7 @@ class Signer:
         raise VerificationFailed("This is not an Ed25519 log key in the form PRIVATE+KEY+name+hash+key (Go's sumdb/note).")
 
     def sign(self, text: str) -> bytes:
-        """The note of *text*. Raises ValueError for a text that no note may hold: it ends in a newline, and has no controls."""
+        """The note of *text*. Raises ValueError if no note can hold this text."""
         if not text.endswith("\n") or CONTROL.search(text) or len(text.encode()) > MAX_NOTE_BYTES // 2:
             raise ValueError("the text of a note ends in a newline and holds no other control characters")
         key = self.verifier_key
@@ -125,14 +125,14 @@ class Signature:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A note taken apart, nothing of it verified."""
+    """A parsed note, unverified."""
 
     text: str
     signatures: tuple[Signature, ...]
 
 
 def parse_note(data: bytes) -> Note:
-    """Raises VerificationFailed for anything that the format does not allow. Believe nothing of what this returns."""
+    """Parse without verifying. Raises VerificationFailed for whatever the format does not allow."""
     if len(data) > MAX_NOTE_BYTES:
         _refuse(f"it is longer than {MAX_NOTE_BYTES} bytes")
     try:
@@ -151,9 +151,10 @@ def parse_note(data: bytes) -> Note:
 
 
 def verify_note(data: bytes, keys: Iterable[VerifierKey]) -> str:
-    """The text of the note, once at least one of *keys* signed it and no signature of theirs is wrong.
+    """The text of the note. Raises VerificationFailed unless one of *keys* signed it.
 
-    Signatures of other keys (witnesses, a rotated key) are ignored, as the format demands.
+    A wrong signature of any of *keys* is an error. Those of other keys (witnesses, a rotated key)
+    are ignored, as the format requires.
     """
     note = parse_note(data)
     known = {(key.name, key_id(key.name, key.public)): key for key in keys}
@@ -190,7 +191,7 @@ def _verify_signature(key: VerifierKey, signature: bytes, message: bytes) -> Non
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """The head of a log: so many records, this root. Our own have no extension lines."""
+    """The size of a log and the root of its tree. Our own checkpoints have no extension lines."""
 
     origin: str
     size: int
@@ -202,13 +203,13 @@ class Checkpoint:
 
 
 def parse_checkpoint(text: str) -> Checkpoint:
-    """The form alone, of any log with any hash; trailing lines are opaque. `verify_checkpoint` is stricter."""
+    """Parse a checkpoint of any log, with any hash, unverified. `verify_checkpoint` is stricter."""
     lines = text.split("\n")
     if len(lines) < 4 or lines.pop():
         _refuse("a checkpoint is three lines or more, each with its newline")
     origin, size, root, *extensions = lines
     if not origin or CONTROL.search(text):
-        _refuse("a checkpoint's origin is empty, or a control character stands in it")
+        _refuse("a checkpoint's origin is empty, or it holds a control character")
     if not NUMBER.fullmatch(size) or int(size) > MAX_SIZE:
         _refuse("a checkpoint's size is not a number in decimal digits, or too large")
     decoded = _decoded(root, "the root hash")
@@ -218,19 +219,19 @@ def parse_checkpoint(text: str) -> Checkpoint:
 
 
 def sign_checkpoint(size: int, root: bytes, signer: Signer) -> bytes:
-    """The signed head. Never sign one that contradicts another: that is the caller's part, and cannot be taken back."""
+    """The signed checkpoint. The caller must ensure that it contradicts no other one."""
     if len(root) != HASH_BYTES or not 0 <= size <= MAX_SIZE:
         raise ValueError("a checkpoint has a size and a root of 32 bytes")
     return signer.sign(Checkpoint(signer.name, size, root).text())
 
 
 def verify_checkpoint(data: bytes, key: VerifierKey) -> Checkpoint:
-    """The head that *key* signed under its own name as the origin, with a SHA-256 root. Raises VerificationFailed."""
+    """Raises VerificationFailed unless *key* signed it, for the log of the key's name."""
     checkpoint = parse_checkpoint(verify_note(data, [key]))
     if checkpoint.origin != key.name:
         raise VerificationFailed("The checkpoint is of another log: its origin is not the name of the key.")
     if len(checkpoint.root) != HASH_BYTES or not all(checkpoint.extensions):
-        _refuse("a checkpoint's root hash has not 32 bytes, or a line of it is empty")
+        _refuse("a checkpoint's root hash does not have 32 bytes, or one of its lines is empty")
     return checkpoint
 
 

@@ -1,4 +1,4 @@
-"""A receipt as a file that stands alone (C2SP tlog-proof): the record, its inclusion proof, the signed head."""
+"""A receipt as a file (C2SP tlog-proof): the record, its inclusion proof, the signed checkpoint."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ MAX_PROOF_BYTES = MAX_NOTE_BYTES + 2 * MAX_LINE_BYTES
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What a tlog-proof says, nothing of it verified. *extra* is the record's line, without its newline, in our receipts."""
+    """The content of a tlog-proof, unverified.
+
+    *extra*: in our receipts, the record's line without its newline.
+    """
 
     index: int
     hashes: tuple[bytes, ...]
@@ -36,7 +39,7 @@ class Proof:
 
     @classmethod
     def parse(cls, data: bytes) -> Proof:
-        """Of exactly the bytes that `encode` gives. Raises VerificationFailed for any others."""
+        """Accepts exactly what `encode` gives. Raises VerificationFailed for anything else."""
         if len(data) > MAX_PROOF_BYTES:
             _refuse("it is too long")
         head, blank, checkpoint = data.partition(b"\n\n")
@@ -58,7 +61,7 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class ProvenRecord:
-    """A record that stands at *seq* in the log whose head *checkpoint* is; *line* has no newline."""
+    """A record that is number *seq* of the log that *checkpoint* covers. *line* has no newline."""
 
     seq: int
     line: bytes
@@ -73,9 +76,11 @@ def make_receipt(seq: int, line: bytes, hashes: Sequence[bytes], checkpoint: byt
 def verify_receipt(data: bytes, key: VerifierKey) -> ProvenRecord:
     """Check a receipt by itself, offline. Raises VerificationFailed.
 
-    (1) the form, (2) the head's signature, (3) that the line stands in that tree at that place, (4) that the line is a
-    record of that number whose hash is right. What the caller still does: see that it is the record he means, and, if he
-    holds other heads of this log, that they are consistent with this one.
+    (1) The form, (2) the signature of the checkpoint, (3) the line is in that tree at that place,
+    (4) the line is a record of that number whose hash is right.
+
+    Left to the caller: whether it is the expected record, and whether other checkpoints of this log
+    are consistent with this one.
     """
     proof = Proof.parse(data)  # (1)
     checkpoint = verify_checkpoint(proof.checkpoint, key)  # (2)
@@ -84,7 +89,7 @@ def verify_receipt(data: bytes, key: VerifierKey) -> ProvenRecord:
         _refuse("it does not hold the record")
     verify_inclusion(proof.index, checkpoint.size, leaf_hash(line), proof.hashes, checkpoint.root)  # (3)
     if seq_of(line) != proof.index or hash_of(line) != computed_hash(line) or b"\n" in line:  # (4)
-        raise VerificationFailed(f"What stands at {proof.index} in the log is not a record of that number.")
+        raise VerificationFailed(f"Entry {proof.index} of the log is not a record of that number.")
     return ProvenRecord(proof.index, line, checkpoint)
 
 

@@ -1,9 +1,14 @@
-"""Details that are too long for their line: parts are stored as {"sha256", "bytes"}, and what can stays readable.
+"""Shortens details that are too long for a record's line: parts of them are replaced by digests.
 
-A text is replaced by the digest of its UTF-8 bytes, an object or array by that of its JSON (compact, as orjson writes it).
-Texts go first, the longest first, and only as many as must. Where all of them together would not suffice, objects and arrays
-go before them: the largest first, and of a large one its inside rather than the whole where half of the room stays readable.
-The same details always give the same bytes; the cost grows with their size, and no part is hashed twice.
+A digest is `{"sha256": …, "bytes": …}` of a text's UTF-8 bytes, or of the compact JSON of an object
+or array. As much as possible stays readable:
+
+1. Objects and arrays are replaced only if replacing all long texts would not be enough: the largest
+   first, and rather parts inside a large one than all of it, if half of its room stays readable.
+2. Then texts are replaced, the longest first, and no more than necessary.
+3. Details of too many members, or with too long names, are replaced as a whole.
+
+The same details always give the same bytes. The cost is linear, and no part is hashed twice.
 """
 
 from __future__ import annotations
@@ -11,16 +16,16 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
 DIGEST_BYTES = 96
-"""No {"sha256", "bytes"} of less than 10 GB is longer."""
+"""The most bytes of a digest, of anything up to 10 GB."""
 SHORT_TEXT_BYTES = 256
-"""Of JSON. Shorter texts are not replaced by themselves: that would hide much and gain little."""
+"""As JSON. Replacing a text that is not longer would hide much and gain little."""
 MIN_CUT_RATIO = 16
-"""An object or array whose end alone would not make enough room is cut to this part of its size, rather than hidden whole."""
+"""A part is cut to a 16th of its size, rather than replaced, if even its digest is not enough."""
 
 Texts = dict[str, bytes]
 """What was replaced, by its SHA-256 in hex."""
@@ -39,70 +44,94 @@ def digests_in(line: bytes) -> list[str]:
 def shorten(encoded: bytes, room: int) -> tuple[bytes, Texts]:
     """A JSON object in at most *room* bytes (200 or more), and what was replaced in it.
 
-    `received` stays whatever happens: it says which question has ended.
+    `received` is never replaced, because it says which question has ended.
     """
     details = orjson.loads(encoded)
     texts: Texts = {}
-    if _cut(details, room, room, texts) is None:  # more members, or longer names, than there is room for
+    if _cut(details, room, room, texts) is None:
         kept = {"received": details["received"]} if type(details.get("received")) is int else {}
         return orjson.dumps({**kept, "details": _digest(encoded, texts)}), texts
-    too_many = len(orjson.dumps(details)) - room
+    excess = len(orjson.dumps(details)) - room
     for container, key in _longest_texts(details):
-        if too_many <= 0:
+        if excess <= 0:
             break
         before = len(orjson.dumps(container[key]))
         container[key] = _digest(container[key].encode(), texts)
-        too_many -= before - len(orjson.dumps(container[key]))
+        excess -= before - len(orjson.dumps(container[key]))
     return orjson.dumps(details), texts
 
 
 def _digest(data: bytes, texts: Texts) -> dict[str, str | int]:
+    """The digest of *data*, which is added to *texts*."""
     name = hashlib.sha256(data).hexdigest()
     texts[name] = data
     return {"sha256": name, "bytes": len(data)}
 
 
+# --- objects and arrays ------------------------------------------------------------------------
+# In all sizes below, every long text counts as a digest.
+
+
+class _Part(NamedTuple):
+    """An object or array inside another that is larger than a digest."""
+
+    size: int
+    members: int
+    key: Any
+
+
 def _cut(container: Any, room: int, most: int, texts: Texts) -> int | None:
-    """Replace objects and arrays inside *container* until it needs at most *room* bytes with all its long texts replaced.
+    """Cut or replace parts of *container* until it needs at most *room* bytes, which it returns.
 
-    Returns what it needs then; None, with nothing changed, where even the digests would take more than *most*.
+    Returns None, and changes nothing, if it needs more than *most* with all of its parts replaced.
     """
-    floor = _brackets(container)
-    parts: list[tuple[int, int, Any]] = []
-    for name, key, item in _members(container):
-        floor += name
-        least = _least(item, room)
-        if least > DIGEST_BYTES and isinstance(item, dict | list):
-            parts.append((min(least, room + 1), len(item), key))
-            least = DIGEST_BYTES
-        floor += least
-        if floor > most:
-            return None
-    spare = room - floor + DIGEST_BYTES * len(parts)
-    rest = sum(least for least, _, _ in parts)
-    parts.sort(key=lambda part: part[:2], reverse=True)  # of those that are larger than all the room, first what has most members
-    for left, (least, _, key) in zip(range(len(parts) - 1, -1, -1), parts, strict=True):
-        if rest <= spare:
+    found = _parts_of(container, room, most)
+    if found is None:
+        return None
+    taken, parts = found  # *taken*: by all but the parts, then also by the parts that were cut
+    waiting = sum(part.size for part in parts)  # what the parts need that were not cut
+    parts.sort(key=lambda part: (part.size, part.members), reverse=True)
+    for number, part in enumerate(parts, 1):
+        if taken + waiting <= room:
             break
-        rest -= least
-        target = spare - rest  # then all that follow can stay as they are
-        if target < DIGEST_BYTES:
-            target = min(max(DIGEST_BYTES, least // MIN_CUT_RATIO), spare - DIGEST_BYTES * left)
-        spare -= _make_fit(container, key, target, texts)
-    return room - spare + rest
+        waiting -= part.size
+        target = room - taken - waiting  # enough, so that all smaller parts stay whole
+        if target < DIGEST_BYTES:  # smaller parts must be cut too: keep room for their digests
+            keep_free = DIGEST_BYTES * (len(parts) - number)
+            target = min(max(DIGEST_BYTES, part.size // MIN_CUT_RATIO), room - taken - keep_free)
+        taken += _cut_or_replace(container, part.key, target, texts)
+    return taken + waiting
 
 
-def _make_fit(container: Any, key: Any, room: int, texts: Texts) -> int:
-    """Cut what stands there to at most *room* bytes, or replace it. Returns what it needs then."""
-    needs = _cut(container[key], room, room // 2, texts)
-    if needs is None:
-        container[key] = _digest(orjson.dumps(container[key]), texts)
-        return DIGEST_BYTES
-    return needs
+def _cut_or_replace(container: Any, key: Any, room: int, texts: Texts) -> int:
+    """Cut a part to *room* bytes, or replace it if less than half of them would stay readable."""
+    size = _cut(container[key], room, room // 2, texts)
+    if size is not None:
+        return size
+    container[key] = _digest(orjson.dumps(container[key]), texts)
+    return DIGEST_BYTES
 
 
-def _least(item: Any, most: int) -> int:
-    """The bytes of *item* with all its long texts replaced; something above *most* as soon as that is certain."""
+def _parts_of(container: Any, room: int, most: int) -> tuple[int, list[_Part]] | None:
+    """What *container* needs without its parts, and its parts. A part's size is at most *room* + 1.
+
+    None: it needs more than *most* even with all of its parts replaced.
+    """
+    rest, parts = _brackets(container), list[_Part]()
+    for name, key, item in _members(container):
+        rest += name
+        size = _size(item, room)
+        if size > DIGEST_BYTES and isinstance(item, dict | list):
+            parts.append(_Part(min(size, room + 1), len(item), key))
+        else:
+            rest += size
+        if rest + DIGEST_BYTES * len(parts) > most:
+            return None
+    return rest, parts
+
+
+def _size(item: Any, most: int) -> int:
+    """The bytes of *item*; any number above *most* as soon as it is certain that it needs more."""
     if isinstance(item, str):
         if len(item) > SHORT_TEXT_BYTES:
             return DIGEST_BYTES
@@ -110,31 +139,34 @@ def _least(item: Any, most: int) -> int:
         return size if size <= SHORT_TEXT_BYTES else DIGEST_BYTES
     if not isinstance(item, dict | list):
         return len(orjson.dumps(item))
-    if 2 * len(item) > most:  # each has a byte at least, and a comma
+    if 2 * len(item) > most:  # each member has at least one byte and a comma
         return most + 2
-    needs = _brackets(item)
+    size = _brackets(item)
     for name, _, child in _members(item):
-        needs += name
-        needs += _least(child, most - needs)
-        if needs > most:
+        size += name
+        size += _size(child, most - size)
+        if size > most:
             break
-    return needs
+    return size
 
 
 def _brackets(container: Any) -> int:
-    """Their bytes, less the comma that the last member has not."""
+    """Two bytes; one less if there are members, because the last of them has no comma."""
     return 1 if container else 2
 
 
 def _members(container: Any) -> Iterable[tuple[int, Any, Any]]:
-    """What stands in it: how many bytes its name and comma take, its key or index, itself."""
+    """Of each member: the bytes of its name and comma, its key or index, its value."""
     if isinstance(container, dict):
         return ((len(orjson.dumps(key)) + 2, key, item) for key, item in container.items())
     return ((1, at, item) for at, item in enumerate(container))
 
 
+# --- texts -------------------------------------------------------------------------------------
+
+
 def _longest_texts(details: Any) -> list[tuple[Any, Any]]:
-    """Where the texts stand that are long enough to be replaced, the longest first."""
+    """The container and key of each text that is long enough to be replaced, the longest first."""
     found: list[tuple[int, Any, Any]] = []
     stack = [details]
     while stack:

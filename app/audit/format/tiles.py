@@ -1,4 +1,4 @@
-"""The tree and its entries as static tiles (C2SP tlog-tiles): addresses, bytes, growth, and node hashes read from them."""
+"""The tree and its entries as static tiles (C2SP tlog-tiles): addresses, bytes, growth."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ADDRESS = re.compile(r"(entries|[0-9]|[1-5][0-9]|6[0-3])/((?:x[0-9]{3}/){0,6}[0-
 
 @dataclass(frozen=True, slots=True, order=True)
 class Tile:
-    """*width* consecutive hashes of tree level 8 * *level* from 256 * *index* on; narrower than 256 is "partial".
+    """*width* hashes of tree level 8 * *level*, from number 256 * *index* on. Below 256: "partial".
 
     Raises ValueError for an address that no tree of up to MAX_SIZE leaves has.
     """
@@ -36,17 +36,17 @@ class Tile:
 
     @property
     def height(self) -> int:
-        """The tile level that its members stand on; entries stand where their leaf hashes do."""
+        """The tile level of its members. Entries are on the level of their leaf hashes."""
         return max(self.level, 0)
 
     @property
     def end(self) -> int:
-        """The number after that of its last member, among all of its level."""
+        """One more than the number of its last member, counted over its level."""
         return self.index * WIDTH + self.width
 
     @property
     def size(self) -> int:
-        """The smallest log that has it."""
+        """The size of the smallest log that has this tile."""
         return self.end << HEIGHT * self.height
 
     def path(self) -> str:
@@ -61,7 +61,7 @@ class Tile:
 
     @classmethod
     def parse(cls, path: str) -> Tile:
-        """The tile of exactly this path. Raises VerificationFailed for any other spelling."""
+        """Accepts exactly what `path` gives. Raises VerificationFailed for any other spelling."""
         match = ADDRESS.fullmatch(path)
         if match is not None and path.isascii():
             level = ENTRIES if match[1] == "entries" else int(match[1])
@@ -76,7 +76,10 @@ class Tile:
 
 
 def new_tiles(old: int, new: int, *, entries: bool = False) -> list[Tile]:
-    """The tiles that a log of *new* records has and one of *old* had not: those now full, and the partial one of each level."""
+    """The tiles that a log gets as it grows from *old* to *new* records.
+
+    Of each level: the tiles that became full, and the partial one at the end.
+    """
     if not 0 <= old <= new <= MAX_SIZE:
         raise ValueError(f"a log does not grow from {old} to {new} records")
     tiles: list[Tile] = []
@@ -90,10 +93,10 @@ def new_tiles(old: int, new: int, *, entries: bool = False) -> list[Tile]:
 
 
 def grow(old: int, leaves: Sequence[bytes], fetch: Callable[[Tile], bytes]) -> Iterator[tuple[Tile, bytes]]:
-    """The hash tiles of `new_tiles`, with their bytes, for leaf hashes that follow *old* records.
+    """The hash tiles of `new_tiles` and their bytes, for leaf hashes that follow *old* records.
 
-    *fetch* gives the stored bytes of a partial tile of the log of *old* records: one for each level at most. A level is
-    complete before the next begins, so that whoever stores them in this order never has a parent without its children.
+    *fetch* gives the stored bytes of a partial tile of the log of *old* records, one a level.
+    Each level is complete before the next begins. Stored in this order, no parent lacks a child.
     """
     if any(len(leaf) != HASH_BYTES for leaf in leaves):
         raise ValueError("a leaf hash has 32 bytes")
@@ -113,7 +116,7 @@ def grow(old: int, leaves: Sequence[bytes], fetch: Callable[[Tile], bytes]) -> I
 
 
 def tile_bytes(tile: Tile, read: HashReader) -> bytes:
-    """The bytes of a hash tile from single nodes."""
+    """The bytes of a hash tile, read node by node."""
     if tile.level == ENTRIES:
         raise ValueError("an entry bundle is made of lines: bundle()")
     first = tile.index * WIDTH
@@ -121,10 +124,10 @@ def tile_bytes(tile: Tile, read: HashReader) -> bytes:
 
 
 def reader_of(size: int, fetch: Callable[[Tile], bytes]) -> HashReader:
-    """Reads the nodes of the log of *size* records from its tiles; each tile is fetched once a call.
+    """Reads the nodes of the log of *size* records from its tiles, each of them once a call.
 
-    Raises VerificationFailed for a tile of a wrong length. It does not prove the tiles: check what was made of them
-    against a signed root before it leaves (`verify_inclusion`, `verify_consistency`).
+    Raises VerificationFailed for a tile of a wrong length. Tiles are not proven: check the result
+    against a signed root before it is used (`verify_inclusion`, `verify_consistency`).
     """
     if not 0 <= size <= MAX_SIZE:
         raise ValueError(f"no log has {size} records")
@@ -148,7 +151,7 @@ def reader_of(size: int, fetch: Callable[[Tile], bytes]) -> HashReader:
 
 
 def bundle(entries: Iterable[bytes]) -> bytes:
-    """The entry bundle of these lines (without their newlines): each after its length in two bytes, big-endian."""
+    """The entry bundle of lines without newlines: before each its length, two bytes, big-endian."""
     pieces = []
     for entry in entries:
         if len(entry) > MAX_ENTRY_BYTES:
@@ -158,7 +161,7 @@ def bundle(entries: Iterable[bytes]) -> bytes:
 
 
 def parse_bundle(data: bytes, width: int = WIDTH) -> list[bytes]:
-    """The *width* entries of a bundle. Raises VerificationFailed unless it is exactly those."""
+    """The entries of a bundle. Raises VerificationFailed unless there are exactly *width*."""
     entries: list[bytes] = []
     at = 0
     while at < len(data) and len(entries) < width:
