@@ -1,7 +1,7 @@
-# The service with its embedded model. `docker compose up --build`, or see the README.
+# The service with its embedded model: `docker compose up --build`, or docs/how-to/deploy.md.
 FROM python:3.11-slim-bookworm AS build
 WORKDIR /src
-# The virtual environment gets no pip: what runs cannot install.
+# The environment has no pip, so a running container cannot install anything.
 RUN python -m venv --without-pip /opt/venv
 COPY requirements.lock ./
 RUN python -m pip --python /opt/venv/bin/python install --no-cache-dir --disable-pip-version-check \
@@ -12,12 +12,12 @@ RUN python -m pip --python /opt/venv/bin/python install --no-cache-dir --disable
     --no-deps --no-build-isolation .
 
 FROM python:3.11-slim-bookworm
-# The one place that is written to: .env, logs/ and the database. A named volume takes over its owner.
+# The only folder that is written to: .env, logs/ and the database. A named volume inherits its owner.
 RUN groupadd --gid 10001 assistant \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /data --shell /usr/sbin/nologin assistant \
     && install --directory --owner=10001 --group=10001 --mode=0700 /data
 COPY --from=build /opt/venv /opt/venv
-# PYTHONSAFEPATH: a file in the working directory is data, never a module.
+# PYTHONSAFEPATH: no file in the working directory is ever imported.
 ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONSAFEPATH=1 \
     PYTHONDONTWRITEBYTECODE=1 \
@@ -26,7 +26,7 @@ USER 10001:10001
 WORKDIR /data
 VOLUME ["/data"]
 EXPOSE 8000
-# SIGTERM: what is in flight is finished, which takes up to LLM_TIMEOUT_SECONDS and 13 s: docker stop --time 60.
+# On SIGTERM requests in flight are finished, for up to LLM_TIMEOUT_SECONDS and 13 s: use docker stop --time 60.
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=5s --start-period=90s --retries=3 \
     CMD ["python", "-c", "import http.client as h, sys; c = h.HTTPConnection('127.0.0.1', 8000, timeout=4); c.request('GET', '/readyz'); sys.exit(c.getresponse().status != 200)"]

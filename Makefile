@@ -1,4 +1,4 @@
-# Everything a newcomer needs: `make demo` and `make test`. Each sets up what it wants by itself.
+# Everything a newcomer needs: `make demo` and `make test`. Each target installs what it needs.
 PYTHON ?= python3
 BIN := .venv/bin
 
@@ -19,10 +19,10 @@ install: .venv/.runtime ## the service and its embedded model, from the lock fil
 
 dev: .venv/.dev ## what the tests and checks need besides
 
-demo: install ## the whole road once, with a live server: no key, no account
+demo: install ## shows the whole product once, with a live server; no key, no account
 	$(BIN)/python -m app demo
 
-serve: install ## initialise what is missing, then serve on http://127.0.0.1:8000
+serve: install ## sets up what is missing, then serves on http://127.0.0.1:8000
 	$(BIN)/python -m app init
 	$(BIN)/python -m app serve
 
@@ -65,7 +65,7 @@ tests/clients/node/node_modules/.runtime: tests/clients/node/package-lock.json
 	npm ci --prefix tests/clients/node --no-progress
 	touch $@
 
-clients: dev .venv-clients/.runtime tests/clients/node/node_modules/.runtime ## other people's clients against a live service; wants node
+clients: dev .venv-clients/.runtime tests/clients/node/node_modules/.runtime ## other people's clients against a live service; needs node
 	$(BIN)/python -m tests.clients
 
 faults: dev ## the long versions of the crash tests

@@ -193,14 +193,15 @@ def errors_page() -> str:
         '- `/v1`: OpenAI\'s `{"error": {"message", "type", "param", "code"}}`.',
         '- `/token`: OAuth\'s `{"error", "error_description"}` (RFC 6749, section 5.2).',
         "",
-        "The record of a refusal holds the first column. A body says less where saying more would help an attacker: why a token",
+        "The record of a refusal holds the first column. A body has the same code, unless a column shows another: why a token",
         "was refused is in the record only. The numbers are HTTP statuses. A dash means that these endpoints never answer so; an",
-        "error with three dashes is reported by the command line or at the start.",
+        "error with three dashes is reported by the command line or at the start. Some errors have no code on `/v1`: the column",
+        "shows their `type`, `invalid_request_error`.",
         "",
-        "| code in the record | class | `/ask`, `/audit` | `/v1` | `/token` | sentence |",
-        "| --- | --- | --- | --- | --- | --- |",
+        "| code in the record | `/ask`, `/audit` | `/v1` | `/token` | sentence |",
+        "| --- | --- | --- | --- | --- |",
     ]
-    rows = sorted({row_of(one) for one in error_classes()})
+    rows = sorted({row_of(one) for one in error_classes() if one is not InvalidParameter})  # its code depends
     return "\n".join([*lines, *rows, "", HEADERS]) + "\n"
 
 
@@ -240,7 +241,7 @@ def row_of(kind: type[AppError]) -> str:
         if name in getattr(kind.__init__, "__annotations__", {}):
             setattr(error, name, value)
     columns = [answer(style, error) if is_served(style, kind) else NOT_SERVED for style in ("problem", "openai", "oauth")]
-    return f"| `{kind.code}` | `{kind.__name__}` | {' | '.join(columns)} | {cell(sentence(error))} |"
+    return f"| `{kind.code}` | {' | '.join(columns)} | {cell(sentence(error))} |"
 
 
 def sentence(error: AppError) -> str:
@@ -257,8 +258,6 @@ def is_served(style: str, kind: type[AppError]) -> bool:
         return False
     if issubclass(kind, ClientRefused):
         return style == "oauth"
-    if issubclass(kind, InvalidParameter):
-        return style == "openai"
     return style != "oauth" or not issubclass(kind, WITH_A_TOKEN)
 
 
@@ -268,7 +267,7 @@ def answer(style: Any, error: AppError) -> str:
     code = {"problem": body.get("code"), "oauth": body.get("error")}.get(style)
     if style == "openai":
         code = body["error"]["code"] or body["error"]["type"]
-    return f"{status} `{code}`"
+    return str(status) if code == error.code else f"{status} `{code}`"
 
 
 if __name__ == "__main__":
