@@ -1,0 +1,111 @@
+"""Client and token commands: what they print for people, and as JSON for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from app.admin import clients as operator_tasks
+from app.admin.clients import ClientSecret
+from app.cli import http_client
+from app.cli.main import app
+from app.errors import InvalidRequest
+from app.security.models import Client
+
+ROLES = ("ai.playground.user", "ai.audit.reader")
+CLIENTS = [
+    Client("alice", ROLES, False, datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)),
+    Client("carol", ROLES[:1], True, datetime(2026, 1, 2, 3, 4, 6, tzinfo=UTC)),
+]
+JTI = "ab" * 16
+
+
+def returning(value: object, calls: list[tuple[object, ...]] | None = None) -> Callable[..., Any]:
+    async def work(*arguments: object) -> object:
+        if calls is not None:
+            calls.append(arguments)
+        return value
+
+    return work
+
+
+def run(*arguments: str) -> str:
+    done = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+def test_a_new_client_is_shown_with_its_secret_and_roles(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[tuple[object, ...]] = []
+    monkeypatch.setattr(operator_tasks, "add_client", returning(ClientSecret("carol", "the-secret", ROLES), calls))
+    command = ["clients", "add", "carol", "--role", ROLES[0], "--role", ROLES[1]]
+    assert run(*command) == (
+        "client_id      carol\nclient_secret  the-secret   (shown only now)\nroles          ai.playground.user ai.audit.reader\n"
+    )
+    assert json.loads(run(*command, "--json")) == {"client_id": "carol", "client_secret": "the-secret", "roles": [*ROLES]}
+    assert calls == [("carol", [*ROLES])] * 2
+
+
+def test_a_rotated_client_is_shown_with_its_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(operator_tasks, "rotate_client", returning(ClientSecret("carol", "the-secret", ROLES)))
+    assert run("clients", "rotate", "carol") == "client_id      carol\nclient_secret  the-secret   (shown only now)\n"
+    assert json.loads(run("clients", "rotate", "carol", "--json")) == {"client_id": "carol", "client_secret": "the-secret"}
+
+
+def test_clients_are_a_table_or_a_list_of_documents(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(operator_tasks, "list_clients", returning(CLIENTS))
+    assert run("clients", "list") == (
+        f"{'alice':<32}  active    2026-01-02T03:04:05Z  ai.playground.user ai.audit.reader\n"
+        f"{'carol':<32}  disabled  2026-01-02T03:04:06Z  ai.playground.user\n"
+    )
+    assert json.loads(run("clients", "list", "--json"))[1] == {
+        "client_id": "carol",
+        "roles": ["ai.playground.user"],
+        "disabled": True,
+        "created_at": "2026-01-02T03:04:06Z",
+    }
+
+
+def test_an_empty_list_says_how_to_add_a_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(operator_tasks, "list_clients", returning([]))
+    assert "clients add NAME --role" in run("clients", "list")
+    assert run("clients", "list", "--json") == "[]\n"
+
+
+def test_what_was_refused_from_now_on_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("disable_client", "revoke_token"):
+        monkeypatch.setattr(operator_tasks, name, returning(None))
+    assert run("clients", "disable", "carol") == "carol is disabled\n"
+    assert json.loads(run("clients", "disable", "carol", "--json")) == {"client_id": "carol", "disabled": True}
+    assert run("token", "revoke", JTI) == f"{JTI} is revoked\n"
+    assert json.loads(run("token", "revoke", JTI, "--json")) == {"jti": JTI, "revoked": True}
+
+
+def test_a_token_alone_goes_to_stdout_so_that_a_shell_can_keep_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[tuple[object, ...]] = []
+    document = {"access_token": "a.b.c", "token_type": "Bearer", "expires_in": 3600, "scope": ROLES[0]}
+
+    def fetch(*arguments: object) -> dict[str, object]:
+        calls.append(arguments)
+        return document
+
+    monkeypatch.setattr(http_client, "fetch_token", fetch)
+    login = ["--client-id", "alice", "--client-secret", "the-secret", "--url", "http://there"]
+    assert run("token", *login) == "a.b.c\n"
+    assert json.loads(run("token", *login, "--scope", ROLES[0], "--json")) == document
+    there = ("http://there", "alice", "the-secret")
+    assert calls == [(*there, None), (*there, ROLES[0])]
+
+
+def test_an_error_of_ours_passes_through_to_the_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refuse(*_: object) -> None:
+        raise InvalidRequest("There is no such client.")
+
+    monkeypatch.setattr(operator_tasks, "disable_client", refuse)
+    with pytest.raises(InvalidRequest):
+        run("clients", "disable", "nobody")
