@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from app.audit.format.chain import check, link
+from app.audit.format.chain import link
 from app.audit.format.record import EMPTY, draft, split_lines
+from app.audit.verification.chain_check import check_chain
 from app.cli.tampering import change_word, rehash
 
 QUESTION = {"query": 'What is the capital of France? \u2028 \\ " é', "n": [1.5, None, True]}
@@ -23,8 +24,8 @@ def write_log(path: Path) -> bytes:
     return data
 
 
-def problems(path: Path) -> list[int]:
-    return [problem.seq for problem in check(split_lines([path.read_bytes()])).problems]
+def problems(path: Path) -> list[int | None]:
+    return [finding.seq for finding in check_chain(split_lines([path.read_bytes()])).findings]
 
 
 def test_the_first_word_is_changed_and_its_record_is_to_blame(tmp_path: Path) -> None:
