@@ -96,7 +96,7 @@ class Settings(BaseSettings):
     llm_stream_timeout_seconds: float = Field(600, gt=0, le=86_400)
     system_prompt: str = Field("You are a helpful assistant. Answer briefly and truthfully.", max_length=20_000)
 
-    # HTTP
+    # Endpoints
     v1_max_body_bytes: BodyBytes = 8 << 20
     v1_max_messages: MessageCount = 1000
     v1_max_message_chars: CharacterCount = 500_000

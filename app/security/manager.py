@@ -40,12 +40,11 @@ class SecurityManager:
         clients: ClientStore,
         audit: AuditLog,
         events: SecurityLog,
-        revocations: Revocations | None = None,
     ) -> None:
         self._issuer, self._verifier, self._clients = issuer, verifier, clients
         self._audit = audit
         self._events = events
-        self._revocations = revocations or Revocations(0, frozenset(), frozenset())
+        self._revocations = Revocations(0, frozenset(), frozenset())
         self.is_following = True
         """Whether the revocations are up to date: False while the database cannot be read."""
 

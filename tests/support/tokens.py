@@ -6,13 +6,19 @@ import base64
 import hmac
 import json
 import time
+from collections.abc import Callable
 from typing import Any
 
+from app.security.models import Revocations
+from app.security.tokens.issuer import TokenIssuer
 from app.security.tokens.keys import SigningKey
+from app.security.tokens.verifier import TokenVerifier
 
 from .service import Service
 
 KEY = SigningKey("HS256", b"0123456789abcdef0123456789abcdef")
+OTHER_KEY = SigningKey("HS256", b"fedcba9876543210fedcba9876543210")
+NOTHING_REVOKED = Revocations(0, frozenset(), frozenset())
 NOW, HOUR = 1_790_000_000, 3600
 NONCE = "0123456789abcdef" * 2
 ASK = "ai.playground.user"
@@ -31,6 +37,24 @@ CLAIMS: dict[str, Any] = {
     "roles": [ASK],
     "nonce": NONCE,
 }
+
+
+class Clock:
+    """A clock that a test sets."""
+
+    def __init__(self, now: float = NOW) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def issuer(clock: Callable[[], float] = lambda: NOW, *, key: SigningKey = KEY, lifetime: int = HOUR) -> TokenIssuer:
+    return TokenIssuer(key, issuer=CLAIMS["iss"], audience=CLAIMS["aud"], lifetime_seconds=lifetime, clock=clock)
+
+
+def verifier(clock: Callable[[], float] = lambda: NOW, *, key: SigningKey = KEY, lifetime: int = HOUR) -> TokenVerifier:
+    return TokenVerifier(key, issuer=CLAIMS["iss"], audience=CLAIMS["aud"], lifetime_seconds=lifetime, clock=clock)
 
 
 def b64(data: bytes) -> str:

@@ -1,0 +1,195 @@
+"""SecurityManager over a real database and a real log: tokens, records, revocations, the security log."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app import errors
+from app.audit.log import AuditLog
+from app.audit.storage.jsonl import JsonlStore
+from app.security import SecurityManager
+from app.security import manager as module
+from app.security.clients.migrations import create_or_upgrade_database
+from app.security.clients.store import ClientStore, open_clients
+from app.security.models import Client
+from app.security.oauth_errors import InvalidScope
+from app.security.security_log import SecurityLog
+
+from ...support.tokens import ASK, HOUR, NONCE, NOW, Clock, issuer, sign, verifier
+
+pytestmark = pytest.mark.anyio
+READ = "ai.audit.reader"
+ALICE = Client("alice", (ASK, READ), False, datetime.fromtimestamp(NOW, UTC))
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@dataclass
+class Desk:
+    """A SecurityManager, what it works with, and what it has written."""
+
+    folder: Path
+    clock: Clock
+    clients: ClientStore
+    audit: AuditLog
+    manager: SecurityManager
+
+    def records(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in (self.folder / "audit_log.jsonl").read_bytes().splitlines()]
+
+    def events(self) -> list[str]:
+        """The lines of the security log, without their time."""
+        path = self.folder / "security.log"
+        return [line.split(" ", 1)[1] for line in path.read_text().splitlines()] if path.exists() else []
+
+
+@pytest.fixture
+async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+    create_or_upgrade_database(tmp_path / "clients.sqlite3")
+    clients = open_clients(tmp_path / "clients.sqlite3", now=lambda: NOW)
+    audit, events, clock = AuditLog(JsonlStore(tmp_path / "audit_log.jsonl")), SecurityLog(tmp_path / "security.log"), Clock()
+    audit.create({})
+    async with audit:
+        manager = SecurityManager(issuer=issuer(clock), verifier=verifier(clock), clients=clients, audit=audit, events=events)
+        yield Desk(tmp_path, clock, clients, audit, manager)
+    await clients.aclose()
+    audit.close()
+    events.close()
+
+
+# --- tokens ------------------------------------------------------------------------------------------
+
+
+async def test_a_generated_token_proves_its_bearer(desk: Desk) -> None:
+    principal = desk.manager.verify_token(desk.manager.generate_token("alice", [ASK]))
+    assert (principal.user_id, principal.roles) == ("alice", (ASK,))
+    assert len(desk.records()) == 1, "generate_token writes no record"
+
+
+async def test_its_plain_functions_raise_value_errors(desk: Desk) -> None:
+    for user_id, roles in (("al", [ASK]), ("alice", [])):
+        with pytest.raises(ValueError):
+            desk.manager.generate_token(user_id, roles)
+    with pytest.raises(ValueError):
+        desk.manager.verify_token("x.y.z")
+    with pytest.raises(ValueError, match="unknown audit action"):
+        await desk.manager.log_action("alice", "made.up", {})
+
+
+async def test_a_granted_token_has_its_record_and_its_line(desk: Desk) -> None:
+    issued = await desk.manager.grant_token(ALICE, None, request_id="0" * 32, address="127.0.0.1")
+    assert desk.manager.verify_token(issued.access_token).roles == (ASK, READ)
+    record = desk.records()[-1]
+    assert (record["action"], record["user_id"], record["request_id"]) == ("token.issued", "alice", "0" * 32)
+    details = {"jti": issued.jti, "roles": [ASK, READ], "expires_in": HOUR, "address": "127.0.0.1"}
+    assert list(record["details"].items()) == list(details.items())
+    assert desk.events() == [f"INFO token_issued user_id=alice jti={issued.jti} address=127.0.0.1 request_id={'0' * 32}"]
+    assert issued.access_token not in str(desk.records()) + str(desk.events())
+
+
+@pytest.mark.parametrize(
+    ("scope", "roles"), [(ASK, (ASK,)), (f"{READ} {ASK}", (ASK, READ)), (f"{ASK} {ASK}", (ASK,)), (None, (ASK, READ))]
+)
+async def test_a_scope_names_some_of_the_clients_roles(desk: Desk, scope: str | None, roles: tuple[str, ...]) -> None:
+    issued = await desk.manager.grant_token(ALICE, scope, request_id="0" * 32, address=None)
+    assert issued.scope == " ".join(roles)
+
+
+@pytest.mark.parametrize("scope", ["ai.admin", f"{ASK} ai.admin", "", f"{ASK}  {READ}", f" {ASK}"])
+async def test_a_scope_that_names_something_else_is_refused_unrecorded(desk: Desk, scope: str) -> None:
+    with pytest.raises(InvalidScope):
+        await desk.manager.grant_token(ALICE, scope, request_id="0" * 32, address=None)
+    assert len(desk.records()) == 1
+
+
+async def test_no_token_is_granted_without_its_record(desk: Desk) -> None:
+    (desk.folder / "audit_log.jsonl").rename(desk.folder / "away")
+    with pytest.raises(errors.AuditUnavailable):
+        await desk.manager.grant_token(ALICE, None, request_id="0" * 32, address=None)
+    assert desk.events() == []
+
+
+# --- the security log --------------------------------------------------------------------------------
+
+
+async def test_an_answer_is_logged_with_its_tokens_if_they_are_known(desk: Desk) -> None:
+    desk.manager.log_answered("alice", "0" * 32, "gpt-4o mini", (7, 9))
+    desk.manager.log_answered("alice", "1" * 32, "small", None)
+    assert desk.events() == [
+        f'INFO ask_answered user_id=alice request_id={"0" * 32} model="gpt-4o mini" input_tokens=7 output_tokens=9',
+        f"INFO ask_answered user_id=alice request_id={'1' * 32} model=small",
+    ]
+
+
+# --- revocations -------------------------------------------------------------------------------------
+
+
+async def test_revoked_disabled_and_expired_tokens_are_found_in_the_cache(desk: Desk) -> None:
+    manager = desk.manager
+    for name in ("carol", "david"):
+        await desk.clients.add(name, [ASK])
+    carol, david, erika = (manager.generate_token(name, [ASK]) for name in ("carol", "david", "erika"))
+    jti = [manager.verify_token(token).jti for token in (carol, david, erika)]
+    await desk.clients.revoke(jti[0], NOW + HOUR)
+    await desk.clients.disable("david")
+    assert manager.verify_token(carol).user_id == "carol", "the set in memory is as old as its last load"
+    await manager.load_revocations()
+    with pytest.raises(errors.TokenRevoked):
+        manager.verify_token(carol)
+    with pytest.raises(errors.ClientDisabled):
+        manager.verify_token(david)
+    assert manager.verify_token(erika).user_id == "erika"
+    desk.clock.now = NOW + HOUR
+    for _ in range(2):
+        with pytest.raises(errors.TokenExpired):
+            manager.verify_token(erika)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.002)
+
+
+def is_refused(desk: Desk, token: str) -> bool:
+    try:
+        desk.manager.verify_token(token)
+    except errors.TokenRevoked:
+        return True
+    return False
+
+
+async def test_a_change_is_followed_and_a_lost_database_is_reported_once(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "RELOAD_SECONDS", 0.002)
+    token, read = sign(), desk.clients.generation
+
+    async def unreadable() -> int:
+        raise errors.Unavailable("The database is gone.")
+
+    following = asyncio.create_task(desk.manager.follow_revocations())
+    assert not is_refused(desk, token)
+    await desk.clients.revoke(NONCE, NOW + HOUR)
+    await until(lambda: is_refused(desk, token))
+    monkeypatch.setattr(desk.clients, "generation", unreadable)
+    await until(lambda: not desk.manager.is_following)
+    await asyncio.sleep(0.02)
+    assert is_refused(desk, token), "the last known revocations apply"
+    monkeypatch.setattr(desk.clients, "generation", read)
+    await until(lambda: desk.manager.is_following)
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)
+    assert [line.split()[:2] for line in desk.events()] == [
+        ["ERROR", "clients_database_unreachable"],
+        ["INFO", "clients_database_back"],
+    ]
