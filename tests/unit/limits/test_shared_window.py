@@ -1,0 +1,216 @@
+"""The moving window that all processes share: exact, whatever the wall clock says and whoever is killed."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sqlite3
+import time
+from collections.abc import Iterator
+from multiprocessing.synchronize import Event
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from limits import RateLimitItemPerMinute
+from limits.strategies import MovingWindowRateLimiter
+
+from app.errors import ConfigError
+from app.limits.shared_window import WindowStorage, shared_window_url
+
+WINDOW = 60
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def storage_at(folder: Path, clock: Any = time.monotonic) -> WindowStorage:
+    return WindowStorage(f"window://{folder}/limits.sqlite3", clock=clock)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def storage(tmp_path: Path, clock: Clock) -> Iterator[WindowStorage]:
+    storage = storage_at(tmp_path, clock)
+    yield storage
+    storage.close()
+
+
+# --- the moving window -------------------------------------------------------------------------------
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("hit"), st.sampled_from("ab"), st.integers(1, 3)),
+        st.tuples(st.just("wait"), st.just(""), st.sampled_from([1, 7, 29, 30, 59, 60, 61, 200])),
+        st.tuples(st.just("forget"), st.just(""), st.just(0)),
+    ),
+    max_size=60,
+)
+
+
+class Model:
+    """The moving window as anybody would write it down: all hits ever, and those of the last minute counted."""
+
+    def __init__(self) -> None:
+        self.hits: dict[str, list[float]] = {"a": [], "b": []}
+
+    def live(self, key: str, now: float) -> list[float]:
+        return [at for at in self.hits[key] if at > now - WINDOW]
+
+    def hit(self, key: str, limit: int, amount: int, now: float) -> bool:
+        allowed = len(self.live(key, now)) + amount <= limit
+        self.hits[key] += [now] * amount * allowed
+        return allowed
+
+
+@settings(deadline=None)
+@given(steps=STEPS, limit=st.integers(1, 5))
+def test_it_allows_and_counts_what_a_simple_model_allows_and_counts(steps: list[tuple[str, str, int]], limit: int) -> None:
+    clock, model = Clock(), Model()
+    storage = WindowStorage("window://:memory:", clock=clock)
+    for what, key, number in steps:
+        if what == "hit":
+            assert storage.acquire_entry(key, limit, WINDOW, number) == model.hit(key, limit, number, clock.now)
+        elif what == "wait":
+            clock.now += number
+        else:
+            storage.forget_old()
+        for one in "ab":
+            live = model.live(one, clock.now)
+            assert storage.get_moving_window(one, limit, WINDOW) == (live[0] if live else clock.now, len(live))
+    storage.close()
+
+
+def test_a_refusal_names_the_first_moment_at_which_a_call_succeeds(storage: WindowStorage, clock: Clock) -> None:
+    limiter, item = MovingWindowRateLimiter(storage), RateLimitItemPerMinute(3)
+    for pause in (0, 10, 5):
+        clock.now += pause
+        assert limiter.hit(item, "alice")
+    for _ in range(3):
+        assert not limiter.hit(item, "alice")
+        reset = limiter.get_window_stats(item, "alice").reset_time
+        clock.now = reset - 0.001
+        assert not limiter.hit(item, "alice")
+        clock.now = reset
+        assert limiter.hit(item, "alice")
+
+
+def test_only_what_a_window_can_still_reach_is_kept(storage: WindowStorage, clock: Clock, tmp_path: Path) -> None:
+    def kept() -> int:
+        with sqlite3.connect(tmp_path / "limits.sqlite3") as reader:
+            return int(reader.execute("SELECT count(*) FROM hits").fetchone()[0])
+
+    for number in range(500):
+        storage.acquire_entry("busy", 10, WINDOW)
+        storage.acquire_entry(f"once-{number}", 10, WINDOW)
+        clock.now += 1
+    assert kept() < 600
+    storage.forget_old()
+    assert kept() <= 70
+
+
+def test_the_time_of_a_hit_is_taken_while_nobody_else_can_write(tmp_path: Path) -> None:
+    """Taken before, it could be older than the hits of those who went first, who then would not count."""
+    other = sqlite3.connect(tmp_path / "limits.sqlite3", timeout=0, isolation_level=None)
+    asked = []
+
+    def clock() -> float:
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            other.execute("BEGIN IMMEDIATE")
+        asked.append(True)
+        return 1000.0
+
+    storage = storage_at(tmp_path, clock)
+    assert storage.acquire_entry("alice", 1, WINDOW)
+    assert asked
+    storage.forget_old()
+    storage.close()
+    other.close()
+
+
+def test_hits_of_the_future_are_from_before_a_reboot_and_lock_nobody_out(storage: WindowStorage, clock: Clock) -> None:
+    assert storage.acquire_entry("alice", 1, WINDOW)
+    clock.now = 5.0
+    assert storage.get_moving_window("alice", 1, WINDOW) == (5.0, 0)
+    assert storage.acquire_entry("alice", 1, WINDOW)
+    assert not storage.acquire_entry("alice", 1, WINDOW)
+    storage.forget_old()
+    assert not storage.acquire_entry("alice", 1, WINDOW)
+
+
+def test_a_wall_clock_that_jumps_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    storage, real = storage_at(tmp_path), time.time
+    assert storage.acquire_entry("alice", 1, WINDOW)
+    for jump in (-86_400, 86_400):
+        monkeypatch.setattr(time, "time", lambda by=jump: real() + by)
+        assert not storage.acquire_entry("alice", 1, WINDOW)
+        assert storage.get_moving_window("alice", 1, WINDOW)[1] == 1
+    storage.close()
+
+
+# --- many processes ----------------------------------------------------------------------------------
+
+
+def hammer(folder: Path, start: Event, counts: Any) -> None:
+    start.wait()
+    storage = storage_at(folder)
+    counts.put(sum(storage.acquire_entry("alice", 50, WINDOW) for _ in range(150)))
+
+
+def test_processes_that_open_it_at_once_allow_exactly_the_limit_together(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    for number in range(5):
+        folder = tmp_path / str(number)
+        folder.mkdir(mode=0o700)
+        start, counts = context.Event(), context.Queue()
+        children = [context.Process(target=hammer, args=(folder, start, counts)) for _ in range(4)]
+        for child in children:
+            child.start()
+        start.set()
+        assert sum(counts.get(timeout=60) for _ in children) == 50
+        for child in children:
+            child.join()
+
+
+def hold_and_die(folder: Path) -> None:
+    storage = storage_at(folder)
+    storage._db.execute("BEGIN IMMEDIATE")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_process_killed_in_the_middle_of_a_hit_holds_nobody_up(tmp_path: Path) -> None:
+    storage = storage_at(tmp_path)
+    assert storage.acquire_entry("alice", 2, WINDOW)
+    child = multiprocessing.get_context("fork").Process(target=hold_and_die, args=(tmp_path,))
+    child.start()
+    child.join()
+    assert [storage.acquire_entry("alice", 2, WINDOW) for _ in range(2)] == [True, False]
+    storage.close()
+
+
+# --- where it is kept --------------------------------------------------------------------------------
+
+
+def test_a_folder_that_others_can_enter_is_refused(tmp_path: Path) -> None:
+    url = shared_window_url(tmp_path / "audit_log.jsonl")
+    folder = Path(url.removeprefix("window://")).parent
+    assert folder.stat().st_mode & 0o777 == 0o700
+    folder.chmod(0o755)
+    with pytest.raises(ConfigError, match="open to other users"):
+        shared_window_url(tmp_path / "audit_log.jsonl")
+    folder.rmdir()
+    folder.symlink_to(tmp_path)
+    with pytest.raises(ConfigError, match="open to other users"):
+        shared_window_url(tmp_path / "audit_log.jsonl")
+    folder.unlink()

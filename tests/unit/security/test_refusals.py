@@ -1,0 +1,121 @@
+"""Single records and summaries add up to what was refused, also when the log cannot be written."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from app.audit.log import AuditLog
+from app.audit.storage.jsonl import JsonlStore
+from app.security import refusals
+from app.security.refusals import RefusalRecorder
+from app.security.security_log import SecurityLog
+
+
+class Recorder:
+    """A real log with its recorder, which admits the first *admitted* refusals of each key to records of their own."""
+
+    def __init__(self, folder: Path, admitted: int = 1) -> None:
+        self.path = folder / "audit_log.jsonl"
+        self.log = AuditLog(JsonlStore(self.path), timeout_seconds=1.0)
+        self.log.create({})
+        self.events = folder / "security.log"
+        seen = Counter[str]()
+
+        def admit(key: str) -> bool:
+            seen[key] += 1
+            return seen[key] <= admitted
+
+        self.recorder = RefusalRecorder(self.log, SecurityLog(self.events), admit)
+
+    async def refuse(self, times: int = 1, address: str = "203.0.113.1") -> None:
+        for _ in range(times):
+            details = {"status": 404, "code": "not_found", "address": address}
+            await self.recorder.record(user_id=None, request_id="0" * 32, details=details)
+
+    def told(self) -> tuple[int, int]:
+        """How many are recorded singly, and how many in summaries."""
+        records = [json.loads(line) for line in self.path.read_bytes().splitlines()]
+        singles = sum(one["action"] == "request.refused" for one in records)
+        return singles, sum(one["details"].get("total", 0) for one in records)
+
+
+def test_a_refusal_whose_record_cannot_be_written_is_told_by_the_next_summary(tmp_path: Path) -> None:
+    async def main() -> None:
+        one = Recorder(tmp_path, admitted=2)
+        async with one.log:
+            await one.refuse()
+            one.path.rename(tmp_path / "away")
+            await one.refuse(3)
+            await one.recorder.summarise()
+            (tmp_path / "away").rename(one.path)
+            while one.log.closed_because is not None:
+                await asyncio.sleep(0.01)
+            await one.refuse(4)
+            await one.recorder.close()
+        assert one.told() == (1, 7)
+
+    asyncio.run(asyncio.wait_for(main(), 60))
+
+
+def test_a_summary_that_is_cut_short_by_the_end_of_the_service_is_still_written_once(tmp_path: Path) -> None:
+    async def main() -> None:
+        one = Recorder(tmp_path, admitted=1)
+        async with one.log:
+            await one.refuse(5)
+            summing = asyncio.create_task(one.recorder.summarise_forever())
+            while not one.recorder._summing.locked():
+                await asyncio.sleep(0)
+            summing.cancel()
+            await asyncio.gather(summing, return_exceptions=True)
+            await one.refuse(2)
+            await one.recorder.close()
+        assert one.told() == (1, 6)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(refusals, "SUMMARY_SECONDS", 0)
+        asyncio.run(asyncio.wait_for(main(), 60))
+
+
+def test_a_caller_whose_refusal_is_cut_short_is_still_recorded(tmp_path: Path) -> None:
+    async def main() -> None:
+        one = Recorder(tmp_path)
+        async with one.log:
+            refusing = asyncio.create_task(one.refuse())
+            await asyncio.sleep(0)
+            refusing.cancel()
+            await asyncio.gather(refusing, return_exceptions=True)
+        assert one.told() == (1, 0)
+
+    asyncio.run(asyncio.wait_for(main(), 60))
+
+
+def test_what_the_last_summary_cannot_tell_is_told_by_the_security_log(tmp_path: Path) -> None:
+    async def main() -> None:
+        one = Recorder(tmp_path)
+        async with one.log:
+            one.path.rename(tmp_path / "away")
+            await one.refuse(3)
+            await one.recorder.close()
+        assert " ERROR refusals_not_summed_up total=3\n" in one.events.read_text()
+
+    asyncio.run(asyncio.wait_for(main(), 60))
+
+
+def test_more_kinds_of_refusal_than_a_summary_names_are_still_counted(tmp_path: Path) -> None:
+    async def main() -> None:
+        one = Recorder(tmp_path, admitted=0)
+        async with one.log:
+            for number in range(refusals.MAX_KINDS + 50):
+                await one.refuse(1, f"198.18.{number // 250}.{number % 250}")
+            await one.recorder.close()
+        assert one.told() == (0, refusals.MAX_KINDS + 50)
+        summary = json.loads(one.path.read_bytes().splitlines()[-1])["details"]
+        assert len(summary["refusals"]) == refusals.MAX_ROWS
+        assert summary["others"] == summary["total"] - sum(row["count"] for row in summary["refusals"])
+
+    asyncio.run(asyncio.wait_for(main(), 60))
