@@ -58,7 +58,7 @@ async def vkey(services: ServicesDep) -> Response:
     responses=responses(BYTES, 401, 403, 404, 429, 503),
 )
 async def bundle(principal: Auditor, audit_access: AuditAccessDep, request: Request, address: str) -> Response:
-    data = await audit_access.bundle(_inquiry(request, principal), _tile(request))
+    data = await audit_access.bundle(_inquiry(request, principal), tile_of(request))
     return Response(data, media_type="application/octet-stream")
 
 
@@ -67,7 +67,7 @@ async def bundle(principal: Auditor, audit_access: AuditAccessDep, request: Requ
 )
 async def tile(audit_access: AuditAccessDep, request: Request, address: str) -> Response:
     """Each record holds 128 random bits, so the hashes reveal only the number of records."""
-    wanted = _tile(request)
+    wanted = tile_of(request)
     if wanted.level == ENTRIES:
         raise NotFound
     return Response(await audit_access.tile(wanted), media_type="application/octet-stream", headers=FOREVER)
@@ -81,7 +81,7 @@ async def tile(audit_access: AuditAccessDep, request: Request, address: str) -> 
 )
 async def entries(principal: Proven, audit_access: AuditAccessDep, request: Request) -> Response:
     """One JSON document per line. Where there may be more, a Link header (RFC 8288) says where."""
-    start, limit = _range(request)
+    start, limit = range_of(request)
     page = await audit_access.page(_inquiry(request, principal), start, limit)
     headers = {} if page.next is None else {"Link": f'</audit/entries?from={page.next}&limit={limit}>; rel="next"'}
     return Response(b"".join(page.lines), media_type="application/x-ndjson", headers=headers)
@@ -90,7 +90,7 @@ async def entries(principal: Proven, audit_access: AuditAccessDep, request: Requ
 @router.get("/entries/{seq}", summary="One record: the exact bytes of its line", responses=responses(LINE, 401, 404, 429, 503))
 async def entry(principal: Proven, audit_access: AuditAccessDep, request: Request, seq: str) -> Response:
     """The SHA-256 of the bytes before `,"hash":"` is the record's hash."""
-    line = await audit_access.entry(_inquiry(request, principal), _seq(seq))
+    line = await audit_access.entry(_inquiry(request, principal), parse_seq(seq))
     return Response(line, media_type="application/json")
 
 
@@ -100,7 +100,7 @@ async def receipt(principal: Proven, audit_access: AuditAccessDep, request: Requ
 
     `audit verify-receipt FILE --vkey FILE` checks it offline.
     """
-    proof = await audit_access.receipt(_inquiry(request, principal), _seq(seq))
+    proof = await audit_access.receipt(_inquiry(request, principal), parse_seq(seq))
     return Response(proof, media_type="text/plain")
 
 
@@ -109,20 +109,23 @@ def _inquiry(request: Request, principal: Proven) -> Inquiry:
     return Inquiry(principal, origin.request_id, origin.address)
 
 
-def _tile(request: Request) -> Tile:
+def tile_of(request: Request) -> Tile:
+    """The tile that the address names. Raises NotFound for any other spelling of it."""
     try:
         return Tile.parse(request.scope["path"].partition("/audit/tile/")[2])  # the router's `address` lacks a final newline
     except VerificationFailed as error:
         raise NotFound(error.detail) from None
 
 
-def _seq(text: str) -> int:
+def parse_seq(text: str) -> int:
+    """The number of a record. Raises NotFound for any other spelling of it."""
     if not _is_number(text):
         raise NotFound("A record is named by its number, in decimal digits.")
     return int(text)
 
 
-def _range(request: Request) -> tuple[int, int]:
+def range_of(request: Request) -> tuple[int, int]:
+    """`from` and `limit`. Raises InvalidRequest."""
     given = request.query_params.multi_items()
     values = dict(given)
     if len(values) != len(given) or not set(values) <= {"from", "limit"} or not all(map(_is_number, values.values())):

@@ -1,0 +1,63 @@
+"""/readyz speaks for all workers: it is 503 while any of them cannot record, and counts the refusals of all."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from pathlib import Path
+
+import httpx
+
+from app.audit.storage.availability import PROBE_SECONDS
+
+from ..support.calls import bearer
+from ..support.fake_openai import FakeOpenAI
+from ..support.service import HTTP, Service
+from ..support.small_disk import SmallDisk
+
+WORKERS = 4
+LOG = "./audit/audit_log.jsonl"
+
+
+def ready(service: Service) -> httpx.Response:
+    """The answer of any one worker."""
+    return HTTP.get(service.url + "/readyz")
+
+
+def fill(disk: SmallDisk) -> None:
+    script = 'head -c 1000000 /dev/zero > "$1"; true'
+    subprocess.run([*disk.prefix, "sh", "-c", script, "sh", str(disk.place / "filler")], check=True, capture_output=True)
+
+
+def ask_until_nothing_fits(caller: httpx.Client, disk: SmallDisk) -> int:
+    """How often the one worker behind this connection refused, once not even its probes find room any more."""
+    refused, since, size, deadline = 0, time.monotonic(), 0, time.monotonic() + 60
+    while time.monotonic() < since + 3 * PROBE_SECONDS:
+        refused += caller.post("/ask", json={"query": "hi"}).status_code == 503
+        if (now := disk.seen("audit_log.jsonl").stat().st_size) != size:
+            since, size = time.monotonic(), now
+        assert time.monotonic() < deadline, "the disk does not fill"
+        time.sleep(0.01)
+    return refused
+
+
+def test_no_worker_is_ready_while_one_cannot_record_and_all_are_counted(tmp_path: Path, fake: FakeOpenAI) -> None:
+    """A full disk, four workers, and questions to one of them: the others have not seen the disk."""
+    with SmallDisk(tmp_path / "audit", 256) as disk:
+        with Service(tmp_path, workers=WORKERS, prefix=disk.prefix, OPENAI_BASE_URL=fake.base_url, AUDIT_LOG_PATH=LOG) as service:
+            token = service.token("alice", service.add_client())
+            fill(disk)
+            with httpx.Client(base_url=service.url, headers=bearer(token), timeout=30) as caller:
+                refused = ask_until_nothing_fits(caller, disk)
+            answers = [ready(service) for _ in range(20 * WORKERS)]
+            assert {one.status_code for one in answers} == {503}
+            assert {one.json()["audit"] for one in answers} == {"audit_unavailable"}
+            assert {one.json()["refused_for_audit"] for one in answers} == {refused}
+            assert {service.ask(token).status_code for _ in range(20)} == {503}
+            assert ready(service).json()["refused_for_audit"] == refused + 20
+            disk.resize(4096)
+            service.wait_ready()
+            assert service.ask(token).status_code == 200
+            assert ready(service).json()["refused_for_audit"] == refused + 20, "since the service began"
+            lines = (tmp_path / "logs/security.log").read_text().splitlines()
+            assert sum(" ERROR audit_unavailable " in line for line in lines) == refused + 20

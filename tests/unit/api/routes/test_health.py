@@ -1,0 +1,64 @@
+"""/readyz: 200 only where every worker can record; its answer is never recorded."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import orjson
+import pytest
+from fastapi import Response
+
+from app.api.context import request_context
+from app.api.routes.health import readyz
+from app.api.scoreboard import Scoreboard
+
+from ....support.http_request import request_of, run
+
+NOTE = "small-1 at http://127.0.0.1:9/v1"
+
+
+def ask(
+    closed_because: str | None = None, *, is_in_place: bool = True, is_following: bool = True, closed: int | None = None
+) -> Response:
+    scoreboard = Scoreboard(2)
+    slots = [scoreboard.slot(number) for number in range(2)]
+    slots[0].refused, slots[1].refused = 1, 2
+    if closed is not None:
+        slots[closed].set_closed(True)
+    audit = SimpleNamespace(closed_because=closed_because, is_in_place=lambda: is_in_place)
+    security = SimpleNamespace(is_following=is_following)
+    app: Any = SimpleNamespace(services=SimpleNamespace(audit=audit, security=security, model_note=NOTE), scoreboard=scoreboard)
+    request = request_of("/readyz", method="GET", app=app)
+    response = run(readyz(request))
+    assert request_context(request).origin.terminal_record.is_written
+    return response
+
+
+def test_a_service_that_can_record_is_ready() -> None:
+    response = ask()
+    assert response.status_code == 200
+    assert list(orjson.loads(response.body).items()) == [
+        ("status", "ready"),
+        ("audit", "writable"),
+        ("refused_for_audit", 3),
+        ("revocations", "up to date"),
+        ("model", NOTE),
+    ]
+
+
+@pytest.mark.parametrize(
+    "how",
+    [{"closed_because": "/srv/logs is full"}, {"is_in_place": False}, {"closed": 0}, {"closed": 1}],
+    ids=["closed here", "log away", "this worker", "another worker"],
+)
+def test_a_service_that_cannot_record_is_not_and_does_not_say_why(how: dict[str, Any]) -> None:
+    response = ask(**how)
+    document = orjson.loads(response.body)
+    assert (response.status_code, document["status"], document["audit"]) == (503, "unavailable", "audit_unavailable")
+    assert b"/srv" not in response.body
+
+
+def test_stale_revocations_are_said_and_do_not_stop_the_service() -> None:
+    response = ask(is_following=False)
+    assert (response.status_code, orjson.loads(response.body)["revocations"].split(":")[0]) == (200, "stale")

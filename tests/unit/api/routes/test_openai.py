@@ -1,0 +1,31 @@
+"""What /openapi.json says of a /v1 body: the members that are read here, and that all others pass."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from app.api.routes.openai import TEXTS, body_schema
+from app.upstream.protocol.chat import CHAT
+from app.upstream.protocol.embeddings import EMBEDDINGS
+from app.upstream.protocol.endpoint import Endpoint
+from app.upstream.protocol.responses import RESPONSES
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "members"),
+    [
+        (CHAT, {"model", "messages", "max_tokens", "max_completion_tokens", "stream"}),
+        (RESPONSES, {"model", "input", "max_output_tokens", "stream"}),
+        (EMBEDDINGS, {"model", "input"}),
+    ],
+    ids=lambda value: getattr(value, "name", ""),
+)
+def test_the_schema_lists_the_members_that_are_read_here(endpoint: Endpoint, members: set[str]) -> None:
+    body: dict[str, Any] = body_schema(endpoint, TEXTS)["requestBody"]
+    schema = body["content"]["application/json"]["schema"]
+    assert body["required"]
+    assert set(schema["properties"]) == members
+    assert schema["required"] == ["model", endpoint.messages]
+    assert schema["additionalProperties"] is True
