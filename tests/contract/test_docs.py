@@ -21,7 +21,7 @@ PAGES = {path.relative_to(ROOT).as_posix(): path for path in (*AT_THE_TOP, *sort
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 NAMED_FILE = re.compile(r"`((?:app|docs|tests|tools|bench|postman)/[A-Za-z0-9_./-]*[A-Za-z0-9_/])`")
-NOT_PLAIN = re.compile(r"\b(he|his|him|himself|whoever's|whom|thereof|likewise|anew|hung up|torture)\b")
+NOT_PLAIN = re.compile(r"\b(he|his|him|himself|whoever|whom|thereof|likewise|anew|hung up|torture)\b", re.IGNORECASE)
 MAX_README_LINES, MAX_README_COLUMNS = 130, 400
 
 
