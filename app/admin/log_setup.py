@@ -104,7 +104,8 @@ def _install_key(settings: Settings, audit: AuditLog) -> Path | None:
         return None
     if (problem := missing_key(settings, audit)) is not None:
         raise problem
-    with suppress(FileExistsError):  # a log that was begun before logs were signed
+    # The log was begun by a version that signed none.
+    with suppress(FileExistsError):
         store_signer(path, Signer.generate(settings.audit_origin or new_log_name()))
     return path
 
@@ -148,10 +149,13 @@ def _retired_log(log: Path, first: dict[str, Any]) -> Path:
 
 def _is_signed_by_another(key: Signer, tree: StoredTree) -> bool:
     note = tree.checkpoint()
+    if note is None:
+        return False
     try:
-        return note is not None and not verify_checkpoint(note, key.verifier_key)
+        verify_checkpoint(note, key.verifier_key)
     except VerificationFailed:
         return True
+    return False
 
 
 # --- (5): the first checkpoint -------------------------------------------------------------------

@@ -42,17 +42,17 @@ def set_up(*, new_log: bool = False) -> SetupResult:
 
     Raises ConfigError, and AuditCorrupt if a log was lost and *new_log* is False.
     """
-    # (1) the secret and the name of the log
+    # (1) settings that hold, with a secret and a name for the log
     env_file = write_env_file() if not ENV_FILE.exists() and not os.environ.get("SECRET_KEY") else None
     settings = load_settings()
     verify_locks_hold(settings.audit_log_path)
     settings = _named(settings)
-    # (2) nothing else may use the log
+    # (2) no service and no other init uses the log
     if new_log and is_running(settings.audit_log_path):
         raise ConfigError("A service is running on this log. Stop it first: it would sign the new log with the old key.")
     with _locked(settings.audit_log_path.parent):
         database = settings.database_path
-        # (3) a log that was lost is not replaced unasked
+        # (3) a log that was lost is replaced only on request
         if not new_log and (database.exists() or settings.audit_key_path.exists()):
             verify_setup(settings)
         # (4) the log, its key and its first checkpoint

@@ -35,7 +35,7 @@ class DemoService:
         self._environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ} | SETTINGS
 
     def command(self, *arguments: str, **settings: str) -> Any:
-        """The JSON document of a command that ended with 0 or 1. Raises ConfigError for another status."""
+        """The JSON document of a command. Raises ConfigError unless its status is 0 or 1."""
         argv = [sys.executable, "-m", "app", *arguments, "--json"]
         environment = {**self._environment, **settings}
         done = subprocess.run(argv, cwd=self.folder, env=environment, capture_output=True, text=True)  # noqa: S603

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from app import __version__
+
 from ..support.evidence import SIGNER, Evidence
 from ..support.fake_openai import FakeOpenAI
 from ..support.service import Service
@@ -39,7 +41,13 @@ def test_every_command_explains_itself(command: list[str], tmp_path: Path) -> No
     assert "Usage:" in done.stdout
 
 
-def test_init_makes_a_private_env_with_a_fresh_secret_and_is_safe_to_repeat(tmp_path: Path) -> None:
+def test_the_version_is_printed(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "app", "--version"]
+    done = subprocess.run(command, cwd=tmp_path, env={}, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"secure-ai-assistant {__version__}\n", "")
+
+
+def test_init_makes_a_private_env_file_and_is_safe_to_repeat(tmp_path: Path) -> None:
     def init() -> dict[str, str]:
         command = [sys.executable, "-m", "app", "init", "--json"]
         done = subprocess.run(command, cwd=tmp_path, env={}, capture_output=True, text=True, timeout=60)
@@ -97,12 +105,12 @@ def test_clients_are_added_listed_rotated_and_disabled(offline: Service) -> None
         (["audit", "verify", "--receipt", "nonsense"], "SEQ:HASH"),
         (["audit", "verify", "--checkpoint", "nowhere"], "nowhere cannot be used"),
         (["audit", "verify", "--vkey", "nowhere"], "nowhere cannot be used"),
-        (["audit", "verify", "--vkey", "logs/audit_log.key"], "is not a log's verifier key"),
+        (["audit", "verify", "--vkey", "logs/audit_log.key"], "does not hold a log's verifier key"),
         (["audit", "verify-receipt", "nowhere", "--vkey", "nowhere"], "nowhere cannot be used"),
         (["audit", "verify-receipt", "nowhere"], "--vkey"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_a_sentence_with_status_two(offline: Service, arguments: list[str], said: str) -> None:
+def test_what_cannot_be_done_ends_with_a_sentence_and_status_two(offline: Service, arguments: list[str], said: str) -> None:
     before = offline.log.read_bytes()
     done = offline.run(*arguments, "--json", status=2)
     assert said in done.stderr
@@ -111,7 +119,7 @@ def test_what_cannot_be_done_is_said_in_a_sentence_with_status_two(offline: Serv
     assert offline.log.read_bytes() == before
 
 
-def test_a_name_that_is_taken_is_refused_and_the_first_secret_lives_on(offline: Service) -> None:
+def test_a_name_that_is_taken_is_refused(offline: Service) -> None:
     offline.add_client("erin")
     assert "already" in offline.run("clients", "add", "erin", "--role", "ai.playground.user", status=2).stderr
 
@@ -134,7 +142,7 @@ def test_token_and_ask_are_clients_of_a_running_service(service: Service) -> Non
     assert streamed.stderr == f"receipt {last['seq']}:{last['hash']}\n"
 
 
-def test_a_refused_call_is_told_with_its_code(service: Service) -> None:
+def test_a_refused_call_is_reported_with_its_code(service: Service) -> None:
     for options in ([], ["--stream"]):
         refused = service.run("ask", *options, "Hello?", "--token", "nonsense", "--url", service.url, status=2)
         assert "401 invalid_token" in refused.stderr
@@ -145,7 +153,7 @@ def test_a_refused_call_is_told_with_its_code(service: Service) -> None:
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1", "nonsense", "http://"])
-def test_an_address_where_nobody_is_is_told(offline: Service, url: str) -> None:
+def test_an_address_without_a_service_is_one_sentence(offline: Service, url: str) -> None:
     done = offline.run("ask", "Hello?", "--token", "x", "--url", url, status=2)
     assert "Traceback" not in done.stderr
     assert done.stderr.count("\n") == 1
@@ -159,7 +167,7 @@ def test_records_are_shown_by_request_and_from_the_end(service: Service, token: 
     assert "\x1b" not in service.run("audit", "show", "--request-id", request_id).stdout
 
 
-def test_tail_follows_what_comes(service: Service, token: str) -> None:
+def test_tail_follows_new_records(service: Service, token: str) -> None:
     command = [sys.executable, "-m", "app", "audit", "tail", "--lines", "1", "--follow", "--json"]
     follower = subprocess.Popen(command, cwd=service.folder, env=service.env, stdout=subprocess.PIPE, text=True)
     try:
@@ -191,7 +199,7 @@ def test_verify_exits_with_one_and_names_the_line(tmp_path: Path) -> None:
     assert "failed: right up to record 0" in said
 
 
-def test_verify_says_each_verdict_on_its_own_line_and_exits_with_zero_while_nothing_failed(tmp_path: Path) -> None:
+def test_verify_prints_one_verdict_a_line_and_exits_with_zero(tmp_path: Path) -> None:
     service = Service(tmp_path)
     verdict = service.cli("audit", "verify")
     assert verdict["integrity"] == {"verdict": "ok", "up_to": 0}
