@@ -135,7 +135,7 @@ class SecureAIAssistant:
                     raise ClientGone("The caller does not read.") from None
 
     async def until_idle(self, seconds: float) -> None:
-        """Wait at most *seconds* until no question is in progress. The log must be open until then."""
+        """Wait at most *seconds* until no question is in progress. Keep the log open until then."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while self._in_progress:  # noqa: ASYNC110 - once, at the end of the process

@@ -62,8 +62,8 @@ class Upstream:
     def wants_max_completion_tokens(self) -> bool:
         """Whether this server's cap on tokens is `max_completion_tokens`, not `max_tokens`.
 
-        OpenAI's newer models refuse `max_tokens`. Every other server knows it. Ollama, LM Studio
-        and llama.cpp before 2026 ignore the newer name and generate without end; Mistral refuses it.
+        OpenAI's newer models refuse `max_tokens`. Every other server knows it. Mistral refuses the
+        newer name; Ollama, LM Studio and llama.cpp before 2026 ignore it and generate without end.
         """
         host = self._base.host or ""
         return host == "openai.com" or host.endswith((".openai.com", ".azure.com"))
@@ -168,7 +168,7 @@ class EventSource:
         self._response.release()
 
     def finish(self) -> None:
-        """The answer was read. The stream ends a moment later; its connection can be reused then."""
+        """The answer was read. Its stream ends a moment later; the connection is reusable then."""
         asyncio.get_running_loop().call_later(STREAM_END_GRACE_SECONDS, self._response.release)
 
 

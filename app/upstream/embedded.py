@@ -70,7 +70,7 @@ def is_installed() -> bool:
 
 
 def free_port() -> int:
-    """A loopback port that is free now. The child exits with 1 if another program takes it first."""
+    """A loopback port that is free now. If another program takes it, the child exits with 1."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])

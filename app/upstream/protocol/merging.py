@@ -22,7 +22,7 @@ class Message:
         self._members: dict[str, Any] = {}
 
     def add(self, delta: dict[str, Any]) -> None:
-        """Raises ValueError for too many levels or parts, AttributeError if *delta* is no object."""
+        """Raises ValueError for too many levels or parts, AttributeError if it is no object."""
         _merge_object(self._members, delta, 0)
 
     def plain(self) -> dict[str, Any]:
