@@ -1,18 +1,27 @@
-"""A LanguageModel for a test, and a loop to use it in."""
+"""A LanguageModel for a test and a loop to use it in; a fake log for the road of a question."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, cast
 
+from app.assistant.models import Origin
+from app.audit.format.record import Receipt
+from app.security.manager import SecurityManager
+from app.security.models import Principal
+from app.upstream.call import PreparedCall
 from app.upstream.client import Upstream
 from app.upstream.completion import Completion
 from app.upstream.langchain import LanguageModel
 from app.upstream.protocol.chat import CHAT
+from app.upstream.protocol.endpoint import Endpoint
 
 T = TypeVar("T")
 KEY = "sk-planted-key-0123456789"
+ORIGIN_ID = "0" * 32
+PRINCIPAL = Principal("alice", ("ai.playground.user",), "alice", "1" * 32, 2**40)
 
 
 def make(
@@ -46,3 +55,44 @@ async def send(model: LanguageModel, query: str) -> Completion:
 
 def ask(model: LanguageModel, query: str = "hi") -> Completion:
     return use(model, lambda model: send(model, query))
+
+
+@dataclass
+class FakeLog:
+    """In place of SecurityManager: keeps what is recorded. *broken*: what some actions raise."""
+
+    broken: dict[str, list[Exception]] = field(default_factory=dict)
+    records: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    answered: list[tuple[Any, ...]] = field(default_factory=list)
+    written: asyncio.Event | None = None
+    """If there is one, every record waits for it."""
+
+    async def log_action(
+        self, user_id: str | None, action: str, details: Mapping[str, Any], *, request_id: str | None = None
+    ) -> Receipt:
+        assert (user_id, request_id) == (PRINCIPAL.user_id, ORIGIN_ID)
+        if self.written is not None:
+            await self.written.wait()
+        if self.broken.get(action):
+            raise self.broken[action].pop(0)
+        self.records.append((action, dict(details)))
+        return Receipt(len(self.records), "a" * 64)
+
+    def log_answered(self, *arguments: Any) -> None:
+        self.answered.append(arguments)
+
+    @property
+    def security(self) -> SecurityManager:
+        return cast(SecurityManager, self)
+
+    @property
+    def actions(self) -> list[str]:
+        return [action for action, _ in self.records]
+
+
+def prepared(upstream: Any = None, endpoint: Endpoint = CHAT, *, wants_text: bool = False) -> PreparedCall:
+    return PreparedCall(upstream, endpoint, "alias", b"{}", "5" * 64, {"query": "hi"}, wants_text=wants_text)
+
+
+def origin(client_request_id: str | None = None) -> Origin:
+    return Origin(ORIGIN_ID, "192.0.2.1", client_request_id)

@@ -1,0 +1,231 @@
+"""A stream on its way: what is written when, and what its end records. No sockets, no server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from app.assistant import SecureAIAssistant
+from app.assistant.models import Origin
+from app.assistant.streaming import StreamTimeouts
+from app.audit.format.record import Receipt
+from app.errors import AppError, ClientGone, UpstreamError, UpstreamTimeout
+from app.kit.event_stream import Event
+from app.upstream.completion import Completion
+from app.upstream.protocol.chat import DONE
+from app.upstream.protocol.stream_reader import StreamReader
+
+from ...support.asking import PRINCIPAL, FakeLog, origin, prepared
+
+FAST = StreamTimeouts(silence_seconds=0.3, whole_seconds=5, keepalive_seconds=0.1, gather_seconds=0)
+
+
+def says(content: str, finish: str | None = None) -> Event:
+    choice = {"index": 0, "delta": {"content": content}, "finish_reason": finish}
+    return Event(b"", json.dumps({"choices": [choice]}).encode())
+
+
+END = [says("", "stop"), DONE]
+Script = Sequence[list[Event] | float | BaseException | None]
+
+
+@dataclass
+class Source:
+    """Gives what its script says: events, None for the end, seconds of silence, or an error."""
+
+    script: list[Any]
+    outcome: str = "open"
+    due: float = 0.0
+
+    async def read(self) -> list[Event] | None:
+        """Silence goes on over reads that are cancelled."""
+        now = asyncio.get_running_loop().time()
+        if self.script and isinstance(self.script[0], float):
+            self.due = now + self.script.pop(0)
+        await asyncio.sleep(max(0.0, self.due - now))
+        step = self.script.pop(0) if self.script else None
+        if isinstance(step, BaseException):
+            raise step
+        assert step is None or isinstance(step, list)
+        return step
+
+    def close(self) -> None:
+        self.outcome = "closed"
+
+    def finish(self) -> None:
+        self.outcome = "finished"
+
+
+@dataclass
+class Upstream:
+    source: Source
+    opens_after: float = 0.0
+
+    async def open_stream(self, path: str, body: bytes) -> Source:
+        await asyncio.sleep(self.opens_after)
+        return self.source
+
+
+@dataclass
+class Sink:
+    """Keeps what is written, with `.` for a sign of life. *blocks_at* is the write that is never done."""
+
+    log: FakeLog
+    written: list[str] = field(default_factory=list)
+    blocks_at: str = "(none)"
+    records_at_begin: list[str] = field(default_factory=list)
+
+    def name(self, received: Receipt) -> None:
+        self.written.append(f"name {received.seq}")
+
+    async def begin(self) -> None:
+        self.written.append("begin")
+
+    async def keep_alive(self) -> None:
+        await self.write(b".")
+
+    def encode(self, events: Sequence[Event], text: str) -> bytes:
+        return text.encode()
+
+    async def write(self, data: bytes) -> None:
+        if data.decode() == self.blocks_at:
+            await asyncio.sleep(60)
+        self.written.append(data.decode())
+
+    async def end(self, reader: StreamReader, completion: Completion, receipt: Receipt) -> None:
+        assert self.log.actions[-1] == "ask.answered", "the end leaves after its record only"
+        await self.write(b"end")
+
+
+@dataclass
+class Run:
+    log: FakeLog
+    sink: Sink
+    source: Source
+    origin: Origin
+    error: BaseException | None
+
+    @property
+    def last(self) -> dict[str, Any]:
+        return self.log.records[-1][1]
+
+
+def stream(script: Script, timeouts: StreamTimeouts = FAST, *, blocks_at: str = "(none)", opens_after: float = 0.0) -> Run:
+    log, source, start = FakeLog(), Source(list(script)), origin()
+    sink = Sink(log, blocks_at=blocks_at)
+
+    async def work() -> BaseException | None:
+        assistant = SecureAIAssistant(log.security, None, None, timeout_seconds=5, timeouts=timeouts)  # type: ignore[arg-type]
+        try:
+            await assistant.stream(PRINCIPAL, prepared(Upstream(source, opens_after)), start, sink)
+        except AppError as error:
+            return error
+        finally:
+            await asyncio.sleep(max(0.0, opens_after - 0.3))
+        return None
+
+    return Run(log, sink, source, start, asyncio.run(work()))
+
+
+def test_events_are_written_as_they_arrive_and_the_end_after_its_record() -> None:
+    run = stream([[says("Hel")], [says("lo"), *END]])
+    assert run.error is None
+    assert run.sink.written == ["name 1", "begin", "Hel", "lo", "end"]
+    assert run.log.actions == ["ask.received", "ask.answered"]
+    assert (run.last["answer"], run.last["finish_reason"], run.last["delivered"]["bytes"]) == ("Hello", "stop", 5)
+    assert run.source.outcome == "finished"
+
+
+def test_after_the_first_writes_events_are_gathered() -> None:
+    """The source of this test gives one event at each read; `gather_seconds` pass before each."""
+    timeouts = StreamTimeouts(gather_seconds=0.05)
+    started = asyncio.new_event_loop().time()
+    run = stream([[says(letter)] for letter in "abcde"] + [END], timeouts)
+    assert run.sink.written[2:] == ["a", "b", "c", "d", "e", "end"]
+    assert asyncio.new_event_loop().time() - started >= 0.15
+
+
+def test_a_buffered_stream_writes_nothing_of_the_answer_before_its_record() -> None:
+    timeouts = StreamTimeouts(silence_seconds=1, keepalive_seconds=0.05, is_buffered=True)
+    run = stream([[says("Hel")], 0.12, [says("lo")], END], timeouts)
+    assert run.error is None
+    assert run.sink.written[0] == "name 1"
+    assert set(run.sink.written[1:-2]) == {"."}
+    assert run.sink.written[-2:] == ["Hello", "end"]
+    assert run.last["delivered"]["bytes"] == 5
+
+
+def test_a_buffered_stream_that_fails_has_delivered_nothing() -> None:
+    run = stream([[says("Hel")], UpstreamError()], StreamTimeouts(is_buffered=True))
+    assert isinstance(run.error, UpstreamError)
+    assert run.last["delivered"] is None
+
+
+def test_a_silent_server_is_waited_for_with_signs_of_life_then_given_up() -> None:
+    run = stream([[says("Hel")], 60.0])
+    assert isinstance(run.error, UpstreamTimeout)
+    assert run.sink.written == ["name 1", "begin", "Hel", ".", "."]
+    assert (run.last["code"], run.last["delivered"]["answer"]) == ("upstream_timeout", "Hel")
+    assert run.source.outcome == "closed"
+
+
+def test_every_event_breaks_the_silence() -> None:
+    run = stream([step for letter in "abcd" for step in (0.2, [says(letter)])] + [END])
+    assert run.error is None
+    assert [one for one in run.sink.written[2:] if one != "."] == ["a", "b", "c", "d", "end"]
+
+
+def test_a_server_that_does_not_begin_is_waited_for_as_long() -> None:
+    run = stream([], opens_after=0.5)
+    assert isinstance(run.error, UpstreamTimeout)
+    assert run.sink.written == ["name 1", ".", "."]
+    assert run.last["delivered"] is None
+
+
+def test_a_stream_has_an_end_however_lively_it_is() -> None:
+    timeouts = StreamTimeouts(silence_seconds=1, whole_seconds=0.3, gather_seconds=0)
+    run = stream([step for _ in range(100) for step in (0.02, [says("a")])], timeouts)
+    assert isinstance(run.error, UpstreamTimeout)
+    assert run.last["delivered"]["answer"].startswith("aaa")
+    assert run.source.outcome == "closed"
+
+
+@pytest.mark.parametrize(("script", "blocks_at"), [([[says("Hel")], END], "Hel"), ([[says("Hel")], 60.0], ".")])
+def test_a_caller_who_does_not_read_is_given_up(script: Script, blocks_at: str) -> None:
+    run = stream(script, blocks_at=blocks_at)
+    assert isinstance(run.error, ClientGone)
+    assert str(run.error) == "The caller does not read."
+    assert run.last["code"] == "client_gone"
+    assert run.source.outcome == "closed"
+
+
+def test_a_caller_who_does_not_read_the_end_has_the_answers_record() -> None:
+    run = stream([[says("Hel")], END], blocks_at="end")
+    assert isinstance(run.error, ClientGone)
+    assert run.log.actions == ["ask.received", "ask.answered"]
+    assert run.origin.terminal_record.is_written
+
+
+def test_what_came_before_a_bad_event_is_delivered_and_recorded() -> None:
+    run = stream([[says("Hel"), Event(b"", b"no JSON"), says("lo")]])
+    assert type(run.error) is UpstreamError
+    assert run.sink.written == ["name 1", "begin", "Hel"]
+    assert (run.last["code"], run.last["delivered"]["answer"]) == ("upstream_error", "Hel")
+
+
+@pytest.mark.parametrize("script", [[None], [[says("Hel")], None]])
+def test_a_stream_that_breaks_off_is_no_answer(script: Script) -> None:
+    run = stream(script)
+    assert type(run.error) is UpstreamError
+    assert run.source.outcome == "closed"
+
+
+def test_a_stream_that_ends_without_its_marker_is_whole_if_it_said_why() -> None:
+    run = stream([[says("Hello", "stop")], None])
+    assert run.error is None
+    assert (run.sink.written[-1], run.last["answer"]) == ("end", "Hello")
