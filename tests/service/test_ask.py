@@ -1,4 +1,4 @@
-"""POST /ask and what stands around it: the answer, its records, every refusal, and what no response ever shows."""
+"""POST /ask: the answer, its records, its refusals, and what no response shows."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_its_headers_name_the_request_the_record_and_the_limit(service: Service,
     assert int(service.ask(token).headers["x-ratelimit-remaining-requests"]) == remaining - 1
 
 
-def test_it_stands_behind_two_records_in_the_contracts_order(service: Service, token: str, fake: FakeOpenAI) -> None:
+def test_it_has_two_records_in_the_contracts_order(service: Service, token: str, fake: FakeOpenAI) -> None:
     calls = fake.calls()
     response = service.ask(token, QUERY)
     received, answered = records_of(service, response)
@@ -180,7 +180,7 @@ def test_an_odd_request_id_is_not_kept(service: Service, token: str, odd: str) -
 
 
 def test_a_brace_without_a_token_is_401(service: Service) -> None:
-    """The body of a stranger is not read, let alone parsed."""
+    """The body of an unproven caller is not even read."""
     response = post(service, None, b"{")
     check_problem(response, 401, "invalid_token")
     assert response.headers["www-authenticate"] == 'Bearer realm="secure-ai-assistant"'
@@ -196,7 +196,7 @@ def test_a_brace_without_a_token_is_401(service: Service) -> None:
 
 
 def test_a_forged_token_that_is_right_in_everything_is_good(service: Service) -> None:
-    """So each of the refusals below has the one cause that it names."""
+    """So each refusal below has exactly the cause that it names."""
     assert service.ask(forged(service)).status_code == 200
 
 
@@ -218,7 +218,7 @@ FAULTS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("code", FAULTS)
-def test_why_a_token_proves_nothing_is_told_to_the_record_only(service: Service, code: str) -> None:
+def test_only_the_record_says_why_a_token_was_refused(service: Service, code: str) -> None:
     response = service.ask(forged(service, **FAULTS[code]))
     shown = "token_expired" if code == "token_expired" else "invalid_token"
     check_problem(response, 401, shown)
@@ -477,7 +477,7 @@ def test_cors_is_closed_unless_an_origin_is_listed(service: Service, token: str,
 
 
 def addresses(service: Service, token: str, forwarded: str) -> set[str]:
-    """What the records of a question and of a refusal call the caller."""
+    """The caller's address in the records of a question and of a refusal."""
     asked, refused = post(service, token, x_forwarded_for=forwarded), post(service, None, x_forwarded_for=forwarded)
     return {records_of(service, asked)[0]["details"]["address"], refusal(service, refused)["details"]["address"]}
 
@@ -491,10 +491,10 @@ def test_a_forwarded_address_counts_only_from_a_listed_proxy(
     assert addresses(other, other_token, "2001:db8::1") == {"2001:db8::1"}
 
 
-def test_a_service_without_its_rooms_shows_no_trace_of_what_broke(
+def test_a_service_that_is_not_open_shows_no_stack_trace(
     service: Service, tmp_path: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Its lifespan never ran, so the route finds nothing where the services should be."""
+    """Its lifespan never ran, so the route finds no services."""
     monkeypatch.chdir(tmp_path)
     app = create_app(load_settings(secret_key="s" * 43, openai_base_url="http://127.0.0.1:9/v1"))
 
@@ -505,7 +505,7 @@ def test_a_service_without_its_rooms_shows_no_trace_of_what_broke(
     response = asyncio.run(call())
     check_problem(response, 500, "internal")
     assert response.headers["x-content-type-options"] == "nosniff"
-    assert not any(word in response.text for word in ("Traceback", "AttributeError", "door", ".py"))
+    assert not any(word in response.text for word in ("Traceback", "AttributeError", "context", ".py"))
     assert f"request {response.headers['x-request-id']} failed" in caplog.text
     assert "AttributeError" in caplog.text
 

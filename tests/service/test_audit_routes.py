@@ -1,4 +1,4 @@
-"""GET /audit/…: what anyone, the one concerned, and an auditor can read of the log, byte for byte; and what it leaves behind."""
+"""GET /audit/…: what anyone, a principal and an auditor can read, byte for byte, and its records."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from ..support.service import HTTP, Service
 
 @dataclass
 class Readers:
-    """A service with records, and three who read it."""
+    """A service with records, and three principals who read it."""
 
     service: Service
     alice: dict[str, str]
@@ -65,7 +65,7 @@ def readers(service: Service) -> Readers:
 # --- the head, for anyone ------------------------------------------------------------------------
 
 
-def test_the_head_and_its_key_are_served_to_anyone_and_leave_no_record(readers: Readers) -> None:
+def test_the_checkpoint_and_its_key_are_public_and_leave_no_record(readers: Readers) -> None:
     response = readers.get("checkpoint")
     assert response.status_code == 200
     assert response.headers["content-type"] == "text/plain; charset=utf-8"
@@ -77,7 +77,7 @@ def test_the_head_and_its_key_are_served_to_anyone_and_leave_no_record(readers: 
     assert [record for one in (response, tile) for record in records_of(readers.service, one)] == []
 
 
-def test_a_record_is_under_a_signed_head_within_a_moment(readers: Readers) -> None:
+def test_a_checkpoint_soon_covers_a_new_record(readers: Readers) -> None:
     seq = readers.ask(readers.alice)
     eventually(lambda: readers.head() > seq)
 
@@ -85,7 +85,7 @@ def test_a_record_is_under_a_signed_head_within_a_moment(readers: Readers) -> No
 # --- receipts ------------------------------------------------------------------------------------
 
 
-def test_a_receipt_is_there_at_once_for_the_newest_record_too_and_stands_alone(readers: Readers) -> None:
+def test_the_newest_record_has_a_receipt_at_once_which_needs_no_log(readers: Readers) -> None:
     key = readers.key()
     for _ in range(5):
         seq = readers.ask(readers.alice)
@@ -102,7 +102,7 @@ def test_a_receipt_is_there_at_once_for_the_newest_record_too_and_stands_alone(r
 # --- own entries, others' entries ----------------------------------------------------------------
 
 
-def test_the_own_record_is_shown_in_its_exact_bytes_and_that_reading_is_not_recorded(readers: Readers) -> None:
+def test_an_own_record_is_shown_in_its_exact_bytes_without_another_record(readers: Readers) -> None:
     seq = readers.ask(readers.alice)
     response = readers.get(f"entries/{seq}", readers.alice)
     assert response.content == readers.lines()[seq] + b"\n"
@@ -114,7 +114,7 @@ def test_the_own_record_is_shown_in_its_exact_bytes_and_that_reading_is_not_reco
 
 
 @pytest.mark.parametrize("what", ["entries", "receipts"])
-def test_another_s_record_and_one_that_is_not_there_are_refused_in_the_same_words(readers: Readers, what: str) -> None:
+def test_anothers_record_and_a_missing_one_are_refused_in_the_same_words(readers: Readers, what: str) -> None:
     bobs = readers.ask(readers.bob)
     bodies = []
     for seq in (bobs, 0, 10**6, 10**17):  # another's, nobody's, past the end
@@ -125,14 +125,14 @@ def test_another_s_record_and_one_that_is_not_there_are_refused_in_the_same_word
     assert bodies == bodies[:1] * 4
 
 
-def test_who_is_no_auditor_finds_all_of_his_own_and_nothing_else(readers: Readers) -> None:
+def test_a_principal_who_is_no_auditor_finds_all_own_records_only(readers: Readers) -> None:
     mine = [line for line in readers.lines() if json.loads(line)["user_id"] == "alice"]
     found = walk(readers, readers.alice, "entries?limit=50")
     assert found[: len(mine)] == mine
     assert {json.loads(line)["user_id"] for line in found} == {"alice"}
 
 
-def test_without_a_token_only_head_key_and_hash_tiles_are_shown(readers: Readers) -> None:
+def test_without_a_token_only_checkpoint_key_and_hash_tiles_are_shown(readers: Readers) -> None:
     for path in ("entries", "entries/0", "receipts/0", "tile/entries/000.p/1"):
         response = readers.get(path)
         check_problem(response, 401, "invalid_token")
@@ -228,7 +228,7 @@ def test_any_other_parameters_are_refused(readers: Readers, query: str) -> None:
 # --- tiles ---------------------------------------------------------------------------------------
 
 
-def test_hash_tiles_of_many_widths_and_bundles_are_the_log_s(readers: Readers) -> None:
+def test_hash_tiles_of_many_widths_and_bundles_match_the_log(readers: Readers) -> None:
     lines = readers.lines()
     assert len(lines) > 260
     leaves = b"".join(leaf_hash(line) for line in lines)
@@ -253,14 +253,14 @@ def test_hash_tiles_of_many_widths_and_bundles_are_the_log_s(readers: Readers) -
         *("1/000", "1/000.p/2", "2/000.p/1", "", "0", "entries", "entries/", "0/..%2F..%2Fcheckpoint", "0/000.p/1%0A", "0/٠٠٠"),
     ],
 )
-def test_an_address_that_is_no_tile_s_or_not_signed_yet_is_refused_and_recorded(readers: Readers, address: str) -> None:
+def test_an_address_of_no_signed_tile_is_refused_and_recorded(readers: Readers, address: str) -> None:
     response = readers.get(f"tile/{address}", readers.auditor)
     check_problem(response, 404, "not_found")
     assert refusal(readers.service, response)["details"]["code"] == "not_found"
 
 
 @pytest.mark.parametrize("number", ["007", "-1", "+1", "1.0", "1e1", "٣", "9" * 19, "9" * 4000, "x", "1%00", "0x1", " 1"])
-def test_a_record_s_number_has_one_spelling(readers: Readers, number: str) -> None:
+def test_the_number_of_a_record_has_one_spelling(readers: Readers, number: str) -> None:
     for what in ("entries", "receipts"):
         response = readers.get(f"{what}/{number}", readers.auditor)
         check_problem(response, 404, "not_found")
@@ -271,7 +271,7 @@ def test_a_record_s_number_has_one_spelling(readers: Readers, number: str) -> No
 
 
 def test_questions_are_answered_while_readers_wait_for_the_tree(readers: Readers) -> None:
-    """Somebody holds the tree's lock, and 16 clients ask for what is not signed yet."""
+    """The tree's lock is held, and 16 clients ask for what is not signed yet."""
     with ThreadPoolExecutor(16) as pool, StoredTree.beside(readers.service.log).locked(20):
         seq = readers.ask(readers.alice)
         waiting = [pool.submit(readers.get, f"receipts/{seq}", readers.alice) for _ in range(16)]

@@ -1,4 +1,4 @@
-"""What a body may be: the JSON suite, the naughty strings, and what parsers are known to let through."""
+"""Which bodies are accepted: the JSON suite, the naughty strings, and what lax parsers let through."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def suite(kind: str) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory, fake: FakeOpenAI) -> Iterator[Service]:
-    """One that records each of very many refusals by itself."""
+    """A service that records each of very many refusals singly."""
     more: dict[str, Any] = {"AUDIT_REFUSALS_PER_MINUTE": "100000"}
     with Service(tmp_path_factory.mktemp("bodies"), OPENAI_BASE_URL=fake.base_url, **more) as running:
         yield running
@@ -73,7 +73,7 @@ def test_what_is_json_but_no_question_is_422_with_one_record(service: Service, c
     bodies = suite("y")
     assert len(bodies) == 95
     for name, (response, records) in send_all(service, client, bodies).items():
-        # An object that has a member twice is JSON, but nobody can say which of the two was meant.
+        # An object with a member twice is JSON, but it is unclear which of the two is meant.
         assert response.status_code == (400 if "duplicated" in name else 422), name
         assert [one["action"] for one in records] == ["request.refused"], name
 
@@ -177,9 +177,7 @@ CASES: dict[str, tuple[bytes, int]] = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_what_a_lax_parser_would_take_is_refused_with_one_record_and_not_repeated(
-    service: Service, client: httpx.Client, name: str
-) -> None:
+def test_what_a_lax_parser_would_take_is_refused_and_recorded_once(service: Service, client: httpx.Client, name: str) -> None:
     body, status = CASES[name]
     response = client.post("/ask", content=body)
     check_problem(response, status, {400: "malformed_json", 422: "invalid_request"}[status])
@@ -224,7 +222,7 @@ def test_2000_code_points_are_a_question_however_many_bytes_they_are(client: htt
 
 
 def pour(service: Service, head: str, piece: bytes, until: int) -> tuple[int, bytes]:
-    """Send *piece* again and again; the number of bytes sent until we were answered or cut off, and the answer."""
+    """Send *piece* repeatedly until an answer or a reset; the number of bytes sent, and the answer."""
     with socket.create_connection(("127.0.0.1", service.port), timeout=30) as caller:
         sent, answer = 0, b""
         answered = select.poll()  # select() takes no descriptor past 1,024
@@ -258,7 +256,7 @@ def test_a_chunked_body_within_the_limit_is_a_question(client: httpx.Client) -> 
     assert response.status_code == 200
 
 
-def test_a_body_whose_end_never_comes_is_recorded_once_its_sender_is_gone(service: Service, token: str) -> None:
+def test_a_body_without_its_end_is_recorded_when_the_caller_disconnects(service: Service, token: str) -> None:
     size = service.log.stat().st_size
     with socket.create_connection(("127.0.0.1", service.port), timeout=30) as caller:
         head = f"POST /ask HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n"

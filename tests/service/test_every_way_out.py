@@ -1,4 +1,4 @@
-"""Every way out is recorded: all routes, all reasons, on a real service; and the list of what leaves no record."""
+"""Every refusal is recorded, on all routes and for all reasons; and the list of what leaves no record."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ SECRET = "no-secret-of-anybody"
 
 @dataclass(frozen=True)
 class Way:
-    """How a route is called with success: *role* is who may (None: anybody; "client": by his secret; "any": any token)."""
+    """A successful call of a route. *role* is needed (None: none; "client": a secret; "any": any token)."""
 
     path: str
     role: str | None = None
@@ -86,11 +86,11 @@ UNRECORDED = {
 GUARDED = [template for template, way in WAYS.items() if way.is_guarded]
 AUDIT = [template for template in GUARDED if template.startswith("/audit")]
 addresses = (f"203.0.{high}.{low}" for high in range(256) for low in range(1, 255))
-"""One a call, so that no bound on an address stands in a test's way."""
+"""A new one for each call, so that no limit of an address affects a test."""
 
 
 class Caller:
-    """V1Requests the service, each time from another address."""
+    """Calls the service, each time from another address."""
 
     def __init__(self, service: Service) -> None:
         self.service = service
@@ -101,7 +101,7 @@ class Caller:
         }
 
     def succeed(self, way: Way, method: str = "") -> httpx.Response:
-        """As one who may."""
+        """Call it as a caller who may."""
         if way.role == "client":
             return self.call(way, data=FORM, auth=("alice", self.secret))
         token = None if way.role is None else self.tokens.get(way.role, self.tokens[roles.AUDIT_READER])
@@ -116,14 +116,14 @@ class Caller:
         return response
 
     def check(self, response: httpx.Response, status: int, code: str, route: str | None, **other: Any) -> dict[str, Any]:
-        """The one record of a refused request, which says all that the contract wants."""
+        """The one record of a refused request, complete as the contract demands."""
         assert response.status_code == status, response.text
         (record,) = records_of(self.service, response)
         assert record["action"] == other.get("action", "request.refused")
         assert record["user_id"] == other.get("user_id")
-        told = {name: record["details"].get(name) for name in ("status", "code", "method", "route", "address")}
+        recorded = {name: record["details"].get(name) for name in ("status", "code", "method", "route", "address")}
         address = other.get("address", response.extensions["address"])
-        assert told == {
+        assert recorded == {
             "status": status,
             "code": code,
             "method": response.request.method,
@@ -183,7 +183,7 @@ def test_an_address_that_names_nothing_is_404(out: Caller) -> None:
         out.check(out.call(WAYS["/livez"], path=path), 404, "not_found", "/docs/assets")
 
 
-def test_a_range_that_a_file_does_not_have_is_recorded_though_it_is_nobodys_error(out: Caller) -> None:
+def test_a_range_that_a_file_does_not_have_is_recorded(out: Caller) -> None:
     way = WAYS["/docs/assets"]
     out.check(out.call(way, headers={"range": "bytes=999999999-"}), 416, "invalid_request", "/docs/assets")
     out.check(out.call(way, headers={"range": "apples"}), 400, "invalid_request", "/docs/assets")
@@ -218,7 +218,7 @@ def test_without_the_role_it_is_403(out: Caller, template: str) -> None:
     out.check(out.call(way, token), 403, "insufficient_scope", template, action="ask.refused", user_id=who)
 
 
-def test_records_of_others_are_404_and_reading_them_is_refused_with_a_record(out: Caller) -> None:
+def test_records_of_others_are_404_and_the_attempt_is_recorded(out: Caller) -> None:
     for template in ("/audit/entries/{seq}", "/audit/receipts/{seq}"):
         for seq, token, who in ((0, roles.ASK, "alice"), (10**9, roles.AUDIT_READER, "reader"), ("x", roles.ASK, "alice")):
             path = template.replace("{seq}", str(seq))
@@ -248,7 +248,7 @@ def limited(tmp_path_factory: pytest.TempPathFactory, fake: FakeOpenAI) -> Itera
 # --- what was sent -----------------------------------------------------------------------------------
 
 
-def test_a_body_that_cannot_be_used_is_refused_at_every_door_that_takes_one(out: Caller) -> None:
+def test_an_unusable_body_is_refused_at_every_endpoint_that_takes_one(out: Caller) -> None:
     ask, token = WAYS["/ask"], out.tokens[roles.ASK]
     for status, code, headers, content in (
         (400, "malformed_json", JSON, b"{"),
@@ -330,7 +330,7 @@ def test_a_client_database_that_cannot_be_read_is_503_with_a_record(tmp_path: Pa
         out.check(out.succeed(WAYS["/token"]), 503, "unavailable", "/token")
 
 
-def test_what_cannot_be_counted_is_503_and_told_in_the_summary(tmp_path: Path, fake: FakeOpenAI) -> None:
+def test_what_cannot_be_counted_is_503_and_in_the_summary(tmp_path: Path, fake: FakeOpenAI) -> None:
     service = Service(tmp_path, OPENAI_BASE_URL=fake.base_url).start()
     out, counts = Caller(service), Path(shared_window_url(service.log).removeprefix("window://"))
     with closing(sqlite3.connect(counts, isolation_level=None)) as holder:
@@ -342,7 +342,7 @@ def test_what_cannot_be_counted_is_503_and_told_in_the_summary(tmp_path: Path, f
     assert {"user_id": "alice", "code": "limits_unavailable", "count": 1} in summary["refusals"]
 
 
-def test_while_the_log_cannot_be_written_every_refusal_for_it_is_told_and_counted(tmp_path: Path, fake: FakeOpenAI) -> None:
+def test_every_refusal_because_of_the_log_is_logged_and_counted(tmp_path: Path, fake: FakeOpenAI) -> None:
     """A line in the security log, a number in /readyz; other refusals keep their status, and their record comes later."""
     with Service(tmp_path, OPENAI_BASE_URL=fake.base_url, TRUSTED_PROXIES="127.0.0.1") as service:
         out = Caller(service)
@@ -356,10 +356,10 @@ def test_while_the_log_cannot_be_written_every_refusal_for_it_is_told_and_counte
         (tmp_path / "away").rename(service.log)
         service.wait_ready()
         lines = (tmp_path / "logs/security.log").read_text().splitlines()
-        told = [line for line in lines if re.search(r" ERROR audit_unavailable .*route=/(ask|token)$", line)]
+        logged = [line for line in lines if re.search(r" ERROR audit_unavailable .*route=/(ask|token)$", line)]
         ids = {one.headers["x-request-id"] for one in refused}
-        assert len(told) == 6
-        assert all(any(f"request_id={one} " in line for line in told) for one in ids)
+        assert len(logged) == 6
+        assert all(any(f"request_id={one} " in line for line in logged) for one in ids)
     summaries = [one["details"] for one in service.records() if one["action"] == "request.refused_summary"]
     assert sum(one["total"] for one in summaries) == 3
     assert service.verify()["ok"]
@@ -370,7 +370,7 @@ def test_while_the_log_cannot_be_written_every_refusal_for_it_is_told_and_counte
 
 @pytest.fixture
 def inside(tmp_path: Path, upstream: FakeOpenAI, monkeypatch: pytest.MonkeyPatch) -> Inside:
-    """One asker at a time."""
+    """At most one question at a time."""
     monkeypatch.chdir(tmp_path)
     return Inside(Service(tmp_path), EmbeddedAddress(upstream.base_url, "no-key", "small-1", max_waiting=1))
 
@@ -417,7 +417,7 @@ def test_a_crash_on_the_way_to_the_model_ends_its_question(inside: Inside, monke
         assert failed["details"]["received"] == received["seq"]
 
 
-def test_who_is_sent_away_because_too_many_wait_is_recorded(inside: Inside, upstream: FakeOpenAI) -> None:
+def test_a_caller_refused_because_too_many_wait_is_recorded(inside: Inside, upstream: FakeOpenAI) -> None:
     with inside, ThreadPoolExecutor(1) as pool:
         out, calls = Caller(inside.service), upstream.calls()
         upstream.set("ok", delay=2.0)
@@ -429,7 +429,7 @@ def test_who_is_sent_away_because_too_many_wait_is_recorded(inside: Inside, upst
         assert first.result().status_code == 200
 
 
-def test_a_stop_that_runs_out_of_grace_is_told_and_recorded(inside: Inside, upstream: FakeOpenAI) -> None:
+def test_a_request_interrupted_by_a_stop_is_answered_and_recorded(inside: Inside, upstream: FakeOpenAI) -> None:
     upstream.set("hang")
     with ThreadPoolExecutor(1) as pool, inside:
         out, calls = Caller(inside.service), upstream.calls()

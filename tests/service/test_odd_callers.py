@@ -1,4 +1,4 @@
-"""Callers of streams who speak HTTP in ways that are rare: who ask on before they are answered, who are old, who do not read."""
+"""Callers of streams who use HTTP in rare ways: pipelining, HTTP/1.0, Expect, and not reading."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def upstream(fake: FakeOpenAI) -> Iterator[FakeOpenAI]:
     fake.reset()
 
 
-def test_who_never_reads_the_end_of_his_answer_does_not_keep_his_connection(
+def test_a_caller_who_never_reads_the_end_loses_the_connection(
     tmp_path: Path, upstream: FakeOpenAI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """His last bytes wait in the server's own memory, and are too few to stop its writing: the answer counts as given."""
+    """The last bytes wait in the server's memory. They are too few to block it: the answer is complete."""
     monkeypatch.chdir(tmp_path)
     inside = Inside(Service(tmp_path), EmbeddedAddress(upstream.base_url, "no-key", MODEL, max_waiting=1))
     create_server = socket.create_server
@@ -57,14 +57,14 @@ def test_who_never_reads_the_end_of_his_answer_does_not_keep_his_connection(
 
 @pytest.mark.parametrize("leave", ["close", "reset", "half-close"])
 @pytest.mark.parametrize("more", ["a whole request", "a head", "no request at all"])
-@pytest.mark.parametrize("door", DOORS)
-def test_who_sends_more_behind_his_question_and_leaves_ends_the_call_too(
-    patient: Service, patient_token: str, upstream: FakeOpenAI, door: str, more: str, leave: str
+@pytest.mark.parametrize("path", DOORS)
+def test_a_caller_who_sends_more_and_disconnects_ends_the_call_too(
+    patient: Service, patient_token: str, upstream: FakeOpenAI, path: str, more: str, leave: str
 ) -> None:
-    """Only who reads on sees that he left; the call would last for a minute."""
+    """Only a server that reads on notices the disconnect; the call would last a minute."""
     upstream.set("hang")
-    name = f"{door}, {more}, {leave}"
-    asked = stream_request(door, patient_token, "behind", stream_body(door, name))
+    name = f"{path}, {more}, {leave}"
+    asked = stream_request(path, patient_token, "behind", stream_body(path, name))
     behind = {"a whole request": asked, "a head": asked.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"}.get(more, b"\x00\r\n\r\n")
     with closing(socket.create_connection(("127.0.0.1", patient.port))) as caller:
         caller.sendall(asked)
@@ -88,7 +88,7 @@ def test_who_sends_more_behind_his_question_and_leaves_ends_the_call_too(
 
 @pytest.fixture(scope="module")
 def patient(tmp_path_factory: pytest.TempPathFactory, fake: FakeOpenAI) -> Iterator[Service]:
-    """A service that would wait a minute for the model, and gives no sign of life meanwhile."""
+    """A service that waits a minute for the model, without keep-alives."""
     env: dict[str, Any] = {"LLM_TIMEOUT_SECONDS": "60", "STREAM_KEEPALIVE_SECONDS": "60"}
     with Service(tmp_path_factory.mktemp("patient"), OPENAI_BASE_URL=fake.base_url, **env) as running:
         yield running
@@ -99,13 +99,11 @@ def patient_token(patient: Service) -> str:
     return patient.token("alice", patient.add_client())
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_a_caller_of_http_1_0_is_not_given_chunks_that_he_cannot_know(
-    patient: Service, patient_token: str, upstream: FakeOpenAI, door: str
-) -> None:
-    """RFC 9112, section 6.1: no Transfer-Encoding to who did not say HTTP/1.1."""
+@pytest.mark.parametrize("path", DOORS)
+def test_a_caller_of_http_1_0_gets_no_chunks(patient: Service, patient_token: str, upstream: FakeOpenAI, path: str) -> None:
+    """RFC 9112, section 6.1: Transfer-Encoding only in an answer to HTTP/1.1."""
     with closing(socket.create_connection(("127.0.0.1", patient.port))) as caller:
-        caller.sendall(stream_request(door, patient_token, "old", stream_body(door, f"old at {door}"), "1.0"))
+        caller.sendall(stream_request(path, patient_token, "old", stream_body(path, f"old at {path}"), "1.0"))
         raw = b"".join(iter(partial(caller.recv, 65536), b""))
     head, _, body = raw.partition(b"\r\n\r\n")
     assert b"transfer-encoding" not in head.lower()
@@ -113,11 +111,9 @@ def test_a_caller_of_http_1_0_is_not_given_chunks_that_he_cannot_know(
     assert b'"receipt"' in body
 
 
-def test_streams_that_are_asked_for_one_behind_the_other_come_in_their_order(
-    patient: Service, patient_token: str, upstream: FakeOpenAI
-) -> None:
+def test_pipelined_streams_come_in_their_order(patient: Service, patient_token: str, upstream: FakeOpenAI) -> None:
     upstream.set(chunks=6, interval=0.02)
-    asked = [stream_request(door, patient_token, f"row-{door}", stream_body(door, f"row {door}")) for door in DOORS]
+    asked = [stream_request(path, patient_token, f"row-{path}", stream_body(path, f"row {path}")) for path in DOORS]
     with closing(socket.create_connection(("127.0.0.1", patient.port))) as caller:
         caller.sendall(b"".join(asked))
         raw = b""
@@ -128,7 +124,9 @@ def test_streams_that_are_asked_for_one_behind_the_other_come_in_their_order(
     assert [b"chatcmpl-" in first, b"response.completed" in second, b"event: done" in third] == [True] * 3
 
 
-def test_a_caller_who_waits_for_100_continue_streams_too(patient: Service, patient_token: str, upstream: FakeOpenAI) -> None:
+def test_a_caller_who_waits_for_100_continue_gets_a_stream_too(
+    patient: Service, patient_token: str, upstream: FakeOpenAI
+) -> None:
     asked = stream_request(DOORS[0], patient_token, "expect", stream_body(DOORS[0], "expect"), "1.1", "Expect: 100-continue")
     head, _, body = asked.partition(b"\r\n\r\n")
     with closing(socket.create_connection(("127.0.0.1", patient.port))) as caller:

@@ -1,4 +1,4 @@
-"""Planted secrets (a client's, a token, the model's key, the signing key, a prompt) and everywhere they must not turn up."""
+"""Planted secrets (a client's, a token, both keys, a prompt) and all places where none may appear."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ANSWER = "planted answer: it does not"
 
 
 class Planted:
-    """A service that was asked in every way we can think of, and everything that it ever said."""
+    """A service that was called in many ways, and all of its output."""
 
     def __init__(self, service: Service, fake: FakeOpenAI) -> None:
         self.service, self.fake = service, fake
@@ -45,7 +45,7 @@ class Planted:
         return response
 
     def files(self) -> dict[str, bytes]:
-        """All that the service leaves behind, its limiter included."""
+        """All files of the service, its limiter's included."""
         limiter = Path(shared_window_url(self.service.log).removeprefix("window://")).parent
         paths = [path for folder in (self.service.folder, limiter) for path in folder.rglob("*") if path.is_file()]
         return {path.name: path.read_bytes() for path in paths}
@@ -131,7 +131,7 @@ def break_the_upstream(planted: Planted) -> None:
 
 
 def spellings(secret: str) -> set[bytes]:
-    """A secret as it stands, and in the forms in which logs and bodies carry text."""
+    """A secret as it is, and in the forms in which logs and bodies carry text."""
     forms = {
         secret,
         quote(secret),
@@ -150,7 +150,7 @@ def found(secret: str, texts: dict[str, bytes]) -> list[str]:
     return [name for name, text in texts.items() if any(form in text for form in spellings(secret))]
 
 
-def test_the_road_was_really_walked(planted: Planted) -> None:
+def test_the_secrets_really_reached_the_service(planted: Planted) -> None:
     assert planted.answered.status_code == 200
     assert {200, 400, 401, 404, 405, 413, 415, 422, 502, 503, 504} - {413} <= {response.status_code for response in planted.said}
     assert {"audit_log.jsonl", "security.log", "serve.log", "clients.sqlite3", "limits.sqlite3"} <= set(planted.files())
@@ -158,25 +158,25 @@ def test_the_road_was_really_walked(planted: Planted) -> None:
 
 
 @pytest.mark.parametrize("what", ["secret", "rotated", "new"])
-def test_a_clients_secret_stands_nowhere(planted: Planted, what: str) -> None:
+def test_a_clients_secret_appears_nowhere(planted: Planted, what: str) -> None:
     secret = str(getattr(planted, what))
     assert found(secret, planted.files()) == []
     assert [r.request.url for r in planted.said if found(secret, {"": r.content, "headers": str(r.headers).encode()})] == []
 
 
-def test_a_token_stands_nowhere_nor_does_its_signature(planted: Planted) -> None:
+def test_a_token_appears_nowhere_nor_does_its_signature(planted: Planted) -> None:
     for secret in (planted.token, planted.token.rpartition(".")[2]):
         assert found(secret, planted.files()) == []
         assert [r.request.url for r in planted.said if found(secret, {"": r.content, "headers": str(r.headers).encode()})] == []
 
 
 @pytest.mark.parametrize("secret", [KEY, SIGNING_KEY])
-def test_the_keys_stand_nowhere(planted: Planted, secret: str) -> None:
+def test_the_keys_appear_nowhere(planted: Planted, secret: str) -> None:
     assert found(secret, planted.files()) == []
     assert [r.request.url for r in planted.said if found(secret, {"": r.content, "headers": str(r.headers).encode()})] == []
 
 
-def test_a_prompt_stands_in_its_ask_received_and_nowhere_else(planted: Planted) -> None:
+def test_a_prompt_is_in_its_ask_received_and_nowhere_else(planted: Planted) -> None:
     for piece in (PROMPT, "the merger with", "closes on Friday"):
         assert found(piece, planted.files()) == ["audit_log.jsonl"]
     assert [r.request.url for r in planted.said if found(PROMPT, {"": r.content, "headers": str(r.headers).encode()})] == []
@@ -185,7 +185,7 @@ def test_a_prompt_stands_in_its_ask_received_and_nowhere_else(planted: Planted) 
     assert all(record["details"]["query"] == PROMPT for record in holding)
 
 
-def test_an_answer_stands_in_its_ask_answered_and_nowhere_else(planted: Planted) -> None:
+def test_an_answer_is_in_its_ask_answered_and_nowhere_else(planted: Planted) -> None:
     completion = {"choices": [{"message": {"content": ANSWER}}], "model": "m"}
     planted.fake.set("ok", body=json.dumps(completion))
     response = planted.ask("hi")

@@ -1,4 +1,4 @@
-"""Streams under the promise: recorded before the call, recorded before the end marker, and honest about what got through."""
+"""Streams: recorded before the call and before the end marker, with what was delivered."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def streaming(service: Service, token: str, path: str = "/v1/chat/completions", 
 
 
 def stream(service: Service, token: str, path: str = "/v1/chat/completions", **more: Any) -> tuple[httpx.Response, str]:
-    """The whole stream: its head, and its text without comments."""
+    """The whole stream: its response, and its text without comments."""
     with streaming(service, token, path, **more) as response:
         text = response.read().decode()
     return response, "".join(f"{event}\n\n" for event in text.split("\n\n") if event and not event.startswith(":"))
@@ -61,7 +61,7 @@ def said(text: str) -> str:
 # --- what comes --------------------------------------------------------------------------------------
 
 
-def test_a_chat_stream_ends_with_the_receipt_of_a_record_that_stands(service: Service, token: str) -> None:
+def test_a_chat_stream_ends_with_the_receipt_of_a_durable_record(service: Service, token: str) -> None:
     response, text = stream(service, token)
     assert response.headers["content-type"] == "text/event-stream; charset=utf-8"
     assert said(text) == completion_text(QUERY)
@@ -86,7 +86,7 @@ def test_the_record_holds_what_was_delivered(service: Service, token: str) -> No
     assert details["delivered"] == {"bytes": len(before), "sha256": hashlib.sha256(before.encode()).hexdigest()}
 
 
-def test_a_usage_chunk_comes_to_who_asks_for_it_and_then_carries_the_receipt(service: Service, token: str) -> None:
+def test_a_usage_chunk_comes_on_request_and_then_carries_the_receipt(service: Service, token: str) -> None:
     _, text = stream(service, token, json={**CHAT, "stream_options": {"include_usage": True}})
     *_, finish, usage = chunks_of(text)
     assert (finish["choices"][0]["finish_reason"], "receipt" in finish) == ("stop", False)
@@ -96,7 +96,7 @@ def test_a_usage_chunk_comes_to_who_asks_for_it_and_then_carries_the_receipt(ser
     assert all(chunk["choices"] for chunk in chunks_of(text))
 
 
-def test_the_simple_door_gives_deltas_and_then_all_else_of_the_answer(service: Service, token: str) -> None:
+def test_an_ask_stream_has_deltas_and_then_the_rest_of_the_answer(service: Service, token: str) -> None:
     response, text = stream(service, token, "/ask")
     events = [dict(line.split(": ", 1) for line in event.split("\n")) for event in text.split("\n\n") if event]
     *deltas, done = [(event["event"], json.loads(event["data"])) for event in events]
@@ -129,7 +129,7 @@ def test_the_simple_door_gives_deltas_and_then_all_else_of_the_answer(service: S
         ("", False),
     ],
 )
-def test_the_simple_door_streams_to_who_asks_for_events_by_name(service: Service, token: str, accept: str, streams: bool) -> None:
+def test_ask_streams_if_the_accept_header_names_events(service: Service, token: str, accept: str, streams: bool) -> None:
     response = HTTP.post(service.url + "/ask", json={"query": QUERY}, headers={**bearer(token), "accept": accept})
     assert response.headers["content-type"].startswith("text/event-stream" if streams else "application/json")
 
@@ -143,8 +143,8 @@ def test_a_response_stream_carries_the_receipt_in_the_event_that_ends_it(service
     assert text.split("\n\n")[-2].startswith("event: response.completed\n")
 
 
-def test_pieces_come_while_the_model_still_speaks(service: Service, token: str, upstream: FakeOpenAI) -> None:
-    """The first is here while the server holds the rest back."""
+def test_pieces_arrive_while_the_model_still_answers(service: Service, token: str, upstream: FakeOpenAI) -> None:
+    """The first arrives while the server holds the rest back."""
     upstream.set("stall:2")
     for path in ("/v1/chat/completions", "/ask"):
         with streaming(service, token, path) as response:
@@ -160,7 +160,7 @@ def test_pieces_come_while_the_model_still_speaks(service: Service, token: str, 
 
 @pytest.mark.parametrize("mode", ["cut:2", "error_event:2", "garbage_event:2"])
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/ask", "/v1/responses"])
-def test_a_stream_that_breaks_ends_in_an_error_event_and_not_in_an_end_marker(
+def test_a_broken_stream_ends_with_an_error_event_and_no_end_marker(
     service: Service, token: str, upstream: FakeOpenAI, path: str, mode: str
 ) -> None:
     upstream.set(mode, interval=0.1 if mode == "cut:2" else 0)
@@ -192,7 +192,9 @@ def test_what_fails_before_the_first_piece_has_its_own_status(
 
 
 @pytest.mark.parametrize("silence", ["stall:2", "hang"])
-def test_a_server_that_falls_silent_is_given_up(hasty: Service, hasty_token: str, upstream: FakeOpenAI, silence: str) -> None:
+def test_a_silent_server_is_given_up_after_the_timeout(
+    hasty: Service, hasty_token: str, upstream: FakeOpenAI, silence: str
+) -> None:
     upstream.set(silence)
     response, text = stream(hasty, hasty_token)
     assert json.loads(data_of(text)[-1])["error"]["code"] == "upstream_timeout"
@@ -222,8 +224,8 @@ def test_an_end_without_a_reason_gets_a_chunk_for_the_receipt(service: Service, 
     assert (last["choices"], last["id"], last["receipt"]["seq"]) == ([], "x", records_of(service, response)[1]["seq"])
 
 
-def test_signs_of_life_come_while_the_model_thinks(hasty: Service, hasty_token: str, upstream: FakeOpenAI) -> None:
-    """Before its first word, and between two."""
+def test_keep_alives_come_while_the_model_is_silent(hasty: Service, hasty_token: str, upstream: FakeOpenAI) -> None:
+    """Before its first word, and between two words."""
     for settings in ({"delay": 0.7}, {"first": 0.7}, {"interval": 0.5}):
         upstream.set(**settings)  # type: ignore[arg-type]
         for path in ("/v1/chat/completions", "/ask"):
@@ -234,7 +236,7 @@ def test_signs_of_life_come_while_the_model_thinks(hasty: Service, hasty_token: 
 
 
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/ask", "/v1/responses"])
-def test_a_caller_who_hangs_up_ends_the_call_and_its_record_says_what_he_got(
+def test_a_disconnect_ends_the_call_and_the_record_says_what_was_delivered(
     service: Service, token: str, upstream: FakeOpenAI, path: str
 ) -> None:
     upstream.set("stall:2")
@@ -255,8 +257,8 @@ def test_a_caller_who_hangs_up_ends_the_call_and_its_record_says_what_he_got(
     assert details["delivered"]["bytes"] >= len(got.replace(": keep-alive\n\n", ""))
 
 
-def test_a_caller_who_does_not_read_is_let_go(hasty: Service, hasty_token: str, upstream: FakeOpenAI) -> None:
-    """When no buffer takes more: his connection ends, the upstream's too, and the record says so."""
+def test_a_caller_who_does_not_read_is_disconnected(hasty: Service, hasty_token: str, upstream: FakeOpenAI) -> None:
+    """Once all buffers are full, both connections end, and the record says so."""
     piece = "x" * 50_000
     event = f"data: {json.dumps({'choices': [{'index': 0, 'delta': {'content': piece}}]})}\n\n"
     upstream.set(script=[event] * 400)
@@ -307,7 +309,7 @@ def test_without_its_last_record_a_stream_has_no_end(tmp_path: Path, upstream: F
         assert (verdict["ok"], verdict["open"]["count"]) == (True, 1)
 
 
-def test_a_kill_in_mid_stream_leaves_the_question_open_and_verification_says_so(tmp_path: Path, upstream: FakeOpenAI) -> None:
+def test_verification_shows_the_open_question_of_a_killed_stream(tmp_path: Path, upstream: FakeOpenAI) -> None:
     with Service(tmp_path, OPENAI_BASE_URL=upstream.base_url) as service:
         token = service.token("alice", service.add_client())
         (worker,) = service.worker_pids()
@@ -353,7 +355,7 @@ def test_a_buffered_stream_says_nothing_before_its_record_is_durable(tmp_path: P
 
 @pytest.fixture(scope="module")
 def hasty(tmp_path_factory: pytest.TempPathFactory, fake: FakeOpenAI) -> Iterator[Service]:
-    """A service that waits two seconds at most, and gives a sign of life every 0.2."""
+    """A service with a timeout of two seconds, and a keep-alive every 0.2."""
     env: dict[str, Any] = {"LLM_TIMEOUT_SECONDS": "2", "STREAM_KEEPALIVE_SECONDS": "0.2"}
     with Service(tmp_path_factory.mktemp("hasty"), OPENAI_BASE_URL=fake.base_url, **env) as running:
         yield running

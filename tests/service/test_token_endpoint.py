@@ -46,7 +46,7 @@ def percent_encoded(text: str) -> str:
 
 
 def check_granted(service: Service, response: httpx.Response, roles: list[str], user_id: str = "both") -> None:
-    """The response of RFC 6749, section 5.1, and the record that stands before it left."""
+    """The response of RFC 6749, section 5.1, and its record."""
     body = response.json()
     assert response.status_code == 200, body
     assert list(body) == ["access_token", "token_type", "expires_in", "scope"]
@@ -63,7 +63,7 @@ def test_credentials_by_basic_are_granted_a_token_with_all_roles(service: Servic
     check_granted(service, post(service, auth=("both", secret)), [ASK, READ])
 
 
-def test_credentials_in_the_body_are_granted_one_too(service: Service, secret: str) -> None:
+def test_credentials_in_the_body_are_granted_a_token_too(service: Service, secret: str) -> None:
     check_granted(service, post(service, {**FORM, "client_id": "both", "client_secret": secret}), [ASK, READ])
 
 
@@ -71,7 +71,7 @@ def test_basic_credentials_are_form_decoded_as_section_2_3_1_asks(service: Servi
     check_granted(service, post(service, headers=basic(percent_encoded("both"), percent_encoded(secret))), [ASK, READ])
 
 
-def test_the_scheme_is_case_insensitive_and_the_media_type_may_have_parameters(service: Service, secret: str) -> None:
+def test_the_scheme_ignores_case_and_the_media_type_may_have_parameters(service: Service, secret: str) -> None:
     headers = {"Authorization": basic("both", secret)["Authorization"].replace("Basic", "bAsIc")}
     headers["Content-Type"] = "Application/X-WWW-Form-URLencoded; charset=UTF-8"
     content = b"grant_type=client_credentials"
@@ -109,7 +109,7 @@ def test_a_token_works_and_one_without_the_role_does_not(service: Service, secre
 
 
 def check_client_refused(service: Service, response: httpx.Response, reason: str, client_id: str | None) -> None:
-    """The body is the same whatever the reason; the record has it."""
+    """Every reason has the same body; only the record names it."""
     check_oauth_error(response, 401, "invalid_client")
     assert response.json()["error_description"] == "The client is unknown or its secret is wrong."
     assert response.headers["www-authenticate"].startswith("Basic realm=")
@@ -202,7 +202,7 @@ def test_a_body_that_is_too_large_is_413_and_an_invalid_request(service: Service
     check_request_refused(service, response, "invalid_request", "too_large", 413)
 
 
-def test_other_methods_and_paths_speak_the_same_language(service: Service) -> None:
+def test_other_methods_and_paths_get_oauth_errors_too(service: Service) -> None:
     got = HTTP.get(service.url + "/token?grant_type=client_credentials")
     check_request_refused(service, got, "invalid_request", "method_not_allowed", 405)
     assert got.headers["allow"] == "POST"
@@ -246,7 +246,7 @@ def test_a_revoked_token_is_refused_soon_and_its_sisters_live_on(service: Servic
     assert [r["details"] for r in service.records() if r["action"] == "token.revoked"] == [{"jti": jti, "by": "operator"}]
 
 
-def test_a_disabled_client_is_refused_soon_with_every_token_and_gets_no_new_one(service: Service) -> None:
+def test_a_disabled_client_is_soon_refused_and_gets_no_new_token(service: Service) -> None:
     secret = service.add_client("david")
     token = service.token("david", secret)
     assert refused_as(service, token) is None

@@ -38,7 +38,7 @@ def test_a_body_above_its_limit_is_refused_without_its_rest(body: list[bytes]) -
 
 
 @pytest.mark.parametrize("length", ["5", "99999999999999999999", "9" * 5000])
-def test_a_declared_length_above_the_limit_is_refused_before_anything_is_read(length: str) -> None:
+def test_a_declared_length_above_the_limit_is_refused_unread(length: str) -> None:
     with pytest.raises(TooLarge):
         run(read_body(request_of(headers={"content-length": length}, body=[DISCONNECT]), 4))
 

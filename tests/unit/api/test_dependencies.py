@@ -62,7 +62,7 @@ def test_a_token_in_the_address_is_refused_even_beside_a_good_header(query: str)
 # --- the steps ---------------------------------------------------------------------------------------
 
 
-def test_a_good_token_passes_the_address_the_proof_and_the_bucket_in_this_order() -> None:
+def test_a_good_token_passes_address_proof_and_bucket_in_this_order() -> None:
     app = app_for(ASK)
     request = request_of(headers=HEADERS, app=app)
     assert authenticate(request) == principal_with(ASK)
@@ -71,7 +71,7 @@ def test_a_good_token_passes_the_address_the_proof_and_the_bucket_in_this_order(
     assert (context.user_id, context.quota) == ("alice", QUOTA)
 
 
-def test_an_address_with_too_many_failures_is_refused_before_its_token_is_read() -> None:
+def test_a_failing_address_is_refused_before_its_token_is_read() -> None:
     app = app_for(ASK, test_address=RateLimited(retry_after=7))
     request = request_of(headers=HEADERS, app=app)
     with pytest.raises(RateLimited):

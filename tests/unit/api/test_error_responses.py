@@ -86,7 +86,7 @@ def test_a_request_that_has_its_record_is_answered_and_not_recorded_again() -> N
     assert app.records == []
 
 
-def test_an_error_of_a_stream_is_recorded_once_and_said_in_the_style_of_its_path() -> None:
+def test_an_error_of_a_stream_is_recorded_once_in_the_style_of_its_path() -> None:
     app = FakeApp()
     request = request_of("/v1/responses", app=app)
     for _ in range(2):
@@ -141,7 +141,7 @@ def test_a_refusal_because_of_the_log_is_counted_and_logged_instead(error: AppEr
     assert (code, event["level"], event["request_id"]) == ("audit_unavailable", "ERROR", REQUEST_ID)
 
 
-def test_a_corrupt_log_is_a_critical_event_with_its_reason_and_recorded_too() -> None:
+def test_a_corrupt_log_is_a_critical_event_and_recorded_too() -> None:
     app = FakeApp()
     answer(AuditCorrupt("The log is shorter."), request_of(app=app))
     ((code, event),) = app.events

@@ -103,7 +103,7 @@ def test_every_response_has_the_security_headers_once() -> None:
         assert sent.headers.getlist("cache-control") == ["no-store"]
 
 
-def test_a_response_may_bring_its_own_cache_control_and_docs_their_own_policy() -> None:
+def test_a_response_may_set_cache_control_and_docs_have_their_own_policy() -> None:
     assert call(Response(headers={"Cache-Control": "public"})).headers.getlist("cache-control") == ["public"]
     assert "script-src 'self'" in call(Response(), "/docs/start.js").headers["content-security-policy"]
 
@@ -144,7 +144,7 @@ def test_an_error_of_ours_and_a_stop_are_answered_as_such(error: BaseException, 
     assert [one["details"]["code"] for one in app.records] == [code]
 
 
-def test_an_error_behind_half_a_response_is_recorded_and_ends_the_connection() -> None:
+def test_an_error_after_half_a_response_is_recorded_and_ends_it() -> None:
     app, messages = FakeApp(), list[Message]()
     with pytest.raises(RuntimeError):
         call(raising(RuntimeError(SECRET), after_start=True), app=app, sent=messages)

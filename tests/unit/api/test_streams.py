@@ -68,7 +68,7 @@ def test_the_first_write_sends_the_headers_which_name_the_received_record(kind: 
     assert [one.get("more_body", False) for one in bodies] == [True, True, False]
 
 
-def test_a_v1_stream_is_the_servers_events_with_the_receipt_in_the_last_document() -> None:
+def test_a_v1_stream_is_the_upstreams_with_the_receipt_at_its_end() -> None:
     assert body_in(written(V1StreamSink, whole)) == (
         b'data: {"id":0}\n\n: keep-alive\n\ndata: {"id":1,"receipt":{"seq":42,"hash":"' + b"cd" * 32 + b'"}}\n\ndata: [DONE]\n\n'
     )
@@ -146,7 +146,7 @@ def test_a_stream_that_has_begun_its_end_leaves_no_other_record() -> None:
     assert request_context(request).origin.terminal_record.is_written
 
 
-def test_who_asks_learns_that_the_caller_disconnected() -> None:
+def test_the_work_of_a_stream_learns_of_a_disconnect() -> None:
     async def ask(_: Any, disconnected: asyncio.Future[None]) -> None:
         await disconnected
 

@@ -59,7 +59,7 @@ def test_a_body_is_read_only_as_a_form_and_only_so_far() -> None:
         fields_of(b"a=" + b"1" * MAX_FORM_BYTES)
 
 
-def test_an_address_with_too_many_failures_is_refused_before_its_body_is_read() -> None:
+def test_a_failing_address_is_refused_before_its_body_is_read() -> None:
     app = FakeApp({"test_address": RateLimited(retry_after=7)})
     with pytest.raises(RateLimited):
         run(token_form(request_of("/token", FORM, body=[DISCONNECT], app=app)))
