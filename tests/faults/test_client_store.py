@@ -26,7 +26,7 @@ def path(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_locked_database_is_unavailable_after_our_patience_and_can_still_be_read(path: Path) -> None:
+def test_a_locked_database_is_unavailable_after_the_timeout(path: Path) -> None:
     holder = sqlite3.connect(path, isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
     started = time.monotonic()
@@ -63,12 +63,12 @@ asyncio.run(main(sys.argv[1]))
 """
 
 
-def test_a_file_that_cannot_grow_is_unavailable_loses_nothing_and_comes_back(path: Path) -> None:
+def test_a_file_that_cannot_grow_loses_nothing_and_comes_back(path: Path) -> None:
     out, problems = python(FULL, str(path)).communicate(timeout=60)
     assert out.strip() == "Unavailable True", problems
 
 
-def test_a_damaged_or_vanished_database_is_unavailable_and_no_new_one_is_born(path: Path) -> None:
+def test_a_damaged_or_missing_database_is_unavailable_and_not_replaced(path: Path) -> None:
     async def road() -> None:
         store = open_clients(path)
         path.unlink()

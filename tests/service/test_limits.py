@@ -156,7 +156,7 @@ def test_an_ipv6_subscriber_is_one_address(strict: Service, good: str) -> None:
 # --- the records of refusals -------------------------------------------------------------------------
 
 
-def test_refusals_past_the_bound_are_counted_and_summed_up_when_the_service_stops(tmp_path: Path, fake: FakeOpenAI) -> None:
+def test_refusals_past_the_bound_are_summed_up_when_the_service_stops(tmp_path: Path, fake: FakeOpenAI) -> None:
     env: dict[str, Any] = {"AUDIT_REFUSALS_PER_MINUTE": "7"}
     service = Service(tmp_path, workers=2, OPENAI_BASE_URL=fake.base_url, **env).start()
     alice, bobby = (service.token(name, service.add_client(name)) for name in ("alice", "bobby"))
@@ -186,8 +186,8 @@ def test_refusals_past_the_bound_are_counted_and_summed_up_when_the_service_stop
 FLOODED = ["203.0.113.7", "2001:db8::1", "2001:db8::2", "198.51.100.1"]  # two of them are one subscriber
 
 
-def test_a_flood_on_four_workers_adds_up_for_every_principal_and_every_address(tmp_path: Path, fake: FakeOpenAI) -> None:
-    """Whoever sends it, single records and summaries together tell exactly how many were refused, and for what."""
+def test_a_flood_on_four_workers_adds_up_for_each_principal_and_address(tmp_path: Path, fake: FakeOpenAI) -> None:
+    """Whoever sends it, single records and summaries together say exactly how many were refused, and for what."""
     env: dict[str, Any] = {"AUDIT_REFUSALS_PER_MINUTE": "20", "TRUSTED_PROXIES": "127.0.0.1", "ADDRESS_RATE_LIMIT": "30"}
     service = Service(tmp_path, workers=4, OPENAI_BASE_URL=fake.base_url, **env).start()
     tokens = [service.token(name, service.add_client(name)) for name in ("alice", "bobby")]
@@ -201,17 +201,17 @@ def test_a_flood_on_four_workers_adds_up_for_every_principal_and_every_address(t
     with ThreadPoolExecutor(8) as threads:
         sent = Counter(threads.map(send, calls * 60))
     service.stop()
-    told = told_refusals(service)
-    assert sent == {415: 120, 401: told.total("token_malformed"), 429: told.total("rate_limited")}
-    assert sent.total() == told.total() == 60 * len(calls)
-    assert {who: told.total(who=who) for who in ("alice", "bobby")} == {"alice": 60, "bobby": 60}
-    assert {who: told.total(who=who) for who in ("203.0.113.7", "198.51.100.1")} == {"203.0.113.7": 60, "198.51.100.1": 60}
-    assert told.total(who="2001:db8::/64") == 120
-    assert max(Counter(who for who, _ in told.single.elements()).values()) == 20
+    reported = reported_refusals(service)
+    assert sent == {415: 120, 401: reported.total("token_malformed"), 429: reported.total("rate_limited")}
+    assert sent.total() == reported.total() == 60 * len(calls)
+    assert {who: reported.total(who=who) for who in ("alice", "bobby")} == {"alice": 60, "bobby": 60}
+    assert {who: reported.total(who=who) for who in ("203.0.113.7", "198.51.100.1")} == {"203.0.113.7": 60, "198.51.100.1": 60}
+    assert reported.total(who="2001:db8::/64") == 120
+    assert max(Counter(who for who, _ in reported.single.elements()).values()) == 20
     assert service.verify()["ok"]
 
 
-class Told:
+class Reported:
     """What the records say was refused, by (who, code): singly, and in summaries."""
 
     def __init__(self) -> None:
@@ -222,16 +222,18 @@ class Told:
         return sum(count for (one, its), count in both.items() if code in (None, its) and who in (None, one))
 
 
-def told_refusals(service: Service) -> Told:
-    told = Told()
+def reported_refusals(service: Service) -> Reported:
+    reported = Reported()
     for record in service.records():
         details = record["details"]
         if record["action"] == "request.refused":
-            told.single[record["user_id"] or network_of(details["address"]), details["code"]] += 1
+            reported.single[record["user_id"] or network_of(details["address"]), details["code"]] += 1
         elif record["action"] == "request.refused_summary":
             assert details["total"] == sum(row["count"] for row in details["refusals"]) + details["others"]
-            told.summed.update({(row.get("user_id") or row["address"], row["code"]): row["count"] for row in details["refusals"]})
-    return told
+            reported.summed.update(
+                {(row.get("user_id") or row["address"], row["code"]): row["count"] for row in details["refusals"]}
+            )
+    return reported
 
 
 def test_what_strangers_send_that_is_no_http_is_bounded_and_adds_up_too(tmp_path: Path, fake: FakeOpenAI) -> None:
@@ -241,5 +243,5 @@ def test_what_strangers_send_that_is_no_http_is_bounded_and_adds_up_too(tmp_path
             stranger.sendall(b"\x16\x03\x01\r\n\r\n")
             assert stranger.recv(65536).startswith(b"HTTP/1.1 400 ")
     service.stop()
-    told = told_refusals(service)
-    assert (told.single.total(), told.total("malformed_http", who="127.0.0.1")) == (5, 30)
+    reported = reported_refusals(service)
+    assert (reported.single.total(), reported.total("malformed_http", who="127.0.0.1")) == (5, 30)

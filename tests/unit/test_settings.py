@@ -135,7 +135,7 @@ def test_a_missing_secret_is_refused_with_what_to_do(monkeypatch: pytest.MonkeyP
     assert refusal().startswith("SECRET_KEY is not set: python -m app init writes a new one")
 
 
-def test_every_problem_is_told_at_once_a_line_each(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_problem_is_reported_at_once_a_line_each(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RATE_LIMIT", "0")
     monkeypatch.setenv("SECRET_KEY", "short")
     assert sorted(line.split()[0] for line in refusal().splitlines()) == ["RATE_LIMIT", "SECRET_KEY"]
@@ -150,10 +150,10 @@ FREE = {"SYSTEM_PROMPT", "LLM_MODEL", "JWT_ISSUER", "JWT_AUDIENCE"} | PATHS
 def test_no_refusal_repeats_the_value(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     planted = "pl+nted v*lue"
     monkeypatch.setenv(name, planted if name != "OPENAI_API_KEY" else "your_openai_api_key_here")
-    told = refusal()
-    assert name in told
-    assert planted not in told
-    assert "your_openai_api_key_here" not in told
+    found = refusal()
+    assert name in found
+    assert planted not in found
+    assert "your_openai_api_key_here" not in found
 
 
 def test_an_audit_path_that_cannot_be_written_is_refused(monkeypatch: pytest.MonkeyPatch, here: Path) -> None:

@@ -18,7 +18,7 @@ OPEN = ModelEntry("open", "m1", SERVER)
 OWN = ModelEntry("own", "m2", SERVER, frozenset({"ai.research", "ai.admin"}), frozenset({"chat"}))
 
 
-def test_a_model_without_roles_is_for_everyone_and_one_with_roles_for_who_has_one_of_them() -> None:
+def test_a_model_is_for_everyone_or_for_those_with_one_of_its_roles() -> None:
     found = catalogue(OWN, OPEN)
     assert found.visible_to(["ai.playground.user"]) == [OPEN]
     assert found.visible_to(["ai.playground.user", "ai.admin"]) == [OWN, OPEN], "in the order of the file"
@@ -27,7 +27,7 @@ def test_a_model_without_roles_is_for_everyone_and_one_with_roles_for_who_has_on
     assert found.visible_to([]) == [OPEN]
 
 
-def test_what_is_unknown_and_what_is_another_roles_cannot_be_told_apart() -> None:
+def test_what_is_unknown_and_what_is_another_roles_look_the_same() -> None:
     found = catalogue(OPEN, OWN)
     assert found.model_for("own", ["ai.admin"]) is OWN
     assert found.model_for("own", ["ai.playground.user"]) is None
@@ -41,7 +41,7 @@ def test_a_model_is_to_be_had_only_at_its_endpoints() -> None:
     assert found.model_for("open", [], "images") is None
 
 
-def test_a_roles_own_caps_count_even_where_they_are_lower_and_of_several_the_largest_of_each() -> None:
+def test_a_roles_own_caps_count_even_if_lower_the_largest_of_several() -> None:
     found = catalogue(**{"a.low": Caps(2048, 1, 1, 1), "a.mixed": Caps(1024, 9, 1, 99_999)})
     assert found.caps_for(["ai.playground.user"]) == CAPS
     assert found.caps_for(["ai.playground.user", "a.low"]) == Caps(2048, 1, 1, 1)

@@ -143,8 +143,8 @@ def test_the_example_can_be_used_as_it_is_and_shows_every_key() -> None:
     ],
 )
 def test_what_cannot_hold_is_refused_by_table_and_key(file: Path, text: str, sentence: str) -> None:
-    (told,) = refusal(file, text)
-    assert told.startswith(sentence)
+    (found,) = refusal(file, text)
+    assert found.startswith(sentence)
 
 
 @pytest.mark.parametrize(
@@ -162,9 +162,9 @@ def test_what_cannot_hold_is_refused_by_table_and_key(file: Path, text: str, sen
     ids=["a table twice", "a key twice", "cut off", "no value", "UTF-16", "a tower", "a long number", "large"],
 )
 def test_what_is_no_toml_is_refused_with_the_place_and_not_the_text(file: Path, text: str | bytes, sentence: str) -> None:
-    (told,) = refusal(file, text)
-    assert told.startswith(sentence)
-    assert "planted" not in told
+    (found,) = refusal(file, text)
+    assert found.startswith(sentence)
+    assert "planted" not in found
 
 
 def test_a_file_that_is_missing_a_folder_or_not_ours_is_refused(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,7 +179,7 @@ def test_a_file_that_is_missing_a_folder_or_not_ours_is_refused(file: Path, monk
             read_models(file, {}, CAPS, frozenset())
 
 
-def test_every_problem_is_told_at_once_a_line_each(file: Path) -> None:
+def test_every_problem_is_reported_at_once_a_line_each(file: Path) -> None:
     text = "[servers.lab]\n[servers.other]\napi_key_env = 'OTHER'\n[models.a]\nserver = 'x'\n[models.b]\nserver = 'y'"
     assert [line.split()[0] for line in refusal(file, text)] == ["[servers.lab]", "[servers.other]", "[models.a]", "[models.b]"]
     assert [line.split()[1] for line in refusal(file, f"{LAB}colour = 1\n{SMALL}shape = 2")] == ["colour", "shape"]
@@ -193,9 +193,9 @@ PLANTED = "sk_planted0123456789"
 @pytest.mark.parametrize("name", ["api_key", "apiKey", "token", "secret", "password"])
 def test_a_key_in_the_file_is_refused_with_where_keys_belong(file: Path, name: str) -> None:
     for text in (f"{LAB}{name} = '{PLANTED}'\n{SMALL}", f"{LAB}{SMALL}{name} = '{PLANTED}'"):
-        (told,) = refusal(file, text)
-        assert f"{name} is refused, because keys belong in the environment" in told
-        assert PLANTED not in told
+        (found,) = refusal(file, text)
+        assert f"{name} is refused, because keys belong in the environment" in found
+        assert PLANTED not in found
 
 
 @pytest.mark.parametrize(
@@ -210,23 +210,23 @@ def test_a_key_in_the_file_is_refused_with_where_keys_belong(file: Path, name: s
     ],
 )
 def test_a_key_that_cannot_be_used_is_refused_without_its_value(file: Path, environment: dict[str, str], sentence: str) -> None:
-    (told,) = refusal(file, LAB + "api_key_env = 'LAB_KEY'\n" + SMALL, **environment)
-    assert told.startswith(f"[servers.lab] api_key_env names an environment variable that {sentence}")
-    assert "plant" not in told
-    assert "_here" not in told
+    (found,) = refusal(file, LAB + "api_key_env = 'LAB_KEY'\n" + SMALL, **environment)
+    assert found.startswith(f"[servers.lab] api_key_env names an environment variable that {sentence}")
+    assert "plant" not in found
+    assert "_here" not in found
 
 
-def test_a_key_that_looks_like_the_name_of_a_variable_is_not_repeated_either(file: Path) -> None:
-    (told,) = refusal(file, f"{LAB}api_key_env = '{PLANTED}'\n{SMALL}")
-    assert told.startswith("[servers.lab] api_key_env names an environment variable that is not set, or empty")
-    assert PLANTED not in told
+def test_a_key_that_looks_like_a_variables_name_is_not_repeated(file: Path) -> None:
+    (found,) = refusal(file, f"{LAB}api_key_env = '{PLANTED}'\n{SMALL}")
+    assert found.startswith("[servers.lab] api_key_env names an environment variable that is not set, or empty")
+    assert PLANTED not in found
 
 
 @pytest.mark.parametrize("written", ["sk-proj-planted", "AIza planted", "${planted}", "planted\n", ""])
 def test_a_key_where_the_name_of_its_variable_belongs_is_not_repeated(file: Path, written: str) -> None:
-    (told,) = refusal(file, f'{LAB}api_key_env = """{written}"""\n{SMALL}')
-    assert told.startswith("[servers.lab] api_key_env takes the name of an environment variable, such as OPENAI_API_KEY")
-    assert "planted" not in told
+    (found,) = refusal(file, f'{LAB}api_key_env = """{written}"""\n{SMALL}')
+    assert found.startswith("[servers.lab] api_key_env takes the name of an environment variable, such as OPENAI_API_KEY")
+    assert "planted" not in found
 
 
 @pytest.mark.parametrize(
@@ -242,5 +242,5 @@ def test_a_key_where_the_name_of_its_variable_belongs_is_not_repeated(file: Path
     ],
 )
 def test_whatever_stands_in_the_wrong_place_is_not_repeated(file: Path, table: str, line: str) -> None:
-    (told,) = refusal(file, f"{table}\n{line}")
-    assert "planted" not in told.lower()
+    (found,) = refusal(file, f"{table}\n{line}")
+    assert "planted" not in found.lower()

@@ -35,10 +35,10 @@ def test_an_address_of_something_else_is_refused(value: str) -> None:
 
 
 def test_an_address_with_a_password_is_refused_without_it() -> None:
-    told = sentence(HttpAddress, "http://me:planted@host/v1")
-    assert told is not None
-    assert told.startswith("takes an address without a user name")
-    assert "planted" not in told
+    found = sentence(HttpAddress, "http://me:planted@host/v1")
+    assert found is not None
+    assert found.startswith("takes an address without a user name")
+    assert "planted" not in found
 
 
 @pytest.mark.parametrize("value", ["http://h/v1?key=b", "http://h/v1#b"])

@@ -10,7 +10,6 @@ import pytest
 
 from app.cli.progress import PROGRESS_FROM_BYTES, progress_bar
 
-
 SHOW_CURSOR = "\x1b[?25h"
 
 

@@ -1,26 +1,113 @@
-"""The limits as the settings give them."""
+"""The limits as the settings give them, each with buckets of its own."""
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from app.errors import LimitsUnavailable
-from app.limits.rate_limits import Buckets
+from app.errors import LimitsUnavailable, RateLimited
+from app.limits.rate_limits import MIN_TOKENS_PER_MINUTE, Buckets, Quota, QuotaExceeded
 from app.limits.shared_window import shared_window_url
 from app.settings import load_settings
 
+from ...support.clean_settings import use_defaults
 
-def test_what_cannot_be_counted_is_not_allowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    loaded = load_settings(secret_key="s" * 43, audit_log_path=tmp_path / "audit_log.jsonl")
-    file = Path(shared_window_url(loaded.audit_log_path).removeprefix("window://"))
+
+@pytest.fixture
+def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    use_defaults(monkeypatch, tmp_path)
+    log = tmp_path / "audit_log.jsonl"
+    yield log
+    shutil.rmtree(folder_of(log), ignore_errors=True)
+
+
+def folder_of(log: Path) -> Path:
+    return Path(shared_window_url(log).removeprefix("window://")).parent
+
+
+@pytest.fixture
+def open_buckets(log: Path) -> Iterator[Callable[..., Buckets]]:
+    opened: list[Buckets] = []
+
+    def open_with(**limits: int) -> Buckets:
+        opened.append(Buckets(load_settings(audit_log_path=log, **limits)))
+        opened[-1].open()
+        return opened[-1]
+
+    yield open_with
+    for buckets in opened:
+        buckets.close()
+
+
+def test_a_principal_has_the_set_number_of_calls_and_sees_what_is_left(open_buckets: Callable[..., Buckets]) -> None:
+    buckets = open_buckets(rate_limit=2)
+    assert [buckets.charge_principal("alice").remaining for _ in range(2)] == [1, 0]
+    with pytest.raises(QuotaExceeded) as refused:
+        buckets.charge_principal("alice")
+    quota = refused.value.quota
+    assert (quota.limit, quota.remaining) == (2, 0)
+    assert 59 <= quota.reset_seconds <= 60
+    assert refused.value.retry_after == quota.reset_seconds
+    assert buckets.charge_principal("bobby").remaining == 1
+    assert buckets.charge_token("alice").remaining == MIN_TOKENS_PER_MINUTE - 1, "tokens have buckets of their own"
+
+
+def test_tokens_follow_the_rate_limit_once_it_is_high(open_buckets: Callable[..., Buckets]) -> None:
+    assert open_buckets(rate_limit=1).charge_token("alice").limit == MIN_TOKENS_PER_MINUTE
+    assert open_buckets(rate_limit=100).charge_token("alice").limit == 100
+
+
+def test_only_failed_proofs_count_against_an_address(open_buckets: Callable[..., Buckets]) -> None:
+    buckets = open_buckets(address_rate_limit=2)
+    for _ in range(5):
+        buckets.test_address("2001:db8::1")
+    buckets.charge_address("2001:db8::1")
+    buckets.charge_address("2001:db8::2")
+    with pytest.raises(RateLimited) as refused:
+        buckets.test_address("2001:db8::3")
+    assert not isinstance(refused.value, QuotaExceeded), "the caller is not proven and sees no quota"
+    assert 1 <= (refused.value.retry_after or 0) <= 60
+    buckets.test_address("2001:db8:0:1::1")
+
+
+def test_two_processes_that_serve_one_log_share_their_buckets(open_buckets: Callable[..., Buckets]) -> None:
+    one, other = open_buckets(audit_refusals_per_minute=1), open_buckets(audit_refusals_per_minute=1)
+    assert one.admit_refusal("user:alice")
+    assert not other.admit_refusal("user:alice")
+    assert other.admit_refusal("address:127.0.0.1")
+
+
+def test_slowapi_reads_no_settings_of_its_own(open_buckets: Callable[..., Buckets], tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("RATELIMIT_ENABLED=false\n")
+    buckets = open_buckets(rate_limit=1)
+    buckets.charge_principal("alice")
+    with pytest.raises(QuotaExceeded):
+        buckets.charge_principal("alice")
+
+
+def test_what_cannot_be_counted_is_not_allowed(log: Path) -> None:
+    buckets = Buckets(load_settings(audit_log_path=log))
+    file = folder_of(log) / "limits.sqlite3"
     file.write_bytes(b"this is no database" * 100)
-    buckets = Buckets(loaded)
     for refused in (buckets.charge_principal, buckets.charge_token, buckets.test_address, buckets.charge_address):
         with pytest.raises(LimitsUnavailable):
             refused("alice")
+    for fails in (buckets.open, buckets.forget_old):
+        with pytest.raises(LimitsUnavailable):
+            fails()
     assert not buckets.admit_refusal("alice"), "then it is counted in the summary"
     buckets.close()
     assert not file.parent.exists(), "the last one to close it removes it"
+
+
+def test_a_quota_is_shown_in_both_forms_of_header() -> None:
+    assert Quota(60, 7, 42).headers() == {
+        "RateLimit-Policy": '"rpm";q=60;w=60',
+        "RateLimit": '"rpm";r=7;t=42',
+        "x-ratelimit-limit-requests": "60",
+        "x-ratelimit-remaining-requests": "7",
+        "x-ratelimit-reset-requests": "42s",
+    }

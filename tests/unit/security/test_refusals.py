@@ -37,14 +37,14 @@ class Recorder:
             details = {"status": 404, "code": "not_found", "address": address}
             await self.recorder.record(user_id=None, request_id="0" * 32, details=details)
 
-    def told(self) -> tuple[int, int]:
+    def recorded(self) -> tuple[int, int]:
         """How many are recorded singly, and how many in summaries."""
         records = [json.loads(line) for line in self.path.read_bytes().splitlines()]
         singles = sum(one["action"] == "request.refused" for one in records)
         return singles, sum(one["details"].get("total", 0) for one in records)
 
 
-def test_a_refusal_whose_record_cannot_be_written_is_told_by_the_next_summary(tmp_path: Path) -> None:
+def test_a_refusal_that_cannot_be_recorded_is_in_the_next_summary(tmp_path: Path) -> None:
     async def main() -> None:
         one = Recorder(tmp_path, admitted=2)
         async with one.log:
@@ -57,12 +57,12 @@ def test_a_refusal_whose_record_cannot_be_written_is_told_by_the_next_summary(tm
                 await asyncio.sleep(0.01)
             await one.refuse(4)
             await one.recorder.close()
-        assert one.told() == (1, 7)
+        assert one.recorded() == (1, 7)
 
     asyncio.run(asyncio.wait_for(main(), 60))
 
 
-def test_a_summary_that_is_cut_short_by_the_end_of_the_service_is_still_written_once(tmp_path: Path) -> None:
+def test_a_summary_cut_short_by_the_end_is_still_written_once(tmp_path: Path) -> None:
     async def main() -> None:
         one = Recorder(tmp_path, admitted=1)
         async with one.log:
@@ -74,7 +74,7 @@ def test_a_summary_that_is_cut_short_by_the_end_of_the_service_is_still_written_
             await asyncio.gather(summing, return_exceptions=True)
             await one.refuse(2)
             await one.recorder.close()
-        assert one.told() == (1, 6)
+        assert one.recorded() == (1, 6)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(refusals, "SUMMARY_SECONDS", 0)
@@ -89,12 +89,12 @@ def test_a_caller_whose_refusal_is_cut_short_is_still_recorded(tmp_path: Path) -
             await asyncio.sleep(0)
             refusing.cancel()
             await asyncio.gather(refusing, return_exceptions=True)
-        assert one.told() == (1, 0)
+        assert one.recorded() == (1, 0)
 
     asyncio.run(asyncio.wait_for(main(), 60))
 
 
-def test_what_the_last_summary_cannot_tell_is_told_by_the_security_log(tmp_path: Path) -> None:
+def test_what_the_last_summary_cannot_hold_is_in_the_security_log(tmp_path: Path) -> None:
     async def main() -> None:
         one = Recorder(tmp_path)
         async with one.log:
@@ -113,7 +113,7 @@ def test_more_kinds_of_refusal_than_a_summary_names_are_still_counted(tmp_path: 
             for number in range(refusals.MAX_KINDS + 50):
                 await one.refuse(1, f"198.18.{number // 250}.{number % 250}")
             await one.recorder.close()
-        assert one.told() == (0, refusals.MAX_KINDS + 50)
+        assert one.recorded() == (0, refusals.MAX_KINDS + 50)
         summary = json.loads(one.path.read_bytes().splitlines()[-1])["details"]
         assert len(summary["refusals"]) == refusals.MAX_ROWS
         assert summary["others"] == summary["total"] - sum(row["count"] for row in summary["refusals"])

@@ -28,7 +28,7 @@ def test_what_is_no_list_of_roles_is_refused(value: object) -> None:
         verify_roles(value)
 
 
-def test_roles_are_folded_and_keep_their_order_and_a_principal_has_no_others() -> None:
+def test_roles_are_folded_in_order_and_a_principal_has_no_others() -> None:
     roles = verify_roles([AUDIT_READER, ASK, AUDIT_READER])
     assert roles == (AUDIT_READER, ASK)
     assert len(verify_roles(["a" * n for n in range(33, 65)])) == 32

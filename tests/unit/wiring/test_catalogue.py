@@ -74,7 +74,7 @@ def test_with_a_models_file_its_models_count_and_the_settings_caps(models_file: 
     assert found.created == int(models_file.stat().st_mtime)
 
 
-def test_a_servers_key_may_stand_in_the_file_of_settings_and_the_environment_beats_it(
+def test_a_servers_key_may_be_in_env_file_below_the_environment(
     models_file: Path, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (here / ".env").write_text("Lab_Key=sk-from-the-file\nlab_key=sk-another\n")

@@ -84,7 +84,7 @@ async def test_no_secret_is_kept_only_its_sha256(tmp_path: Path, path: Path) -> 
     assert bytes(range(32)) not in files
 
 
-async def test_two_secrets_differ_without_being_told_to(store: ClientStore) -> None:
+async def test_two_secrets_differ_by_default(store: ClientStore) -> None:
     assert await store.add("alice", [ASK]) != await store.add("bobby", [ASK])
 
 
@@ -110,7 +110,7 @@ async def test_a_name_is_given_once_and_the_first_secret_survives_the_second_try
     assert await store.generation() == 1
 
 
-async def test_a_disabled_client_is_told_so_only_with_its_secret_and_gets_no_new_one(store: ClientStore) -> None:
+async def test_only_its_secret_shows_that_a_client_is_disabled_for_good(store: ClientStore) -> None:
     secret = await store.add("alice", [ASK])
     await store.disable("alice")
     await store.disable("alice")
