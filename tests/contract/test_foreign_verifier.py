@@ -81,7 +81,7 @@ def judge(verifier: Path, evidence: dict[str, Any]) -> subprocess.CompletedProce
     return subprocess.run([verifier], input=json.dumps(evidence), capture_output=True, text=True, timeout=120)
 
 
-def test_go_verifies_the_head_a_thousand_inclusions_growth_tiles_and_bundles(
+def test_go_verifies_checkpoint_inclusions_growth_tiles_and_bundles(
     verifier: Path, evidence: dict[str, Any], log: Evidence
 ) -> None:
     done = judge(verifier, evidence)
@@ -120,7 +120,7 @@ def test_go_refuses_a_changed_tile_and_a_changed_bundle(verifier: Path, evidence
 
 @pytest.fixture(scope="module")
 def served(service: Service, token: str) -> dict[str, Any]:
-    """A service, the heads that it has served so far, and who may read all of it. The log is past its first full tile."""
+    """A service whose log is past its first full tile, the checkpoints it served, and an auditor's token."""
     reader = service.token("auditor", service.add_client("auditor", "ai.audit.reader"))
     older: list[str] = []
     with ThreadPoolExecutor(4) as pool:
@@ -140,7 +140,7 @@ def head_of(service: Service) -> int:
 
 
 def test_go_verifies_what_a_running_service_serves(verifier: Path, served: dict[str, Any], service: Service, token: str) -> None:
-    """LogEnd, key, tiles of odd widths, bundles, receipts (the newest record's too), growth from any size."""
+    """Checkpoint, key, tiles of odd widths, bundles, receipts (also of the newest record), growth from any size."""
     size = head_of(service)
     newest = int(service.ask(token).headers["x-audit-seq"])
     picked = random.Random(9162)
@@ -153,7 +153,7 @@ def test_go_verifies_what_a_running_service_serves(verifier: Path, served: dict[
     assert words[2:] == ["receipts", "25", "older", str(len(served["older"])), "sizes", "30", "tiles", "3"]
 
 
-def test_go_refuses_a_head_of_another_log_and_a_size_that_the_log_never_had(
+def test_go_refuses_another_logs_checkpoint_and_a_size_we_never_had(
     verifier: Path, served: dict[str, Any], service: Service, log: Evidence
 ) -> None:
     for change, reason in (

@@ -9,12 +9,12 @@ import pytest
 
 from app.audit.evidence import reader as reading
 from app.audit.format.receipt import verify_receipt
-from app.audit.format.record import draft, line_of, user_of
+from app.audit.format.record import draft, user_of
 from app.audit.format.tiles import ENTRIES, Tile
 from app.audit.storage.append import append
 from app.errors import AuditCorrupt, EvidenceUnavailable, NotFound
 
-from ....support.evidence import SIGNER, STAMP, KeptLog
+from ....support.evidence import SIGNER, KeptLog
 
 
 @pytest.fixture
@@ -24,22 +24,6 @@ def kept(tmp_path: Path) -> KeptLog:
 
 def record(kept: KeptLog, user_id: str | None, count: int = 1, size: int = 0) -> None:
     append(kept.store.append, [draft("ask.received", user_id, {"query": "x" * size}) for _ in range(count)])
-
-
-# --- whose a record is ---------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("user_id", ["bob", "a-b_C9", "x" * 32, None])
-def test_a_stored_line_says_whose_it_is(user_id: str | None) -> None:
-    for seq in (0, 10**18):
-        assert user_of(line_of(draft("ask.received", user_id, {}), seq, STAMP, "0" * 64)[0]) == user_id
-
-
-def test_details_cannot_make_a_record_somebody_s() -> None:
-    """Details are what a caller sent: they cannot make a record anybody's."""
-    for text in ('","user_id":"bob"', '"user_id":"bob","action":"ask.received"'):
-        line = line_of(draft("request.refused", None, {"user_id": "bob", "query": text}), 7, STAMP, "0" * 64)[0]
-        assert user_of(line) is None
 
 
 # --- pages ---------------------------------------------------------------------------------------

@@ -11,13 +11,12 @@ import pytest
 
 from app.audit.evidence import stored_tree as tree
 from app.audit.format.chain import link
-from app.audit.format.note import sign_checkpoint
 from app.audit.format.record import draft
 from app.audit.storage.jsonl import JsonlStore
 from app.audit.storage.store import Batch
-from app.errors import AuditCorrupt, EvidenceUnavailable
+from app.errors import EvidenceUnavailable
 
-from ....support.evidence import OTHER_SIGNER, SIGNER, STAMP, KeptLog, published_in
+from ....support.evidence import SIGNER, STAMP, KeptLog, published_in
 
 SPAWN = multiprocessing.get_context("spawn")
 
@@ -25,40 +24,6 @@ SPAWN = multiprocessing.get_context("spawn")
 @pytest.fixture
 def kept(tmp_path: Path) -> KeptLog:
     return KeptLog(tmp_path / "log")
-
-
-# --- what an interrupted publication leaves ------------------------------------------------------
-
-
-def test_a_checkpoint_that_was_left_unpublished_is_published(kept: KeptLog) -> None:
-    """After a loss of power the old checkpoint may be back, and the new one beside it. It may have been served."""
-    old, new = kept.add_signed(3, 5)
-    (kept.tree.folder / "checkpoint").write_bytes(old.note)
-    (kept.tree.folder / "checkpoint.new").write_bytes(new.note)
-    kept.add(5)
-    head = KeptLog(kept.path.parent).checkpoint_signer.publish_next(at_most=1)
-    assert head is not None
-    assert head.size == new.size + 1
-    assert not (kept.tree.folder / "checkpoint.new").exists()
-
-
-def test_a_first_checkpoint_that_was_left_unpublished_is_published(kept: KeptLog) -> None:
-    kept.add_signed(3)
-    (kept.tree.folder / "checkpoint").rename(kept.tree.folder / "checkpoint.new")
-    kept.add(5)
-    head = KeptLog(kept.path.parent).checkpoint_signer.publish_next(at_most=1)
-    assert head is not None
-    assert head.size == 5
-
-
-@pytest.mark.parametrize("torn", [b"", b"\0" * 200, b"half", b"older", b"foreign"])
-def test_a_torn_older_or_foreign_unpublished_checkpoint_is_discarded(kept: KeptLog, torn: bytes) -> None:
-    old, new = kept.add_signed(3, 5)
-    given = {b"half": new.note[:-9], b"older": old.note, b"foreign": sign_checkpoint(99, b"r" * 32, OTHER_SIGNER)}
-    (kept.tree.folder / "checkpoint.new").write_bytes(given.get(torn, torn))
-    assert kept.signed() == new
-    assert not (kept.tree.folder / "checkpoint.new").exists()
-    kept.check_checkpoints([old.note, new.note, kept.add_signed(1)[0].note])
 
 
 # --- who signs what, and when --------------------------------------------------------------------
@@ -75,33 +40,6 @@ def test_the_same_log_is_signed_in_the_same_bytes(kept: KeptLog) -> None:
     [head] = kept.add_signed(7)
     (kept.tree.folder / "checkpoint").unlink()
     assert KeptLog(kept.path.parent).signed().note == head.note
-
-
-def test_a_publication_by_another_thread_does_not_look_like_a_step_back(kept: KeptLog) -> None:
-    kept.add_signed(3)
-    kept.add(1)
-    read = kept.tree.checkpoint
-
-    def read_and_sign() -> bytes | None:
-        note = read()
-        kept.tree.checkpoint = read  # type: ignore[method-assign]
-        kept.checkpoint_signer.publish_next()
-        return note
-
-    kept.tree.checkpoint = read_and_sign  # type: ignore[method-assign]
-    assert [head and head.size for head in (kept.checkpoint_signer.published(), kept.checkpoint_signer.published())] == [4, 5]
-
-
-def test_a_checkpoint_that_went_back_is_refused_if_a_newer_one_was_seen(kept: KeptLog) -> None:
-    old, new = kept.add_signed(3, 5)
-    for note in (old.note, None):
-        (kept.tree.folder / "checkpoint").unlink()
-        if note:
-            (kept.tree.folder / "checkpoint").write_bytes(note)
-        with pytest.raises(AuditCorrupt, match="went back: one over 9 records"):
-            kept.checkpoint_signer.published()
-    (kept.tree.folder / "checkpoint").write_bytes(new.note)
-    assert kept.checkpoint_signer.published() == new
 
 
 def test_where_nothing_was_recorded_nothing_is_signed(tmp_path: Path) -> None:

@@ -170,7 +170,7 @@ def changes_of(proof: list[bytes], data: st.DataObject) -> list[list[bytes]]:
     return changed if len(proof) < 2 else [*changed, proof[::-1]]
 
 
-def test_a_proof_with_hashes_past_the_root_is_refused_even_where_they_lead_to_the_root_that_is_given() -> None:
+def test_a_proof_with_hashes_past_the_root_is_refused_even_if_they_lead_to_it() -> None:
     more, root, larger = LEAVES[9], ROOTS[3], node_hash(LEAVES[9], ROOTS[3])
     path = inclusion_proof(1, 3, reader_over(LEAVES[:3]))
     verify_inclusion(1, 3, LEAVES[1], path, root)
@@ -180,7 +180,7 @@ def test_a_proof_with_hashes_past_the_root_is_refused_even_where_they_lead_to_th
     assert not proves(verify_consistency, 3, 4, larger, node_hash(more, ROOTS[4]), [*grown, more])
 
 
-def test_hashes_of_other_lengths_are_refused_even_where_their_bytes_together_are_right() -> None:
+def test_hashes_of_other_lengths_are_refused_even_if_joined_they_are_right() -> None:
     left, right = LEAVES[:2]
     verify_inclusion(0, 2, left, [right], ROOTS[2])
     assert not proves(verify_inclusion, 0, 2, left[:31], [left[31:] + right], ROOTS[2])

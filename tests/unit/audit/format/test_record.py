@@ -1,4 +1,4 @@
-"""The stored record: its exact bytes, its bound, and that no content can forge a line."""
+"""The stored record: its exact bytes, its size limit, and that no content can forge a line."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_the_first_record_of_a_log_is_stored_in_exactly_these_bytes() -> None:
     )
 
 
-def test_the_members_stand_in_the_order_of_the_design() -> None:
+def test_the_members_have_the_order_of_the_design() -> None:
     assert list(parse_line(stored({"hash": "not the hash", "seq": 9}))) == MEMBERS
 
 
@@ -100,7 +100,7 @@ def test_a_shell_with_sha256sum_can_check_a_line() -> None:
     assert printed.decode().strip() == json.loads(line)["hash"]
 
 
-# --- what may be a record ------------------------------------------------------------------------
+# --- what can be a record ------------------------------------------------------------------------
 
 
 def test_every_action_of_the_closed_list_fits_the_form_of_a_line() -> None:
@@ -114,7 +114,7 @@ def test_an_unknown_action_raises(action: str) -> None:
 
 
 @pytest.mark.parametrize("user_id", ["", "al", "a" * 33, "alice\n", 'al"ice', "älice", "al ice"])
-def test_a_user_id_that_nobody_can_have_raises(user_id: str) -> None:
+def test_an_invalid_user_id_raises(user_id: str) -> None:
     with pytest.raises(ValueError, match="user_id"):
         draft("ask.received", user_id, {})
 
@@ -166,13 +166,22 @@ def test_a_changed_line_has_another_hash_than_it_says() -> None:
 def test_the_hashes_are_read_from_the_end_of_a_line_only(text: str) -> None:
     line = stored({"query": text})
     assert (prev_hash_of(line), hash_of(line)) == (GENESIS_HASH, computed_hash(line))
-    assert prev_hash_of(line[:-10]) is None
-    assert hash_of(line[:-10]) is None
+    for other in (line[:-10], line[:-3] + b"'}\n", line[:-2] + b"]\n", line + b"\n", line + b" "):
+        assert prev_hash_of(other) is None
+        assert hash_of(other) is None
 
 
-@pytest.mark.parametrize("user_id", [None, "bob", "u" * 32])
-def test_the_user_is_read_from_its_own_member_only(user_id: str | None) -> None:
-    assert user_of(stored({"user_id": "alice", "x": ',"user_id":"alice"'}, user_id)) == user_id
+@pytest.mark.parametrize("user_id", ["bob", "a-b_C9", "x" * 32, None])
+def test_a_stored_line_says_whose_it_is(user_id: str | None) -> None:
+    for seq in (0, 10**18):
+        assert user_of(stored({}, user_id, seq=seq)) == user_id
+
+
+@pytest.mark.parametrize("user_id", [None, "alice"])
+@pytest.mark.parametrize("text", ['","user_id":"bob"', '"user_id":"bob","action":"ask.received"', ',"user_id":"bob"'])
+def test_details_cannot_make_a_record_somebody_s(text: str, user_id: str | None) -> None:
+    """Details are what a caller sent."""
+    assert user_of(stored({"user_id": "bob", "query": text}, user_id, "request.refused")) == user_id
 
 
 def test_a_line_says_which_end_of_the_log_it_follows() -> None:
@@ -208,7 +217,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=ascii)
-def test_hostile_text_stays_inside_its_one_line_and_comes_back_as_it_was(text: str) -> None:
+def test_hostile_text_stays_in_its_line_and_is_read_back_unchanged(text: str) -> None:
     line = stored({"query": text, text: [text]})
     assert line.count(b"\n") == 1
     assert parse_line(line)["details"] == {"query": text, text: [text]}
@@ -216,7 +225,7 @@ def test_hostile_text_stays_inside_its_one_line_and_comes_back_as_it_was(text: s
 
 
 @given(details=st.dictionaries(st.text(st.characters(exclude_categories=["Cs"]), max_size=5), JSON, max_size=4))
-def test_any_details_make_one_line_that_follows_its_head(details: dict[str, Any]) -> None:
+def test_any_details_make_one_line_that_follows_the_end_of_the_log(details: dict[str, Any]) -> None:
     line = stored(details, seq=0)
     assert line.count(b"\n") == 1
     assert parse_line(line)["details"] == details
@@ -249,13 +258,13 @@ def test_a_line_near_the_bound_never_exceeds_it(size: int, filler: str) -> None:
 
 
 @pytest.mark.parametrize("at", [-1, 0, 1])
-def test_what_fits_to_the_byte_is_stored_as_it_is(at: int) -> None:
+def test_details_that_fit_exactly_are_stored_as_they_are(at: int) -> None:
     query = "x" * (MAX_DETAILS_BYTES - len('{"query":""}') + at)
     kept = json.loads(encoded({"query": query}))["query"]
     assert kept == (query if at <= 0 else {"sha256": hashlib.sha256(query.encode()).hexdigest(), "bytes": len(query)})
 
 
-def test_a_record_whose_details_are_too_long_is_stored_in_exactly_these_bytes() -> None:
+def test_a_record_with_too_long_details_is_stored_in_exactly_these_bytes() -> None:
     """A stored format too: `sha256` of the text's UTF-8 bytes, or of an array's or object's compact JSON, and its length."""
     messages = [{"role": "user", "content": "é"}] * 2_000
     details = {"received": 40, "answer": "é" * 40_000, "messages": messages, "model": "small"}

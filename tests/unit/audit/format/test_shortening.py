@@ -1,4 +1,4 @@
-"""Details too long for their line: always made to fit, what can stays readable, and every digest is that of what it replaced."""
+"""Details too long for a line are made to fit, stay readable where possible, and name what was replaced."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def shortened(details: dict[str, Any], room: int = MAX_DETAILS_BYTES) -> dict[st
     assert len(stored) <= room
     kept: dict[str, Any] = orjson.loads(stored)
     named: set[str] = set()
-    if "details" in kept and "details" not in details:  # the last resort
+    if "details" in kept and "details" not in details:  # replaced as a whole
         compare(kept["details"], details, texts, named)
         assert kept.get("received") == (details["received"] if type(details.get("received")) is int else None)
     else:
@@ -98,7 +98,7 @@ def test_any_record_fits_into_a_line(item: Any, times: int, name: str) -> None:
     assert len(line_of(fitted, 10**19 - 1, "2026-11-23T09:15:02.123456Z", "f" * 64)[0]) <= MAX_LINE_BYTES
 
 
-def test_no_digest_takes_more_room_than_is_reckoned_for_it() -> None:
+def test_no_digest_is_longer_than_assumed() -> None:
     assert len(orjson.dumps({"sha256": "0" * 64, "bytes": 10**10 - 1})) <= DIGEST_BYTES < SHORT_TEXT_BYTES
 
 
@@ -158,7 +158,7 @@ def test_what_is_large_within_the_parameters_goes_and_the_small_ones_stay() -> N
             assert is_digest(kept.get("messages", kept["params"]["tools"]))
 
 
-def test_what_cannot_be_cut_leaves_its_room_to_what_can_whichever_comes_first() -> None:
+def test_a_part_that_cannot_be_cut_leaves_its_room_to_one_that_can() -> None:
     tools = [{"name": f"f{n}", "enum": ["x"] * 300} for n in range(100)]
     messages = [{"role": "user", "content": "x" * 50}] * 100_000
     for details in ({"tools": tools, "messages": messages}, {"messages": messages, "tools": tools}):
@@ -202,7 +202,7 @@ def test_a_long_name_is_replaced_with_the_object_that_has_it(name: str) -> None:
     assert kept["params"]["temperature"] == 0.7
 
 
-def test_details_of_too_many_members_are_replaced_as_a_whole_but_for_the_question_they_end() -> None:
+def test_details_of_too_many_members_keep_only_the_question_they_end() -> None:
     members = {f"member {n}": n for n in range(10_000)}
     for details in (members, {"a": 1, "received": 7, **members}, {"received": "7", **members}, {"x" * 100_000: 1, "received": 7}):
         assert list(shortened(details))[-1] == "details"
