@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ..format.record import PREFIX
+from ..format.record import begins_as_record, seq_of
+from ..format.shortening import digests_in
 from ..storage.long_texts import LongTexts
-
-DIGEST_OBJECT = re.compile(rb'\{"sha256":"([0-9a-f]{64})","bytes":[0-9]{1,19}\}')
-"""How a record names a long text. No JSON string contains it, because quotes in one are escaped.
-A caller who sends such an object only names a text that is missing."""
 
 State = Literal["kept", "missing", "unreadable", "damaged"]
 
@@ -50,9 +46,11 @@ class TextsChecker:
     def feed(self, lines: Iterable[bytes]) -> None:
         """Note what these lines name. Lines that are not records are left out."""
         for line in lines:
-            if DIGEST_OBJECT.search(line) and (record := PREFIX.match(line)):
-                for sha256 in DIGEST_OBJECT.findall(line):
-                    self._named.setdefault(bytes.fromhex(sha256.decode()), int(record[1]))
+            digests = digests_in(line)
+            seq = seq_of(line) if digests and begins_as_record(line) else None
+            if seq is not None:
+                for sha256 in digests:
+                    self._named.setdefault(bytes.fromhex(sha256), seq)
 
     def report(self) -> TextsReport:
         """Read every text that is named and kept."""
