@@ -8,10 +8,14 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
 from app.audit.format.record import ACTIONS
+from app.cli.main import app as command_line
+from app.settings import Settings
 
 from ..support.paths import ROOT
 
@@ -22,6 +26,7 @@ LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 NAMED_FILE = re.compile(r"`((?:app|docs|tests|tools|bench|postman)/[A-Za-z0-9_./-]*[A-Za-z0-9_/])`")
 NOT_PLAIN = re.compile(r"\b(he|his|him|himself|whoever|whom|thereof|likewise|anew|hung up|torture)\b", re.IGNORECASE)
+OTHER_VARIABLES = {"MALLOC_MMAP_THRESHOLD_", "REQUIRE_ALL_TESTS"}
 MAX_README_LINES, MAX_README_COLUMNS = 130, 400
 
 
@@ -121,6 +126,26 @@ def test_every_make_target_that_a_page_names_exists() -> None:
         commands = re.findall(r"`make ([a-z -]+)`", text)
         commands += [words for block in FENCED.findall(text) for words in re.findall(r"^make ([a-z-]+)", block, re.MULTILINE)]
         assert {word for words in commands for word in words.split()} <= targets, page
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_command_that_a_page_names_exists(name: str) -> None:
+    named = re.findall(r"python -m app((?: [a-z][a-z-]*)+)", PAGES[name].read_text())
+    for words in named:
+        node: Any = typer.main.get_command(command_line)
+        for word in words.split():
+            if not getattr(node, "commands", None):
+                break
+            assert word in node.commands, f"python -m app{words}"
+            node = node.commands[word]
+
+
+@pytest.mark.parametrize("name", [name for name in PAGES if not name.endswith("reference/cli.md")])
+def test_every_setting_that_a_page_names_exists(name: str) -> None:
+    named = set(re.findall(r"`([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+_?)\b", PAGES[name].read_text()))
+    named = {one for one in named - OTHER_VARIABLES if not one.startswith("SECURE_AI_")}
+    settings = " ".join(field.upper() for field in Settings.model_fields)
+    assert [one for one in named if one not in settings] == []
 
 
 def test_the_readme_fits_one_screen_of_a_reader_who_decides() -> None:
