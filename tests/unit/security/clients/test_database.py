@@ -1,159 +1,29 @@
-"""The client database as a file: made, upgraded, checked, and shared between processes."""
+"""How every connection to the client database is opened, and what its failures become."""
+
+from __future__ import annotations
 
 import asyncio
-import os
 import sqlite3
-import stat
 from pathlib import Path
 
 import pytest
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from app.errors import AppError, ConfigError
-from app.security.clients.database import connected
-from app.security.clients.migrations import FOLDER, SCHEMA_REVISION, create_or_upgrade_database
-from app.security.clients.store import open_clients
-from app.security.clients.tables import metadata
+from app.errors import ConfigError, Unavailable
+from app.security.clients.database import connected, database_faults
+from app.security.clients.migrations import create_or_upgrade_database
 from app.security.clients.transactions import open_async_engine
-from app.security.models import Revocations
-
-from ....support.client_database import python, use
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    path = tmp_path / "clients.sqlite3"
+    path = tmp_path / "50% of #1 é?.sqlite3"
     create_or_upgrade_database(path)
     return path
 
 
-def execute(path: Path, statement: str) -> None:
-    connection = sqlite3.connect(path)
-    connection.execute(statement)
-    connection.commit()
-    connection.close()
-
-
-def test_the_revision_the_newest_migration_and_the_tables_are_the_same(path: Path) -> None:
-    assert ScriptDirectory(str(FOLDER)).get_current_head() == SCHEMA_REVISION
-    with connected(path, 1) as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
-        assert compare_metadata(context, metadata) == []
-
-
-def test_the_tables_are_made_from_nothing_once_and_for_the_owner_alone(tmp_path: Path) -> None:
-    path = tmp_path / "new" / "50% of #1 \u00e9" / "clients.sqlite3"
-    before = os.umask(0)
-    try:
-        assert create_or_upgrade_database(path)
-        assert stat.S_IMODE(path.stat().st_mode) == 0o600
-        assert not create_or_upgrade_database(path), "nothing is left to do"
-    finally:
-        os.umask(before)
-    assert use(path) == Revocations(1, frozenset(), frozenset())
-    assert [entry.name for entry in path.parent.parent.iterdir()] == [path.parent.name]
-
-
-def test_what_sqlite_puts_beside_the_file_is_for_the_owner_alone_too(path: Path) -> None:
-    path.chmod(0o644)
-    with connected(path, 1):
-        assert not create_or_upgrade_database(path), "init tightens what it finds"
-        found = {entry.name: stat.S_IMODE(entry.stat().st_mode) for entry in path.parent.iterdir()}
-    assert found == {path.name + suffix: 0o600 for suffix in ("", "-wal", "-shm")}
-
-
-def test_init_ends_what_a_killed_init_began(path: Path) -> None:
-    path.write_bytes(b"")
-    assert create_or_upgrade_database(path)
-    assert use(path).generation == 1
-
-
-def test_processes_that_start_at_once_in_any_folder_make_it_once(tmp_path: Path) -> None:
-    code = (
-        "from pathlib import Path; from app.security.clients.migrations import create_or_upgrade_database as make;"
-        "print(make(Path('logs/clients.sqlite3')))"
-    )
-    outcomes = [maker.communicate(timeout=60) for maker in [python(code, cwd=tmp_path) for _ in range(4)]]
-    assert sorted(out.strip() for out, _ in outcomes) == ["False", "False", "False", "True"], outcomes
-    assert use(tmp_path / "logs" / "clients.sqlite3").generation == 1
-
-
-WRITER = """
-import asyncio, sys
-from pathlib import Path
-from app.errors import InvalidRequest
-from app.security.clients.store import open_clients
-
-async def main(path, number):
-    store = open_clients(Path(path), timeout=30)
-    won = 0
-    for turn in range(20):
-        await store.revoke(f"{number * 100 + turn:032x}", 2**40)
-        try:
-            await store.add(f"client-{turn}", ["ai.playground.user"])
-            won += 1
-        except InvalidRequest:
-            pass
-        await store.rotate("client-0")  # it reads before it writes
-    await store.aclose()
-    print(won)
-
-asyncio.run(main(sys.argv[1], int(sys.argv[2])))
-"""
-
-
-def test_processes_that_write_at_once_lose_nothing_and_add_each_name_once(path: Path) -> None:
-    writers = [python(WRITER, str(path), str(number)) for number in range(3)]
-    outcomes = [writer.communicate(timeout=60) for writer in writers]
-    assert sum(int(out) for out, _ in outcomes) == 20, outcomes
-    denied = use(path)
-    assert len(denied.revoked) == 60
-    assert denied.generation == 141
-
-
-@pytest.mark.parametrize(
-    ("spoil", "sentence"),
-    [
-        ("DROP TABLE alembic_version", "older than this version: run python -m app init"),
-        ("DELETE FROM alembic_version", "older than this version: run python -m app init"),
-        ("UPDATE alembic_version SET version_num = '0000'", "older than this version: run python -m app init"),
-        ("UPDATE alembic_version SET version_num = '9999'", "newer version: install that one"),
-    ],
-)
-def test_a_schema_of_another_time_stops_the_start_and_says_what_to_do(path: Path, spoil: str, sentence: str) -> None:
-    execute(path, spoil)
-    with pytest.raises(ConfigError, match=sentence):
-        open_clients(path)
-
-
-def test_a_missing_database_stops_the_start_and_is_not_made_by_it(tmp_path: Path) -> None:
-    path = tmp_path / "clients.sqlite3"
-    with pytest.raises(ConfigError, match=r"no client database .* run python -m app init"):
-        open_clients(path)
-    assert not path.exists()
-
-
-def test_init_touches_no_file_that_is_not_ours(tmp_path: Path, path: Path) -> None:
-    execute(path, "UPDATE alembic_version SET version_num = '9999'")
-    with pytest.raises(ConfigError, match="newer version"):
-        create_or_upgrade_database(path)
-    execute(tmp_path / "other", "CREATE TABLE clients (x)")
-    with pytest.raises(ConfigError, match="another application"):
-        create_or_upgrade_database(tmp_path / "other")
-    (tmp_path / "text").write_text("not a database\n" * 100)
-    for act in (create_or_upgrade_database, open_clients):
-        with pytest.raises(ConfigError, match="not a SQLite database"):
-            act(tmp_path / "text")
-    with pytest.raises(ConfigError, match="cannot be made or changed by this user: "):
-        create_or_upgrade_database(tmp_path / "text" / "clients.sqlite3")
-    with pytest.raises(AppError):
-        create_or_upgrade_database(tmp_path)
-    assert (tmp_path / "text").read_text() == "not a database\n" * 100
-
-
-def test_every_connection_syncs_each_commit_and_readers_wait_for_no_writer(path: Path) -> None:
+def test_each_commit_is_synced_and_readers_wait_for_no_writer(path: Path) -> None:
     pragmas = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 5000}
     with connected(path, 5) as connection:
         assert {name: connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in pragmas} == pragmas
@@ -168,7 +38,35 @@ def test_every_connection_syncs_each_commit_and_readers_wait_for_no_writer(path:
     asyncio.run(in_the_pool())
 
 
-def test_the_check_of_the_schema_imports_neither_alembic_nor_the_orm() -> None:
-    code = "import sys, app.security.clients.migrations as _; print({'alembic', 'sqlalchemy.orm', 'aiosqlite'} & {*sys.modules})"
-    out, problems = python(code).communicate(timeout=60)
-    assert out.strip() == "set()", problems
+def test_a_missing_file_is_unavailable_and_not_created(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable), connected(tmp_path / "missing.sqlite3", 1):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_of_another_kind_is_a_mistake_in_the_settings(tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("not a database\n" * 100)
+    with pytest.raises(ConfigError, match="is not a SQLite database"), connected(tmp_path / "text", 1):
+        pass
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        sqlite3.OperationalError("secret"),
+        PoolTimeout("secret"),
+        OperationalError("secret", {}, sqlite3.OperationalError("secret")),
+    ],
+    ids=["driver", "pool", "engine"],
+)
+def test_every_failure_becomes_one_sentence_that_says_to_try_again(error: Exception) -> None:
+    with pytest.raises(Unavailable) as caught, database_faults():
+        raise error
+    assert caught.value.retry_after == 1
+    assert "secret" not in caught.value.detail
+    assert caught.value.__cause__ is error
+
+
+def test_errors_of_another_kind_pass_unchanged() -> None:
+    with pytest.raises(ZeroDivisionError), database_faults():
+        raise ZeroDivisionError
