@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Verify an audit log of Secure AI Assistant without trusting anybody who keeps it. One file, Python 3.9, nothing to install.
+"""Verify an audit log of Secure AI Assistant without trusting those who run it. One file, Python 3.9, nothing to install.
 
     python3 verify_log.py audit_log.jsonl
     python3 verify_log.py audit_log.jsonl --vkey log.vkey --checkpoint OLD --checkpoint NEW --receipt 41:9f86d0...
@@ -15,8 +15,8 @@ It shares no code with the program that writes the log. What it checks:
   receipts    Record SEQ must be there and have that hash.
   proofs      A C2SP tlog-proof must prove its record under its checkpoint; with a log, the log must have both.
 
-Bytes and links do not show that the end was cut off, nor that everything was written anew: only a receipt, checkpoint or
-proof that YOU kept shows that. Without --vkey a checkpoint is compared, but nobody has shown who made it.
+Bytes and links do not show that the end was cut off, or that the whole log was rewritten: only a receipt, checkpoint or
+proof that YOU kept shows that. Without --vkey a checkpoint is compared, but it is not known who made it.
 
 It prints one JSON document: ok, entries (lines read), head (the last record), problems (at most 100, those of the chain first, in
 the order of the log), signatures (ok, failed or not_checked). Exit status: 0 ok, 1 problems, 2 cannot run.
@@ -211,7 +211,7 @@ def lines_of(file):
 
 
 def judge(line, seq, prev_hash):
-    """Why *line* is not record *seq* after the record with *prev_hash* (None: any), or None; and what it says of itself."""
+    """Why *line* is not record *seq* after the record with *prev_hash* (None: any), or None; and the number and hash that it states."""
     start = START.match(line)
     if not start or line[-76:-67] != b',"hash":"' or not line.endswith(b'"}\n'):
         return "this line is not a record: its form is broken or it is unfinished", seq, None
@@ -229,8 +229,8 @@ def judge(line, seq, prev_hash):
 
 def check_log(file, receipts, roots, lines):
     """Read the log once. *receipts*: (seq, hash); *roots*: (size, root, what); *lines*: (seq, line, what).
-    After a problem the reading goes on from what the line says of itself, so that one edit may be reported more than once;
-    the first problem is at the first place where the log is not what it should be."""
+    After a problem the check goes on from the number and hash that the line states, so one edit may be reported more than
+    once. The first problem is the first place where the log is wrong."""
     problems, entries, tree, seq, prev_hash, head = [], 0, Tree(), -1, b"0" * 64, None
     missing, unseen = set(receipts), list(lines)
     unmet = [one for one in roots if one[:2] != (0, tree.root())]

@@ -12,9 +12,10 @@ from .report import MAX_FINDINGS, Finding
 ANY_HASH = b""
 """Stands for the hash of a line that is not a record: any hash may follow it."""
 
+# Parts of a line with its newline.
 HASHED = slice(None, -HASH_TAIL - 1)
 PREV_HASH_MEMBER = slice(-PREV_TAIL - 1, -HASH_TAIL - 1)
-HASH_KEY = slice(-HASH_TAIL - 1, -67)
+HASH_KEY = slice(-HASH_TAIL - 1, -67)  # ,"hash":"
 HASH = slice(-67, -3)
 
 
@@ -25,15 +26,18 @@ class ChainReport:
     entries: int
     """Lines that were read, whether they are records or not."""
     last_seq: int
-    """The number that the last line says it has, or should have if it is not a record."""
+    """The number that the last line states, or should have if it is not a record."""
     last_record: Receipt | None
+    """The last line that has the form of a record."""
     findings: list[Finding]
     """The first MAX_FINDINGS, in the order of the log."""
     finding_count: int
     broken_at: int | None
     """The number of the first record that is wrong; None: none is."""
     open: list[int]
+    """Questions that have no end."""
     recovered: list[int]
+    """Records that say that a torn end was set aside."""
     hashes: dict[int, set[str]]
     """For each number that was asked for: the hashes of the records that have it."""
 

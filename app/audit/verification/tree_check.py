@@ -11,7 +11,7 @@ from ..format.tiles import WIDTH, Tile
 from .expected import ExpectedCheckpoint
 
 FetchTile = Callable[[Tile], bytes]
-"""Reads a tile of the stored hashes. Raises VerificationFailed or EvidenceUnavailable."""
+"""Reads a whole tile of the stored hashes. Raises VerificationFailed or EvidenceUnavailable."""
 BATCH_LINES = 16 * WIDTH
 """Lines that are read and hashed together: whole tiles."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -27,7 +29,10 @@ def test_without_a_key_a_checkpoint_is_not_signed() -> None:
     assert (read.size, read.root, read.given, read.signed) == (9, LOG.roots[9], False, False)
 
 
-@pytest.mark.parametrize("text", ["a\n9\nAAAA\n", "a\n9\nAAAA\n\n", "a\nnine\nAAAA\n"])
+ROOT = base64.b64encode(LOG.roots[9]).decode()
+
+
+@pytest.mark.parametrize("text", ["a\n9\nAAAA\n", f"a\n9\n{ROOT}\n\nmore\n", f"a\nnine\n{ROOT}\n"])
 def test_a_checkpoint_with_a_wrong_root_or_line_is_refused_without_a_key_too(text: str) -> None:
     with pytest.raises(VerificationFailed):
         read_checkpoint("broken", SIGNER.sign(text), None, given=True)
