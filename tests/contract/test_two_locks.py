@@ -161,7 +161,7 @@ def test_a_reader_of_the_log_cannot_keep_anybody_from_writing(store: JsonlStore)
         assert done.wait(20)
 
 
-def test_an_emptied_log_without_its_lock_file_is_not_begun_again_by_an_append(tmp_path: Path) -> None:
+def test_an_emptied_log_without_lock_files_is_not_begun_again_by_an_append(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     path.touch()
     with pytest.raises(AppError):

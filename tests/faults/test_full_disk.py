@@ -7,7 +7,7 @@ from pathlib import Path
 from . import full
 
 
-def test_a_disk_that_fills_under_load_takes_no_promise_back_and_resumes_with_space(tmp_path: Path) -> None:
+def test_a_disk_that_fills_under_load_breaks_no_promise_and_it_resumes(tmp_path: Path) -> None:
     """Every answer has its two records; no call without its ask.received, none at all while refusing; no torn line."""
     figures = full.fill(tmp_path / "service", workers=2, clients=32)
     assert figures.answers > 10

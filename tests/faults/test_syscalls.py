@@ -13,7 +13,7 @@ from .syscalls import plan
 
 
 @pytest.mark.parametrize("part", range(4))
-def test_whichever_call_of_an_append_fails_nothing_that_was_acknowledged_is_lost(tmp_path: Path, part: int) -> None:
+def test_whichever_call_of_an_append_fails_nothing_acknowledged_is_lost(tmp_path: Path, part: int) -> None:
     figures = syscalls.every_call(tmp_path, "append", part, 4)
     assert figures.answers > 20
 
@@ -26,7 +26,7 @@ def test_whichever_call_of_an_append_fails_nothing_that_was_acknowledged_is_lost
         pytest.param("notary", 32, id="while the notary signs"),
     ],
 )
-def test_whichever_call_of_the_others_fails_what_was_promised_before_holds(tmp_path: Path, program: str, parts: int) -> None:
+def test_whichever_call_of_the_others_fails_earlier_promises_hold(tmp_path: Path, program: str, parts: int) -> None:
     """A few of their calls: all of them would take minutes."""
     assert syscalls.every_call(tmp_path, program, 3, parts).answers > 5
 

@@ -139,7 +139,7 @@ def test_what_fits_is_kept_nowhere_else(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("action", ["ask.unknown", "ask.received"])
-def test_a_long_record_that_is_none_raises_and_keeps_nothing(tmp_path: Path, action: str) -> None:
+def test_a_long_record_that_is_invalid_raises_and_keeps_nothing(tmp_path: Path, action: str) -> None:
     async def main() -> None:
         texts = LongTexts.beside(tmp_path / "audit_log.jsonl")
         async with recording(tmp_path, texts) as log:
@@ -161,7 +161,7 @@ def test_a_text_that_cannot_be_kept_refuses_its_record_and_no_other(tmp_path: Pa
         texts.folder.write_text("a file")
         async with recording(tmp_path, texts, changes) as log:
             with caplog.at_level(logging.ERROR):
-                for _ in range(2 * MAX_THREADS):  # each gives its turn back
+                for _ in range(2 * MAX_THREADS):  # each frees its thread
                     with pytest.raises(LongTextUnavailable) as refused:
                         await record(log, LONG)
                     assert refused.value.detail == AuditUnavailable.detail  # the reason is the operator's
@@ -176,7 +176,7 @@ def test_a_text_that_cannot_be_kept_refuses_its_record_and_no_other(tmp_path: Pa
     run(main())
 
 
-def test_while_the_disk_of_the_texts_hangs_callers_are_refused_in_time_and_its_threads_are_few(tmp_path: Path) -> None:
+def test_while_the_disk_of_the_texts_hangs_callers_are_refused_in_time(tmp_path: Path) -> None:
     texts = SlowTexts(tmp_path / "texts")
 
     async def main() -> None:
@@ -196,9 +196,7 @@ def test_while_the_disk_of_the_texts_hangs_callers_are_refused_in_time_and_its_t
     run(main())
 
 
-def test_a_caller_who_hangs_up_leaves_no_record_and_takes_no_turn_from_others(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_caller_who_disconnects_leaves_no_record_and_frees_the_thread(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     texts = SlowTexts(tmp_path / "texts")
 
     async def main() -> None:
@@ -217,7 +215,7 @@ def test_a_caller_who_hangs_up_leaves_no_record_and_takes_no_turn_from_others(
     run(main())
 
 
-def test_while_the_log_is_closed_a_long_record_is_refused_at_once_and_keeps_nothing(tmp_path: Path) -> None:
+def test_while_the_log_is_closed_a_long_record_keeps_nothing(tmp_path: Path) -> None:
     async def main() -> None:
         texts = LongTexts(tmp_path / "texts")
         async with recording(tmp_path, texts) as log:
@@ -279,7 +277,7 @@ def test_a_process_ends_while_the_disk_of_its_texts_hangs(tmp_path: Path) -> Non
     assert (done.returncode, done.stdout) == (0, "refused\n"), done.stderr
 
 
-def test_a_fault_that_nobody_foresaw_refuses_the_record_and_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unexpected_error_refuses_the_record_and_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     class BrokenTexts(LongTexts):
         def keep(self, texts: Mapping[str, bytes]) -> None:
             raise KeyError("the texts broke")

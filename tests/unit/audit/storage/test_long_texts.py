@@ -44,7 +44,7 @@ def texts_in(folder: Path) -> dict[str, bytes]:
 # --- what is kept --------------------------------------------------------------------------------
 
 
-def test_a_text_is_kept_under_its_digest_in_a_folder_of_its_first_two_digits_for_this_user_only(tmp_path: Path) -> None:
+def test_a_text_is_private_and_named_by_its_digest_and_its_first_digits(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
         LongTexts.beside(tmp_path / "audit_log.jsonl").keep(named(b"hello"))
@@ -65,7 +65,7 @@ def test_a_text_that_is_kept_already_is_not_written_again(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("found", ["shorter", "of the same length", "a link"])
-def test_what_is_not_what_its_name_says_is_written_anew_and_that_is_told(
+def test_a_text_that_does_not_match_its_name_is_written_again(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, found: str
 ) -> None:
     kept, elsewhere = LongTexts(tmp_path / "texts"), tmp_path / "elsewhere"
@@ -97,7 +97,7 @@ def test_many_at_once_keep_the_same_texts_and_nothing_else_is_left(tmp_path: Pat
 
 
 def keep_on(folder: Path, content: dict[str, bytes], disk: ForgetfulTree) -> str:
-    """How it ended."""
+    """`kept`, or the name of the error."""
     with replaced_os(disk):
         try:
             LongTexts(folder).keep(content)
@@ -107,7 +107,7 @@ def keep_on(folder: Path, content: dict[str, bytes], disk: ForgetfulTree) -> str
 
 
 @pytest.mark.parametrize("fails", [False, True], ids=["it is the last", "it fails"])
-def test_whichever_call_ends_the_keeping_no_name_has_another_text_and_the_next_one_finishes(tmp_path: Path, fails: bool) -> None:
+def test_a_crash_at_any_call_damages_no_text_and_the_next_keeping_finishes(tmp_path: Path, fails: bool) -> None:
     content = named(TEXT, b"another", b"a third")
     whole = ForgetfulTree(tmp_path / "whole")
     whole.top.mkdir()
@@ -123,7 +123,7 @@ def test_whichever_call_ends_the_keeping_no_name_has_another_text_and_the_next_o
         assert texts_in(top).items() <= content.items()
         if fails:
             assert [name for name in all_files(top) if name.endswith(".new")] == []
-        disk = disk.next_process()  # it may find texts whose names nobody came to sync
+        disk = disk.next_process()  # it may find texts whose names are not synced
         assert keep_on(top / "texts", content, disk) == "kept"
         assert content.items() <= disk.durable().items()
         assert texts_in(top) == content

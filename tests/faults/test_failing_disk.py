@@ -1,0 +1,181 @@
+"""An append at a disk that fails, at each of its calls: nothing that was acknowledged is lost, nothing else is left."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.audit.format.record import Receipt, draft
+from app.audit.log import AuditLog
+from app.audit.storage.append import append
+from app.audit.storage.jsonl import JsonlStore
+from app.errors import AppError
+
+from ..support.checked import chain_report
+from ..support.forgetful_disk import ForgetfulDisk
+from ..support.optional import leave_out
+from ..support.paths import ROOT
+from ..support.replaced_os import replaced_os
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_bytes().split(b"\n")[:-1]]
+
+
+def verify(path: Path, *receipts: Receipt) -> None:
+    assert chain_report(AuditLog(JsonlStore(path)), receipts).findings == []
+
+
+# --- a disk that forgets what was not synced, at every call in turn ------------------------------
+
+
+def work_on(path: Path, disk: ForgetfulDisk) -> list[Receipt]:
+    """Append until something fails, and go on, as several callers would; what was acknowledged."""
+    store, acknowledged = JsonlStore(path), []
+    with replaced_os(disk):
+        for number in range(8):
+            drafts = [draft("log.alive", None, {"n": number, "text": "x" * (700 * number)}) for _ in range(number % 3 + 1)]
+            try:
+                acknowledged += append(store.append, drafts)
+            except AppError:
+                store.close()
+                store = JsonlStore(path)  # another process takes over
+        store.close()
+    return acknowledged
+
+
+def new_log(path: Path) -> Receipt:
+    return AuditLog(JsonlStore(path)).create({"origin": "test"})
+
+
+def disk_of(path: Path, **how: Any) -> ForgetfulDisk:
+    return ForgetfulDisk(path, durable=bytearray(path.read_bytes()), **how)
+
+
+def lose_power(path: Path, disk: ForgetfulDisk) -> None:
+    """What was not synced is gone; the mark stays as new as it can be."""
+    path.write_bytes(disk.durable)
+
+
+def failing(first: int, how: str) -> frozenset[int]:
+    times = {"once": 1, "twice": 2, "three times": 3, "for ever": 10_000}[how]
+    return frozenset(range(first, first + times))
+
+
+@pytest.mark.parametrize("persisted", [False, True], ids=["not persisted", "persisted all the same"])
+@pytest.mark.parametrize("how", ["once", "twice", "three times", "for ever"])
+def test_whichever_call_fails_acknowledged_records_outlive_a_power_loss(tmp_path: Path, how: str, persisted: bool) -> None:
+    counted = tmp_path / "counted.jsonl"
+    new_log(counted)
+    disk = disk_of(counted)
+    assert len(work_on(counted, disk)) == 15
+    for first in range(disk.calls):
+        path = tmp_path / f"{first}.jsonl"
+        opened = new_log(path)
+        faulty = disk_of(path, fail=failing(first, how), persisted=persisted)
+        receipts = [opened, *work_on(path, faulty)]
+        lose_power(path, faulty)
+        AuditLog(JsonlStore(path)).recover()
+        verify(path, *receipts)
+
+
+def test_a_sync_that_fails_once_is_repaired_and_nobody_notices(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    new_log(path)
+    disk = disk_of(path, fail=frozenset({1}))  # write, sync
+    assert len(work_on(path, disk)) == 15
+    assert bytes(disk.durable) == path.read_bytes()
+
+
+def test_a_sync_that_always_fails_acknowledges_nothing_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "log.jsonl"
+    opened = new_log(path)
+    before = path.read_bytes()
+    disk = disk_of(path)
+    monkeypatch.setattr(ForgetfulDisk, "fdatasync", always_fails)
+    assert work_on(path, disk) == []
+    assert path.read_bytes() == before
+    verify(path, opened)
+
+
+def always_fails(disk: ForgetfulDisk, fd: int) -> None:
+    disk.dirty.clear()
+    raise OSError(5, "as told")
+
+
+# --- strace: real system calls that fail or kill -------------------------------------------------
+
+APPENDER = """
+import sys
+from pathlib import Path
+from app.errors import AppError
+from app.audit.storage.append import append
+from app.audit.format.record import draft
+from app.audit.storage.jsonl import JsonlStore
+store = JsonlStore(Path(sys.argv[1]))
+for n in range(10):
+    try:
+        receipt, = append(store.append, [draft("log.alive", None, {"n": n})])
+        print(f"{receipt.seq}:{receipt.hash}", flush=True)
+    except AppError as error:
+        print(error.code, flush=True)
+"""
+
+
+def traced(path: Path, inject: str) -> tuple[list[Receipt], list[str]]:
+    """Ten appends in a process of its own, under `strace -e inject`: what was acknowledged, what was refused."""
+    if not shutil.which("strace"):
+        leave_out("strace is missing, real system calls were not made to fail (Debian: apt-get install strace)")
+    what = ["-e", f"trace={inject.split(':')[0]}", "-e", f"inject={inject}"]
+    command = ["strace", "-qq", "-o", "/dev/null", "-P", str(path), *what, sys.executable, "-c", APPENDER, str(path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    if "PTRACE" in done.stderr or "ptrace" in done.stderr:
+        leave_out("strace may not trace here")
+    said = done.stdout.split()
+    receipts = [Receipt(int(one.split(":")[0]), one.split(":")[1]) for one in said if ":" in one]
+    return receipts, [one for one in said if ":" not in one]
+
+
+@pytest.mark.parametrize(
+    ("inject", "refused"),
+    [
+        ("fdatasync:error=EIO:when=3", 0),
+        ("fdatasync:error=EIO:when=3+", 8),
+        ("fdatasync:error=EIO:when=3..4", 1),
+        ("pwrite64:error=ENOSPC:when=4", 1),
+        ("pwrite64:error=EDQUOT:when=2+", 9),
+        ("pwrite64:retval=10:when=4", None),
+    ],
+)
+def test_a_system_call_that_fails_refuses_its_callers_and_no_others(tmp_path: Path, inject: str, refused: int | None) -> None:
+    """retval: the kernel says that it wrote ten bytes, and wrote none; so the record is torn, though nobody can know."""
+    path = tmp_path / "log.jsonl"
+    new_log(path)
+    acknowledged, codes = traced(path, inject)
+    if refused is None:
+        assert len(acknowledged) + len(codes) == 10
+        return
+    assert (len(codes), set(codes) - {"audit_unavailable"}) == (refused, set())
+    AuditLog(JsonlStore(path)).recover()
+    verify(path, *acknowledged)
+    assert len(lines(path)) == 1 + len(acknowledged) == 11 - refused
+
+
+@pytest.mark.parametrize("call", ["pwrite64", "fdatasync"])
+@pytest.mark.parametrize("when", [1, 4, 10])
+def test_a_writer_killed_at_a_system_call_loses_nothing_acknowledged(tmp_path: Path, call: str, when: int) -> None:
+    path = tmp_path / "log.jsonl"
+    new_log(path)
+    acknowledged, codes = traced(path, f"{call}:signal=SIGKILL:when={when}")
+    assert (len(acknowledged), codes) == (when - 1, [])
+    AuditLog(JsonlStore(path)).recover()
+    verify(path, *acknowledged)
+    assert len(lines(path)) in (when, when + 1)  # the one that was being written may stand
