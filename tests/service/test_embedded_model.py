@@ -139,20 +139,6 @@ def test_nothing_of_an_earlier_question_is_kept(port: int) -> None:
         assert answer["usage"]["prompt_tokens_details"]["cached_tokens"] == 0
 
 
-def test_the_child_is_given_no_secret_of_its_parent(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("SECRET_KEY", "OPENAI_API_KEY", "DATABASE_URL", "AWS_SECRET_ACCESS_KEY", "HF_TOKEN"):
-        monkeypatch.setenv(name, "planted-secret")
-    argv, environment = embedded.child_command(1, KEY)
-    assert "planted-secret" not in " ".join([*argv, *environment.values()])
-    assert not any(KEY in argument for argument in argv)
-    assert [name for name, value in environment.items() if value == KEY] == ["EMBEDDED_MODEL_API_KEY"]
-
-
-def test_the_operators_library_path_comes_before_ours(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LD_LIBRARY_PATH", "/opt/theirs")
-    assert embedded.child_command(1, KEY)[1]["LD_LIBRARY_PATH"].split(":")[0] == "/opt/theirs"
-
-
 def test_it_starts_from_another_folder_outlives_ctrl_c_and_ends_with_0_on_sigterm(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -195,7 +181,3 @@ def test_a_taken_port_ends_the_child_with_a_sentence(port: int) -> None:
         assert child.returncode == 1
         assert f"The embedded model cannot be served on port {port}:" in message.decode()
         assert "Traceback" not in message.decode()
-
-
-def test_waiting_for_a_child_that_is_not_there_ends_in_time() -> None:
-    assert not embedded.wait_until_ready(embedded.free_port(), KEY, timeout_seconds=0.3)

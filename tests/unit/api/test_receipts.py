@@ -1,33 +1,44 @@
-"""A receipt is the last member of an answer, whose other bytes stay as they came."""
+"""A receipt is added to an answer's bytes, and nothing else in them changes."""
 
 from __future__ import annotations
 
-import orjson
+import json
+from typing import Any
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app.api.receipts import with_receipt
 from app.audit.format.record import Receipt
 
-RECEIPT = Receipt(41, "ab" * 32)
-MEMBER = b'"receipt":{"seq":41,"hash":"' + b"ab" * 32 + b'"}'
+RECEIPT = Receipt(7, "a" * 64)
+MEMBER = {"seq": 7, "hash": "a" * 64}
 
 
-@pytest.mark.parametrize(
-    ("raw", "expected"),
-    [
-        (b"{}", b"{" + MEMBER + b"}"),
-        (b'{"a":1}', b'{"a":1,' + MEMBER + b"}"),
-        (b'{ "a" : 1.0e2,\n "b":"}" }\n', b'{ "a" : 1.0e2,\n "b":"}" ,' + MEMBER + b"}"),
-        (b'{"choices":[{"receipt":1}]}\r\n ', b'{"choices":[{"receipt":1}],' + MEMBER + b"}"),
-    ],
+@given(
+    document=st.dictionaries(st.text(max_size=5).filter(lambda name: name != "receipt"), st.integers() | st.text(), max_size=4),
+    indent=st.none() | st.integers(0, 2),
+    end=st.sampled_from(["", "\n", " \r\n"]),
 )
-def test_all_bytes_before_the_receipt_stay_as_they_came(raw: bytes, expected: bytes) -> None:
-    document = orjson.loads(raw)
-    assert with_receipt(raw, document, RECEIPT) == expected
-    assert orjson.loads(expected) == {**document, "receipt": {"seq": 41, "hash": "ab" * 32}}
+def test_the_receipt_is_the_last_member_and_the_bytes_before_it_are_kept(
+    document: dict[str, Any], indent: int | None, end: str
+) -> None:
+    raw = (json.dumps(document, indent=indent) + end).encode()
+    data = with_receipt(raw, document, RECEIPT)
+    assert json.loads(data) == {**document, "receipt": MEMBER}
+    assert list(json.loads(data))[-1] == "receipt"
+    assert data.startswith(raw.rstrip()[:-1])
 
 
-def test_a_receipt_of_another_service_behind_this_one_is_replaced() -> None:
-    raw = b'{"receipt": {"seq": 1, "hash": "cd"}, "a": 1}'
-    given = orjson.loads(with_receipt(raw, orjson.loads(raw), RECEIPT))
-    assert given == {"receipt": {"seq": 41, "hash": "ab" * 32}, "a": 1}
+def test_the_exact_bytes_of_the_member() -> None:
+    assert with_receipt(b'{"a": 1}', {"a": 1}, RECEIPT) == b'{"a": 1,"receipt":{"seq":7,"hash":"%b"}}' % (b"a" * 64)
+    assert with_receipt(b"{}", {}, RECEIPT).startswith(b'{"receipt":{"seq":7,')
+
+
+@pytest.mark.parametrize("foreign", [{"seq": 1, "hash": "b" * 64}, None, "x"])
+def test_a_receipt_of_another_gateway_is_replaced(foreign: Any) -> None:
+    document = {"a": 1, "receipt": foreign, "b": 2}
+    data = with_receipt(json.dumps(document).encode(), document, RECEIPT)
+    assert json.loads(data) == {"a": 1, "receipt": MEMBER, "b": 2}
+    assert data.count(b'"receipt"') == 1

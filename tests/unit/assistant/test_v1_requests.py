@@ -1,0 +1,132 @@
+"""From a /v1 body to the body that goes upstream: what changes, and that the record says it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+import pytest
+
+from app.assistant.v1_requests import V1Requests
+from app.catalogue.models import Caps, Catalogue, ModelEntry, Server
+from app.errors import InvalidInput, InvalidParameter, ModelNotFound
+from app.security.models import Principal
+from app.upstream.client import Upstream
+from app.upstream.protocol.chat import CHAT
+from app.upstream.protocol.embeddings import EMBEDDINGS
+from app.upstream.protocol.endpoint import Endpoint
+from app.upstream.protocol.responses import RESPONSES
+
+from ...support.asking import PRINCIPAL
+
+HI = [{"role": "user", "content": "hi"}]
+CAPS = Caps(body_bytes=10_000, messages=3, message_chars=100, tokens=100)
+
+
+def requests(*, stream_usage: bool = True, **models: frozenset[str] | None) -> V1Requests:
+    """*models*: aliases and the roles that may use them; `any` is everyone's."""
+    server = Server("local", "http://127.0.0.1:9/v1", "")
+    entries = {
+        alias: ModelEntry(alias, f"{alias}-7b", server, roles, endpoints=frozenset({"chat", "responses"}))
+        for alias, roles in ({"any": None} | models).items()
+    }
+    catalogue = Catalogue(entries, CAPS, {}, frozenset({"seed"}))
+    return V1Requests(catalogue, {"local": Upstream(api_key="", base_url=server.base_url, stream_usage=stream_usage)})
+
+
+def sent(members: Mapping[str, Any], endpoint: Endpoint = CHAT, **more: Any) -> Any:
+    return orjson.loads(requests(**more).prepare_v1(endpoint, dict(members), PRINCIPAL).body)
+
+
+def test_only_the_models_name_and_the_cap_change() -> None:
+    members = {"model": "any", "messages": HI, "temperature": 0.5, "x-odd": [1, {"a": None}]}
+    call = requests().prepare_v1(CHAT, members, PRINCIPAL)
+    assert call.body == orjson.dumps(
+        {"messages": HI, "model": "any-7b", "temperature": 0.5, "x-odd": [1, {"a": None}], "max_tokens": 100}
+    )
+    assert (call.model, call.endpoint, call.is_stream, call.wants_usage, call.wants_text) == ("any", CHAT, False, True, False)
+
+
+def test_the_record_holds_what_is_sent() -> None:
+    call = requests().prepare_v1(CHAT, {"model": "any", "messages": HI, "stop": "x"}, PRINCIPAL)
+    assert list(call.asked) == ["endpoint", "messages", "params"]
+    assert call.asked["endpoint"] == "/v1/chat/completions"
+    rebuilt = orjson.dumps({"messages": call.asked["messages"], **call.asked["params"]})
+    assert call.sha256 == hashlib.sha256(rebuilt).hexdigest() == hashlib.sha256(call.body).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("options", "stream_usage", "sent_options", "wants_usage"),
+    [
+        (None, True, {"include_usage": True}, False),
+        ({"include_usage": False}, True, {"include_usage": True}, False),
+        ({"include_usage": True, "x": 1}, True, {"include_usage": True, "x": 1}, True),
+        (None, False, None, False),
+        ({"include_usage": True}, False, {"include_usage": True}, True),
+    ],
+)
+def test_a_stream_of_chat_asks_for_its_usage(options: Any, stream_usage: bool, sent_options: Any, wants_usage: bool) -> None:
+    members = {"model": "any", "messages": HI, "stream": True, **({"stream_options": options} if options else {})}
+    call = requests(stream_usage=stream_usage).prepare_v1(CHAT, members, PRINCIPAL)
+    assert (orjson.loads(call.body).get("stream_options"), call.wants_usage) == (sent_options, wants_usage)
+    assert call.is_stream
+
+
+def test_other_streams_report_their_usage_unasked() -> None:
+    call = requests().prepare_v1(RESPONSES, {"model": "any", "input": "hi", "stream": True}, PRINCIPAL)
+    assert (orjson.loads(call.body).get("stream_options"), call.wants_usage) == (None, True)
+
+
+@pytest.mark.parametrize(
+    ("members", "param", "reason"),
+    [
+        ({"messages": HI}, "model", "missing_required_parameter"),
+        ({"model": 7, "messages": HI}, "model", "invalid_type"),
+        ({"model": "any"}, "messages", "missing_required_parameter"),
+        ({"model": "any", "messages": HI, "seed": 1}, "seed", "unsupported_parameter"),
+        ({"model": "any", "messages": HI, "stream": "yes"}, "stream", "invalid_type"),
+        ({"model": "any", "messages": HI, "stream": True, "stream_options": 7}, "stream_options", "invalid_type"),
+        ({"model": "any", "messages": HI, "max_tokens": 101}, "max_tokens", "integer_above_max_value"),
+    ],
+)
+def test_a_body_that_may_not_pass_is_refused_by_name(members: dict[str, Any], param: str, reason: str) -> None:
+    with pytest.raises(InvalidParameter) as caught:
+        requests().prepare_v1(CHAT, members, PRINCIPAL)
+    assert (caught.value.param, caught.value.reason) == (param, reason)
+
+
+def test_embeddings_do_not_stream() -> None:
+    all_endpoints = requests()
+    entry = all_endpoints.catalogue.models["any"]
+    server = ModelEntry("any", "any-7b", entry.server)
+    several = V1Requests(Catalogue({"any": server}, CAPS, {}, frozenset()), {"local": all_endpoints._upstreams["local"]})
+    with pytest.raises(InvalidParameter) as caught:
+        several.prepare_v1(EMBEDDINGS, {"model": "any", "input": "hi", "stream": True}, PRINCIPAL)
+    assert caught.value.param == "stream"
+
+
+@pytest.mark.parametrize("members", [None, [], "hi", 7])
+def test_a_body_that_is_no_object_is_refused(members: Any) -> None:
+    with pytest.raises(InvalidInput):
+        requests().prepare_v1(CHAT, members, PRINCIPAL)
+
+
+@pytest.mark.parametrize("value", ["\ud800", 2**64])
+def test_what_json_cannot_carry_on_is_refused(value: Any) -> None:
+    with pytest.raises(InvalidInput):
+        requests().prepare_v1(CHAT, {"model": "any", "messages": HI, "x": value}, PRINCIPAL)
+
+
+def test_a_model_is_for_its_roles_and_endpoints() -> None:
+    few = requests(secret=frozenset({"ai.research"}), mine=frozenset(PRINCIPAL.roles))
+    researcher = Principal("bob", ("ai.research",), "bob", "2" * 32, 0)
+    few.verify_may_use("mine", PRINCIPAL)
+    assert few.entry("secret", researcher).model == "secret-7b"
+    for alias, is_known in (("secret", True), ("unknown", False)):
+        with pytest.raises(ModelNotFound) as caught:
+            few.prepare_v1(CHAT, {"model": alias, "messages": HI}, PRINCIPAL)
+        assert (caught.value.model, caught.value.is_known) == (alias, is_known)
+    with pytest.raises(ModelNotFound):
+        few.prepare_v1(EMBEDDINGS, {"model": "mine", "input": "hi"}, PRINCIPAL)

@@ -1,0 +1,87 @@
+"""Members that answers of several endpoints share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from app.upstream.completion import Usage
+from app.upstream.protocol.embeddings import EMBEDDINGS
+from app.upstream.protocol.members import finish_reason, one_or_all, read_usage, replace_model_path, safe_model_name
+
+
+@pytest.mark.parametrize("name", ["gpt-5", "meta/llama-3", "a b", "x" * 500])
+def test_a_models_name_is_the_servers(name: str) -> None:
+    document = {"model": name}
+    assert safe_model_name(document, "alias") == name
+    assert not replace_model_path(document, "alias")
+
+
+@pytest.mark.parametrize("name", ["/srv/m", "./m", "~/m", "C:\\m", "m.gguf", "../m"])
+def test_a_path_is_replaced_by_the_alias(name: str) -> None:
+    document = {"id": 1, "model": name}
+    assert safe_model_name(document, "alias") == "alias"
+    assert replace_model_path(document, "alias")
+    assert document == {"id": 1, "model": "alias"}
+
+
+@pytest.mark.parametrize("document", [{}, {"model": None}, {"model": ""}])
+def test_a_server_without_a_name_goes_by_the_alias(document: dict[str, Any]) -> None:
+    assert safe_model_name(document, "alias") == "alias"
+    assert not replace_model_path(document, "alias")
+
+
+@pytest.mark.parametrize("name", [7, ["m"], "x" * 501])
+def test_what_is_no_name_is_refused(name: Any) -> None:
+    with pytest.raises(TypeError):
+        safe_model_name({"model": name}, "alias")
+    with pytest.raises(TypeError):
+        replace_model_path({"model": name}, "alias")
+
+
+def test_a_finish_reason_is_a_short_word_or_none() -> None:
+    assert [finish_reason(value) for value in ("stop", None, "x" * 100)] == ["stop", None, "x" * 100]
+    bad: list[Any] = [7, ["stop"], "x" * 101]
+    for value in bad:
+        with pytest.raises(TypeError):
+            finish_reason(value)
+
+
+def test_one_value_stands_alone() -> None:
+    assert (one_or_all([1]), one_or_all([1, 2]), one_or_all([])) == (1, [1, 2], [])
+
+
+@pytest.mark.parametrize(
+    ("counts", "output", "usage"),
+    [
+        ({"in": 3, "out": 5}, "out", Usage(3, 5)),
+        ({"in": 3}, None, Usage(3, 0)),
+        (None, "out", None),
+        ({}, "out", None),
+        ({"in": 3}, "out", None),
+        ({"in": None, "out": 5}, "out", None),
+    ],
+)
+def test_usage_is_what_the_server_counted_or_nothing(counts: Any, output: str | None, usage: Usage | None) -> None:
+    assert read_usage(counts, "in", output) == usage
+
+
+@pytest.mark.parametrize("count", [-1, True, "3", 3.0])
+def test_a_count_that_is_none_is_refused(count: Any) -> None:
+    with pytest.raises(TypeError):
+        read_usage({"in": count, "out": 1}, "in", "out")
+    with pytest.raises(TypeError):
+        read_usage({"in": 1, "out": count}, "in", "out")
+
+
+def test_embeddings_are_recorded_by_their_number() -> None:
+    document = {"model": "e", "data": [{"embedding": [0.1]}, {"embedding": "b64"}], "usage": {"prompt_tokens": 4}}
+    answer = EMBEDDINGS.read(document, "alias")
+    assert (answer.text, answer.answer, answer.model, answer.usage) == (None, {"vectors": 2}, "e", Usage(4, 0))
+
+
+@pytest.mark.parametrize("bad", [{}, {"data": {}}, {"data": [{}]}, {"data": [7]}, {"data": [], "error": {"message": "no"}}])
+def test_what_holds_no_vectors_is_refused(bad: Any) -> None:
+    with pytest.raises((TypeError, LookupError)):
+        EMBEDDINGS.read(bad, "alias")

@@ -1,0 +1,80 @@
+"""From what a server said, or a malformed answer, to our error and one line in the log."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from app.errors import UpstreamError, UpstreamUnavailable
+from app.upstream.errors import MALFORMED, Reading, UpstreamDenied, UpstreamOutOfQuota, UpstreamRefused, error_of_status
+
+
+@pytest.mark.parametrize("kind", MALFORMED)
+def test_whatever_reading_a_malformed_answer_raises_is_one_logged_error(
+    kind: type[Exception], caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO), pytest.raises(UpstreamError) as caught, Reading(b"a planted answer", "odd thing"):
+        raise kind
+    assert type(caught.value) is UpstreamError
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
+    (record,) = caplog.records
+    assert (record.name, record.levelname) == ("app.assistant", "WARNING")
+    assert record.getMessage().startswith("upstream odd thing: (16 bytes, sha256 ")
+    assert "planted" not in record.getMessage()
+
+
+@pytest.mark.parametrize("kind", [RuntimeError, MemoryError, KeyboardInterrupt, TimeoutError])
+def test_other_errors_pass_through(kind: type[BaseException], caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(kind), Reading(b""):
+        raise kind
+    assert caplog.records == []
+
+
+STATUSES = [
+    *[(status, UpstreamRefused) for status in (400, 404, 409, 413, 422)],
+    *[(status, UpstreamDenied) for status in (301, 302, 307, 401, 403)],
+    *[(status, UpstreamUnavailable) for status in (408, 429, 500, 502, 503, 529)],
+    *[(status, UpstreamError) for status in (201, 402, 405, 418)],
+]
+
+
+@pytest.mark.parametrize(("status", "kind"), STATUSES)
+def test_each_status_has_its_error(status: int, kind: type[UpstreamError]) -> None:
+    assert type(error_of_status(status, b"", None)) is kind
+
+
+def test_of_the_servers_text_only_plain_words_are_kept() -> None:
+    raw = b'{"error": {"code": "context_length_exceeded", "param": "messages[0]", "message": "secret"}}'
+    error = error_of_status(400, raw, None)
+    assert isinstance(error, UpstreamRefused)
+    assert (error.status, error.reason, error.param) == (400, "context_length_exceeded", "messages[0]")
+    odd = error_of_status(400, b'{"error": {"code": "Your key sk-1", "param": {"x": 1}}}', None)
+    assert isinstance(odd, UpstreamRefused)
+    assert (odd.reason, odd.param) == (None, None)
+
+
+@pytest.mark.parametrize("member", ["code", "type"])
+def test_a_429_without_money_is_not_worth_waiting_for(member: str) -> None:
+    raw = b'{"error": {"%b": "insufficient_quota"}}' % member.encode()
+    assert type(error_of_status(429, raw, "7")) is UpstreamOutOfQuota
+    assert type(error_of_status(503, raw, "7")) is UpstreamUnavailable
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        (None, 2.0),
+        ("7", 7.0),
+        ("0.02", 1.0),
+        ("1.5", 1.5),
+        ("999", 120.0),
+        ("-1", 2.0),
+        ("1e9", 2.0),
+        ("Fri, 31 Dec", 2.0),
+        ("٣", 2.0),
+    ],
+)
+def test_the_time_to_wait_is_the_servers_within_our_bounds(header: str | None, seconds: float) -> None:
+    assert error_of_status(503, b"", header).retry_after == seconds
