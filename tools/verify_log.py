@@ -211,7 +211,7 @@ def lines_of(file):
 
 
 def judge(line, seq, prev_hash):
-    """Why *line* is not record *seq* after the record with *prev_hash* (None: any), or None; then the number and hash it states."""
+    """Why *line* is not record *seq* after the record with *prev_hash* (None: any), or None; the number and hash it states."""
     start = START.match(line)
     if not start or line[-76:-67] != b',"hash":"' or not line.endswith(b'"}\n'):
         return "this line is not a record: its form is broken or it is unfinished", seq, None
