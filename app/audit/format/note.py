@@ -132,7 +132,7 @@ class Note:
 
 
 def parse_note(data: bytes) -> Note:
-    """Parse without verifying. Raises VerificationFailed for whatever the format does not allow."""
+    """Parse without verifying. Raises VerificationFailed if the format does not allow it."""
     if len(data) > MAX_NOTE_BYTES:
         _refuse(f"it is longer than {MAX_NOTE_BYTES} bytes")
     try:

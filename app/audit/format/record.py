@@ -27,7 +27,7 @@ _USER_ID_BYTES = USER_ID.pattern.encode()
 _REQUEST_ID = re.compile(r"[0-9a-f]{32}")
 
 # Offsets and patterns for the loops over every line: verification/chain_check, evidence/leaves.
-# All other code calls the functions under "reading a stored line".
+# All other code calls the functions under "reading a stored line", below.
 HASH_TAIL = 75  # ,"hash":"<64 hex>"}
 PREV_TAIL = HASH_TAIL + 79  # ,"prev_hash":"<64 hex>" comes right before the hash
 PREFIX = re.compile(
@@ -116,7 +116,7 @@ def whole_draft(action: str, user_id: str | None, details: Mapping[str, Any], re
 
 
 def fitting(record: Draft) -> tuple[Draft, Texts]:
-    """The record with details that fit into a line, and the texts that its digests stand for."""
+    """The record with details that fit into a line, and what was replaced by digests."""
     details, texts = shorten(record.details, MAX_DETAILS_BYTES)
     return record._replace(details=details), texts
 
