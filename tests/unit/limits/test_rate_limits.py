@@ -81,7 +81,7 @@ def test_two_processes_that_serve_one_log_share_their_buckets(open_buckets: Call
 
 
 def test_slowapi_reads_no_settings_of_its_own(open_buckets: Callable[..., Buckets], tmp_path: Path) -> None:
-    (tmp_path / ".env").write_text("RATELIMIT_ENABLED=false\n")
+    (tmp_path / ".env").write_text("RATELIMIT_ENABLED=false\nRATELIMIT_STORAGE_OPTIONS=no-mapping\n")
     buckets = open_buckets(rate_limit=1)
     buckets.charge_principal("alice")
     with pytest.raises(QuotaExceeded):

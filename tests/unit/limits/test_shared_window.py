@@ -92,6 +92,16 @@ def test_it_allows_and_counts_what_a_simple_model_allows_and_counts(steps: list[
     storage.close()
 
 
+@pytest.mark.parametrize("expired", range(10))
+def test_the_oldest_hit_in_the_window_is_found_wherever_it_is(storage: WindowStorage, clock: Clock, expired: int) -> None:
+    for number in range(9):
+        clock.now = 1000.0 + number
+        assert storage.acquire_entry("alice", 9, WINDOW)
+    clock.now = 1000.0 + WINDOW + expired - 1
+    oldest = 1000.0 + expired if expired < 9 else clock.now
+    assert storage.get_moving_window("alice", 9, WINDOW) == (oldest, 9 - expired)
+
+
 def test_a_refusal_names_the_first_moment_at_which_a_call_succeeds(storage: WindowStorage, clock: Clock) -> None:
     limiter, item = MovingWindowRateLimiter(storage), RateLimitItemPerMinute(3)
     for pause in (0, 10, 5):

@@ -133,6 +133,7 @@ async def test_checkpoint_and_hash_tiles_are_for_anyone_whatever_readers_wait_fo
         asyncio.run_coroutine_threadsafe(blocked.wait(), loop).result()
 
     waiting = [asyncio.create_task(shown.access._off_the_loop(wait)) for _ in range(20)]
+    await asyncio.sleep(0.05)
     async with asyncio.timeout(10):
         assert b"example.com/log" in await shown.access.checkpoint()
         assert len(await shown.access.tile(Tile(0, 0, 5))) == 5 * 32
