@@ -79,7 +79,10 @@ async def responses(principal: Asker, services: ServicesDep, request: Request) -
     openapi_extra=body_schema(EMBEDDINGS, TEXTS),
 )
 async def embeddings(principal: Asker, services: ServicesDep, request: Request) -> Response:
-    """The upstream's answer with one more member: `receipt`. Its record holds a digest."""
+    """The upstream's answer with one more member: `receipt`.
+
+    The record holds the digest of the vectors.
+    """
     return await _asked(EMBEDDINGS, principal, services, request)
 
 
