@@ -145,9 +145,7 @@ def test_who_breaks_a_stream_off_is_recorded_with_what_he_got(use: Use, service:
     eventually(lambda: upstream.streams() == {"open": 0, "finished": 0, "aborted": 1})
 
 
-def test_who_gives_a_plain_answer_up_is_recorded_and_the_upstream_is_let_go(
-    use: Use, service: Service, upstream: FakeOpenAI
-) -> None:
+def test_a_cancelled_plain_call_is_recorded_and_its_upstream_call_ends(use: Use, service: Service, upstream: FakeOpenAI) -> None:
     upstream.set("hang")
 
     async def ask(client: AsyncOpenAI) -> None:
@@ -176,7 +174,7 @@ async def until_it_breaks(stream: Any) -> tuple[list[Any], APIError]:
 
 @pytest.mark.parametrize("door", ["chat", "responses"])
 @pytest.mark.parametrize("mode", ["cut:2", "error_event:2", "garbage_event:2"])
-def test_a_stream_that_breaks_off_raises_and_is_recorded_with_what_was_delivered(
+def test_a_broken_stream_raises_and_is_recorded_with_what_was_delivered(
     use: Use, service: Service, upstream: FakeOpenAI, mode: str, door: str
 ) -> None:
     upstream.set(mode, interval=0.01)

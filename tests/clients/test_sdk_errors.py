@@ -161,7 +161,7 @@ def test_a_method_that_an_address_does_not_take_is_told(client: OpenAI) -> None:
         (422, UnprocessableEntityError),
     ],
 )
-def test_what_the_models_server_refuses_comes_with_its_status_and_not_its_text(
+def test_a_refusal_by_the_models_server_has_its_status_but_not_its_text(
     client: OpenAI, service: Service, upstream: FakeOpenAI, told: int, kind: type[APIStatusError], stream: bool
 ) -> None:
     body = '{"error": {"message": "%s", "type": "%s", "param": "%s", "code": "%s"}}'
@@ -221,7 +221,7 @@ def test_a_model_that_falls_silent_ends_its_stream_with_an_error(strict: Service
     assert strict.records()[-1]["details"]["delivered"]["answer"] == "".join(texts_of(seen))
 
 
-def test_a_caller_who_does_not_wait_gets_a_timeout_error_and_is_recorded_as_gone(
+def test_an_impatient_caller_gets_a_timeout_and_is_recorded_as_gone(
     client: OpenAI, service: Service, upstream: FakeOpenAI
 ) -> None:
     upstream.set("hang")

@@ -125,7 +125,7 @@ def test_a_tool_is_called_and_its_answer_is_answered(client: OpenAI, service: Se
     assert answered.choices[0].message.content == completion_text("Sunny")
 
 
-def test_a_streamed_tool_call_comes_in_pieces_and_stands_in_the_record_as_one(client: OpenAI, service: Service) -> None:
+def test_a_streamed_tool_call_comes_in_pieces_and_is_recorded_as_one(client: OpenAI, service: Service) -> None:
     *chunks, last = client.chat.completions.create(**CHAT, tools=TOOLS, stream=True)
     parts = [part for chunk in [*chunks, last] for one in chunk.choices for part in one.delta.tool_calls or ()]
     arguments = [part.function.arguments or "" for part in parts if part.function]

@@ -68,7 +68,7 @@ def refused_so_far(service: Service) -> int:
     return int(HTTP.get(service.url + "/readyz").json()["refused_for_audit"])
 
 
-def test_while_nothing_can_be_recorded_it_is_asked_once_and_the_model_not_at_all(service: Service, upstream: FakeOpenAI) -> None:
+def test_while_nothing_can_be_recorded_no_retry_and_no_model_call_is_made(service: Service, upstream: FakeOpenAI) -> None:
     away = service.log.with_name("away")
     with hasty(service, "unrecorded") as client:
         before = refused_so_far(service)

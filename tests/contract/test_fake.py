@@ -226,7 +226,7 @@ def test_a_response_calls_a_tool_once(fake: FakeOpenAI, client: OpenAI, stream: 
     assert client.responses.create(model="m", input=[result], tools=tools).output_text == completion_text("rain")
 
 
-def test_embeddings_come_from_the_text_alone_and_are_the_same_in_both_encodings(fake: FakeOpenAI, client: OpenAI) -> None:
+def test_embeddings_depend_on_the_text_only_and_agree_in_both_encodings(fake: FakeOpenAI, client: OpenAI) -> None:
     def vectors(given: Any, **more: Any) -> list[Any]:
         return [found.embedding for found in client.embeddings.create(model="m", input=given, **more).data]
 

@@ -10,7 +10,7 @@ from . import crash
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_many_questions_at_once_while_others_read_stand_in_one_sound_log_once_each(tmp_path: Path, workers: int) -> None:
+def test_under_load_each_question_is_in_one_sound_log_exactly_once(tmp_path: Path, workers: int) -> None:
     """The readers check heads, tiles, pages and receipts as they come; nobody is refused."""
     figures = crash.load(tmp_path, questions=400, workers=workers, readers=4)
     assert figures.answers == 400

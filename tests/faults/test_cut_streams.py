@@ -49,9 +49,7 @@ def upstream(fake: FakeOpenAI) -> Iterator[FakeOpenAI]:
 
 
 @pytest.mark.parametrize(("workers", "buffered"), [(1, False), (2, True)])
-def test_streams_whose_callers_leave_have_one_end_each_that_tells_what_got_through(
-    tmp_path: Path, workers: int, buffered: bool
-) -> None:
+def test_a_stream_whose_caller_leaves_has_one_end_that_says_what_was_sent(tmp_path: Path, workers: int, buffered: bool) -> None:
     figures = cuts.cut(tmp_path, streams=60, workers=workers, wave=12, buffered=buffered, bounded=False)
     assert figures.answers == 60
 
@@ -159,7 +157,7 @@ def test_a_stop_while_records_are_on_their_way_leaves_no_question_open(
     assert not records.refused
 
 
-def test_who_hangs_up_in_the_very_turn_in_which_the_answer_ends_has_its_record(
+def test_a_caller_who_disconnects_as_the_answer_ends_has_a_record(
     tmp_path: Path, upstream: FakeOpenAI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

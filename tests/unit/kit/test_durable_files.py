@@ -162,7 +162,7 @@ def test_a_crash_at_any_call_leaves_all_of_a_file_or_none_of_it(tmp_path: Path, 
         assert disk.durable().get("file", NEW) == NEW
 
 
-def test_a_created_file_is_durable_on_return_a_replaced_one_once_its_folder_is(tmp_path: Path) -> None:
+def test_a_created_file_is_durable_a_replaced_one_once_its_folder_is(tmp_path: Path) -> None:
     disk = Tree(tmp_path)
     with on(disk):
         create_file(tmp_path / "created", NEW)

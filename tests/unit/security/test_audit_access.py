@@ -124,7 +124,7 @@ async def test_an_auditor_is_shown_nothing_that_cannot_be_recorded(shown: Shown)
     assert shown.reads() == reads
 
 
-async def test_checkpoint_and_hash_tiles_are_for_anyone_whatever_readers_wait_for(shown: Shown) -> None:
+async def test_anyone_gets_checkpoint_and_hash_tiles_even_if_readers_wait(shown: Shown) -> None:
     await shown.access.checkpoint()
     blocked = asyncio.Event()
     loop = asyncio.get_running_loop()

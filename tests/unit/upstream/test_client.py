@@ -190,9 +190,7 @@ def test_the_deadline_of_the_caller_passes_through(fake: FakeOpenAI) -> None:
     assert fake.calls() == 2
 
 
-def test_the_log_holds_the_plain_words_of_an_error_and_nothing_of_the_servers_text(
-    fake: FakeOpenAI, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_the_log_holds_our_words_for_an_error_and_none_of_the_servers(fake: FakeOpenAI, caplog: pytest.LogCaptureFixture) -> None:
     """Servers repeat what they were asked: whole, in part, and altered."""
     prompt = "a planted prompt"
     error = {"code": "context_length_exceeded", "param": "messages[0]", "type": f"key {KEY}", "message": f"{prompt} {prompt!r}"}

@@ -119,7 +119,7 @@ def test_only_the_key_and_plain_headers_are_sent(fake: FakeOpenAI) -> None:
 
 
 @pytest.mark.parametrize("system", ["Be {brief}.", ""])
-def test_the_chain_streams_over_our_own_connection_with_the_bytes_of_the_short_way(fake: FakeOpenAI, system: str) -> None:
+def test_the_chain_streams_the_same_bytes_over_our_own_connection(fake: FakeOpenAI, system: str) -> None:
     """LangChain's own streaming would go out through the SDK, past this door."""
 
     async def stream(model: LanguageModel) -> list[str]:

@@ -86,7 +86,7 @@ def test_a_checkpoint_that_was_remembered_first_stays_the_one_to_continue(kept: 
         first.current()
 
 
-def test_a_checkpoint_that_a_damaged_tree_cannot_prove_waits_for_the_rebuild(kept: KeptLog) -> None:
+def test_no_checkpoint_is_signed_until_a_damaged_tree_is_rebuilt(kept: KeptLog) -> None:
     kept.add_signed(3)
     watching = published(kept)
     assert watching.current()

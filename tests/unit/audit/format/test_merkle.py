@@ -170,7 +170,7 @@ def changes_of(proof: list[bytes], data: st.DataObject) -> list[list[bytes]]:
     return changed if len(proof) < 2 else [*changed, proof[::-1]]
 
 
-def test_a_proof_with_hashes_past_the_root_is_refused_even_if_they_lead_to_it() -> None:
+def test_a_proof_with_hashes_past_the_root_is_refused_even_if_it_fits() -> None:
     more, root, larger = LEAVES[9], ROOTS[3], node_hash(LEAVES[9], ROOTS[3])
     path = inclusion_proof(1, 3, reader_over(LEAVES[:3]))
     verify_inclusion(1, 3, LEAVES[1], path, root)

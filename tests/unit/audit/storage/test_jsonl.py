@@ -133,7 +133,7 @@ def test_a_recovery_whose_record_finds_no_space_is_recorded_later(store: JsonlSt
     assert verify(store) == 5
 
 
-def test_a_writer_killed_before_it_records_a_torn_tail_leaves_it_to_be_found(store: JsonlStore) -> None:
+def test_a_torn_tail_is_found_if_its_writer_is_killed_before_recording_it(store: JsonlStore) -> None:
     add(store, b"torn")
 
     child = SPAWN.Process(target=append_and_die, args=(store.path,))

@@ -205,7 +205,7 @@ def test_what_was_handed_in_is_written_before_the_thread_ends(desk: Desk) -> Non
     assert [number for batch in desk.written() for number in batch] == [1, 2]
 
 
-def test_a_thread_that_hangs_in_a_write_is_reported_and_its_outcome_harms_nobody(desk: Desk) -> None:
+def test_a_hanging_write_is_reported_and_its_late_outcome_does_no_harm(desk: Desk) -> None:
     async def work() -> None:
         desk.store.may_go_on.clear()
         desk.writer.start(asyncio.get_running_loop())

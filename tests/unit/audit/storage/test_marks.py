@@ -55,7 +55,7 @@ def test_half_of_one_mark_and_half_of_another_are_none() -> None:
         assert (parse_mark(mixed) is None) == (mixed not in same)
 
 
-def test_the_lock_file_holds_durable_end_sync_and_written_end_in_that_order(fd: int) -> None:
+def test_the_lock_file_holds_durable_end_sync_and_written_end_in_order(fd: int) -> None:
     marks = Marks(fd)
     marks.set_durable(END)
     assert os.pread(fd, 1000, 0) == mark_of(END) + b"-\n" + mark_of(END)
@@ -90,7 +90,7 @@ class Failing:
         return getattr(os, name)
 
 
-def test_a_mark_that_cannot_be_written_lags_but_the_start_of_a_sync_must_be_marked(fd: int) -> None:
+def test_a_mark_may_lag_but_the_start_of_a_sync_must_be_marked(fd: int) -> None:
     marks = Marks(fd)
     marks.set_durable(END)
     with mock.patch.object(durable_files, "os", Failing()), mock.patch.object(marks_module, "os", Failing()):

@@ -33,6 +33,6 @@ ROOT = base64.b64encode(LOG.roots[9]).decode()
 
 
 @pytest.mark.parametrize("text", ["a\n9\nAAAA\n", f"a\n9\n{ROOT}\n\nmore\n", f"a\nnine\n{ROOT}\n"])
-def test_a_checkpoint_with_a_wrong_root_or_line_is_refused_without_a_key_too(text: str) -> None:
+def test_without_a_key_too_a_wrong_root_or_line_is_refused(text: str) -> None:
     with pytest.raises(VerificationFailed):
         read_checkpoint("broken", SIGNER.sign(text), None, given=True)

@@ -143,7 +143,7 @@ def test_an_end_before_every_choice_has_ended_is_none(events: list[Event]) -> No
         reader.end()
 
 
-def test_more_tool_calls_than_anybody_makes_are_refused_before_they_cost_anything() -> None:
+def test_too_many_tool_calls_are_refused_before_they_cost_anything() -> None:
     reader = CHAT.reader("alias", False)
     with pytest.raises(ValueError):
         read_into(reader, [{"index": 0, "delta": {"tool_calls": [{"index": number} for number in range(20_000)]}}])
