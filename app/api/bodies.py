@@ -14,9 +14,10 @@ from starlette.requests import ClientDisconnect
 from ..assistant.models import Question
 from ..errors import ClientGone
 from ..kit import strict_json
+from ..kit.content_coding import CODINGS, Decoder
 from .context import request_context, set_request_context
 from .dependencies import Asker
-from .http_errors import MalformedJson, TooLarge, UnsupportedMediaType
+from .http_errors import MalformedBody, MalformedJson, TooLarge, UnsupportedCoding, UnsupportedMediaType
 from .schemas import read_ask
 
 MAX_ASK_BYTES = 256 * 1024
@@ -38,7 +39,8 @@ class JsonBody:
 async def read_json(request: Request, limit: int) -> JsonBody:
     """(5) The body, read and parsed only now, of at most *limit* bytes.
 
-    Raises UnsupportedMediaType, TooLarge, MalformedJson, ClientGone.
+    Raises UnsupportedMediaType, UnsupportedCoding, TooLarge, MalformedBody, MalformedJson,
+    ClientGone.
     """
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json":
@@ -64,21 +66,54 @@ AskedQuestion = Annotated[Question, Depends(asked_question)]
 
 
 async def read_body(request: Request, limit: int) -> bytes:
-    """The whole body, at most *limit* bytes. Raises TooLarge as early as possible, ClientGone."""
+    """The whole body, decoded, at most *limit* bytes.
+
+    Raises UnsupportedCoding, MalformedBody, TooLarge as early as possible, ClientGone.
+    """
     declared = request.headers.get("content-length", "0")
     if declared.isdecimal() and int(declared[:20]) > limit:
-        raise TooLarge(f"The body is larger than the {limit} bytes that this endpoint takes.")
-    pieces, size = [], 0
+        raise _too_large(limit)
+    decoder = _decoder_of(request)
+    pieces, received, size = [], 0, 0
     try:
         async for piece in request.stream():
-            size += len(piece)
-            if size > limit:
-                raise TooLarge(f"The body is larger than the {limit} bytes that this endpoint takes.")
-            pieces.append(piece)
+            received += len(piece)
+            if received > limit:
+                raise _too_large(limit)
+            if decoder is None:
+                pieces.append(piece)
+                continue
+            for part in decoder.feed(piece):
+                size += len(part)
+                if size > limit:
+                    raise _too_large(limit)
+                pieces.append(part)
+                await asyncio.sleep(0)  # each part is a millisecond's work: serve others between them
+        if decoder is not None:
+            decoder.finish()
     except ClientDisconnect:
         raise ClientGone() from None
+    except ValueError as error:  # of the decoder
+        raise MalformedBody(f"The body {error}: send it whole, or without Content-Encoding.") from None
     set_request_context(request, replace(request_context(request), is_body_read=True))
     return b"".join(pieces)
+
+
+def _decoder_of(request: Request) -> Decoder | None:
+    """None for a body that is sent as it is. Raises UnsupportedCoding."""
+    if "content-encoding" not in request.headers:
+        return None
+    names = [name.strip().lower() for name in ",".join(request.headers.getlist("content-encoding")).split(",")]
+    codings = ["gzip" if name == "x-gzip" else name for name in names if name not in ("", "identity")]
+    if not codings:
+        return None
+    if len(codings) > 1 or codings[0] not in CODINGS:
+        raise UnsupportedCoding()
+    return Decoder(codings[0])
+
+
+def _too_large(limit: int) -> TooLarge:
+    return TooLarge(f"The body is larger than the {limit} bytes that this endpoint takes.")
 
 
 @contextmanager

@@ -16,6 +16,7 @@ ErrorStyle = Literal["oauth", "openai", "problem"]
 
 STATUS = {
     "malformed_http": 400,
+    "malformed_body": 400,
     "malformed_json": 400,
     "cross_origin_refused": 400,
     "client_gone": 400,  # nobody reads it
@@ -68,6 +69,7 @@ OAUTH_ERRORS = {
     503: "temporarily_unavailable",
 }
 """RFC 6749 has no words of its own for these statuses."""
+OAUTH_CODES = {"malformed_body": "invalid_request"}
 OPENAI_CODES = {
     "invalid_token": "invalid_api_key",
     "insufficient_scope": "missing_scope",
@@ -75,6 +77,7 @@ OPENAI_CODES = {
     "method_not_allowed": "method_not_supported",
     "rate_limited": "rate_limit_exceeded",
     "upstream_out_of_quota": "insufficient_quota",
+    "malformed_body": None,
     "malformed_json": None,
     "invalid_request": None,
 }
@@ -139,7 +142,8 @@ def _problem_body(error: AppError, status: int, request_id: str) -> dict[str, An
 
 def _oauth_body(error: AppError, status: int) -> dict[str, Any]:
     """RFC 6749, section 5.2."""
-    return {"error": OAUTH_ERRORS.get(status, public_code(error)), "error_description": public_detail(error)}
+    code = public_code(error)
+    return {"error": OAUTH_ERRORS.get(status, OAUTH_CODES.get(code, code)), "error_description": public_detail(error)}
 
 
 def _openai_body(error: AppError, status: int) -> dict[str, Any]:

@@ -22,11 +22,12 @@ from ..errors import (
     NotFound,
     Overloaded,
 )
+from ..kit.content_coding import CODINGS
 from ..limits.rate_limits import QuotaExceeded
 from ..security.oauth_errors import InvalidClient
 from .context import AppContext, error_style_of, request_context
 from .error_bodies import ErrorStyle, body_of, status_of
-from .http_errors import MethodNotAllowed, TokenMissing, TooLarge
+from .http_errors import MethodNotAllowed, TokenMissing, TooLarge, UnsupportedCoding
 
 POINTLESS = frozenset(
     {
@@ -53,6 +54,8 @@ async def answer_error(request: Request, error: Exception) -> Response:
     headers = response.headers
     if isinstance(error, HTTPException) and error.headers and "Allow" in error.headers:
         headers["Allow"] = error.headers["Allow"]
+    if isinstance(problem, UnsupportedCoding):
+        headers["Accept-Encoding"] = ", ".join(CODINGS)
     if isinstance(problem, QuotaExceeded):
         headers.update(problem.quota.headers())
     if _has_unread_body(request):  # else the server reads and discards it for as long as it comes

@@ -25,6 +25,17 @@ class UnsupportedMediaType(InvalidInput):
     detail = "Send the body as application/json."
 
 
+class UnsupportedCoding(UnsupportedMediaType):
+    """The answer names the codings that are known (RFC 9110, section 15.5.16)."""
+
+    detail = "Send the body as it is, or compressed once, by gzip or zstd."
+
+
+class MalformedBody(InvalidInput):
+    code = "malformed_body"
+    detail = "The body is not what its Content-Encoding says."
+
+
 class MalformedJson(InvalidInput):
     code = "malformed_json"
     detail = "The body is not one JSON document in UTF-8 (RFC 8259)."

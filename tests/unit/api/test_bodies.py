@@ -9,10 +9,11 @@ import pytest
 
 from app.api.bodies import LARGE_BYTES, MAX_ASK_BYTES, MAX_CONTAINERS, asked_question, disconnect_watch, read_body, read_json
 from app.api.context import request_context
-from app.api.http_errors import MalformedJson, TooLarge, UnsupportedMediaType
+from app.api.http_errors import MalformedBody, MalformedJson, TooLarge, UnsupportedCoding, UnsupportedMediaType
 from app.errors import ClientGone, InvalidRequest
 from app.security.models import Principal
 
+from ...support.codings import PACKED
 from ...support.http_request import DISCONNECT, REQUEST_ID, request_of, run
 
 JSON = {"content-type": "application/json"}
@@ -49,6 +50,54 @@ def test_a_caller_who_disconnects_before_the_end_is_gone(body: list[Any]) -> Non
     with pytest.raises(ClientGone):
         run(read_body(request, 4))
     assert not request_context(request).is_body_read
+
+
+# --- its coding --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["gzip", "GZIP", "x-gzip", "zstd", " identity , zstd", "identity"])
+def test_a_coded_body_is_read_as_what_it_holds(name: str) -> None:
+    pack = PACKED["zstd" if "zstd" in name else "gzip"] if name != "identity" else bytes
+    body = pack(b'{"a": 1}')
+    request = request_of(headers={"content-encoding": name}, body=[body[:5], body[5:]])
+    assert run(read_body(request, 100)) == b'{"a": 1}'
+    assert request_context(request).is_body_read
+
+
+@pytest.mark.parametrize("name", ["br", "deflate", "compress", "x-zstd", "gzip, zstd", "gzip, gzip", "gzip;q=1", "utf-8"])
+def test_any_other_coding_is_refused_unread(name: str) -> None:
+    with pytest.raises(UnsupportedCoding, match="gzip or zstd"):
+        run(read_body(request_of(headers={"content-encoding": name}, body=[DISCONNECT]), 100))
+
+
+def test_two_headers_with_a_coding_each_are_two_codings() -> None:
+    headers = [("content-encoding", "gzip"), ("content-encoding", "zstd")]
+    with pytest.raises(UnsupportedCoding):
+        run(read_body(request_of(headers=headers, body=[DISCONNECT]), 100))
+
+
+@pytest.mark.parametrize("coding", PACKED)
+def test_the_limit_holds_for_what_a_coded_body_holds(coding: str) -> None:
+    headers = {"content-encoding": coding}
+    packed = PACKED[coding](b"a" * 5_000)
+    assert len(run(read_body(request_of(headers=headers, body=[packed]), 5_000))) == 5_000
+    with pytest.raises(TooLarge, match="larger than the 4999 bytes"):
+        run(read_body(request_of(headers=headers, body=[packed, DISCONNECT]), 4_999))
+
+
+@pytest.mark.parametrize("coding", PACKED)
+def test_bytes_that_hold_nothing_count_too(coding: str) -> None:
+    nothing = PACKED[coding](b"")
+    with pytest.raises(TooLarge):
+        run(read_body(request_of(headers={"content-encoding": coding}, body=[nothing] * 10 + [DISCONNECT]), 9 * len(nothing)))
+
+
+@pytest.mark.parametrize("coding", PACKED)
+@pytest.mark.parametrize("body", [b"", b"{}", "cut"])
+def test_a_body_that_is_not_what_its_coding_says_is_malformed(coding: str, body: bytes | str) -> None:
+    sent = PACKED[coding](b'{"a": 1}')[:-3] if isinstance(body, str) else body
+    with pytest.raises(MalformedBody, match=coding):
+        run(read_body(request_of(headers={"content-encoding": coding}, body=[sent]), 100))
 
 
 # --- its JSON ----------------------------------------------------------------------------------------

@@ -1,0 +1,79 @@
+"""Content codings of a body (RFC 9110, section 8.4.1): gzip and zstd, undone in bounded steps."""
+
+from __future__ import annotations
+
+import sys
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+STEP_BYTES = 256 * 1024
+"""The most that one step unfolds: about a millisecond's work."""
+MAX_WINDOW_LOG = 23
+"""8 MiB, the largest window that zstd as a content coding may use (RFC 9659)."""
+
+
+class _Gzip:
+    """Gives zlib's object the interface of zstd's."""
+
+    def __init__(self) -> None:
+        self._zlib = zlib.decompressobj(wbits=31)
+        self._rest = b""
+        self.needs_input = True
+
+    @property
+    def eof(self) -> bool:
+        return self._zlib.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._zlib.unused_data
+
+    def decompress(self, data: bytes, max_length: int) -> bytes:
+        piece = self._zlib.decompress(self._rest + data, max_length)
+        self._rest = self._zlib.unconsumed_tail
+        self.needs_input = not self._rest and len(piece) < max_length
+        return piece
+
+
+def _zstd() -> Any:
+    return zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: MAX_WINDOW_LOG})
+
+
+CODINGS: dict[str, Callable[[], Any]] = {"gzip": _Gzip, "zstd": _zstd}
+"""By the name that a header gives them."""
+
+
+class Decoder:
+    """Undoes one coding while its bytes arrive. Members and frames that follow another are joined.
+
+    Both methods raise ValueError with the end of a sentence.
+    """
+
+    def __init__(self, coding: str) -> None:
+        self._name, self._open = coding, CODINGS[coding]
+        self._part: Any = None  # the member or frame that has begun and not ended
+        self._has_ended_one = False
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """What *data* adds, in pieces of at most STEP_BYTES, some of them empty."""
+        while data or not (self._part is None or self._part.needs_input):
+            self._part = self._part or self._open()
+            try:
+                piece = self._part.decompress(data, STEP_BYTES)
+            except (zlib.error, zstd.ZstdError):
+                raise ValueError(f"is not valid {self._name}") from None
+            data = b""
+            if self._part.eof:
+                data, self._part, self._has_ended_one = self._part.unused_data, None, True
+            yield piece
+
+    def finish(self) -> None:
+        """All bytes have arrived."""
+        if self._part is not None or not self._has_ended_one:
+            raise ValueError(f"ends before its {self._name} does")
