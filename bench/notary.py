@@ -22,7 +22,7 @@ from app.security.security_log import SecurityLog
 from app.wiring.audit import open_signing_loop
 from app.wiring.log_files import LogFiles
 
-PATIENCE_SECONDS = 60
+TIMEOUT_SECONDS = 60
 
 
 def create_log(path: Path) -> None:
@@ -38,13 +38,13 @@ def notary_command(path: Path) -> list[str]:
     return [sys.executable, "-m", "bench.notary", str(path)]
 
 
-def wait_until_signed(path: Path, patience_seconds: float = PATIENCE_SECONDS) -> float:
+def wait_until_signed(path: Path, timeout_seconds: float = TIMEOUT_SECONDS) -> float:
     """Seconds until the published head covers every record that is durable now. Raises TimeoutError."""
     started = time.monotonic()
     tree, durable = StoredTree.beside(path), JsonlStore(path).durable()
     while durable is not None and signed_size(tree) <= durable.seq:
-        if time.monotonic() > started + patience_seconds:
-            raise TimeoutError(f"No head over record {durable.seq} was signed in {patience_seconds} s.")
+        if time.monotonic() > started + timeout_seconds:
+            raise TimeoutError(f"No head over record {durable.seq} was signed in {timeout_seconds} s.")
         time.sleep(0.005)
     return time.monotonic() - started
 

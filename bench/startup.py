@@ -74,7 +74,7 @@ def _generate(log: Path, records: int, progress: Callable[[str], None]) -> None:
     with running(notary):
         _fill(log, records, progress)
         progress(f"building the tree over {records:,} records")
-        wait_until_signed(log, patience_seconds=60 + records / 10_000)
+        wait_until_signed(log, timeout_seconds=60 + records / 10_000)
 
 
 def _fill(log: Path, records: int, progress: Callable[[str], None]) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from .burst import Burst, Written
 from .process import ROOT, ServerFailed, clean_environment
 
-PATIENCE_SECONDS = 60
+TIMEOUT_SECONDS = 60
 HEAD_START_SECONDS = 0.05
 
 
@@ -72,7 +72,7 @@ class Writers:
 
     def _line(self, process: subprocess.Popen[bytes]) -> bytes:
         assert process.stdout is not None
-        line, deadline = b"", time.monotonic() + PATIENCE_SECONDS
+        line, deadline = b"", time.monotonic() + TIMEOUT_SECONDS
         while not line.endswith(b"\n"):
             ready, _, _ = select.select([process.stdout], [], [], max(0.0, deadline - time.monotonic()))
             piece = os.read(process.stdout.fileno(), 4096) if ready else b""
