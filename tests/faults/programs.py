@@ -57,22 +57,22 @@ def attempt(work):
     except OSError as error:
         print(f"escaped:{error!r}".replace(" ", "_"), flush=True)
 """
-NOTARY = """
+SIGNER = """
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from app.audit.format.record import Receipt
 from app.audit.evidence.signer import CheckpointSigner
 from app.audit.format.note import Signer
 from app.audit.evidence.stored_tree import StoredTree
-notary = CheckpointSigner(store, StoredTree.beside(store.path), Signer("test", Ed25519PrivateKey.from_private_bytes(bytes(32))))
+signer = CheckpointSigner(store, StoredTree.beside(store.path), Signer("test", Ed25519PrivateKey.from_private_bytes(bytes(32))))
 def turn(**how):
-    head = notary.publish_next(timeout_seconds=0, **how)
+    head = signer.publish_next(timeout_seconds=0, **how)
     return [Receipt(head.size, head.checkpoint.root.hex())]
 attempt(lambda: turn(at_most=100))
 attempt(turn)
 """
 TWICE = 'for n in "ab":\n    attempt(lambda: append(store.append, [draft("log.alive", None, {"n": n})]))\n'
 FAILED_SYNC = "fdatasync:error=EIO:when=1"
-SETTLE = "attempt(AuditLog(store).recover)\n"
+RECOVER = "attempt(AuditLog(store).recover)\n"
 
 
 @dataclass(frozen=True)
@@ -183,9 +183,7 @@ def contradicts_nothing(folder: Path, heads: list[Receipt]) -> None:
 
 PROGRAMS = {
     "append": Program("two appends", PREAMBLE + TWICE, sound_log, 2, holds),
-    "mend": Program(
-        "two appends, the first sync failing", PREAMBLE + TWICE, sound_log, 2, holds, given="fdatasync:error=EIO:when=1"
-    ),
-    "settle": Program("a start with a torn tail, and two appends", PREAMBLE + SETTLE + TWICE, torn_log, 2, holds_and_recovered),
-    "notary": Program("two turns of the notary", PREAMBLE + NOTARY, signed_log, 2, contradicts_nothing),
+    "repair": Program("two appends, the first sync failing", PREAMBLE + TWICE, sound_log, 2, holds, given=FAILED_SYNC),
+    "recover": Program("a start with a torn tail, and two appends", PREAMBLE + RECOVER + TWICE, torn_log, 2, holds_and_recovered),
+    "signer": Program("two publications", PREAMBLE + SIGNER, signed_log, 2, contradicts_nothing),
 }

@@ -21,9 +21,9 @@ def test_whichever_call_of_an_append_fails_nothing_acknowledged_is_lost(tmp_path
 @pytest.mark.parametrize(
     ("program", "parts"),
     [
-        pytest.param("mend", 8, id="while a failed sync is mended"),
-        pytest.param("settle", 8, id="while a torn tail is set aside"),
-        pytest.param("notary", 32, id="while the notary signs"),
+        pytest.param("repair", 8, id="while a failed sync is repaired"),
+        pytest.param("recover", 8, id="while a torn tail is set aside"),
+        pytest.param("signer", 32, id="while a checkpoint is signed"),
     ],
 )
 def test_whichever_call_of_the_others_fails_earlier_promises_hold(tmp_path: Path, program: str, parts: int) -> None:
