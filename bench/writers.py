@@ -1,4 +1,4 @@
-"""Processes that write records together, from the side of who tells them when."""
+"""Processes that write records together, as seen by the process that controls them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HEAD_START_SECONDS = 0.05
 
 
 class Writers:
-    """So many processes of one command; each obeys as `burst.obey` does."""
+    """Several processes of one command; each runs `burst.obey`."""
 
     def __init__(self, name: str, command: Sequence[str], *, processes: int, log: Path) -> None:
         self.name = name
@@ -37,7 +37,7 @@ class Writers:
                         stdin=subprocess.PIPE,
                         stdout=subprocess.PIPE,
                         stderr=errors,
-                        start_new_session=True,  # Ctrl-C reaches them only through us
+                        start_new_session=True,  # Ctrl-C must not reach them directly
                         bufsize=0,
                     )
                 )
@@ -47,7 +47,7 @@ class Writers:
             self._line(process)
 
     def burst(self, callers: int, seconds: float) -> Written:
-        """All processes at once, *callers* over all of them. Raises ServerFailed."""
+        """Run all processes at once with *callers* in total. Raises ServerFailed."""
         share, rest = divmod(callers, len(self._processes))
         if rest:
             raise ValueError(f"{callers} callers cannot be shared out among {len(self._processes)} processes")
@@ -85,7 +85,7 @@ class Writers:
 
 @contextlib.contextmanager
 def writing(writers: Writers) -> Iterator[Writers]:
-    """They live as long as the block, however the block ends."""
+    """Run the processes for the length of the block."""
     try:
         writers.wait_until_ready()
         yield writers

@@ -74,7 +74,7 @@ class LosingDisk:
         if self._is_due:
             self._is_due = False
             self._lose(fd)
-            raise OSError(errno.EIO, "as told")
+            raise OSError(errno.EIO, "injected")
         os.fdatasync(fd)
 
     def __getattr__(self, name: str) -> Any:
