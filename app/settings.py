@@ -1,7 +1,4 @@
-"""All settings: from the environment, then from `.env` in the current folder.
-
-A bad value stops the start.
-"""
+"""All settings: the environment over `.env` in the current folder. A bad value stops the start."""
 
 from __future__ import annotations
 
@@ -55,10 +52,7 @@ def _sqlite_path(url: str) -> Path | None:
 
 
 class Settings(BaseSettings):
-    """Names are upper case in the environment.
-
-    Relative paths are relative to the current folder.
-    """
+    """Upper case in the environment. Relative paths are relative to the current folder."""
 
     model_config = SettingsConfigDict(
         env_file=ENV_FILE, env_file_encoding="utf-8", extra="ignore", frozen=True, hide_input_in_errors=True
@@ -213,10 +207,7 @@ class Settings(BaseSettings):
 
 
 def load_settings(**overrides: object) -> Settings:
-    """Read the environment and `.env`.
-
-    Raises ConfigError with one sentence for each setting that is refused.
-    """
+    """Raises ConfigError with one sentence for each setting that is refused."""
     try:
         return Settings(**overrides)  # type: ignore[arg-type]  # pydantic reads the rest from the environment
     except ValidationError as error:
@@ -228,19 +219,13 @@ def load_settings(**overrides: object) -> Settings:
 
 
 def read_environment() -> dict[str, str]:
-    """The environment over `.env`, for variables that are no settings.
-
-    Unlike settings, names keep their case.
-    """
+    """The environment over `.env`. Unlike the names of settings, these keep their case."""
     from_file = {name: value for name, value in dotenv_values(ENV_FILE).items() if value is not None}
     return from_file | dict(os.environ)
 
 
 def _sentence(problem: object) -> str:
-    """One of pydantic's findings as a sentence that begins with the setting's name.
-
-    It never repeats the value.
-    """
+    """One of pydantic's findings as a sentence about the setting, without its value."""
     assert isinstance(problem, dict)
     name = ".".join(str(part) for part in problem["loc"]).upper()
     if problem["type"] == "missing":

@@ -1,1 +1,1 @@
-"""Speed, measured in interleaved runs: this service, its former self and its peers; its audit log, the disk and other logs."""
+"""Speed in interleaved runs: this service, an earlier version and its peers; its audit log, the disk and other logs."""

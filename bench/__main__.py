@@ -1,4 +1,4 @@
-"""`python -m bench`, run by `make bench`: about a quarter of an hour, everything on loopback, nothing left behind."""
+"""`python -m bench`, run by `make bench`: about 15 minutes, everything on loopback, nothing left behind."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from .streams import StreamCell, measure_streams
 from .tables import SERVER_NAMES
 from .targets import Weight
 
-LOGS = ROOT / "logs"  # git ignores what is in it
+LOGS = ROOT / "logs"  # its content is in .gitignore
 
 
 def bench(
@@ -43,7 +43,7 @@ def bench(
     before: Annotated[str, typer.Option(help="The commit that part `before` measures.")] = BEFORE,
     folder: Annotated[Path, typer.Option(exists=True, help="On a real disk; a temporary folder is made in it.")] = LOGS,
 ) -> None:
-    """Measure this service, streams too, against its former self, a bare forwarder and LiteLLM; its log against other logs."""
+    """Measure this service and its streams against an earlier version, a bare forwarder and LiteLLM; its log against others."""
     console = Console(width=None if sys.stdout.isatty() else 120)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt_once)
@@ -82,7 +82,7 @@ def _measure_servers(
     before: str,
     progress: Callable[[str], None],
 ) -> tuple[list[Cell], list[StreamCell], list[Weight]]:
-    """All servers are up together; only one is asked at a time."""
+    """All servers run at the same time; only one of them gets requests at a time."""
     if not (servers := servers_for(parts)):
         return [], [], []
     openers: dict[str, Opener] = {**OPENERS, Part.BEFORE: partial(open_before, revision=before)}
@@ -106,7 +106,7 @@ def _measure_servers(
 
 
 def _interrupt_once(number: int, frame: FrameType | None) -> None:
-    """The first signal unwinds; later ones must not disturb the cleaning up."""
+    """The first signal raises KeyboardInterrupt; later ones are ignored so that they do not disturb the cleanup."""
     for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(one, signal.SIG_IGN)
     raise KeyboardInterrupt

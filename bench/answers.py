@@ -1,4 +1,4 @@
-"""What comes back to the load generator, and what is wrong with it: an answer in one piece, or a stream of them."""
+"""The answers that the load generator gets, and their faults: one JSON document or a stream of events."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ class Document:
         self._pieces.append(piece)
 
     def problem(self) -> str | None:
-        """Why a 200 is no answer; None where it is one."""
+        """Why a 200 is not a valid answer; None if it is."""
         try:
             document = orjson.loads(b"".join(self._pieces))
             answer = document["answer"] if self._job.chat is None else document["choices"][0]["message"]["content"]
             if self._job.receipt and not _is_receipt(document["receipt"]):
-                return "200 with a receipt that is none"
+                return "200 with an invalid receipt"
         except (orjson.JSONDecodeError, LookupError, TypeError):
             return "200 without an answer, or without its receipt"
         return None if isinstance(answer, str) and answer else "200 with an empty answer"
 
 
 class Stream:
-    """Server-sent events in OpenAI's shapes. Read as they come, so that it is known when the first text did."""
+    """Server-sent events in OpenAI's shapes, read as they arrive to get the time of the first text."""
 
     def __init__(self, job: Job) -> None:
         self._job = job
@@ -44,7 +44,7 @@ class Stream:
         self._texts = 0
         self._fault: str | None = None
         self.first_text = math.nan
-        """When it came."""
+        """When the first text arrived."""
 
     def feed(self, now: float, piece: bytes) -> None:
         *lines, self._rest = (self._rest + piece).split(b"\n")
@@ -55,7 +55,7 @@ class Stream:
                     self._read(now, self._last)
 
     def problem(self) -> str | None:
-        """Why a 200 is no whole answer; None where it is one."""
+        """Why a 200 is not a complete answer; None if it is."""
         if self._fault is not None:
             return self._fault
         if self._texts != self._job.chunks:
@@ -71,7 +71,7 @@ class Stream:
             chunk = orjson.loads(data)
             if "error" in chunk:
                 self._fault = "a stream with an error in it"
-            self._receipt = chunk.get("receipt")  # the last chunk's is what counts
+            self._receipt = chunk.get("receipt")  # only the receipt of the last chunk counts
             for choice in chunk.get("choices", ()):
                 self._finish_reason = choice.get("finish_reason") or self._finish_reason
                 if choice["delta"].get("content"):

@@ -1,7 +1,7 @@
-"""The audit log alone: durable records a second against the disk, SQLite and aegis-latent-core; verified records a second.
+"""The audit log alone: durable records per second against the disk, SQLite and aegis-latent-core; verified records per second.
 
-Everything that writes is a process of its own. One writes at a time, in turn, so that a noisy minute falls on all; the
-notary keeps the tree and signs heads of our log meanwhile, and has caught up before the next one's turn.
+Each writer is its own process. They write one after the other, round by round, so that a noisy minute affects all of them.
+The notary process signs checkpoints of our log meanwhile, and has caught up before the next writer starts.
 """
 
 from __future__ import annotations
@@ -20,43 +20,43 @@ from .writers import Writers, writing
 
 CALLERS = (1, 16, 64, 256)
 OURS = {"log": 1, "log-4": 4}
-"""Names of our own figures, and how many processes share the log."""
+"""Our own writers, and how many processes share the log."""
 VERIFY_PASSES = 3
 
 
 @dataclass(frozen=True)
 class Rate:
-    """Of one burst, or the medians of all."""
+    """The rate of one burst, or the median of all."""
 
     writer: str
     callers: int
     per_second: float
-    """Durable records."""
+    """Durable records per second."""
     for_each_sync: float
     """Records that shared one sync, on average."""
     signed_after: float | None
-    """Seconds from the end of the burst to a signed head over all its records, at worst; None for what signs no heads."""
+    """Longest time in seconds from the end of a burst to a checkpoint over all its records; None if nothing is signed."""
 
 
 @dataclass(frozen=True)
 class AuditFigures:
     rates: list[Rate]
-    """All rounds, in the order measured."""
+    """All rounds in the order measured."""
     record_bytes: float
     verified_per_second: float
-    """Records of that log for each CPU second of one core: bytes, links, digests and tree; user and system time."""
+    """Records verified per CPU second (user and system): bytes, links, digests and tree."""
     verified_records: int
 
 
 def aegis_python() -> Path:
-    """Named by AEGIS_PYTHON, else where `make bench-peers` puts it. It may not be there."""
+    """From AEGIS_PYTHON, or the place that `make bench-peers` uses. It may not exist."""
     return Path(os.environ.get("AEGIS_PYTHON") or ROOT / ".venv-aegis/bin/python").absolute()
 
 
 def measure_audit(
     folder: Path, *, callers: Sequence[int], rounds: int, seconds: float, progress: Callable[[str], None]
 ) -> AuditFigures:
-    """Measure in *folder*, which must be on a real disk. *seconds* for each burst."""
+    """Measure in *folder*, which must be on a real disk. Each burst lasts *seconds*."""
     path = folder / "audit_log.jsonl"
     create_log(path)
     rates: list[Rate] = []
@@ -80,7 +80,7 @@ def measure_audit(
 
 @contextmanager
 def _writers(folder: Path, path: Path) -> Iterator[list[Writers]]:
-    """All of them, idle; and the notary, at work."""
+    """All writers, idle, with the notary process running."""
 
     def command(module: str, *arguments: str) -> list[str]:
         return [sys.executable, "-m", f"bench.{module}", *arguments]

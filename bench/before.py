@@ -1,4 +1,4 @@
-"""The service's own code as it was at an earlier commit, out of the repository's history."""
+"""The service's code at an earlier commit, taken from the repository's history."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pathlib import Path
 from .process import ROOT
 
 BEFORE = "9d43d9f"
-"""The last commit before the packages were laid out anew."""
+"""The last commit before the packages were reorganised."""
 
 
 def has_history(revision: str = BEFORE) -> bool:
-    """Whether *revision* is there: a shallow clone and an unpacked archive lack it."""
+    """Whether *revision* is available: a shallow clone or an unpacked archive lacks it."""
     try:
         return (
             subprocess.run(
@@ -27,7 +27,7 @@ def has_history(revision: str = BEFORE) -> bool:
 
 
 def extract_before(folder: Path, revision: str = BEFORE) -> Path:
-    """The `app` of *revision*, in *folder*, which must not exist yet."""
+    """Extract `app` of *revision* into *folder*, which must not exist yet."""
     folder.mkdir()
     archive = subprocess.run(["git", "archive", revision, "app"], cwd=ROOT, capture_output=True, check=True).stdout
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:

@@ -1,4 +1,4 @@
-"""A burst of records: what a writing process is told, what it reports, and how it obeys. Standard library only."""
+"""A burst of records: the order to a writing process, its report, and the loop that serves orders. Standard library only."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from dataclasses import asdict, dataclass
 
 @dataclass(frozen=True)
 class Burst:
-    """So many callers, each of whom waits until its record is durable before handing in the next."""
+    """Several callers; each waits until its record is durable before it submits the next."""
 
     callers: int
     begin: float
-    """By time.monotonic(), which all processes of a machine share."""
+    """time.monotonic(), the same for all processes of a machine."""
     seconds: float
 
     @property
@@ -23,22 +23,22 @@ class Burst:
         return self.begin + self.seconds
 
     def wait(self) -> None:
-        """Until it begins, so that processes that write together begin together."""
+        """Wait until the burst begins, so that several processes begin together."""
         time.sleep(max(0.0, self.begin - time.monotonic()))
 
 
 @dataclass(frozen=True)
 class Written:
     records: int
-    """Acknowledged within the burst."""
+    """Records acknowledged within the burst."""
     syncs: int
-    """Writes that were synced meanwhile: what shares one was acknowledged together."""
+    """Synced writes; records that share one were acknowledged together."""
     size: int = 0
-    """Bytes written by these syncs, where the writer knows."""
+    """Bytes written by these syncs, if the writer knows."""
 
 
 def obey(run: Callable[[Burst], Written]) -> None:
-    """Say that the imports are done; then one line of JSON in, one out, until the input ends."""
+    """Report that the imports are done; then answer each line of JSON with one, until the input ends."""
     print("ready", flush=True)
     for line in sys.stdin:
         print(json.dumps(asdict(run(Burst(**json.loads(line))))), flush=True)

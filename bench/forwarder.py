@@ -1,7 +1,7 @@
-"""Peer (b): a bare Starlette application that only passes a chat request on. No proof of identity, no limit, no record.
+"""Peer (b): a bare Starlette application that only forwards a chat request. No authentication, no limit, no record.
 
-The HTTP client is aiohttp, one session, no limit on connections: the fastest client among our dependencies, and the one
-that this service uses itself, so that the comparison does not flatter us. `python -m bench.forwarder PORT UPSTREAM_URL`
+The HTTP client is aiohttp, one session, no limit on connections: the fastest client among our dependencies and the one
+that this service uses, so that the comparison is fair. `python -m bench.forwarder PORT UPSTREAM_URL`
 serves it as `app serve` serves ours: uvicorn, uvloop, httptools, one worker, no access log.
 """
 

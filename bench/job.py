@@ -1,4 +1,4 @@
-"""What the load generator is told and what it reports, and the requests that it sends."""
+"""The order to the load generator, its report, and the requests that it sends."""
 
 from __future__ import annotations
 
@@ -19,47 +19,47 @@ QUESTIONS = (
 
 @dataclass(frozen=True)
 class Job:
-    """What to ask, of whom, and for how long (seconds)."""
+    """What to ask, which server, and for how many seconds."""
 
     port: int
     path: str
     bearer: str
     chat: dict[str, object] | None
-    """None: our own `{"query"}`. Else the members of an OpenAI chat request, to which the question is added."""
+    """None: our own `{"query"}`. Otherwise the members of an OpenAI chat request; the question is added."""
     receipt: bool
-    """Whether an answer must carry one."""
+    """Whether an answer must carry a receipt."""
     chunks: int
-    """Content chunks that an answer must have; 0: no stream is asked for."""
+    """Content chunks that an answer must have; 0: no stream is requested."""
     clients: int
     seconds: float
     warmup: float = 0.3
     timeout: float = 30
-    """How long answers are waited for after the end."""
+    """Seconds to wait for answers after the end."""
     enough: int = 8
-    """Good answers for each client; a slow server is given up to 3 times *seconds* for them, or chance would rule."""
+    """Valid answers per client; a slow server gets up to 3 times *seconds* for them, for a stable figure."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came back. Latencies (milliseconds) are those of questions put within the measured time."""
+    """The result. Latencies (milliseconds) are those of questions sent within the measured time."""
 
     answers: int
-    """All good answers, those of the warm-up and of the last moment too: what CPU time is divided by."""
+    """All valid answers, including warm-up and late ones: the divisor of CPU time."""
     per_second: float
-    """Good answers that came within the measured time, a second."""
+    """Valid answers per second within the measured time."""
     p50_ms: float | None
     p99_ms: float | None
     first_byte_p50_ms: float | None
-    """Of the answer's head. This and the next three: of streams alone."""
+    """Time to the first byte of the headers. This and the next three: streams only."""
     first_byte_p99_ms: float | None
     first_text_p50_ms: float | None
-    """Of the first content chunk."""
+    """Time to the first content chunk."""
     first_text_p99_ms: float | None
     failures: dict[str, int]
 
 
 def requests(job: Job) -> Iterator[bytes]:
-    """Whole HTTP requests without end; 1,000 different texts, made beforehand."""
+    """An endless sequence of complete HTTP requests with 1,000 different texts, built in advance."""
     ready = [_request(job, f"{QUESTIONS[n % len(QUESTIONS)]} (no. {n})") for n in range(1000)]
     return cycle(ready)
 

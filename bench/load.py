@@ -1,7 +1,7 @@
-"""The load generator, a process of its own: N keep-alive connections, each asking again as soon as it is answered.
+"""The load generator, its own process: N keep-alive connections, each asking again when it has its answer.
 
 `python -m bench.load` reads one Job as JSON from stdin and prints one Outcome as JSON. Raw sockets and a C parser, so
-that asking costs far less than answering; yet every answer is looked at, and what is none is counted as a failure.
+that asking costs far less than answering. Every answer is checked; an invalid one counts as a failure.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Run:
     questions: Iterator[bytes]
     begin: float
     end: float = math.inf
-    """Known once it has come."""
+    """Known after the first byte."""
     answers: int = 0
     answers_in_time: int = 0
     latencies: list[float] = field(default_factory=list)
@@ -51,7 +51,7 @@ class Run:
         return self.end < math.inf
 
     def count(self, asked: float, came: float, status: int, answer: Answer) -> None:
-        """*came*: when its first byte did."""
+        """*came*: when the first byte arrived."""
         now = perf_counter()
         problem = f"status {status}" if status != 200 else answer.problem()
         if problem is not None:
@@ -67,17 +67,17 @@ class Run:
 
 
 class Connection(asyncio.Protocol):
-    """One client: asks, waits, asks again; *done* is set when it has hung up."""
+    """One client: asks, waits, asks again; *done* is set when it has disconnected."""
 
     def __init__(self, run: Run) -> None:
         self.run = run
         self.done = asyncio.get_running_loop().create_future()
         self.asked: float | None = None
         self.came: float | None = None
-        self.now = 0.0  # when the bytes at hand came
+        self.now = 0.0  # when the current bytes arrived
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)  # uvloop's is not a subclass
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's transport is not a subclass
         self.parser = httptools.HttpResponseParser(self)
         self._ask()
 
@@ -120,7 +120,7 @@ class Connection(asyncio.Protocol):
 
 
 async def client(run: Run, begin_after: float) -> None:
-    """Ask until the time is over, over a new connection where the old one was closed."""
+    """Ask until the time is over; reconnect if the connection is closed."""
     await asyncio.sleep(begin_after)
     while not run.is_over:
         try:
@@ -133,10 +133,10 @@ async def client(run: Run, begin_after: float) -> None:
 
 
 async def measure(job: Job) -> Outcome:
-    """Drive the load; what is unanswered when patience ends is a failure."""
+    """Drive the load; a question without an answer at the timeout is a failure."""
     begin = perf_counter() + job.warmup
     run = Run(job, requests(job), begin)
-    # One after the other: streams of one length would keep in step for ever, and all ask at the same moment.
+    # Staggered: streams of equal length would otherwise all ask at the same moment, for ever.
     tasks = [asyncio.create_task(client(run, job.warmup * number / job.clients)) for number in range(job.clients)]
     _, late = await asyncio.wait(tasks, timeout=job.warmup + 3 * job.seconds + job.timeout)
     for task in late:
@@ -158,7 +158,7 @@ async def measure(job: Job) -> Outcome:
 
 
 def _quantile_ms(seconds: list[float], share: float) -> float | None:
-    """Nearest rank; None where nothing was answered."""
+    """Nearest rank; None if nothing was answered."""
     return sorted(seconds)[max(0, math.ceil(share * len(seconds)) - 1)] * 1000 if seconds else None
 
 

@@ -1,4 +1,4 @@
-"""Where it was measured: figures without their machine mean nothing."""
+"""Describes the machine: figures mean nothing without it."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class Machine:
     python: str
     file_system: str
     load_before: float
-    """Runnable processes, averaged over the minute before."""
+    """Runnable processes, averaged over the last minute."""
 
     @property
     def warnings(self) -> list[str]:
-        """What makes the figures doubtful."""
+        """Reasons to doubt the figures."""
         doubts = []
         if self.file_system.split()[0] in IN_MEMORY:
             doubts.append(f"The log is on {self.file_system}, where fsync may cost nothing: name a --folder on a disk.")
@@ -54,7 +54,7 @@ def _processor() -> str:
 
 
 def _file_system(folder: Path) -> str:
-    """proc(5), mountinfo: type, device and mount point of the longest mount that *folder* is under."""
+    """Type, device and mount point of the file system that holds *folder* (proc(5), mountinfo)."""
     found, longest = "unknown", -1
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
         mount, _, kind = line.partition(" - ")

@@ -1,4 +1,4 @@
-"""The notary beside the log that is measured, a process of its own as `serve` has it: `python -m bench.notary LOG`."""
+"""The notary process for the measured log, as `serve` runs one: `python -m bench.notary LOG`."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from app.security.security_log import SecurityLog
 from app.wiring.audit import open_signing_loop
 from app.wiring.log_files import LogFiles
 
-PATIENCE_SECONDS = 60
+TIMEOUT_SECONDS = 60
 
 
 def create_log(path: Path) -> None:
-    """With a key beside it, which its first record names."""
+    """Create the log and its key, which the first record names."""
     signer = Signer.generate("bench.example/log")
     store_signer(_key(path), signer)
     log = AuditLog(JsonlStore(path))
@@ -38,25 +38,25 @@ def notary_command(path: Path) -> list[str]:
     return [sys.executable, "-m", "bench.notary", str(path)]
 
 
-def wait_until_signed(path: Path, patience_seconds: float = PATIENCE_SECONDS) -> float:
-    """Seconds until the published head covers every record that is durable now. Raises TimeoutError."""
+def wait_until_signed(path: Path, timeout_seconds: float = TIMEOUT_SECONDS) -> float:
+    """Seconds until the published checkpoint covers every record that is durable now. Raises TimeoutError."""
     started = time.monotonic()
     tree, durable = StoredTree.beside(path), JsonlStore(path).durable()
     while durable is not None and signed_size(tree) <= durable.seq:
-        if time.monotonic() > started + patience_seconds:
-            raise TimeoutError(f"No head over record {durable.seq} was signed in {patience_seconds} s.")
+        if time.monotonic() > started + timeout_seconds:
+            raise TimeoutError(f"No checkpoint over record {durable.seq} was signed in {timeout_seconds} s.")
         time.sleep(0.005)
     return time.monotonic() - started
 
 
 def signed_size(tree: StoredTree) -> int:
-    """What the published checkpoint says, unverified; 0 where there is none."""
+    """The size in the published checkpoint, unverified; 0 if there is none."""
     note = tree.checkpoint()
     return int(note.split(b"\n", 2)[1]) if note else 0
 
 
 def verify(path: Path) -> Report:
-    """Bytes, links, tree and signature, as `audit verify` does it, in this process."""
+    """Verify bytes, links, tree and signature as `audit verify` does, in this process."""
     note = StoredTree.beside(path).checkpoint()
     assert note is not None
     own = read_checkpoint("the signed checkpoint", note, load_signer(_key(path)).verifier_key, given=False)
@@ -68,7 +68,7 @@ def _key(path: Path) -> Path:
 
 
 def main(path: Path) -> None:
-    die_with(os.getppid(), signal.SIGTERM)  # or it would outlive a benchmark that was killed
+    die_with(os.getppid(), signal.SIGTERM)  # otherwise it outlives a killed benchmark
     events = path.with_suffix(".security")
     open_signing_loop(LogFiles(path, _key(path), events), SecurityLog(events)).run(threading.Event())
 

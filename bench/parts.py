@@ -1,4 +1,4 @@
-"""What can be measured, which servers each part needs, and what is left out because it is not there."""
+"""What can be measured, which servers each part needs, and what is left out because it is not installed."""
 
 from __future__ import annotations
 
@@ -29,25 +29,25 @@ SERVERS: dict[Part, Sequence[Part]] = {
     Part.AUDIT: (),
     Part.STARTUP: (),
 }
-"""Any other part is a server itself, and the only one that it needs."""
+"""The servers of a part; any other part is itself a server and needs only that."""
 
 
 def available(parts: Sequence[Part]) -> list[Part]:
-    """Those of *parts* that can be measured, in the order in which they are."""
+    """Those of *parts* that can be measured, in the order of measurement."""
     return [one for one in Part if one in parts and one not in _missing()]
 
 
 def servers_for(parts: Sequence[Part]) -> list[Part]:
-    """Those that are there of the servers that *parts* need."""
+    """The available servers that *parts* need."""
     return available([server for part in parts for server in SERVERS.get(part, (part,))])
 
 
 def left_out(parts: Sequence[Part]) -> Iterator[tuple[str, str]]:
-    """What will be missing from the comparison, and why."""
+    """What is missing from the comparison, and why."""
     needed = {server for part in parts for server in SERVERS.get(part, (part,))}
-    for part, told in _missing().items():
+    for part, reason in _missing().items():
         if part in needed:
-            yield told
+            yield reason
     if Part.AUDIT in parts and not aegis_python().exists():
         yield "aegis-latent-core", f"there is no {aegis_python()}. `make bench-peers` installs it."
 

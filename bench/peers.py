@@ -1,4 +1,4 @@
-"""The servers that are compared, each with one worker, each asked the same question of the same fake upstream."""
+"""The compared servers: each has one worker, the same fake upstream and the same questions."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CHAT_PATH = "/v1/chat/completions"
 
 @dataclass(frozen=True)
 class Peer:
-    """A server that is up, and how it is asked."""
+    """A running server and how to ask it."""
 
     name: str
     process: Process
@@ -35,24 +35,24 @@ class Peer:
     bearer: str
     chat: dict[str, object] | None
     ready_seconds: float
-    """From start to the first 200 of its readiness address; the median where it was started more than once."""
+    """Seconds from start to the first 200 of its readiness address; the median of several starts."""
     recover: Callable[[], None] = lambda: None
-    """Waits until what the last questions left to do is done, so that it counts."""
+    """Waits until work left over by the last questions is done, so that it is measured."""
     receipt: bool = False
-    """Whether its answers must carry one."""
+    """Whether its answers must carry a receipt."""
 
     def job(self, clients: int, seconds: float, chunks: int = 0) -> Job:
-        """*chunks*: so many are wanted of each stream; 0: plain answers."""
+        """*chunks*: content chunks expected in each stream; 0: plain answers."""
         return Job(self.port, self.path, self.bearer, self.chat, self.receipt, chunks, clients, seconds)
 
     def at_v1(self, name: str) -> Peer:
-        """The same server, asked as any OpenAI client asks."""
+        """The same server, asked as an OpenAI client does."""
         return replace(self, name=name, path=CHAT_PATH, chat=_chat())
 
 
 @dataclass(frozen=True)
 class Upstream:
-    """The fast fake of the OpenAI protocol that all of them ask."""
+    """The fast fake of the OpenAI protocol that all servers use."""
 
     port: int
     process: Process
@@ -62,20 +62,20 @@ class Upstream:
         return f"http://127.0.0.1:{self.port}/v1"
 
     def peer(self) -> Peer:
-        """Asked directly: what no server before it can be better than."""
+        """The fake asked directly: no server in front of it can be faster."""
         return Peer("upstream", self.process, self.port, CHAT_PATH, "none", _chat(), 0.0)
 
     def calls(self) -> int:
-        """How many completions were asked of it so far."""
+        """The number of completions requested so far."""
         _, document = exchange(self.port, "GET", "/control/calls")
         return int(document["calls"])
 
     def pace(self, chunks: int | None, interval: float = 0.0) -> None:
-        """Content chunks of a stream and the seconds between them, from now on; None and 0 are what it begins with."""
+        """Set the content chunks of a stream and the seconds between them; initially None and 0."""
         wanted = json.dumps({"mode": "ok", "chunks": chunks, "interval": interval})
         status, _ = exchange(self.port, "POST", "/control/mode", wanted)
         if status != 200:
-            raise ServerFailed(f"The fake upstream answered {status} when told how to stream.")
+            raise ServerFailed(f"The fake upstream answered {status} to a change of its mode.")
 
 
 @contextmanager
@@ -96,21 +96,21 @@ def open_service(folder: Path, upstream: Upstream) -> Iterator[Peer]:
 
 @contextmanager
 def open_unsigned(folder: Path, upstream: Upstream) -> Iterator[Peer]:
-    """The same, but that nothing keeps the tree and signs: what that costs is the difference."""
+    """The same without tree and signatures, to see what they cost."""
     with _open(set_up(folder / "unsigned", upstream.url), "unsigned", ("-m", "bench.unsigned")) as peer:
         yield peer
 
 
 @contextmanager
 def open_again(folder: Path, upstream: Upstream) -> Iterator[Peer]:
-    """This service a second time: how far two figures of the same code lie apart."""
+    """This service a second time: how far two figures of the same code differ."""
     with _open(set_up(folder / "again", upstream.url), "again", ("-m", "app", "serve")) as peer:
         yield peer
 
 
 @contextmanager
 def open_before(folder: Path, upstream: Upstream, revision: str = BEFORE) -> Iterator[Peer]:
-    """The service as it was at an earlier commit."""
+    """The service at an earlier commit."""
     code = extract_before(folder / "before-code", revision)
     with _open(set_up(folder / "before", upstream.url, code), "before", ("-m", "app", "serve")) as peer:
         yield peer
@@ -133,7 +133,7 @@ def _open(service: Service, name: str, starter: Sequence[str], *, starts: int = 
 
 @contextmanager
 def open_starlette(folder: Path, upstream: Upstream) -> Iterator[Peer]:
-    """(b) `forwarder.py`: what Starlette and aiohttp alone cost."""
+    """(b) `forwarder.py`: the cost of Starlette and aiohttp alone."""
     port = free_port()
     command = [sys.executable, "-m", "bench.forwarder", str(port), upstream.url]
     with running(Process("Starlette", command, cwd=ROOT, env={}, log=folder / "starlette.log")) as process:
@@ -143,7 +143,7 @@ def open_starlette(folder: Path, upstream: Upstream) -> Iterator[Peer]:
 
 @contextmanager
 def open_litellm(folder: Path, upstream: Upstream) -> Iterator[Peer]:
-    """(c) LiteLLM's proxy with a master key and no database, set up for production as its manual says."""
+    """(c) LiteLLM's proxy with a master key and no database, configured for production as its manual says."""
     port, key = free_port(), f"sk-{secrets.token_hex(16)}"
     backend = {"model": f"openai/{MODEL}", "api_base": upstream.url, "api_key": "sk-bench"}
     config = {
@@ -172,12 +172,12 @@ OPENERS: dict[str, Opener] = {
 
 
 def litellm_executable() -> Path:
-    """Named by LITELLM, else where `make bench-peers` puts it. It may not be there."""
+    """From LITELLM, or the place that `make bench-peers` uses. It may not exist."""
     return Path(os.environ.get("LITELLM") or ROOT / ".venv-litellm/bin/litellm").absolute()
 
 
 def _chat() -> dict[str, object]:
-    """What the service asks of its upstream, so that the peers forward the same."""
+    """The request that the service sends upstream, so that the peers forward the same."""
     defaults = {name: field.default for name, field in Settings.model_fields.items()}
     return {
         "model": MODEL,

@@ -1,4 +1,4 @@
-"""One server as a tree of processes: start it, time it, weigh it, end it. Linux only: all figures come from /proc."""
+"""One server as a tree of processes: start, time, weigh and stop it. Linux only: all figures come from /proc."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class ServerFailed(Exception):
-    """A server ended or was not ready in time; the text holds the last lines that it said."""
+    """A server ended or was not ready in time; the message holds its last lines of output."""
 
 
 class Process:
-    """A running command in a process group of its own, so that Ctrl-C reaches it only through us."""
+    """A running command in its own process group, so that Ctrl-C does not reach it directly."""
 
     def __init__(self, name: str, command: list[str], *, cwd: Path, env: dict[str, str], log: Path) -> None:
         self.name = name
@@ -52,19 +52,19 @@ class Process:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-20:])
 
     def cpu_seconds(self) -> float:
-        """User and system time so far of the whole tree, children that have ended included."""
+        """User and system time of the whole tree so far, including children that have ended."""
         return sum(_cpu_seconds(pid) for pid in self._tree())
 
     def pss_bytes(self) -> int:
-        """Proportional set size of the whole tree: shared pages are counted once."""
+        """Proportional set size of the whole tree: shared pages count once."""
         return sum(_kilobytes(pid, "smaps_rollup", "Pss:") for pid in self._tree()) * 1024
 
     def largest_rss_bytes(self) -> int:
-        """Resident set of the largest process of the tree: the worker, where there is one."""
+        """Resident set of the largest process of the tree, usually the worker."""
         return max(_kilobytes(pid, "status", "VmRSS:") for pid in self._tree()) * 1024
 
     def stop(self) -> None:
-        """SIGTERM to the group, SIGKILL to what is left of it after 10 s."""
+        """SIGTERM to the group; after 10 s SIGKILL to the rest."""
         for number, timeout in ((signal.SIGTERM, 10), (signal.SIGKILL, 10)):
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._popen.pid, number)
@@ -81,7 +81,7 @@ class Process:
 
 @contextlib.contextmanager
 def running(process: Process) -> Iterator[Process]:
-    """The process lives as long as the block, however the block ends."""
+    """Run the process for the length of the block."""
     try:
         yield process
     finally:
@@ -89,7 +89,7 @@ def running(process: Process) -> Iterator[Process]:
 
 
 def clean_environment() -> dict[str, str]:
-    """No setting of the caller's shell reaches what is measured."""
+    """An environment without the settings of the caller's shell."""
     return {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH") if name in os.environ}
 
 
@@ -116,7 +116,7 @@ def _pids() -> list[int]:
 
 
 def _stat(pid: int) -> list[str]:
-    """proc(5): the fields of `stat` from the third (state) on; empty where the process has gone."""
+    """The fields of `stat` from the third (state) on (proc(5)); empty if the process has ended."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):

@@ -1,6 +1,6 @@
-"""What is written in every measurement of a log: the two records of a question, as large as the service writes them.
+"""The records written in every measurement of a log: the two of a question, as large as those of the service.
 
-Nothing is imported: the peers' processes, whose environments are their own, read this too.
+Imports nothing, because the peers' processes read it in their own environments.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ ASKED: dict[str, Any] = {
 
 
 def answered(received: int) -> dict[str, Any]:
-    """The details of the `ask.answered` that ends the question of that number."""
+    """The details of the `ask.answered` for question *received*."""
     return {
         "received": received,
         "answer": "echo: 9f86d081884c7d65",
@@ -30,4 +30,4 @@ def answered(received: int) -> dict[str, Any]:
 
 
 RECORD_BYTES = 510
-"""A line of such a log on average, as measured; what is not our log writes as many bytes for a record."""
+"""The measured average line of such a log; the other writers write as many bytes per record."""

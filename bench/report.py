@@ -1,4 +1,4 @@
-"""The outcome: tables for people, one JSON document for machines, and the issue's targets with met or not met."""
+"""The result: tables for people, one JSON document for machines, and the targets with met or not met."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ class Report:
     cells: list[Cell]
     """All rounds, in the order measured."""
     streams: list[StreamCell]
-    """Likewise."""
+    """All rounds, in the order measured."""
     weights: list[Weight]
     audit: AuditFigures | None
     startup: StartupFigures | None
 
     @property
     def failures(self) -> dict[str, int]:
-        """By server, clients and reason."""
+        """Failures by server, clients and reason."""
         asked = {f"{NAMES[cell.server]}, {cell.clients} clients": cell.failures for cell in medians(self.cells)}
         for cell in stream_medians(self.streams):
             asked[f"{STREAM_NAMES[cell.server]}, chunks {cell.scene.name}, {cell.scene.clients} clients"] = cell.failures
         return {f"{name}: {reason}": count for name, failures in asked.items() for reason, count in failures.items()}
 
     def targets(self) -> list[Target]:
-        """Those that this run measured."""
+        """The targets that this run measured."""
         found = [*service_targets(self.cells, self.weights), *stream_targets(self.streams)]
         if self.audit:
             found += audit_targets(self.audit)
@@ -46,7 +46,7 @@ class Report:
         return found
 
     def doubts(self) -> list[str]:
-        """What in the figures themselves shows that they are not to be relied on."""
+        """Signs in the figures that they are not reliable."""
         rates = {(rate.callers, rate.writer): rate.per_second for rate in median_rates(self.audit.rates)} if self.audit else {}
         if any(rates[callers, "raw"] < rate for (callers, writer), rate in rates.items() if writer in OURS):
             return ["The log was faster than the raw limit: others used this disk meanwhile, so the shares of it mean nothing."]

@@ -1,4 +1,4 @@
-"""The interleaved measurement: A B C A B C …, so that a noisy minute falls on all of them; then medians."""
+"""The interleaved measurement: A B C A B C …, so that a noisy minute affects all of them; then medians."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from .process import ROOT, ServerFailed
 
 @dataclass(frozen=True)
 class Cell:
-    """One server under one number of clients: of one round, or the medians of all."""
+    """One server with one number of clients: one round, or the medians of all."""
 
     server: str
     clients: int
     per_second: float
     cpu_ms: float | None
-    """User and system time of the server's whole tree, milliseconds for each good answer."""
+    """User and system time of the server's whole tree, in milliseconds per valid answer."""
     p50_ms: float | None
     p99_ms: float | None
     failures: dict[str, int]
@@ -39,8 +39,8 @@ def measure(
     seconds: float,
     progress: Callable[[str], None],
 ) -> list[Cell]:
-    """All cells of all rounds, in the order in which they were measured."""
-    for peer in peers:  # lazy imports, connection pools: not part of anybody's figures
+    """All cells of all rounds, in the order measured."""
+    for peer in peers:  # warm up: lazy imports and connection pools
         _measure_cell(peer, upstream, max(clients), seconds=0.5)
     cells = []
     for number in range(1, rounds + 1):
@@ -52,7 +52,7 @@ def measure(
 
 
 def medians(cells: Sequence[Cell]) -> list[Cell]:
-    """One cell for each server and number of clients; failures are added up."""
+    """One cell for each server and number of clients; failures are summed."""
     groups: dict[tuple[str, int], list[Cell]] = {}
     for cell in cells:
         groups.setdefault((cell.server, cell.clients), []).append(cell)
@@ -71,7 +71,7 @@ def medians(cells: Sequence[Cell]) -> list[Cell]:
 
 
 def median_of(values: Iterable[float | None]) -> float | None:
-    """Of those that are known; None where none is."""
+    """The median of the known values; None if there is none."""
     known = [value for value in values if value is not None]
     return statistics.median(known) if known else None
 
@@ -83,18 +83,18 @@ def _measure_cell(peer: Peer, upstream: Upstream, clients: int, seconds: float) 
 
 
 def run_load(peer: Peer, upstream: Upstream, job: Job) -> tuple[Outcome, float | None]:
-    """What came back, and the CPU seconds of the server's whole tree for each good answer."""
+    """The result, and the CPU seconds of the server's whole tree per valid answer."""
     calls, cpu = upstream.calls(), peer.process.cpu_seconds()
     outcome = _generate(job)
     peer.recover()
     calls, cpu = upstream.calls() - calls, peer.process.cpu_seconds() - cpu
-    if calls != outcome.answers and not outcome.failures:  # an answer from a cache would not be a measurement
+    if calls != outcome.answers and not outcome.failures:  # answers from a cache would not be a measurement
         outcome = replace(outcome, failures={f"{outcome.answers} answers from {calls} upstream calls": 1})
     return outcome, cpu / outcome.answers if outcome.answers else None
 
 
 def _generate(job: Job) -> Outcome:
-    """Run the generator in a process of its own; it is killed if we are interrupted."""
+    """Run the generator in its own process; it is killed if we are interrupted."""
     done = subprocess.run(
         [sys.executable, "-m", "bench.load"],
         input=orjson.dumps(asdict(job)),

@@ -1,4 +1,4 @@
-"""This service as it is measured: set up in a folder of its own, then started, by whatever code is named."""
+"""This service for a measurement: set up in its own folder, then started, from the given code."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ READY_SECONDS = 60
 
 @dataclass(frozen=True)
 class Service:
-    """A folder in which `init` has run, with one client who may ask."""
+    """A folder after `init`, with one client that may ask."""
 
     folder: Path
     env: dict[str, str] = field(repr=False)
@@ -41,7 +41,7 @@ class Service:
 
     @contextmanager
     def served(self, starter: Sequence[str] = ("-m", "app", "serve")) -> Iterator[tuple[Process, int, float]]:
-        """Its process, its port, and how many seconds after the start it was ready. *starter*: how Python is to begin."""
+        """Its process, its port, and the seconds from start to ready. *starter*: Python arguments that start it."""
         port = free_port()
         command = [sys.executable, *starter, "--port", str(port), "--workers", "1"]
         process = Process("this service", command, cwd=self.folder, env=self.env, log=self.folder / "service.log")
@@ -50,7 +50,7 @@ class Service:
 
 
 def set_up(folder: Path, upstream_url: str, code: Path | None = None) -> Service:
-    """*code*: the folder that `app` is imported from, if not the one that this benchmark is part of. Raises ServerFailed."""
+    """*code*: the folder to import `app` from, if not this repository. Raises ServerFailed."""
     folder.mkdir()
     env = {
         "SECRET_KEY": secrets.token_urlsafe(32),
@@ -67,7 +67,7 @@ def set_up(folder: Path, upstream_url: str, code: Path | None = None) -> Service
 
 
 def run_app(folder: Path, env: dict[str, str], *arguments: str, timeout: float = 60) -> str:
-    """What `python -m app …` says. Raises ServerFailed if it fails."""
+    """The output of `python -m app …`. Raises ServerFailed if it fails."""
     command = [sys.executable, "-m", "app", *arguments]
     done = subprocess.run(
         command, cwd=folder, env=clean_environment() | env, capture_output=True, text=True, timeout=timeout, check=False

@@ -1,4 +1,4 @@
-"""How long the service takes to come up on a long log, which is generated, and how long the log takes to verify."""
+"""How long the service takes to start on a long, generated log, and how long that log takes to verify."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .service import run_app, set_up
 
 BATCH_RECORDS = 20_000
 STARTS = 5
-NOWHERE = "http://127.0.0.1:9/v1"  # no question is asked
+NOWHERE = "http://127.0.0.1:9/v1"  # no question is sent
 
 
 @dataclass(frozen=True)
@@ -30,13 +30,13 @@ class StartupFigures:
     records: int
     log_bytes: int
     ready_seconds: float
-    """From exec to the first 200 of /readyz; the median of STARTS."""
+    """Seconds from exec to the first 200 of /readyz; the median of STARTS."""
     ready_seconds_small: float
-    """The same on a log of a few records, in turn with the other: what the length does not cause."""
+    """The same on a log of a few records, interleaved: the part that does not depend on length."""
     first_head_seconds: float
-    """From exec to a signed head over the first record after the start, a token's; the median."""
+    """Seconds from exec to a checkpoint over the first record after the start, that of a token; the median."""
     verify_seconds: float
-    """`audit verify`, everything read, from exec to its end."""
+    """Seconds of a complete `audit verify`, from exec to its end."""
 
 
 def measure_startup(folder: Path, *, records: int, progress: Callable[[str], None]) -> StartupFigures:
@@ -69,16 +69,16 @@ def measure_startup(folder: Path, *, records: int, progress: Callable[[str], Non
 
 
 def _generate(log: Path, records: int, progress: Callable[[str], None]) -> None:
-    """A whole log of *records*, its tree and its signed head; the notary works beside, on a second core where there is one."""
+    """Generate a log of *records* with tree and checkpoint; the notary process runs beside it, on a second core if any."""
     notary = Process("notary", notary_command(log), cwd=ROOT, env={}, log=log.with_suffix(".notary"))
     with running(notary):
         _fill(log, records, progress)
         progress(f"building the tree over {records:,} records")
-        wait_until_signed(log, patience_seconds=60 + records / 10_000)
+        wait_until_signed(log, timeout_seconds=60 + records / 10_000)
 
 
 def _fill(log: Path, records: int, progress: Callable[[str], None]) -> None:
-    """Append to the log until it has *records*, as the service would, but many at a time."""
+    """Append to the log until it has *records*, as the service does, but many at a time."""
     store = JsonlStore(log)
     while (head := store.durable()) is not None and head.seq + 1 < records:
         count = min(BATCH_RECORDS, records - head.seq - 1)
@@ -95,7 +95,7 @@ def _fill(log: Path, records: int, progress: Callable[[str], None]) -> None:
 
 
 def _record(seq: int) -> Draft:
-    """Questions at odd numbers, each answered by the next record."""
+    """Odd numbers are questions; the next record answers them."""
     if seq % 2:
         return draft("ask.received", "bench", ASKED)
     return draft("ask.answered", "bench", answered(seq - 1))

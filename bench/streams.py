@@ -1,6 +1,6 @@
-"""Streams through this service, bare Starlette and LiteLLM, and from the fake upstream itself; interleaved, then medians.
+"""Streams through this service, bare Starlette and LiteLLM, and directly from the fake upstream; interleaved, then medians.
 
-How the chunks come matters: what is there already is passed on together, and costs less than as many chunks alone.
+The arrival of chunks matters: those that are already there are forwarded together, which costs less than one by one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MANY = 16
 
 @dataclass(frozen=True)
 class Scene:
-    """How the upstream writes, and how many read."""
+    """How the upstream writes, and how many clients read."""
 
     interval: float
     """Seconds between two chunks; 0: all at once."""
@@ -31,21 +31,21 @@ class Scene:
 
 
 SCENES = (Scene(0, 1), Scene(0, MANY), Scene(0.005, MANY))
-"""One client alone shows what a server adds to the first byte; many show what it costs, and how they wait in line."""
+"""One client shows what a server adds to the first byte; many show what it costs and how they queue."""
 
 
 @dataclass(frozen=True)
 class StreamCell:
-    """One server in one scene: of one round, or the medians of all."""
+    """One server in one scene: one round, or the medians of all."""
 
     server: str
     scene: Scene
     per_second: float
-    """Whole streams."""
+    """Complete streams."""
     cpu_us: float | None
-    """User and system time of the server's whole tree, microseconds for each content chunk of a good stream."""
+    """User and system time of the server's whole tree, in microseconds per content chunk of a complete stream."""
     p50_ms: float | None
-    """From the question to the end of the stream."""
+    """Time from the question to the end of the stream."""
     first_byte_p50_ms: float | None
     first_byte_p99_ms: float | None
     first_text_p50_ms: float | None
@@ -56,11 +56,11 @@ class StreamCell:
 def measure_streams(
     peers: Sequence[Peer], upstream: Upstream, *, rounds: int, seconds: float, progress: Callable[[str], None]
 ) -> list[StreamCell]:
-    """All cells of all rounds, in the order in which they were measured. The upstream is left as it was."""
+    """All cells of all rounds, in the order measured. Resets the upstream at the end."""
     cells = []
     try:
         upstream.pace(CHUNKS)
-        for peer in peers:  # as for plain questions
+        for peer in peers:  # warm up, as for plain questions
             run_load(peer, upstream, peer.job(MANY, 0.5, CHUNKS))
         for number in range(1, rounds + 1):
             for scene in SCENES:
@@ -74,7 +74,7 @@ def measure_streams(
 
 
 def stream_medians(cells: Sequence[StreamCell]) -> list[StreamCell]:
-    """One cell for each server and scene, scene by scene; failures are added up."""
+    """One cell for each server and scene, scene by scene; failures are summed."""
     groups: dict[tuple[Scene, str], list[StreamCell]] = {}
     for cell in cells:
         groups.setdefault((cell.scene, cell.server), []).append(cell)

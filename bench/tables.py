@@ -35,7 +35,7 @@ WRITERS = {
 
 
 def speed_table(cells: Sequence[Cell]) -> Table:
-    """The others are compared with the door that is asked as they are, if that was measured."""
+    """Peers are compared with our endpoint of the same protocol, if it was measured."""
     table = _table("Medians of all rounds, one worker each", ("clients", "server"))
     columns = ("requests/s", "CPU-ms a request", "p50 ms", "p99 ms", "ours: requests/s", "ours: CPU")
     for column in (*columns, "failed"):
@@ -47,8 +47,8 @@ def speed_table(cells: Sequence[Cell]) -> Table:
             table.add_section()
         mine = None
         if cell.server not in ("service", "chat"):
-            doors = ("service", "chat") if cell.server in ("unsigned", "again", "before") else ("chat", "service")
-            mine = next((found[door, cell.clients] for door in doors if (door, cell.clients) in found), None)
+            endpoints = ("service", "chat") if cell.server in ("unsigned", "again", "before") else ("chat", "service")
+            mine = next((found[endpoint, cell.clients] for endpoint in endpoints if (endpoint, cell.clients) in found), None)
         table.add_row(
             str(cell.clients),
             NAMES[cell.server],
@@ -148,7 +148,7 @@ def _ratio(peer: Cell, ours: Cell | None, figure: Callable[[Cell], float | None]
 
 
 def _times(ours: float | None, theirs: float | None) -> str:
-    """How many times the peer's figure ours is."""
+    """Our figure divided by the peer's."""
     return f"x {ours / theirs:.2f}" if ours and theirs else "?"
 
 
@@ -161,5 +161,5 @@ def _number(value: float | None, digits: int) -> str:
 
 
 def _short(value: float | None, digits: int = 1) -> str:
-    """No digits after the point from 100 on."""
+    """No decimals from 100 on."""
     return _number(value, 0 if value is not None and value >= 100 else digits)

@@ -1,4 +1,4 @@
-"""What the issues promise of speed, each with what this run measured. It informs; it fails nothing."""
+"""The speed targets, each with the figure that this run measured. They inform; they fail nothing."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from .startup import StartupFigures
 from .streams import MANY, StreamCell, stream_medians
 
 SHARE_OF_RAW = {64: 25, 256: 15}
-"""Callers, and the least percentage of what the disk gives for batches of as many records."""
+"""Number of callers, and the least percentage of the disk's own rate for batches of that size."""
 TIMES_AEGIS = 10
 PROCESSES = {"log": "1 process", "log-4": "4 processes"}
 
 
 @dataclass(frozen=True)
 class Target:
-    """One promise and what came of it."""
+    """One target and the measured figure."""
 
     name: str
     wanted: str
@@ -29,7 +29,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Weight:
-    """What a server costs before it answers anybody. Bytes are taken after the load."""
+    """What a server costs without any question. Memory is measured after the load."""
 
     server: str
     ready_seconds: float
@@ -40,12 +40,12 @@ class Weight:
 def service_targets(cells: Sequence[Cell], weights: Sequence[Weight]) -> Iterator[Target]:
     figures = {(cell.server, cell.clients): cell for cell in medians(cells)}
     ours = {clients: cell for (server, clients), cell in figures.items() if server == "service"}
-    for server, door, least in (("service", "/ask", 10), ("chat", "/v1", 12)):
+    for server, endpoint, least in (("service", "/ask", 10), ("chat", "/v1", 12)):
         for clients in (16, 64):
             mine, peer = figures.get((server, clients)), figures.get(("litellm", clients))
             if mine and peer and peer.per_second:
                 ratio = mine.per_second / peer.per_second
-                yield _least(f"{door}: requests/s against LiteLLM, {clients} clients", least, ratio, "times")
+                yield _least(f"{endpoint}: requests/s against LiteLLM, {clients} clients", least, ratio, "times")
     for clients, cell in ours.items():
         if cell.cpu_ms is not None:
             yield _most(f"CPU a question, clients: {clients}", 1.5, cell.cpu_ms, "ms")
@@ -60,7 +60,7 @@ def service_targets(cells: Sequence[Cell], weights: Sequence[Weight]) -> Iterato
 
 
 def stream_targets(cells: Sequence[StreamCell]) -> Iterator[Target]:
-    """For each way in which the chunks come, since what comes together costs less."""
+    """One target for each arrival of chunks, since chunks that arrive together cost less."""
     figures = {(cell.server, cell.scene): cell for cell in stream_medians(cells)}
     for (server, scene), cell in figures.items():
         if server == "service" and scene.clients == MANY and cell.cpu_us:
@@ -82,7 +82,7 @@ def audit_targets(audit: AuditFigures) -> Iterator[Target]:
                 yield _least(f"{what}, against aegis-latent-core", TIMES_AEGIS, ours.per_second / aegis.per_second, "times")
     late = [rate.signed_after for rate in rates.values() if rate.signed_after is not None]
     if late:
-        yield _most("signed head after the last record, at worst", 1, max(late), "s")
+        yield _most("checkpoint after the last record, at worst", 1, max(late), "s")
     yield _least("verified records a core, with tree", 150_000, audit.verified_per_second, "/s")
 
 

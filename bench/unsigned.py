@@ -1,4 +1,4 @@
-"""This service with a notary that sleeps, so that the same run shows what signing costs.
+"""This service with a notary process that sleeps, so that the same run shows what signing costs.
 
 `python -m bench.unsigned --port P --workers N`
 """

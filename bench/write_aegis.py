@@ -1,7 +1,7 @@
-"""aegis-latent-core's own commit, in an environment of its own: `python -m bench.write_aegis LEDGER`.
+"""aegis-latent-core's own commit, in its own environment: `python -m bench.write_aegis LEDGER`.
 
-A thread for each caller, for its ledger blocks and groups the commits of threads. It signs with HMAC, the cheapest way it
-has. One commit holds the digests of a question and its answer, for which our log has two records; it counts as one.
+One thread per caller, because its ledger blocks and groups the commits of threads. It signs with HMAC, its cheapest way.
+One commit holds the digests of a question and its answer and counts as one record; our log writes two.
 """
 
 from __future__ import annotations

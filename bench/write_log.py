@@ -1,4 +1,4 @@
-"""Our log under many callers: `python -m bench.write_log LOG`, one process of those that share it."""
+"""Our log under many callers: `python -m bench.write_log LOG`, one of the processes that share it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .records import ASKED, answered
 
 
 class CountingStore(JsonlStore):
-    """The real store, which also counts what it is handed."""
+    """The real store, which also counts syncs and bytes."""
 
     syncs = 0
     written = 0

@@ -1,4 +1,4 @@
-"""What the disk gives at best: as many bytes as that many records have, appended and synced, again and again.
+"""The best rate of the disk: append and sync as many bytes as the records of all callers have, repeatedly.
 
 `python -m bench.write_raw FILE`
 """

@@ -1,7 +1,7 @@
 """SQLite in WAL mode with synchronous=FULL, so that a commit is synced: `python -m bench.write_sqlite batch|group FILE`.
 
-`batch`: one transaction for so many rows, made beforehand, and nothing else. `group`: callers on an event loop and one
-thread that writes what waits, as our log has it. Rows are as large as our lines; neither chains nor hashes anything.
+`batch`: one transaction per batch of prepared rows, nothing else. `group`: callers on an event loop and one thread that
+writes what is waiting, as in our log. Rows are as large as our lines; nothing is chained or hashed.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def write_batches(database: sqlite3.Connection, burst: Burst) -> Written:
 
 
 class GroupCommit:
-    """What waits is written in one transaction; what arrives meanwhile is the next."""
+    """Waiting rows are written in one transaction; rows that arrive meanwhile in the next."""
 
     def __init__(self, database: sqlite3.Connection) -> None:
         self.syncs = 0

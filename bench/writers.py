@@ -1,4 +1,4 @@
-"""Processes that write records together, from the side of who tells them when."""
+"""Processes that write records together, as seen by the process that controls them."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from pathlib import Path
 from .burst import Burst, Written
 from .process import ROOT, ServerFailed, clean_environment
 
-PATIENCE_SECONDS = 60
+TIMEOUT_SECONDS = 60
 HEAD_START_SECONDS = 0.05
 
 
 class Writers:
-    """So many processes of one command; each obeys as `burst.obey` does."""
+    """Several processes of one command; each runs `burst.obey`."""
 
     def __init__(self, name: str, command: Sequence[str], *, processes: int, log: Path) -> None:
         self.name = name
@@ -37,7 +37,7 @@ class Writers:
                         stdin=subprocess.PIPE,
                         stdout=subprocess.PIPE,
                         stderr=errors,
-                        start_new_session=True,  # Ctrl-C reaches them only through us
+                        start_new_session=True,  # Ctrl-C must not reach them directly
                         bufsize=0,
                     )
                 )
@@ -47,7 +47,7 @@ class Writers:
             self._line(process)
 
     def burst(self, callers: int, seconds: float) -> Written:
-        """All processes at once, *callers* over all of them. Raises ServerFailed."""
+        """Run all processes at once with *callers* in total. Raises ServerFailed."""
         share, rest = divmod(callers, len(self._processes))
         if rest:
             raise ValueError(f"{callers} callers cannot be shared out among {len(self._processes)} processes")
@@ -72,7 +72,7 @@ class Writers:
 
     def _line(self, process: subprocess.Popen[bytes]) -> bytes:
         assert process.stdout is not None
-        line, deadline = b"", time.monotonic() + PATIENCE_SECONDS
+        line, deadline = b"", time.monotonic() + TIMEOUT_SECONDS
         while not line.endswith(b"\n"):
             ready, _, _ = select.select([process.stdout], [], [], max(0.0, deadline - time.monotonic()))
             piece = os.read(process.stdout.fileno(), 4096) if ready else b""
@@ -85,7 +85,7 @@ class Writers:
 
 @contextlib.contextmanager
 def writing(writers: Writers) -> Iterator[Writers]:
-    """They live as long as the block, however the block ends."""
+    """Run the processes for the length of the block."""
     try:
         writers.wait_until_ready()
         yield writers

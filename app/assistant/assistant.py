@@ -110,7 +110,7 @@ class SecureAIAssistant:
                     async with asyncio.timeout(self._timeout_seconds):
                         reply = await call.upstream.complete(call.endpoint, call.body, call.model, wants_text=call.wants_text)
                 if not call.wants_text:  # /v1 passes these bytes on
-                    exchange.delivered(reply.raw)
+                    exchange.mark_delivered(reply.raw)
                 return reply, await exchange.answered(reply.completion)
 
     async def stream(
@@ -123,7 +123,7 @@ class SecureAIAssistant:
                 sink.name(exchange.received)
                 with cancel_on_disconnect(disconnected):
                     streamed = await relay_stream(exchange, reader, sink, self._timeouts)
-                exchange.delivered(streamed.unwritten)
+                exchange.mark_delivered(streamed.unwritten)  # soon: the record comes first
                 receipt = await exchange.answered(streamed.completion)
                 try:
                     async with asyncio.timeout(self._timeouts.silence_seconds):

@@ -66,7 +66,7 @@ class Exchange:
         self.received = await self._record("ask.received", details)
         if self._is_stopped:
             stop = Interrupted()
-            await self._failed(stop)
+            await self._record_failure(stop)
             raise stop
         return self
 
@@ -75,17 +75,17 @@ class Exchange:
         if error is None or self._has_end:
             return
         if isinstance(error, AppError):
-            await self._failed(error)  # and it goes on
+            await self._record_failure(error)  # then *error* itself goes on
         elif isinstance(error, TimeoutError):
-            await self._fail(UpstreamTimeout(), None)
+            await self._record_and_raise(UpstreamTimeout(), None)
         elif isinstance(error, asyncio.CancelledError):  # by a stop of the service only
-            await self._fail(Interrupted(), None)
+            await self._record_and_raise(Interrupted(), None)
         elif isinstance(error, Exception):
             LOG.error("request %s failed unexpectedly", self.origin.request_id, exc_info=error)
-            await self._fail(AppError(), error)
+            await self._record_and_raise(AppError(), error)
 
-    def delivered(self, data: bytes) -> None:
-        """Count *data* as what the caller got: the records hold its size and SHA-256."""
+    def mark_delivered(self, data: bytes) -> None:
+        """The caller got *data*. The record of the end holds the size and SHA-256 of all of it."""
         self._sha256.update(data)
         self._bytes += len(data)
 
@@ -105,17 +105,17 @@ class Exchange:
         try:
             receipt = await self._record("ask.answered", details)
         except LongTextUnavailable as error:  # the log itself can be written
-            await self._failed(error)
+            await self._record_failure(error)
             raise
         tokens = (usage.input_tokens, usage.output_tokens) if usage else None
         self._security.log_answered(self._principal.user_id, self.origin.request_id, completion.model, tokens)
         return receipt
 
-    async def _fail(self, failure: AppError, cause: Exception | None) -> None:
-        await self._failed(failure)
+    async def _record_and_raise(self, failure: AppError, cause: Exception | None) -> None:
+        await self._record_failure(failure)
         raise failure from cause
 
-    async def _failed(self, error: AppError) -> None:
+    async def _record_failure(self, error: AppError) -> None:
         """Record `ask.failed`, with the part of the answer that reached the caller."""
         self._has_end = True
         details = {"received": self.received.seq, "code": error.code, **self._effort(), "delivered": None}

@@ -128,7 +128,7 @@ class _Relay:
                 await self._silence.step_passed()
 
     async def _pass_on(self, source: EventSource, timer: asyncio.Timeout) -> None:
-        """As `run`, until *timer* ends it. Each read postpones it: one timer serves many reads."""
+        """Until the answer is over or *timer* expires, which each read postpones."""
         reader = self._reader
         while not reader.is_over:
             if self._writes >= EAGER_WRITES:
@@ -150,7 +150,7 @@ class _Relay:
         if not self._timeouts.is_buffered:
             await self._sink.write(data)
             self._writes += 1
-            self._exchange.delivered(data)
+            self._exchange.mark_delivered(data)
             return
         self.unwritten.append(data)
         if self._clock() - self._kept_alive_at >= self._timeouts.keepalive_seconds:
@@ -164,7 +164,7 @@ def _close_late(opening: asyncio.Future[EventSource]) -> None:
 
 
 class _Silence:
-    """While the model's server sends nothing: signs of life to the caller, and an end in time."""
+    """While the model's server sends nothing: signs of life to the caller, then a timeout."""
 
     def __init__(self, timeouts: StreamTimeouts, sink: StreamSink) -> None:
         self._first_step = min(timeouts.keepalive_seconds, timeouts.silence_seconds)

@@ -67,7 +67,7 @@ class Catalogue:
     """When the models file was last changed, in Unix seconds; 0 where there is none."""
 
     def model_for(self, alias: str, roles: Iterable[str], endpoint: str | None = None) -> ModelEntry | None:
-        """None if it is unknown, or not for these roles or this endpoint; which, stays unsaid."""
+        """None if it is unknown, or not for these roles or endpoint: callers see no difference."""
         entry = self.models.get(alias)
         if entry is None or not entry.is_for(roles) or (endpoint is not None and endpoint not in entry.endpoints):
             return None

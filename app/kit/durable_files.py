@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -104,7 +103,7 @@ def replace_file(path: Path, data: bytes) -> None:
 
 
 def _beside(path: Path) -> Path:
-    return path.with_name(f"{path.name}.{secrets.token_hex(8)}.new")
+    return path.with_name(f"{path.name}.{os.urandom(8).hex()}.new")
 
 
 # --- a file that is written in place -------------------------------------------------------------

@@ -45,7 +45,7 @@ def fork(work: Callable[[], int]) -> int:
         status = end.code if isinstance(end.code, int) else 1
     except KeyboardInterrupt:
         status = 0
-    except BaseException:  # noqa: BLE001 - the child must not return into the parent's code
+    except BaseException:
         LOG.exception("A child process failed.")
     finally:
         try:

@@ -1,1 +1,1 @@
-"""Other people's clients against a live server, with nothing but base URL and token: `make clients`."""
+"""Third-party clients against a running service, with only a base URL and a token: `make clients`."""

@@ -1,8 +1,7 @@
 """`python -m tests.clients [NAME…]`, run by `make clients`: all clients against one service before the fake upstream.
 
-A client is a program in an environment of its own, under a name of its own in the log. It fails if it does not get the
-upstream's answers, if it reaches out to anything but this machine, or if its calls are not all on record. Ends with 1
-where one failed.
+A client is a program in its own environment with its own name in the log. It fails if it does not get the upstream's
+answers, if it connects to anything but this machine, or if not all of its calls are recorded. Exits with 1 if one failed.
 """
 
 from __future__ import annotations
@@ -39,12 +38,12 @@ model = "the-upstreams-own-name"
 """
 
 QUIET = {"LANGSMITH_TRACING": "false", "LANGCHAIN_TRACING_V2": "false", "DO_NOT_TRACK": "1"}
-"""What would send prompts or figures elsewhere is switched off; that nothing does is seen by `loopback_only`."""
+"""Switches off telemetry; `loopback_only` shows whether anything is sent elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """*calls*: how many it makes of the model; a retry that nobody asked for is thus seen."""
+    """*calls*: the expected number of model calls, so that an unexpected retry is noticed."""
 
     name: str
     command: Sequence[str]
@@ -69,7 +68,7 @@ CLIENTS = (
 
 
 def run(client: Client, service: Service, fake: FakeOpenAI, folder: Path) -> str | None:
-    """Why it failed, if it did; what it and the service said is printed where it ended badly."""
+    """Why it failed, if it did. Prints the output of client and service on a failure."""
     fake.reset()
     folder.mkdir()
     token = service.token(client.name, service.add_client(client.name))

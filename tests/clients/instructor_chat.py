@@ -1,4 +1,4 @@
-"""instructor: answers as pydantic models, by tools and by JSON schema, streamed and async too."""
+"""instructor: answers as pydantic models, by tools and by JSON schema, also streamed and async."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from instructor import Mode
 from openai import AsyncOpenAI, OpenAI
 from openai.types.chat import ChatCompletionUserMessageParam
 
-from .door import BASE_URL, MODEL, PLACE, TOKEN, Place, echo, must_be, must_stream
+from .given import BASE_URL, MODEL, PLACE, TOKEN, Place, echo, must_be, must_stream
 
 MODES = (Mode.TOOLS, Mode.JSON_SCHEMA)
 upstream, asynchronous = OpenAI(base_url=BASE_URL, api_key=TOKEN), AsyncOpenAI(base_url=BASE_URL, api_key=TOKEN)
@@ -31,7 +31,7 @@ def models(mode: Mode) -> None:
     client = instructor.from_openai(upstream, mode=mode)
     asked = {"model": MODEL, "response_model": Place, "max_retries": 0}
     place, completion = client.chat.completions.create_with_completion(**asked, messages=user(f"instructor: {mode}"))
-    must_be(place.model_dump(), PLACE.model_dump())  # a class of its own, made from ours
+    must_be(place.model_dump(), PLACE.model_dump())  # its own class, derived from ours
     assert completion.usage.total_tokens > 0, "no usage"
     partial = list(client.chat.completions.create_partial(**asked, messages=user(f"instructor: {mode}, streamed")))
     must_be(partial[-1].model_dump(), PLACE.model_dump())

@@ -1,4 +1,4 @@
-"""LangChain's ChatOpenAI, which finds base URL and token in the environment; on version 3 of OpenAI's SDK."""
+"""LangChain's ChatOpenAI with base URL and token from the environment; on version 3 of OpenAI's SDK."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from langchain_core.messages import AIMessageChunk, HumanMessage, ToolMessage
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI, OpenAIEmbeddings
 
-from .door import MODEL, PLACE, Place, echo, must_be, must_stream
+from .given import MODEL, PLACE, Place, echo, must_be, must_stream
 
 
 @tool

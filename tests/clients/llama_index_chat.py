@@ -9,7 +9,7 @@ from llama_index.core.prompts import PromptTemplate  # type: ignore[import-not-f
 from llama_index.core.tools import FunctionTool  # type: ignore[import-not-found]
 from llama_index.llms.openai_like import OpenAILike  # type: ignore[import-not-found]
 
-from .door import BASE_URL, MODEL, PLACE, TOKEN, Place, echo, must_be, must_stream
+from .given import BASE_URL, MODEL, PLACE, TOKEN, Place, echo, must_be, must_stream
 
 model = OpenAILike(model=MODEL, api_base=BASE_URL, api_key=TOKEN, is_chat_model=True, is_function_calling_model=True)
 

@@ -1,4 +1,4 @@
-"""Simon Willison's `llm`, as one uses it in a shell: a file that names the model, a key in its store, and commands."""
+"""Simon Willison's `llm` as used in a shell: a file that names the model, a key in its store, and commands."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from .door import BASE_URL, MODEL, PLACE, TOKEN, echo, must_be
+from .given import BASE_URL, MODEL, PLACE, TOKEN, echo, must_be
 
 # JSON is YAML.
 MODELS = [
@@ -18,7 +18,7 @@ MODELS = [
 
 
 def llm(*arguments: str, stdin: str | None = None) -> str:
-    """What the command prints."""
+    """The output of the command."""
     command = [sys.executable, "-m", "tests.clients.loopback_only", "llm", *arguments]
     done = subprocess.run(command, input=stdin or "", capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, f"llm {arguments}: {done.returncode}\n{done.stderr}"

@@ -1,6 +1,6 @@
-"""Run a module that may speak to this machine only: `python -m tests.clients.loopback_only MODULE ARGUMENT…`.
+"""Run a module that may connect to this machine only: `python -m tests.clients.loopback_only MODULE ARGUMENT…`.
 
-Clients have telemetry, and swallow its errors. So an attempt is refused, told, and ends the process with status 3.
+Clients have telemetry and ignore its errors. So an attempt is refused and printed, and the process ends with status 3.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ def is_here(host: object) -> bool:
 
 
 def refuse_the_world(event: str, arguments: tuple[object, ...]) -> None:
-    """An audit hook (PEP 578): it sees what any Python code asks of a socket."""
+    """An audit hook (PEP 578), called for every socket operation of Python code."""
     if event == "socket.getaddrinfo":
         host = arguments[0]
     elif event in ("socket.connect", "socket.sendto"):
         address = arguments[1]
-        if not isinstance(address, tuple):  # a socket of this machine's file system
+        if not isinstance(address, tuple):  # a Unix domain socket
             return
         host = address[0]
     else:
@@ -40,16 +40,16 @@ def refuse_the_world(event: str, arguments: tuple[object, ...]) -> None:
         raise PermissionError(f"{host!r} is not this machine")
 
 
-def tell() -> None:
+def report_attempts() -> None:
     if attempts:
-        print(f"it reached out: {', '.join(attempts)}", file=sys.stderr)
+        print(f"it tried to connect elsewhere: {', '.join(attempts)}", file=sys.stderr)
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(REACHED_OUT)  # an exit status cannot be changed here in a gentler way
+        os._exit(REACHED_OUT)  # nothing else changes the exit status from here
 
 
 if __name__ == "__main__":
-    atexit.register(tell)
+    atexit.register(report_attempts)
     sys.addaudithook(refuse_the_world)
     del sys.argv[0]
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)

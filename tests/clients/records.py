@@ -1,4 +1,4 @@
-"""What must stand in the audit log after a client's calls."""
+"""What the audit log must hold after a client's calls."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ HARMLESS = {"client.added", "token.issued", "ask.received", "ask.answered"}
 
 
 def check_records(user_id: str, calls: int, records: Sequence[Mapping[str, Any]], sent: Sequence[str]) -> str | None:
-    """What is wrong, if anything: *calls* questions, each answered once, each named by the digest of what was *sent* upstream."""
+    """The first problem, or None: *calls* questions, each answered once and naming the digest of a body *sent* upstream."""
     own = [record for record in records if record["user_id"] == user_id]
     asked = {record["seq"]: record["details"] for record in own if record["action"] == "ask.received"}
     answered = [record["details"] for record in own if record["action"] == "ask.answered"]
     if (len(sent), len(asked)) != (calls, calls):
-        return f"{calls} calls were meant, {len(sent)} went upstream, {len(asked)} are on record"
+        return f"{calls} calls were expected, {len(sent)} went upstream, {len(asked)} are recorded"
     if unmeant := Counter(record["action"] for record in own if record["action"] not in HARMLESS):
-        return f"it met with {dict(unmeant)}"
+        return f"unexpected records: {dict(unmeant)}"
     if Counter(details["received"] for details in answered) != Counter(asked.keys()):
-        return f"{len(answered)} answers are on record, and not one for each of {calls} questions"
+        return f"{len(answered)} answers are recorded, but not one for each of {calls} questions"
     if Counter(details["upstream_sha256"] for details in asked.values()) != Counter(sent):
-        return "the records name other bodies than went upstream"
+        return "the records name other bodies than those sent upstream"
     echoes = [details for details in answered if str(details["answer"]).startswith("echo: ")]
     wrong = [details for details in echoes if details["answer"] != completion_text(_question(asked[details["received"]]))]
     if wrong or not echoes:
@@ -32,7 +32,7 @@ def check_records(user_id: str, calls: int, records: Sequence[Mapping[str, Any]]
 
 
 def _question(details: Mapping[str, Any]) -> str:
-    """What the upstream answers to: the text of the last message."""
+    """The text of the last message, which the fake upstream answers."""
     content = details["messages"][-1]["content"]
     if isinstance(content, str):
         return content

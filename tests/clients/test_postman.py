@@ -1,4 +1,4 @@
-"""The Postman collection of this repository runs green under newman, against a live service."""
+"""The Postman collection of this repository passes under newman against a running service."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COLLECTION = ROOT / "postman" / "secure-ai-assistant.postman_collection.json"
 
 
 def newman(tmp_path: Path, collection: Path, **variables: str) -> dict[str, Any]:
-    """Newman's own report of one run of *collection*; its "status" is the exit status."""
+    """Newman's report of one run of *collection*; its "status" is the exit status."""
     report = tmp_path / "report.json"
     command = [node_with("newman"), str(NODE_FOLDER / "node_modules/newman/bin/newman.js"), "run", str(collection)]
     command += ["--reporters", "cli,json", "--reporter-json-export", str(report), "--timeout", "60000", "--color", "off"]

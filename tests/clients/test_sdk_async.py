@@ -1,4 +1,4 @@
-"""OpenAI's asynchronous Python SDK against a live service: the same, many at once, and streams that break off at either end."""
+"""OpenAI's asynchronous Python SDK: the same calls, many at once, and streams that break off at either end."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Use = Callable[[Callable[[AsyncOpenAI], Awaitable[Any]]], Any]
 
 @pytest.fixture
 def use(service: Service, token: str) -> Use:
-    """Does one thing with a client, in a loop of its own."""
+    """Runs one coroutine with a client in its own event loop."""
 
     def run(work: Callable[[AsyncOpenAI], Awaitable[T]]) -> T:
         async def main() -> T:
@@ -124,7 +124,9 @@ def test_forty_streams_at_once_each_get_their_own_answer_and_receipt(use: Use, s
     assert service.verify(*receipts)["ok"]
 
 
-def test_who_breaks_a_stream_off_is_recorded_with_what_he_got(use: Use, service: Service, upstream: FakeOpenAI) -> None:
+def test_a_stream_closed_by_its_caller_is_recorded_as_far_as_it_was_sent(
+    use: Use, service: Service, upstream: FakeOpenAI
+) -> None:
     upstream.set("stall:2")
 
     async def ask(client: AsyncOpenAI) -> tuple[str, list[Any]]:
@@ -162,33 +164,33 @@ def test_a_cancelled_plain_call_is_recorded_and_its_upstream_call_ends(use: Use,
 
 
 async def until_it_breaks(stream: Any) -> tuple[list[Any], APIError]:
-    """What came, and the error that it ended with."""
+    """The chunks received, and the error at the end."""
     seen: list[Any] = []
     try:
         async for one in stream:
             seen += [one]
     except APIError as error:
         return seen, error
-    raise AssertionError("it ended as if nothing had happened")
+    raise AssertionError("the stream ended without an error")
 
 
-@pytest.mark.parametrize("door", ["chat", "responses"])
+@pytest.mark.parametrize("endpoint", ["chat", "responses"])
 @pytest.mark.parametrize("mode", ["cut:2", "error_event:2", "garbage_event:2"])
 def test_a_broken_stream_raises_and_is_recorded_with_what_was_delivered(
-    use: Use, service: Service, upstream: FakeOpenAI, mode: str, door: str
+    use: Use, service: Service, upstream: FakeOpenAI, mode: str, endpoint: str
 ) -> None:
     upstream.set(mode, interval=0.01)
 
     async def ask(client: AsyncOpenAI) -> tuple[list[Any], APIError, str]:
         ways: Any = {"chat": (client.chat.completions, CHAT), "responses": (client.responses, RESPONSE)}
-        where, asked = ways[door]
+        where, asked = ways[endpoint]
         stream = await where.create(**asked, stream=True)
         return *await until_it_breaks(stream), stream.response.headers["x-request-id"]
 
     seen, error, request_id = use(ask)
     code = "upstream_unavailable" if mode == "cut:2" else "upstream_error"
     assert (type(error), error.code, error.type) == (APIError, code, "server_error")
-    texts = texts_of(seen) if door == "chat" else [one.delta for one in seen if one.type.endswith("text.delta")]
+    texts = texts_of(seen) if endpoint == "chat" else [one.delta for one in seen if one.type.endswith("text.delta")]
     assert len(texts) == 2
     assert not any((one.model_extra or {}).get("receipt") for one in seen)
     received, failed = records_named(service, request_id)
@@ -216,7 +218,9 @@ def test_a_stream_whose_end_cannot_be_recorded_raises_and_has_no_receipt(
     assert (type(error), error.code, error.type) == (APIError, "audit_unavailable", "server_error")
     assert "".join(texts_of(seen)) == completion_text(QUESTION, 40)
     assert not any(one.model_extra for one in seen)
-    assert not any(choice.finish_reason for one in seen for choice in one.choices), "held back with the receipt"
+    assert not any(choice.finish_reason for one in seen for choice in one.choices), (
+        "the finish reason must be held back with the receipt"
+    )
     service.wait_ready()
     verdict = service.verify()
     assert verdict["ok"]

@@ -1,4 +1,4 @@
-"""OpenAI's Python SDK before the embedded model: real answers (short ones: it is slow), and what nobody may ask of it."""
+"""OpenAI's Python SDK with the embedded model: real answers (short ones: it is slow), and requests that are refused."""
 
 from __future__ import annotations
 
@@ -79,11 +79,11 @@ def test_a_response_and_its_stream_are_the_same_and_have_their_receipts(client: 
 
 
 @pytest.mark.parametrize("more", [{"n_predict": 30}, {"max_completion_tokens": 30}, {"max_tokens": 30}, {"n_cmpl": 2}], ids=str)
-@pytest.mark.parametrize("door", ["chat", "responses"])
-def test_no_other_word_lifts_the_cap_on_tokens(client: OpenAI, door: str, more: Any) -> None:
-    """llama.cpp has several for it, takes the one it likes best, and can be asked for more than one answer of that length."""
+@pytest.mark.parametrize("endpoint", ["chat", "responses"])
+def test_no_other_word_lifts_the_cap_on_tokens(client: OpenAI, endpoint: str, more: Any) -> None:
+    """llama.cpp has several parameters for it, with its own precedence, and can return several answers of that length."""
     with suppress(BadRequestError):
-        if door == "chat":
+        if endpoint == "chat":
             chat = client.chat.completions.create(**CHAT | {"messages": LONG}, extra_body=more)
             assert chat.usage
             assert len(chat.choices) * chat.usage.completion_tokens <= CAP
@@ -94,7 +94,7 @@ def test_no_other_word_lifts_the_cap_on_tokens(client: OpenAI, door: str, more: 
 
 
 @pytest.mark.parametrize("name", ["verbose", "return_tokens", "lora", "samplers", "n_keep", "grammar", "ignore_eos"])
-def test_it_takes_only_what_openais_clients_say(client: OpenAI, name: str) -> None:
+def test_it_accepts_only_parameters_of_openais_clients(client: OpenAI, name: str) -> None:
     for call, asked in ((client.chat.completions.create, CHAT), (client.responses.create, RESPONSE)):
         error = refused(call, **asked, extra_body={name: True})
         check_error(error, BadRequestError, 400, "invalid_request_error", "unsupported_parameter")
@@ -102,8 +102,8 @@ def test_it_takes_only_what_openais_clients_say(client: OpenAI, name: str) -> No
 
 
 @pytest.mark.parametrize("more", [{"cache_prompt": True}, {"cache_prompt": True, "id_slot": 0}], ids=str)
-def test_nobody_can_find_out_what_another_asked(client: OpenAI, service: Service, more: Any) -> None:
-    """With `cache_prompt` llama.cpp goes on from an earlier prompt, anybody's, and counts how much of a guess stood in it."""
+def test_a_caller_cannot_find_out_what_another_asked(client: OpenAI, service: Service, more: Any) -> None:
+    """With `cache_prompt` llama.cpp reuses any caller's earlier prompt and counts how much of a new prompt matched it."""
     with newcomer(service, f"guesser-{len(more)}", max_retries=0) as guesser:
         for _ in range(embedded.SLOTS):
             client.chat.completions.create(**question("The code is tulip."))

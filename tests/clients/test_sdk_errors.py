@@ -1,4 +1,4 @@
-"""What OpenAI's Python SDK makes of our refusals and failures: its error classes, and their codes."""
+"""How OpenAI's Python SDK reports our refusals and failures: its error classes and their codes."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ SECRET_TEXT = "text of the model's server, which is nobody's business"
 
 @pytest.fixture(scope="module")
 def strict(tmp_path_factory: pytest.TempPathFactory, fake: FakeOpenAI) -> Iterator[Service]:
-    """Two calls a minute for each principal, and a short deadline."""
+    """Two calls per minute for each principal, and a short deadline."""
     env: dict[str, Any] = {"RATE_LIMIT": "2", "LLM_TIMEOUT_SECONDS": "1"}
     with Service(tmp_path_factory.mktemp("strict"), OPENAI_BASE_URL=fake.base_url, **env) as running:
         yield running
@@ -56,7 +56,7 @@ def strict(tmp_path_factory: pytest.TempPathFactory, fake: FakeOpenAI) -> Iterat
 
 @pytest.fixture(scope="module")
 def client(service: Service, token: str) -> Iterator[OpenAI]:
-    """It tries once, so that an error is the answer to one request."""
+    """It does not retry, so that an error is the answer to one request."""
     with client_of(service, token, max_retries=0) as client:
         yield client
 
@@ -69,10 +69,10 @@ def upstream(fake: FakeOpenAI) -> Iterator[FakeOpenAI]:
     fake.reset()
 
 
-# --- who may -----------------------------------------------------------------------------------------
+# --- authorisation -----------------------------------------------------------------------------------------
 
 
-def test_who_proves_nothing_is_an_authentication_error(service: Service) -> None:
+def test_a_caller_without_a_good_token_gets_an_authentication_error(service: Service) -> None:
     for token, code in (("not-a-token", "invalid_api_key"), (forged(service, iat=1000, nbf=1000, exp=1001), "token_expired")):
         with client_of(service, token) as stranger:
             errors = [
@@ -87,7 +87,7 @@ def test_who_proves_nothing_is_an_authentication_error(service: Service) -> None
             assert error.response.headers["www-authenticate"].startswith("Bearer ")
 
 
-def test_who_lacks_the_role_is_denied(service: Service) -> None:
+def test_a_caller_without_the_role_is_denied(service: Service) -> None:
     token = service.token("reader", service.add_client("reader", "ai.audit.reader"))
     with client_of(service, token) as reader:
         errors = [
@@ -114,7 +114,7 @@ def test_too_many_calls_are_a_rate_limit_error_that_says_when_to_come_back(stric
     assert "x-should-retry" not in headers
 
 
-def test_over_the_limit_it_waits_as_long_as_it_is_told(strict: Service, upstream: FakeOpenAI) -> None:
+def test_over_the_limit_it_waits_as_long_as_the_answer_says(strict: Service, upstream: FakeOpenAI) -> None:
     with hasty(strict, "over") as client:
         for _ in range(2):
             ask(client)
@@ -124,10 +124,10 @@ def test_over_the_limit_it_waits_as_long_as_it_is_told(strict: Service, upstream
     assert upstream.calls() == 2
 
 
-# --- what is asked for -----------------------------------------------------------------------------
+# --- the request -----------------------------------------------------------------------------
 
 
-def test_what_is_not_there_is_a_not_found_error(client: OpenAI, service: Service, upstream: FakeOpenAI) -> None:
+def test_an_unknown_model_or_address_is_a_not_found_error(client: OpenAI, service: Service, upstream: FakeOpenAI) -> None:
     errors = [
         refused(client.chat.completions.create, model="gpt-9", messages=MESSAGES),
         refused(client.responses.create, model="gpt-9", input="hi", stream=True),
@@ -141,13 +141,13 @@ def test_what_is_not_there_is_a_not_found_error(client: OpenAI, service: Service
     assert upstream.calls() == 0
 
 
-def test_a_method_that_an_address_does_not_take_is_told(client: OpenAI) -> None:
+def test_a_wrong_method_is_an_error_that_names_it(client: OpenAI) -> None:
     error = refused(client.models.delete, MODEL)
     check_error(error, APIStatusError, 405, "invalid_request_error", "method_not_supported")
     assert error.response.headers["allow"] == "GET"
 
 
-# --- what the model's server says --------------------------------------------------------------------
+# --- errors of the model's server --------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])

@@ -1,4 +1,4 @@
-"""OpenAI's SDK for node against a live service, with nothing but a base URL and a token."""
+"""OpenAI's SDK for Node.js against a running service, with only a base URL and a token."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ANSWER = completion_text(QUESTION)
 
 
 def use_sdk(folder: Path, service: Service, fake: FakeOpenAI) -> dict[str, Any]:
-    """What tests/support/node/sdk.js saw."""
+    """The output of tests/support/node/sdk.js."""
     command = [node_with("openai"), str(NODE_FOLDER / "sdk.js"), service.url + "/v1", f"http://127.0.0.1:{fake.port}"]
     tokens = {
         "TOKEN": service.token("node", service.add_client("node")),
@@ -69,7 +69,7 @@ def test_a_stream_gives_the_same_text_and_its_receipt_in_the_last_chunk(
     assert record_of(service, receipt(last))["details"]["answer"] == ANSWER
 
 
-def test_the_request_is_named_and_the_limit_told(answers: Any, service: Service) -> None:
+def test_headers_name_the_request_and_the_limit(answers: Any, service: Service) -> None:
     received, answered = records_named(service, answers["requestID"])
     assert (received["action"], answered["action"]) == ("ask.received", "ask.answered")
     headers = answers["headers"]
@@ -141,7 +141,9 @@ FAILURES = {
 
 
 @pytest.mark.parametrize("name", FAILURES)
-def test_each_failure_is_the_sdks_own_error_tried_as_often_as_we_say(seen: dict[str, Any], service: Service, name: str) -> None:
+def test_each_failure_is_the_sdks_own_error_after_the_announced_retries(
+    seen: dict[str, Any], service: Service, name: str
+) -> None:
     told = seen["failures"][name]
     found = tuple(told.get(member) for member in ("name", "status", "code", "type", "calls"))
     assert found == FAILURES[name], told
@@ -151,5 +153,5 @@ def test_each_failure_is_the_sdks_own_error_tried_as_often_as_we_say(seen: dict[
     assert told.get("param") == ("max_tokens" if name == "aboveTheCap" else None)
 
 
-def test_every_failure_was_looked_at(seen: dict[str, Any]) -> None:
+def test_every_failure_of_the_script_is_checked(seen: dict[str, Any]) -> None:
     assert set(seen["failures"]) == set(FAILURES)

@@ -1,4 +1,4 @@
-"""OpenAI's Python SDK against a live service, with nothing but a base URL and a token."""
+"""OpenAI's Python SDK against a running service, with only a base URL and a token."""
 
 from __future__ import annotations
 
@@ -191,7 +191,7 @@ def test_a_response_calls_a_tool_and_takes_its_answer(client: OpenAI, service: S
 
 
 def test_embeddings_are_the_same_in_both_encodings(client: OpenAI, service: Service) -> None:
-    """The SDK asks for base64 unless told otherwise, and unpacks it."""
+    """The SDK asks for base64 by default and decodes it."""
     texts = ["one", "two", "zwölf 🐈"]
     packed = client.embeddings.create(model=MODEL, input=texts, dimensions=16)
     plain = client.embeddings.create(model=MODEL, input=texts, dimensions=16, encoding_format="float")
@@ -204,7 +204,7 @@ def test_embeddings_are_the_same_in_both_encodings(client: OpenAI, service: Serv
     assert (len(tokens.data), tokens.usage.total_tokens) == (2, 4)
 
 
-def test_the_models_are_the_operators_and_ask_nobody(client: OpenAI, fake: FakeOpenAI) -> None:
+def test_the_models_are_the_operators_and_need_no_upstream_call(client: OpenAI, fake: FakeOpenAI) -> None:
     before = fake.calls(), fake.calls("strays")
     (model,) = client.models.list()
     assert (model.id, model.object, model.owned_by) == (MODEL, "model", "default")
@@ -212,7 +212,7 @@ def test_the_models_are_the_operators_and_ask_nobody(client: OpenAI, fake: FakeO
     assert (fake.calls(), fake.calls("strays")) == before
 
 
-# --- what stands around an answer ------------------------------------------------------------------
+# --- headers and receipts ------------------------------------------------------------------
 
 
 def test_the_headers_name_the_request_its_record_and_the_limit(client: OpenAI, service: Service) -> None:

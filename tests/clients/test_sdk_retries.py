@@ -1,4 +1,4 @@
-"""How often OpenAI's Python SDK tries again by itself, and after which time: as our answers tell it to."""
+"""How often and after which time OpenAI's Python SDK retries by itself: as our answers say."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def upstream(fake: FakeOpenAI) -> Iterator[FakeOpenAI]:
     fake.reset()
 
 
-def test_what_may_pass_is_tried_three_times_after_the_time_that_was_named(service: Service, upstream: FakeOpenAI) -> None:
+def test_a_temporary_error_is_tried_three_times_after_the_named_time(service: Service, upstream: FakeOpenAI) -> None:
     upstream.set("status:500", headers={"Retry-After": "7"})
     with hasty(service, "tried-thrice") as client:
         check_error(refused(ask, client), InternalServerError, 503, "server_error", "upstream_unavailable")
@@ -32,7 +32,7 @@ def test_what_may_pass_is_tried_three_times_after_the_time_that_was_named(servic
     assert own == ["token.issued", *["ask.received", "ask.failed"] * 3]
 
 
-def test_what_passes_needs_no_help(service: Service, upstream: FakeOpenAI) -> None:
+def test_a_temporary_error_that_ends_is_retried_to_an_answer(service: Service, upstream: FakeOpenAI) -> None:
     upstream.set("status:500", headers={"Retry-After": "1"})
     with newcomer(service, "lucky") as client:
 
@@ -48,14 +48,14 @@ def test_what_passes_needs_no_help(service: Service, upstream: FakeOpenAI) -> No
 
 
 @pytest.mark.parametrize("status", [400, 401, 409, 422])
-def test_what_the_models_server_will_never_take_is_asked_once(service: Service, upstream: FakeOpenAI, status: int) -> None:
+def test_a_permanent_refusal_of_the_models_server_is_not_retried(service: Service, upstream: FakeOpenAI, status: int) -> None:
     upstream.set(f"status:{status}")
     with hasty(service, f"told-{status}") as client:
         refused(ask, client)
     assert (client.waits, upstream.calls()) == ([], 1)
 
 
-def test_a_bill_that_nobody_paid_is_a_rate_limit_error_that_no_retry_mends(service: Service, upstream: FakeOpenAI) -> None:
+def test_an_unpaid_bill_is_a_rate_limit_error_without_retry(service: Service, upstream: FakeOpenAI) -> None:
     upstream.set("status:429", body='{"error": {"message": "pay", "type": "insufficient_quota", "code": "insufficient_quota"}}')
     with hasty(service, "unpaid") as client:
         error = refused(ask, client)

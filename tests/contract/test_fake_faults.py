@@ -102,11 +102,11 @@ def test_a_cut_stream_ends_after_so_many_chunks(fake: FakeOpenAI, path: str, num
 def test_a_failure_in_mid_stream_is_an_error_event_which_the_sdk_raises(fake: FakeOpenAI) -> None:
     fake.set("error_event:2")
     chunks, ended = streamed(fake)
-    assert (len(contents(chunks)), json.loads(chunks[-1][6:])["error"]["message"], ended) == (2, "as told", True)
+    assert (len(contents(chunks)), json.loads(chunks[-1][6:])["error"]["message"], ended) == (2, "injected", True)
     chunks, _ = streamed(fake, RESPONSES)
     assert chunks[-1].startswith("event: error\n")
     assert json.loads(chunks[-1].partition("data: ")[2])["sequence_number"] == len(chunks) - 1
-    with OpenAI(api_key="k", base_url=fake.base_url, max_retries=0) as client, pytest.raises(openai.APIError, match="as told"):
+    with OpenAI(api_key="k", base_url=fake.base_url, max_retries=0) as client, pytest.raises(openai.APIError, match="injected"):
         list(client.chat.completions.create(model="m", messages=BODIES[CHAT]["messages"], stream=True))
 
 

@@ -17,6 +17,7 @@ from app.audit.format.record import Draft, LogEnd, Receipt, draft
 from app.audit.log import AuditLog
 from app.audit.storage.append import append
 from app.audit.storage.jsonl import JsonlStore
+from app.audit.storage.marks import Marks
 from app.audit.storage.store import Batch, Build, Recovery
 from app.errors import AppError, AuditUnavailable
 
@@ -73,7 +74,7 @@ class LosingDisk:
         if self._is_due:
             self._is_due = False
             self._lose(fd)
-            raise OSError(errno.EIO, "as told")
+            raise OSError(errno.EIO, "injected")
         os.fdatasync(fd)
 
     def __getattr__(self, name: str) -> Any:
@@ -146,6 +147,14 @@ def test_a_sync_covers_all_that_was_written_before_it(store: JsonlStore) -> None
     with replaced_os(LosingDisk(lambda fd: pytest.fail("it was durable already"))):
         store._sync(batch)
     verify(store, [*theirs, *ours])
+
+
+def test_a_durable_mark_does_not_lag_behind_a_written_one_that_failed(store: JsonlStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Marks, "set_written", lambda self, end: None)
+    append(store.append, few(2))
+    end = store.durable()
+    assert end is not None
+    assert end.size == store.size()
 
 
 def test_a_reader_of_the_log_cannot_keep_anybody_from_writing(store: JsonlStore) -> None:

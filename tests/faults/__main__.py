@@ -1,4 +1,4 @@
-"""The long versions of the fault tests, as a command; it prints a dated table and ends with 1 where a promise was broken."""
+"""The long versions of the fault tests, as a command. Prints a dated table; exits with 1 if a promise was broken."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from .programs import PROGRAMS
 PARTS = ("load", "kill", "full", "gone", "cuts", "power", "syscalls", "bits")
 READERS = 16
 Round = tuple[str, Callable[[Path], Figures]]
-"""`held` counts what was promised and kept: answers, acknowledged records, faults survived, edits found."""
+"""A name and what to run. `held` counts kept promises: answers, acknowledged records, faults survived, edits found."""
 
 
 def rounds_of(part: str, rounds: int | None) -> Iterator[Round]:
-    """*rounds*: kills, cuts of power or of streams, where the usual number is not wanted."""
+    """*rounds* replaces the usual number of kills, power losses or cut streams."""
     if part == "syscalls":
         for name, program in PROGRAMS.items():
             yield f"every system call of {program.what}", partial(syscalls.every_call, name=name)
@@ -39,7 +39,7 @@ def rounds_of(part: str, rounds: int | None) -> Iterator[Round]:
 
 
 def _services(part: str, workers: int, rounds: int | None) -> Iterator[Round]:
-    """Parts that need a live service."""
+    """The parts that need a running service."""
     load = f"64 clients, {READERS} readers, {workers} worker(s)"
     if part == "load":
         yield f"5,000 questions, {load}", partial(crash.load, questions=5000, workers=workers, readers=READERS)
@@ -68,7 +68,7 @@ def _streams(workers: int, rounds: int | None) -> Iterator[Round]:
     yield f"20 x kill -9 of a worker in mid-stream, {killed} streams, {callers}", kill
 
 
-def told(figures: Figures) -> str:
+def summary(figures: Figures) -> str:
     ready = sorted(figures.ready)
     parts = [f"{figures.answers:,} held", f"{figures.records:,} records", f"{figures.seconds:.1f} s"]
     if figures.broken:
@@ -97,10 +97,10 @@ def main() -> int:
     broken = 0
     for part in PARTS if given.part == "all" else (given.part,):
         for name, run in rounds_of(part, given.rounds):
-            with tempfile.TemporaryDirectory(prefix="torture-") as folder:
+            with tempfile.TemporaryDirectory(prefix="faults-") as folder:
                 try:
-                    line = "held    " + told(run(Path(folder) / "service"))
-                except BaseException as error:  # the outermost door: say it, keep going with the next part
+                    line = "held    " + summary(run(Path(folder) / "service"))
+                except BaseException as error:  # report it and go on with the next part
                     if isinstance(error, KeyboardInterrupt):
                         raise
                     traceback.print_exc()

@@ -1,4 +1,4 @@
-"""Load without a fault, and kill -9 under load: nothing that was acknowledged may be lost, nothing may stand twice."""
+"""Load without a fault, and kill -9 under load: no acknowledged record is lost, none is written twice."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from .load import Load
 from .readers import Readers
 
 KEY = "sk-planted-key-0123456789"
-WHOM = {"a worker": 12, "all workers": 3, "the notary": 3, "the parent with all": 2}
-"""Who is killed, and how often that is among twenty."""
+VICTIMS = {"a worker": 12, "all workers": 3, "the notary": 3, "the parent with all": 2}
+"""What is killed, and how often among twenty kills."""
 
 
 def load(folder: Path, *, questions: int, clients: int = 64, workers: int = 4, readers: int = 0) -> Figures:
-    """Every question is answered, stands in the log exactly once, and was asked upstream exactly once."""
+    """Every question is answered, recorded exactly once, and sent upstream exactly once."""
     with FakeOpenAI(keep_digests=True) as fake, Service(folder, workers=workers, **upstream(fake)) as service:
         return asyncio.run(_load(service, fake, questions, clients, readers))
 
@@ -42,12 +42,12 @@ async def _load(service: Service, fake: FakeOpenAI, questions: int, clients: int
         async with Readers(service, asking, readers) as reading:
             await asking.finish()
             seconds = time.monotonic() - started
-    told = asking.outcomes
-    assert [one for one in told if one.status != 200] == []
+    outcomes = asking.outcomes
+    assert [one for one in outcomes if one.status != 200] == []
     assert reading.refused == 0, f"{reading.refused} readers were refused"
     assert fake.calls() == questions
     evidence = Evidence(service.log)
-    evidence.read(told)
+    evidence.read(outcomes)
     evidence.check_calls(fake.seen()["sha256"])
     assert evidence.actions["ask.received"] == evidence.actions["ask.answered"] == questions
     await all_signed(evidence)
@@ -62,18 +62,18 @@ def kills(
     workers: int,
     clients: int = 64,
     readers: int = 0,
-    whom: str | None = None,
+    victim: str | None = None,
     seed: int | None = None,
 ) -> Figures:
-    """*rounds* times kill somebody at a random moment: *whom*, or of all kinds, as WHOM has it."""
+    """Kill processes *rounds* times at random moments: always *victim*, or drawn from VICTIMS."""
     with FakeOpenAI(keep_digests=True) as fake, Service(folder, workers=workers, **upstream(fake)) as service:
-        return asyncio.run(_kill(service, fake, rounds, clients, readers, whom, random.Random(seed)))
+        return asyncio.run(_kill(service, fake, rounds, clients, readers, victim, random.Random(seed)))
 
 
 async def _kill(
-    service: Service, fake: FakeOpenAI, rounds: int, clients: int, readers: int, whom: str | None, chance: random.Random
+    service: Service, fake: FakeOpenAI, rounds: int, clients: int, readers: int, victim: str | None, chance: random.Random
 ) -> Figures:
-    """After every kill the log is verified, as far as it has grown, with its signed head and what the askers were told."""
+    """After every kill, verify what the log has gained, its signed checkpoint, and the answers that clients got."""
     token = service.token("alice", service.add_client("alice"))
     evidence, figures, checked = Evidence(service.log), Figures(0, 0, 0.0), 0
     killed, started = Counter[str](), time.monotonic()
@@ -83,12 +83,12 @@ async def _kill(
             for _ in range(rounds):
                 await answered_again(asking)
                 await asyncio.sleep(chance.uniform(0.0, 0.4))
-                kind = whom or chance.choices(list(WHOM), list(WHOM.values()))[0]
+                kind = victim or chance.choices(list(VICTIMS), list(VICTIMS.values()))[0]
                 killed[kind] += 1
                 await _kill_once(service, kind, chance, figures)
-                told = asking.outcomes[checked:]
-                checked += len(told)
-                evidence.read(told)
+                outcomes = asking.outcomes[checked:]
+                checked += len(outcomes)
+                evidence.read(outcomes)
             verified = evidence.reads
             await asyncio.to_thread(service.wait_ready)
     evidence.read(asking.outcomes[checked:])
@@ -107,7 +107,7 @@ async def _kill(
 
 
 async def _kill_once(service: Service, kind: str, chance: random.Random, figures: Figures) -> None:
-    """Where nobody is left to answer, wait until it is ready again, and note how long that took."""
+    """If no worker is left, wait until the service is ready again and keep how long that took."""
     workers = service.worker_pids()
     if kind == "the notary":
         _kill_all([service.notary_pid()])
@@ -144,26 +144,26 @@ async def _ready_without(service: Service, killed: set[int], seconds: float = 60
 
 
 async def answered_again(asking: Load) -> None:
-    """Until one more question is answered."""
-    before, told = asking.answered, len(asking.outcomes)
+    """Wait until one more question is answered."""
+    before, counted = asking.answered, len(asking.outcomes)
     try:
         await until(lambda: asking.answered > before)
     except AssertionError:
-        since = Counter((one.status, one.code) for one in asking.outcomes[told:])
-        raise AssertionError(f"nobody is answered any more; they are told {dict(since)}") from None
+        since = Counter((one.status, one.code) for one in asking.outcomes[counted:])
+        raise AssertionError(f"no question is answered any more; clients get {dict(since)}") from None
 
 
 async def all_signed(evidence: Evidence) -> None:
-    """Until the published head covers all that is recorded."""
+    """Wait until the published checkpoint covers every record."""
     deadline = time.monotonic() + 30
     evidence.read()
     while not evidence.is_all_signed():
-        assert time.monotonic() < deadline, "the head is not signed any more"
+        assert time.monotonic() < deadline, "no new checkpoint is signed"
         await asyncio.sleep(0.05)
         evidence.read()
 
 
-async def until(condition: object, otherwise: str = "it does not come", seconds: float = 60.0) -> None:
+async def until(condition: object, otherwise: str = "the condition stayed false", seconds: float = 60.0) -> None:
     assert callable(condition)
     deadline = time.monotonic() + seconds
     while not condition():

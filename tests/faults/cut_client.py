@@ -1,4 +1,4 @@
-"""A caller who asks for a stream on a bare socket, and leaves it in the middle, at a moment and in a way that is told."""
+"""A caller on a bare socket that asks for a stream and leaves it at a planned moment in a planned way."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-DOORS = ("/v1/chat/completions", "/v1/responses", "/ask")
+ENDPOINTS = ("/v1/chat/completions", "/v1/responses", "/ask")
 MOMENTS = {
     "before the first byte": 2,
     "in the head": 1,
@@ -22,7 +22,7 @@ MOMENTS = {
     "at any time": 3,
     "unread": 2,
 }
-"""When the caller leaves, and how often that is among so many."""
+"""When the caller leaves, with the weight of each moment in the draw."""
 WAYS = ("close", "reset", "half-close")
 KEEP_ALIVE = b": keep-alive\n\n"
 ENDS = (b"data: [DONE]\n\n", b"event: response.completed\n", b"event: done\n")
@@ -31,50 +31,52 @@ SMALL_BUFFER = 4096
 
 @dataclass(frozen=True)
 class Plan:
-    """*at*, from 0 to 1, says where in the stream, *longest* (seconds) when he leaves whatever he has got."""
+    """*at*, from 0 to 1, is the position in the stream. After *longest* seconds the caller leaves anyway."""
 
     name: str
-    door: str
+    endpoint: str
     moment: str
     way: str
     at: float
     longest: float
 
     @classmethod
-    def draw(cls, name: str, doors: tuple[str, ...], longest: float, chance: random.Random) -> Plan:
+    def draw(cls, name: str, endpoints: tuple[str, ...], longest: float, chance: random.Random) -> Plan:
         (moment,) = chance.choices(list(MOMENTS), list(MOMENTS.values()))
-        return cls(name, chance.choice(doors), moment, chance.choice(WAYS), chance.random(), longest * chance.uniform(0.2, 1.0))
+        return cls(
+            name, chance.choice(endpoints), moment, chance.choice(WAYS), chance.random(), longest * chance.uniform(0.2, 1.0)
+        )
 
 
-def stream_body(door: str, query: str, model: str = "gpt-4o-mini") -> dict[str, Any]:
-    if door == "/ask":
+def stream_body(endpoint: str, query: str, model: str = "gpt-4o-mini") -> dict[str, Any]:
+    if endpoint == "/ask":
         return {"query": query}
-    asked = {"input": query} if door == "/v1/responses" else {"messages": [{"role": "user", "content": query}]}
+    asked = {"input": query} if endpoint == "/v1/responses" else {"messages": [{"role": "user", "content": query}]}
     return {"model": model, "stream": True, **asked}
 
 
-def stream_request(door: str, token: str, name: str, body: dict[str, Any], version: str = "1.1", *more: str) -> bytes:
-    """*name* is the question, and the id by which its records are found."""
+def stream_request(endpoint: str, token: str, name: str, body: dict[str, Any], version: str = "1.1", *more: str) -> bytes:
+    """*name* is both the question and the request id by which its records are found."""
     data = json.dumps(body).encode()
-    head = [f"POST {door} HTTP/{version}", "Host: 127.0.0.1", f"Authorization: Bearer {token}", f"x-request-id: {name}"]
+    head = [f"POST {endpoint} HTTP/{version}", "Host: 127.0.0.1", f"Authorization: Bearer {token}", f"x-request-id: {name}"]
     head += ["Accept: text/event-stream", "Content-Type: application/json", f"Content-Length: {len(data)}", *more]
     return "\r\n".join([*head, "", ""]).encode() + data
 
 
 class Caller:
-    """One stream: `run` asks, reads and leaves. What was read stands here afterwards."""
+    """One stream: `run` asks, reads and leaves. Afterwards the attributes hold what was read."""
 
     def __init__(self, plan: Plan, text: str, body: dict[str, Any]) -> None:
-        """*text*: what the whole answer would be."""
+        """*text* is the complete answer."""
         self.plan, self.text, self.body = plan, text, body
         self.raw = b""
         self.left_at = 0.0
-        """By the wall clock, as the records have it."""
+        """Wall clock time, comparable with the records."""
         self.left = 0.0
-        """By the monotonic one; 0 while he is there."""
+        """Monotonic time; 0 while the caller is connected."""
         self.asked = False
         self.broken_off = False
-        """The service ended it."""
+        """The service closed the connection."""
         self._loop = asyncio.get_running_loop()
 
     async def run(self, port: int, token: str, after: float) -> None:
@@ -85,7 +87,7 @@ class Caller:
             if self.plan.moment == "unread":
                 caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER)
             await self._loop.sock_connect(caller, ("127.0.0.1", port))
-            request = stream_request(self.plan.door, token, self.plan.name, self.body)
+            request = stream_request(self.plan.endpoint, token, self.plan.name, self.body)
             self.asked = True
             await self._loop.sock_sendall(caller, request)
             try:
@@ -101,7 +103,7 @@ class Caller:
             caller.close()
 
     async def _read(self, caller: socket.socket) -> None:
-        """Until the moment has come."""
+        """Read until the planned moment."""
         match self.plan.moment:
             case "unread":
                 await asyncio.sleep(self.plan.longest)
@@ -126,7 +128,7 @@ class Caller:
                     pass
 
     async def _more(self, caller: socket.socket, most: int = 65536) -> bool:
-        """Whether he is still being told something. Cancelled, it has taken nothing: `loop.sock_recv` could lose what it has."""
+        """Read once; False at the end. Unlike `loop.sock_recv` it loses no data when it is cancelled."""
         await asyncio.sleep(0)
         while True:
             try:
@@ -147,7 +149,7 @@ class Caller:
             self._loop.remove_reader(caller)
 
     async def _take(self, caller: socket.socket, number: int) -> None:
-        """Exactly so many bytes."""
+        """Read exactly *number* bytes."""
         wanted = len(self.raw) + number
         while len(self.raw) < wanted and await self._more(caller, wanted - len(self.raw)):
             pass
@@ -169,11 +171,11 @@ class Caller:
     def _note_leaving(self) -> None:
         self.left_at, self.left = time.time(), time.monotonic()
 
-    # --- what he got -----------------------------------------------------------------------------
+    # --- what was received -----------------------------------------------------------------------------
 
     @property
     def status(self) -> int:
-        """0 where not even that came."""
+        """0 if no status line was received."""
         return int(self.raw[9:12]) if len(self.raw) >= 12 else 0
 
     @property
@@ -185,7 +187,7 @@ class Caller:
         return next((line.partition(": ")[2] for line in lines if line.startswith(f"{name}: ")), None)
 
     def given(self) -> bytes:
-        """The stream as far as it came, out of its chunks and without comments: what a record counts."""
+        """The received part of the stream without chunk framing and comments, as a record counts it."""
         if self.status != 200:
             return b""
         given = unchunked(self.raw.partition(b"\r\n\r\n")[2]).replace(KEEP_ALIVE, b"")
@@ -193,11 +195,11 @@ class Caller:
         return whole + end + (b"" if KEEP_ALIVE.startswith(rest) else rest)
 
     def words(self) -> str:
-        """The text in the whole events that he got."""
-        return text_in(self.plan.door, self.given())
+        """The text of all complete events received."""
+        return text_in(self.plan.endpoint, self.given())
 
     def receipt(self) -> dict[str, Any] | None:
-        """As the end of the stream gave it."""
+        """The receipt at the end of the stream, if it was received."""
         for document in reversed(documents_in(self.given())):
             if "receipt" in document:
                 return dict(document["receipt"])
@@ -205,7 +207,7 @@ class Caller:
 
 
 def unchunked(data: bytes) -> bytes:
-    """What is there of a chunked body (RFC 9112, section 7.1)."""
+    """The content of a chunked body, which may be incomplete (RFC 9112, section 7.1)."""
     pieces, place = [], 0
     while (end := data.find(b"\r\n", place)) >= 0:
         size = int(data[place:end], 16)
@@ -215,18 +217,18 @@ def unchunked(data: bytes) -> bytes:
 
 
 def documents_in(given: bytes) -> list[dict[str, Any]]:
-    """The JSON documents of the whole events."""
+    """The JSON documents of all complete events."""
     events = given.split(b"\n\n")[:-1]
     data = [line[6:] for event in events for line in event.split(b"\n") if line.startswith(b"data: ")]
     return [json.loads(one) for one in data if one != b"[DONE]"]
 
 
-def text_in(door: str, given: bytes) -> str:
+def text_in(endpoint: str, given: bytes) -> str:
     pieces = []
     for document in documents_in(given):
-        if door == "/ask":
+        if endpoint == "/ask":
             pieces.append(document.get("text", ""))
-        elif door == "/v1/responses":
+        elif endpoint == "/v1/responses":
             pieces.append(document["delta"] if document.get("type") == "response.output_text.delta" else "")
         else:
             pieces += [choice["delta"].get("content") or "" for choice in document.get("choices", ()) if choice["index"] == 0]

@@ -1,4 +1,4 @@
-"""Streams whose callers leave in the middle: each has its one end in the log, and nothing of it is left behind."""
+"""Streams whose callers disconnect in the middle: each has one terminal record and leaves no resources behind."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from ..support.fake_modes import Mode
 from ..support.fake_openai import FakeOpenAI, completion_text
 from ..support.service import Service
 from .crash import until, upstream
-from .cut_client import DOORS, Caller, Plan, stream_body
+from .cut_client import ENDPOINTS, Caller, Plan, stream_body
 from .cut_records import CutRecords, moment_of
 from .figures import Figures
 from .footprint import Footprint
 
 SECONDS_AFTER = 1.5
-"""An upstream call may live one second longer than its caller; the rest is for a busy machine."""
+"""An upstream call may outlive its caller by one second; the rest allows for a busy machine."""
 GROWTH_MB = {"wave": 3.0, "large wave": 8.0}
 """Of one worker, from the first wave of a kind to the least of the LAST: a connection that is just being closed is none. Large
 waves need some until they are warm: after some 200 streams it grows no more, seen with 700."""
@@ -42,11 +42,11 @@ NO_HOARD = {"MALLOC_MMAP_THRESHOLD_": "65536"}
 
 @dataclass(frozen=True)
 class Wave:
-    """Callers of one kind of answer. The last leaves *longest* seconds after he came."""
+    """Callers of one kind of answer. Each leaves at most *longest* seconds after it connected."""
 
     mode: Mode
     longest: float
-    doors: tuple[str, ...] = DOORS
+    endpoints: tuple[str, ...] = ENDPOINTS
 
     def set(self, fake: FakeOpenAI) -> None:
         mode = self.mode
@@ -60,7 +60,7 @@ class Wave:
         )
 
     def text(self, query: str) -> str:
-        """The whole answer to *query*, as far as it comes."""
+        """The complete answer to *query*, as far as the upstream sends it."""
         if self.mode.script:
             return "".join(LARGE)
         whole = completion_text(query, self.mode.wanted_chunks)
@@ -83,20 +83,20 @@ WAVES = (
     Wave(Mode("hang"), 0.6),
     Wave(Mode(chunks=6, interval=0.05, delay=0.2, first=0.2), 0.9),
 )
-"""Pieces one by one, a server that falls silent, all at once, one that never begins, a slow one."""
+"""Single pieces, a server that falls silent, all at once, one that never begins, a slow one."""
 LARGE_WAVE = Wave(Mode(script=SCRIPT), 0.6, ("/v1/chat/completions", "/ask"))
-"""More than the buffers take."""
+"""Answers larger than the socket buffers."""
 
 
 @dataclass
 class Lag:
-    """How long what belonged to a caller outlived him, in seconds."""
+    """How many seconds upstream calls and missing records outlived their caller."""
 
     calls: float = 0.0
     records: float = 0.0
 
     def sample(self, since: float, open_calls: int, callers: list[Caller]) -> None:
-        """There were *open_calls* after *since*: those that no caller of then can have are of those who left last before."""
+        """*open_calls* were open at *since*. Calls beyond the callers then connected belong to the last who left before."""
         there = sum(1 for one in callers if one.asked and (not one.left or one.left >= since))
         left = sorted((one.left for one in callers if one.left and one.left < since), reverse=True)
         if open_calls > there and left:
@@ -105,7 +105,7 @@ class Lag:
 
 @dataclass
 class Round:
-    """One service that is cut at."""
+    """One service whose streams are cut."""
 
     service: Service
     fake: FakeOpenAI
@@ -113,7 +113,7 @@ class Round:
     chance: random.Random
     model: str = "gpt-4o-mini"
     prefix: str = "cut"
-    """Of the names of its questions."""
+    """Prefix of the names of its questions."""
     lag: Lag = field(default_factory=Lag)
     outcomes: Counter[str] = field(default_factory=Counter)
     callers: list[Caller] = field(default_factory=list)
@@ -130,12 +130,12 @@ class Round:
         self.outcomes += await self._check(callers)
 
     def new_callers(self, wave: Wave, number: int, moment: str | None = None, stays: float | None = None) -> list[Caller]:
-        """*moment*, and how long each *stays*: drawn if not told."""
+        """*moment* and *stays* (seconds) are drawn if not given."""
         callers = []
         for place in range(len(self.callers), len(self.callers) + number):
-            plan = Plan.draw(f"{self.prefix}-{place}", wave.doors, wave.longest, self.chance)
+            plan = Plan.draw(f"{self.prefix}-{place}", wave.endpoints, wave.longest, self.chance)
             plan = replace(plan, moment=moment or plan.moment, longest=stays or plan.longest)
-            callers.append(Caller(plan, wave.text(plan.name), stream_body(plan.door, plan.name, self.model)))
+            callers.append(Caller(plan, wave.text(plan.name), stream_body(plan.endpoint, plan.name, self.model)))
         self.callers += callers
         return callers
 
@@ -147,12 +147,12 @@ class Round:
             self.lag.sample(since, open_calls, callers)
             if not (was_running or open_calls):
                 return
-            assert time.monotonic() < deadline, f"{open_calls} calls live on though all callers have left"
+            assert time.monotonic() < deadline, f"{open_calls} calls are open although all callers have left"
             await asyncio.sleep(0.01)
 
     async def _check(self, callers: list[Caller]) -> Counter[str]:
-        """How many ended in which way."""
-        with suppress(AssertionError):  # the check below says whose it is
+        """How many streams ended in which way."""
+        with suppress(AssertionError):  # the check below names the caller
             names = {one.plan.name for one in callers}
             await until(lambda: not CutRecords(self.service.records()).open(names), seconds=TIMEOUT_SECONDS)
         records, outcomes = CutRecords(self.service.records()), Counter[str]()
@@ -164,7 +164,7 @@ class Round:
         return outcomes
 
     async def whole_stream(self) -> None:
-        """Somebody who stays is answered as ever."""
+        """A caller that stays gets the whole answer."""
         wave = WAVES[0]
         wave.set(self.fake)
         (caller,) = self.new_callers(wave, 1, "at the end marker", TIMEOUT_SECONDS)
@@ -183,9 +183,9 @@ def cut(
     seed: int | None = None,
     bounded: bool = True,
 ) -> Figures:
-    """*streams* in waves of *wave*, the last of them with large answers, in waves of a third of that.
+    """Run *streams* in waves of *wave*; the last have large answers, in waves a third as large.
 
-    *bounded*: hold what is left behind against SECONDS_AFTER and GROWTH_MB; this wants two waves of each kind.
+    *bounded*: check SECONDS_AFTER and GROWTH_MB, which needs two waves of each kind.
     """
     seed = random.randrange(10**9) if seed is None else seed
     env = {**PACE, **NO_HOARD, "AUDIT_STREAM": "buffer" if buffered else "live"}
@@ -213,9 +213,7 @@ async def _cut(service: Service, fake: FakeOpenAI, streams: int, wave: int, seed
     verdict = await asyncio.to_thread(service.verify)
     assert (verdict["ok"], verdict["open"]["count"]) == (True, 0), verdict
     remarks = [f"{number:,} {how}" for how, number in this.outcomes.most_common()]
-    remarks.append(
-        f"a call outlived its caller by {this.lag.calls:.2f} s at most, his record came {this.lag.records:.2f} s after"
-    )
+    remarks.append(f"a call outlived its caller by {this.lag.calls:.2f} s at most; a record came {this.lag.records:.2f} s after")
     if bounded:
         remarks += await _check_left_behind(service, this.lag, at_first, prints)
     remarks.append(f"seed {seed}")
@@ -223,28 +221,31 @@ async def _cut(service: Service, fake: FakeOpenAI, streams: int, wave: int, seed
 
 
 async def _check_left_behind(service: Service, lag: Lag, at_first: Footprint, prints: list[list[Footprint]]) -> list[str]:
-    """Idle connections to the model's server are kept for some seconds: then there are no more descriptors than before."""
+    """Once idle upstream connections are closed, after some seconds, there are no more descriptors than before."""
     assert lag.calls < SECONDS_AFTER, f"a call outlived its caller by {lag.calls:.2f} s"
     assert lag.records < SECONDS_AFTER, f"a record came {lag.records:.2f} s after its caller had left"
-    told = []
+    lines = []
     for what, (first, *others) in zip(GROWTH_MB, prints, strict=True):
         last = min(others[-LAST:], key=lambda one: one.rss_mb)
-        told.append(f"after {what} 1 {first}; after the last {last}")
-        assert last.grown_since(first) < GROWTH_MB[what], f"memory grew by {last.grown_since(first):.1f} MB: {told[-1]}"
+        lines.append(f"after {what} 1 {first}; after the last {last}")
+        assert last.grown_since(first) < GROWTH_MB[what], f"memory grew by {last.grown_since(first):.1f} MB: {lines[-1]}"
     now = partial(Footprint.largest, service.worker_pids())
     with suppress(AssertionError):
         await until(lambda: now().descriptors <= at_first.descriptors)
     end = now()
     assert end.descriptors <= at_first.descriptors, f"before the first wave {at_first}; at rest {end}"
-    assert end.threads <= prints[0][0].threads, f"{told[0]}; at rest {end}"
-    return [*told, f"at rest {end.descriptors} descriptors (before the first wave {at_first.descriptors}), {end.threads} threads"]
+    assert end.threads <= prints[0][0].threads, f"{lines[0]}; at rest {end}"
+    return [
+        *lines,
+        f"at rest {end.descriptors} descriptors (before the first wave {at_first.descriptors}), {end.threads} threads",
+    ]
 
 
 def _check_calls(fake: FakeOpenAI, records: list[dict[str, Any]]) -> None:
-    """Every body that the upstream saw has an `ask.received` of its own."""
+    """Every body that the upstream got has its own `ask.received`."""
     recorded = Counter[str]()
     for one in records:
         if one["action"] == "ask.received":
             recorded[one["details"]["upstream_sha256"]] += 1
     unrecorded = Counter(fake.seen()["sha256"]) - recorded
-    assert not unrecorded, f"{unrecorded.total()} calls that nobody wrote down"
+    assert not unrecorded, f"{unrecorded.total()} calls without a record"

@@ -1,7 +1,7 @@
 """Flips every bit of a 200-record log, and tries every cut, drop, swap, repeat and insertion.
 
 All are found, and the first finding names the place. Each edit is checked in the smallest window that
-shows it, from the record before it on: the rest of the log did not change.
+shows it, starting one record earlier, because the rest of the log did not change.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from .figures import Figures
 
 TIME = "2026-11-23T09:15:02.123456Z"
 Edit = tuple[str, list[Finding], int]
-"""What was done, what was found, and the number of the record that is wrong first."""
+"""What was done, what was found, and the number of the first wrong record."""
 
 
 class Log:
-    """*lines* records, and the end of the log before each of them."""
+    """A log of *lines* records, with the end of the log before each of them."""
 
     def __init__(self, lines: int = 200) -> None:
         drafts = [draft("log.opened", None, {"origin": "here"})]
@@ -41,12 +41,12 @@ class Log:
         self.ends.append(end)
 
     def findings(self, seq: int, *window: bytes) -> list[Finding]:
-        """What is found where *window* stands in place of the lines from record *seq* on."""
+        """The findings if *window* replaces the lines from record *seq* on."""
         return check_chain(split_lines([b"".join(window)]), start=self.ends[seq]).findings
 
 
 def flips(log: Log, step: int) -> Iterator[Edit]:
-    """Every *step*-th bit made the other one."""
+    """Flip every *step*-th bit."""
     number = 0
     for seq, line in enumerate(log.lines):
         following = b"".join(log.lines[seq + 1 : seq + 2])
@@ -61,7 +61,7 @@ def flips(log: Log, step: int) -> Iterator[Edit]:
 
 
 def cuts(log: Log, step: int) -> Iterator[Edit]:
-    """The end cut off at every byte. Between two records the chain alone shows nothing: there a receipt of the last one does."""
+    """Cut off the end at every byte. Only a receipt of the last record reveals a cut between two records."""
     last = Receipt(log.ends[-1].seq, log.ends[-1].hash)
     for seq, line in enumerate(log.lines):
         found = verify_log(partial(iter, log.lines[:seq]), ExpectedEvidence([last])).findings
@@ -71,7 +71,7 @@ def cuts(log: Log, step: int) -> Iterator[Edit]:
 
 
 def drops(log: Log, step: int) -> Iterator[Edit]:
-    """Every run of records taken out, but the last: that is a cut."""
+    """Take out every run of records that does not reach the end (that would be a cut)."""
     for seq in range(len(log.lines)):
         for end in range(seq + 1, len(log.lines), step):
             yield f"records {seq} to {end - 1} dropped", log.findings(seq, log.lines[end]), seq
@@ -85,19 +85,19 @@ def swaps(log: Log, step: int) -> Iterator[Edit]:
 
 
 def repeats(log: Log, step: int) -> Iterator[Edit]:
-    """Every record once more, before every record and at the end."""
+    """Insert a copy of every record before every record and at the end."""
     for seq in range(0, len(log.lines), step):
         for place in range(len(log.lines) + 1):
-            if place != seq:  # before itself is after itself
+            if place != seq:  # a copy before itself equals one after itself
                 following = log.lines[place : place + 1]
                 yield f"record {seq} again before {place}", log.findings(place, log.lines[seq], *following), place
 
 
 def inserts(log: Log, step: int) -> Iterator[Edit]:
-    """Before every record: one that is well linked, lines that are none, and one byte more at every place."""
+    """Insert before every record a well linked one and broken lines, and one byte at every position."""
     for seq, line in enumerate(log.lines):
         forged = link([draft("ask.received", "alice", {"query": "put in"})], log.ends[seq], TIME)[0]
-        # It follows what is before it as any new record would: the line after it is the first that shows it.
+        # It is linked to the record before it, so the first wrong line is the one after it.
         yield f"a forged record before {seq}", log.findings(seq, forged, line), seq + 1
         for other in (b"\n", b"{}\n", b"x" * 400 + b"\n", b"\0" * 512, line[:100] + b"\n"):
             yield f"{other[:10]!r} before {seq}", log.findings(seq, other, line), seq
@@ -107,7 +107,7 @@ def inserts(log: Log, step: int) -> Iterator[Edit]:
 
 
 def removals(log: Log, step: int) -> Iterator[Edit]:
-    """One byte taken out, at every place."""
+    """Take out one byte at every position."""
     for seq, line in enumerate(log.lines):
         for at in range(0, len(line), step):
             cut_out = line[:at] + line[at + 1 :]
@@ -118,11 +118,11 @@ EDITS: tuple[Callable[[Log, int], Iterator[Edit]], ...] = (flips, cuts, drops, s
 
 
 def edit_everything(*, lines: int = 200, step: int = 1) -> Figures:
-    """*step*: take only every *step*-th edit of each kind. `answers` counts the edits that were found."""
+    """Try every *step*-th edit of each kind. `answers` counts the edits that were found."""
     log, started, found = Log(lines), time.monotonic(), 0
     for kind in EDITS:
         for what, findings, seq in kind(log, step):
             assert findings, f"not found: {what}"
-            assert findings[0].seq == seq, f"{what}: named {findings[0]}, and it is {seq}"
+            assert findings[0].seq == seq, f"{what}: found {findings[0]}, expected record {seq}"
             found += 1
     return Figures(found, lines, time.monotonic() - started)

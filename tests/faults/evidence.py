@@ -1,4 +1,4 @@
-"""What the log must show for what the askers were told."""
+"""What the log must show for the answers that clients got."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ MANY = frozenset({"ask.received", "ask.answered", "ask.failed", "audit.read"})
 
 
 class Evidence:
-    """Reads a log as it grows: each `read` checks what was added since the last, and every new answer against it.
+    """Reads a log as it grows: each `read` checks the new records, and every new answer against them.
 
-    What was checked is not kept, so that a log of millions of records can be followed. Raises AssertionError for anything amiss.
+    Checked records are not kept, so that it can follow millions of them. Raises AssertionError for any contradiction.
     """
 
     def __init__(self, log: Path) -> None:
@@ -31,13 +31,13 @@ class Evidence:
         self._head: LogEnd = EMPTY
         self.actions: Counter[str] = Counter()
         self.rare: list[dict[str, Any]] = []
-        """All records but the many that questions and readers leave."""
-        self._open: dict[int, tuple[str, str]] = {}  # received, not closed yet: query, request id
-        self._answered: dict[int, tuple[str, str, str]] = {}  # not told yet: hash, query, request id
+        """All records except those of questions and readers."""
+        self._open: dict[int, tuple[str, str]] = {}  # received without a terminal record yet: query, request id
+        self._answered: dict[int, tuple[str, str, str]] = {}  # not compared with an answer yet: hash, query, request id
         self._queries: set[str] = set()
         self._bodies: Counter[bytes] = Counter()
-        self._edge = RightEdge()  # the tree of the last signed head
-        self._leaves: list[bytes] = []  # those after it
+        self._edge = RightEdge()  # the tree of the last checkpoint
+        self._leaves: list[bytes] = []  # the leaves after it
         self.reads = 0
 
     @property
@@ -46,15 +46,15 @@ class Evidence:
 
     @property
     def left_open(self) -> int:
-        """Questions without an end: what a crash, or a disk that filled in between, may leave."""
+        """Questions without a terminal record, as a crash or a full disk may leave them."""
         return len(self._open)
 
     def by(self, action: str) -> list[dict[str, Any]]:
         return [one for one in self.rare if one["action"] == action]
 
-    def read(self, told: Iterable[Outcome] = ()) -> None:
-        """*told*: what was told before now, and not in an earlier call. A writer that died may have left an unfinished line."""
-        note, told = self._tree.checkpoint(), list(told)
+    def read(self, outcomes: Iterable[Outcome] = ()) -> None:
+        """*outcomes*: those since the last call. A killed writer may have left an unfinished line."""
+        note, outcomes = self._tree.checkpoint(), list(outcomes)
         data = b"".join(self._store.chunks(self._store.size(), self._head.size))
         lines = data[: data.rfind(b"\n") + 1].splitlines(keepends=True)
         if lines:
@@ -65,7 +65,7 @@ class Evidence:
             for line in lines:
                 self._note(json.loads(line))
                 self._leaves.append(leaf_hash(line[:-1]))
-        for one in told:
+        for one in outcomes:
             if one.status == 200:
                 self._check_answer(one)
         if note is not None:
@@ -73,9 +73,9 @@ class Evidence:
         self.reads += 1
 
     def check_calls(self, bodies: Iterable[str]) -> None:
-        """Every body that the upstream saw (SHA-256) has an `ask.received` of its own."""
+        """Every body that the upstream got (SHA-256) has its own `ask.received`."""
         unrecorded = Counter(bytes.fromhex(one) for one in bodies) - self._bodies
-        assert not unrecorded, f"{unrecorded.total()} calls that nobody wrote down"
+        assert not unrecorded, f"{unrecorded.total()} calls without a record"
 
     def is_all_signed(self) -> bool:
         return self.records > 0 and not self._leaves
@@ -85,7 +85,7 @@ class Evidence:
         self.actions[action] += 1
         if action == "ask.received":
             query = details["query"]
-            assert query not in self._queries, f"written down twice: {query}"
+            assert query not in self._queries, f"recorded twice: {query}"
             self._queries.add(query)
             self._bodies[bytes.fromhex(details["upstream_sha256"])] += 1
             self._open[record["seq"]] = query, record["request_id"]
@@ -101,14 +101,14 @@ class Evidence:
     def _check_answer(self, one: Outcome) -> None:
         assert one.seq < self.records, f"acknowledged, but not in the log: {one}"
         found = self._answered.pop(one.seq, None)
-        assert found == (one.hash, one.query, one.request_id), f"told {one}, and the log says {found}"
+        assert found == (one.hash, one.query, one.request_id), f"the client got {one}, and the log holds {found}"
 
     def _check_head(self, note: bytes) -> None:
-        """The published head is over these very lines, and not before an earlier one."""
+        """The published checkpoint covers these lines and is not older than the last one seen."""
         key = VerifierKey.parse((self._tree.folder / "vkey").read_text())
         checkpoint = verify_checkpoint(note, key)
         new = checkpoint.size - self._edge.size
-        assert 0 <= new <= len(self._leaves), f"a head of {checkpoint.size} records after one of {self._edge.size}"
+        assert 0 <= new <= len(self._leaves), f"a checkpoint of {checkpoint.size} records after one of {self._edge.size}"
         self._edge.extend(self._leaves[:new])
         del self._leaves[:new]
-        assert self._edge.root() == checkpoint.root, f"the head of {checkpoint.size} records is not over the log's lines"
+        assert self._edge.root() == checkpoint.root, f"the checkpoint of {checkpoint.size} records does not match the log's lines"

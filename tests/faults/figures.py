@@ -1,4 +1,4 @@
-"""What a round of torture found, for the printed table."""
+"""What a round of a fault test measured, for the printed table."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Figures:
-    """A round raises AssertionError where a promise was broken; so these are never figures of a broken one."""
+    """The figures of a round that kept every promise: a broken one raises AssertionError instead."""
 
     answers: int
     records: int
@@ -16,6 +16,6 @@ class Figures:
     left_open: int = 0
     recovered: int = 0
     ready: list[float] = field(default_factory=list)
-    """Seconds from each fault's end until /readyz was 200 again."""
+    """Seconds from the end of each fault until /readyz answered 200 again."""
     remarks: list[str] = field(default_factory=list)
-    """What else is to be printed."""
+    """More to print."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Footprint:
-    """Of one process, or the largest of several."""
+    """The footprint of one process, or the largest value of each kind among several."""
 
     rss_mb: float
     pss_mb: float

@@ -1,4 +1,4 @@
-"""A disk of 64 KiB that fills under load, and is given space again."""
+"""A disk of 64 KiB that fills under load and gets space again."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LOG = "audit_log.jsonl"
 
 
 def fill(folder: Path, *, workers: int, clients: int = 64, fills: int = 1) -> Figures:
-    """Fill the disk, be refused, give space, be answered; *fills* times over."""
+    """*fills* times: fill the disk until requests are refused, then add space until they are answered."""
     folder.mkdir(parents=True, exist_ok=True)
     with FakeOpenAI(keep_digests=True) as fake, SmallDisk(folder / "audit") as disk:
         settings = {**upstream(fake), "AUDIT_LOG_PATH": f"./audit/{LOG}"}
@@ -35,24 +35,24 @@ async def _fill(service: Service, secret: str, fake: FakeOpenAI, disk: SmallDisk
     size = 64
     async with Load(service.port, token, clients) as load:
         for _ in range(fills):
-            # (1) It fills, and stays full: even the probes' own small records find no more room.
+            # (1) The disk is full, even for the small records of the probes.
             await _steadily_refusing(service, load)
-            # (2) Refusing means: no call goes upstream that is not written down, and everybody hears why.
-            calls, asked, told = fake.calls(), _asked(disk), len(load.outcomes)
+            # (2) Every question is refused with the reason, and no unrecorded call goes upstream.
+            calls, asked, counted = fake.calls(), _asked(disk), len(load.outcomes)
             refused = await ask_all(service.port, token, clients, [f"while full {n}-{size}" for n in range(3 * clients)])
             assert {(one.status, one.code) for one in refused} == {(503, "audit_unavailable")}
-            assert {(one.status, one.code) for one in load.outcomes[told:]} <= {(503, "audit_unavailable")}
-            # The notary frees a page now and then, and takes it again: a question may slip in, with its record.
+            assert {(one.status, one.code) for one in load.outcomes[counted:]} <= {(503, "audit_unavailable")}
+            # The notary process frees a page at times, so a question may still be recorded and asked.
             assert fake.calls() - calls <= _asked(disk) - asked
             assert await asyncio.to_thread(_token_status, service, secret) == 503
-            # (3) What stands is whole, with no torn line, while the disk is full.
+            # (3) While the disk is full, the log has no torn line.
             assert disk.seen(LOG).read_bytes().endswith(b'"}\n')
-            # (4) With space it resumes by itself.
+            # (4) With space, the service resumes by itself.
             size += 64  # so little that under this load it may be full again before every worker is ready
             answered, begun = load.answered, time.monotonic()
             disk.resize(size)
             while load.answered == answered:
-                assert time.monotonic() < begun + 30, "nobody is answered though there is space again"
+                assert time.monotonic() < begun + 30, "no question is answered although there is space again"
                 await asyncio.sleep(0.01)
             figures.ready.append(time.monotonic() - begun)
         disk.resize(65536)
@@ -74,14 +74,14 @@ async def _fill(service: Service, secret: str, fake: FakeOpenAI, disk: SmallDisk
 
 
 async def _steadily_refusing(service: Service, load: Load) -> None:
-    """Until nothing but refusals was told for longer than two probes take, and the service says that it is not ready."""
-    since, seen, told, deadline = time.monotonic(), load.answered, len(load.outcomes), time.monotonic() + 120
+    """Wait until only refusals came for longer than two probes take and /readyz says not ready."""
+    since, seen, counted, deadline = time.monotonic(), load.answered, len(load.outcomes), time.monotonic() + 120
     unready = False
-    while time.monotonic() < since + 3 or len(load.outcomes) == told or not unready:
+    while time.monotonic() < since + 3 or len(load.outcomes) == counted or not unready:
         async with httpx.AsyncClient(timeout=5) as client:
             unready = (await client.get(service.url + "/readyz")).status_code == 503
         if load.answered != seen:
-            since, seen, told = time.monotonic(), load.answered, len(load.outcomes)
+            since, seen, counted = time.monotonic(), load.answered, len(load.outcomes)
         assert time.monotonic() < deadline, "the disk does not fill"
         await asyncio.sleep(0.05)
 

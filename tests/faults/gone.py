@@ -1,7 +1,7 @@
 """The disk is gone under load: every write and sync of every process of the service fails, or hangs, until it is back.
 
-strace is attached to the live processes for that time, and makes their system calls on the service's files fail; then it lets
-go. The limiter's windows are left alone: they are in memory, and not on a disk.
+strace is attached to the running processes for that time and makes their system calls on the service's files fail; then it
+detaches. The rate limiter's files are left alone: they are in memory, not on a disk.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def take_away(
     readers: int = 0,
     back_within: float | None = None,
 ) -> Figures:
-    """*how*: see HOW. *seconds* count from when everybody is refused; *back_within*: what the first answer after it may take."""
+    """*seconds* start when every request is refused. *back_within*: seconds until the first answer after the fault."""
     require_strace()
     with FakeOpenAI(keep_digests=True) as fake, Service(folder, workers=workers, **upstream(fake)) as service:
         return asyncio.run(_take_away(service, fake, seconds, how, clients, readers, back_within))
@@ -59,15 +59,15 @@ async def _take_away(
         async with Readers(service, asking, readers) as reading:
             with _gone(service, HOW[how].format(round(2e6 * (seconds + 30)))):
                 await _steadily_refusing(service, asking)
-                # Refusing means: no call goes upstream, everybody hears why, and nothing is promised.
-                calls, told, ends = fake.calls(), len(asking.outcomes), time.monotonic() + seconds
+                # Every question is refused with the reason, no call goes upstream, no record is acknowledged.
+                calls, counted, ends = fake.calls(), len(asking.outcomes), time.monotonic() + seconds
                 while time.monotonic() < ends:
                     queries = [f"while gone {ends - time.monotonic()} {n}" for n in range(3)]
                     refused = await ask_all(service.port, token, clients, queries)
                     assert {(one.status, one.code) for one in refused} == REFUSED, refused
                     assert await asyncio.to_thread(_token_status, service, secret) == 503
                     await asyncio.sleep(min(1.0, max(0.0, ends - time.monotonic())))
-                assert {(one.status, one.code) for one in asking.outcomes[told:]} <= REFUSED
+                assert {(one.status, one.code) for one in asking.outcomes[counted:]} <= REFUSED
                 assert fake.calls() == calls, f"{fake.calls() - calls} calls while refusing"
             back = time.monotonic()
             await answered_again(asking)
@@ -80,7 +80,7 @@ async def _take_away(
     await all_signed(evidence)
     statuses = Counter((one.status, one.code) for one in asking.outcomes)
     assert set(statuses) <= REFUSED | {(200, None)}, statuses
-    assert evidence.by("log.resumed"), "nobody wrote down that it was closed"
+    assert evidence.by("log.resumed"), "the interruption is not recorded"
     assert back_within is None or took < back_within, f"back after {took:.2f} s"
     return Figures(
         asking.answered,
@@ -95,15 +95,15 @@ async def _take_away(
 
 
 async def _steadily_refusing(service: Service, asking: Load) -> None:
-    """Until nothing but refusals was told for a second, and the service says that it is not ready."""
-    since, seen, told, deadline = time.monotonic(), asking.answered, len(asking.outcomes), time.monotonic() + 60
+    """Wait until only refusals came for a second and /readyz says not ready."""
+    since, seen, counted, deadline = time.monotonic(), asking.answered, len(asking.outcomes), time.monotonic() + 60
     unready = False
-    while time.monotonic() < since + 1 or len(asking.outcomes) == told or not unready:
+    while time.monotonic() < since + 1 or len(asking.outcomes) == counted or not unready:
         async with httpx.AsyncClient(timeout=30) as client:
             unready = (await client.get(service.url + "/readyz")).status_code == 503
         if asking.answered != seen:
-            since, seen, told = time.monotonic(), asking.answered, len(asking.outcomes)
-        assert time.monotonic() < deadline, "it goes on answering though the disk is gone"
+            since, seen, counted = time.monotonic(), asking.answered, len(asking.outcomes)
+        assert time.monotonic() < deadline, "questions are answered although the disk is gone"
         await asyncio.sleep(0.05)
 
 
@@ -114,7 +114,7 @@ def _token_status(service: Service, secret: str) -> int:
 
 @contextmanager
 def _gone(service: Service, inject: str) -> Iterator[None]:
-    """strace holds on to every thread of the service; at the end it lets go, and whatever hangs goes on."""
+    """strace is attached to every thread of the service; when it detaches, hanging calls go on."""
     pids = [*service.worker_pids(), service.notary_pid()]
     command = ["strace", "-f", "-o", "/dev/null", "-e", f"trace={inject.split(':')[0]}", "-e", f"inject={inject}"]
     command += [word for path in _files_on_disk(service) for word in ("-P", str(path))]
@@ -136,7 +136,7 @@ def _gone(service: Service, inject: str) -> Iterator[None]:
 
 
 def _files_on_disk(service: Service) -> list[Path]:
-    """All there are, their folders, and those that may come."""
+    """All existing files, their folders, and files that may be created."""
     there = [service.folder, *service.folder.rglob("*")]
     tree = service.log.with_suffix(".tree")
     return sorted({*there, *(tree / name for name in ("checkpoint.new", "hashes.1", "hashes.2", "damaged"))})

@@ -1,4 +1,4 @@
-"""Many clients that ask at once, and what each was told. Lean, so that the service is the one that is busy."""
+"""Many clients that ask at once, and the outcome of each call. Lean, so that the service gets the CPU time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Self
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one asker was told. *status* 0: the connection broke, nothing was told."""
+    """The outcome of one call. *status* 0: the connection broke before an answer."""
 
     query: str
     status: int
@@ -24,7 +24,7 @@ class Outcome:
 
 
 class Load:
-    """*clients* connections, each asking the next of *queries* as soon as it was answered, until they are used up or `stop`.
+    """*clients* connections; each asks the next of *queries* when it has its answer, until none is left or `stop`.
 
     `async with Load(…) as load:` runs beside its body; `await load.finish()` waits for the last answer.
     """

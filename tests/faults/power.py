@@ -1,7 +1,7 @@
-"""The power is cut at random moments under several writers: what was acknowledged, and every signed head, outlives it.
+"""Power losses at random moments under several writers: acknowledged records and signed checkpoints survive.
 
-The disk is a model (forgetful_disk.DyingDisk): it keeps what was synced, and anything may lie past that. The mark in the lock
-file is never synced: it comes back new, old, torn, as zeros, or not at all. What is derived (the tree) comes back anyhow.
+The disk is a model (forgetful_disk.DyingDisk): it keeps what was synced; past that there may be anything. The mark in the lock
+file is never synced: afterwards it is new, old, torn, zeros, or missing. Files of the tree come back in any state.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ MARKS = ("new", "new", "old", "old", "torn", "torn", "zeros", "gone")
 
 @dataclass
 class Machine:
-    """One log, what was promised of it so far, and how often it would not start by itself."""
+    """One log, the promises made so far, and how often it did not start by itself."""
 
     path: Path
     chance: random.Random
@@ -59,7 +59,7 @@ class Machine:
 
 
 def cut_power(folder: Path, *, cuts: int, seed: int | None = None) -> Figures:
-    """*cuts* times: write, lose power, start again, check everything. `answers` counts what was acknowledged."""
+    """*cuts* times: write, lose power, start again, check everything. `answers` counts acknowledged records."""
     seed = random.randrange(1 << 32) if seed is None else seed
     chance, started = random.Random(seed), time.monotonic()
     refusals = Counter[str]()
@@ -96,7 +96,7 @@ def _count(machine: Machine, figures: Figures) -> None:
     figures.recovered += actions.count(b"log.recovered")
 
 
-# --- until it is dark ----------------------------------------------------------------------------
+# --- until the power is lost ----------------------------------------------------------------------------
 
 
 def _work_until_dark(machine: Machine) -> DyingDisk:
@@ -131,12 +131,12 @@ def _write(machine: Machine, disk: DyingDisk, seed: int) -> None:
             machine.receipts.extend(append(store.append, drafts))
         except (AppError, Died):
             store.close()
-            store = JsonlStore(machine.path)  # another process takes over
+            store = JsonlStore(machine.path)  # as another process
     store.close()
 
 
 def _sign(machine: Machine, disk: DyingDisk) -> None:
-    """The notary's own files are made worse than any disk would, afterwards; here it only promises."""
+    """Only signs here; `_leave_tree` damages its files afterwards, more than a disk would."""
     checkpoint_signer = machine.checkpoint_signer()
     while not disk.is_off:
         with suppress(AppError):
@@ -145,7 +145,7 @@ def _sign(machine: Machine, disk: DyingDisk) -> None:
                 machine.notes.append(head.note)
 
 
-# --- what the next start finds -------------------------------------------------------------------
+# --- what is left on the disk -------------------------------------------------------------------
 
 
 def _leave_what_outlives_it(machine: Machine, disk: DyingDisk) -> None:
@@ -174,7 +174,7 @@ def _leave_mark(machine: Machine, disk: DyingDisk) -> None:
 
 
 def _leave_tree(machine: Machine) -> None:
-    """All but the head comes back anyhow. The last rename may be undone: then both heads are there, and both are durable."""
+    """Files other than the checkpoint may be damaged. The last rename may be undone, which leaves two durable checkpoints."""
     chance, folder = machine.chance, StoredTree.beside(machine.path).folder
     if not folder.exists():
         return
@@ -200,7 +200,7 @@ def _leave_tree(machine: Machine) -> None:
 
 
 def _start_again(machine: Machine) -> bool:
-    """Whether the log can go on: all of it verifies."""
+    """Whether the log could be continued; it then verifies completely."""
     log = AuditLog(JsonlStore(machine.path))
     try:
         log.recover()
@@ -212,7 +212,7 @@ def _start_again(machine: Machine) -> bool:
     if verdict.ok:
         _signed_again(machine)
         return True
-    # Without a mark nobody knows what was never promised; verification must name it, and nothing else.
+    # Without a mark, records past the promised ones may be damaged; only those may have findings.
     promised = max(one.seq for one in machine.receipts)
     assert machine.mark_is != "whole", verdict.findings
     assert all(one.seq is not None and one.seq > promised for one in verdict.findings), (promised, verdict.findings)
@@ -221,7 +221,7 @@ def _start_again(machine: Machine) -> bool:
 
 
 def _refused_with_reason(machine: Machine, error: AuditCorrupt) -> None:
-    """Only where the mark is lost may a start be refused, with all that was acknowledged in its place; then restore the mark."""
+    """A start may be refused only if the mark is lost; acknowledged records must be there. Restores the mark."""
     assert machine.mark_is != "whole", f"refused to start: {error}"
     machine.refusals[f"starts refused, the mark being {machine.mark_is}"] += 1
     lines = list(split_lines([machine.path.read_bytes()]))[: max(one.seq for one in machine.receipts) + 1]
@@ -234,18 +234,20 @@ def _signed_again(machine: Machine) -> None:
     try:
         head = _turn(checkpoint_signer)
     except AppError as error:
-        raise AssertionError(f"the head is not signed any more: {error}") from error
+        raise AssertionError(f"no new checkpoint is signed: {error}") from error
     leaves = [leaf_hash(line[:-1]) for line in AuditLog(JsonlStore(machine.path)).lines()]
     assert head.size == len(leaves), (head.size, len(leaves))
     machine.notes.append(head.note)
     for note in machine.notes:
         checkpoint = verify_checkpoint(note, SIGNER.verifier_key)
-        assert checkpoint.root == root_of(leaves[: checkpoint.size]), f"the head of {checkpoint.size} records is contradicted"
+        assert checkpoint.root == root_of(leaves[: checkpoint.size]), (
+            f"the checkpoint of {checkpoint.size} records is contradicted"
+        )
     machine.notes = machine.notes[-2:]
 
 
 def _turn(checkpoint_signer: CheckpointSigner) -> SignedCheckpoint:
-    """As at a start; a damaged tree may be found in one turn, and made anew in the next."""
+    """Publish as at a start. One publication may find a damaged tree; the next one rebuilds it."""
     for left in reversed(range(3)):
         try:
             checkpoint_signer.verify_start()

@@ -1,8 +1,8 @@
-"""The programs whose every system call is made to fail: each prepares a folder, works in it, and says what it promised.
+"""Programs whose every system call is made to fail: each prepares a folder, works in it, and prints its promises.
 
 A program is run as `python -c SOURCE FOLDER SHORT LIMIT`: with SHORT n, the n-th write of the process takes only half
 of its bytes; with LIMIT n, no file may grow past n bytes. It prints `seq:hash` for what it acknowledged, else an error's code.
-What is set aside gets a name without the time of day, so that its calls too can be told apart by path.
+A torn tail that is set aside gets a name without the time of day, so that calls on it can be identified by path.
 """
 
 from __future__ import annotations
@@ -57,27 +57,27 @@ def attempt(work):
     except OSError as error:
         print(f"escaped:{error!r}".replace(" ", "_"), flush=True)
 """
-NOTARY = """
+SIGNER = """
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from app.audit.format.record import Receipt
 from app.audit.evidence.signer import CheckpointSigner
 from app.audit.format.note import Signer
 from app.audit.evidence.stored_tree import StoredTree
-notary = CheckpointSigner(store, StoredTree.beside(store.path), Signer("test", Ed25519PrivateKey.from_private_bytes(bytes(32))))
+signer = CheckpointSigner(store, StoredTree.beside(store.path), Signer("test", Ed25519PrivateKey.from_private_bytes(bytes(32))))
 def turn(**how):
-    head = notary.publish_next(timeout_seconds=0, **how)
+    head = signer.publish_next(timeout_seconds=0, **how)
     return [Receipt(head.size, head.checkpoint.root.hex())]
 attempt(lambda: turn(at_most=100))
 attempt(turn)
 """
 TWICE = 'for n in "ab":\n    attempt(lambda: append(store.append, [draft("log.alive", None, {"n": n})]))\n'
 FAILED_SYNC = "fdatasync:error=EIO:when=1"
-SETTLE = "attempt(AuditLog(store).recover)\n"
+RECOVER = "attempt(AuditLog(store).recover)\n"
 
 
 @dataclass(frozen=True)
 class Program:
-    """*given*: what fails in every run, before the fault that is tried. *promises*: how many a run without faults makes."""
+    """*given*: fails in every run, before the fault that is tried. *promises*: how many a run without faults makes."""
 
     what: str
     source: str
@@ -103,7 +103,7 @@ def sound_log(folder: Path) -> list[Receipt]:
 
 
 def torn_log(folder: Path) -> list[Receipt]:
-    """Its last writer died: a whole record that nobody was told of, and the beginning of another, stand past the mark."""
+    """The last writer was killed: past the mark are a complete, unacknowledged record and a part of another."""
     receipts = sound_log(folder)
     log, lock = folder / LOG, folder / f"{LOG}.lock"
     store, mark = JsonlStore(log), lock.read_bytes()
@@ -116,12 +116,12 @@ def torn_log(folder: Path) -> list[Receipt]:
 
 
 def holds(folder: Path, receipts: list[Receipt]) -> None:
-    """After another process took over, the log verifies, holds what was promised, and nothing twice."""
+    """Continued by another process, the log verifies and holds every acknowledged record once."""
     log = AuditLog(JsonlStore(folder / LOG))
     try:
         log.recover()
     except AppError as error:
-        raise AssertionError(f"nobody can write any more: {error}") from error
+        raise AssertionError(f"the log cannot be written any more: {error}") from error
     verdict = chain_report(log, receipts)
     assert verdict.findings == [], verdict.findings
     records = [json.loads(line) for line in log.lines()]
@@ -135,7 +135,7 @@ def holds(folder: Path, receipts: list[Receipt]) -> None:
 
 
 def holds_and_recovered(folder: Path, receipts: list[Receipt]) -> None:
-    """Besides, the whole record of the dead writer stands, and the torn one is kept beside the log."""
+    """Also, the complete record of the killed writer is in the log, and the torn one is kept beside it."""
     holds(folder, receipts)
     records = [json.loads(line) for line in (folder / LOG).read_bytes().splitlines()]
     assert [one["details"].get("n") for one in records[1:4]] == [0, 1, "whole"], records[1:4]
@@ -161,13 +161,13 @@ def signed_log(folder: Path) -> list[Receipt]:
 
 
 def head_of(signed: SignedCheckpoint | None) -> Receipt:
-    """A signed head in the shape of a promise: its size and its root."""
+    """A signed checkpoint written as a promise: its size and its root."""
     assert signed is not None
     return Receipt(signed.size, signed.checkpoint.root.hex())
 
 
 def contradicts_nothing(folder: Path, heads: list[Receipt]) -> None:
-    """What is published verifies, the next turn succeeds and signs all, and every head ever seen is one of these lines."""
+    """The published checkpoint verifies, the next publication covers all records, and no earlier checkpoint is contradicted."""
     checkpoint_signer = checkpoint_signer_of(folder)
     heads = [*heads, head_of(checkpoint_signer.published())]
     try:
@@ -183,9 +183,7 @@ def contradicts_nothing(folder: Path, heads: list[Receipt]) -> None:
 
 PROGRAMS = {
     "append": Program("two appends", PREAMBLE + TWICE, sound_log, 2, holds),
-    "mend": Program(
-        "two appends, the first sync failing", PREAMBLE + TWICE, sound_log, 2, holds, given="fdatasync:error=EIO:when=1"
-    ),
-    "settle": Program("a start with a torn tail, and two appends", PREAMBLE + SETTLE + TWICE, torn_log, 2, holds_and_recovered),
-    "notary": Program("two turns of the notary", PREAMBLE + NOTARY, signed_log, 2, contradicts_nothing),
+    "repair": Program("two appends, the first sync failing", PREAMBLE + TWICE, sound_log, 2, holds, given=FAILED_SYNC),
+    "recover": Program("a start with a torn tail, and two appends", PREAMBLE + RECOVER + TWICE, torn_log, 2, holds_and_recovered),
+    "signer": Program("two publications", PREAMBLE + SIGNER, signed_log, 2, contradicts_nothing),
 }

@@ -1,4 +1,4 @@
-"""Clients that read the evidence while others ask, and check every piece that they are given; beside them `audit verify` runs."""
+"""Clients that read and check the evidence while others ask; `audit verify` runs beside them."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class Readers:
-    """`async with Readers(service, load, 16):` beside the askers. A piece that does not verify is raised at the end.
+    """`async with Readers(service, load, 16):` while a load runs. Raises at the end if something did not verify.
 
-    What cannot be had (503, a broken connection) is counted in `refused`: that is the service's right while it fails.
+    Refused requests (503, a broken connection) are counted in `refused`; they are allowed while a fault lasts.
     """
 
     def __init__(self, service: Service, load: Load, clients: int) -> None:
@@ -53,7 +53,7 @@ class Readers:
         if kind is None:
             for outcome in outcomes:
                 if isinstance(outcome, BaseException):
-                    raise AssertionError(f"a reader was given what does not verify: {outcome!r}") from outcome
+                    raise AssertionError(f"a reader got evidence that does not verify: {outcome!r}") from outcome
 
     async def _verify(self) -> None:
         while not self._stopped:
@@ -83,7 +83,7 @@ class Readers:
                 await connection[1].wait_closed()
 
     async def _read_once(self, connection: Connection) -> None:
-        """One of each: the head, a tile of it, a told answer's receipt, a page of records."""
+        """Read one of each: the checkpoint, one of its tiles, the receipt of an answer, a page of records."""
         note = await self._get(connection, "/audit/checkpoint")
         if note is None:
             return
@@ -96,16 +96,16 @@ class Readers:
         if hashes is not None and page is not None:
             self._check_page(page, hashes, index * 256)
         if self._load.answered:
-            told = random.choice(self._load.outcomes)
-            if told.status == 200:
-                receipt = await self._get(connection, f"/audit/receipts/{told.seq}")
+            outcome = random.choice(self._load.outcomes)
+            if outcome.status == 200:
+                receipt = await self._get(connection, f"/audit/receipts/{outcome.seq}")
                 if receipt is not None:
                     line = verify_receipt(receipt, self._key).line
-                    assert line.endswith(f',"hash":"{told.hash}"}}'.encode()), (told, line)
+                    assert line.endswith(f',"hash":"{outcome.hash}"}}'.encode()), (outcome, line)
                     self.checked["receipts"] += 1
 
     def _check_page(self, page: bytes, hashes: bytes, first: int) -> None:
-        """Its lines chain, and are those whose hashes the tile has."""
+        """Its lines are chained, and the tile has their hashes."""
         lines = page.splitlines(keepends=True)
         assert lines, f"no record from {first} on, though a tile of them was signed"
         prev = PREV.findall(lines[0])[-1].decode()

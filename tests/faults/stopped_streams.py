@@ -1,5 +1,5 @@
-"""Streams that lose what carries them. The service is stopped: they are finished, or say so. It is killed: their questions stand
-open. The log cannot be written: they say so, and have no end."""
+"""Streams whose service or log ends. Stopped: each is finished or ends in an error. Killed: questions have no terminal record.
+The log cannot be written: each ends in an error, without an end marker."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LONG = Wave(Mode(chunks=600, interval=0.05), STAYS)
 
 
 def stop(folder: Path, *, workers: int, streams: int = 30) -> Figures:
-    """SIGTERM in mid-stream: of three, one would end in time, one at about the end of the grace, one long after."""
+    """SIGTERM in mid-stream: a third ends in time, a third near the end of the grace period, a third long after."""
     grace = 1 + 10  # seconds: the longest silence of the model's server, and app.serving.parent.IN_FLIGHT_GRACE_SECONDS
     env = {"LLM_TIMEOUT_SECONDS": "1", "STREAM_KEEPALIVE_SECONDS": "0.3"}
     with FakeOpenAI() as fake, Service(folder, workers=workers, **upstream(fake), **env) as service:
@@ -56,35 +56,35 @@ async def _stop(service: Service, fake: FakeOpenAI, streams: int, grace: float) 
 
 
 def check_stopped(caller: Caller, records: CutRecords) -> str:
-    """It was finished, with its receipt; or it ends in an error event, and its record tells exactly what came before that."""
+    """It was finished with its receipt, or it ends in an error event and its record shows exactly what came before."""
     received = records.received[caller.plan.name]
     end = records.ends.get(received["seq"])
-    assert end is not None, f"{caller.plan} stands open: {records.refused_by_id.get(received['request_id'])}"
+    assert end is not None, f"{caller.plan} has no terminal record: {records.refused_by_id.get(received['request_id'])}"
     assert received["request_id"] not in records.refused_by_id, records.refused_by_id[received["request_id"]]
     if end["action"] == "ask.answered":
         assert caller.receipt() == {"seq": end["seq"], "hash": end["hash"]}, f"{caller.plan} got {caller.raw[-300:]!r}"
         return "finished"
     assert end["details"]["code"] == "interrupted", end
-    assert _told(caller) == "interrupted", f"{caller.plan} was not told: {caller.raw[-300:]!r}"
+    assert _error_code(caller) == "interrupted", f"{caller.plan} got no error event: {caller.raw[-300:]!r}"
     _check_delivered(caller, end["details"]["delivered"])
     return "interrupted"
 
 
-def _told(caller: Caller) -> object:
-    """The code of the error event that ends his stream."""
+def _error_code(caller: Caller) -> object:
+    """The code of the error event that ends the stream."""
     *_, last = documents_in(caller.given()) or [{}]
-    return (last if caller.plan.door == "/ask" else last.get("error", {})).get("code")
+    return (last if caller.plan.endpoint == "/ask" else last.get("error", {})).get("code")
 
 
 def _check_delivered(caller: Caller, delivered: Record | None) -> None:
     given = caller.given()
-    before = given[: given.rindex(b"event: error\n" if caller.plan.door == "/ask" else b"data: ")]
-    told = (delivered["bytes"], delivered["sha256"]) if delivered else (0, hashlib.sha256(b"").hexdigest())
-    assert told == (len(before), hashlib.sha256(before).hexdigest()), f"{caller.plan}: {len(before)} bytes came, {delivered}"
+    before = given[: given.rindex(b"event: error\n" if caller.plan.endpoint == "/ask" else b"data: ")]
+    recorded = (delivered["bytes"], delivered["sha256"]) if delivered else (0, hashlib.sha256(b"").hexdigest())
+    assert recorded == (len(before), hashlib.sha256(before).hexdigest()), f"{caller.plan}: {len(before)} bytes came, {delivered}"
 
 
 async def begin(this: Round, wave: Wave, number: int, spread: float = 0.0) -> list[asyncio.Task[None]]:
-    """So many callers who stay; returns once each has the first of his answer."""
+    """Start *number* callers that stay; returns once each has the start of its answer."""
     wave.set(this.fake)
     callers = this.new_callers(wave, number, "at any time", STAYS)
     afters = [this.chance.uniform(0, spread) for _ in callers]
@@ -99,7 +99,7 @@ async def begin(this: Round, wave: Wave, number: int, spread: float = 0.0) -> li
 
 
 def kill(folder: Path, *, workers: int, rounds: int = 20, streams: int = 8) -> Figures:
-    """*rounds* times, one worker, with *streams* on their way: what it had in flight stands open, and nothing else."""
+    """Kill one worker *rounds* times with *streams* in flight: only its questions have no terminal record."""
     with FakeOpenAI() as fake, Service(folder, workers=workers, **upstream(fake), **PACE) as service:
         return asyncio.run(_kill(service, fake, rounds, streams))
 
@@ -114,14 +114,16 @@ async def _kill(service: Service, fake: FakeOpenAI, rounds: int, streams: int) -
         await _until_noticed(this.callers[-streams:], running)
         broken |= {one.plan.name for one in this.callers[-streams:] if one.broken_off}
         for task in running:
-            task.cancel()  # the others hang up
+            task.cancel()  # the others disconnect
         await asyncio.gather(*running, return_exceptions=True)
         ready.append(await asyncio.to_thread(service.wait_ready))
         await until(lambda: fake.calls("open") == 0, "a call lives on", TIMEOUT_SECONDS)
         await this.whole_stream()
     open_now = await _open_now(service, len(broken))
     records = CutRecords(service.records())
-    assert open_now == {records.received[name]["seq"] for name in broken}, "others stand open than those that were broken off"
+    assert open_now == {records.received[name]["seq"] for name in broken}, (
+        "the questions without a terminal record are not those of the broken streams"
+    )
     for caller in this.callers:
         assert caller.receipt() is None or caller.plan.name not in broken, caller.plan
     _check_log(service, open_now)
@@ -130,14 +132,14 @@ async def _kill(service: Service, fake: FakeOpenAI, rounds: int, streams: int) -
 
 
 async def _kill_one(service: Service, chance: random.Random) -> None:
-    """Returns once it is dead."""
+    """Return once the process has ended."""
     pid = chance.choice(service.worker_pids())
     os.kill(pid, signal.SIGKILL)
     await until(lambda: pid not in service.worker_pids(), "it cannot be killed")
 
 
 async def _until_noticed(callers: list[Caller], running: list[asyncio.Task[None]]) -> None:
-    """Whoever is not broken off is told more."""
+    """Wait until each caller has either lost its connection or received more."""
     before = [len(one.raw) for one in callers]
     each = list(zip(callers, running, before, strict=True))
     await until(lambda: all(task.done() or len(one.raw) > had for one, task, had in each), "somebody is left hanging")
@@ -147,7 +149,7 @@ async def _until_noticed(callers: list[Caller], running: list[asyncio.Task[None]
 
 
 def take_log(folder: Path, *, workers: int, streams: int = 30) -> Figures:
-    """The log is gone while streams come to their end, or are left by a third of their callers; then it is there again."""
+    """The log is gone while streams end and a third of the callers disconnect; then it is back."""
     with FakeOpenAI() as fake, Service(folder, workers=workers, **upstream(fake), **PACE) as service:
         return asyncio.run(_take_log(service, fake, streams))
 
@@ -165,7 +167,7 @@ async def _take_log(service: Service, fake: FakeOpenAI, streams: int) -> Figures
     away.rename(service.log)
     ready = await asyncio.to_thread(service.wait_ready)
     for caller in this.callers[streams // 3 :]:
-        assert _told(caller) == "audit_unavailable", f"{caller.plan} ended in {caller.raw[-300:]!r}"
+        assert _error_code(caller) == "audit_unavailable", f"{caller.plan} ended in {caller.raw[-300:]!r}"
     for caller in this.callers:
         assert caller.receipt() is None, f"a receipt without a record: {caller.plan}"
         assert not any(end in caller.raw for end in ENDS), f"an end without a record: {caller.plan}"
@@ -178,14 +180,14 @@ async def _take_log(service: Service, fake: FakeOpenAI, streams: int) -> Figures
 
 
 async def _open_now(service: Service, number: int) -> set[int]:
-    """Once those who hung up have their records."""
+    """The questions without a terminal record, once every disconnected caller has one."""
     with suppress(AssertionError):
         await until(lambda: len(CutRecords(service.records()).open()) == number, seconds=TIMEOUT_SECONDS)
     return CutRecords(service.records()).open()
 
 
 def _check_log(service: Service, open_now: set[int]) -> None:
-    """`audit verify` accepts it, and says which questions have no end."""
+    """`audit verify` accepts the log and names the questions without a terminal record."""
     verdict = service.verify()
     assert (verdict["ok"], verdict["open"]["count"]) == (True, len(open_now)), verdict
     assert verdict["open"]["records"] == sorted(open_now)[: len(verdict["open"]["records"])], verdict

@@ -1,4 +1,4 @@
-"""strace as a tool of these tests: what a program asked of the kernel for some files, and calls that fail as told."""
+"""strace for these tests: lists the system calls of a program on some files, and makes chosen ones fail."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RESULT = re.compile(r"\) += (-?\d+)")
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One system call. *number*: the how many-th of its name, from 1, which is what `when=` counts."""
+    """One system call. *number* counts calls of the same name from 1, as strace's `when=` does."""
 
     name: str
     number: int
@@ -28,13 +28,13 @@ class Call:
 
     @property
     def file(self) -> str:
-        """The path behind its first descriptor; "" where it has none."""
+        """The path of its first descriptor; "" if it has none."""
         found = re.match(r"\d+<([^>]*)>", self.text)
         return found[1] if found else ""
 
     @property
     def result(self) -> int | None:
-        """None: it never returned."""
+        """None if it never returned."""
         found = RESULT.findall(self.text)
         return int(found[-1]) if found else None
 
@@ -44,7 +44,7 @@ class Call:
 
     @property
     def numbers(self) -> list[int]:
-        """Its plain numbers: (count, offset) of a pwrite64, (length,) of an ftruncate."""
+        """The numeric arguments: (count, offset) of a pwrite64, (length,) of an ftruncate."""
         return [int(one) for one in re.findall(r", (\d+)(?=[,)])", RESULT.split(self.text)[0] + ")")]
 
 
@@ -53,14 +53,14 @@ class Traced:
     calls: list[Call]
     said: list[str]
     status: int
-    """As subprocess has it: -9 where it was killed."""
+    """As in `subprocess`: -9 if the process was killed."""
     errors: str
 
 
 def trace(
     command: Sequence[str], folder: Path, *, paths: Iterable[str] = (), inject: Iterable[str] = (), seconds: float = 60
 ) -> Traced:
-    """Run *command* under strace; its calls on *paths*, or, without any, on whatever stands in *folder*."""
+    """Run *command* under strace. Returns its calls on *paths*, or on anything in *folder* if there are none."""
     require_strace()
     out = folder.with_name(folder.name + ".strace")
     options = ["-qq", "-y", "-s", "8", "-o", str(out)]
@@ -83,7 +83,7 @@ def require_strace() -> None:
 
 
 def paths_of(calls: Iterable[Call], folder: Path) -> list[str]:
-    """Every path in *folder*, and the folder, that these calls name: strace counts `when=` over the calls on them."""
+    """The paths in *folder*, and the folder itself, that *calls* name: strace counts `when=` over calls on them."""
     named = re.compile(re.escape(str(folder)) + r'[^">]*')
     return sorted({path for call in calls for path in named.findall(call.text)} | {str(folder)})
 

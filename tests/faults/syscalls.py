@@ -1,4 +1,4 @@
-"""Every system call of one append, traced, and then made to fail in every way, one at a time.
+"""Every system call of one append is traced, then made to fail in every way, one at a time.
 
 The list of faults comes from a trace of the program itself, so it follows the code.
 """
@@ -23,10 +23,10 @@ PAGE = 4096
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """The *number*-th *call* on the log's files is met by *how*: an error, a kill, `short` (it takes half) or `limit=n`.
+    """What happens to the *number*-th *call* on the log's files: an error, a kill, `short` or `limit=n`.
 
-    `short` hands the kernel half of the bytes: what a short write looks like from outside. `limit` is the kernel's own
-    short write (RLIMIT_FSIZE): the file may grow to n bytes, then EFBIG. strace's `retval=` only claims what was not done.
+    `short` passes half of the bytes to the kernel, as in a short write. `limit` is a real short write (RLIMIT_FSIZE): the
+    file may grow to n bytes, then EFBIG. strace's `retval=` could only fake a result.
     """
 
     call: str
@@ -39,7 +39,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Plan:
-    """What one program does when nothing fails but what is *given*, and all that can fail in it."""
+    """The calls of one program without a new fault, and all faults that can be tried."""
 
     program: Program
     calls: list[Call]
@@ -48,7 +48,7 @@ class Plan:
 
 
 def plan(program: Program, folder: Path) -> Plan:
-    """Trace the program once without paths, to learn which files it uses, and once with them, to count as `when=` counts."""
+    """Trace the program twice: without paths to learn which files it uses, then with them to count as `when=` does."""
     first = _run(program, folder / "files", [], Fault("", 0, ""))
     names = [path.removeprefix(str(folder / "files")) for path in paths_of(first.calls, folder / "files")]
     traced = _run(program, folder / "trace", names, Fault("", 0, ""))
@@ -62,7 +62,7 @@ def _faults(program: Program, calls: list[Call]) -> Iterator[Fault]:
     for call in calls:
         writes += call.name in WRITES
         if not begun:
-            begun = call.is_injected  # what comes before is tried where nothing is given
+            begun = call.is_injected  # calls before it are tried in the program without a given fault
             continue
         for how in HOW:
             # one expression for each name of a call: a second sync can fail as the first did, but not be killed instead
@@ -90,7 +90,7 @@ def endure(planned: Plan, fault: Fault, folder: Path) -> None:
 
 
 def _was_met(traced: Traced, fault: Fault) -> None:
-    """The fault hit the call that it was meant for."""
+    """Check that the fault hit the intended call."""
     if fault.how == "signal=SIGKILL":
         assert traced.status == -9, traced
         assert (traced.calls[-1].name, traced.calls[-1].number) == (fault.call, fault.number), traced.calls[-1]
@@ -103,9 +103,9 @@ def _was_met(traced: Traced, fault: Fault) -> None:
 
 
 def syncs_are_never_simply_retried(calls: Iterable[Call]) -> None:
-    """After a failed sync the pages that waited for it are dirtied anew, or cut off, before the next sync of that file."""
+    """After a failed sync, its pages are written again or cut off before the next sync of that file."""
     waiting: dict[str, set[int]] = {}  # by file: the pages written since the last sync that succeeded
-    lost: dict[str, set[int]] = {}  # those that a failed sync may have left clean, though the disk never got them
+    lost: dict[str, set[int]] = {}  # pages that a failed sync may have marked clean although the disk never got them
     for call in calls:
         dirty, gone = waiting.setdefault(call.file, set()), lost.setdefault(call.file, set())
         if call.name == "pwrite64" and (call.result or 0) > 0:
@@ -149,7 +149,7 @@ def _made(place: Path) -> Path:
 
 
 def every_call(folder: Path, name: str, part: int = 0, parts: int = 1) -> Figures:
-    """Every fault of the program *name*, or every *parts*-th of them; `answers` counts the runs that kept their promises."""
+    """Try every fault of the program *name*, or every *parts*-th. `answers` counts the runs."""
     started = time.monotonic()
     planned = plan(PROGRAMS[name], folder)
     faults = planned.faults[part::parts]

@@ -1,4 +1,4 @@
-"""The client database when it is locked, full, gone, damaged or read-only: our error, and back by itself."""
+"""A client database that is locked, full, gone, damaged or read-only: our error, and recovery by itself."""
 
 import asyncio
 import os
@@ -91,7 +91,7 @@ def test_a_read_only_database_is_unavailable_to_a_writer(path: Path) -> None:
         "    except Unavailable: print('unavailable')\n"
         "asyncio.run(main())\n"
     )
-    if os.geteuid() == 0:  # whom no mode stops: a read-only mount does
+    if os.geteuid() == 0:  # file modes do not stop root; a read-only mount does
         mount = 'mount --bind -o ro "$1" "$1" && shift && exec "$@"'
         command = ["unshare", "-m", "sh", "-c", mount, "sh", str(path.parent), sys.executable, "-c", code, str(path)]
         done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT, timeout=60)

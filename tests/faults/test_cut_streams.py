@@ -1,4 +1,4 @@
-"""Streams that are cut, stopped or killed: the short versions of `python -m tests.faults cuts`, and what needs a look inside."""
+"""Streams that are cut, stopped or killed: the short versions of `python -m tests.faults cuts`, and tests inside the process."""
 
 from __future__ import annotations
 
@@ -54,20 +54,20 @@ def test_a_stream_whose_caller_leaves_has_one_end_that_says_what_was_sent(tmp_pa
     assert figures.answers == 60
 
 
-def test_what_a_killed_worker_had_in_flight_stands_open_and_nothing_else(tmp_path: Path) -> None:
+def test_only_questions_of_a_killed_worker_have_no_terminal_record(tmp_path: Path) -> None:
     figures = stopped_streams.kill(tmp_path, workers=2, rounds=2, streams=6)
     assert figures.left_open == figures.broken
 
 
 @pytest.fixture
 def inside(tmp_path: Path, upstream: FakeOpenAI, monkeypatch: pytest.MonkeyPatch) -> Inside:
-    """So many streams at a time as there are PLACES; a stop gives them a second."""
+    """At most PLACES streams at a time; a stop gives them one second."""
     monkeypatch.chdir(tmp_path)
     return Inside(Service(tmp_path), EmbeddedAddress(upstream.base_url, "no-key", MODEL, max_waiting=PLACES))
 
 
 def test_cut_streams_give_their_places_back_and_leave_no_task_behind(inside: Inside, upstream: FakeOpenAI) -> None:
-    """Three times all places are taken, and all callers leave: nobody is refused, and the loop has no more to do than before."""
+    """Three times all places are taken and all callers leave: none is refused, and no task remains."""
 
     @inside.app.get("/tasks")
     async def tasks() -> int:
@@ -101,7 +101,7 @@ def test_cut_streams_give_their_places_back_and_leave_no_task_behind(inside: Ins
 # --- the service stops ---------------------------------------------------------------------------------
 
 
-def test_streams_that_outstay_a_stop_say_that_they_were_interrupted(inside: Inside, upstream: FakeOpenAI) -> None:
+def test_streams_that_outlast_a_stop_end_as_interrupted(inside: Inside, upstream: FakeOpenAI) -> None:
     async def until_stopped() -> list[Caller]:
         this = Round(inside.service, upstream, token, random.Random(), model=MODEL)
         running = await stopped_streams.begin(this, LONG, 6)
@@ -119,7 +119,7 @@ def test_streams_that_outstay_a_stop_say_that_they_were_interrupted(inside: Insi
 def test_a_stop_while_records_are_on_their_way_leaves_no_question_open(
     inside: Inside, upstream: FakeOpenAI, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The disk hangs while the grace runs out: of one stream the first record, of two the last, is not written yet."""
+    """The disk hangs during the grace period: the first record of one stream and the last of two are not written yet."""
     append, disk = JsonlStore.append, threading.Event()
 
     def wait_for_disk(self: JsonlStore, build: Build) -> None:
@@ -138,7 +138,7 @@ def test_a_stop_while_records_are_on_their_way_leaves_no_question_open(
         running.append(asyncio.create_task(this.new_callers(LONG, 1, "at any time", 30.0)[0].run(this.service.port, token, 0)))
         await until(lambda: waiting() == 3)
         inside.server.should_exit = True
-        await until(lambda: "running task(s)" in caplog.text)  # they are cancelled
+        await until(lambda: "running task(s)" in caplog.text)  # the tasks are cancelled
         disk.set()
         await asyncio.gather(*running, return_exceptions=True)
         return this.callers
@@ -163,22 +163,22 @@ def test_a_caller_who_disconnects_as_the_answer_ends_has_a_record(
     monkeypatch.chdir(tmp_path)
     service = Service(tmp_path)
 
-    async def hang_up_at_the_end() -> None:
+    async def disconnect_at_the_end() -> None:
         settings = load_settings(secret_key=service.secret_key)
         async with open_services(
             settings, read_catalogue(settings), EmbeddedAddress(upstream.base_url, "no-key", MODEL, max_waiting=1)
         ) as services:
             principal = Principal("alice", (ASK,), "alice", "0" * 32, 2**40)
             call = services.assistant.prepare_ask(Question("hi", Origin("0" * 32)), principal, stream=True)
-            sink = HangingUp()
+            sink = DisconnectedAtTheEnd()
             await services.assistant.stream(principal, call, Origin("0" * 32), sink, sink.disconnected)
 
-    asyncio.run(hang_up_at_the_end())
+    asyncio.run(disconnect_at_the_end())
     assert [one["action"] for one in service.records()][-2:] == ["ask.received", "ask.answered"]
 
 
-class HangingUp:
-    """An outlet whose caller is gone as soon as the last of the answer, which comes at once, has been read."""
+class DisconnectedAtTheEnd:
+    """A sink whose caller disconnects as soon as the end of the answer has been read."""
 
     def __init__(self) -> None:
         self.disconnected: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -1,4 +1,4 @@
-"""An append at a disk that fails, at each of its calls: nothing that was acknowledged is lost, nothing else is left."""
+"""Appends to a disk that fails at each call in turn: no acknowledged record is lost, nothing else remains."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def verify(path: Path, *receipts: Receipt) -> None:
 
 
 def work_on(path: Path, disk: ForgetfulDisk) -> list[Receipt]:
-    """Append until something fails, and go on, as several callers would; what was acknowledged."""
+    """Append until something fails, then go on as several callers would. Returns what was acknowledged."""
     store, acknowledged = JsonlStore(path), []
     with replaced_os(disk):
         for number in range(8):
@@ -45,7 +45,7 @@ def work_on(path: Path, disk: ForgetfulDisk) -> list[Receipt]:
                 acknowledged += append(store.append, drafts)
             except AppError:
                 store.close()
-                store = JsonlStore(path)  # another process takes over
+                store = JsonlStore(path)  # as another process
         store.close()
     return acknowledged
 
@@ -59,7 +59,7 @@ def disk_of(path: Path, **how: Any) -> ForgetfulDisk:
 
 
 def lose_power(path: Path, disk: ForgetfulDisk) -> None:
-    """What was not synced is gone; the mark stays as new as it can be."""
+    """Drop what was not synced; the mark keeps its newest value."""
     path.write_bytes(disk.durable)
 
 
@@ -70,7 +70,7 @@ def failing(first: int, how: str) -> frozenset[int]:
 
 @pytest.mark.parametrize("persisted", [False, True], ids=["not persisted", "persisted all the same"])
 @pytest.mark.parametrize("how", ["once", "twice", "three times", "for ever"])
-def test_whichever_call_fails_acknowledged_records_outlive_a_power_loss(tmp_path: Path, how: str, persisted: bool) -> None:
+def test_whichever_call_fails_acknowledged_records_survive_a_power_loss(tmp_path: Path, how: str, persisted: bool) -> None:
     counted = tmp_path / "counted.jsonl"
     new_log(counted)
     disk = disk_of(counted)
@@ -85,7 +85,7 @@ def test_whichever_call_fails_acknowledged_records_outlive_a_power_loss(tmp_path
         verify(path, *receipts)
 
 
-def test_a_sync_that_fails_once_is_repaired_and_nobody_notices(tmp_path: Path) -> None:
+def test_a_sync_that_fails_once_is_repaired_unnoticed(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     new_log(path)
     disk = disk_of(path, fail=frozenset({1}))  # write, sync
@@ -108,7 +108,7 @@ def test_a_sync_that_always_fails_acknowledges_nothing_and_leaves_nothing(
 
 def always_fails(disk: ForgetfulDisk, fd: int) -> None:
     disk.dirty.clear()
-    raise OSError(5, "as told")
+    raise OSError(5, "injected")
 
 
 # --- strace: real system calls that fail or kill -------------------------------------------------
@@ -131,7 +131,7 @@ for n in range(10):
 
 
 def traced(path: Path, inject: str) -> tuple[list[Receipt], list[str]]:
-    """Ten appends in a process of its own, under `strace -e inject`: what was acknowledged, what was refused."""
+    """Ten appends in their own process under `strace -e inject`: what was acknowledged, what was refused."""
     if not shutil.which("strace"):
         leave_out("strace is missing, real system calls were not made to fail (Debian: apt-get install strace)")
     what = ["-e", f"trace={inject.split(':')[0]}", "-e", f"inject={inject}"]
@@ -156,7 +156,7 @@ def traced(path: Path, inject: str) -> tuple[list[Receipt], list[str]]:
     ],
 )
 def test_a_system_call_that_fails_refuses_its_callers_and_no_others(tmp_path: Path, inject: str, refused: int | None) -> None:
-    """retval: the kernel says that it wrote ten bytes, and wrote none; so the record is torn, though nobody can know."""
+    """With retval the kernel reports ten bytes written but writes none, so the record is torn without an error."""
     path = tmp_path / "log.jsonl"
     new_log(path)
     acknowledged, codes = traced(path, inject)
@@ -178,4 +178,4 @@ def test_a_writer_killed_at_a_system_call_loses_nothing_acknowledged(tmp_path: P
     assert (len(acknowledged), codes) == (when - 1, [])
     AuditLog(JsonlStore(path)).recover()
     verify(path, *acknowledged)
-    assert len(lines(path)) in (when, when + 1)  # the one that was being written may stand
+    assert len(lines(path)) in (when, when + 1)  # the record being written may be there

@@ -1,4 +1,4 @@
-"""`init` killed at any call to the file system is finished by the next `init`, and no key ever serves two logs."""
+"""An `init` killed at any file system call is finished by the next one, and no key serves two logs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..support.replaced_os import replaced_os
 
 @pytest.fixture(autouse=True)
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder, which is the current one. The database is an empty file: making hundreds takes too long."""
+    """An empty folder as the current one. The database is an empty file, since creating hundreds takes too long."""
 
     def create(*_: object) -> bool:
         is_new = not Path("logs/clients.sqlite3").exists()
@@ -33,7 +33,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def in_a_child(work: Callable[[], object]) -> int:
-    """The exit status of a process that does *work*."""
+    """The exit status of a child process that runs *work*."""
     pid = os.fork()
     if pid == 0:
         try:
@@ -45,7 +45,7 @@ def in_a_child(work: Callable[[], object]) -> int:
 
 
 class DeadlyOs:
-    """The process ends before its call number *when*."""
+    """An `os` whose process ends before call number *when*."""
 
     CALLS = frozenset({"open", "rename", "link", "pwrite", "fsync", "fdatasync"})
 

@@ -1,4 +1,4 @@
-"""A publication that ends at any of its system calls, by a crash or a loss of power: the next one succeeds."""
+"""A publication interrupted at any system call by a crash or power loss: the next one succeeds."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..support.forgetful_folder import Died, ForgetfulFolder
 
 
 def cut_short(kept: KeptLog, monkeypatch: pytest.MonkeyPatch, end_at: int, fails: bool = False) -> ForgetfulFolder:
-    """One publication that ends at the given call, or runs through."""
+    """One publication that stops at the given call, or completes."""
     disk = ForgetfulFolder(kept.tree.folder, end_at, fails)
     with monkeypatch.context() as patch:
         for module in (tree, files):
@@ -59,7 +59,7 @@ def test_after_any_interrupted_call_the_next_checkpoint_contradicts_none(
             disk.lose_power(names_persisted=power[0], bytes_persisted=power[1])
             readable += published_in(kept.path.parent)
         disk.forget()
-        if not (fails and power is None):  # else the same process goes on
+        if not (fails and power is None):  # otherwise the same process continues
             kept = KeptLog(kept.path.parent)
             kept.checkpoint_signer.verify_start()
         readable += [head.note for head in kept.add_signed(0, 3)]
@@ -73,7 +73,7 @@ def copied(made: KeptLog, folder: Path) -> KeptLog:
 
 
 def test_a_signer_killed_at_any_call_leaves_what_the_next_one_continues(tmp_path: Path) -> None:
-    """A real process that ends, for one call after the other, on the same log."""
+    """A real process is killed at one call after the other, on the same log."""
     kept = KeptLog(tmp_path)
     notes = [kept.signed().note]
     for end_at in range(25):
@@ -88,5 +88,5 @@ def test_a_signer_killed_at_any_call_leaves_what_the_next_one_continues(tmp_path
         status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         assert status in (0, 9)
         notes += published_in(kept.path.parent)
-    assert status == 0, "more calls than were tried"
+    assert status == 0, "the program makes more calls than were tried"
     kept.check_checkpoints([*notes, kept.add_signed(1)[0].note])

@@ -21,13 +21,13 @@ def test_whichever_call_of_an_append_fails_nothing_acknowledged_is_lost(tmp_path
 @pytest.mark.parametrize(
     ("program", "parts"),
     [
-        pytest.param("mend", 8, id="while a failed sync is mended"),
-        pytest.param("settle", 8, id="while a torn tail is set aside"),
-        pytest.param("notary", 32, id="while the notary signs"),
+        pytest.param("repair", 8, id="while a failed sync is repaired"),
+        pytest.param("recover", 8, id="while a torn tail is set aside"),
+        pytest.param("signer", 32, id="while a checkpoint is signed"),
     ],
 )
 def test_whichever_call_of_the_others_fails_earlier_promises_hold(tmp_path: Path, program: str, parts: int) -> None:
-    """A few of their calls: all of them would take minutes."""
+    """A sample of the calls: all of them take minutes."""
     assert syscalls.every_call(tmp_path, program, 3, parts).answers > 5
 
 
@@ -40,7 +40,7 @@ def test_the_list_of_faults_is_made_from_the_calls_that_the_code_makes(tmp_path:
 
 
 def test_a_failed_sync_that_is_simply_retried_is_noticed() -> None:
-    """Two pages waited for the sync that failed: both must be written again, or cut off."""
+    """Two pages were waiting for the failed sync: both must be written again or cut off."""
     written, failed = Call("pwrite64", 1, '3</log>, "x"..., 300, 8000) = 300'), Call("fdatasync", 1, "3</log>) = -1 EIO")
     second, cut = Call("pwrite64", 2, '3</log>, "x"..., 10, 8200) = 10'), Call("ftruncate", 1, "3</log>, 4096) = 0")
     again = Call("fdatasync", 2, "3</log>) = 0")

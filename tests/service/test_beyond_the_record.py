@@ -160,7 +160,7 @@ def test_null_is_as_if_it_were_not_there(client: OpenAI, upstream: FakeOpenAI) -
     assert upstream.calls() == 3
 
 
-def test_at_other_doors_a_conversation_is_a_word_like_any_other(client: OpenAI, upstream: FakeOpenAI) -> None:
+def test_at_other_endpoints_conversation_is_an_ordinary_member(client: OpenAI, upstream: FakeOpenAI) -> None:
     for path in (CHAT, EMBEDDINGS):
         send(client, path, PLAIN[path] | {"conversation": "conv_1", "prompt": "p"})
     assert upstream.calls() == 2

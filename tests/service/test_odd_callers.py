@@ -14,7 +14,7 @@ import pytest
 
 from app.upstream.embedded import EmbeddedAddress
 
-from ..faults.cut_client import DOORS, stream_body, stream_request
+from ..faults.cut_client import ENDPOINTS, stream_body, stream_request
 from ..support.calls import eventually
 from ..support.fake_openai import FakeOpenAI
 from ..support.inside import Inside
@@ -50,14 +50,14 @@ def test_a_caller_who_never_reads_the_end_loses_the_connection(
         token = inside.service.token("alice", inside.service.add_client())
         caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         caller.connect(("127.0.0.1", inside.service.port))
-        caller.sendall(stream_request(DOORS[0], token, "unread", stream_body(DOORS[0], "unread", MODEL)))
+        caller.sendall(stream_request(ENDPOINTS[0], token, "unread", stream_body(ENDPOINTS[0], "unread", MODEL)))
         eventually(lambda: inside.service.records()[-1]["action"] == "ask.answered")
         eventually(lambda: not inside.server.server_state.connections)
 
 
 @pytest.mark.parametrize("leave", ["close", "reset", "half-close"])
 @pytest.mark.parametrize("more", ["a whole request", "a head", "no request at all"])
-@pytest.mark.parametrize("path", DOORS)
+@pytest.mark.parametrize("path", ENDPOINTS)
 def test_a_caller_who_sends_more_and_disconnects_ends_the_call_too(
     patient: Service, patient_token: str, upstream: FakeOpenAI, path: str, more: str, leave: str
 ) -> None:
@@ -99,7 +99,7 @@ def patient_token(patient: Service) -> str:
     return patient.token("alice", patient.add_client())
 
 
-@pytest.mark.parametrize("path", DOORS)
+@pytest.mark.parametrize("path", ENDPOINTS)
 def test_a_caller_of_http_1_0_gets_no_chunks(patient: Service, patient_token: str, upstream: FakeOpenAI, path: str) -> None:
     """RFC 9112, section 6.1: Transfer-Encoding only in an answer to HTTP/1.1."""
     with closing(socket.create_connection(("127.0.0.1", patient.port))) as caller:
@@ -113,11 +113,11 @@ def test_a_caller_of_http_1_0_gets_no_chunks(patient: Service, patient_token: st
 
 def test_pipelined_streams_come_in_their_order(patient: Service, patient_token: str, upstream: FakeOpenAI) -> None:
     upstream.set(chunks=6, interval=0.02)
-    asked = [stream_request(path, patient_token, f"row-{path}", stream_body(path, f"row {path}")) for path in DOORS]
+    asked = [stream_request(path, patient_token, f"row-{path}", stream_body(path, f"row {path}")) for path in ENDPOINTS]
     with closing(socket.create_connection(("127.0.0.1", patient.port))) as caller:
         caller.sendall(b"".join(asked))
         raw = b""
-        while raw.count(b"\r\n0\r\n\r\n") < len(DOORS):
+        while raw.count(b"\r\n0\r\n\r\n") < len(ENDPOINTS):
             raw += (piece := caller.recv(65536))
             assert piece
     first, second, third = raw.split(b"HTTP/1.1 200 OK")[1:]
@@ -127,7 +127,9 @@ def test_pipelined_streams_come_in_their_order(patient: Service, patient_token: 
 def test_a_caller_who_waits_for_100_continue_gets_a_stream_too(
     patient: Service, patient_token: str, upstream: FakeOpenAI
 ) -> None:
-    asked = stream_request(DOORS[0], patient_token, "expect", stream_body(DOORS[0], "expect"), "1.1", "Expect: 100-continue")
+    asked = stream_request(
+        ENDPOINTS[0], patient_token, "expect", stream_body(ENDPOINTS[0], "expect"), "1.1", "Expect: 100-continue"
+    )
     head, _, body = asked.partition(b"\r\n\r\n")
     with closing(socket.create_connection(("127.0.0.1", patient.port))) as caller:
         caller.sendall(head + b"\r\n\r\n")

@@ -65,13 +65,13 @@ def upstream(fake: FakeOpenAI) -> Iterator[FakeOpenAI]:
     fake.reset()
 
 
-def create(client: OpenAI, door: str) -> Callable[..., Any]:
-    return {"chat": client.chat.completions, "responses": client.responses, "embeddings": client.embeddings}[door].create  # type: ignore[attr-defined,no-any-return]
+def create(client: OpenAI, endpoint: str) -> Callable[..., Any]:
+    return {"chat": client.chat.completions, "responses": client.responses, "embeddings": client.embeddings}[endpoint].create  # type: ignore[attr-defined,no-any-return]
 
 
-def call(client: OpenAI, door: str, **asked: Any) -> Any:
+def call(client: OpenAI, endpoint: str, **asked: Any) -> Any:
     """Ask for the model `small`, and read the answer to its end."""
-    answer = create(client, door)(model="small", **asked)
+    answer = create(client, endpoint)(model="small", **asked)
     return list(answer) if asked.get("stream") else answer
 
 
@@ -86,50 +86,50 @@ def differences(sent: dict[str, Any], came: dict[str, Any]) -> dict[str, tuple[A
     return {name: pair for name, pair in pairs.items() if exact(pair[0]) != exact(pair[1])}
 
 
-def changes(direct: OpenAI, through: OpenAI, upstream: FakeOpenAI, door: str, **asked: Any) -> dict[str, tuple[Any, Any]]:
+def changes(direct: OpenAI, through: OpenAI, upstream: FakeOpenAI, endpoint: str, **asked: Any) -> dict[str, tuple[Any, Any]]:
     """What our service changes in what the SDK sends for one call."""
-    call(direct, door, **asked)
-    call(through, door, **asked)
+    call(direct, endpoint, **asked)
+    call(through, endpoint, **asked)
     seen = upstream.seen()
     sent, came = map(json.loads, seen["bodies"])
-    assert seen["paths"] == ["/v1" + PATHS[door]] * 2
+    assert seen["paths"] == ["/v1" + PATHS[endpoint]] * 2
     return differences(sent, came)
 
 
 # --- what is asked -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("door", ASKED)
-def test_the_list_of_parameters_here_is_the_sdks(direct: OpenAI, door: str) -> None:
-    wanted = set(inspect.signature(create(direct, door)).parameters) - {"model", "stream", "timeout"}
-    assert {name for name in wanted if not name.startswith("extra_")} == set(EVERYTHING[door])
+@pytest.mark.parametrize("endpoint", ASKED)
+def test_the_list_of_parameters_here_is_the_sdks(direct: OpenAI, endpoint: str) -> None:
+    wanted = set(inspect.signature(create(direct, endpoint)).parameters) - {"model", "stream", "timeout"}
+    assert {name for name in wanted if not name.startswith("extra_")} == set(EVERYTHING[endpoint])
 
 
-@pytest.mark.parametrize("door", ASKED)
+@pytest.mark.parametrize("endpoint", ASKED)
 def test_of_everything_that_can_be_asked_only_the_models_name_is_changed(
-    direct: OpenAI, through: OpenAI, upstream: FakeOpenAI, door: str
+    direct: OpenAI, through: OpenAI, upstream: FakeOpenAI, endpoint: str
 ) -> None:
-    assert changes(direct, through, upstream, door, **EVERYTHING[door], extra_body=UNKNOWN) == MODEL
+    assert changes(direct, through, upstream, endpoint, **EVERYTHING[endpoint], extra_body=UNKNOWN) == MODEL
 
 
-@pytest.mark.parametrize("door", STREAMED)
+@pytest.mark.parametrize("endpoint", STREAMED)
 def test_on_a_stream_likewise_but_that_its_usage_is_asked_for(
-    direct: OpenAI, through: OpenAI, upstream: FakeOpenAI, door: str
+    direct: OpenAI, through: OpenAI, upstream: FakeOpenAI, endpoint: str
 ) -> None:
-    asked = {**EVERYTHING[door], "extra_body": UNKNOWN, "stream": True}
+    asked = {**EVERYTHING[endpoint], "extra_body": UNKNOWN, "stream": True}
     options = {"include_obfuscation": False}
-    usage = {"stream_options": (options, {**options, "include_usage": True})} if door == "chat" else {}
-    assert changes(direct, through, upstream, door, **asked) == MODEL | usage
+    usage = {"stream_options": (options, {**options, "include_usage": True})} if endpoint == "chat" else {}
+    assert changes(direct, through, upstream, endpoint, **asked) == MODEL | usage
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
-@pytest.mark.parametrize("door", STREAMED)
+@pytest.mark.parametrize("endpoint", STREAMED)
 def test_who_names_no_cap_on_tokens_is_given_his(
-    direct: OpenAI, through: OpenAI, upstream: FakeOpenAI, door: str, stream: bool
+    direct: OpenAI, through: OpenAI, upstream: FakeOpenAI, endpoint: str, stream: bool
 ) -> None:
-    cap = {"max_tokens" if door == "chat" else "max_output_tokens": (ABSENT, 50)}
-    usage = {"stream_options": (ABSENT, {"include_usage": True})} if stream and door == "chat" else {}
-    assert changes(direct, through, upstream, door, **ASKED[door], stream=stream) == MODEL | cap | usage
+    cap = {"max_tokens" if endpoint == "chat" else "max_output_tokens": (ABSENT, 50)}
+    usage = {"stream_options": (ABSENT, {"include_usage": True})} if stream and endpoint == "chat" else {}
+    assert changes(direct, through, upstream, endpoint, **ASKED[endpoint], stream=stream) == MODEL | cap | usage
 
 
 def test_a_cap_of_null_is_none_and_all_choices_share_one(direct: OpenAI, through: OpenAI, upstream: FakeOpenAI) -> None:
@@ -167,18 +167,18 @@ def test_of_the_callers_headers_none_goes_on(through: OpenAI, token: str, upstre
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
-@pytest.mark.parametrize("door", ASKED)
+@pytest.mark.parametrize("endpoint", ASKED)
 def test_the_log_alone_tells_the_bytes_that_went_out(
-    through: OpenAI, service: Service, upstream: FakeOpenAI, door: str, stream: bool
+    through: OpenAI, service: Service, upstream: FakeOpenAI, endpoint: str, stream: bool
 ) -> None:
-    asked = {**EVERYTHING[door], "extra_body": UNKNOWN, **({"stream": True} if stream and door in STREAMED else {})}
-    answer = create(through, door)(model="small", **asked)
+    asked = {**EVERYTHING[endpoint], "extra_body": UNKNOWN, **({"stream": True} if stream and endpoint in STREAMED else {})}
+    answer = create(through, endpoint)(model="small", **asked)
     request_id = answer.response.headers["x-request-id"] if "stream" in asked else answer._request_id
     details = records_named(service, request_id)[0]["details"]
-    rebuilt = orjson.dumps({LISTS[door]: details["messages"], **details["params"]})
+    rebuilt = orjson.dumps({LISTS[endpoint]: details["messages"], **details["params"]})
     assert details["upstream_sha256"] == hashlib.sha256(rebuilt).hexdigest() == upstream.seen()["sha256"][-1]
     assert (details["endpoint"], details["model"], details["params"]["model"]) == (
-        "/v1" + PATHS[door],
+        "/v1" + PATHS[endpoint],
         "small",
         "vendor/small-1:free",
     )
@@ -193,8 +193,8 @@ ODD: dict[str, str] = {
 }
 
 
-def posted(service: Service, token: str, door: str, body: dict[str, Any]) -> httpx.Response:
-    return HTTP.post(service.url + "/v1" + PATHS[door], json=body, headers=bearer(token))
+def posted(service: Service, token: str, endpoint: str, body: dict[str, Any]) -> httpx.Response:
+    return HTTP.post(service.url + "/v1" + PATHS[endpoint], json=body, headers=bearer(token))
 
 
 def receipt_member(service: Service, response: httpx.Response) -> bytes:
@@ -204,27 +204,29 @@ def receipt_member(service: Service, response: httpx.Response) -> bytes:
     return b'"receipt":{"seq":%d,"hash":"%b"}}' % (record["seq"], record["hash"].encode())
 
 
-@pytest.mark.parametrize("door", ASKED)
-def test_an_answer_is_the_servers_bytes_and_the_receipt(service: Service, token: str, upstream: FakeOpenAI, door: str) -> None:
-    upstream.set(body=ODD[door])
-    response = posted(service, token, door, {"model": "small", **ASKED[door]})
-    assert response.content == ODD[door].encode().rstrip()[:-1] + b"," + receipt_member(service, response)
+@pytest.mark.parametrize("endpoint", ASKED)
+def test_an_answer_is_the_servers_bytes_and_the_receipt(
+    service: Service, token: str, upstream: FakeOpenAI, endpoint: str
+) -> None:
+    upstream.set(body=ODD[endpoint])
+    response = posted(service, token, endpoint, {"model": "small", **ASKED[endpoint]})
+    assert response.content == ODD[endpoint].encode().rstrip()[:-1] + b"," + receipt_member(service, response)
     assert response.headers["content-type"] == "application/json"
 
 
 @pytest.mark.parametrize("usage", [False, True], ids=["uncounted", "counted"])
-@pytest.mark.parametrize("door", STREAMED)
+@pytest.mark.parametrize("endpoint", STREAMED)
 def test_a_stream_is_the_servers_events_and_the_receipt(
-    service: Service, token: str, upstream: FakeOpenAI, door: str, usage: bool
+    service: Service, token: str, upstream: FakeOpenAI, endpoint: str, usage: bool
 ) -> None:
     """Asked directly with the body that went out; the answers to two first calls are the same."""
-    options = {"stream_options": {"include_usage": True}} if usage and door == "chat" else {}
-    response = posted(service, token, door, {"model": "small", **ASKED[door], "stream": True, **options})
+    options = {"stream_options": {"include_usage": True}} if usage and endpoint == "chat" else {}
+    response = posted(service, token, endpoint, {"model": "small", **ASKED[endpoint], "stream": True, **options})
     (sent,) = upstream.seen()["bodies"]
     upstream.reset()
-    events = HTTP.post(upstream.base_url + PATHS[door], content=sent).content.split(b"\n\n")
-    end = 3 if door == "chat" else 2  # before [DONE], and before the nothing after the last event
-    if door == "chat" and not usage:
+    events = HTTP.post(upstream.base_url + PATHS[endpoint], content=sent).content.split(b"\n\n")
+    end = 3 if endpoint == "chat" else 2  # before [DONE], and before the nothing after the last event
+    if endpoint == "chat" and not usage:
         counted = events.pop(-end)
         assert b'"choices":[]' in counted
     events[-end] = events[-end][:-1] + b"," + receipt_member(service, response)

@@ -236,15 +236,15 @@ def test_a_role_sees_its_own_models(client: OpenAI, researcher: OpenAI, service:
 def test_the_model_of_another_role_is_as_good_as_unknown(
     client: OpenAI, researcher: OpenAI, service: Service, upstream: FakeOpenAI
 ) -> None:
-    told = []
+    refusals = []
     for name in ("research", "unknown", "vendor/small-1:free", "Small", ""):
         for path in PLAIN:
             error = refused(send, client, path, PLAIN[path] | {"model": name})
             assert error.status_code == 404
             check_refused(service, upstream, error, NotFoundError, None, "model_not_found")
-            told.append(error.response.json())
-    told.append(refused(client.models.retrieve, "research").response.json())
-    assert all(one == told[0] for one in told)
+            refusals.append(error.response.json())
+    refusals.append(refused(client.models.retrieve, "research").response.json())
+    assert all(one == refusals[0] for one in refusals)
     send(researcher, CHAT, PLAIN[CHAT] | {"model": "research"})
     assert upstream.calls() == 1
 

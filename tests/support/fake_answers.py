@@ -143,7 +143,7 @@ def chat_events(asked: dict[str, Any], number: int, chunks: int | None, usage: b
     return Events(opening, content, closing, b"data: [DONE]\n\n", lambda _: CHAT_ERROR)
 
 
-CHAT_ERROR = b'data: {"error":{"message":"as told","type":"server_error","param":null,"code":"as_told"}}\n\n'
+CHAT_ERROR = b'data: {"error":{"message":"injected","type":"server_error","param":null,"code":"injected"}}\n\n'
 
 
 def embedding_document(asked: dict[str, Any], number: int, chunks: int | None, usage: bool) -> bytes:

@@ -148,7 +148,7 @@ class Fake:
             self.digests.append(hashlib.sha256(body).hexdigest())
         match self.mode.kind:
             case "status":
-                return self._plain(self.mode.number or 0, b'{"error":{"message":"as told","type":"fake","code":null}}')
+                return self._plain(self.mode.number or 0, b'{"error":{"message":"injected","type":"fake","code":null}}')
             case "hang":
                 return Call(iter(()), self.counts, "silence")
             case "close":
@@ -164,7 +164,7 @@ class Fake:
                 return self._act(head, self._huge(HUGE_BYTES, b"x" * PIECE), ending="close")
         if self.mode.script is not None:
             pieces = [piece.encode("utf-8", "surrogateescape") for piece in self.mode.script]
-            return self._stream(Events([], pieces, [], b"", lambda _: b'data: {"error":{"message":"as told"}}\n\n'))
+            return self._stream(Events([], pieces, [], b"", lambda _: b'data: {"error":{"message":"injected"}}\n\n'))
         try:
             return self._answer(target, orjson.loads(body))
         except (LookupError, TypeError, ValueError, AttributeError):

@@ -74,7 +74,7 @@ def _event(event: dict[str, Any], number: int) -> bytes:
 
 
 def _error(number: int) -> bytes:
-    return _event({"type": "error", "code": "as_told", "message": "as told", "param": None}, number)
+    return _event({"type": "error", "code": "injected", "message": "injected", "param": None}, number)
 
 
 def _asked(asked: dict[str, Any]) -> Asked:

@@ -40,7 +40,7 @@ class ForgetfulDisk:
             return os.pwrite(fd, data, offset)
         if self._fails():  # a short write first, so that something is there to be taken back
             self._wrote(offset, os.pwrite(fd, bytes(data)[: len(data) // 2], offset))
-            raise OSError(errno.ENOSPC, "as told")
+            raise OSError(errno.ENOSPC, "injected")
         written = os.pwrite(fd, data, offset)
         self._wrote(offset, written)
         return written
@@ -48,7 +48,7 @@ class ForgetfulDisk:
     def ftruncate(self, fd: int, length: int) -> None:
         if self._is_watched(fd):
             if self._fails():
-                raise OSError(errno.EIO, "as told")
+                raise OSError(errno.EIO, "injected")
             self.dirty = {page for page in self.dirty if page * PAGE < length} | {length // PAGE}
         os.ftruncate(fd, length)
 
@@ -60,7 +60,7 @@ class ForgetfulDisk:
             self._persist(fd)
         self.dirty.clear()
         if failed:
-            raise OSError(errno.EIO, "as told")
+            raise OSError(errno.EIO, "injected")
         return None
 
     def __getattr__(self, name: str) -> Any:

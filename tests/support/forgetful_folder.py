@@ -108,7 +108,7 @@ class ForgetfulFolder:
             if first is not None:
                 first()  # half of it, so that something is there to be mended
             if self.fails:
-                raise OSError(errno.EIO, "as told")
+                raise OSError(errno.EIO, "injected")
             raise Died
 
     def _hold(self, path: Path) -> None:

@@ -139,7 +139,7 @@ class LockedLog:
         self.marks = Marks(self._lock_fd)
 
     def reopen(self) -> None:
-        """Open the file that is at the path now. Who waits to sync the old one notices."""
+        """Open the file that is at the path now. A process that waits for the old one notices."""
         old_fd, self.fd = self.fd, open_file(self.path)
         os.close(old_fd)
 

@@ -91,7 +91,7 @@ class ClientStore:
         return client
 
     async def verify_active(self, client_id: str) -> Client:
-        """The client. Raises InvalidRequest if there is none or it is disabled, as `rotate`."""
+        """The client. Raises InvalidRequest for none or a disabled one, as `rotate` does."""
         client = await self.verify_exists(client_id)
         if client.disabled:
             raise _disabled(client_id)
@@ -203,7 +203,7 @@ def open_clients(
 
 
 async def _find(connection: AsyncConnection, client_id: str) -> Row[Any] | None:
-    """A malformed id is looked up as "": as slow, and no lone surrogate reaches SQLite."""
+    """A malformed id is looked up as "", which takes as long. SQLite sees no lone surrogate."""
     wanted = client_id if is_user_id(client_id) else ""
     return (await connection.execute(select(clients).where(clients.c.client_id == wanted))).first()
 

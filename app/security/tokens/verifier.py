@@ -148,7 +148,7 @@ class TokenVerifier:
             raise TokenNotYetValid()
         if claims["exp"] - claims["iat"] > self._lifetime:
             raise TokenTooLong()
-        # (7) Its nonce, which is its name.
+        # (7) Its nonce, which is its id.
         if not is_jti(claims["nonce"]) or claims["jti"] != claims["nonce"]:
             raise InvalidNonce()
         # (8) Who, and with which roles.

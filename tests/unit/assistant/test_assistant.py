@@ -159,7 +159,7 @@ def test_a_stop_ends_the_question_as_interrupted() -> None:
     assert log.records[-1][1]["code"] == "interrupted"
 
 
-def test_questions_over_the_limit_are_refused_and_places_are_given_back() -> None:
+def test_too_many_questions_are_refused_and_places_are_given_back() -> None:
     log, upstream = FakeLog(), FakeUpstream(FakeLog(), None)
 
     async def work() -> None:
@@ -179,7 +179,7 @@ def test_questions_over_the_limit_are_refused_and_places_are_given_back() -> Non
     run(work)
 
 
-def test_until_idle_waits_for_questions_but_not_longer_than_asked() -> None:
+def test_until_idle_waits_for_questions_but_not_longer_than_it_may() -> None:
     log = FakeLog()
 
     async def work() -> None:

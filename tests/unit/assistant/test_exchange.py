@@ -43,7 +43,7 @@ def exchange(log: FakeLog, reader: ChatReader | None = None, **members: Any) -> 
 async def leave(log: FakeLog, error: BaseException, reader: ChatReader | None = None, data: bytes = b"") -> None:
     """The block gives *data* to the caller, then raises *error*."""
     async with exchange(log, reader) as one:
-        one.delivered(data)
+        one.mark_delivered(data)
         raise error
 
 
@@ -101,8 +101,8 @@ def test_an_answer_of_which_bytes_were_given_names_their_digest_last() -> None:
 
     async def work() -> None:
         async with exchange(log) as one:
-            one.delivered(b"one")
-            one.delivered(b"two")
+            one.mark_delivered(b"one")
+            one.mark_delivered(b"two")
             await one.answered(Completion(None, "m", None, answer={"vectors": 1}))
 
     run(work)

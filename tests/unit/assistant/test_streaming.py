@@ -212,7 +212,7 @@ def test_a_caller_who_does_not_read_the_end_has_the_answers_record() -> None:
 
 
 def test_what_came_before_a_bad_event_is_delivered_and_recorded() -> None:
-    run = stream([[says("Hel"), Event(b"", b"no JSON"), says("lo")]])
+    run = stream([[says("Hel"), Event(b"", b"no JSON"), says("lo")], [says("!"), *END]])
     assert type(run.error) is UpstreamError
     assert run.sink.written == ["name 1", "begin", "Hel"]
     assert (run.last["code"], run.last["delivered"]["answer"]) == ("upstream_error", "Hel")

@@ -41,7 +41,7 @@ def test_an_empty_answer_is_an_answer(fake: FakeOpenAI) -> None:
     assert ask(make(fake.base_url)) == Completion("", "small-1", None, answer="")
 
 
-def test_a_path_of_the_servers_machine_is_no_name(fake: FakeOpenAI) -> None:
+def test_a_path_of_the_servers_machine_is_replaced_by_the_alias(fake: FakeOpenAI) -> None:
     fake.set(body=reply(model="/srv/models/secret.gguf"))
     assert ask(make(fake.base_url)).model == "small-1"
 
@@ -83,7 +83,7 @@ def test_every_failure_of_the_server_becomes_our_error(
     kind: type[UpstreamError],
     retry_after: float | None,
 ) -> None:
-    """On both ways, and with our words only."""
+    """By the chain and by the shorter path, with our words only."""
     fake.set(mode, body=body, headers=headers)
     for work in (lambda m: send(m, "hi"), lambda m: m.chain.ainvoke({"query": "hi"})):
         with pytest.raises(UpstreamError) as caught:
@@ -164,14 +164,14 @@ def test_a_server_that_is_not_there_is_unavailable() -> None:
             assert caught.value.retry_after
 
 
-def test_a_certificate_that_does_not_hold_is_final(fake: FakeOpenAI) -> None:
+def test_a_tls_failure_is_final(fake: FakeOpenAI) -> None:
     """The fake speaks no TLS at all."""
     with pytest.raises(UpstreamError):
         ask(make(fake.base_url.replace("http:", "https:")))
     assert fake.calls() == 0
 
 
-def test_the_deadline_of_the_caller_passes_through(fake: FakeOpenAI) -> None:
+def test_the_callers_timeout_and_cancellation_pass_through(fake: FakeOpenAI) -> None:
     async def hurry(model: LanguageModel) -> None:
         async with asyncio.timeout(0.2):
             await send(model, "hi")
@@ -190,7 +190,7 @@ def test_the_deadline_of_the_caller_passes_through(fake: FakeOpenAI) -> None:
     assert fake.calls() == 2
 
 
-def test_the_log_holds_our_words_for_an_error_and_none_of_the_servers(fake: FakeOpenAI, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_log_holds_an_errors_plain_words_and_nothing_else_of_it(fake: FakeOpenAI, caplog: pytest.LogCaptureFixture) -> None:
     """Servers repeat what they were asked: whole, in part, and altered."""
     prompt = "a planted prompt"
     error = {"code": "context_length_exceeded", "param": "messages[0]", "type": f"key {KEY}", "message": f"{prompt} {prompt!r}"}

@@ -1,4 +1,4 @@
-"""What goes to the model: the chain and the short way send the same bytes, to our server and nobody else."""
+"""What goes to the model: the chain and the shorter path send the same bytes, to our server only."""
 
 from __future__ import annotations
 
@@ -119,8 +119,8 @@ def test_only_the_key_and_plain_headers_are_sent(fake: FakeOpenAI) -> None:
 
 
 @pytest.mark.parametrize("system", ["Be {brief}.", ""])
-def test_the_chain_streams_the_same_bytes_over_our_own_connection(fake: FakeOpenAI, system: str) -> None:
-    """LangChain's own streaming would go out through the SDK, past this door."""
+def test_the_chain_streams_over_our_own_connection_with_the_same_bytes(fake: FakeOpenAI, system: str) -> None:
+    """LangChain's own streaming would use the SDK's connection."""
 
     async def stream(model: LanguageModel) -> list[str]:
         return [piece async for piece in model.chain.astream({"query": ODD})]
@@ -141,7 +141,7 @@ def test_the_chain_streams_the_same_bytes_over_our_own_connection(fake: FakeOpen
     }
 
 
-def test_no_way_of_the_chain_goes_past_our_own_connection(fake: FakeOpenAI) -> None:
+def test_the_chain_cannot_bypass_our_own_connection(fake: FakeOpenAI) -> None:
     with pytest.raises(NotImplementedError):
         make(fake.base_url).chain.invoke({"query": "hi"})
     assert fake.calls() == 0
@@ -170,7 +170,7 @@ wait_for_all_tracers()
 
 
 def test_neither_tracing_nor_proxies_of_the_environment_divert_a_prompt(fake: FakeOpenAI) -> None:
-    """LangSmith's address is our fake's, which counts whoever comes astray; the proxy's is nobody's."""
+    """LangSmith's address is our fake's, which counts stray requests; nothing listens at the proxy's."""
     elsewhere = fake.base_url.removesuffix("/v1")
     diverted = {
         "LANGCHAIN_TRACING_V2": "true",

@@ -162,7 +162,7 @@ def test_an_unlock_that_fails_closes_the_files_so_that_no_lock_is_kept(log: Lock
 
         def flock(self, fd: int, how: int) -> None:
             if how == fcntl.LOCK_UN:
-                raise OSError(errno.ENOLCK, "as told")
+                raise OSError(errno.ENOLCK, "injected")
             fcntl.flock(fd, how)
 
     with pytest.MonkeyPatch.context() as patch:

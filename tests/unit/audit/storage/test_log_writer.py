@@ -32,19 +32,23 @@ class Store:
         self.error: Exception | None = None
         self.may_go_on = threading.Event()
         self.may_go_on.set()
-        self.probes = 0
+        self.appends = self.probes = 0
 
     def append(self, build: Build) -> None:
+        self.appends += 1
+        self._write(build)
+
+    def recover(self, build: Build) -> None:
+        self.probes += 1
+        self._write(build)
+
+    def _write(self, build: Build) -> None:
         assert self.may_go_on.wait(30)
         if self.error is not None:
             raise self.error
         batch = build(self.end, ())
         self.end = batch.end
         self.batches.append([json.loads(line) for line in batch.data.splitlines()])
-
-    def recover(self, build: Build) -> None:
-        self.probes += 1
-        self.append(build)
 
 
 class Desk:
@@ -156,6 +160,7 @@ def test_after_a_failed_write_all_are_refused_until_a_probe_succeeds(desk: Desk)
         desk.writer.hand_in(desk.group(2))  # the disk is not asked again for it
         await until(lambda: len(desk.outcomes) == 2)
         assert [outcome.error for outcome in desk.outcomes] == [error, error]
+        assert desk.store.appends == 1
         desk.store.error = None
         await until(lambda: bool(desk.resumed))
         desk.writer.hand_in(desk.group(3))

@@ -84,7 +84,7 @@ def test_a_mark_of_another_process_is_seen_at_once(fd: int) -> None:
 
 class Failing:
     def pwrite(self, fd: int, data: Any, offset: int) -> int:
-        raise OSError(28, "as told")
+        raise OSError(28, "injected")
 
     def __getattr__(self, name: str) -> Any:
         return getattr(os, name)
@@ -96,6 +96,6 @@ def test_a_mark_may_lag_but_the_start_of_a_sync_must_be_marked(fd: int) -> None:
     with mock.patch.object(durable_files, "os", Failing()), mock.patch.object(marks_module, "os", Failing()):
         marks.set_written(LATER)
         marks.end_sync(LATER)
-        with pytest.raises(OSError, match="as told"):
+        with pytest.raises(OSError, match="injected"):
             marks.begin_sync()
     assert marks.read() == MarksRead(END, False, END)

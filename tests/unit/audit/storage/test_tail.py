@@ -58,7 +58,7 @@ class FailingSync:
             self._fails -= 1
             if self._lose is not None:
                 os.pwrite(fd, bytes(os.fstat(fd).st_size - self._lose), self._lose)
-            raise OSError(errno.EIO, "as told")
+            raise OSError(errno.EIO, "injected")
         os.fdatasync(fd)
 
     def __getattr__(self, name: str) -> Any:
@@ -137,13 +137,13 @@ def test_a_short_write_is_taken_back_and_the_marks_say_so(log: LockedLog, tail: 
     class Full:
         def pwrite(self, fd: int, data: Any, offset: int) -> int:
             if fd == log.fd and offset > END.size:
-                raise OSError(errno.ENOSPC, "as told")
+                raise OSError(errno.ENOSPC, "injected")
             return os.pwrite(fd, bytes(data)[:100] if fd == log.fd else data, offset)
 
         def __getattr__(self, name: str) -> Any:
             return getattr(os, name)
 
-    with replaced_os(Full()), pytest.raises(OSError, match="as told"):
+    with replaced_os(Full()), pytest.raises(OSError, match="injected"):
         tail.commit(END, Batch(NEXT, AFTER))
     assert log.path.read_bytes() == DATA
     assert log.marks.read() == MarksRead(END, False, END)
@@ -152,7 +152,7 @@ def test_a_short_write_is_taken_back_and_the_marks_say_so(log: LockedLog, tail: 
 def test_a_recovery_whose_lines_failed_is_offered_again(log: LockedLog, tail: LogTail) -> None:
     add(log, b"torn")
     tail.recover_end()
-    with replaced_os(FailingSync(fails=10)), pytest.raises(OSError, match="as told"):
+    with replaced_os(FailingSync(fails=10)), pytest.raises(OSError, match="injected"):
         tail.extend(END, building({"n": 3}))
     assert len(tail.unrecorded) == 1
 
@@ -164,7 +164,7 @@ def test_after_a_failed_sync_the_batch_is_written_from_memory(log: LockedLog, ta
 
 
 def test_after_two_failed_syncs_nothing_of_the_batch_is_left(log: LockedLog, tail: LogTail) -> None:
-    with replaced_os(FailingSync(fails=2)), pytest.raises(OSError, match="as told"):
+    with replaced_os(FailingSync(fails=2)), pytest.raises(OSError, match="injected"):
         tail.commit(END, Batch(NEXT, AFTER))
     assert log.path.read_bytes() == DATA
     assert log.marks.read() == MarksRead(END, False, END)

@@ -1,4 +1,4 @@
-"""The chunks of a chat stream: what goes on at once, what waits for the receipt, and what the record says of it."""
+"""The chunks of a chat stream: what is passed on, what waits for the receipt, what the record holds."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def read(*events: Event, wants_usage: bool = False) -> tuple[ChatReader, list[Ev
     return reader, given
 
 
-def test_what_says_why_it_ends_waits_and_the_rest_goes_on_as_it_came() -> None:
+def test_the_chunk_with_a_finish_reason_waits_and_the_rest_passes_unchanged() -> None:
     first, second, last = chunk(says("Hel")), chunk(says("lo")), chunk(says("", finish="stop"))
     reader, given = read(first, second, last, DONE)
     assert (given, reader.is_over) == ([first, second], True)
@@ -40,13 +40,13 @@ def test_what_says_why_it_ends_waits_and_the_rest_goes_on_as_it_came() -> None:
     assert (reader.completion().answer, reader.completion().finish, reader.delivered()) == ("Hello", "stop", "Hello")
 
 
-def test_a_last_word_in_the_chunk_that_waits_is_not_delivered_before_it() -> None:
+def test_text_in_the_chunk_that_waits_is_not_delivered_yet() -> None:
     reader, given = read(chunk(says("Hel")), chunk(says("lo", finish="stop")), DONE)
     assert len(given) == 1
     assert (reader.delivered(), reader.held_text, reader.completion().text) == ("Hel", "lo", "Hello")
 
 
-def test_what_comes_after_an_end_releases_it() -> None:
+def test_a_chunk_that_follows_releases_the_one_that_waits() -> None:
     """Two choices end in turn."""
     one, two = chunk(says("a", finish="stop")), chunk(says("b", 1, finish="length"))
     reader, given = read(one, two, DONE)
@@ -55,7 +55,7 @@ def test_what_comes_after_an_end_releases_it() -> None:
 
 
 @pytest.mark.parametrize("wanted", [False, True])
-def test_a_usage_chunk_is_for_the_record_and_for_who_asked(wanted: bool) -> None:
+def test_a_usage_chunk_is_for_the_record_and_for_callers_who_asked(wanted: bool) -> None:
     finish, usage = chunk(says("", finish="stop")), chunk(usage=USAGE)
     reader, given = read(chunk(says("a")), finish, usage, DONE, wants_usage=wanted)
     assert given[1:] == ([finish] if wanted else [])
@@ -71,7 +71,7 @@ def test_a_first_chunk_without_choices_goes_on() -> None:
     assert reader.completion().answer == "a"
 
 
-def test_tool_calls_and_thoughts_are_put_together_for_the_record() -> None:
+def test_tool_calls_and_reasoning_are_merged_for_the_record() -> None:
     def part(**members: Any) -> dict[str, Any]:
         return {"index": 0, "delta": members, "finish_reason": None}
 
@@ -94,7 +94,7 @@ def test_tool_calls_and_thoughts_are_put_together_for_the_record() -> None:
     }
 
 
-def test_a_path_of_the_servers_machine_is_no_name() -> None:
+def test_a_path_of_the_servers_machine_is_replaced_by_the_alias() -> None:
     reader, given = read(
         chunk(says("a"), model="/srv/secret.gguf"), chunk(says("", finish="stop"), model="/srv/secret.gguf"), DONE
     )
@@ -137,20 +137,20 @@ def test_what_is_no_chunk_is_refused(data: bytes) -> None:
 
 
 @pytest.mark.parametrize("events", [[], [chunk(says("a"))], [chunk(says("a", finish="stop")), chunk(says("b", 1))]])
-def test_an_end_before_every_choice_has_ended_is_none(events: list[Event]) -> None:
+def test_a_stream_that_ends_before_every_choice_is_incomplete(events: list[Event]) -> None:
     reader, _ = read(*events)
     with pytest.raises(UpstreamError):
         reader.end()
 
 
-def test_too_many_tool_calls_are_refused_before_they_cost_anything() -> None:
+def test_too_many_tool_calls_are_refused() -> None:
     reader = CHAT.reader("alias", False)
     with pytest.raises(ValueError):
         read_into(reader, [{"index": 0, "delta": {"tool_calls": [{"index": number} for number in range(20_000)]}}])
 
 
 @pytest.mark.parametrize("depth", [60, 300])
-def test_a_delta_without_bottom_is_refused(depth: int) -> None:
+def test_a_deeply_nested_delta_is_refused(depth: int) -> None:
     deep: Any = "x"
     for _ in range(depth):
         deep = [deep] if depth == 60 else {"a": deep}

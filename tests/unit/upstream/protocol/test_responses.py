@@ -73,7 +73,7 @@ def test_a_malformed_answer_is_refused(bad: Any) -> None:
         RESPONSES.read(bad, "alias")
 
 
-def test_events_pass_unchanged_and_the_final_event_is_held_back() -> None:
+def test_events_pass_unchanged_and_the_last_one_is_held_back() -> None:
     created = event("response.created", response={"model": "small-1"})
     deltas = [event(TEXT, delta="Hel"), event(TEXT, delta="lo")]
     end = event("response.completed", response=document(MESSAGE))

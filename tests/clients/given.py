@@ -1,4 +1,4 @@
-"""What a client is given, and what comes back: the same in every environment."""
+"""What every client program gets and expects, whatever its environment has installed."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ MODEL = os.environ["CLIENT_MODEL"]
 
 
 class Place(BaseModel):
-    """What structured answers are asked for."""
+    """The schema of structured answers."""
 
     name: str
     inhabitants: int
 
 
 PLACE = Place(name="text", inhabitants=1)
-"""The upstream fills a schema with these."""
+"""The values that the fake upstream puts into the schema."""
 
 
 def echo(question: str) -> str:
-    """What the upstream answers to *question* (`completion_text` of the fake, which needs more than is installed here)."""
+    """The fake upstream's answer to *question*, as its `completion_text`, which cannot be imported here."""
     return "echo: " + hashlib.sha256(question.encode()).hexdigest()[:16]
 
 
 def must_be(got: object, wanted: object) -> None:
-    """Like assert, whose message only pytest would write."""
+    """An assert with a message, since pytest does not run here."""
     if got != wanted:
         raise AssertionError(f"got {got!r}, not {wanted!r}")
 
 
 def must_stream(pieces: list[str], question: str) -> None:
-    """The answer to *question* came, and in pieces."""
+    """Check that the answer to *question* arrived in several pieces."""
     must_be("".join(pieces), echo(question))
     if len([piece for piece in pieces if piece]) < 2:
-        raise AssertionError("the answer came in one piece: that is no stream")
+        raise AssertionError("the answer arrived in one piece, not as a stream")
