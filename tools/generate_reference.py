@@ -1,4 +1,4 @@
-"""Writes the pages of docs/reference/ that repeat what the code says: settings, commands, errors.
+"""Writes the pages of docs/reference/ that are derived from the code: settings, commands, errors.
 
 `make docs-reference` writes them; with --check nothing is written, and the exit status is 1 if a page is out of date.
 """
@@ -26,12 +26,12 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = ROOT / "docs" / "reference"
 NOTICE = "<!-- Written by tools/generate_reference.py: change the code, then run make docs-reference. -->"
 NOT_IMPORTED = ("app.__main__", "app.upstream.langchain", "app.security.clients.migrations.env")
-"""They have no errors of their own, and either take long to import or do something at import."""
+"""Skipped: they define no errors, and their import is slow or has effects."""
 BOUNDS = (("ge", "at least"), ("gt", "more than"), ("le", "at most"), ("lt", "less than"))
 LENGTHS = (("min_length", "at least"), ("max_length", "at most"))
 NOT_SERVED = "—"
 WITH_A_TOKEN = (TokenError, InsufficientScope, ModelNotFound, Overloaded, UpstreamError)
-"""Only where a bearer token is asked for, so never at /token."""
+"""Errors of bearer tokens, which never occur at /token."""
 
 
 def main(arguments: list[str]) -> int:
@@ -69,7 +69,7 @@ def settings_page() -> str:
 
 
 def example_sections(text: str) -> Iterator[tuple[str, list[tuple[str, str]]]]:
-    """The headings of .env.example, each with its settings and the comment that stands above them."""
+    """The headings of .env.example, each with its settings and the comment above them."""
     _, *sections = re.split(r"^# --- (.*)\n", text, flags=re.MULTILINE)
     for title, body in zip(sections[::2], sections[1::2], strict=True):
         entries: list[tuple[str, str]] = []
@@ -201,7 +201,7 @@ def errors_page() -> str:
         "| code in the record | `/ask`, `/audit` | `/v1` | `/token` | sentence |",
         "| --- | --- | --- | --- | --- |",
     ]
-    rows = sorted({row_of(one) for one in error_classes() if one is not InvalidParameter})  # its code depends
+    rows = sorted({row_of(one) for one in error_classes() if one is not InvalidParameter})  # its code varies
     return "\n".join([*lines, *rows, "", HEADERS]) + "\n"
 
 
@@ -245,7 +245,7 @@ def row_of(kind: type[AppError]) -> str:
 
 
 def sentence(error: AppError) -> str:
-    """As a body says it."""
+    """The sentence in an error body."""
     style = next((one for one in ("problem", "openai", "oauth") if is_served(one, type(error))), None)
     if style is None:
         return error.detail

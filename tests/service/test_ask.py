@@ -176,11 +176,11 @@ def test_an_odd_request_id_is_not_kept(service: Service, token: str, odd: str) -
     assert "client_request_id" not in records_of(service, response)[0]["details"]
 
 
-# --- who may not -------------------------------------------------------------------------------------
+# --- authentication and authorisation -------------------------------------------------------------------------------------
 
 
 def test_a_brace_without_a_token_is_401(service: Service) -> None:
-    """The body of an unproven caller is not even read."""
+    """The body is not read before the caller is authenticated."""
     response = post(service, None, b"{")
     check_problem(response, 401, "invalid_token")
     assert response.headers["www-authenticate"] == 'Bearer realm="secure-ai-assistant"'
@@ -196,7 +196,7 @@ def test_a_brace_without_a_token_is_401(service: Service) -> None:
 
 
 def test_a_forged_token_that_is_right_in_everything_is_good(service: Service) -> None:
-    """So each refusal below has exactly the cause that it names."""
+    """This proves that each refusal below has exactly the named cause."""
     assert service.ask(forged(service)).status_code == 200
 
 
@@ -230,7 +230,7 @@ def test_only_the_record_says_why_a_token_was_refused(service: Service, code: st
     assert response.json()["detail"] == f"{generic} Ask POST /token for a new one."
 
 
-def test_a_bad_signature_and_a_malformed_token_are_told_apart_too(service: Service, token: str) -> None:
+def test_a_bad_signature_and_a_malformed_token_have_different_records(service: Service, token: str) -> None:
     for bad, code in ((token[:-1] + ("A" if token[-1] != "A" else "E"), "token_bad_signature"), ("x.y", "token_malformed")):
         response = service.ask(bad)
         check_problem(response, 401, "invalid_token")
@@ -276,7 +276,7 @@ def test_without_the_role_it_is_403_before_the_body_is_read(service: Service, re
         assert list(record["details"]) == ["status", "code", "method", "route", "address"]
 
 
-# --- what cannot be used -----------------------------------------------------------------------------
+# --- unusable requests -----------------------------------------------------------------------------
 
 
 def test_an_unknown_address_is_404(service: Service, token: str) -> None:
@@ -386,7 +386,7 @@ def test_a_model_that_does_not_answer_in_time_is_504(other: Service, other_token
     assert other.ask(other_token).status_code == 200
 
 
-# --- around it ---------------------------------------------------------------------------------------
+# --- everything else ---------------------------------------------------------------------------------------
 
 
 def test_every_response_has_its_id_and_the_security_headers(service: Service, token: str) -> None:
@@ -416,7 +416,7 @@ def test_health_writes_nothing_and_asks_nothing(service: Service, fake: FakeOpen
     assert (fake.calls(), service.log.stat().st_size) == (calls, size)
 
 
-def test_the_docs_need_nobody_else(service: Service) -> None:
+def test_the_docs_load_nothing_from_other_hosts(service: Service) -> None:
     page = HTTP.get(service.url + "/docs")
     assert page.status_code == 200
     assert "script-src 'self'" in page.headers["content-security-policy"]
@@ -487,7 +487,9 @@ def test_a_forwarded_address_counts_only_from_a_listed_proxy(
 ) -> None:
     assert addresses(service, token, "203.0.113.9") == {"127.0.0.1"}
     assert addresses(other, other_token, "203.0.113.9") == {"203.0.113.9"}
-    assert addresses(other, other_token, "198.51.100.1, 203.0.113.9, 127.0.0.7") == {"203.0.113.9"}, "the last one not ours"
+    assert addresses(other, other_token, "198.51.100.1, 203.0.113.9, 127.0.0.7") == {"203.0.113.9"}, (
+        "the last address that is not a listed proxy"
+    )
     assert addresses(other, other_token, "2001:db8::1") == {"2001:db8::1"}
 
 

@@ -1,4 +1,4 @@
-"""GET /audit/…: what anyone, a principal and an auditor can read, byte for byte, and its records."""
+"""GET /audit/…: what anyone, a principal and an auditor can read, byte for byte, and what is recorded of it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Readers:
         return VerifierKey.parse(self.get("vkey").text)
 
     def ask(self, who: dict[str, str]) -> int:
-        """The number of the record of an answer."""
+        """The `seq` of the record of an answer."""
         response = HTTP.post(self.service.url + "/ask", json={"query": "hi"}, headers=who)
         assert response.status_code == 200, response.text
         return int(response.json()["receipt"]["seq"])
@@ -62,7 +62,7 @@ def readers(service: Service) -> Readers:
     return readers
 
 
-# --- the head, for anyone ------------------------------------------------------------------------
+# --- the checkpoint, for anyone ------------------------------------------------------------------------
 
 
 def test_the_checkpoint_and_its_key_are_public_and_leave_no_record(readers: Readers) -> None:
@@ -117,7 +117,7 @@ def test_an_own_record_is_shown_in_its_exact_bytes_without_another_record(reader
 def test_anothers_record_and_a_missing_one_are_refused_in_the_same_words(readers: Readers, what: str) -> None:
     bobs = readers.ask(readers.bob)
     bodies = []
-    for seq in (bobs, 0, 10**6, 10**17):  # another's, nobody's, past the end
+    for seq in (bobs, 0, 10**6, 10**17):  # another principal's, without a user, past the end
         response = readers.get(f"{what}/{seq}", readers.alice)
         check_problem(response, 404, "not_found")
         assert refusal(readers.service, response)["user_id"] == "alice"
@@ -175,7 +175,7 @@ def test_what_an_auditor_reads_is_recorded(readers: Readers, path: str, details:
 
 
 def walk(readers: Readers, who: dict[str, str], path: str) -> list[bytes]:
-    """All lines that the Link headers lead to."""
+    """All lines on the pages that the Link headers lead to."""
     found: list[bytes] = []
     while True:
         response = readers.get(path, who)
@@ -271,7 +271,7 @@ def test_the_number_of_a_record_has_one_spelling(readers: Readers, number: str) 
 
 
 def test_questions_are_answered_while_readers_wait_for_the_tree(readers: Readers) -> None:
-    """The tree's lock is held, and 16 clients ask for what is not signed yet."""
+    """The tree's lock is held while 16 clients ask for records that are not signed yet."""
     with ThreadPoolExecutor(16) as pool, StoredTree.beside(readers.service.log).locked(20):
         seq = readers.ask(readers.alice)
         waiting = [pool.submit(readers.get, f"receipts/{seq}", readers.alice) for _ in range(16)]

@@ -1,4 +1,4 @@
-"""The evidence of a service that is run in other ways, or in need: on a full disk, under plain uvicorn, with many processes."""
+"""Evidence from a service on a full disk, under plain uvicorn and with many processes."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def check_log(service: Service, log: Path) -> None:
 
 
 def test_an_auditor_reads_nothing_that_cannot_be_recorded(tmp_path: Path, fake: FakeOpenAI) -> None:
-    """The disk is full. What is his own, and what is for anyone, is still shown; and all of it comes back with space."""
+    """On a full disk, own records and public evidence are still shown; with space, everything is."""
     disk = SmallDisk(tmp_path / "audit", kib=96)
     where = {"OPENAI_BASE_URL": fake.base_url, "AUDIT_LOG_PATH": "./audit/audit_log.jsonl"}
     with disk, Service(tmp_path, workers=1, prefix=disk.prefix, **where) as service:
@@ -67,8 +67,8 @@ def test_an_auditor_reads_nothing_that_cannot_be_recorded(tmp_path: Path, fake: 
 
 
 @pytest.mark.parametrize("processes", [1, 2])
-def test_under_plain_uvicorn_too_the_head_is_signed(tmp_path: Path, fake: FakeOpenAI, processes: int) -> None:
-    """Each process has a notary, and the lock elects who signs."""
+def test_under_plain_uvicorn_too_checkpoints_are_signed(tmp_path: Path, fake: FakeOpenAI, processes: int) -> None:
+    """Each process has a signing loop; a lock decides which of them signs."""
     service = Service(tmp_path, OPENAI_BASE_URL=fake.base_url)
     secret = service.add_client("alice")
     program = [sys.executable, "-m", "uvicorn", "--factory", "app.main:create_app", "--port", str(service.port)]
@@ -122,7 +122,7 @@ def test_what_was_recorded_last_is_signed_when_the_service_stops(tmp_path: Path,
     assert head.size == len(service.records())
 
 
-def test_a_notary_that_is_killed_is_replaced(tmp_path: Path, fake: FakeOpenAI) -> None:
+def test_a_killed_notary_process_is_replaced(tmp_path: Path, fake: FakeOpenAI) -> None:
     with Service(tmp_path, OPENAI_BASE_URL=fake.base_url) as service:
         token = service.token("alice", service.add_client())
         for pid in service.worker_pids():

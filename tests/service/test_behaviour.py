@@ -1,7 +1,7 @@
-"""What callers, operators and readers of the log see has not changed since the last recorded version.
+"""The behaviour that callers, operators and readers of the log see is the recorded one.
 
-`behaviour.json` holds statuses, headers, members and types. A change that is meant is recorded with
-`python -m tests.service.test_behaviour`, which writes the file again: read its diff before you commit it.
+`behaviour.json` holds statuses, headers, members and types. After an intended change, run
+`python -m tests.service.test_behaviour` to rewrite the file, and read its diff before you commit it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return observe_all(tmp_path_factory.mktemp("observed"))
 
 
-def test_nothing_that_was_recorded_is_no_longer_observed(seen: dict[str, Any]) -> None:
+def test_every_recorded_observation_is_still_made(seen: dict[str, Any]) -> None:
     assert json.loads(RECORDED.read_text()).keys() == seen.keys()
 
 

@@ -1,4 +1,4 @@
-"""What nobody may ask for at /v1, whatever the operator says: what no record holds, what is another's, more than his tokens."""
+"""Requests at /v1 that no configuration allows: for data outside the record, of other callers, or past the token cap."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_a_response_may_not_reach_beyond_what_the_record_holds(
 @pytest.mark.parametrize("path", [CHAT, RESPONSES])
 @pytest.mark.parametrize("value", [5, False], ids=repr)
 @pytest.mark.parametrize("name", ["n_predict", "num_predict", "max_new_tokens", "best_of", "n_cmpl", "num_return_sequences"])
-def test_no_other_servers_word_lifts_the_cap_on_tokens(
+def test_no_parameter_of_other_servers_lifts_the_cap_on_tokens(
     client: OpenAI, service: Service, upstream: FakeOpenAI, path: str, name: str, value: Any
 ) -> None:
     error = refused(send, client, path, PLAIN[path] | {name: value})
@@ -68,7 +68,7 @@ def test_no_other_servers_word_lifts_the_cap_on_tokens(
 @pytest.mark.parametrize(
     ("path", "name"), [(RESPONSES, "max_tokens"), (RESPONSES, "max_completion_tokens"), (CHAT, "max_output_tokens")]
 )
-def test_the_other_endpoints_word_does_not_lift_it_either(
+def test_no_parameter_of_the_other_endpoint_lifts_it_either(
     client: OpenAI, service: Service, upstream: FakeOpenAI, path: str, name: str
 ) -> None:
     error = refused(send, client, path, PLAIN[path] | {name: 51})
@@ -78,10 +78,10 @@ def test_the_other_endpoints_word_does_not_lift_it_either(
 
 @pytest.mark.parametrize("path", [CHAT, RESPONSES])
 @pytest.mark.parametrize("name", ["cache_prompt", "id_slot", "n_cache_reuse"])
-def test_nobody_reaches_into_what_another_asked(
+def test_a_caller_cannot_find_out_what_another_asked(
     client: OpenAI, service: Service, upstream: FakeOpenAI, path: str, name: str
 ) -> None:
-    """With these llama.cpp tells how much of a guess stood in an earlier prompt, anybody's."""
+    """With these, llama.cpp reports how much of a prompt matched an earlier one of any caller."""
     for value in (True, 0):
         error = refused(send, client, path, PLAIN[path] | {name: value})
         check_refused(service, upstream, error, BadRequestError, name, "unsupported_parameter")
@@ -99,7 +99,7 @@ FOREIGN: list[tuple[str, dict[str, Any]]] = [
 def test_a_message_may_not_name_what_lies_on_the_models_server(
     client: OpenAI, service: Service, upstream: FakeOpenAI, path: str, message: dict[str, Any]
 ) -> None:
-    """All callers share one key there, so that it may be another's."""
+    """All callers share one key there, so the file may be of another caller."""
     member = "messages" if path == CHAT else "input"
     error = refused(send, client, path, {"model": "small", member: [HI, message]})
     check_refused(service, upstream, error, BadRequestError, f"{member}[1]", "unsupported_parameter")
@@ -108,7 +108,7 @@ def test_a_message_may_not_name_what_lies_on_the_models_server(
 @pytest.mark.parametrize(
     "kind", ["file_search", "mcp", "code_interpreter", "computer_use_preview", "shell", "image_generation", 5]
 )
-def test_a_tool_that_reaches_what_no_record_holds_is_refused(
+def test_a_tool_that_uses_data_outside_the_record_is_refused(
     client: OpenAI, service: Service, upstream: FakeOpenAI, kind: Any
 ) -> None:
     harmless = {"type": "function", "name": "weather", "parameters": {}}
@@ -133,7 +133,7 @@ def test_a_tool_that_reaches_what_no_record_holds_is_refused(
         (CHAT, {"role": "user", "content": [[{"type": "text", "text": "x" * 201}]]}),
     ],
 )
-def test_a_long_text_is_one_wherever_it_stands(
+def test_a_long_text_counts_wherever_it_is(
     client: OpenAI, service: Service, upstream: FakeOpenAI, path: str, long: dict[str, Any]
 ) -> None:
     member = "messages" if path == CHAT else "input"

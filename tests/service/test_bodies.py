@@ -1,4 +1,4 @@
-"""Which bodies are accepted: the JSON suite, the naughty strings, and what lax parsers let through."""
+"""Which bodies are accepted: the JSON test suite, the list of naughty strings, and what lax parsers accept."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def suite(kind: str) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory, fake: FakeOpenAI) -> Iterator[Service]:
-    """A service that records each of very many refusals singly."""
+    """A service with a high bound on single records of refusals."""
     more: dict[str, Any] = {"AUDIT_REFUSALS_PER_MINUTE": "100000"}
     with Service(tmp_path_factory.mktemp("bodies"), OPENAI_BASE_URL=fake.base_url, **more) as running:
         yield running
@@ -42,7 +42,7 @@ def client(service: Service, token: str) -> Iterator[httpx.Client]:
 
 
 def send_all(service: Service, client: httpx.Client, bodies: dict[str, bytes]) -> dict[str, tuple[httpx.Response, list[Any]]]:
-    """Each body's response, and its records. The log grew by whole lines, and by no record but theirs."""
+    """The response to each body and its records. Checks that the log has complete lines and no other records."""
     size = service.log.stat().st_size
     responses = {name: client.post("/ask", content=body) for name, body in bodies.items()}
     lines = service.log.read_bytes()[size:].splitlines(keepends=True)
@@ -78,7 +78,7 @@ def test_what_is_json_but_no_question_is_422_with_one_record(service: Service, c
         assert [one["action"] for one in records] == ["request.refused"], name
 
 
-def test_what_is_json_as_a_query_is_an_answer_or_a_422(service: Service, client: httpx.Client) -> None:
+def test_json_as_the_text_of_a_query_is_answered_or_is_a_422(service: Service, client: httpx.Client) -> None:
     texts = {name: body.strip() for name, body in suite("y").items() if name.startswith("y_string")}
     bodies = {name: body[1:-1] if body.startswith(b"[") else body for name, body in texts.items()}
     answered = 0
@@ -93,7 +93,7 @@ def test_what_is_json_as_a_query_is_an_answer_or_a_422(service: Service, client:
 
 
 @pytest.mark.parametrize("as_ascii", [True, False], ids=["escaped", "as UTF-8"])
-def test_every_naughty_string_is_answered_and_stands_in_one_line_each(
+def test_every_naughty_string_is_answered_and_recorded_in_one_line(
     service: Service, client: httpx.Client, fake: FakeOpenAI, as_ascii: bool
 ) -> None:
     assert len(NAUGHTY) == 515
@@ -124,7 +124,7 @@ def test_no_naughty_string_forges_a_line_of_the_security_log(service: Service, c
         assert words[1] in ("INFO", "WARNING", "ERROR"), line
 
 
-# --- what parsers let through ------------------------------------------------------------------------
+# --- what lax parsers accept ------------------------------------------------------------------------
 
 DEEP = 100_000
 CASES: dict[str, tuple[bytes, int]] = {
@@ -222,7 +222,7 @@ def test_2000_code_points_are_a_question_however_many_bytes_they_are(client: htt
 
 
 def pour(service: Service, head: str, piece: bytes, until: int) -> tuple[int, bytes]:
-    """Send *piece* repeatedly until an answer or a reset; the number of bytes sent, and the answer."""
+    """Send *piece* repeatedly until an answer or a reset. Returns the number of bytes sent and the answer."""
     with socket.create_connection(("127.0.0.1", service.port), timeout=30) as caller:
         sent, answer = 0, b""
         answered = select.poll()  # select() takes no descriptor past 1,024
@@ -246,7 +246,7 @@ def test_a_body_of_100_mb_is_cut_at_the_limit(service: Service, token: str, how:
     data = b" " * 65536
     sent, answer = pour(service, head, b"10000\r\n" + data + b"\r\n" if how == "chunked" else data, total)
     assert answer.startswith(b"HTTP/1.1 413 "), answer[:100]
-    assert b"connection: close" in answer.lower(), "else we would read on for as long as the caller cares to send"
+    assert b"connection: close" in answer.lower(), "otherwise the service reads as long as the caller sends"
     assert sent < total / 2
     assert service.ask(token).status_code == 200
 

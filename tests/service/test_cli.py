@@ -1,4 +1,4 @@
-"""The command line: one JSON document on stdout, sentences on stderr, exit statuses that a script can trust."""
+"""The command line: one JSON document on stdout, sentences on stderr, reliable exit statuses."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ COMMANDS = [
 
 @pytest.fixture(scope="module")
 def offline(tmp_path_factory: pytest.TempPathFactory) -> Service:
-    """Initialised, not running."""
+    """A service that is initialised and not running."""
     return Service(tmp_path_factory.mktemp("offline"))
 
 
@@ -172,7 +172,7 @@ def test_tail_follows_new_records(service: Service, token: str) -> None:
     follower = subprocess.Popen(command, cwd=service.folder, env=service.env, stdout=subprocess.PIPE, text=True)
     try:
         assert follower.stdout is not None
-        follower.stdout.readline()  # the last one there is
+        follower.stdout.readline()  # the newest record
         request_id = service.ask(token).json()["request_id"]
         records = [json.loads(follower.stdout.readline()) for _ in range(2)]
         assert [record["request_id"] for record in records] == [request_id, request_id]

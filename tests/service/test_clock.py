@@ -1,4 +1,4 @@
-"""A running service whose wall clock is set, back a day and forward a year: the log says so, and nothing else changes."""
+"""Setting the wall clock back a day or forward a year is recorded and changes nothing else."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from ..support.service import HTTP, Service
 DAY, YEAR = 86_400, 31_536_000
 LIMIT = 8
 
-# libfaketime 0.9.10 reads the monotonic deadline that time.sleep gives the kernel as one of the wall clock.
+# libfaketime 0.9.10 takes the monotonic deadline of time.sleep for wall clock time.
 SLEEP = "import select, time; time.sleep = lambda seconds: select.select([], [], [], seconds) and None"
 
 
 class Clock:
-    """The wall clock of the commands behind `prefix`, as a file says that it is off; what nobody can set is left alone."""
+    """Shifts the wall clock of commands behind `prefix` by the offset in a file. The monotonic clock is not changed."""
 
     def __init__(self, folder: Path) -> None:
         faketime = shutil.which("faketime")
@@ -63,14 +63,14 @@ def clock(tmp_path: Path) -> Clock:
 
 
 class Caller:
-    """A client with a token for the time that it is now, and no more questions than LIMIT a minute."""
+    """A client that gets a new token for each question and may ask LIMIT questions a minute."""
 
     def __init__(self, service: Service, name: str) -> None:
         self.service, self.name, self.secret = service, name, service.add_client(name)
         self.since = time.monotonic()
 
     def ask(self) -> httpx.Response:
-        """With a new token: the clock decides whether an old one still holds."""
+        """Ask with a new token, since the clock decides whether an old one is valid."""
         return self.service.ask(self.service.token(self.name, self.secret))
 
     def left(self) -> int:
@@ -99,7 +99,7 @@ def test_a_clock_set_back_or_forward_is_recorded_and_changes_nothing_else(tmp_pa
             written = datetime.fromisoformat(service.records()[-1]["timestamp"]).timestamp()
             assert abs(written - time.time() - offset) < 60
             still_full, less = full.ask(), other.left()
-            if time.monotonic() - asked < 55:  # else the window has passed, on the clock that nobody sets
+            if time.monotonic() - asked < 55:  # otherwise the window has passed on the monotonic clock
                 check_problem(still_full, 429, "rate_limited")
                 assert less == left - 1
             assert int(refused.headers["retry-after"]) <= 60

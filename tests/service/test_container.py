@@ -1,4 +1,4 @@
-"""The service as its image runs it: another user, everything read-only but one volume, process 1, no HOME."""
+"""The service as its image runs it: another user, read-only except for one volume, as process 1, without HOME."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CMD = json.loads(last_stage()["CMD"])
 
 
 class Container:
-    """`docker run` of the image, before the fake."""
+    """`docker run` of the image, with the fake as its upstream."""
 
     def __init__(self, folder: Path, fake: FakeOpenAI, shm: str = "64m") -> None:
         need_namespaces()
@@ -114,7 +114,7 @@ def test_the_volume_is_all_that_can_be_written(fake: FakeOpenAI, tmp_path: Path)
 def test_an_audit_path_that_this_user_cannot_write_is_refused(fake: FakeOpenAI, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     box = Container(tmp_path / "mine", fake).box
-    closed = pwd.getpwuid(0).pw_dir  # a folder that may not even be looked into
+    closed = pwd.getpwuid(0).pw_dir  # a folder that this user may not list
     for path, target in {"/mnt/audit.jsonl": "/mnt", f"{closed}/logs/audit.jsonl": closed, "/etc/passwd": "/etc/passwd"}.items():
         told = box.run("sh", "-c", f"AUDIT_LOG_PATH={path} python -m app init 2>&1", status=2)
         assert told.startswith(f"AUDIT_LOG_PATH {path} cannot be written by this user: change it, or the rights of {target}")
@@ -141,7 +141,7 @@ def test_stopping_finishes_what_is_in_flight(fake: FakeOpenAI, tmp_path: Path) -
 
 
 def test_it_can_be_stopped_while_it_starts(fake: FakeOpenAI, tmp_path: Path) -> None:
-    """The kernel drops a signal for process 1 that has no handler yet; it must not be lost until the engine's SIGKILL."""
+    """The kernel drops a signal for process 1 before it has a handler; the stop must still work before SIGKILL."""
     container = Container(tmp_path, fake)
     container.cli("init")
     outer = container.box.start(*APP, *CMD[:-1], str(container.port))
@@ -154,6 +154,6 @@ def test_it_can_be_stopped_while_it_starts(fake: FakeOpenAI, tmp_path: Path) -> 
 
 
 def has_begun(outer: subprocess.Popen[str]) -> bool:
-    """Whether process 1 is our parent process, and has made its first child: the one that reads the settings."""
+    """Whether process 1 is our parent process and has started its first child, which reads the settings."""
     first = children_of(outer.pid)
     return bool(first) and Path(f"/proc/{first[0]}/comm").read_text() == "python\n" and bool(children_of(first[0]))

@@ -1,4 +1,4 @@
-"""`demo` is what a newcomer sees first: it must end by itself, with a green and a red verdict, and leave nothing running."""
+"""`demo` is what a newcomer sees first: it ends by itself with a good and a bad verdict and leaves nothing running."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..support.paths import ROOT
 
 
 def lines_in_the_readme() -> list[str]:
-    """What README shows of the demo, without the model's words, which may differ from machine to machine."""
+    """The demo output in README without the model's words, which may differ between machines."""
     shown = (ROOT / "README.md").read_text().split("```text\n", 1)[1].split("```", 1)[0]
     return [line for line in shown.splitlines() if not line.startswith("    ") or "receipt" in line]
 

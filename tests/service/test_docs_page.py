@@ -1,4 +1,4 @@
-"""/docs in a real browser: authorise, ask, read the answer; nothing from elsewhere, nothing against the page's policy."""
+"""/docs in a real browser: authorise, ask, read the answer; no other host, no violation of the page's policy."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..support.service import Service
 
 
 def use_docs(folder: Path, service: Service, client_id: str, client_secret: str) -> dict[str, Any]:
-    """What tests/support/node/docs_page.js saw; its pictures are docs-authorised.png and docs-answered.png in *folder*."""
+    """The output of tests/support/node/docs_page.js, which saves docs-authorised.png and docs-answered.png in *folder*."""
     command = [node_with("playwright-core"), str(NODE_FOLDER / "docs_page.js"), chromium(), service.url, str(folder / "docs")]
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "CLIENT_ID": client_id, "CLIENT_SECRET": client_secret}
     done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=180)

@@ -1,4 +1,4 @@
-"""The embedded model: a real child, asked over a real socket."""
+"""The embedded model: a real child process over a real socket."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def running(port: int) -> Iterator[subprocess.Popen[bytes]]:
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
-    """The port of a child that is ready, shared by the tests that leave it alive."""
+    """The port of a ready child process, shared by the tests that do not end it."""
     port = embedded.free_port()
     with running(port):
         assert embedded.wait_until_ready(port, KEY, timeout_seconds=60)
@@ -93,14 +93,14 @@ def test_it_answers_a_chat_completion(port: int) -> None:
     assert 0 < answer["usage"]["completion_tokens"] <= 12
 
 
-def test_it_refuses_who_has_not_the_key(port: int) -> None:
+def test_it_refuses_a_caller_without_the_key(port: int) -> None:
     for key in (None, "another-key"):
         assert post(port, question("Hello"), key=key)[0] == 401
         assert not embedded.is_ready(port, key or "")
 
 
 def test_two_questions_are_answered_at_once(port: int) -> None:
-    """The short one ends before the long one, which was there first."""
+    """The short one ends before the long one that began first."""
     with ThreadPoolExecutor(2) as pool:
         long = pool.submit(post, port, question("Tell me a long story.", 250) | {"ignore_eos": True})
         time.sleep(0.1)
@@ -122,11 +122,11 @@ def test_a_prompt_that_does_not_fit_is_an_error_and_the_child_goes_on(port: int)
     assert post(port, question("Hello", 2))[0] == 200
 
 
-def test_a_question_whose_asker_hung_up_makes_nobody_wait(port: int) -> None:
-    body = json.dumps(question(RAREST)).encode()  # read whole, it takes most of a minute on one core
+def test_a_question_of_a_disconnected_caller_delays_no_other(port: int) -> None:
+    body = json.dumps(question(RAREST)).encode()  # the whole prompt takes most of a minute on one core
     head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {KEY}\r\ncontent-length: {len(body)}"
-    with socket.create_connection((embedded.HOST, port)) as asker:
-        asker.sendall(head.encode() + b"\r\n\r\n" + body)
+    with socket.create_connection((embedded.HOST, port)) as caller:
+        caller.sendall(head.encode() + b"\r\n\r\n" + body)
         time.sleep(0.5)
     start = time.monotonic()
     assert post(port, question("Hello", 2))[0] == 200
@@ -167,13 +167,13 @@ def test_it_dies_when_its_parent_is_killed() -> None:
     assert stops_listening(port)
 
 
-def test_it_does_not_start_for_a_parent_that_is_gone() -> None:
+def test_it_does_not_start_if_its_parent_has_ended() -> None:
     argv, environment = embedded.child_command(embedded.free_port(), KEY)
     argv[-1] = "0"
     assert subprocess.run(argv, env=environment, timeout=30, check=False).returncode == 1
 
 
-def test_a_taken_port_ends_the_child_with_a_sentence(port: int) -> None:
+def test_a_port_in_use_ends_the_child_with_a_sentence(port: int) -> None:
     with running(port) as child:
         _, message = child.communicate(timeout=30)
         assert child.returncode == 1

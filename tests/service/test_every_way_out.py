@@ -1,4 +1,4 @@
-"""Every refusal is recorded, on all routes and for all reasons; and the list of what leaves no record."""
+"""Every refusal is recorded, on all routes and for all reasons; and the list of requests without a record."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Way:
     role: str | None = None
     method: str = "GET"
     others_get: str = "PUT"
-    """A method that it does not take."""
+    """A method that the route does not accept."""
 
     @property
     def is_guarded(self) -> bool:
@@ -86,7 +86,7 @@ UNRECORDED = {
 GUARDED = [template for template, way in WAYS.items() if way.is_guarded]
 AUDIT = [template for template in GUARDED if template.startswith("/audit")]
 addresses = (f"203.0.{high}.{low}" for high in range(256) for low in range(1, 255))
-"""A new one for each call, so that no limit of an address affects a test."""
+"""A new address for each call, so that no limit of an address affects a test."""
 
 
 class Caller:
@@ -101,7 +101,7 @@ class Caller:
         }
 
     def succeed(self, way: Way, method: str = "") -> httpx.Response:
-        """Call it as a caller who may."""
+        """Call it as a caller that may."""
         if way.role == "client":
             return self.call(way, data=FORM, auth=("alice", self.secret))
         token = None if way.role is None else self.tokens.get(way.role, self.tokens[roles.AUDIT_READER])
@@ -176,7 +176,7 @@ def test_a_method_that_a_route_does_not_take_is_405_with_what_it_takes(out: Call
         assert way.method in response.headers["allow"].split(", ")
 
 
-def test_an_address_that_names_nothing_is_404(out: Caller) -> None:
+def test_an_unknown_address_is_404(out: Caller) -> None:
     for path in ("/", "/nothing", "/docs/", "/audit", "/v1/nothing", "/%00", "//ask", "/livez/x", "/metrics", "/livez%0A"):
         out.check(out.call(WAYS["/livez"], path=path), 404, "not_found", None)
     for path in ("/docs/assets/nothing", "/docs/assets/", "/docs/assets/%2e%2e/%2e%2e/docs.py", "/docs/assets/" + "x" * 300):
@@ -199,7 +199,7 @@ def test_a_refused_preflight_is_recorded_and_an_allowed_one_is_not(out: Caller, 
     assert "access-control-allow-origin" not in response.headers
 
 
-# --- who may -----------------------------------------------------------------------------------------
+# --- authorisation -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("template", GUARDED)
@@ -245,7 +245,7 @@ def limited(tmp_path_factory: pytest.TempPathFactory, fake: FakeOpenAI) -> Itera
         yield Caller(service)
 
 
-# --- what was sent -----------------------------------------------------------------------------------
+# --- the request -----------------------------------------------------------------------------------
 
 
 def test_an_unusable_body_is_refused_at_every_endpoint_that_takes_one(out: Caller) -> None:
@@ -300,7 +300,7 @@ def test_a_tile_that_there_is_not_is_404(out: Caller, template: str) -> None:
         out.check(response, 404, "not_found", template, **who)
 
 
-# --- what fails --------------------------------------------------------------------------------------
+# --- failures --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -330,7 +330,7 @@ def test_a_client_database_that_cannot_be_read_is_503_with_a_record(tmp_path: Pa
         out.check(out.succeed(WAYS["/token"]), 503, "unavailable", "/token")
 
 
-def test_what_cannot_be_counted_is_503_and_in_the_summary(tmp_path: Path, fake: FakeOpenAI) -> None:
+def test_without_rate_limits_it_is_503_and_in_the_summary(tmp_path: Path, fake: FakeOpenAI) -> None:
     service = Service(tmp_path, OPENAI_BASE_URL=fake.base_url).start()
     out, counts = Caller(service), Path(shared_window_url(service.log).removeprefix("window://"))
     with closing(sqlite3.connect(counts, isolation_level=None)) as holder:
@@ -365,7 +365,7 @@ def test_every_refusal_because_of_the_log_is_logged_and_counted(tmp_path: Path, 
     assert service.verify()["ok"]
 
 
-# --- in this process, where more can be made to fail -------------------------------------------------
+# --- in this process, where a test can break more -------------------------------------------------
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""`init` and the other commands beside a log that is missing, emptied, or made by several at once."""
+"""`init` and the other commands if the log is missing, emptied, or created by several at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How often one may call: exactly as the settings say, over all workers, whatever the environment or the wall clock says."""
+"""Rate limits hold exactly, over all workers, whatever the environment or the wall clock says."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LIMIT = 8
 
 @pytest.fixture(scope="module", params=[1, 3], ids=["1 worker", "3 workers"])
 def limited(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, fake: FakeOpenAI) -> Iterator[Service]:
-    """slowapi would read RATELIMIT_ENABLED from the environment and from .env."""
+    """slowapi alone would obey RATELIMIT_ENABLED in the environment and in .env."""
     folder = tmp_path_factory.mktemp("limited")
     env: dict[str, Any] = {"RATE_LIMIT": str(LIMIT), "RATELIMIT_ENABLED": "false"}
     service = Service(folder, workers=request.param, OPENAI_BASE_URL=fake.base_url, **env)
@@ -69,7 +69,7 @@ def check_too_many(service: Service, response: httpx.Response) -> None:
 
 
 def test_others_have_buckets_of_their_own_and_every_proven_call_counts(limited: Service) -> None:
-    """The bucket comes before the role and the body, so that neither is a way around it."""
+    """The limit is checked before role and body, so that neither evades it."""
     reader = limited.token("reader", limited.add_client("reader", "ai.audit.reader"))
     assert [limited.ask(reader).status_code for _ in range(LIMIT + 1)] == [403] * LIMIT + [429]
     bobby = limited.token("bobby", limited.add_client("bobby"))
@@ -101,7 +101,7 @@ def test_a_client_fetches_at_most_60_tokens_a_minute(limited: Service) -> None:
 
 @pytest.fixture(scope="module")
 def strict(tmp_path_factory: pytest.TempPathFactory, fake: FakeOpenAI) -> Iterator[Service]:
-    """Few failures and few single records, and a proxy, so that a test has addresses of its own."""
+    """Low limits on failures and single records, and a proxy, so that each test has its own addresses."""
     env: dict[str, Any] = {"ADDRESS_RATE_LIMIT": "5", "AUDIT_REFUSALS_PER_MINUTE": "7", "TRUSTED_PROXIES": "127.0.0.1"}
     with Service(tmp_path_factory.mktemp("strict"), OPENAI_BASE_URL=fake.base_url, **env) as running:
         yield running
@@ -132,7 +132,7 @@ def test_failed_proofs_stop_an_address_and_only_they_charge_it(strict: Service, 
     stopped = ask_from(strict, "203.0.113.1", good)
     check_problem(stopped, 429, "rate_limited")
     assert 1 <= int(stopped.headers["retry-after"]) <= WINDOW
-    assert refusal(strict, stopped)["user_id"] is None, "nobody was proven: the address is looked at first"
+    assert refusal(strict, stopped)["user_id"] is None, "the address is checked before the token"
     assert statuses(strict, "203.0.113.2", good, 1) == [200]
 
 
@@ -165,7 +165,7 @@ def test_refusals_past_the_bound_are_summed_up_when_the_service_stops(tmp_path: 
         HTTP.post(service.url + "/ask", content=b"{}", headers={**bearer(alice), "Content-Type": "application/json"})
         HTTP.post(service.url + "/ask", content=b"", headers=bearer(bobby))
         HTTP.get(service.url + "/nothing")
-    assert service.ask(alice).status_code == 200, "a bound on records is no bound on answers"
+    assert service.ask(alice).status_code == 200, "the bound on records must not limit answers"
     service.stop()
     records = service.records()
     single = Counter(record["user_id"] for record in records if record["action"] == "request.refused")
@@ -183,11 +183,11 @@ def test_refusals_past_the_bound_are_summed_up_when_the_service_stops(tmp_path: 
     assert service.verify()["ok"]
 
 
-FLOODED = ["203.0.113.7", "2001:db8::1", "2001:db8::2", "198.51.100.1"]  # two of them are one subscriber
+FLOODED = ["203.0.113.7", "2001:db8::1", "2001:db8::2", "198.51.100.1"]  # two of them count as one subscriber
 
 
 def test_a_flood_on_four_workers_adds_up_for_each_principal_and_address(tmp_path: Path, fake: FakeOpenAI) -> None:
-    """Whoever sends it, single records and summaries together say exactly how many were refused, and for what."""
+    """Single records and summaries together show exactly how many requests were refused, and why."""
     env: dict[str, Any] = {"AUDIT_REFUSALS_PER_MINUTE": "20", "TRUSTED_PROXIES": "127.0.0.1", "ADDRESS_RATE_LIMIT": "30"}
     service = Service(tmp_path, workers=4, OPENAI_BASE_URL=fake.base_url, **env).start()
     tokens = [service.token(name, service.add_client(name)) for name in ("alice", "bobby")]
@@ -212,7 +212,7 @@ def test_a_flood_on_four_workers_adds_up_for_each_principal_and_address(tmp_path
 
 
 class Reported:
-    """What the records say was refused, by (who, code): singly, and in summaries."""
+    """Refusals in the records by (principal or address, code): singly, and in summaries."""
 
     def __init__(self) -> None:
         self.single, self.summed = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
@@ -236,7 +236,7 @@ def reported_refusals(service: Service) -> Reported:
     return reported
 
 
-def test_what_strangers_send_that_is_no_http_is_bounded_and_adds_up_too(tmp_path: Path, fake: FakeOpenAI) -> None:
+def test_records_of_invalid_http_are_bounded_and_add_up_too(tmp_path: Path, fake: FakeOpenAI) -> None:
     service = Service(tmp_path, workers=2, OPENAI_BASE_URL=fake.base_url, AUDIT_REFUSALS_PER_MINUTE="5").start()
     for _ in range(30):
         with socket.create_connection(("127.0.0.1", service.port), timeout=20) as stranger:

@@ -1,4 +1,4 @@
-"""What is too long for a record: its digest stands there, and the whole of it beside the log where that is wanted."""
+"""Long texts: the record holds a digest, and the text is kept beside the log if so configured."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""MODELS_FILE and the start: what stops it, what works without the models' keys, what a restarted worker has."""
+"""MODELS_FILE at the start: what prevents it, what works without the models' keys, what a restarted worker reads."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def service_with(folder: Path, models: str) -> Service:
 
 def test_a_bad_models_file_stops_the_start_and_no_other_command(tmp_path: Path) -> None:
     service = service_with(tmp_path, MODELS.format(base_url="http://127.0.0.1:9/v1"))
-    assert service.verify()["ok"], "init and commands on the log need no key of a model"
+    assert service.verify()["ok"], "init and commands on the log need no model's key"
     service.add_client("alice")
     for sentence in ("api_key_env names an environment variable that is not set", "LLM_MODEL, which /ask uses, is no alias"):
         ended = service.run("serve", "--port", "0", status=2)

@@ -1,4 +1,4 @@
-"""A log on a network file system is refused at the start: strace answers statfs(2) as the kernel would there."""
+"""A log on a network file system is refused at the start; strace makes statfs(2) report one."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ ENOSYS = "error=ENOSYS"
 
 
 def answered(kind: int) -> str:
-    """What strace writes over the answer of statfs(2): its f_type, a C long."""
+    """The bytes that replace f_type, a C long, in the result of statfs(2)."""
     return f"poke_exit=@arg2={kind.to_bytes(8, sys.byteorder).hex()}"
 
 
 def strace(folder: Path, answer: str, *command: str) -> subprocess.CompletedProcess[str]:
-    """Run *command* in *folder* with every statfs(2) answered so."""
+    """Run *command* in *folder* with this result of every statfs(2)."""
     if shutil.which("strace") is None:
         leave_out("strace is missing (Debian: apt-get install strace)")
     prefix = ["strace", "-f", "-qq", "-o", str(folder / "trace"), "-e", "trace=statfs", "-e", f"inject=statfs:{answer}"]
@@ -74,7 +74,7 @@ def test_a_disk_of_this_machine_and_what_cannot_be_asked_are_not_refused(answer:
     assert done.returncode == 0, done.stderr
 
 
-def test_the_nearest_folder_that_is_there_is_asked(tmp_path: Path) -> None:
+def test_the_nearest_existing_folder_is_checked(tmp_path: Path) -> None:
     log = tmp_path / "not" / "yet" / "log"
     code = f"import sys; sys.path.append({str(ROOT)!r}); {ASK}"
     done = strace(tmp_path, answered(0x6969), sys.executable, "-c", code, str(log))

@@ -1,4 +1,4 @@
-"""Callers of streams who use HTTP in rare ways: pipelining, HTTP/1.0, Expect, and not reading."""
+"""Callers of streams that use HTTP in rare ways: pipelining, HTTP/1.0, Expect, and not reading."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def upstream(fake: FakeOpenAI) -> Iterator[FakeOpenAI]:
 def test_a_caller_who_never_reads_the_end_loses_the_connection(
     tmp_path: Path, upstream: FakeOpenAI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The last bytes wait in the server's memory. They are too few to block it: the answer is complete."""
+    """The last bytes wait in the server's memory, too few to block it: for the server the answer is complete."""
     monkeypatch.chdir(tmp_path)
     inside = Inside(Service(tmp_path), EmbeddedAddress(upstream.base_url, "no-key", MODEL, max_waiting=1))
     create_server = socket.create_server
 
     def with_small_buffers(address: tuple[str, int]) -> socket.socket:
         listener = create_server(address)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)  # also of what it accepts
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)  # inherited by accepted sockets
         return listener
 
     monkeypatch.setattr(socket, "create_server", with_small_buffers)
@@ -61,7 +61,7 @@ def test_a_caller_who_never_reads_the_end_loses_the_connection(
 def test_a_caller_who_sends_more_and_disconnects_ends_the_call_too(
     patient: Service, patient_token: str, upstream: FakeOpenAI, path: str, more: str, leave: str
 ) -> None:
-    """Only a server that reads on notices the disconnect; the call would last a minute."""
+    """A server notices the disconnect only if it reads on; otherwise the call lasts a minute."""
     upstream.set("hang")
     name = f"{path}, {more}, {leave}"
     asked = stream_request(path, patient_token, "behind", stream_body(path, name))
@@ -70,7 +70,7 @@ def test_a_caller_who_sends_more_and_disconnects_ends_the_call_too(
         caller.sendall(asked)
         eventually(lambda: upstream.calls("open") == 1)
         caller.sendall(behind)
-        with suppress(TimeoutError):  # what was sent is there by now
+        with suppress(TimeoutError):  # the sent bytes have arrived by now
             caller.settimeout(0.2)
             caller.recv(1)
         if leave == "reset":

@@ -1,6 +1,6 @@
 """A log, its signed tree and a client database that an earlier version wrote are served and verified by this one.
 
-`tests/support/older_version` was written by the version before the packages were laid out anew (November 2026).
+`tests/support/older_version` was written by the version before the packages were reorganised (November 2026).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def old(tmp_path_factory: pytest.TempPathFactory, fake: FakeOpenAI) -> Iterator[
         yield running
 
 
-def test_its_records_stay_and_new_ones_follow_them(old: Service) -> None:
+def test_its_records_are_kept_and_new_ones_follow(old: Service) -> None:
     before = (OLDER / "logs" / "audit_log.jsonl").read_bytes()
     answer = old.ask(old.token("alice", FACTS["client_secret"])).json()
     assert old.log.read_bytes().startswith(before)
@@ -41,7 +41,7 @@ def test_its_records_stay_and_new_ones_follow_them(old: Service) -> None:
     assert verdict["completeness"] == {"verdict": "ok", "up_to": new["seq"]}
 
 
-def test_what_its_holders_kept_still_proves(old: Service) -> None:
+def test_its_receipts_and_checkpoints_still_verify(old: Service) -> None:
     verdict = old.cli("audit", "verify", "--checkpoint", str(OLDER / "checkpoint"), "--vkey", str(OLDER / "vkey"))
     assert (verdict["ok"], verdict["completeness"]["verdict"]) == (True, "ok")
     proven = old.cli("audit", "verify-receipt", str(OLDER / "receipt.tlog-proof"), "--vkey", str(OLDER / "vkey"))

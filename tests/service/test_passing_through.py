@@ -1,4 +1,4 @@
-"""What the SDK asks reaches the model's server unchanged but for what policy changes, and its answer comes back likewise."""
+"""Requests reach the model's server with no change but those of the policy; its answers come back unchanged too."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def through(service: Service, token: str) -> Iterator[OpenAI]:
 
 @pytest.fixture(scope="module")
 def direct(fake: FakeOpenAI) -> Iterator[OpenAI]:
-    """The same SDK at the model's server itself."""
+    """The same SDK, directly at the model's server."""
     with OpenAI(base_url=fake.base_url, api_key="any", max_retries=0) as client:
         yield client
 
@@ -76,18 +76,18 @@ def call(client: OpenAI, endpoint: str, **asked: Any) -> Any:
 
 
 def exact(value: Any) -> str:
-    """1, 1.0 and true differ, and so does the order of members."""
+    """A form in which 1, 1.0, true and the order of members differ."""
     return json.dumps(value)
 
 
 def differences(sent: dict[str, Any], came: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """By member: what was sent, and what came in its place."""
+    """By member: what was sent, and what arrived instead."""
     pairs = {name: (sent.get(name, ABSENT), came.get(name, ABSENT)) for name in [*sent, *came]}
     return {name: pair for name, pair in pairs.items() if exact(pair[0]) != exact(pair[1])}
 
 
 def changes(direct: OpenAI, through: OpenAI, upstream: FakeOpenAI, endpoint: str, **asked: Any) -> dict[str, tuple[Any, Any]]:
-    """What our service changes in what the SDK sends for one call."""
+    """What our service changes in the request of one SDK call."""
     call(direct, endpoint, **asked)
     call(through, endpoint, **asked)
     seen = upstream.seen()
@@ -96,7 +96,7 @@ def changes(direct: OpenAI, through: OpenAI, upstream: FakeOpenAI, endpoint: str
     return differences(sent, came)
 
 
-# --- what is asked -----------------------------------------------------------------------------------
+# --- requests -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("endpoint", ASKED)
@@ -106,14 +106,14 @@ def test_the_list_of_parameters_here_is_the_sdks(direct: OpenAI, endpoint: str) 
 
 
 @pytest.mark.parametrize("endpoint", ASKED)
-def test_of_everything_that_can_be_asked_only_the_models_name_is_changed(
+def test_of_all_parameters_only_the_models_name_is_changed(
     direct: OpenAI, through: OpenAI, upstream: FakeOpenAI, endpoint: str
 ) -> None:
     assert changes(direct, through, upstream, endpoint, **EVERYTHING[endpoint], extra_body=UNKNOWN) == MODEL
 
 
 @pytest.mark.parametrize("endpoint", STREAMED)
-def test_on_a_stream_likewise_but_that_its_usage_is_asked_for(
+def test_on_a_stream_only_the_request_for_usage_is_added(
     direct: OpenAI, through: OpenAI, upstream: FakeOpenAI, endpoint: str
 ) -> None:
     asked = {**EVERYTHING[endpoint], "extra_body": UNKNOWN, "stream": True}
@@ -124,7 +124,7 @@ def test_on_a_stream_likewise_but_that_its_usage_is_asked_for(
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
 @pytest.mark.parametrize("endpoint", STREAMED)
-def test_who_names_no_cap_on_tokens_is_given_his(
+def test_a_request_without_a_cap_on_tokens_gets_that_of_its_caller(
     direct: OpenAI, through: OpenAI, upstream: FakeOpenAI, endpoint: str, stream: bool
 ) -> None:
     cap = {"max_tokens" if endpoint == "chat" else "max_output_tokens": (ABSENT, 50)}
@@ -138,24 +138,24 @@ def test_a_cap_of_null_is_none_and_all_choices_share_one(direct: OpenAI, through
     assert found == MODEL | {"max_tokens": (None, 12)}
 
 
-def test_a_cap_by_its_newer_name_is_said_by_the_older_one_too(direct: OpenAI, through: OpenAI, upstream: FakeOpenAI) -> None:
-    """Most servers know only that, and ignore the other in silence."""
+def test_a_cap_under_its_newer_name_is_sent_under_the_older_too(direct: OpenAI, through: OpenAI, upstream: FakeOpenAI) -> None:
+    """Most servers know only the older name and silently ignore the other."""
     found = changes(direct, through, upstream, "chat", **ASKED["chat"], max_completion_tokens=7)
     assert found == MODEL | {"max_tokens": (ABSENT, 7)}
 
 
-def test_what_the_caller_says_of_usage_stands(direct: OpenAI, through: OpenAI, upstream: FakeOpenAI) -> None:
+def test_the_callers_choice_about_usage_is_kept(direct: OpenAI, through: OpenAI, upstream: FakeOpenAI) -> None:
     asked: Any = {**ASKED["chat"], "max_tokens": 5, "stream": True, "stream_options": {"include_usage": True, "x": 1}}
     assert changes(direct, through, upstream, "chat", **asked) == MODEL
 
 
-def test_a_server_that_does_not_know_the_word_is_not_asked_for_usage(through: OpenAI, upstream: FakeOpenAI) -> None:
+def test_a_server_without_stream_options_is_not_asked_for_usage(through: OpenAI, upstream: FakeOpenAI) -> None:
     *_, last = through.chat.completions.create(model="old/one", messages=MESSAGES, stream=True)
     assert "stream_options" not in json.loads(upstream.seen()["bodies"][-1])
     assert "receipt" in (last.model_extra or {})
 
 
-def test_of_the_callers_headers_none_goes_on(through: OpenAI, token: str, upstream: FakeOpenAI) -> None:
+def test_no_header_of_the_caller_is_forwarded(through: OpenAI, token: str, upstream: FakeOpenAI) -> None:
     call(through, "chat", **ASKED["chat"], extra_headers={"X-Secret": "mine", "OpenAI-Organization": "org-1", "Cookie": "a=b"})
     headers = upstream.seen()["headers"]
     assert headers["authorization"] == f"Bearer {SERVER_KEY}"
@@ -163,12 +163,12 @@ def test_of_the_callers_headers_none_goes_on(through: OpenAI, token: str, upstre
     assert token not in str(headers)
 
 
-# --- what the log says of it -------------------------------------------------------------------------
+# --- records -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
 @pytest.mark.parametrize("endpoint", ASKED)
-def test_the_log_alone_tells_the_bytes_that_went_out(
+def test_the_sent_bytes_can_be_rebuilt_from_the_log(
     through: OpenAI, service: Service, upstream: FakeOpenAI, endpoint: str, stream: bool
 ) -> None:
     asked = {**EVERYTHING[endpoint], "extra_body": UNKNOWN, **({"stream": True} if stream and endpoint in STREAMED else {})}
@@ -184,7 +184,7 @@ def test_the_log_alone_tells_the_bytes_that_went_out(
     )
 
 
-# --- what is answered --------------------------------------------------------------------------------
+# --- answers --------------------------------------------------------------------------------
 
 ODD: dict[str, str] = {
     "chat": '\n{ "choices" : [ {"message": {"content": "\\u0041 \\/ é"}, "x": [1.10, 1e-7] } ], "y": {"b":1,"a":2} } \r\n',
@@ -198,7 +198,7 @@ def posted(service: Service, token: str, endpoint: str, body: dict[str, Any]) ->
 
 
 def receipt_member(service: Service, response: httpx.Response) -> bytes:
-    """What stands for the answer to *response* in the log, as a member of a document."""
+    """The receipt of *response* according to the log, as a member of a JSON document."""
     record = records_named(service, response.headers["x-request-id"])[-1]
     assert record["action"] == "ask.answered"
     return b'"receipt":{"seq":%d,"hash":"%b"}}' % (record["seq"], record["hash"].encode())
@@ -219,13 +219,13 @@ def test_an_answer_is_the_servers_bytes_and_the_receipt(
 def test_a_stream_is_the_servers_events_and_the_receipt(
     service: Service, token: str, upstream: FakeOpenAI, endpoint: str, usage: bool
 ) -> None:
-    """Asked directly with the body that went out; the answers to two first calls are the same."""
+    """The server, asked directly with the same body, gives the same answer to its first call."""
     options = {"stream_options": {"include_usage": True}} if usage and endpoint == "chat" else {}
     response = posted(service, token, endpoint, {"model": "small", **ASKED[endpoint], "stream": True, **options})
     (sent,) = upstream.seen()["bodies"]
     upstream.reset()
     events = HTTP.post(upstream.base_url + PATHS[endpoint], content=sent).content.split(b"\n\n")
-    end = 3 if endpoint == "chat" else 2  # before [DONE], and before the nothing after the last event
+    end = 3 if endpoint == "chat" else 2  # before [DONE] and the empty rest after the last event
     if endpoint == "chat" and not usage:
         counted = events.pop(-end)
         assert b'"choices":[]' in counted
@@ -233,7 +233,7 @@ def test_a_stream_is_the_servers_events_and_the_receipt(
     assert response.content.split(b"\n\n") == events
 
 
-def test_chunks_of_any_form_go_on_as_they_came(service: Service, token: str, upstream: FakeOpenAI) -> None:
+def test_chunks_of_any_form_are_forwarded_unchanged(service: Service, token: str, upstream: FakeOpenAI) -> None:
     chunks = [
         json.dumps({"id": "c", "x": text, "choices": [{"index": 0, "delta": {"content": text}}]}, ensure_ascii=escaped)
         for text in ODD_TEXTS

@@ -1,4 +1,4 @@
-"""Before there is a request: endless heads, upgrades, broken HTTP, callers who hang up; and the record of each."""
+"""Endless headers, upgrades, broken HTTP and disconnects before there is a request, and the record of each."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ..support.service import HTTP, Service
 
 
 def talk(service: Service, *pieces: bytes) -> bytes:
-    """All that the service says to these bytes, until it closes."""
+    """Everything that the service answers to *pieces* until it closes the connection."""
     said = b""
     with socket.create_connection(("127.0.0.1", service.port), timeout=20) as connection:
         try:
@@ -40,28 +40,28 @@ def talk(service: Service, *pieces: bytes) -> bytes:
 
 
 def refusals(service: Service, *codes: str) -> list[dict[str, Any]]:
-    """The records of refused requests, those of some codes only."""
+    """The records of refused requests, optionally of some codes only."""
     refused = [record for record in service.records() if record["action"] == "request.refused"]
     return [record for record in refused if record["details"]["code"] in codes]
 
 
 def check_no_request(record: dict[str, Any], status: int, code: str) -> None:
-    """The record of what never became a request."""
+    """Check the record of something that never became a request."""
     details = {"status": status, "code": code, "method": None, "route": None, "address": "127.0.0.1"}
     assert (record["user_id"], record["details"]) == (None, details)
 
 
 @pytest.mark.parametrize("head", [b"GET /livez HTTP/1.1\r\nHost: x\r\nX-A: ", b"GET /livez?"], ids=["header", "target"])
-def test_an_endless_head_is_cut_off_with_one_record_and_nobody_else_waits(service: Service, head: bytes) -> None:
+def test_an_endless_head_is_cut_off_with_one_record_and_delays_no_one(service: Service, head: bytes) -> None:
     before = len(refusals(service, "too_large", "client_gone"))
-    talk(service, head, *[b"a" * 65536] * 400)  # the answer may be lost with what was still on its way
+    talk(service, head, *[b"a" * 65536] * 400)  # a reset may discard the answer
     assert HTTP.get(service.url + "/livez").status_code == 200
     eventually(lambda: len(refusals(service, "too_large", "client_gone")) > before)
     (record,) = refusals(service, "too_large", "client_gone")[before:]
     check_no_request(record, 431, "too_large")
 
 
-def test_a_head_that_is_too_large_is_told_so(service: Service) -> None:
+def test_a_head_that_is_too_large_gets_an_answer(service: Service) -> None:
     said = talk(service, b"GET /livez HTTP/1.1\r\nX-A: ", b"a" * 33_000, b"a" * 10)
     head, _, body = said.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 431 Request Header Fields Too Large\r\n")
@@ -86,7 +86,7 @@ def test_an_upgrade_is_ignored_and_the_body_is_kept(service: Service, token: str
 
 
 def test_what_follows_an_upgrade_that_was_not_seen_in_time_is_no_request(service: Service, token: str) -> None:
-    """The head comes in two pieces, so that the parser stops after it; its body is a whole request of somebody else."""
+    """The head arrives in two pieces, so that the parser stops after it; its body is another complete request."""
     hidden = json.dumps({"query": "smuggled"}).encode()
     inner = b"POST /ask HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %b\r\nContent-Type: application/json\r\n" % token.encode()
     inner += b"Content-Length: %d\r\n\r\n%b" % (len(hidden), hidden)
@@ -149,7 +149,7 @@ CHUNKED = "POST /ask HTTP/1.1\r\nHost: x\r\n{}Content-Type: application/json\r\n
 
 @pytest.mark.parametrize("in_one_piece", [True, False])
 def test_a_body_that_breaks_off_is_refused_and_recorded_once(service: Service, token: str, in_one_piece: bool) -> None:
-    """Although what came before the broken chunk is a whole question."""
+    """Even if the bytes before the broken chunk are a complete question."""
     question, head = b'{"query": "hi"}', CHUNKED.format(f"Authorization: Bearer {token}\r\n").encode()
     before, pieces = len(service.records()), (head + b"%x\r\n%b\r\n" % (len(question), question), b"no chunk\r\n")
     said = talk(service, *([b"".join(pieces)] if in_one_piece else pieces))
@@ -170,7 +170,7 @@ def test_a_broken_body_that_nobody_reads_changes_no_answer(service: Service) -> 
 
 
 def test_rubbish_behind_a_question_is_answered_after_it(service: Service, token: str, fake: FakeOpenAI) -> None:
-    """A 400 in its place would be taken for the question's answer."""
+    """An earlier 400 would be taken for the answer to the question."""
     fake.set("ok", delay=0.5)
     body = b'{"query": "hi"}'
     head = f"POST /ask HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n"
@@ -193,7 +193,7 @@ def test_a_disconnect_in_mid_header_is_recorded_a_silent_connection_is_not(servi
 
 
 def test_pipelined_requests_of_a_disconnected_caller_are_recorded(service: Service, token: str, fake: FakeOpenAI) -> None:
-    """And the question before them is not asked any further."""
+    """And the model call of the question before them ends."""
     fake.set("hang")
     before, body = len(service.records()), b'{"query": "hi"}'
     head = f"POST /ask HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n"
@@ -215,7 +215,7 @@ def test_probes_with_head_are_answered_and_leave_no_record(service: Service) -> 
     assert service.log.stat().st_size == size
 
 
-def test_a_caller_who_hangs_up_frees_the_model_and_is_recorded(tmp_path: Path) -> None:
+def test_a_disconnect_frees_the_model_and_is_recorded(tmp_path: Path) -> None:
     with FakeOpenAI() as fake, Service(tmp_path, OPENAI_BASE_URL=fake.base_url) as service:
         token = service.token("alice", service.add_client())
         fake.set("ok", delay=30)

@@ -1,4 +1,4 @@
-"""/readyz speaks for all workers: it is 503 while any of them cannot record, and counts the refusals of all."""
+"""/readyz reports all workers: it is 503 while any of them cannot record, and counts the refusals of all."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LOG = "./audit/audit_log.jsonl"
 
 
 def ready(service: Service) -> httpx.Response:
-    """The answer of any one worker."""
+    """The answer of one of the workers."""
     return HTTP.get(service.url + "/readyz")
 
 
@@ -30,7 +30,7 @@ def fill(disk: SmallDisk) -> None:
 
 
 def ask_until_nothing_fits(caller: httpx.Client, disk: SmallDisk) -> int:
-    """How often the one worker behind this connection refused, once not even its probes find room any more."""
+    """How often the worker behind this connection refused, once even its probes find no space."""
     refused, since, size, deadline = 0, time.monotonic(), 0, time.monotonic() + 60
     while time.monotonic() < since + 3 * PROBE_SECONDS:
         refused += caller.post("/ask", json={"query": "hi"}).status_code == 503
@@ -42,7 +42,7 @@ def ask_until_nothing_fits(caller: httpx.Client, disk: SmallDisk) -> int:
 
 
 def test_no_worker_is_ready_while_one_cannot_record_and_all_are_counted(tmp_path: Path, fake: FakeOpenAI) -> None:
-    """A full disk, four workers, and questions to one of them: the others have not seen the disk."""
+    """A full disk, four workers, and questions to one of them: the others have not noticed the disk."""
     with SmallDisk(tmp_path / "audit", 256) as disk:
         with Service(tmp_path, workers=WORKERS, prefix=disk.prefix, OPENAI_BASE_URL=fake.base_url, AUDIT_LOG_PATH=LOG) as service:
             token = service.token("alice", service.add_client())
@@ -58,6 +58,6 @@ def test_no_worker_is_ready_while_one_cannot_record_and_all_are_counted(tmp_path
             disk.resize(4096)
             service.wait_ready()
             assert service.ask(token).status_code == 200
-            assert ready(service).json()["refused_for_audit"] == refused + 20, "since the service began"
+            assert ready(service).json()["refused_for_audit"] == refused + 20, "counted since the start of the service"
             lines = (tmp_path / "logs/security.log").read_text().splitlines()
             assert sum(" ERROR audit_unavailable " in line for line in lines) == refused + 20

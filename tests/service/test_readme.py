@@ -1,4 +1,4 @@
-"""What README and guides show is run as it stands, but for port and interpreter."""
+"""The commands in README and the guides are run as shown, with another port and interpreter."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def blocks(text: str, language: str = "sh") -> list[str]:
 
 
 def run_as_pasted(folder: Path, fake: FakeOpenAI, script: str) -> tuple[str, str]:
-    """What the script writes to stdout and stderr. Everything it started is stopped at its end."""
+    """The script's stdout and stderr. Everything that it started is stopped at the end."""
     if shutil.which("curl") is None:
         leave_out("there is no curl (Debian: apt-get install curl)")
     script = "set -eu\n" + script.replace("make install\n", "").replace(".venv/bin/python", sys.executable)
@@ -44,7 +44,7 @@ def run_as_pasted(folder: Path, fake: FakeOpenAI, script: str) -> tuple[str, str
         ["bash", "-c", script], cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
     )
     try:
-        # The service in the background holds the pipes open, so the script's own end is waited for.
+        # The service in the background keeps the pipes open, so wait for the end of the script itself.
         assert shell.wait(90) == 0
     finally:
         os.killpg(shell.pid, signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""What the operator's caps, lists and roles refuse at /v1: said in OpenAI's words, recorded once, and no model is asked."""
+"""Refusals at /v1 by the operator's caps, lists and roles: in OpenAI's form, recorded once, without a model call."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def client(service: Service, token: str) -> Iterator[OpenAI]:
 
 @pytest.fixture(scope="module")
 def researcher(service: Service) -> Iterator[OpenAI]:
-    """A client who has one more role."""
+    """A client with one more role."""
     roles = ("--role", "ai.playground.user", "--role", "ai.research")
     secret = service.cli("clients", "add", "researcher", *roles)["client_secret"]
     with client_of(service, service.token("researcher", secret), max_retries=0) as client:
@@ -112,7 +112,7 @@ CAPS: dict[str, tuple[str, dict[str, Any], dict[str, Any], str, str]] = {
 
 
 @pytest.mark.parametrize("case", CAPS)
-def test_each_cap_takes_what_reaches_it_and_refuses_what_is_one_above(
+def test_each_cap_allows_its_own_value_and_refuses_one_more(
     client: OpenAI, service: Service, upstream: FakeOpenAI, case: str
 ) -> None:
     path, enough, too_much, param, code = CAPS[case]
@@ -124,7 +124,7 @@ def test_each_cap_takes_what_reaches_it_and_refuses_what_is_one_above(
     check_refused(service, upstream, error, BadRequestError, param, code)
 
 
-def test_a_body_of_just_the_size_is_taken_and_one_byte_more_is_413(
+def test_a_body_of_the_allowed_size_is_accepted_and_one_byte_more_is_413(
     client: OpenAI, service: Service, upstream: FakeOpenAI
 ) -> None:
     send(client, CHAT, {"x_pad": "x" * (20_000 - len(BODY))} | PLAIN[CHAT])
@@ -143,7 +143,7 @@ def test_tokens_of_an_embedding_are_bounded_by_the_body_alone(client: OpenAI, up
 
 @pytest.mark.parametrize("path", [RESPONSES, EMBEDDINGS])
 @pytest.mark.parametrize("first", [5, True])
-def test_a_number_in_front_makes_no_texts_pass(
+def test_a_number_before_them_lets_no_texts_pass(
     client: OpenAI, service: Service, upstream: FakeOpenAI, path: str, first: Any
 ) -> None:
     error = refused(send, client, path, {"model": "small", "input": [first, "x" * 201]})
@@ -151,7 +151,7 @@ def test_a_number_in_front_makes_no_texts_pass(
     assert upstream.calls() == 0
 
 
-def test_who_has_a_role_with_caps_has_those(researcher: OpenAI, upstream: FakeOpenAI) -> None:
+def test_a_role_with_caps_gives_them_to_its_clients(researcher: OpenAI, upstream: FakeOpenAI) -> None:
     long: Any = {**HI, "content": "x" * 400}
     send(researcher, CHAT, {"model": "small", "messages": [long] * 9, "max_tokens": 80, "x_pad": "x" * 22_000})
     send(researcher, CHAT, PLAIN[CHAT])
@@ -208,7 +208,7 @@ WRONG: list[tuple[str, Any, str, str]] = [
 
 
 @pytest.mark.parametrize(("path", "members", "param", "code"), WRONG)
-def test_what_cannot_be_meant_is_told_by_member(
+def test_an_invalid_value_is_refused_with_the_name_of_its_member(
     client: OpenAI, service: Service, upstream: FakeOpenAI, path: str, members: Any, param: str, code: str
 ) -> None:
     error = refused(send, client, path, members)
@@ -217,7 +217,7 @@ def test_what_cannot_be_meant_is_told_by_member(
 
 
 @pytest.mark.parametrize("number", [2**64, -(2**63) - 1], ids=["above", "below"])
-def test_a_number_that_would_go_on_as_another_is_refused(client: OpenAI, upstream: FakeOpenAI, number: int) -> None:
+def test_a_number_that_would_be_forwarded_as_another_is_refused(client: OpenAI, upstream: FakeOpenAI, number: int) -> None:
     error = refused(send, client, CHAT, PLAIN[CHAT] | {"seed": number})
     assert (error.status_code, error.type, upstream.calls()) == (400, "invalid_request_error", 0)
 
@@ -233,7 +233,7 @@ def test_a_role_sees_its_own_models(client: OpenAI, researcher: OpenAI, service:
     assert {model.created for model in researcher.models.list()} == {changed}
 
 
-def test_the_model_of_another_role_is_as_good_as_unknown(
+def test_the_model_of_another_role_is_refused_like_an_unknown_one(
     client: OpenAI, researcher: OpenAI, service: Service, upstream: FakeOpenAI
 ) -> None:
     refusals = []

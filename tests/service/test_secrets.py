@@ -1,4 +1,4 @@
-"""Planted secrets (a client's, a token, both keys, a prompt) and all places where none may appear."""
+"""Planted secrets (of a client, a token, both keys, a prompt) and every place where they must not appear."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Planted:
         return response
 
     def files(self) -> dict[str, bytes]:
-        """All files of the service, its limiter's included."""
+        """All files of the service, including those of its rate limiter."""
         limiter = Path(shared_window_url(self.service.log).removeprefix("window://")).parent
         paths = [path for folder in (self.service.folder, limiter) for path in folder.rglob("*") if path.is_file()]
         return {path.name: path.read_bytes() for path in paths}
@@ -62,7 +62,7 @@ def planted(tmp_path_factory: pytest.TempPathFactory, fake: FakeOpenAI) -> Itera
 
 
 def send_wrong_things(planted: Planted) -> None:
-    """A secret or a token wherever a caller might put it by mistake."""
+    """Send a secret or a token everywhere a caller might put it by mistake."""
     url, secret, token = planted.service.url, planted.secret, planted.token
     forms: list[dict[str, str]] = [
         {**FORM, "client_id": "alice", "client_secret": secret[:-1]},
@@ -116,7 +116,7 @@ def send_wrong_things(planted: Planted) -> None:
 
 
 def break_the_upstream(planted: Planted) -> None:
-    """Servers that echo what they were sent are common: the key, and the prompt as it stands or as JSON."""
+    """Make the upstream echo what it was sent, as many do: the key, and the prompt, plain or as JSON."""
     echo = {"error": {"message": f"Incorrect API key provided: {KEY}. You said: {PROMPT}", "code": "invalid_api_key"}}
     texts = [f"Bearer {KEY} {PROMPT}", json.dumps(echo), json.dumps(echo, ensure_ascii=False), f"<pre>{KEY}\n{PROMPT}</pre>"]
     for text in texts:
@@ -131,7 +131,7 @@ def break_the_upstream(planted: Planted) -> None:
 
 
 def spellings(secret: str) -> set[bytes]:
-    """A secret as it is, and in the forms in which logs and bodies carry text."""
+    """A secret as it is and in the encodings of logs and bodies."""
     forms = {
         secret,
         quote(secret),
@@ -154,7 +154,7 @@ def test_the_secrets_really_reached_the_service(planted: Planted) -> None:
     assert planted.answered.status_code == 200
     assert {200, 400, 401, 404, 405, 413, 415, 422, 502, 503, 504} - {413} <= {response.status_code for response in planted.said}
     assert {"audit_log.jsonl", "security.log", "serve.log", "clients.sqlite3", "limits.sqlite3"} <= set(planted.files())
-    assert b"upstream status 401" in planted.files()["serve.log"], "the operator sees that it spoke, and none of what it said"
+    assert b"upstream status 401" in planted.files()["serve.log"], "the operator must see the status but not the text"
 
 
 @pytest.mark.parametrize("what", ["secret", "rotated", "new"])

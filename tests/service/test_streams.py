@@ -40,7 +40,7 @@ def streaming(service: Service, token: str, path: str = "/v1/chat/completions", 
 
 
 def stream(service: Service, token: str, path: str = "/v1/chat/completions", **more: Any) -> tuple[httpx.Response, str]:
-    """The whole stream: its response, and its text without comments."""
+    """The response of a complete stream, and its text without comments."""
     with streaming(service, token, path, **more) as response:
         text = response.read().decode()
     return response, "".join(f"{event}\n\n" for event in text.split("\n\n") if event and not event.startswith(":"))
@@ -58,7 +58,7 @@ def said(text: str) -> str:
     return "".join(choice["delta"].get("content") or "" for chunk in chunks_of(text) for choice in chunk.get("choices", ()))
 
 
-# --- what comes --------------------------------------------------------------------------------------
+# --- content --------------------------------------------------------------------------------------
 
 
 def test_a_chat_stream_ends_with_the_receipt_of_a_durable_record(service: Service, token: str) -> None:
@@ -76,7 +76,7 @@ def test_a_chat_stream_ends_with_the_receipt_of_a_durable_record(service: Servic
 
 
 def test_the_record_holds_what_was_delivered(service: Service, token: str) -> None:
-    """Its digest is that of the events as they were written, up to the one with the receipt."""
+    """Its digest covers the events as written, up to the one with the receipt."""
     response, text = stream(service, token)
     _, answered = records_of(service, response)
     before = "".join(f"{event}\n\n" for event in text.split("\n\n")[:-3])
@@ -144,18 +144,18 @@ def test_a_response_stream_carries_the_receipt_in_the_event_that_ends_it(service
 
 
 def test_pieces_arrive_while_the_model_still_answers(service: Service, token: str, upstream: FakeOpenAI) -> None:
-    """The first arrives while the server holds the rest back."""
+    """The first piece arrives while the server holds the rest back."""
     upstream.set("stall:2")
     for path in ("/v1/chat/completions", "/ask"):
         with streaming(service, token, path) as response:
-            pieces, seen = response.iter_text(), ""  # one that is let go of closes the connection
+            pieces, seen = response.iter_text(), ""  # an iterator that is garbage-collected closes the connection
             while completion_text(QUERY)[:5] not in seen:
                 seen += next(pieces)
             assert upstream.streams()["open"] == 1
         eventually(lambda: upstream.streams()["open"] == 0)
 
 
-# --- what fails --------------------------------------------------------------------------------------
+# --- failures --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("mode", ["cut:2", "error_event:2", "garbage_event:2"])
@@ -225,7 +225,7 @@ def test_an_end_without_a_reason_gets_a_chunk_for_the_receipt(service: Service, 
 
 
 def test_keep_alives_come_while_the_model_is_silent(hasty: Service, hasty_token: str, upstream: FakeOpenAI) -> None:
-    """Before its first word, and between two words."""
+    """Before its first piece, and between two pieces."""
     for settings in ({"delay": 0.7}, {"first": 0.7}, {"interval": 0.5}):
         upstream.set(**settings)  # type: ignore[arg-type]
         for path in ("/v1/chat/completions", "/ask"):
@@ -258,7 +258,7 @@ def test_a_disconnect_ends_the_call_and_the_record_says_what_was_delivered(
 
 
 def test_a_caller_who_does_not_read_is_disconnected(hasty: Service, hasty_token: str, upstream: FakeOpenAI) -> None:
-    """Once all buffers are full, both connections end, and the record says so."""
+    """Once all buffers are full, both connections end, which is recorded."""
     piece = "x" * 50_000
     event = f"data: {json.dumps({'choices': [{'index': 0, 'delta': {'content': piece}}]})}\n\n"
     upstream.set(script=[event] * 400)
@@ -279,7 +279,7 @@ def test_a_caller_who_does_not_read_is_disconnected(hasty: Service, hasty_token:
 
 
 def between(upstream: FakeOpenAI, service: Service, token: str, path: str, act: Callable[[], object]) -> str:
-    """A stream, with *act* done after its first piece has come."""
+    """Run a stream and call *act* after its first piece."""
     upstream.set(chunks=4, interval=0.3)
     with streaming(service, token, path) as response:
         pieces = response.iter_text()

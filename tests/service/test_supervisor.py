@@ -1,4 +1,4 @@
-"""The parent of the workers: restarts what dies, tells why it cannot start, stops in order."""
+"""The parent process: restarts children that end, reports why it cannot start, stops in order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""POST /token: OAuth 2.0 client credentials, as RFC 6749 has them and as curl sends them."""
+"""POST /token: OAuth 2.0 client credentials as in RFC 6749 and as sent by curl."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ASK, READ = "ai.playground.user", "ai.audit.reader"
 
 @pytest.fixture(scope="module")
 def secret(service: Service) -> str:
-    """Of the client `both`, which has two roles."""
+    """The secret of client `both`, which has two roles."""
     return str(service.cli("clients", "add", "both", "--role", ASK, "--role", READ)["client_secret"])
 
 
@@ -109,7 +109,7 @@ def test_a_token_works_and_one_without_the_role_does_not(service: Service, secre
 
 
 def check_client_refused(service: Service, response: httpx.Response, reason: str, client_id: str | None) -> None:
-    """Every reason has the same body; only the record names it."""
+    """The body is the same for every reason; only the record names it."""
     check_oauth_error(response, 401, "invalid_client")
     assert response.json()["error_description"] == "The client is unknown or its secret is wrong."
     assert response.headers["www-authenticate"].startswith("Basic realm=")
@@ -217,11 +217,11 @@ def test_no_refused_credential_is_echoed(service: Service, secret: str) -> None:
     assert marker not in service.log.read_text()
 
 
-# --- taken back --------------------------------------------------------------------------------------
+# --- revoked --------------------------------------------------------------------------------------
 
 
 def refused_as(service: Service, token: str) -> str | None:
-    """The code in the record if *token* is refused now, else None. The body never has it."""
+    """The code in the record if *token* is refused now, else None. The body does not contain it."""
     response = service.ask(token)
     if response.status_code == 200:
         return None
@@ -233,7 +233,7 @@ def refused_as(service: Service, token: str) -> str | None:
     return str(record["details"]["code"])
 
 
-def test_a_revoked_token_is_refused_soon_and_its_sisters_live_on(service: Service) -> None:
+def test_a_revoked_token_is_soon_refused_and_others_stay_valid(service: Service) -> None:
     secret = service.add_client("carol")
     token, sister = service.token("carol", secret), service.token("carol", secret)
     assert refused_as(service, token) is None
@@ -258,7 +258,7 @@ def test_a_disabled_client_is_soon_refused_and_gets_no_new_token(service: Servic
     ]
 
 
-def test_a_rotated_secret_is_dead_at_once_and_tokens_live_on(service: Service) -> None:
+def test_a_rotated_secret_is_invalid_at_once_and_tokens_stay_valid(service: Service) -> None:
     old = service.add_client("erika")
     token = service.token("erika", old)
     new = service.cli("clients", "rotate", "erika")["client_secret"]

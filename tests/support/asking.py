@@ -1,4 +1,4 @@
-"""A LanguageModel for a test and a loop to use it in; a fake log for the road of a question."""
+"""A LanguageModel with a loop to use it in, and a fake log for tests of a question's path."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def use(model: LanguageModel, work: Callable[[LanguageModel], Awaitable[T]]) -> 
 
 
 async def send(model: LanguageModel, query: str) -> Completion:
-    """What /ask does with a query, without its records."""
+    """Send a query as /ask does, without records."""
     return (await model.upstream.complete(CHAT, model.build_body(query), model.name, wants_text=True)).completion
 
 
@@ -59,13 +59,13 @@ def ask(model: LanguageModel, query: str = "hi") -> Completion:
 
 @dataclass
 class FakeLog:
-    """In place of SecurityManager: keeps what is recorded. *broken*: what some actions raise."""
+    """Replaces SecurityManager and keeps the records. *broken*: the errors that some actions raise."""
 
     broken: dict[str, list[Exception]] = field(default_factory=dict)
     records: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     answered: list[tuple[Any, ...]] = field(default_factory=list)
     written: asyncio.Event | None = None
-    """If there is one, every record waits for it."""
+    """If given, every record waits for it."""
 
     async def log_action(
         self, user_id: str | None, action: str, details: Mapping[str, Any], *, request_id: str | None = None

@@ -1,4 +1,4 @@
-"""What tests of the HTTP contract share: calls, the records of a response, and what every refusal must look like."""
+"""For tests of the HTTP contract: calls, the records of a response, and checks that every refusal must pass."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def bearer(token: str) -> dict[str, str]:
 
 
 def records_of(service: Service, response: httpx.Response) -> list[dict[str, Any]]:
-    """The records of the request that *response* answers."""
+    """The records of the request answered by *response*."""
     return [record for record in service.records() if record["request_id"] == response.headers["x-request-id"]]
 
 
@@ -32,7 +32,7 @@ def refusal(service: Service, response: httpx.Response, action: str = "request.r
 
 
 def check_problem(response: httpx.Response, status: int, code: str) -> None:
-    """The body of a refusal (RFC 9457), with its request's id."""
+    """Check the body of a refusal (RFC 9457), which holds the id of its request."""
     body = response.json()
     assert (response.status_code, body["code"]) == (status, code), response.text
     assert response.headers["content-type"] == "application/problem+json"
@@ -42,7 +42,7 @@ def check_problem(response: httpx.Response, status: int, code: str) -> None:
 
 
 def check_oauth_error(response: httpx.Response, status: int, error: str) -> None:
-    """The body of a refused token request (RFC 6749, section 5.2)."""
+    """Check the body of a refused token request (RFC 6749, section 5.2)."""
     assert (response.status_code, response.json()["error"]) == (status, error), response.text
     assert set(response.json()) == {"error", "error_description"}
     assert response.headers["content-type"] == "application/json"
@@ -53,5 +53,5 @@ def eventually(condition: Callable[[], bool]) -> None:
     """Poll until *condition* holds."""
     deadline = time.monotonic() + TIMEOUT_SECONDS
     while not condition():
-        assert time.monotonic() < deadline, "it did not become true"
+        assert time.monotonic() < deadline, "the condition stayed false"
         time.sleep(0.02)

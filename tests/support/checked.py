@@ -1,4 +1,4 @@
-"""What the product's own verification says of a log, and of the long texts that its lines name."""
+"""The product's own verification of a log and of the long texts that its lines name."""
 
 from __future__ import annotations
 

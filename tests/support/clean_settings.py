@@ -14,7 +14,7 @@ SECRET = "a-real-secret-of-forty-three-characters-000"
 
 
 def use_defaults(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-    """Make the empty *folder* the current one, and leave no setting in the environment but a secret."""
+    """Change to the empty *folder* and remove every setting but a secret key from the environment."""
     for name in os.environ:
         if name.upper() in SETTINGS:
             monkeypatch.delenv(name)

@@ -1,4 +1,4 @@
-"""A client database in a file: used once, or by another process."""
+"""A client database in a file, used in this process or in another."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .paths import ROOT
 
 
 def use(path: Path, *, timeout: float = 5.0) -> Revocations:
-    """Add a client and read the revocations, as any command does."""
+    """Add a client and read the revocations, as commands do."""
 
     async def add_and_read() -> Revocations:
         store = open_clients(path, timeout=timeout)
@@ -29,7 +29,7 @@ def use(path: Path, *, timeout: float = 5.0) -> Revocations:
 
 
 def python(code: str, *arguments: str, cwd: Path = ROOT) -> subprocess.Popen[str]:
-    """Another process that runs *code*, with its output to be read."""
+    """Another process that runs *code*, with its output as pipes."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", code, *arguments]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=cwd, env=environment)

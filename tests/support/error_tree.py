@@ -14,7 +14,7 @@ from app.limits.rate_limits import Quota, QuotaExceeded
 from app.upstream.errors import UpstreamRefused
 
 RUN_BY_OTHERS = ("app.__main__", "app.security.clients.migrations.env")
-"""Importing them does what they are for: they run a command, or a migration."""
+"""Importing these runs a command or a migration."""
 ARGUMENTS: dict[type[AppError], dict[str, Any]] = {
     CallFailed: {"detail": "401 token_expired: The access token has expired."},
     InsufficientScope: {"needed_role": "ai.playground.user"},
@@ -23,11 +23,11 @@ ARGUMENTS: dict[type[AppError], dict[str, Any]] = {
     QuotaExceeded: {"quota": Quota(60, 0, 7)},
     UpstreamRefused: {"status": 400, "reason": "context_length_exceeded", "param": "messages"},
 }
-"""What a class cannot be made without."""
+"""Required constructor arguments."""
 
 
 def every_error_class() -> list[type[AppError]]:
-    """AppError and all classes below it that stand in app/, by name."""
+    """AppError and all its subclasses in app/, by name."""
     for module in pkgutil.walk_packages(app.__path__, "app."):
         if module.name not in RUN_BY_OTHERS:
             importlib.import_module(module.name)

@@ -40,7 +40,7 @@ STAMP = "2026-11-23T09:15:02.123456Z"
 
 
 class KeptLog:
-    """A log in *folder* with its tree, as one process sees them. It is created if there is none."""
+    """A log in *folder* with its tree, as one process sees them. Created if it does not exist."""
 
     def __init__(self, folder: Path, signer: Signer = SIGNER) -> None:
         self.path = folder / "audit_log.jsonl"
@@ -55,7 +55,7 @@ class KeptLog:
         append(self.store.append, [draft("ask.received", "alice", {"query": f"{text}{n}"}) for n in range(count)])
 
     def add_signed(self, *counts: int) -> list[SignedCheckpoint]:
-        """Add so many records, then sign, for each of *counts*."""
+        """For each of *counts*, add that many records and sign a checkpoint."""
         signed = []
         for count in counts:
             self.add(count)
@@ -63,7 +63,7 @@ class KeptLog:
         return signed
 
     def signed(self) -> SignedCheckpoint:
-        """The checkpoint that is published next."""
+        """Publish the next checkpoint and return it."""
         signed = self.checkpoint_signer.publish_next()
         assert signed is not None
         return signed
@@ -82,7 +82,7 @@ class KeptLog:
 
 
 def published_in(folder: Path) -> list[bytes]:
-    """The checkpoint that is served for the log in *folder*; empty if there is none."""
+    """The published checkpoint of the log in *folder*; empty if there is none."""
     path = folder / "audit_log.tree/checkpoint"
     return [path.read_bytes()] if path.exists() else []
 
@@ -132,7 +132,7 @@ class Evidence:
 
 
 def rehashed(lines: list[bytes], change: Callable[[bytes], bytes], at: int) -> bytes:
-    """The log with line *at* changed by *change*, and all hashes from there on made right again."""
+    """The log with line *at* changed by *change* and all following hashes recomputed."""
     out, prev = lines[:at], hash_of(lines[at - 1]) if at else GENESIS_HASH
     bodies = [line[:-PREV_TAIL] for line in lines[at:]]
     for start in [change(bodies[0]), *bodies[1:]]:
@@ -143,7 +143,7 @@ def rehashed(lines: list[bytes], change: Callable[[bytes], bytes], at: int) -> b
 
 
 def too_long_line() -> bytes:
-    """The first line of a log that is longer than a record may be; everything else about it is right."""
+    """The first line of a log, longer than a record may be and otherwise correct."""
     short, _ = line_of(draft("ask.received", "alice", {}), 0, STAMP, GENESIS_HASH)
     body = short[: -HASH_TAIL - 1].replace(b'"details":{}', b'"details":{"x":"%b"}' % (b"x" * MAX_LINE_BYTES))
     return body + line_ending(hashlib.sha256(body).hexdigest())

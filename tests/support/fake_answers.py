@@ -1,7 +1,7 @@
 """What the fake answers to a chat or an embedding: documents and events in the shapes of the real API.
 
-Where tools are offered and no tool has answered yet, the first of them (or the named one) is called; where a schema is given, the
-text is a minimal instance of it; else the text is `completion_text` of the last message.
+If tools are offered and none has answered yet, the first of them (or the named one) is called; if a schema is given, the
+text is a minimal instance of it; otherwise it is `completion_text` of the last message.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ USAGE = orjson.Fragment(
 
 
 def completion_text(query: str, chunks: int | None = None) -> str:
-    """What the fake answers to *query*, where so many content chunks are set: five characters for each, if more than four."""
+    """The fake's answer to *query*; with more than four content chunks, five characters for each."""
     text = "echo: " + hashlib.sha256(query.encode()).hexdigest()[:16]
     if chunks is None or 0 < chunks <= 4:
         return text
@@ -37,25 +37,25 @@ def completion_text(query: str, chunks: int | None = None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Events:
-    """The server-sent events of one stream. `end` is what tells a client that it has everything."""
+    """The server-sent events of one stream. `end` is the event that shows a client that the stream is complete."""
 
     opening: list[bytes]
     content: list[bytes]
     closing: list[bytes]
     end: bytes
     error: Callable[[int], bytes]
-    """The event that reports a failure after so many others."""
+    """Makes the event that reports a failure, from the number of events before it."""
 
 
 @dataclass(slots=True)
 class Reply:
-    """What the model says: a text, or the arguments of the tool that it calls."""
+    """The model's reply: a text, or the arguments of a tool call."""
 
     text: str
     tool: str | None = None
 
     def pieces(self, chunks: int | None) -> list[str]:
-        """In *chunks* pieces, four if not told: fewer, where there are not that many characters."""
+        """The reply in *chunks* pieces (by default four), fewer if it has fewer characters."""
         number = min(len(self.text), 4 if chunks is None else max(chunks, 1))
         edges = [len(self.text) * place // number for place in range(number + 1)] if number else []
         return [self.text[start:end] for start, end in pairwise(edges)]
@@ -63,7 +63,7 @@ class Reply:
 
 @dataclass(slots=True)
 class Asked:
-    """What decides the reply, whichever endpoint was asked."""
+    """The parts of a request that decide the reply, at any endpoint."""
 
     query: str
     tools: list[dict[str, Any]]
@@ -74,7 +74,7 @@ class Asked:
     """`type`, and `schema` where that is json_schema."""
 
     def reply(self, chunks: int | None) -> Reply:
-        """A text without a schema is long enough for *chunks*."""
+        """Without a schema, the text is long enough for *chunks*."""
         if self.tools and self.tool_choice != "none" and not self.after_tool:
             tool = self._chosen()
             return Reply(_json(instance_of(tool.get("parameters") or {"type": "object"})), tool["name"])
@@ -116,7 +116,7 @@ def chat_document(asked: dict[str, Any], number: int, chunks: int | None, usage:
 
 
 def chat_events(asked: dict[str, Any], number: int, chunks: int | None, usage: bool) -> Events:
-    """The same answer as a stream; the choices' chunks take turns."""
+    """The same answer as a stream; the chunks of several choices alternate."""
     reply, indices = _chat(asked).reply(chunks), range(asked.get("n") or 1)
     pieces = reply.pieces(chunks)
     usage = usage and bool((asked.get("stream_options") or {}).get("include_usage"))
@@ -147,7 +147,7 @@ CHAT_ERROR = b'data: {"error":{"message":"injected","type":"server_error","param
 
 
 def embedding_document(asked: dict[str, Any], number: int, chunks: int | None, usage: bool) -> bytes:
-    """A unit vector for each input, made from its text (or tokens) alone; of 8 dimensions unless told."""
+    """A unit vector for each input, made from its text or tokens only; by default of 8 dimensions."""
     texts = asked["input"]
     if isinstance(texts, str) or isinstance(texts[0], int):
         texts = [texts]
@@ -163,7 +163,7 @@ def embedding_document(asked: dict[str, Any], number: int, chunks: int | None, u
 
 
 def _vector(seed: bytes, dimensions: int) -> bytes:
-    """Floats of 32 bits, little-endian, as both encodings give them."""
+    """The vector as 32-bit little-endian floats."""
     numbers = struct.unpack(f"<{dimensions}i", hashlib.shake_256(seed).digest(4 * dimensions))
     length = sum(number * number for number in numbers) ** 0.5
     return struct.pack(f"<{dimensions}f", *[number / length for number in numbers])

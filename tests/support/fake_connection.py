@@ -1,4 +1,4 @@
-"""One client's connection to the fake: requests in, answers out in their order, and a client that leaves noticed at once."""
+"""One client's connection to the fake: answers leave in the order of requests, and a disconnect is noticed at once."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from .fake_modes import DOCUMENTS, PIECE, Call, Counts, Fake
 
 
 class Connection(asyncio.Protocol):
-    """`waiting` holds the calls that are not yet answered; the first of them is being written."""
+    """`waiting` holds the unanswered calls; the first of them is being written."""
 
     transport: asyncio.Transport
 
     def __init__(self, fake: Fake) -> None:
         self.fake, self.loop = fake, asyncio.get_running_loop()
         self.waiting: deque[Call] = deque()
-        self.timer: asyncio.Handle | None = None  # while set, nothing else writes
-        self.held = b""  # what the timer's end writes
+        self.timer: asyncio.Handle | None = None  # while it is set, nothing else writes
+        self.held = b""  # written when the timer ends
         self.full = False  # the client reads more slowly than we write
         self.parser = httptools.HttpRequestParser(self)
         self.on_url(b"")
@@ -29,14 +29,14 @@ class Connection(asyncio.Protocol):
         self.transport = transport  # type: ignore[assignment]  # uvloop's is no asyncio.Transport by class
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Also after our own close, when nothing waits any more."""
+        """Also called after our own close, when no call is waiting."""
         if self.timer:
             self.timer.cancel()
         while self.waiting:
             self.waiting.popleft().aborted()
 
     def eof_received(self) -> None:
-        """A client that asks no more has left; what is already written still goes out."""
+        """A half-close counts as a disconnect; bytes already written are still sent."""
         if self.waiting:
             self.transport.abort()
 
@@ -78,7 +78,7 @@ class Connection(asyncio.Protocol):
         self._write()
 
     def _write(self) -> None:
-        """All that is due, and no more than the client takes."""
+        """Write what is due, but not more than the client reads."""
         while self.waiting and not (self.full or self.timer or self.transport.is_closing()):
             data, self.held = self.held, b""
             if not data:
@@ -94,7 +94,7 @@ class Connection(asyncio.Protocol):
                     return
             if data:
                 self.transport.write(data)
-            if len(data) >= PIECE:  # the others' turn
+            if len(data) >= PIECE:  # let other connections run
                 self.timer = self.loop.call_soon(self._go_on)
 
     def _go_on(self) -> None:
@@ -110,10 +110,10 @@ class Connection(asyncio.Protocol):
 
 
 async def serve(fake: Fake, port: int, with_parent: bool) -> None:
-    """For ever; the port is printed on stdout, the one taken where it was 0."""
+    """Serve for ever. Prints the port on stdout; 0 means any free port."""
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: Connection(fake), "127.0.0.1", port, backlog=1024)
     print(server.sockets[0].getsockname()[1], flush=True)
-    if with_parent:  # end with whoever holds our stdin, even if it was killed
+    if with_parent:  # end when the process that holds our stdin ends, even if it is killed
         loop.add_reader(0, lambda: os.read(0, 4096) or os._exit(0))
     await server.serve_forever()

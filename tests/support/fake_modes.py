@@ -1,6 +1,6 @@
-"""What the fake does with each call, as the mode says: the bytes to write, the seconds to wait before them, and how it ends.
+"""What the fake does with each call in its mode: the bytes to write, the seconds to wait before them, and the end.
 
-For a stream: `first` seconds before the first content chunk, `interval` before every later event, each then written alone.
+In a stream, `first` is the wait before the first content chunk, `interval` that before every later event (then written alone).
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ Ending: TypeAlias = Literal["keep", "close", "abort", "silence"]  # of the conne
 
 @dataclass
 class Counts:
-    """What happened since the last reset. A call that began before it counts no more."""
+    """Counts since the last reset. Calls that began before it are not counted."""
 
     calls: int = 0
     strays: int = 0
@@ -50,7 +50,7 @@ class Counts:
 
 
 class Call:
-    """One request on its way: counted as open until it is answered, or its client is gone."""
+    """One request: open until it is answered or its client disconnects."""
 
     __slots__ = ("_counts", "_streamed", "ending", "writes")
 
@@ -73,8 +73,8 @@ class Call:
 
 @dataclass(frozen=True)
 class Mode:
-    """What the control says. *body* replaces a plain answer's, whatever the mode; U+DC80 to U+DCFF in it (and in *script*)
-    stand for bytes that are not UTF-8. *script* is a stream's whole content, whatever is asked."""
+    """Set by the control endpoint. *body* replaces that of a plain answer in any mode; *script* is the whole content of a
+    stream. U+DC80 to U+DCFF in either become bytes that are not UTF-8."""
 
     mode: str = "ok"
     delay: float = 0.0
@@ -98,13 +98,13 @@ class Mode:
 
     @cached_property
     def number(self) -> int | None:
-        """The K of `stall:K` and its like, the NNN of `status:NNN`."""
+        """The number in a mode such as `stall:K` or `status:NNN`."""
         number = self.mode.partition(":")[2]
         return int(number) if number else None
 
     @cached_property
     def wanted_chunks(self) -> int | None:
-        """As set, but enough for a fault after K of them."""
+        """As set, but at least enough for a fault after K chunks."""
         return self.number if (self.number or 0) > (self.chunks or 4) else self.chunks
 
     @cached_property
@@ -112,7 +112,7 @@ class Mode:
         return self.head(200, "application/json")
 
     def head(self, status: int, kind: str, *more: str) -> bytes:
-        """The status line and the headers, but for one last and the empty line."""
+        """The status line and all headers but the last; the empty line is missing."""
         names = {name.lower() for name in self.headers}
         lines = [f"{name}: {text}" for name, text in self.headers.items()]
         lines += [*more] if "content-type" in names else [f"Content-Type: {kind}", *more]
@@ -123,7 +123,7 @@ PLAIN = Mode()
 
 
 class Fake:
-    """What all connections of one process share."""
+    """The state shared by all connections of one process."""
 
     def __init__(self, delay: float = 0.0, keep_digests: bool = False) -> None:
         self.keep_digests = keep_digests
@@ -139,7 +139,7 @@ class Fake:
         self.mode = Mode()
 
     def call(self, target: bytes, headers: list[tuple[bytes, bytes]], body: bytes) -> Call | bytes:
-        """Count one call, and decide what will be written to it; bytes, where they can be written at once."""
+        """Count a call and decide what to write: bytes if they can be written at once."""
         self.counts.calls += 1
         self.headers = headers
         self.bodies.append(body)
@@ -209,7 +209,7 @@ class Fake:
         return Call(chain([(self.mode.delay, first)], then), self.counts, ending)
 
     def _stream(self, events: Events) -> Call:
-        """Each event is one HTTP chunk; what no pause parts is written together."""
+        """Each event is one HTTP chunk; events without a pause between them are written together."""
         mode = self.mode
         content = events.content[: mode.number]
         tails: dict[str, list[bytes]] = {
@@ -249,7 +249,7 @@ def _framed(event: bytes) -> bytes:
 
 
 def _merged(steps: Iterable[tuple[float, bytes]]) -> Writes:
-    """Joined where no pause parts them, up to about PIECE bytes."""
+    """Join writes without a pause between them, up to about PIECE bytes."""
     due, block, size = 0.0, list[bytes](), 0
     for pause, data in steps:
         if block and (pause or size >= PIECE):

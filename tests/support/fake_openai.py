@@ -44,7 +44,7 @@ class FakeOpenAI:
         self._process.communicate()
 
     def calls(self, what: str = "calls") -> int:
-        """Or `open` (calls that are neither answered nor given up by their client), `strays` (requests to any other address),
+        """The number of calls, or *what*: `open` (neither answered nor disconnected), `strays` (requests to any other address),
         `huge_bytes` (written in the modes `huge` and `huge_event`)."""
         return int(self._control("GET", "calls")[what])
 
@@ -57,20 +57,20 @@ class FakeOpenAI:
         return dict(self._control("GET", "bodies"))
 
     def set(self, mode: str = "ok", **more: float | str | dict[str, str] | list[str] | None) -> None:
-        """The mode, and as in `fake_modes.Mode`: *delay*, *body*, *headers*, *chunks*, *interval*, *first*, *script*."""
+        """Set the mode and the other members of `fake_modes.Mode`."""
         self._control("POST", "mode", {"mode": mode, **more})
 
     def reset(self) -> None:
-        """The mode ok, and all counts at zero, for calls that are still open too."""
+        """Set the mode ok and all counts to zero; calls that are still open are no longer counted."""
         self._control("POST", "reset")
 
     def _control(self, method: str, what: str, wanted: object = None) -> Any:
         with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)) as connection:
             connection.request(method, f"/control/{what}", json.dumps(wanted))
-            told = json.loads(connection.getresponse().read())
-            if "refused" in told:
-                raise ValueError(told["refused"])
-            return told
+            answer = json.loads(connection.getresponse().read())
+            if "refused" in answer:
+                raise ValueError(answer["refused"])
+            return answer
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the fake answers on /v1/responses: the document, and the events that build it up, in the shapes of the real API."""
+"""The fake's answers on /v1/responses: the document and the events that build it, in the shapes of the real API."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ USAGE = orjson.Fragment(
     b'{"input_tokens":12,"input_tokens_details":{"cached_tokens":0,"cache_write_tokens":0},'
     b'"output_tokens":7,"output_tokens_details":{"reasoning_tokens":0},"total_tokens":19}'
 )
-ECHOED: dict[str, Any] = {  # what an answer repeats of its request, with the API's defaults
+ECHOED: dict[str, Any] = {  # members that an answer repeats from its request, with the API's defaults
     "instructions": None,
     "max_output_tokens": None,
     "metadata": {},
@@ -36,7 +36,7 @@ def response_document(asked: dict[str, Any], number: int, chunks: int | None, us
 
 
 def response_events(asked: dict[str, Any], number: int, chunks: int | None, usage: bool) -> Events:
-    """The same answer as a stream. Its end is the event that holds the whole answer: there is no [DONE] here."""
+    """The same answer as a stream. It ends with the event that holds the whole answer; there is no [DONE]."""
     reply = _asked(asked).reply(chunks)
     pieces = reply.pieces(chunks)
     item, begun = _item(reply, number), _document(asked, number)

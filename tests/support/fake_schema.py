@@ -1,11 +1,11 @@
-"""A minimal instance of a JSON schema: what the fake answers where a schema binds it."""
+"""A minimal instance of a JSON schema: the fake's answer if a schema is given."""
 
 from __future__ import annotations
 
 from math import inf
 from typing import Any
 
-DEEP = 8  # levels, past which a schema that holds itself is ended as soon as it allows
+DEEP = 8  # levels after which a recursive schema is ended as soon as it allows
 TOO_DEEP = 40
 FORMATS = {
     "date-time": "2026-01-02T03:04:05Z",
@@ -22,7 +22,7 @@ FORMATS = {
 def instance_of(schema: Any) -> Any:
     """The first choice everywhere: "text", 1, 1.5, true, the first of an enum or anyOf, arrays of one, every property.
 
-    `pattern`, `not` and `if` are not looked at. Raises ValueError where a schema has no finite instance.
+    Ignores `pattern`, `not` and `if`. Raises ValueError if a schema has no finite instance.
     """
     return _make(schema, schema, 0)
 
@@ -71,7 +71,7 @@ def _choose(options: list[Any], depth: int) -> Any:
 
 
 def _merge(schema: dict[str, Any], root: Any) -> dict[str, Any]:
-    """One schema that says what `allOf` and its siblings say together."""
+    """Merge `allOf` and its siblings into one schema."""
     rest = {name: value for name, value in schema.items() if name != "allOf"}
     merged: dict[str, Any] = {}
     for part in [*schema["allOf"], rest]:

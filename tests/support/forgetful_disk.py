@@ -1,8 +1,8 @@
-"""What the audit log's file system calls would have left on the platters: a disk that keeps only what was synced.
+"""A disk that keeps only what was synced, under the audit log.
 
-It takes the place of `os` under the audit log (`replaced_os.py`) and lets the real calls through. Beside them it keeps what
-is durable: fdatasync copies a page there only while it is dirty. A failing fdatasync leaves the pages clean, as Linux does,
-whether or not they got to the disk: later reads show them, later syncs skip them.
+It replaces `os` in the audit log (`replaced_os.py`), makes the real calls, and keeps the durable bytes beside them:
+fdatasync copies only dirty pages. A failing fdatasync leaves the pages clean, as Linux does, whether or not they reached
+the disk: later reads show them, later syncs skip them.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ PAGE, SECTOR = 4096, 512
 
 
 class Died(BaseException):
-    """A writer was killed: nothing of it runs on, and the kernel takes its lock away."""
+    """A writer was killed: none of its code runs on, and the kernel releases its lock."""
 
 
 @dataclass
 class ForgetfulDisk:
-    """Watches one file. *fail* are the numbers of the watched calls (write, truncate, sync) that fail, counted from 0."""
+    """Watches one file. *fail*: the numbers, from 0, of the watched calls (write, truncate, sync) that fail."""
 
     file: Path
     fail: frozenset[int] = frozenset()
     persisted: bool = False
-    """Whether a sync that fails wrote its pages all the same."""
+    """Whether a failing sync wrote its pages nevertheless."""
     calls: int = 0
     durable: bytearray = field(default_factory=bytearray)
     dirty: set[int] = field(default_factory=set)
@@ -38,7 +38,7 @@ class ForgetfulDisk:
     def pwrite(self, fd: int, data: Any, offset: int) -> int:
         if not self._is_watched(fd):
             return os.pwrite(fd, data, offset)
-        if self._fails():  # a short write first, so that something is there to be taken back
+        if self._fails():  # a short write first, so that there is something to undo
             self._wrote(offset, os.pwrite(fd, bytes(data)[: len(data) // 2], offset))
             raise OSError(errno.ENOSPC, "injected")
         written = os.pwrite(fd, data, offset)
@@ -88,10 +88,10 @@ class ForgetfulDisk:
 
 @dataclass
 class DyingDisk(ForgetfulDisk):
-    """A ForgetfulDisk under many writers at once, until its power is cut at the watched call *cut*: from then on all fails.
+    """A ForgetfulDisk with many writers that loses power at the watched call *cut*; from then on every call fails.
 
-    *kill*: the calls in which a writer dies, having written a part. What lies on the platters afterwards is in `platters`
-    (the log: sound up to the last synced length, anything past it) and `names` (the files set aside that outlive it).
+    *kill*: the calls in which a writer is killed after writing a part. Afterwards `platters` holds the log (sound up to the
+    last synced length, anything past it) and `names` the set-aside files that survive.
     """
 
     cut: int = 1_000_000
@@ -100,7 +100,7 @@ class DyingDisk(ForgetfulDisk):
     is_off: bool = False
     platters: bytes = b""
     marks: list[bytes] = field(default_factory=list)
-    """Everything that the lock file ever held; it is never synced."""
+    """Every content that the lock file had; it is never synced."""
     names: set[str] = field(default_factory=set)
     _written: set[str] = field(default_factory=set)
     _one: Any = field(default_factory=threading.RLock)
@@ -137,7 +137,7 @@ class DyingDisk(ForgetfulDisk):
             return None
 
     def fsync(self, fd: int) -> None:
-        """Of a file that is set aside, or of its folder: only both together let it outlive a loss of power."""
+        """Sync a set-aside file or its folder; the file survives a power loss only after both."""
         with self._one:
             self._live()
             path = Path(f"/proc/self/fd/{fd}").readlink()
@@ -151,7 +151,7 @@ class DyingDisk(ForgetfulDisk):
             raise OSError(errno.EIO, "there is no power")
 
     def _live_through(self, fd: int, data: bytes = b"", offset: int = 0) -> None:
-        """A watched call begins. If it is one in which somebody or everything dies, a part of *data* is written before."""
+        """Begin a watched call. If it is one that kills a writer or the power, write a part of *data* first."""
         self._live()
         if self.calls not in self.kill and self.calls < self.cut:
             return
@@ -166,7 +166,7 @@ class DyingDisk(ForgetfulDisk):
         raise Died
 
     def _past_the_synced(self, fd: int) -> bytes:
-        """What may lie there: what was there before, what was written, zeros, garbage, or of each a few sectors."""
+        """Possible bytes past the synced length: the old ones, the written ones, zeros, garbage, or sectors of each."""
         old = bytes(self.durable[self._synced :])
         new = os.pread(fd, os.fstat(fd).st_size, self._synced)
         both = max(len(old), len(new))
@@ -176,7 +176,7 @@ class DyingDisk(ForgetfulDisk):
 
 
 def _mixed(sources: Sequence[bytes], length: int, first: int, chance: Random) -> bytes:
-    """Each sector from one of *sources*, cut off anywhere. *first*: how long the first one is."""
+    """Each sector from one of *sources*, cut off anywhere. *first*: the length of the first sector."""
     pieces, at = [], 0
     while at < length:
         end = at + (first or SECTOR) if at == 0 else at + SECTOR

@@ -1,8 +1,7 @@
-"""What the notary's file system calls would have left on the platters: a folder that keeps only what was synced.
+"""A folder that keeps only what was synced, under the checkpoint signer.
 
-It takes the place of `os` under the audit log (`replaced_os.py`) and lets the real calls through. Beside them it keeps what is
-durable: a file's bytes once the file is synced, a name once its folder is. Any one call can fail, or be the last one of
-its process.
+It replaces `os` in the audit log (`replaced_os.py`), makes the real calls, and keeps what is durable beside them: the bytes
+of a file once it is synced, a name once its folder is. Any one call can fail or be the last of its process.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from typing import Any
 
 
 class Died(BaseException):
-    """The process ends here; what is caught and mended in code must not catch this."""
+    """The process ends here. A BaseException, so that no error handling of the code catches it."""
 
 
 @dataclass
@@ -25,14 +24,14 @@ class ForgetfulFolder:
     folder: Path
     end_at: int = -1
     fails: bool = False
-    """Whether that call raises OSError; else the process dies before it."""
+    """Whether that call raises OSError; otherwise the process ends before it."""
     calls: int = 0
     served: list[bytes] = field(default_factory=list)
-    """Every head that could be read as `checkpoint`."""
+    """Every checkpoint that was ever published as `checkpoint`."""
     _bytes: dict[int, bytes] = field(default_factory=dict)  # by inode: what is durable
     _names: dict[str, int] = field(default_factory=dict)
     _fds: dict[int, int] = field(default_factory=dict)  # of files in the folder
-    _held: list[int] = field(default_factory=list)  # so that no inode's number comes to mean another file
+    _held: list[int] = field(default_factory=list)  # kept open so that no inode number is reused
 
     def __post_init__(self) -> None:
         for path in self.folder.iterdir() if self.folder.is_dir() else ():
@@ -88,7 +87,7 @@ class ForgetfulFolder:
     # --- afterwards ------------------------------------------------------------------------------
 
     def lose_power(self, *, names_persisted: bool, bytes_persisted: bool) -> None:
-        """Leave in the folder what is there after a loss of power: the least, the most, or a mixture."""
+        """Leave in the folder what a power loss may leave: the least, the most, or a mixture."""
         now = {path.name: path.stat().st_ino for path in self.folder.iterdir()} if self.folder.is_dir() else {}
         current = {os.fstat(fd).st_ino: _whole(fd) for fd in self._held}
         after = now if names_persisted else self._names
@@ -106,7 +105,7 @@ class ForgetfulFolder:
         self.calls += 1
         if self.calls - 1 == self.end_at:
             if first is not None:
-                first()  # half of it, so that something is there to be mended
+                first()  # half of it, so that there is something to repair
             if self.fails:
                 raise OSError(errno.EIO, "injected")
             raise Died
@@ -115,12 +114,12 @@ class ForgetfulFolder:
         self._held.append(os.open(path, os.O_RDONLY))
 
     def _check_durable(self, new: Path) -> None:
-        """A head must be durable, under some name, before it can be read as `checkpoint`."""
+        """A checkpoint must be durable under some name before it is published as `checkpoint`."""
         inode = new.stat().st_ino
         assert self._names.get(new.name) == inode, "its name is not durable"
         assert self._bytes[inode] == new.read_bytes(), "its bytes are not durable"
 
 
 def _whole(fd: int) -> bytes:
-    """Of a descriptor that may be for writing only."""
+    """The whole content of the file, although the descriptor may be write-only."""
     return Path(f"/proc/self/fd/{fd}").read_bytes()

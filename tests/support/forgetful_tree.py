@@ -1,7 +1,7 @@
-"""What making files in folders within folders would have left on the platters: names and bytes that were synced, and no more.
+"""Nested folders that keep only synced names and bytes.
 
-It takes the place of `os` under the audit log (`replaced_os.py`) and lets the real calls through. Folders are made by pathlib,
-whose calls do not come here: what counts is when their names are synced.
+It replaces `os` in the audit log (`replaced_os.py`) and makes the real calls. Folders are created by pathlib, whose calls are
+not watched: what counts is when their names are synced.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from typing import Any
 
 
 class Died(BaseException):
-    """The process ends here; what is caught and mended in code must not catch this."""
+    """The process ends here. A BaseException, so that no error handling of the code catches it."""
 
 
 @dataclass
 class ForgetfulTree:
-    """Watches everything below *top*, which is durable itself. *end_at*: the number of the call that does not happen."""
+    """Watches everything below *top*, which is itself durable. *end_at*: the number of the call that does not happen."""
 
     top: Path
     end_at: int = -1
     fails: bool = False
-    """Whether that call raises OSError; else the process dies before it."""
+    """Whether that call raises OSError; otherwise the process ends before it."""
     calls: int = 0
     _names: dict[Path, set[tuple[str, int]]] = field(default_factory=dict)  # of a synced folder: name and inode
     _bytes: dict[int, bytes] = field(default_factory=dict)  # of a synced file, by inode
@@ -51,11 +51,11 @@ class ForgetfulTree:
         return getattr(os, name)
 
     def next_process(self) -> ForgetfulTree:
-        """On the same disk, and all goes well."""
+        """The next process on the same disk; its calls succeed."""
         return ForgetfulTree(self.top, _names=self._names, _bytes=self._bytes)
 
     def durable(self) -> dict[str, bytes]:
-        """The files that a loss of power now would leave, by name."""
+        """The files that a power loss would leave now, by name."""
         return dict(self._below(self.top))
 
     def _below(self, folder: Path) -> list[tuple[str, bytes]]:

@@ -1,4 +1,4 @@
-"""A request without a socket: its scope, its body in pieces, and an application that notes what is asked of it."""
+"""A request without a socket: its scope, its body in pieces, and an application that keeps the calls it gets."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DISCONNECT: Message = {"type": "http.disconnect"}
 
 @dataclass
 class FakeApp:
-    """In the place of an AppContext: the calls of all its parts, in their order. *errors* are raised, by name."""
+    """Replaces an AppContext and keeps the calls of all its parts, in order. *errors*: raised by the named calls."""
 
     errors: Mapping[str, Exception] = field(default_factory=dict)
     results: Mapping[str, Any] = field(default_factory=dict)
@@ -103,13 +103,13 @@ def request_of(
         if messages:
             return messages.pop(0)
         await asyncio.Event().wait()
-        raise AssertionError("an event that nobody sets")
+        raise AssertionError("unreachable: the event is never set")
 
     return Request(scope, receive)
 
 
 def run(work: Coroutine[Any, Any, T], seconds: float = 10) -> T:
-    """The result of *work*, in a loop of its own."""
+    """The result of *work*, run in its own event loop."""
 
     async def within() -> T:
         async with asyncio.timeout(seconds):

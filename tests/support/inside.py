@@ -1,4 +1,4 @@
-"""The application in a thread of the test's own process, so that a test can look into it and break it."""
+"""The application in a thread of the test's process, so that a test can inspect and break it."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from .service import Service
 
 
 class Inside:
-    """The application on a socket of its own, run by a thread of this process, so that a test can break it from within."""
+    """The application on its own socket, run by a thread of this process."""
 
     def __init__(self, service: Service, endpoint: EmbeddedAddress, **how: Any) -> None:
-        """*service* is initialised and not started; the current folder is its folder."""
+        """*service* must be initialised and not started, and the current folder its folder."""
         self.service = service
         self.app = create_app(load_settings(secret_key=service.secret_key, **how), embedded=endpoint)
         config = uvicorn.Config(

@@ -1,4 +1,4 @@
-"""An installation in the current folder, made by `init` in this process: what a log must be, and what stands beside it."""
+"""An installation in the current folder, made by `init` in this process, and checks of its log and files."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def init(*, new_log: bool = False) -> setup.SetupResult:
 
 
 def check_sound(log: Path = LOG, key: Path = KEY) -> str:
-    """A log, its first record that names its key, its checkpoint signed by that; the log's name."""
+    """Check the log, its first record, which names its key, and its checkpoint. Returns the log's name."""
     lines = log.read_bytes().split(b"\n")[:-1]
     details = json.loads(lines[0])["details"]
     signer = load_signer(key)
@@ -33,7 +33,7 @@ def check_sound(log: Path = LOG, key: Path = KEY) -> str:
     assert details["origin"] == signer.name
     checkpoint = log.with_suffix(".tree") / "checkpoint"
     if not checkpoint.exists():
-        assert log != LOG  # an init that was killed had not signed it yet when the next one retired the log
+        assert log != LOG  # a killed init had not signed it when the next one retired the log
         assert len(lines) == 1
         return signer.name
     signed = verify_checkpoint(checkpoint.read_bytes(), VerifierKey.parse(details["vkey"]))
@@ -47,5 +47,5 @@ def names() -> list[str]:
 
 
 def retired_logs() -> list[tuple[Path, Path]]:
-    """With their keys."""
+    """The retired logs with their keys."""
     return [(log, log.with_suffix(".key")) for log in sorted(Path("logs").glob("audit_log.retired.*.jsonl"))]

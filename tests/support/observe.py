@@ -1,4 +1,4 @@
-"""What a caller and an operator can observe of a service, without what varies: for a comparison with an earlier version.
+"""What callers and operators observe of a service, without varying values, to compare it with an earlier version.
 
 Codes, statuses, header names, and the members and types of every answer; the CLI's --json documents; the records' members.
 """
@@ -14,7 +14,7 @@ import httpx
 
 VARYING_HEADERS = frozenset({"date", "content-length", "server", "transfer-encoding", "connection"})
 KEPT_TEXTS = frozenset({"code", "error", "type", "title", "object", "token_type", "scope", "verdict", "status", "model", "role"})
-"""Members whose text is part of the contract; of all others only the type is."""
+"""Members whose text is part of the contract; of other members only the type is."""
 
 
 class Observed(Protocol):
@@ -138,7 +138,7 @@ def requests() -> Iterator[Request]:
 
 
 def shape(value: Any, name: str = "") -> Any:
-    """The members and types of *value*; the texts that are part of the contract stay."""
+    """The members and types of *value*, and those texts that are part of the contract."""
     if isinstance(value, dict):
         return {key: shape(item, key) for key, item in value.items()}
     if isinstance(value, list):
@@ -166,7 +166,7 @@ def _event(block: str) -> Any:
 
 
 def observe(service: Observed, tokens: dict[str, str], set_mode: Any) -> dict[str, Any]:
-    """Everything, by the name of what was done."""
+    """All observations, by the name of the request."""
     seen: dict[str, Any] = {}
     with httpx.Client(base_url=service.url, timeout=60) as http:
         for one in requests():
@@ -178,7 +178,7 @@ def observe(service: Observed, tokens: dict[str, str], set_mode: Any) -> dict[st
             response = http.request(one.method, one.path, json=one.json, content=one.content, headers=headers)
             records = [{"action": record["action"], "details": shape(record["details"])} for record in service.records()[before:]]
             seen[one.name] = {**observed_answer(response), "records": records}
-            if one.mode.partition(":")[0] in CUT:  # how much came before the cut depends on the machine
+            if one.mode.partition(":")[0] in CUT:  # how much arrives before the cut depends on the machine
                 seen[one.name]["events"] = seen[one.name].get("events", [])[-1:]
                 for record in records:
                     record["details"].pop("delivered", None)

@@ -1,4 +1,4 @@
-"""Parts of the suite that need more than a bare machine: left out loudly, or, with REQUIRE_ALL_TESTS=1, failed."""
+"""Tests that need more than a bare machine: skipped with a reason, or failed if REQUIRE_ALL_TESTS=1."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ NODE_HOW = "install node 18 or newer (Debian: apt-get install nodejs npm), then:
 
 
 def leave_out(reason: str) -> NoReturn:
-    """Skip the test, saying why; fail it where nothing may be left out (.ci/run)."""
+    """Skip the test with *why*; fail it if no test may be skipped (.ci/run)."""
     if os.environ.get("REQUIRE_ALL_TESTS") == "1":
         pytest.fail(f"REQUIRE_ALL_TESTS=1, but {reason}", pytrace=False)
     pytest.skip(f"LEFT OUT: {reason}")
 
 
 def node_with(package: str) -> str:
-    """Where node is, once *package* of tests/support/node is installed too."""
+    """The path of node; skips the test if *package* of tests/support/node is not installed."""
     node = shutil.which("node")
     if node is None:
         leave_out(f"there is no node; {NODE_HOW}")
@@ -32,7 +32,7 @@ def node_with(package: str) -> str:
 
 
 def chromium() -> str:
-    """Where the browser is."""
+    """The path of the browser; skips the test if there is none."""
     found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if found is None:
         leave_out("there is no chromium (Debian: apt-get install chromium)")

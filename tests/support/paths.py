@@ -1,4 +1,4 @@
-"""Where the project's files are."""
+"""The folders of the project."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Puts another `os` under the audit log: the lowest place where a test can watch or fail its file system calls."""
+"""Replaces `os` in the audit log, so that a test can watch its file system calls or make them fail."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from app.kit import durable_files
 
 @cache
 def modules_with_os() -> list[ModuleType]:
-    """Found, not listed: a module that is split off must not escape the tests."""
+    """Found by a search, so that a new module cannot be forgotten."""
     names = [one.name for one in pkgutil.walk_packages(audit.__path__, f"{audit.__name__}.")]
     return [one for one in (durable_files, *map(importlib.import_module, names)) if hasattr(one, "os")]
 
 
 @contextmanager
 def replaced_os(other: Any) -> Iterator[None]:
-    """*other* stands in for `os` in every module of the audit log, until the block ends."""
+    """Replace `os` by *other* in every module of the audit log for the length of the block."""
     with ExitStack() as stack:
         for module in modules_with_os():
             stack.enter_context(mock.patch.object(module, "os", other))

@@ -1,7 +1,7 @@
-"""What a container is, made by hand where there is no engine: `docker run --read-only --user 10001 --cap-drop ALL`.
+"""A container without an engine, as `docker run --read-only --user 10001 --cap-drop ALL` makes it.
 
-A mount and a process namespace of its own: everything read-only but the volume, /tmp and /dev/shm; no capability, no HOME;
-the command is process 1. The network is the host's. Needs root, and a kernel that lets it make namespaces.
+It has its own mount and process namespaces. Everything is read-only but the volume, /tmp and /dev/shm; there are no
+capabilities and no HOME; the command is process 1. The network is the host's. Needs root and a kernel that allows namespaces.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ exec chroot "$root" setpriv --reuid "$UID_INSIDE" --regid "$UID_INSIDE" --clear-
 
 
 class Sandbox:
-    """One folder to be the volume, and commands in a fresh container each. The project is at /mnt, the volume at /srv."""
+    """Runs each command in a new container with *volume* at /srv and the project at /mnt."""
 
     def __init__(self, folder: Path, *, shm: str = "64m", **env: str) -> None:
         self.volume, self._root, self._shm = folder / "volume", folder / "root", shm
@@ -73,7 +73,7 @@ class Sandbox:
         )
 
     def run(self, *command: str, status: int = 0) -> str:
-        """What *command* printed."""
+        """The output of *command*."""
         process = self.start(*command)
         try:
             out, err = process.communicate(timeout=120)
@@ -84,7 +84,7 @@ class Sandbox:
 
 
 def need_namespaces() -> None:
-    """Leave the test out, loudly, where a sandbox cannot be made."""
+    """Skip the test with a reason if a sandbox cannot be made."""
     if os.geteuid() != 0:
         leave_out("only root can simulate the container (read-only root, another user)")
     if not all(shutil.which(tool) for tool in ("unshare", "setpriv", "chroot")):
@@ -104,7 +104,7 @@ def first_process(outer: subprocess.Popen[str]) -> int:
 
 
 def end(outer: subprocess.Popen[str]) -> None:
-    """SIGKILL to process 1, and with it to all of its namespace."""
+    """SIGKILL to process 1, which ends every process of its namespace."""
     if outer.poll() is None:
         for pid in children_of(outer.pid):
             os.kill(pid, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""What tests of the real SDKs share: a client that is given a base URL and a token only, what it asks, and its receipts."""
+"""For tests of the real SDKs: clients with only a base URL and a token, their questions, and their receipts."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PARAMETERS: Any = {
 }
 TOOLS: Any = [{"type": "function", "function": {"name": "weather", "parameters": PARAMETERS}}]
 CALLED = {"city": "text", "days": 1}
-"""What the fake fills the tool's parameters with."""
+"""The fake's arguments for the tool."""
 
 PIXEL = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 
@@ -80,7 +80,7 @@ class Exchange(BaseModel):
 
 
 TRIP = Exchange(cities=[City(name="text", inhabitants=1)], is_long=True)
-"""What the fake fills the schema with."""
+"""The fake's instance of the schema."""
 
 
 def strict_service(folder: Path, upstream: FakeOpenAI) -> Service:
@@ -109,24 +109,24 @@ def async_client_of(service: Service, token: str, **more: Any) -> AsyncOpenAI:
 
 
 def newcomer(service: Service, name: str, **more: Any) -> OpenAI:
-    """A client that nobody has seen before, so that its bucket is full."""
+    """A new client, so that its rate limit is unused."""
     return client_of(service, service.token(name, service.add_client(name)), **more)
 
 
-class Hasty(OpenAI):
-    """Notes what a response told it, and how long it would wait before it tries again; and does not wait."""
+class ImpatientClient(OpenAI):
+    """Keeps the announced delay and the SDK's own delay before each retry, and does not wait."""
 
     waits: list[tuple[str | None, float]]
 
     def _calculate_retry_timeout(self, remaining_retries: int, options: Any, response_headers: Any = None) -> float:
-        told = response_headers.get("retry-after-ms")
-        self.waits.append((told, super()._calculate_retry_timeout(remaining_retries, options, response_headers)))
+        announced = response_headers.get("retry-after-ms")
+        self.waits.append((announced, super()._calculate_retry_timeout(remaining_retries, options, response_headers)))
         return 0.0
 
 
-def hasty(service: Service, name: str) -> Hasty:
-    """Tries three times in all, as the SDK does unless told otherwise."""
-    client = Hasty(base_url=service.url + "/v1", api_key=service.token(name, service.add_client(name)))
+def hasty(service: Service, name: str) -> ImpatientClient:
+    """A client with the SDK's default of three attempts."""
+    client = ImpatientClient(base_url=service.url + "/v1", api_key=service.token(name, service.add_client(name)))
     client.waits = []
     return client
 
@@ -136,7 +136,7 @@ def ask(client: OpenAI, **more: Any) -> Any:
 
 
 def refused(call: Callable[..., Any], *given: Any, **asked: Any) -> APIStatusError:
-    """The error that a call raises, its body in OpenAI's form."""
+    """The error that a call raises; checks that its body has OpenAI's form."""
     with pytest.raises(APIStatusError) as caught:
         call(*given, **asked)
     error = caught.value
@@ -152,7 +152,7 @@ def check_error(error: APIStatusError, kind: type[APIStatusError], status: int, 
 
 
 def receipt_of(answer: BaseModel) -> str:
-    """The receipt in *answer*, as `audit verify` takes it."""
+    """The receipt in *answer*, in the form that `audit verify` accepts."""
     assert answer.model_extra, f"no receipt in {answer!r}"
     receipt = answer.model_extra["receipt"]
     assert set(receipt) == {"seq", "hash"}

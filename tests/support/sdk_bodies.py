@@ -1,4 +1,4 @@
-"""Bodies for /v1 that no method of an SDK would make, sent by one all the same, and what every refusal of them must look like."""
+"""Bodies for /v1 that no method of an SDK makes, sent through the SDK, and checks of their refusal."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PLAIN: dict[str, Any] = {
 
 
 def send(client: OpenAI, path: str, members: Any) -> Any:
-    """What the SDK does with a body that none of its methods would make."""
+    """Send a body that no method of the SDK would make."""
     return client.post(path, body=members, cast_to=object)
 
 

@@ -1,4 +1,4 @@
-"""Every parameter that the SDK's three `create` methods take, and what no SDK knows, with values that are easily spoilt."""
+"""Every parameter of the SDK's three `create` methods, and unknown ones, with values that are easily altered."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ UNKNOWN: Any = {
     "ünbekannt 🐈": {"z": 1, "a": 2, "ä": 3, "": 4},
     "receipt": {"seq": 1, "hash": "of somebody else"},
 }
-"""Parameters of other servers, and words that mean something to us elsewhere."""
+"""Parameters of other servers, and names that we use elsewhere."""
 
 CHAT_PARAMETERS: Any = {
     "messages": [

@@ -1,4 +1,4 @@
-"""A real service for a test: `python -m app serve` in a folder of its own, on a port of its own, over real sockets."""
+"""A real service for a test: `python -m app serve` in its own folder, on its own port, over real sockets."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from app.limits.shared_window import shared_window_url
 
 READY_SECONDS = 60.0
 HTTP = httpx.Client(verify=False, timeout=60, limits=httpx.Limits(max_keepalive_connections=0))
-"""A connection for each call, but not a TLS context, which costs 30 ms."""
+"""Opens a connection for each call, but shares the TLS context, which costs 30 ms."""
 
 
 class Service:
     """Initialised at construction, started by `start` (or `with`), stopped gracefully at the end.
 
-    *env* are settings, by their upper-case names; the upstream is given as OPENAI_BASE_URL. Every command stands behind
-    *prefix*, which ends by executing it in its own place.
+    *env* are settings by their upper-case names; the upstream is OPENAI_BASE_URL. *prefix* goes before every command and
+    must end by executing it in the same process.
     """
 
     def __init__(self, folder: Path, *, workers: int = 1, prefix: Sequence[str] = (), **env: str) -> None:
@@ -50,7 +50,7 @@ class Service:
     # --- commands --------------------------------------------------------------------------------
 
     def run(self, *arguments: str, status: int | None = 0) -> subprocess.CompletedProcess[str]:
-        """`python -m app …` in the service's folder; *status* None takes any."""
+        """Run `python -m app …` in the service's folder. *status* None accepts any exit status."""
         command = [*self.prefix, sys.executable, "-m", "app", *arguments]
         done = subprocess.run(command, cwd=self.folder, env=self.env, capture_output=True, text=True, timeout=120)
         assert status is None or done.returncode == status, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
@@ -94,7 +94,7 @@ class Service:
         return [pid for pid in self._children() if _name_of(pid) != "notary"]
 
     def notary_pid(self) -> int:
-        """The process that signs; 0 while there is none."""
+        """The pid of the notary process; 0 while there is none."""
         return next((pid for pid in self._children() if _name_of(pid) == "notary"), 0)
 
     def _children(self) -> list[int]:
@@ -127,7 +127,7 @@ class Service:
         if self.process is not None:
             self.stop() if error is None else self.kill()
         hits = Path(shared_window_url(self.log).removeprefix("window://")).parent
-        if hits.is_absolute() and hits.name.startswith("secure-ai-assistant-"):  # never "." where the URL is not what it was
+        if hits.is_absolute() and hits.name.startswith("secure-ai-assistant-"):  # never "." if the URL is not the expected one
             shutil.rmtree(hits, ignore_errors=True)
 
     # --- calls -----------------------------------------------------------------------------------
@@ -147,7 +147,7 @@ class Service:
         return [json.loads(line) for line in self.log.read_bytes().split(b"\n")[:-1]]
 
     def verify(self, *receipts: str) -> dict[str, Any]:
-        """What `audit verify` says."""
+        """The report of `audit verify`."""
         options = [word for receipt in receipts for word in ("--receipt", receipt)]
         return dict(self.cli("audit", "verify", *options, status=None))
 

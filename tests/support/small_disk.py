@@ -1,4 +1,4 @@
-"""A disk that is soon full: a tmpfs in a mount namespace of its own, which ends with the test."""
+"""A small disk: a tmpfs in its own mount namespace, which ends with the test."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .optional import leave_out
 
 
 class SmallDisk:
-    """A tmpfs of *kib* KiB at *place*, for the commands behind `prefix` only: `with SmallDisk(folder / "audit") as disk`."""
+    """A tmpfs of *kib* KiB at *place*, seen only by commands behind `prefix`: `with SmallDisk(folder / "audit") as disk`."""
 
     def __init__(self, place: Path, kib: int = 64) -> None:
         self.place, self._kib = place, kib
@@ -39,13 +39,13 @@ class SmallDisk:
 
     @property
     def prefix(self) -> list[str]:
-        """Goes before a command that is to see the disk."""
+        """Put this before a command that uses the disk."""
         own = ["--user", "--preserve-credentials"] if self._alone else []
         back = ["sh", "-c", 'cd "$0" && exec "$@"', str(self.place.parent)]
         return ["nsenter", f"--target={self._holder.pid}", "--mount", *own, *back]
 
     def seen(self, name: str) -> Path:
-        """A file of the disk, as it can be read from outside."""
+        """The path of a file on the disk as seen from outside the namespace."""
         return Path(f"/proc/{self._holder.pid}/root{self.place}/{name}")
 
     def resize(self, kib: int) -> None:

@@ -1,4 +1,4 @@
-"""A log as its store keeps it: written by tests of the storage, and read back byte by byte."""
+"""For tests of the storage: write a log and read it back byte by byte."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def records(store: AuditStore) -> list[dict[str, Any]]:
 
 
 def verify(store: AuditStore, *receipts: Receipt) -> int:
-    """How many records there are; all of them sound, the receipts among them."""
+    """Check all records and receipts. Returns the number of records."""
     report = chain_report(AuditLog(store), receipts)
     assert report.findings == []
     return report.entries
@@ -44,7 +44,7 @@ def lines_after(end: LogEnd, *details: dict[str, Any]) -> tuple[bytes, list[Rece
 
 
 def building(*details: dict[str, Any], receipts: list[Receipt] | None = None) -> Build:
-    """Builds one record for each of *details*, and adds their receipts to *receipts*."""
+    """A builder of one record for each of *details*; it adds their receipts to *receipts*."""
 
     def build(end: LogEnd, recovered: tuple[Recovery, ...]) -> Batch:
         data, made, after = lines_after(end, *details)
@@ -56,7 +56,7 @@ def building(*details: dict[str, Any], receipts: list[Receipt] | None = None) ->
 
 
 def at_once(many: int, work: Callable[[int], Any]) -> list[Any]:
-    """What *work* returns or raises (AppError) in each of *many* threads that start together."""
+    """What *work* returns or raises (AppError) in each of *many* threads that start at the same time."""
     outcomes: list[Any] = [None] * many
     gate = threading.Barrier(many)
 

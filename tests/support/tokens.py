@@ -1,4 +1,4 @@
-"""Tokens that a test signs itself, right or wrong in one member."""
+"""Tokens signed by a test, valid or wrong in one member."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ CLAIMS: dict[str, Any] = {
 
 
 class Clock:
-    """A clock that a test sets."""
+    """A clock that a test can set."""
 
     def __init__(self, now: float = NOW) -> None:
         self.now = now
@@ -62,20 +62,20 @@ def b64(data: bytes) -> str:
 
 
 def part(value: object) -> str:
-    """A token part: bytes as they are, a text as it stands, anything else as JSON."""
+    """A part of a token: bytes and texts unchanged, anything else as JSON."""
     if isinstance(value, str):
         return value
     return b64(value if isinstance(value, bytes) else json.dumps(value, separators=(",", ":")).encode())
 
 
 def sign(claims: object = CLAIMS, header: object = HEADER, *, key: SigningKey = KEY, digest: str = "sha256") -> str:
-    """A token with a correct HMAC over whatever its parts are."""
+    """A token with a correct HMAC over any parts."""
     signed = f"{part(header)}.{part(claims)}"
     return f"{signed}.{b64(hmac.digest(key.secret, signed.encode(), digest))}"
 
 
 def forged(service: Service, header: dict[str, Any] | None = None, **claims: Any) -> str:
-    """A token of this service's own key, right but for what is given."""
+    """A token signed with this service's key, valid except for the given members."""
     key = SigningKey("HS256", service.secret_key.encode())
     now = int(time.time())
     times = {"iat": now, "nbf": now, "exp": now + 3600}

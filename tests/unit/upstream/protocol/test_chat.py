@@ -32,7 +32,7 @@ def read(*events: Event, wants_usage: bool = False) -> tuple[ChatReader, list[Ev
     return reader, given
 
 
-def test_the_chunk_with_a_finish_reason_waits_and_the_rest_passes_unchanged() -> None:
+def test_only_the_chunk_with_a_finish_reason_is_held_back() -> None:
     first, second, last = chunk(says("Hel")), chunk(says("lo")), chunk(says("", finish="stop"))
     reader, given = read(first, second, last, DONE)
     assert (given, reader.is_over) == ([first, second], True)
