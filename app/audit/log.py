@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from .format.chain import link
@@ -117,7 +118,7 @@ class AuditLog:
         Raises AuditCorrupt for a log that is shorter than it was, or whose end was changed, and
         AuditUnavailable.
         """
-        append(self._store.recover, [], self._clock)
+        append(partial(self._store.recover, at_start=True), [], self._clock)
 
     # --- read ------------------------------------------------------------------------------------
 

@@ -181,6 +181,12 @@ def begins_as_record(line: bytes) -> bool:
     return PREFIX.match(line) is not None
 
 
+def may_become_record(data: bytes, seq: int) -> bool:
+    """Whether record *seq* can begin with *data*, as far as its members before the user show."""
+    template = b'{"v":1,"seq":%d,"timestamp":"0000-00-00T00:00:00.000000Z","request_id":"%b",' % (seq, b"0" * 32)
+    return all(byte == ours or (ours == 0x30 and byte in b"0123456789abcdef") for byte, ours in zip(data, template, strict=False))
+
+
 def is_record(line: bytes, seq: int) -> bool:
     """Whether *line* is one whole line, with its newline, that says it is record *seq*."""
     return line.startswith(b'{"v":1,"seq":%d,' % seq) and line.find(b"\n") == len(line) - 1

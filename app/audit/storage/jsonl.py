@@ -21,6 +21,7 @@ from ..format.record import EMPTY, LogEnd
 from .locks import LockedLog
 from .marks import parse_mark
 from .recovery import NEW_LOG, end_of_last_line, free_name
+from .running import is_running
 from .store import Batch, Build
 from .tail import LogTail
 
@@ -47,9 +48,10 @@ class JsonlStore:
             with self._log.both_locks():
                 self._tail.extend(self._tail.recover_end(), build)
 
-    def recover(self, build: Build) -> None:
+    def recover(self, build: Build, *, at_start: bool = False) -> None:
+        is_start = at_start and not is_running(self.path)
         with self._one_thread, self._log.both_locks():
-            end = self._tail.recover_end()
+            end = self._tail.recover_end(is_start=is_start)
             if end_of_last_line(self._log.fd, end.size, self.path) != end:
                 raise AuditCorrupt(f"The end of the audit log {self.path} is not what was last written. Restore it; {NEW_LOG}.")
             self._tail.extend(end, build)
@@ -92,6 +94,7 @@ class JsonlStore:
             if end is None or end.size != log.size or self._tail.unrecorded:
                 return None
             batch = build(end, ())
+            log.marks.set_reach(batch.end.size)
             try:
                 write_at(log.fd, batch.data, end.size)
             except OSError:
@@ -116,6 +119,8 @@ class JsonlStore:
                     log.marks.begin_sync()
                     end = tail.durable_end()
                     log.marks.set_durable(end)
+                    if end.size < log.size:  # lost pages: for the next append to set aside
+                        log.marks.begin_sync()
                     tail.verify_reaches(end, batch)
                 return
             if written is None or written.size < batch.end.size:  # the mark is being written, or could not be

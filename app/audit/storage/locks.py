@@ -32,6 +32,8 @@ class LockedLog:
         self._sync_path = self.path.with_name(self.path.name + ".sync")
         self.fd = self._lock_fd = self._sync_fd = -1
         self.marks = Marks(-1)
+        self.was_sync_unfinished = False
+        """When `both_locks` were taken, a sync had begun and never ended: its pages may be lost."""
 
     @property
     def size(self) -> int:
@@ -55,6 +57,7 @@ class LockedLog:
         mark makes the next writer examine the end of the log.
         """
         with self._locked(sync=True, write=True):
+            self.was_sync_unfinished = self.marks.read().is_sync_unfinished
             self.marks.begin_sync()
             yield
 

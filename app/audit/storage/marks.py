@@ -1,4 +1,4 @@
-"""The three marks in the lock file: the log's durable end, whether a sync runs, its written end.
+"""The marks in the lock file: the durable end, whether a sync runs, the written end, the reach.
 
 They are lines of fixed width. They describe what this machine's page cache holds, so they need no
 sync themselves: a mark may lag behind the log, and then the log's own bytes decide.
@@ -19,6 +19,9 @@ MARK = re.compile(rb"((\d{20}) (-?\d{19,20}) ([0-9a-f]{64})) ([0-9a-f]{8})\n")
 MARK_BYTES = 116
 QUIET, SYNCING = b"-\n", b"s\n"
 WRITTEN_AT = MARK_BYTES + len(QUIET)
+REACH = re.compile(rb"(\d{20}) ([0-9a-f]{8})\n")
+REACH_AT = WRITTEN_AT + MARK_BYTES
+REACH_BYTES = 30
 
 
 def mark_of(end: LogEnd) -> bytes:
@@ -81,6 +84,19 @@ class Marks:
 
     def end_sync(self, durable: LogEnd) -> None:
         self._write(self._text(durable) + QUIET, 0)
+
+    def reach(self) -> int | None:
+        """No writer of ours wrote past this byte. None: unknown."""
+        found = REACH.match(os.pread(self._fd, REACH_BYTES, REACH_AT))
+        if found is None or _check(found[1]) != found[2]:
+            return None
+        written = self.written()  # an earlier version sets no reach
+        return max(int(found[1]), written.size if written else 0)
+
+    def set_reach(self, size: int) -> None:
+        """Before a write. Raises OSError: without this mark, it would look like a stranger's."""
+        text = b"%020d" % size
+        write_at(self._fd, b"%b %b\n" % (text, _check(text)), REACH_AT)
 
     def set_durable(self, end: LogEnd) -> None:
         """The log ends at *end*, written and durable, and no sync runs."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from ...errors import AuditCorrupt
 from ...kit.durable_files import read_at, sync_folder, write_at, write_file
 from ..format.chain import next_log_end
-from ..format.record import EMPTY, MAX_LINE_BYTES, LogEnd, end_before, split_lines
+from ..format.record import EMPTY, MAX_LINE_BYTES, LogEnd, end_before, may_become_record, split_lines
 from .store import Recovery
 
 BLOCK = 4096
@@ -98,6 +98,14 @@ def end_of_chain(fd: int, size: int, path: Path) -> LogEnd:
 
 
 # --- a torn tail ---------------------------------------------------------------------------------
+
+
+def is_torn_record(fd: int, end: LogEnd, size: int) -> bool:
+    """Whether the bytes after *end* can be the beginning of the next record, without its end."""
+    if not end.size < size < end.size + MAX_LINE_BYTES:
+        return False
+    data = read_at(fd, end.size, size)
+    return b"\n" not in data and may_become_record(data, end.seq + 1)
 
 
 def set_aside(fd: int, end: LogEnd, size: int, path: Path) -> Recovery:

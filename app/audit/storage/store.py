@@ -36,17 +36,20 @@ class AuditStore(Protocol):
 
         Blocks: call it off the event loop. Only one process at a time writes; one sync may cover
         the lines of several. *build* is called once, under a lock, with the torn tails that were
-        set aside and are not recorded yet: its lines record them.
+        set aside and are not recorded yet: its lines record them. Only the beginning of a record
+        is a torn tail; AuditCorrupt where other bytes follow the last record.
 
         Raises AuditUnavailable or AuditCorrupt. Then nothing is acknowledged: what was written of
         this batch is removed again, or the next append of any process finds and judges it. A
         failed sync is repaired at most once, by writing the lines again; the caller must not retry.
         """
 
-    def recover(self, build: Build) -> None:
+    def recover(self, build: Build, *, at_start: bool = False) -> None:
         """Append, after a check of the last record.
 
-        Raises AuditCorrupt if that is not what was last written, and whatever `append` raises.
+        *at_start*: while no service uses the log, whatever a loss of power left after the last
+        record is set aside. Raises AuditCorrupt if that record is not what was last written, and
+        whatever `append` raises.
         """
 
     def create(self, build: Build) -> None:

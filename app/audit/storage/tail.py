@@ -12,7 +12,17 @@ from ...errors import AuditCorrupt, AuditUnavailable
 from ...kit.durable_files import read_at, write_at
 from ..format.record import EMPTY, LogEnd, line_ending
 from .locks import LockedLog
-from .recovery import BLOCK, NEW_LOG, end_of_chain, end_of_last_line, end_of_lines, end_of_records, make_durable, set_aside
+from .recovery import (
+    BLOCK,
+    NEW_LOG,
+    end_of_chain,
+    end_of_last_line,
+    end_of_lines,
+    end_of_records,
+    is_torn_record,
+    make_durable,
+    set_aside,
+)
 from .store import Batch, Build, Recovery
 
 
@@ -26,24 +36,42 @@ class LogTail:
 
     # --- find the end ----------------------------------------------------------------------------
 
-    def recover_end(self) -> LogEnd:
+    def recover_end(self, *, is_start: bool = False) -> LogEnd:
         """The durable end of the log. A torn tail after it is copied to a file beside the log.
 
         The next `commit` cuts the tail off and records that. A process that dies before leaves the
-        tail in place, to be found again.
+        tail in place, to be found again. *is_start*: whatever follows is a torn tail, as after a
+        loss of power. Otherwise raises AuditCorrupt for what no writer of ours can have left.
         """
-        end, size = self.durable_end(), self._log.size
+        end, size = self.durable_end(is_start=is_start), self._log.size
+        if end.size < size and not is_start:
+            self.verify_own(end, size)
         self._log.marks.set_written(end)
         if end.size < size:
             self.unrecorded.append(set_aside(self._log.fd, end, size, self._log.path))
         return end
 
-    def durable_end(self) -> LogEnd:
-        """The end of the whole records, made durable.
+    def verify_own(self, end: LogEnd, size: int) -> None:
+        """What follows the last record is the rest of an interrupted write: storage.md, "Strangers".
+
+        Raises AuditCorrupt for anything else.
+        """
+        reach = self._log.marks.reach()
+        may_be_lost = self._log.was_sync_unfinished and reach is not None and size <= reach
+        if may_be_lost or is_torn_record(self._log.fd, end, size):
+            return
+        raise AuditCorrupt(
+            f"The audit log {self._log.path} was written by a stranger after record {end.seq}. Keep a copy as evidence, "
+            f"and cut the log after byte {end.size}; {NEW_LOG}."
+        )
+
+    def durable_end(self, *, is_start: bool = False) -> LogEnd:
+        """The end of the whole records, made durable: none that a stranger added to a log in use.
 
         Raises AuditCorrupt where the mark cannot be of this log.
         """
         fd, size, path = self._log.fd, self._log.size, self._log.path
+        reach = None if is_start else self._log.marks.reach()
         end = self._log.marks.durable()
         if end is not None and end.size == size:
             return end
@@ -53,7 +81,7 @@ class LogTail:
             raise AuditCorrupt(f"The audit log {path} is shorter than it was: {size} bytes of {end.size}. Restore it; {NEW_LOG}.")
         if end != EMPTY and end_of_last_line(fd, end.size, path) != end:  # never cut at the mark of another log
             raise AuditCorrupt(f"The audit log {path} is not the one that its lock file describes. Restore it; {NEW_LOG}.")
-        return make_durable(fd, end, size)
+        return make_durable(fd, end, size if reach is None else min(size, reach))
 
     def known_end(self) -> LogEnd | None:
         """The end of a log in any state; changes nothing. None: no record can be found."""
@@ -79,10 +107,12 @@ class LogTail:
         Raises OSError, AuditUnavailable. Then nothing of it is left, if the disk still truncates.
         """
         fd = self._log.fd
+        self._log.marks.set_reach(max(batch.end.size, self._log.size))
         try:
             write_at(fd, batch.data, end.size)
             if self._log.size > batch.end.size:
                 os.ftruncate(fd, batch.end.size)  # a torn tail, longer than the lines that record it
+                self._log.marks.set_reach(batch.end.size)
         except OSError:
             os.ftruncate(fd, end.size)  # our own short write
             self._log.marks.set_durable(end)
@@ -101,7 +131,8 @@ class LogTail:
         that still chain. Raises OSError; then nothing is left past *durable*.
         """
         fd, start = self._log.fd, durable.size // BLOCK * BLOCK
-        data = bytearray(read_at(fd, start, self._log.size))
+        reach = self._log.marks.reach() or self._log.size
+        data = bytearray(read_at(fd, start, min(self._log.size, reach)))
         own = batch.end.size - len(batch.data) - start
         data[own : own + len(batch.data)] = batch.data
         end = end_of_lines(bytes(data[durable.size - start :]), durable)

@@ -22,6 +22,8 @@ from app.audit.format.record import MAX_LINE_BYTES, LogEnd, draft
 from app.audit.log import AuditLog
 from app.audit.storage.append import append
 from app.audit.storage.jsonl import JsonlStore
+from app.audit.storage.marks import REACH_AT, Marks
+from app.audit.storage.running import marked_running
 from app.audit.storage.store import Batch, Recovery
 from app.errors import AppError, AuditCorrupt, AuditUnavailable
 
@@ -59,11 +61,21 @@ def add(store: JsonlStore, data: bytes) -> None:
         file.write(data)
 
 
-TORN = [b"{", b'{"v":1,"seq":3,', b"\n", b"\x00" * 5000, b"garbage\nand more\n", b'{"v":1}\n' * 3, b"x" * 200_000]
+def write_and_die(store: JsonlStore, data: bytes) -> None:
+    """As a writer does who is killed right after its last write."""
+    store._log.marks.set_reach(len(stored(store)) + len(data))
+    add(store, data)
 
 
-@pytest.mark.parametrize("torn", TORN, ids=lambda torn: f"{len(torn)}-{torn[:8]!r}")
-@pytest.mark.parametrize("at", ["the next append", "the start"])
+BEGUN = [b"{", b'{"v":1,"seq":3,', b'{"v":1,"seq":3,"timestamp":"2026-11']
+STRANGE = [b"\n", b"\x00" * 5000, b"garbage\nand more\n", b'{"v":1}\n' * 3, b"x" * 200_000, b"torn", b'{"v":1,"seq":4,']
+
+
+@pytest.mark.parametrize(
+    ("torn", "at"),
+    [(one, "the next append") for one in BEGUN] + [(one, "the start") for one in BEGUN + STRANGE],
+    ids=lambda one: f"{len(one)}-{one[:8]!r}",
+)
 def test_a_torn_tail_is_set_aside_and_recorded(store: JsonlStore, torn: bytes, at: str) -> None:
     if torn.startswith(b'{"v":1,"seq"'):
         torn = next_line(store, text="never acknowledged")[:-1]
@@ -85,7 +97,7 @@ def test_a_torn_tail_is_set_aside_and_recorded(store: JsonlStore, torn: bytes, a
 
 def test_only_the_torn_line_is_set_aside_and_the_whole_ones_before_it_stay(store: JsonlStore) -> None:
     whole = next_line(store, text="synced, but its writer died before he could say so")
-    add(store, whole + b'{"v":1,"seq":4,"timest')
+    write_and_die(store, whole + b'{"v":1,"seq":4,"timest')
     record(store, 5)
     assert [one["action"] for one in records(store)[3:]] == ["log.alive", "log.recovered", "log.alive"]
     assert whole in stored(store)
@@ -100,12 +112,66 @@ def test_whole_lines_that_the_mark_does_not_know_stay(store: JsonlStore) -> None
     assert verify(store, *record(store, 5)) == 6
 
 
-def test_whole_lines_that_do_not_follow_are_set_aside(store: JsonlStore) -> None:
-    """A line that is a record, but not the next one: what the lock's holder would never have written."""
-    add(store, stored(store).splitlines(keepends=True)[1])
-    record(store, 3)
+def forged(store: JsonlStore) -> bytes:
+    return next_line(store, n="forged")
+
+
+BY_A_STRANGER: dict[str, Callable[[JsonlStore], bytes]] = {
+    **{f"{len(one)}-{one[:8]!r}": lambda store, one=one: one for one in STRANGE},  # type: ignore[misc]
+    "an older record again": lambda store: stored(store).splitlines(keepends=True)[1],
+    "a record that chains": forged,
+    "a record that chains, and the beginning of one": lambda store: forged(store) + b'{"v":1,"seq":4,"timest',
+    "a record that chains, and junk": lambda store: forged(store) + b"junk\n",
+    "the beginning of a record, and junk": lambda store: b'{"v":1,"seq":3,\njunk',
+    "the beginning of a record longer than any": lambda store: b'{"v":1,"seq":3,"timestamp":"' + b"2" * MAX_LINE_BYTES,
+}
+
+
+@pytest.mark.parametrize("what", BY_A_STRANGER)
+@pytest.mark.parametrize("by", ["an append", "a probe", "another process"])
+def test_what_a_stranger_added_is_refused_until_it_is_gone(store: JsonlStore, what: str, by: str) -> None:
+    """Neither set aside nor continued: no writer of ours leaves such bytes in a log in use."""
+    before = stored(store)
+    add(store, BY_A_STRANGER[what](store))
+    strange = stored(store)
+    write = {"an append": store.append, "a probe": store.recover, "another process": another(store).append}[by]
+    for _ in range(2):
+        with pytest.raises(AuditCorrupt, match=f"by a stranger after record 2.* after byte {len(before)}"):
+            append(write, [draft("log.alive", None, {})])
+    assert stored(store) == strange
+    assert beside(store, "torn") == []
+    os.truncate(store.path, len(before))
+    assert verify(store, *record(store, 3), *record(another(store), 4)) == 5
+
+
+def test_beside_a_running_service_a_start_sets_nothing_strange_aside(store: JsonlStore) -> None:
+    add(store, b"junk\n")
+    with marked_running(store.path), pytest.raises(AuditCorrupt, match="by a stranger"):
+        AuditLog(another(store)).recover()
+    AuditLog(another(store)).recover()
     assert records(store)[3]["action"] == "log.recovered"
-    assert verify(store) == 5
+
+
+def test_a_record_of_a_writer_who_could_not_say_so_is_not_strange(store: JsonlStore) -> None:
+    write_and_die(store, next_line(store, n=3))
+    assert verify(store, *record(store, 4)) == 5
+
+
+def test_a_lock_file_of_an_earlier_version_says_nothing_of_strangers(store: JsonlStore) -> None:
+    """It knows no reach; a record that chains may be from a writer who died."""
+    store.lock_path.write_bytes(store.lock_path.read_bytes()[:REACH_AT])
+    add(store, next_line(store, n=3))
+    assert verify(store, *record(store, 4)) == 5
+    assert Marks(store._log._lock_fd).reach() == len(stored(store))
+
+
+def test_an_earlier_version_that_writes_beside_this_one_is_no_stranger(store: JsonlStore) -> None:
+    """It moves the written mark and leaves the reach as it is."""
+    line = next_line(store, n=3)
+    last = json.loads(line)
+    add(store, line)
+    store._log.marks.set_durable(LogEnd(len(stored(store)), last["seq"], last["hash"]))
+    assert verify(store, *record(store, 4)) == 5
 
 
 def test_a_lagging_mark_over_many_pieces_is_caught_up(store: JsonlStore, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,16 +181,16 @@ def test_a_lagging_mark_over_many_pieces_is_caught_up(store: JsonlStore, monkeyp
         append(store.append, [draft("log.alive", None, {"text": "x" * 50_000})] * 10)
     before = stored(store)
     store.lock_path.write_bytes(mark)
-    add(store, b"torn" * 50_000)
+    write_and_die(store, b'{"v":1,"seq":33,"timest')
     record(store, 1)
     assert stored(store).startswith(before)
-    assert records(store)[-2]["details"]["bytes"] == 200_000
+    assert records(store)[-2]["details"]["bytes"] == 23
     assert verify(store) == 35
 
 
 def test_a_recovery_whose_record_finds_no_space_is_recorded_later(store: JsonlStore) -> None:
     """The disk is full for the record, after the torn tail was set aside."""
-    add(store, b"torn")
+    write_and_die(store, b'{"v":1,"seq":3')
     with limited_file_size(store.path.stat().st_size + 100), pytest.raises(AuditUnavailable):
         append(store.append, [draft("log.alive", None, {"text": "x" * 1000})])
     record(store, 3)
@@ -134,7 +200,7 @@ def test_a_recovery_whose_record_finds_no_space_is_recorded_later(store: JsonlSt
 
 
 def test_a_torn_tail_is_found_if_its_writer_is_killed_before_recording_it(store: JsonlStore) -> None:
-    add(store, b"torn")
+    write_and_die(store, b'{"v":1,"seq":3')
 
     child = SPAWN.Process(target=append_and_die, args=(store.path,))
     child.start()
@@ -183,11 +249,11 @@ def test_a_short_write_is_taken_back_and_nothing_is_acknowledged(store: JsonlSto
 
 
 def test_a_torn_tail_that_cannot_be_set_aside_stays_and_leaves_no_litter(store: JsonlStore) -> None:
-    add(store, b"torn" * 100)
+    write_and_die(store, torn := b'{"v":1,"seq":3,"timestamp":"')
     for _ in range(3):
         with limited_file_size(64), pytest.raises(AuditUnavailable):
             record(store, 3)
-    assert stored(store).endswith(b"torn" * 100)
+    assert stored(store).endswith(torn)
     assert beside(store, "torn") == []
     record(store, 3)
     assert verify(store) == 5

@@ -75,6 +75,19 @@ def test_without_marks_nothing_is_known(fd: int, content: bytes) -> None:
     assert (marks.durable(), marks.written(), marks.read()) == (None, None, MarksRead(None, False, None))
 
 
+def test_the_reach_comes_last_and_is_never_before_the_written_end(fd: int) -> None:
+    marks = Marks(fd)
+    marks.set_durable(END)
+    assert marks.reach() is None  # as an earlier version leaves it
+    marks.set_reach(1300)
+    assert os.pread(fd, 1000, 234) == b"00000000000000001300 7e7f9b1f\n"
+    assert Marks(fd).reach() == 1300
+    marks.set_written(LATER)
+    assert marks.reach() == LATER.size
+    os.pwrite(fd, b"1", 234)
+    assert marks.reach() is None
+
+
 def test_a_mark_of_another_process_is_seen_at_once(fd: int) -> None:
     ours, theirs = Marks(fd), Marks(fd)
     ours.set_durable(END)
@@ -98,4 +111,6 @@ def test_a_mark_may_lag_but_the_start_of_a_sync_must_be_marked(fd: int) -> None:
         marks.end_sync(LATER)
         with pytest.raises(OSError, match="injected"):
             marks.begin_sync()
+        with pytest.raises(OSError, match="injected"):
+            marks.set_reach(5000)
     assert marks.read() == MarksRead(END, False, END)

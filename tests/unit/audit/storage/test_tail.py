@@ -97,7 +97,7 @@ def test_a_mark_of_another_log_is_refused_and_nothing_is_cut(log: LockedLog, tai
 
 def test_a_torn_tail_stays_until_the_lines_that_record_it_are_written(log: LockedLog, tail: LogTail) -> None:
     add(log, b"torn" * 2000)
-    end = tail.recover_end()
+    end = tail.recover_end(is_start=True)
     assert (end, log.size, log.marks.written()) == (END, END.size + 8000, END)
     (found,) = tail.unrecorded
     assert log.path.with_name(found.kept_as).read_bytes() == b"torn" * 2000
@@ -151,7 +151,7 @@ def test_a_short_write_is_taken_back_and_the_marks_say_so(log: LockedLog, tail: 
 
 def test_a_recovery_whose_lines_failed_is_offered_again(log: LockedLog, tail: LogTail) -> None:
     add(log, b"torn")
-    tail.recover_end()
+    tail.recover_end(is_start=True)
     with replaced_os(FailingSync(fails=10)), pytest.raises(OSError, match="injected"):
         tail.extend(END, building({"n": 3}))
     assert len(tail.unrecorded) == 1
