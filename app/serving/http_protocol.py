@@ -1,6 +1,7 @@
 """uvicorn's HTTP protocol with bounds on heads, trailers, and what waits behind an answer.
 
-The only file that depends on uvicorn's internals: see tests/contract/test_library_insides.py.
+With http_1_0.py the only file that depends on uvicorn's internals: see
+tests/contract/test_library_insides.py.
 Bytes that never become a request are answered and recorded as a request that failed.
 """
 
@@ -18,6 +19,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from ..api.http_errors import HeadTooLarge, MalformedHttp
 from ..api.middleware import RequestMiddleware
 from ..errors import AppError, ClientGone
+from .http_1_0 import unchunked
 
 MAX_HEAD_BYTES = 32 * 1024
 """Of a request line with its headers. The rest of the read that passes it may come on top."""
@@ -28,6 +30,8 @@ ABORT_GRACE_SECONDS = 1.0
 """From an answer that was given up to the end of its connection."""
 UNREAD_SECONDS = 5.0
 """A closing connection whose caller reads nothing for so long is aborted."""
+HALF_CLOSE_SECONDS = 0.1
+"""A caller whose sending ends this soon after their request waits for the answer; see eof_received."""
 MAX_PIPELINED = 512
 """Requests of one connection that wait for the answers before them."""
 MAX_BEHIND_BYTES = 64 * 1024
@@ -45,8 +49,11 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     _trailer_bytes = 0  # of all messages of this connection
     _behind = 0  # bytes that came after the request that is being answered
     _running: RequestResponseCycle | None = None  # being answered, or answered last
+    _last_read = 0.0  # on the loop's clock
+    _has_ended_sending = False  # the caller, who waits for the answer
 
     def data_received(self, data: bytes) -> None:
+        self._last_read = self.loop.time()
         if self._is_over:
             return
         if len(self.pipeline) > MAX_PIPELINED:
@@ -118,6 +125,23 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self.cycle.more_body = self.cycle.keep_alive = False
         self.cycle.message_event.set()
 
+    def eof_received(self) -> bool:  # type: ignore[override]  # uvicorn never goes on
+        """Whether to go on, because the caller still reads.
+
+        A caller who closes the connection ends their sending, too. Who waits for the answer ends it
+        together with the request (`nc -N`, some proxies), who gives up does it later.
+        """
+        running, is_whole = self._running, self._is_over or not (self._has_begun or self.cycle.more_body)
+        if running is None or running.response_complete or not is_whole:
+            return False
+        if not self._has_ended_sending:
+            is_late = self.loop.time() - self._last_read > HALF_CLOSE_SECONDS
+            if is_late or running.response_started:  # who has read of the answer already has not waited for it
+                return False
+        self._has_ended_sending = True
+        self.cycle.keep_alive = False
+        return True
+
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)  # notifies the newest request only
         if self._running is not None:
@@ -155,7 +179,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
         async def run(scope: Any, receive: Any, send: Any) -> None:
             try:
-                await app(scope, receive, send if scope["http_version"] != "1.0" else _unchunked(cycle, send))
+                await app(scope, receive, send if scope["http_version"] != "1.0" else unchunked(cycle, send))
             finally:
                 if not cycle.response_complete:  # given up; uvicorn would wait for the caller to read
                     self.loop.call_later(ABORT_GRACE_SECONDS, self.transport.abort)
@@ -219,27 +243,3 @@ async def _record_unanswered(waiting: list[tuple[RequestResponseCycle, ASGI3Appl
 def mute_strangers() -> None:
     """Keep strangers from filling our output: see MUTED."""
     logging.getLogger("uvicorn.error").addFilter(lambda record: record.msg not in MUTED)
-
-
-class _Endless(int):
-    """A length that is never reached: the body ends with the connection (RFC 9112, section 6.3)."""
-
-    def __lt__(self, other: object) -> bool:
-        return False
-
-    def __ne__(self, other: object) -> bool:
-        return False
-
-    def __isub__(self, other: object) -> _Endless:
-        return self
-
-
-def _unchunked(cycle: RequestResponseCycle, send: Any) -> Any:
-    """No chunks for HTTP/1.0, which does not know them (RFC 9112, 6.1); uvicorn would send some."""
-
-    async def send_plainly(message: Any) -> None:
-        if message["type"] == "http.response.start" and not any(name == b"content-length" for name, _ in message["headers"]):
-            cycle.chunked_encoding, cycle.expected_content_length = False, _Endless()
-        await send(message)
-
-    return send_plainly

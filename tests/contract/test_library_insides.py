@@ -1,6 +1,6 @@
 """What we rely on inside libraries, beyond their documented interfaces.
 
-Each library stands in one file of app/ and is pinned to a minor version in pyproject.toml. When a
+Each library stands in one file of app/ (uvicorn in two) and is pinned to a minor version in pyproject.toml. When a
 test here fails after an upgrade, that file must be looked at before the pin is moved.
 """
 
@@ -30,7 +30,7 @@ from app.upstream.protocol.endpoint import Endpoint
 
 from ..support.paths import ROOT
 
-UVICORN = "app/serving/http_protocol.py relies on this part of uvicorn"
+UVICORN = "app/serving/http_protocol.py (or http_1_0.py) relies on this part of uvicorn"
 
 
 def pin_of(package: str) -> str:
@@ -80,6 +80,12 @@ def test_uvicorn_sets_every_attribute_that_we_read(name: str) -> None:
     assert f"self.{name}" in inspect.getsource(HttpToolsProtocol), f"{UVICORN}: self.{name} is gone"
 
 
+def test_uvicorn_ends_a_connection_whose_caller_ends_their_sending() -> None:
+    """Ours returns True to go on; asyncio and uvloop close the connection for anything false."""
+    ended: object = HttpToolsProtocol.eof_received(object())  # type: ignore[func-returns-value,arg-type]
+    assert ended is None, f"{UVICORN}: eof_received does something now"
+
+
 def test_uvicorn_builds_a_cycle_from_what_we_give_it() -> None:
     ours = {
         *("scope", "transport", "flow", "logger", "access_logger", "access_log", "default_headers", "message_event"),
@@ -91,7 +97,7 @@ def test_uvicorn_builds_a_cycle_from_what_we_give_it() -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        *("body", "more_body", "keep_alive", "disconnected", "response_complete", "message_event"),
+        *("body", "more_body", "keep_alive", "disconnected", "response_started", "response_complete", "message_event"),
         *("chunked_encoding", "expected_content_length"),
     ],
 )
