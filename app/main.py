@@ -113,6 +113,7 @@ def _lifespan(
                 with suppress(LimitsUnavailable):  # then each request is refused with it
                     buckets.open()
                 refusals = RefusalRecorder(services.audit, services.events, buckets.admit_refusal)
+                services.events.count_losses(slot.count_lost_events)
                 app.state.context = AppContext(services, buckets, refusals, scoreboard, slot)
                 tasks = [
                     _keep(services.security.follow_revocations()),

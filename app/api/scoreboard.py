@@ -1,4 +1,4 @@
-"""Memory that all workers of one service share: whether each can record, and its refusals.
+"""Memory that all workers of one service share: whether each can record, and what it counts.
 
 The parent makes it before it forks. There is no lock: each worker writes only its own slot.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import mmap
 
-CLOSED, REFUSED = 0, 1  # positions in a slot
+CLOSED, REFUSED, LOST_MESSAGES, LOST_EVENTS = range(4)  # positions in a slot
 WORDS = 8  # a slot fills one cache line
 WORD_BYTES = 8
 
@@ -36,6 +36,16 @@ class Scoreboard:
         """Requests refused because of the audit log, by all workers since the service began."""
         return sum(self._words[REFUSED::WORDS])
 
+    @property
+    def lost_messages(self) -> int:
+        """Messages of the workers' output that were lost because nobody read it."""
+        return sum(self._words[LOST_MESSAGES::WORDS])
+
+    @property
+    def lost_events(self) -> int:
+        """Lines of the security log that the workers could not write."""
+        return sum(self._words[LOST_EVENTS::WORDS])
+
 
 class Slot:
     """One worker's part of the scoreboard. `refused += 1` is safe: no other process writes here."""
@@ -50,6 +60,13 @@ class Slot:
 
     def set_closed(self, closed: bool) -> None:
         self._words[CLOSED] = closed
+
+    def count_lost_messages(self, count: int) -> None:
+        """From one thread at a time, as `count_lost_events`."""
+        self._words[LOST_MESSAGES] += count
+
+    def count_lost_events(self, count: int) -> None:
+        self._words[LOST_EVENTS] += count
 
     @property
     def refused(self) -> int:

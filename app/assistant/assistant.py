@@ -72,6 +72,10 @@ class SecureAIAssistant:
         self._clock = clock
         self._in_progress = 0
 
+    def use(self, model: Model, v1_requests: V1Requests) -> None:
+        """For the questions that begin from now on."""
+        self._model, self.v1_requests = model, v1_requests
+
     @property
     def chain(self) -> Any:
         """The runnable `prompt | model | parser`, which is LangChain's successor of LLMChain."""

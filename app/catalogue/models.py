@@ -65,6 +65,8 @@ class Catalogue:
     refused_params: frozenset[str]
     created: int = 0
     """When the models file was last changed, in Unix seconds; 0 where there is none."""
+    sha256: str = ""
+    """Of the models file; empty where there is none."""
 
     def model_for(self, alias: str, roles: Iterable[str], endpoint: str | None = None) -> ModelEntry | None:
         """None if it is unknown, or not for these roles or endpoint: callers see no difference."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -69,7 +70,8 @@ def read_models(path: Path, environment: Mapping[str, str], caps: Caps, refused_
     Raises ConfigError with one sentence for each problem. No sentence repeats a value of the file
     or the environment, because an API key may have been written in the wrong place.
     """
-    document, created = _parse(path)
+    raw, created = _read(path)
+    document = _parse(path, raw)
     try:
         file = ModelsFile.model_validate(document)
     except ValidationError as error:
@@ -81,7 +83,7 @@ def read_models(path: Path, environment: Mapping[str, str], caps: Caps, refused_
     servers = {name: Server(name, t.base_url, keys[name], t.stream_usage) for name, t in file.servers.items()}
     models = {alias: _entry(alias, table, servers) for alias, table in file.models.items()}
     role_caps = {role: replace(caps, **table.model_dump(exclude_none=True)) for role, table in file.caps.items()}
-    return Catalogue(models, caps, role_caps, refused_params, created)
+    return Catalogue(models, caps, role_caps, refused_params, created, hashlib.sha256(raw).hexdigest())
 
 
 def _entry(alias: str, table: ModelTable, servers: Mapping[str, Server]) -> ModelEntry:
@@ -89,8 +91,8 @@ def _entry(alias: str, table: ModelTable, servers: Mapping[str, Server]) -> Mode
     return ModelEntry(alias, table.model or alias, servers[table.server], roles, frozenset(table.endpoints or ENDPOINTS))
 
 
-def _parse(path: Path) -> tuple[dict[str, Any], int]:
-    """The document, and the time of its last change in Unix seconds."""
+def _read(path: Path) -> tuple[bytes, int]:
+    """The file, and the time of its last change in Unix seconds."""
     try:
         with path.open("rb") as opened:
             raw = opened.read(MAX_FILE_BYTES + 1)
@@ -99,8 +101,12 @@ def _parse(path: Path) -> tuple[dict[str, Any], int]:
         raise _refusal(path, [f"cannot be read ({error.strerror}): name a file that this user may read"]) from None
     if len(raw) > MAX_FILE_BYTES:
         raise _refusal(path, ["is larger than 1 MiB: name the file of the models"])
+    return raw, created
+
+
+def _parse(path: Path, raw: bytes) -> dict[str, Any]:
     try:
-        return tomllib.loads(raw.decode()), created
+        return tomllib.loads(raw.decode())
     except UnicodeDecodeError:
         raise _refusal(path, ["is not UTF-8: save it again as UTF-8"]) from None
     except tomllib.TOMLDecodeError as error:

@@ -9,9 +9,11 @@ import signal
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Protocol
 
 from ..errors import AppError
 
@@ -55,6 +57,26 @@ def fork(work: Callable[[], int]) -> int:
             os._exit(status)
 
 
+class Resettable(Protocol):
+    def reset_in_child(self) -> None: ...
+
+
+_RESET_AFTER_FORK: weakref.WeakSet[Resettable] = weakref.WeakSet()
+
+
+def reset_after_fork(one: Resettable) -> None:
+    """Every forked child calls *one*'s `reset_in_child`: it has neither its threads nor its locks."""
+    _RESET_AFTER_FORK.add(one)
+
+
+def _reset_all() -> None:
+    for one in list(_RESET_AFTER_FORK):
+        one.reset_in_child()
+
+
+os.register_at_fork(after_in_child=_reset_all)
+
+
 def show_as(name: str) -> None:
     """Name this process in `ps` and `top`, at most 15 bytes. Linux only."""
     with suppress(OSError):
@@ -69,6 +91,16 @@ def die_with(parent: int, number: int) -> None:
         threading.Thread(target=_watch, args=(parent, number), daemon=True).start()
     if os.getppid() != parent:  # it died before that
         os._exit(1)
+
+
+def wait_for_stop(parent: int) -> None:
+    """Return when *parent* sends SIGTERM, or is dead. Block SIGTERM in all threads before.
+
+    Anybody else's SIGTERM is ignored: systemd sends it to all processes of a service at once, and
+    a child that stops last is needed until its parent says so.
+    """
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent and os.getppid() == parent:
+        pass
 
 
 def _watch(parent: int, number: int) -> None:

@@ -2,17 +2,21 @@
 
 A line is `time level event key=value …`. A value that is not a plain word is written as a JSON
 string in ASCII, so no input can begin a line or a key of its own. A line must hold no secret, no
-token and no prompt. A line that cannot be written fails no request.
+token and no prompt. A thread writes the lines: a file that hangs or fails stops no request.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import logging.handlers
 import re
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+
+from ..kit.line_writer import HANGS, LineWriter
+from .security_file import SecurityFile
 
 LOG = logging.getLogger("app.security")
 MAX_VALUE_CHARS = 200
@@ -20,43 +24,47 @@ _PLAIN_WORD = re.compile(rf"[A-Za-z0-9_.:/@+-]{{1,{MAX_VALUE_CHARS}}}")
 
 
 class SecurityLog:
-    """Appends events.
-
-    Reopens the file after a log shipper has rotated it (logging.handlers.WatchedFileHandler).
-    """
+    """Appends events. Opens the file again after a log shipper has rotated it."""
 
     def __init__(self, path: Path) -> None:
-        self._handler = _LossTolerantHandler(path, encoding="ascii", delay=True)
-        self._handler.setFormatter(logging.Formatter("%(message)s"))
+        self._path = path.absolute()
+        self._writer = LineWriter(partial(SecurityFile, self._path), _lost_line, self._warn)
 
     def event(self, name: str, /, *, level: str = "INFO", **fields: object) -> None:
-        """Write one line now.
+        """Hand in one line. Never blocks and never fails: lines that are lost are counted.
 
         Fields that are None are left out; values are cut at 200 characters.
         """
-        time = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        words = [time, level, name, *(f"{key}={_encoded(value)}" for key, value in fields.items() if value is not None)]
-        self._handler.handle(logging.LogRecord("security", logging.INFO, "", 0, " ".join(words), None, None))
+        self._writer.put(_line(name, level, fields))
+
+    def count_losses(self, on_lost: Callable[[int], None]) -> None:
+        """*on_lost* gets the number of events that were lost, whenever some are."""
+        self._writer.count_losses(on_lost)
+
+    def flush(self) -> bool:
+        """Wait for a second at most until all events are in the file. False: they are not."""
+        return self._writer.flush()
+
+    def reopen(self) -> None:
+        """Write to the file that is at the path now, even if the old one hangs."""
+        self._writer.reopen()
 
     def close(self) -> None:
-        self._handler.close()
+        if not self._writer.close():
+            self._warn(HANGS)
+
+    def _warn(self, why: str) -> None:
+        LOG.warning("The security log %s cannot be written: %s. Events are lost until it can.", self._path, why)
 
 
-class _LossTolerantHandler(logging.handlers.WatchedFileHandler):
-    """Keeps trying when a line cannot be written, and warns once in the service's own output."""
+def _line(name: str, level: str, fields: Mapping[str, object]) -> str:
+    time = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    words = [time, level, name, *(f"{key}={_encoded(value)}" for key, value in fields.items() if value is not None)]
+    return " ".join(words) + "\n"
 
-    _has_warned = False
 
-    def emit(self, record: logging.LogRecord) -> None:
-        try:
-            super().emit(record)
-        except OSError:  # the file could not be reopened after a rotation
-            self.handleError(record)
-
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name is logging's
-        if not self._has_warned:
-            LOG.warning("The security log %s cannot be written: events are lost until it can.", self.baseFilename)
-        self._has_warned = True
+def _lost_line(count: int) -> str:
+    return _line("events_lost", "WARNING", {"count": count})
 
 
 def _encoded(value: object) -> str:

@@ -22,7 +22,11 @@ from ..kit.process import EXIT_CONFIG, ask_child, fork, spawn
 from ..upstream import embedded
 from ..upstream.embedded import EmbeddedAddress
 from ..wiring.log_files import LogFiles
+from .output import ServiceOutput, open_output
 from .plan import ServicePlan
+from .ready_flag import ReadyFlag
+from .shared_parts import SharedParts
+from .shared_policy import SharedPolicy
 from .supervisor import IN_FLIGHT_GRACE_SECONDS, Supervisor
 
 LOG = logging.getLogger("app.serving")
@@ -32,16 +36,20 @@ AFTER_UVICORN_SECONDS = 5
 """uvicorn gives up first; what is still there after that is killed."""
 
 
-def serve(*, host: str, port: int, workers: int, as_json: bool = False) -> int:
+def serve(output: ServiceOutput, *, host: str, port: int, workers: int, as_json: bool = False) -> int:
     """Serve until SIGTERM or SIGINT, then finish what is in flight; the exit status.
 
     Raises ConfigError, or SystemExit(EXIT_CONFIG) where a child found a problem and logged it.
     """
     # Process 1 of a container has no default action for SIGTERM. Until `Supervisor.run` takes over:
     signal.signal(signal.SIGTERM, lambda number, frame: os._exit(0))  # a fork's hooks could swallow an exception
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     plan = ServicePlan.decode(ask_child(_preflight))
     listener = _listen(host, port)
-    supervisor = Supervisor(grace_seconds=plan.model_timeout_seconds + IN_FLIGHT_GRACE_SECONDS + AFTER_UVICORN_SECONDS)
+    supervisor = Supervisor(
+        grace_seconds=plan.model_timeout_seconds + IN_FLIGHT_GRACE_SECONDS + AFTER_UVICORN_SECONDS,
+        on_ready=partial(_announce, output, listener, host, workers, as_json),
+    )
     model = _start_model(supervisor) if plan.is_embedded else None
     if workers > 1:
         from . import worker  # noqa: F401 - late: once for all workers, which then share its memory
@@ -49,13 +57,15 @@ def serve(*, host: str, port: int, workers: int, as_json: bool = False) -> int:
         gc.freeze()
     if model:
         _wait_for_model(supervisor, *model)
-    address, scoreboard = _address_of(model, workers), Scoreboard(workers)
+    shared = SharedParts(plan.settings, SharedPolicy(plan.catalogue), _address_of(model, workers), listener, Scoreboard(workers))
     for number in range(workers):
-        work = partial(_work, plan.settings, address, listener, scoreboard, number)
-        supervisor.add(f"worker {number + 1}", partial(fork, work))
+        ready = ReadyFlag()
+        supervisor.add(f"worker {number + 1}", partial(fork, partial(_work, shared, output, ready, number)), ready=ready)
     # The notary stops last: it signs what the workers recorded at the end.
-    supervisor.add("notary", partial(fork, partial(_sign, plan.log_files)), last=True)
-    _announce(listener, host, workers, as_json)
+    ready = ReadyFlag()
+    supervisor.add("notary", partial(fork, partial(_sign, plan.log_files, ready)), last=True, ready=ready)
+    if plan.has_models_file:
+        supervisor.on_hangup(partial(fork, partial(_reload, plan.settings, shared.policy)))
     return supervisor.run()
 
 
@@ -68,16 +78,22 @@ def _preflight() -> bytes:
     return preflight()
 
 
-def _work(settings: bytes, model: EmbeddedAddress | None, listener: socket.socket, scoreboard: Scoreboard, number: int) -> int:
-    from .worker import WorkerPlan, run_worker  # late: in a child
+def _work(shared: SharedParts, output: ServiceOutput, ready: ReadyFlag, number: int) -> int:
+    from .worker import run_worker  # late: in a child
 
-    return run_worker(WorkerPlan(settings, model, listener, scoreboard, number))
+    return run_worker(shared, output, ready, number)
 
 
-def _sign(log_files: LogFiles) -> int:
+def _sign(log_files: LogFiles, ready: ReadyFlag) -> int:
     from .notary_process import run_notary  # late: in a child
 
-    return run_notary(log_files)
+    return run_notary(log_files, ready)
+
+
+def _reload(settings: bytes, policy: SharedPolicy) -> int:
+    from .policy_reload import reload_policy  # late: in a child
+
+    return reload_policy(settings, policy)
 
 
 def _start_model(supervisor: Supervisor) -> tuple[int, str]:
@@ -121,22 +137,25 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _announce(listener: socket.socket, host: str, workers: int, as_json: bool) -> None:
+def _announce(output: ServiceOutput, listener: socket.socket, host: str, workers: int, as_json: bool) -> None:
+    """Called when all workers are ready."""
     shown = f"[{host}]" if ":" in host else host
     url = f"http://{shown}:{listener.getsockname()[1]}"
     LOG.info("Serving on %s with %d worker(s).", url, workers)
     if as_json:
-        print(json.dumps({"url": url, "workers": workers}), flush=True)  # noqa: T201
+        output.say(json.dumps({"url": url, "workers": workers}))
 
 
 def main(host: str, port: str, workers: str, *options: str) -> int:
     """`python -m app.serving.parent HOST PORT WORKERS [--json]`; `serve` becomes this process."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
+    output = open_output()
     try:
-        return serve(host=host, port=int(port), workers=int(workers), as_json="--json" in options)
+        return serve(output, host=host, port=int(port), workers=int(workers), as_json="--json" in options)
     except ConfigError as error:
         print(error.detail, file=sys.stderr)  # noqa: T201
         return EXIT_CONFIG
+    finally:
+        output.flush()
 
 
 if __name__ == "__main__":

@@ -17,22 +17,33 @@ class ServicePlan:
     """Whether the embedded model answers."""
     model_timeout_seconds: float
     log_files: LogFiles
+    has_models_file: bool
     settings: bytes
     """Pickled. Only workers read them: importing their class costs the parent 30 MB."""
+    catalogue: bytes
+    """Pickled, for the same reason."""
 
     def encode(self) -> bytes:
-        """One line of JSON, then the settings."""
+        """One line of JSON, then the settings, then the catalogue."""
         files = self.log_files
         facts = {
             "is_embedded": self.is_embedded,
             "model_timeout_seconds": self.model_timeout_seconds,
+            "has_models_file": self.has_models_file,
+            "settings_bytes": len(self.settings),
             "log_files": [str(path) for path in (files.audit_log_path, files.audit_key_path, files.security_log_path)],
         }
-        return json.dumps(facts).encode() + b"\n" + self.settings
+        return json.dumps(facts).encode() + b"\n" + self.settings + self.catalogue
 
     @classmethod
     def decode(cls, message: bytes) -> ServicePlan:
-        line, _, settings = message.partition(b"\n")
+        line, _, rest = message.partition(b"\n")
         facts = json.loads(line)
-        files = LogFiles(*map(Path, facts["log_files"]))
-        return cls(facts["is_embedded"], facts["model_timeout_seconds"], files, settings)
+        return cls(
+            is_embedded=facts["is_embedded"],
+            model_timeout_seconds=facts["model_timeout_seconds"],
+            log_files=LogFiles(*map(Path, facts["log_files"])),
+            has_models_file=facts["has_models_file"],
+            settings=rest[: facts["settings_bytes"]],
+            catalogue=rest[facts["settings_bytes"] :],
+        )

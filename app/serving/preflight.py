@@ -34,5 +34,7 @@ def preflight() -> bytes:
         is_embedded=settings.is_embedded,
         model_timeout_seconds=settings.llm_timeout_seconds,
         log_files=log_files,
-        settings=pickle.dumps((settings, catalogue)),
+        has_models_file=settings.models_file is not None,
+        settings=pickle.dumps(settings),
+        catalogue=pickle.dumps(catalogue),
     ).encode()

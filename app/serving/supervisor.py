@@ -3,37 +3,47 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import time
 from collections.abc import Callable
 from types import FrameType
 
 from ..kit.process import EXIT_CONFIG
+from .child import FIRST_PAUSE_SECONDS, Child
+from .ready_flag import ReadyFlag
 
 LOG = logging.getLogger("app.serving")
-SETTLED_SECONDS = 2
-"""A child that has lived this long started well."""
-LONGEST_PAUSE_SECONDS = 1.0
-"""Between the death of a child that keeps dying and its restart."""
 IN_FLIGHT_GRACE_SECONDS = 10
 """A worker's time to finish what is in flight, after the last model call may have ended."""
 LAST_GRACE_SECONDS = 3
 """Of the children that stop last."""
+POLL_SECONDS = 0.05
 
 
 class Supervisor:
-    """Single-threaded, because it forks."""
+    """The only Python thread that acts in its process, because it forks."""
 
-    def __init__(self, grace_seconds: float) -> None:
-        """*grace_seconds*: what a child has to stop after SIGTERM, before SIGKILL."""
-        self._grace_seconds = grace_seconds
+    def __init__(self, grace_seconds: float, *, on_ready: Callable[[], None] = lambda: None) -> None:
+        """*grace_seconds*: what a child has to stop after SIGTERM, before SIGKILL.
+
+        *on_ready* is called once, when every child has been ready.
+        """
+        self._grace_seconds, self._on_ready = grace_seconds, on_ready
         self._children: dict[str, Child] = {}
-        self._has_stopped = False
+        self._reload: Child | None = None
+        self._has_stopped = self._has_hangup = self._was_ready = False
 
-    def add(self, name: str, start: Callable[[], int], *, last: bool = False) -> None:
-        """*start* returns the pid. *last*: stopped only after all the others have ended."""
-        self._children[name] = Child(start, last)
+    def add(self, name: str, start: Callable[[], int], *, last: bool = False, ready: ReadyFlag | None = None) -> None:
+        """*start* returns the pid. *last*: stopped only after all the others have ended.
+
+        *ready*: set by the child, which also handles SIGHUP from then on. Without one it counts as
+        ready from its start.
+        """
+        self._children[name] = Child(start, last, ready)
+
+    def on_hangup(self, start: Callable[[], int]) -> None:
+        """At SIGHUP start one more process. SIGHUP is passed on before, and if it ends with 0 after."""
+        self._reload = Child(start, last=False)
 
     def start(self) -> None:
         """Start the children that were added since the last call."""
@@ -46,32 +56,67 @@ class Supervisor:
         return self._children[name].reap()
 
     def run(self) -> int:
-        """Start all, restart those that die, stop on SIGTERM or SIGINT; the exit status."""
+        """Start all, restart those that die, stop on SIGTERM or SIGINT; the exit status.
+
+        A child that ends before it was ever ready ends all: it would not start the next time either.
+        """
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._on_stop)
+            signal.signal(number, self._stop)
+        signal.signal(signal.SIGHUP, self._hang_up)
         self.start()
         while not self._has_stopped:
-            time.sleep(0.05)
-            for name, child in self._children.items():
-                status = child.reap()
-                if status == EXIT_CONFIG and not child.has_settled:
-                    LOG.error("%s could not start; see above.", name)
-                    self._stop_all()
-                    return EXIT_CONFIG
-                if status is not None:
-                    LOG.warning("%s ended (%s); it is started again in %.1f s.", name, _cause(status), child.pause)
-                elif child.is_due():
-                    child.run()
+            time.sleep(POLL_SECONDS)
+            failed = self._restart_dead()
+            if failed is not None and not self._has_stopped:
+                self._stop_all()
+                return failed
+            self._follow_hangup()
+            if not self._was_ready and all(child.has_settled for child in self._children.values()):
+                self._was_ready = True
+                self._on_ready()
         LOG.info("Stopping: what is in flight is finished first.")
         self._stop_all()
         return 0
 
-    def _on_stop(self, number: int, frame: FrameType | None) -> None:
+    def _stop(self, number: int, frame: FrameType | None) -> None:
         self._has_stopped = True
+
+    def _hang_up(self, number: int, frame: FrameType | None) -> None:
+        self._has_hangup = True
+
+    def _restart_dead(self) -> int | None:
+        """The exit status of the service if a child could not start."""
+        for name, child in self._children.items():
+            status = child.reap()
+            if status is not None and not child.has_settled:
+                time.sleep(FIRST_PAUSE_SECONDS)  # a signal to the whole group may have ended it
+                if not self._has_stopped:
+                    LOG.error("%s could not start (%s); see above.", name, child.cause)
+                return EXIT_CONFIG if status == EXIT_CONFIG else 1
+            if child.is_due() and not self._has_stopped:
+                LOG.warning("%s ended (%s); it is started again.", name, child.cause)
+                child.run()
+        return None
+
+    def _follow_hangup(self) -> None:
+        if self._reload is not None and self._reload.reap() == 0:
+            self._pass_on_hangup()
+        if self._has_hangup and (self._reload is None or not self._reload.pid):
+            self._has_hangup = False
+            self._pass_on_hangup()
+            if self._reload is not None:
+                self._reload.run()
+
+    def _pass_on_hangup(self) -> None:
+        for child in self._children.values():
+            if child.handles_hangup:
+                child.send(signal.SIGHUP)
 
     def _stop_all(self) -> None:
         for last in (False, True):
             children = [child for child in self._children.values() if child.last is last and child.pid]
+            if self._reload is not None and self._reload.pid and not last:
+                children.append(self._reload)
             for child in children:
                 child.send(signal.SIGTERM)
             deadline = time.monotonic() + (LAST_GRACE_SECONDS if last else self._grace_seconds)
@@ -82,44 +127,3 @@ class Supervisor:
                 for child in children:
                     child.reap()
                 time.sleep(0.02)
-
-
-class Child:
-    """One child: how it is started, and how it has done so far."""
-
-    def __init__(self, start: Callable[[], int], last: bool) -> None:
-        self._start, self.last = start, last
-        self.pid = 0
-        self.pause = 0.0
-        """Seconds until it is started again."""
-        self.has_settled = False
-        """Whether it ever started well."""
-        self._started = self._due = 0.0
-
-    def run(self) -> None:
-        self.pid, self._started = self._start(), time.monotonic()
-
-    def is_due(self) -> bool:
-        return not self.pid and time.monotonic() >= self._due
-
-    def reap(self) -> int | None:
-        """The exit status if it ended since the last look (negative: the signal), else None."""
-        if not self.pid:
-            return None
-        pid, status = os.waitpid(self.pid, os.WNOHANG)
-        if not pid:
-            return None
-        if time.monotonic() - self._started > SETTLED_SECONDS:
-            self.has_settled, self.pause = True, 0.0
-        else:
-            self.pause = min(LONGEST_PAUSE_SECONDS, max(0.1, self.pause * 2))
-        self.pid, self._due = 0, time.monotonic() + self.pause
-        return os.waitstatus_to_exitcode(status)
-
-    def send(self, number: int) -> None:
-        if self.pid:
-            os.kill(self.pid, number)
-
-
-def _cause(status: int) -> str:
-    return f"signal {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"

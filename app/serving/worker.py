@@ -6,17 +6,19 @@ before it forks, so that they share its memory.
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import pickle
 import signal
 import socket
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from types import FrameType
 
 import uvicorn
+from fastapi import FastAPI
 
-from ..api.scoreboard import Scoreboard
+from ..api.context import AppContext
 from ..catalogue.models import Catalogue
 from ..errors import EvidenceUnavailable
 from ..kit.process import show_as
@@ -27,44 +29,46 @@ from ..upstream.embedded import EmbeddedAddress
 from ..wiring.models import open_models
 from ..wiring.start_checks import verify_start
 from .http_protocol import BoundedHttpProtocol, mute_strangers
+from .output import ServiceOutput
+from .ready_flag import ReadyFlag
+from .shared_parts import SharedParts
+from .shared_policy import SharedPolicy
 from .supervisor import IN_FLIGHT_GRACE_SECONDS
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerPlan:
-    """What the parent gives to one worker."""
-
-    settings: bytes
-    """Of `ServicePlan.settings`."""
-    embedded: EmbeddedAddress | None
-    listener: socket.socket
-    scoreboard: Scoreboard
-    number: int
-    """From 0; the worker's slot on the scoreboard."""
 
 
 class Server(uvicorn.Server):
     """Ctrl-C reaches the whole process group; the parent decides, and sends SIGTERM."""
+
+    def __init__(self, config: uvicorn.Config, on_started: Callable[[], None]) -> None:
+        """*on_started* is called on the event loop, when the lifespan and the socket are open."""
+        super().__init__(config)
+        self._on_started = on_started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started and not self.should_exit:
+            self._on_started()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if sig != signal.SIGINT:
             super().handle_exit(sig, frame)
 
 
-def run_worker(plan: WorkerPlan) -> int:
-    """Serve until SIGTERM. Raises ConfigError or AuditCorrupt before that."""
+def run_worker(shared: SharedParts, output: ServiceOutput, ready: ReadyFlag, number: int) -> int:
+    """Serve until SIGTERM. *number* is from 0. Raises ConfigError or AuditCorrupt before that."""
     show_as("worker")
-    settings, catalogue = pickle.loads(plan.settings)  # noqa: S301 - from our own fork
+    settings = pickle.loads(shared.settings)  # noqa: S301 - from our own fork
     assert isinstance(settings, Settings)
-    assert isinstance(catalogue, Catalogue)
-    _verify_again(settings, catalogue, plan.embedded)
+    policy = PolicyFollower(shared.policy)
+    output.count_losses(shared.scoreboard.slot(number).count_lost_messages)
+    _verify_again(settings, policy.catalogue, shared.embedded)
     app = create_app(
         settings,
-        catalogue,
-        embedded=plan.embedded,
+        policy.catalogue,
+        embedded=shared.embedded,
         keeps_evidence=False,
-        scoreboard=plan.scoreboard,
-        worker=plan.number,
+        scoreboard=shared.scoreboard,
+        worker=number,
     )
     config = uvicorn.Config(
         app,
@@ -76,11 +80,47 @@ def run_worker(plan: WorkerPlan) -> int:
         ws="none",
         timeout_graceful_shutdown=int(settings.llm_timeout_seconds + IN_FLIGHT_GRACE_SECONDS),
     )
+
+    def on_started() -> None:
+        policy.follow(app)
+        ready.set()
+
     gc.collect()
     gc.freeze()  # what is there now stays; the collector need not walk it again
     mute_strangers()
-    Server(config).run(sockets=[plan.listener])
+    Server(config, on_started).run(sockets=[shared.listener])
     return 0
+
+
+class PolicyFollower:
+    """At SIGHUP: opens the security log again, and takes the catalogue that is published now."""
+
+    def __init__(self, shared: SharedPolicy) -> None:
+        self._shared = shared
+        self._encoded = shared.read()
+        self.catalogue = _decode(self._encoded)
+
+    def follow(self, app: FastAPI) -> None:
+        """Call it on the event loop, once the lifespan has begun."""
+        context: AppContext = app.state.context
+        self._take(context)  # a SIGHUP may have come while this worker started
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._hang_up, context)
+
+    def _hang_up(self, context: AppContext) -> None:
+        context.services.events.reopen()
+        self._take(context)
+
+    def _take(self, context: AppContext) -> None:
+        encoded = self._shared.read()
+        if encoded != self._encoded:
+            context.services.use_catalogue(_decode(encoded))
+            self._encoded = encoded
+
+
+def _decode(encoded: bytes) -> Catalogue:
+    catalogue = pickle.loads(encoded)  # noqa: S301 - from our own fork
+    assert isinstance(catalogue, Catalogue)
+    return catalogue
 
 
 def _verify_again(settings: Settings, catalogue: Catalogue, embedded: EmbeddedAddress | None) -> None:

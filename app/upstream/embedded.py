@@ -19,7 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ..errors import ConfigError
-from ..kit.process import die_with
+from ..kit.process import die_with, wait_for_stop
 
 MODEL_NAME = "smollm2-135m-instruct"
 
@@ -111,20 +111,21 @@ def wait_until_ready(port: int, api_key: str, timeout_seconds: float, on_wait: C
 
 
 def main(argv: list[str]) -> int:
-    """The child: serve on port argv[1] until SIGTERM, or until the process argv[2] is dead.
+    """The child: serve on port argv[1] until the process argv[2] sends SIGTERM or is dead.
 
     Returns 1 if it cannot serve.
     """
     port, parent = int(argv[1]), int(argv[2])
     die_with(parent, signal.SIGKILL)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+    for number in (signal.SIGINT, signal.SIGHUP):  # they reach the whole group; the parent decides
+        signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # before llama.cpp's threads, which inherit the mask
     try:
         server = _open_server(port, os.environ.pop(_KEY_VARIABLE))
     except (ConfigError, ImportError, RuntimeError) as error:
         sys.stderr.write(f"The embedded model cannot be served on port {port}: {error}\n")
         return 1
-    signal.sigwait({signal.SIGTERM})
+    wait_for_stop(parent)
     assert server is not None  # it serves while it is referenced
     os._exit(0)  # nothing to save; native threads in the middle of an answer are not worth waiting for
 

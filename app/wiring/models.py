@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from ..assistant.v1_requests import V1Requests
 from ..catalogue.models import Catalogue, ModelEntry, Server
@@ -21,26 +23,27 @@ class Models:
 
     language_model: LanguageModel
     v1_requests: V1Requests
-    upstreams: tuple[Upstream, ...]
+    upstreams: Mapping[Server, Upstream]
     note: str
     """The model of /ask, as `/readyz` names it."""
 
-    async def aclose(self) -> None:
-        for upstream in self.upstreams:
-            await upstream.aclose()
 
+def open_models(
+    settings: Settings,
+    catalogue: Catalogue,
+    embedded: EmbeddedAddress | None,
+    opened: Mapping[Server, Upstream] = MappingProxyType({}),
+) -> Models:
+    """*embedded*: where the embedded model listens, if it answers. Raises ConfigError.
 
-def open_models(settings: Settings, catalogue: Catalogue, embedded: EmbeddedAddress | None) -> Models:
-    """*embedded*: where the embedded model listens, if it answers. Raises ConfigError."""
+    *opened*: servers that are in use already, and keep their connections.
+    """
     catalogue = _answering(settings, catalogue, embedded)
-    servers = {entry.server.name: entry.server for entry in catalogue.models.values()}
-    upstreams = {
-        name: Upstream(api_key=server.api_key, base_url=server.base_url, stream_usage=server.stream_usage)
-        for name, server in servers.items()
-    }
+    servers = dict.fromkeys(entry.server for entry in catalogue.models.values())
+    upstreams = {server: opened.get(server) or _open_upstream(server) for server in servers}
     entry = catalogue.models[embedded.model if embedded else settings.llm_model]
     language_model = LanguageModel(
-        upstreams[entry.server.name],
+        upstreams[entry.server],
         model=entry.model,
         alias=entry.alias,
         base_url=entry.server.base_url,
@@ -49,7 +52,12 @@ def open_models(settings: Settings, catalogue: Catalogue, embedded: EmbeddedAddr
         system_prompt=settings.system_prompt,
     )
     note = f"{entry.alias} ({EMBEDDED_NOTE})" if embedded else entry.alias
-    return Models(language_model, V1Requests(catalogue, upstreams), tuple(upstreams.values()), note)
+    by_name = {server.name: upstream for server, upstream in upstreams.items()}
+    return Models(language_model, V1Requests(catalogue, by_name), upstreams, note)
+
+
+def _open_upstream(server: Server) -> Upstream:
+    return Upstream(api_key=server.api_key, base_url=server.base_url, stream_usage=server.stream_usage)
 
 
 def _answering(settings: Settings, catalogue: Catalogue, embedded: EmbeddedAddress | None) -> Catalogue:

@@ -28,7 +28,8 @@ from ..security.tokens.verifier import TokenVerifier
 from ..settings import Settings
 from ..upstream.embedded import EmbeddedAddress
 from .audit import open_audit
-from .models import Models, open_models
+from .models import Models
+from .models_in_use import ModelsInUse
 from .start_checks import verify_start
 
 
@@ -44,6 +45,8 @@ class Services:
     audit_access: AuditAccess
     events: SecurityLog
     model_note: str
+    use_catalogue: Callable[[Catalogue], None]
+    """For the questions that begin from now on. Raises ConfigError, with nothing changed."""
 
 
 @asynccontextmanager
@@ -64,7 +67,7 @@ async def open_services(
     async with AsyncExitStack() as opened:
         clients = open_clients(settings.database_path)
         opened.push_async_callback(clients.aclose)
-        models = open_models(settings, catalogue, embedded)
+        models = ModelsInUse(settings, catalogue, embedded)
         opened.push_async_callback(models.aclose)
         events = SecurityLog(settings.security_log_path)
         opened.callback(events.close)
@@ -79,8 +82,14 @@ async def open_services(
         _recover(audit, signer)
         await security.load_revocations()
         await opened.enter_async_context(audit)
-        assistant = _assistant(settings, security, models, embedded.max_waiting if embedded else None)
-        yield Services(settings, security, assistant, audit, evidence, audit_access, events, models.note)
+        assistant = _assistant(settings, security, models.now, embedded.max_waiting if embedded else None)
+
+        def use_catalogue(catalogue: Catalogue) -> None:
+            replaced = models.replace(catalogue)
+            assistant.use(replaced.language_model, replaced.v1_requests)
+
+        note = models.now.note
+        yield Services(settings, security, assistant, audit, evidence, audit_access, events, note, use_catalogue)
 
 
 def _recover(audit: AuditLog, signer: CheckpointSigner) -> None:

@@ -103,15 +103,16 @@ async def model(principal: Asker, services: ServicesDep, request: Request, model
 
 async def _asked(endpoint: Endpoint, principal: Principal, services: Services, request: Request) -> Response:
     assistant, origin = services.assistant, request_context(request).origin
-    caps = assistant.v1_requests.catalogue.caps_for(principal.roles)
+    requests = assistant.v1_requests  # a reload replaces it; this request keeps the one it began with
+    caps = requests.catalogue.caps_for(principal.roles)
     if request.query_params:
         name = shown(next(iter(request.query_params)))
         raise InvalidParameter("Send parameters in the body, not in the address.", param=name, reason="unknown_parameter")
     body = await read_json(request, caps.body_bytes)
     if body.is_large:
-        call = await asyncio.to_thread(assistant.v1_requests.prepare_v1, endpoint, body.document, principal)
+        call = await asyncio.to_thread(requests.prepare_v1, endpoint, body.document, principal)
     else:
-        call = assistant.v1_requests.prepare_v1(endpoint, body.document, principal)
+        call = requests.prepare_v1(endpoint, body.document, principal)
     if call.is_stream:
         return EventStream(
             request,

@@ -56,11 +56,12 @@ class SigningLoop:
         self._problem: str | None = None
 
     def run(self, stop: threading.Event) -> None:
-        """Until *stop*. A last step then signs what was recorded before the end."""
+        """Until *stop*. What was recorded before the end is signed then."""
         while not stop.is_set():
             if not self.step():
                 stop.wait(POLL_SECONDS)
-        self.step()
+        while self.step():
+            pass
 
     def step(self) -> bool:
         """Do what is due. Returns whether more records wait to be signed."""

@@ -46,7 +46,7 @@ ACTIONS = frozenset(
     {
         *("log.opened", "log.recovered", "log.resumed", "log.alive", "log.clock_stepped"),
         *("client.added", "client.disabled", "client.rotated"),
-        *("token.issued", "token.revoked"),
+        *("token.issued", "token.revoked", "policy.changed"),
         *("ask.received", "ask.answered", "ask.failed", "ask.refused"),
         *("request.refused", "request.refused_summary", "audit.read"),
     }

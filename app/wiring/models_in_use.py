@@ -1,0 +1,47 @@
+"""The models of the newest catalogue, and older ones for as long as a question may use them."""
+
+from __future__ import annotations
+
+import asyncio
+
+from ..catalogue.models import Catalogue
+from ..settings import Settings
+from ..upstream.client import Upstream
+from ..upstream.embedded import EmbeddedAddress
+from .models import Models, open_models
+
+SPARE_SECONDS = 60.0
+"""For what a question does beside asking: its records, and the wait for a connection."""
+
+
+class ModelsInUse:
+    """For one event loop. A server that did not change keeps its connections."""
+
+    def __init__(self, settings: Settings, catalogue: Catalogue, embedded: EmbeddedAddress | None) -> None:
+        """Raises ConfigError."""
+        self._settings, self._embedded = settings, embedded
+        self._longest_question = settings.llm_timeout_seconds + settings.llm_stream_timeout_seconds + SPARE_SECONDS
+        self._retired: dict[Upstream, asyncio.Task[None]] = {}
+        self.now: Models = open_models(settings, catalogue, embedded)
+
+    def replace(self, catalogue: Catalogue) -> Models:
+        """The models of *catalogue*, for questions from now on. Raises ConfigError: nothing changed."""
+        models = open_models(self._settings, catalogue, self._embedded, opened=self.now.upstreams)
+        for server, upstream in self.now.upstreams.items():
+            if server not in models.upstreams:
+                self._retired[upstream] = asyncio.create_task(self._close_later(upstream))
+        self.now = models
+        return models
+
+    async def aclose(self) -> None:
+        for upstream, task in self._retired.items():
+            task.cancel()
+            await upstream.aclose()
+        for upstream in self.now.upstreams.values():
+            await upstream.aclose()
+
+    async def _close_later(self, upstream: Upstream) -> None:
+        """Idle connections close by themselves before; this frees the rest."""
+        await asyncio.sleep(self._longest_question)
+        del self._retired[upstream]
+        await upstream.aclose()
