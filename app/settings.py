@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from urllib.parse import unquote
 
 from dotenv import dotenv_values
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from .catalogue.values import (
@@ -20,6 +20,7 @@ from .catalogue.values import (
     HttpAddress,
     MessageCount,
     TokenCount,
+    is_key,
     is_variable_name,
 )
 from .errors import ConfigError
@@ -111,6 +112,12 @@ class Settings(BaseSettings):
     def _empty_means_unset(cls, value: object) -> object:
         return None if isinstance(value, str) and not value.strip() else value
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _strip(cls, value: object, info: ValidationInfo) -> object:
+        """`echo key > secret` ends in a newline, which no value needs. A prompt is left alone."""
+        return value.strip() if isinstance(value, str) and info.field_name != "system_prompt" else value
+
     @field_validator("secret_key")
     @classmethod
     def _verify_secret(cls, value: SecretStr) -> SecretStr:
@@ -126,6 +133,8 @@ class Settings(BaseSettings):
     def _verify_api_key(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and value.get_secret_value() in PLACEHOLDERS:
             raise ValueError("is still the placeholder: set your key, or leave it empty for the embedded model")
+        if value is not None and not is_key(value.get_secret_value()):
+            raise ValueError("holds other than visible ASCII characters: set the key alone")
         return value
 
     @field_validator("v1_refused_params")

@@ -9,10 +9,12 @@ import signal
 import sys
 
 from app.serving import parent
+from app.serving.ready_flag import ReadyFlag
 from app.wiring.log_files import LogFiles
 
 
-def sleep(log_files: LogFiles) -> int:
+def sleep(log_files: LogFiles, ready: ReadyFlag) -> int:
+    ready.set()
     signal.pause()  # until the SIGTERM at the end
     return 0
 

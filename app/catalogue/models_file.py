@@ -27,6 +27,7 @@ from .values import (
     Role,
     TokenCount,
     VariableName,
+    is_key,
 )
 
 MAX_FILE_BYTES = 1 << 20
@@ -130,7 +131,7 @@ def _server_problems(servers: Mapping[str, ServerTable], keys: Mapping[str, str]
             problems.append(f"{variable} is not set, or empty: set it, or remove api_key_env if the server needs no key")
         elif key in PLACEHOLDERS:
             problems.append(f"{variable} is still the placeholder: set your key there")
-        elif not re.fullmatch(r"[\x21-\x7e]*", key):
+        elif not is_key(key):
             problems.append(f"{variable} holds other than visible ASCII characters: set the key alone there")
     return problems
 

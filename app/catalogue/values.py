@@ -11,6 +11,7 @@ from typing import Annotated, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
+from yarl import URL
 
 T = TypeVar("T")
 
@@ -26,6 +27,11 @@ def is_role(value: object) -> bool:
     return isinstance(value, str) and len(value) <= MAX_ROLE_LENGTH and _ROLE.fullmatch(value) is not None
 
 
+def is_key(value: str) -> bool:
+    """Whether *value* can be sent as a key, in a header. Empty is no key."""
+    return re.fullmatch(r"[\x21-\x7e]*", value) is not None
+
+
 def is_variable_name(value: str) -> bool:
     """Whether *value* can name an environment variable or a parameter."""
     return re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value) is not None
@@ -34,8 +40,8 @@ def is_variable_name(value: str) -> bool:
 def _verify_http_address(value: str) -> str:
     try:
         parts = urlsplit(value)
-        is_address = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:  # a port that is no number, a bracket that is never closed
+        is_address = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and URL(value).host
+    except ValueError:  # a port that is no number, a bracket that is never closed, a name that is no host's
         is_address = False
     if not is_address or re.search(r"[\s\x00-\x1f\x7f]", value):
         raise ValueError("takes an address such as http://127.0.0.1:11434/v1")

@@ -88,7 +88,10 @@ class LineWriter:
         return mark.wait(seconds)
 
     def reopen(self) -> None:
-        """What was handed in goes to the old output, what comes to a new one, even if that hangs."""
+        """What was handed in goes to the old output, what follows to a new one.
+
+        So it helps also where the old one hangs.
+        """
         with self._lock:
             self._hung = [drain for drain in self._hung if drain.thread.is_alive()]
             if self._drain is not None and len(self._hung) < MAX_HUNG_THREADS:

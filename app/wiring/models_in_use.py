@@ -25,7 +25,10 @@ class ModelsInUse:
         self.now: Models = open_models(settings, catalogue, embedded)
 
     def replace(self, catalogue: Catalogue) -> Models:
-        """The models of *catalogue*, for questions from now on. Raises ConfigError: nothing changed."""
+        """The models of *catalogue*, for questions from now on.
+
+        Raises ConfigError, with nothing changed.
+        """
         models = open_models(self._settings, catalogue, self._embedded, opened=self.now.upstreams)
         for server, upstream in self.now.upstreams.items():
             if server not in models.upstreams:

@@ -30,8 +30,8 @@ async def readyz(request: Request) -> Response:
         "status": "ready" if writable else "unavailable",
         "audit": "writable" if writable else "audit_unavailable",  # the security log says why
         "refused_for_audit": scoreboard.refused,
-        "lost": {"output": scoreboard.lost_messages, "security_log": scoreboard.lost_events},
         "revocations": "up to date" if services.security.is_following else "stale: the client database cannot be read",
         "model": services.model_note,
+        "lost": {"output": scoreboard.lost_messages, "security_log": scoreboard.lost_events},
     }
     return Response(orjson.dumps(body), 200 if writable else 503, media_type="application/json")

@@ -12,7 +12,6 @@ writer thread, once a second, opens the log again.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 
 from ...errors import AppError, AuditUnavailable
@@ -20,6 +19,7 @@ from ..format.record import Draft, Receipt
 from .append import now_utc
 from .availability import Availability
 from .log_writer import Group, LogWriter, Outcome, Ticket
+from .loop_clock import LoopClock
 from .store import AuditStore
 
 
@@ -36,6 +36,7 @@ class GroupCommit:
     ) -> None:
         """*timeout_seconds*: for one write. *on_change* gets an event and why."""
         self._timeout = timeout_seconds
+        self._clock = LoopClock(timeout_seconds / 2)
         self._availability = Availability(on_change)
         self._writer = LogWriter(store, clock, self._availability, self._resolve, self._availability.reopen)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -90,7 +91,7 @@ class GroupCommit:
     def _hand_in(self) -> None:
         if not self._gathered:
             return
-        group = Group(self._gathered, time.monotonic())
+        group = Group(self._gathered, self._clock.read())
         self._gathered = []
         self._unresolved[group] = None
         self._watch_later()
@@ -121,11 +122,14 @@ class GroupCommit:
             self._loop.call_later(self._timeout / 4, self._watch)
 
     def _watch(self) -> None:
-        """Refuse the groups that were handed in too long ago."""
+        """Refuse the groups that the writer has had for too long.
+
+        While the loop was blocked the writer went on: what it has done is on its way to the loop.
+        """
         self._is_watching = False
-        now = time.monotonic()
+        now = self._clock.read()
         for group in list(self._unresolved):
-            if now - group.handed_in_at >= self._timeout:
+            if not group.is_done and now - group.handed_in_at >= self._timeout:
                 del self._unresolved[group]
                 self._refuse(group, AuditUnavailable("The audit log did not take the record in time."))
         self._watch_later()

@@ -33,10 +33,13 @@ class Ticket:
 
 @dataclass(slots=True, eq=False)
 class Group:
-    """The tickets of one iteration of the event loop, and when they were handed in (monotonic)."""
+    """The tickets of one iteration of the event loop."""
 
     tickets: list[Ticket]
     handed_in_at: float
+    """On the event loop's LoopClock."""
+    is_done: bool = False
+    """The writer thread has its outcome, which the event loop may not have seen yet."""
 
 
 @dataclass(slots=True)
@@ -125,7 +128,10 @@ class LogWriter:
                 group = groups.pop(0)
                 batch.append(group)
                 size += sum(len(ticket.record.details) + LINE_BYTES for ticket in group.tickets)
-            self._call(self._on_outcome, self._append(batch))
+            outcome = self._append(batch)
+            for group in batch:
+                group.is_done = True
+            self._call(self._on_outcome, outcome)
 
     def _append(self, groups: list[Group]) -> Outcome:
         # No record for a caller who was refused or disconnected before the write begins.

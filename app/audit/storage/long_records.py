@@ -12,6 +12,7 @@ from ...errors import AppError, AuditUnavailable, LongTextUnavailable
 from ..format.record import Draft, fitting
 from .availability import RETRY_AFTER_SECONDS
 from .long_texts import LongTexts
+from .loop_clock import in_time
 
 LOG = logging.getLogger("app.audit")
 MAX_THREADS = 4
@@ -38,11 +39,8 @@ class LongRecords:
         record names.
         """
         try:
-            async with asyncio.timeout(self._timeout):
-                await self._free_threads.acquire()
-                done: asyncio.Future[Draft] = asyncio.get_running_loop().create_future()
-                self._start(record, done)
-                fitted = await done
+            work = self._fit_in_thread(record)
+            fitted = await (work if self._timeout is None else in_time(work, self._timeout))
         except TimeoutError:
             self._report("The disk did not take a long text in time.")
         except AppError as error:
@@ -51,6 +49,12 @@ class LongRecords:
             self._report(None)
             return fitted
         raise LongTextUnavailable(retry_after=RETRY_AFTER_SECONDS)
+
+    async def _fit_in_thread(self, record: Draft) -> Draft:
+        await self._free_threads.acquire()
+        done: asyncio.Future[Draft] = asyncio.get_running_loop().create_future()
+        self._start(record, done)
+        return await done
 
     def _start(self, record: Draft, done: asyncio.Future[Draft]) -> None:
         """A daemon thread: an executor's would keep the process from ending while a disk hangs."""

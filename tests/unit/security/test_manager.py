@@ -43,6 +43,7 @@ class Desk:
     clock: Clock
     clients: ClientStore
     audit: AuditLog
+    security_log: SecurityLog
     manager: SecurityManager
 
     def records(self) -> list[dict[str, Any]]:
@@ -50,6 +51,7 @@ class Desk:
 
     def events(self) -> list[str]:
         """The lines of the security log, without their time."""
+        assert self.security_log.flush()
         path = self.folder / "security.log"
         return [line.split(" ", 1)[1] for line in path.read_text().splitlines()] if path.exists() else []
 
@@ -62,7 +64,7 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
     audit.create({})
     async with audit:
         manager = SecurityManager(issuer=issuer(clock), verifier=verifier(clock), clients=clients, audit=audit, events=events)
-        yield Desk(tmp_path, clock, clients, audit, manager)
+        yield Desk(tmp_path, clock, clients, audit, events, manager)
     await clients.aclose()
     audit.close()
     events.close()

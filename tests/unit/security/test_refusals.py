@@ -30,7 +30,16 @@ class Recorder:
             seen[key] += 1
             return seen[key] <= admitted
 
-        self.recorder = RefusalRecorder(self.log, SecurityLog(self.events), admit)
+        self.security_log = SecurityLog(self.events)
+        self.recorder = RefusalRecorder(self.log, self.security_log, admit)
+
+    async def __aenter__(self) -> None:
+        await self.log.__aenter__()
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.log.__aexit__(*exc_info)
+        self.log.close()
+        self.security_log.close()
 
     async def refuse(self, times: int = 1, address: str = "203.0.113.1") -> None:
         for _ in range(times):
@@ -47,7 +56,7 @@ class Recorder:
 def test_a_refusal_that_cannot_be_recorded_is_in_the_next_summary(tmp_path: Path) -> None:
     async def main() -> None:
         one = Recorder(tmp_path, admitted=2)
-        async with one.log:
+        async with one:
             await one.refuse()
             one.path.rename(tmp_path / "away")
             await one.refuse(3)
@@ -65,7 +74,7 @@ def test_a_refusal_that_cannot_be_recorded_is_in_the_next_summary(tmp_path: Path
 def test_a_summary_cut_short_by_the_end_is_still_written_once(tmp_path: Path) -> None:
     async def main() -> None:
         one = Recorder(tmp_path, admitted=1)
-        async with one.log:
+        async with one:
             await one.refuse(5)
             summing = asyncio.create_task(one.recorder.summarise_forever())
             while not one.recorder._summing.locked():
@@ -84,7 +93,7 @@ def test_a_summary_cut_short_by_the_end_is_still_written_once(tmp_path: Path) ->
 def test_a_caller_whose_refusal_is_cut_short_is_still_recorded(tmp_path: Path) -> None:
     async def main() -> None:
         one = Recorder(tmp_path)
-        async with one.log:
+        async with one:
             refusing = asyncio.create_task(one.refuse())
             await asyncio.sleep(0)
             refusing.cancel()
@@ -97,7 +106,7 @@ def test_a_caller_whose_refusal_is_cut_short_is_still_recorded(tmp_path: Path) -
 def test_what_the_last_summary_cannot_hold_is_in_the_security_log(tmp_path: Path) -> None:
     async def main() -> None:
         one = Recorder(tmp_path)
-        async with one.log:
+        async with one:
             one.path.rename(tmp_path / "away")
             await one.refuse(3)
             await one.recorder.close()
@@ -109,7 +118,7 @@ def test_what_the_last_summary_cannot_hold_is_in_the_security_log(tmp_path: Path
 def test_more_kinds_of_refusal_than_a_summary_names_are_still_counted(tmp_path: Path) -> None:
     async def main() -> None:
         one = Recorder(tmp_path, admitted=0)
-        async with one.log:
+        async with one:
             for number in range(refusals.MAX_KINDS + 50):
                 await one.refuse(1, f"198.18.{number // 250}.{number % 250}")
             await one.recorder.close()

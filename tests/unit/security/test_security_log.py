@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,6 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.security.security_log import SecurityLog, _encoded
+
+from ...support.paths import ROOT
 
 LINE = re.compile(r'(\S+) ([A-Z]+) ([a-z_]+)((?: [a-z_]+=(?:[A-Za-z0-9_.:/@+-]+|"[ -~]*"))*)\n')
 
@@ -47,6 +52,7 @@ def test_a_value_that_looks_like_a_field_is_quoted(tmp_path: Path) -> None:
 def test_a_rotated_file_is_left_alone_and_a_new_one_begun(tmp_path: Path) -> None:
     log, path = SecurityLog(tmp_path / "security.log"), tmp_path / "security.log"
     log.event("first")
+    assert log.flush()
     path.rename(tmp_path / "security.log.1")
     log.event("second")
     log.close()
@@ -54,22 +60,56 @@ def test_a_rotated_file_is_left_alone_and_a_new_one_begun(tmp_path: Path) -> Non
     assert path.read_text().endswith(" INFO second\n")
 
 
-def test_a_log_that_cannot_be_written_fails_nothing_and_warns_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_log_that_cannot_be_written_fails_nothing_and_counts(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     folder = tmp_path / "logs"
     folder.mkdir()
     log = SecurityLog(folder / "security.log")
     log.event("kept")
+    assert log.flush()
     (folder / "security.log").unlink()
     folder.rmdir()
     folder.write_text("no folder any more")
     with caplog.at_level(logging.WARNING):
         for _ in range(3):
             log.event("lost")
+            log.flush()
     assert [record.getMessage() for record in caplog.records] == [
-        f"The security log {folder / 'security.log'} cannot be written: events are lost until it can."
+        f"The security log {folder / 'security.log'} cannot be written: Not a directory. Events are lost until it can."
     ]
     folder.unlink()
     folder.mkdir()
     log.event("back")
     log.close()
-    assert (folder / "security.log").read_text().endswith(" INFO back\n")
+    lines = [line.split(" ", 1)[1] for line in (folder / "security.log").read_text().splitlines()]
+    assert lines == ["WARNING events_lost count=3", "INFO back"]
+
+
+def test_a_pipe_without_a_reader_holds_up_nobody_and_a_reopened_log_goes_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "security.log"
+    os.mkfifo(path)
+    log, lost = SecurityLog(path), list[int]()
+    log.count_losses(lost.append)
+    with caplog.at_level(logging.WARNING):
+        for number in range(20_000):
+            log.event("token_issued", number=number, padding="x" * 100)
+    assert 0 < sum(lost) < 20_000
+    assert [record.getMessage() for record in caplog.records] == [
+        f"The security log {path} cannot be written: it takes no more lines. Events are lost until it can."
+    ]
+    path.unlink()
+    log.reopen()
+    log.event("after")
+    log.close()
+    lines = [line.split(" ", 1)[1] for line in path.read_text().splitlines()]
+    assert lines == [f"WARNING events_lost count={sum(lost)}", "INFO after"]
+
+
+def test_a_process_whose_security_log_hangs_can_end(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "security.log")
+    code = "import sys; from pathlib import Path; from app.security.security_log import SecurityLog\n"
+    code += "log = SecurityLog(Path(sys.argv[1])); log.event('one'); log.close()"
+    command = [sys.executable, "-c", code, str(tmp_path / "security.log")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30)
+    assert (done.returncode, "it takes no more lines" in done.stderr) == (0, True), done.stderr

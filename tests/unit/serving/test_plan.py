@@ -13,7 +13,17 @@ from app.wiring.log_files import LogFiles
 PATHS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1).map(Path)
 
 
-@given(st.booleans(), st.floats(0.1, 3600), st.tuples(PATHS, PATHS, PATHS), st.binary())
-def test_a_plan_is_decoded_as_it_was_encoded(embedded: bool, timeout: float, paths: tuple[Path, Path, Path], data: bytes) -> None:
-    plan = ServicePlan(embedded, timeout, LogFiles(*paths), data)
+PLANS = st.builds(
+    ServicePlan,
+    is_embedded=st.booleans(),
+    model_timeout_seconds=st.floats(0.1, 3600),
+    log_files=st.builds(LogFiles, PATHS, PATHS, PATHS),
+    has_models_file=st.booleans(),
+    settings=st.binary(),
+    catalogue=st.binary(),
+)
+
+
+@given(plan=PLANS)
+def test_a_plan_is_decoded_as_it_was_encoded(plan: ServicePlan) -> None:
     assert ServicePlan.decode(plan.encode()) == plan

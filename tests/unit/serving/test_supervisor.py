@@ -7,63 +7,22 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Event, Thread, Timer
 
 import pytest
 
 from app.kit.process import EXIT_CONFIG
-from app.serving.supervisor import SETTLED_SECONDS, Child, Supervisor
+from app.serving.ready_flag import ReadyFlag
+from app.serving.supervisor import Supervisor
 
 from ...support.paths import ROOT
 
 
 def python(code: str) -> Callable[[], int]:
     return lambda: subprocess.Popen([sys.executable, "-c", code]).pid
-
-
-def reaped(child: Child, seconds: float = 20) -> int:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        status = child.reap()
-        if status is not None:
-            return status
-        time.sleep(0.01)
-    raise AssertionError("it did not end")
-
-
-@pytest.mark.parametrize(
-    ("code", "status"), [("", 0), ("raise SystemExit(3)", 3), ("import os; os.kill(os.getpid(), 9)", -signal.SIGKILL)]
-)
-def test_a_child_reports_its_exit_status_once(code: str, status: int) -> None:
-    child = Child(python(code), last=False)
-    child.run()
-    assert reaped(child) == status
-    assert (child.pid, child.reap()) == (0, None)
-
-
-def test_a_child_that_keeps_dying_waits_longer_each_time() -> None:
-    child = Child(python(""), last=False)
-    pauses = []
-    for _ in range(6):
-        child.run()
-        reaped(child)
-        pauses.append(child.pause)
-        assert not child.is_due()
-    assert pauses == [0.1, 0.2, 0.4, 0.8, 1.0, 1.0]
-    assert not child.has_settled
-
-
-def test_a_child_that_lived_long_enough_is_restarted_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    child = Child(python(""), last=False)
-    child.run()
-    now = time.monotonic()
-    monkeypatch.setattr("app.serving.supervisor.time.monotonic", lambda: now + SETTLED_SECONDS + 1)
-    pid, status = os.waitpid(child.pid, 0)
-    monkeypatch.setattr("app.serving.supervisor.os.waitpid", lambda *_: (pid, status))
-    assert child.reap() == 0
-    assert (child.has_settled, child.pause) == (True, 0.0)
-    assert child.is_due()
 
 
 RUN = """
@@ -101,12 +60,99 @@ def test_sigterm_stops_the_last_children_after_all_others(tmp_path: Path) -> Non
     assert [line for line in out.read_text().splitlines() if line.startswith("stopped")] == ["stopped first", "stopped late"]
 
 
-def test_a_child_that_cannot_start_as_configured_ends_the_service() -> None:
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+@pytest.fixture(autouse=True)
+def handlers_are_put_back() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize(
+    ("code", "status"), [(f"raise SystemExit({EXIT_CONFIG})", EXIT_CONFIG), ("1 / 0", 1), ("", 1), ("import os; os.abort()", 1)]
+)
+def test_a_child_that_ends_before_it_was_ready_ends_the_service(code: str, status: int, caplog: pytest.LogCaptureFixture) -> None:
     supervisor = Supervisor(grace_seconds=1)
-    supervisor.add("bad", python(f"raise SystemExit({EXIT_CONFIG})"))
+    supervisor.add("good", python("import time; time.sleep(60)"))
+    supervisor.add("bad", python(code), ready=ReadyFlag())
+    assert supervisor.run() == status
+    assert sum("bad could not start" in record.getMessage() for record in caplog.records) == 1
+
+
+def test_a_child_that_was_ready_once_is_restarted_for_ever_and_all_ready_is_said_once(tmp_path: Path) -> None:
+    ready, starts, said = ReadyFlag(), list[int](), list[int]()
+
+    def start() -> int:
+        starts.append(1)
+        if len(starts) == 1:
+            ready.set()
+        if len(starts) == 4:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return python("raise SystemExit(2)")()
+
+    supervisor = Supervisor(grace_seconds=1, on_ready=lambda: said.append(1))
+    supervisor.add("worker", start, ready=ready)
+    assert (supervisor.run(), len(starts), said) == (0, 4, [1])
+
+
+def test_a_signal_to_the_whole_group_is_a_stop_and_no_crash(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The child is dead before the parent has heard of the signal."""
+
+    def start() -> int:
+        pid = python("import os, signal; os.kill(os.getpid(), signal.SIGTERM)")()
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        Timer(0.09, os.kill, (os.getpid(), signal.SIGTERM)).start()
+        return pid
+
+    supervisor = Supervisor(grace_seconds=1)
+    supervisor.add("worker", start)
+    with caplog.at_level("INFO"):
+        assert supervisor.run() == 0
+    assert [record.getMessage() for record in caplog.records] == ["Stopping: what is in flight is finished first."]
+
+
+def test_a_hangup_is_passed_on_to_those_who_handle_it_and_again_after_a_reload(tmp_path: Path) -> None:
+    out, ready, reloads = tmp_path / "out", ReadyFlag(), list[int]()
+    out.touch()
+    code = (
+        "import signal\nsignal.signal(signal.SIGHUP, lambda *_: open(OUT, 'a').write('heard '))\n"
+        "open(OUT, 'a').write('up ')\nwhile True: signal.pause()"
+    )
+
+    def look() -> None:
+        if out.read_text() == "up " and not ready.is_set:
+            ready.set()
+            os.kill(os.getpid(), signal.SIGHUP)
+        if out.read_text().count("heard") == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def reload() -> int:
+        reloads.append(1)
+        wait = f"import time\nwhile open({str(out)!r}).read().count('heard') < 1: time.sleep(0.01)"
+        return python(wait)()
+
+    supervisor = Supervisor(grace_seconds=5)
+    supervisor.add("worker", python(code.replace("OUT", repr(str(out)))), ready=ready)
+    supervisor.add("model", python("import time; time.sleep(60)"))  # a hang-up would end it
+    supervisor.on_hangup(reload)
+    with ticking(look):
+        assert supervisor.run() == 0
+    assert (out.read_text(), reloads) == ("up heard heard ", [1])
+
+
+@contextmanager
+def ticking(look: Callable[[], None]) -> Iterator[None]:
+    """Call *look* twenty times a second, in a thread."""
+    over = Event()
+
+    def run() -> None:
+        while not over.wait(0.05):
+            look()
+
+    thread = Thread(target=run)
+    thread.start()
     try:
-        assert supervisor.run() == EXIT_CONFIG
+        yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        over.set()
+        thread.join()

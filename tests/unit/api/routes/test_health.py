@@ -44,6 +44,7 @@ def test_a_service_that_can_record_is_ready() -> None:
         ("refused_for_audit", 3),
         ("revocations", "up to date"),
         ("model", NOTE),
+        ("lost", {"output": 0, "security_log": 0}),
     ]
 
 
