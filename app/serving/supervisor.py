@@ -61,7 +61,7 @@ class Supervisor:
     def run(self) -> int:
         """Start all, restart those that die, stop on SIGTERM or SIGINT; the exit status.
 
-        A child that ends before it was ever ready ends all: it would not start the next time either.
+        A child that ends before it was ever ready ends all: the next start would fail alike.
         """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)

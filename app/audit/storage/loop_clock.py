@@ -29,7 +29,10 @@ class LoopClock:
 
 
 async def in_time(work: Coroutine[Any, Any, T], timeout_seconds: float) -> T:
-    """What *work* returns. Raises TimeoutError if the loop ran for *timeout_seconds* meanwhile."""
+    """What *work* returns.
+
+    Raises TimeoutError if the loop ran for *timeout_seconds* meanwhile.
+    """
     clock, task = LoopClock(timeout_seconds / 2), asyncio.ensure_future(work)
     try:
         while not task.done():
