@@ -1,4 +1,4 @@
-"""Tells a disk that hangs from an event loop that was blocked: only the first must refuse callers."""
+"""Tells a disk that hangs from an event loop that was blocked: only a disk may refuse callers."""
 
 from __future__ import annotations
 
