@@ -8,10 +8,11 @@ from ..errors import UpstreamError
 
 KEEP_ALIVE = b": keep-alive\n\n"
 """A comment: clients ignore it, and proxies see that the connection is alive."""
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class Event(NamedTuple):
-    """An empty *name* means `message`. *data* may hold newlines."""
+    """An empty *name* means `message`. *data* may hold newlines, and be empty."""
 
     name: bytes
     data: bytes
@@ -23,36 +24,46 @@ class EventParser:
     def __init__(self, max_event_bytes: int) -> None:
         self._pieces: list[bytes] = []  # of the event that has not ended
         self._size = 0
-        self._tail = b""  # the last bytes of the stream: perhaps half of what ends a line or an event
+        self._tail = b""  # the last bytes of the stream: perhaps half of what ends an event
+        self._is_after_cr = False  # a \n that comes next belongs to the \r before it
+        self._mark = _BYTE_ORDER_MARK  # ignored before the first event
         self._max_event_bytes = max_event_bytes
 
     def feed(self, piece: bytes) -> list[Event]:
         """Raises UpstreamError for an event of more than *max_event_bytes* (roughly)."""
+        if self._is_after_cr and piece:
+            self._is_after_cr = False
+            piece = piece.removeprefix(b"\n")
+        if b"\r" in piece:  # \r\n, \r and \n all end a line
+            self._is_after_cr = piece.endswith(b"\r")
+            piece = piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         data = self._tail + piece
-        cut = len(data)
-        if b"\r" in data:  # \r\n, \r and \n all end a line; a \r at the end may be half a \r\n
-            cut -= data.endswith(b"\r")
-            data = data[:cut].replace(b"\r\n", b"\n").replace(b"\r", b"\n") + data[cut:]
         first, *rest = data.split(b"\n\n")
         if not rest:
-            keep = -2 if data.endswith(b"\r") else -1
-            self._pieces.append(data[:keep])
-            self._size += len(data) + keep
-            self._tail = data[keep:]
+            self._pieces.append(data[:-1])
+            self._size += len(data) - 1
+            self._tail = data[-1:]
             if self._size > self._max_event_bytes:
                 raise UpstreamError
             return []
         *blocks, last = rest
-        blocks.insert(0, b"".join([*self._pieces, first]))
-        self._pieces, self._size, self._tail = [], 0, last
+        blocks.insert(0, b"".join([*self._pieces, first]).removeprefix(self._mark))
+        self._pieces, self._size, self._tail, self._mark = [], 0, last, b""
         return [event for block in blocks if (event := _event_of(block)) is not None]
+
+    def end(self) -> list[Event]:
+        """The stream has ended: the event whose blank line is missing, if any.
+
+        WHATWG drops it. Servers omit that line, and OpenAI's SDKs deliver the event.
+        """
+        return self.feed(b"\n\n")
 
 
 def _event_of(block: bytes) -> Event | None:
     if block.startswith(b"data: ") and b"\n" not in block:  # nearly always
         return Event(b"", block[6:])
     name, data = b"", []
-    for line in block.removeprefix(b"\xef\xbb\xbf").split(b"\n"):
+    for line in block.split(b"\n"):
         field, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
         if field == b"data":

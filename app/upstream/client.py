@@ -157,7 +157,7 @@ class EventSource:
         except CONNECTION_FAULTS as fault:
             raise error_of_fault(fault) from None
         if not piece:
-            return None
+            return self._parser.end() or None
         self._bytes += len(piece)
         if self._bytes > MAX_STREAM_BYTES:
             raise unusable(b"", f"stream of more than {MAX_STREAM_BYTES} bytes")

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from app.errors import UpstreamError
 from app.kit.event_stream import Event, EventParser, encode
 
+from ...support.whatwg_events import differences
+
 LINE_ENDS = ["\n", "\r\n", "\r"]
 TEXTS = st.text(st.characters(blacklist_characters="\r\n", blacklist_categories=["Cs"]), max_size=20)
 EVENTS = st.builds(
@@ -34,6 +36,34 @@ def test_comments_ids_retries_and_blank_lines_are_no_events(size: int) -> None:
     data = b"\xef\xbb\xbf: hello\n\nid: 7\nretry: 10\n\n\n\ndata:no space\ndata:  two\n\nevent: x\n\ndata\n\n"
     data += b"data: last\n\ndata: torn"
     assert parse(data, size) == [Event(b"", b"no space\n two"), Event(b"", b""), Event(b"", b"last")]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_random_streams_are_read_as_the_standards_text_says(seed: int) -> None:
+    """The long run: `python -m tests.support.whatwg_events`."""
+    assert differences(1000, seed) == []
+
+
+@pytest.mark.parametrize("line_end", LINE_ENDS)
+def test_an_event_leaves_with_the_last_byte_of_its_blank_line(line_end: str) -> None:
+    parser = EventParser(1000)
+    assert parser.feed(f"data: x{line_end}{line_end}".encode()) == [Event(b"", b"x")]
+    assert parser.feed(b"\ndata: y\n") == []
+    assert parser.end() == [Event(b"", b"y")]
+    assert parser.end() == []
+
+
+@pytest.mark.parametrize("last", [b"data: x", b"data: x\n", b"data: x\r", b"data: x\r\n", b"data: x\n: comment"])
+def test_at_the_end_of_the_stream_an_event_needs_no_blank_line(last: bytes) -> None:
+    parser = EventParser(1000)
+    assert parser.feed(last) == []
+    assert parser.end() == [Event(b"", b"x")]
+
+
+def test_only_the_first_byte_order_mark_of_a_stream_is_ignored() -> None:
+    mark = b"\xef\xbb\xbf"
+    assert parse(mark + b"data: a\n\n" + mark + b"data: b\n\n", 1000) == [Event(b"", b"a")]
+    assert parse(mark + mark + b"data: a\n\n", 1000) == []
 
 
 def test_a_text_cannot_forge_an_event() -> None:

@@ -1,0 +1,91 @@
+"""JSON of a model's server: read as its SDKs read it, and written again whatever it holds.
+
+orjson takes neither lone surrogates (half an emoji in JavaScript), nor NaN, nor numbers of more
+than 64 bits, all of which Python's and JavaScript's parsers take.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import orjson
+
+_WHITE_SPACE = b" \t\r\n"
+_INTEGERS = range(-(2**63), 2**64)
+
+
+def loads(data: bytes, *, errors: str = "strict") -> Any:
+    """Raises ValueError or RecursionError. *errors*: what to do with bytes that are not UTF-8.
+
+    The value may hold lone surrogates, and then neither orjson nor UTF-8 can encode it.
+    """
+    try:
+        return orjson.loads(data)
+    except ValueError:
+        return json.loads(data.decode("utf-8", errors))
+
+
+def dumps(value: Any) -> bytes:
+    """Compact JSON of what `loads` returns. Lone surrogates are escaped, as they came."""
+    try:
+        return orjson.dumps(value)
+    except TypeError:
+        return json.dumps(value, separators=(",", ":")).encode()
+
+
+def storable(value: Any) -> Any:
+    """*value* if a record can hold it; else a copy of which it can.
+
+    The halves of a pair of surrogates are joined. A surrogate that is left alone becomes the text
+    of its escape, such as `\\ud83d`; so does a number of more than 64 bits become a text.
+    """
+    try:
+        orjson.dumps(value)
+    except TypeError:
+        return _storable(value)
+    return value
+
+
+def _storable(value: Any) -> Any:
+    if isinstance(value, str):
+        joined = value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
+        return joined.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, dict):
+        return {_storable(name): _storable(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_storable(item) for item in value]
+    return str(value) if isinstance(value, int) and value not in _INTEGERS else value
+
+
+def repeats_a_member(value: Any, data: bytes) -> bool:
+    """Whether an object in *data*, which was parsed to *value*, has a member twice.
+
+    Parsers disagree about which of the two counts; ours is the last.
+    """
+    # Every member ends its name with `":`. Where a text holds that too, there are more of them,
+    # so that equality proves that no member is missing in the value.
+    dense = data.translate(None, _WHITE_SPACE)
+    if b'\\\\":' not in dense and dense.count(b'":') - dense.count(b'\\":') == _number_of_members(value):
+        return False
+    is_repeated = False
+
+    def members(pairs: list[tuple[str, Any]]) -> None:
+        nonlocal is_repeated
+        is_repeated = is_repeated or len({name for name, _ in pairs}) < len(pairs)
+
+    json.loads(data.decode("utf-8", "replace"), object_pairs_hook=members)
+    return is_repeated
+
+
+def _number_of_members(value: Any) -> int:
+    number, containers = 0, [value]
+    while containers:
+        one = containers.pop()
+        if isinstance(one, dict):
+            number += len(one)
+            one = one.values()
+        elif not isinstance(one, list):
+            continue
+        containers += [child for child in one if type(child) is dict or type(child) is list]
+    return number
