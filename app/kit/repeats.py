@@ -88,8 +88,8 @@ def _place_of(record: logging.LogRecord) -> object:
     """The class of the exception, and where it was raised."""
     if not record.exc_info or record.exc_info[0] is None:
         return None
-    frames = list(walk_tb(record.exc_info[2]))
-    return record.exc_info[0], [(frame.f_code.co_filename, line) for frame, line in frames[-1:]]
+    places = [(frame.f_code.co_filename, line) for frame, line in walk_tb(record.exc_info[2])]
+    return record.exc_info[0], places[-1] if places else None
 
 
 def _text_of(record: logging.LogRecord) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 
 from app.audit.format.record import Receipt
 from app.audit.log import AuditLog
@@ -190,6 +191,61 @@ def test_what_was_handed_in_before_the_end_is_still_written(tmp_path: Path) -> N
             waiting = [asyncio.create_task(record(log, n)) for n in range(100)]
             await asyncio.sleep(0)
         verify(path, *[await one for one in waiting])
+
+    run(main())
+
+
+# --- a blocked event loop, and a healthy disk -----------------------------------------------------
+
+
+def holding_nothing(seconds: float) -> None:
+    """As a call into the system that should have been awaited."""
+    time.sleep(seconds)
+
+
+def holding_the_interpreter(seconds: float) -> None:
+    """As a large document that is parsed: the writer thread cannot run either."""
+    started = time.perf_counter()
+    max(range(1_000_000))
+    max(range(int(1_000_000 * seconds / (time.perf_counter() - started))))
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+@pytest.mark.parametrize("block", [holding_nothing, holding_the_interpreter])
+def test_a_blocked_event_loop_is_no_hung_disk(
+    tmp_path: Path, block: Callable[[float], None], new_loop: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    path = tmp_path / "log.jsonl"
+
+    async def main() -> None:
+        async with recording(path) as log:
+            receipts = [await record(log)]
+            for number in range(4):  # block at another moment of the writing each time
+                waiting = [asyncio.create_task(record(log, n)) for n in range(5)]
+                for _ in range(number):
+                    await asyncio.sleep(0)
+                block(2 * WRITE_TIMEOUT)
+                receipts += await asyncio.gather(*waiting)
+            assert log.closed_because is None
+        verify(path, *receipts)
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(asyncio.wait_for(main(), 60))
+
+
+def test_a_disk_that_hangs_while_the_loop_is_blocked_now_and_then_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+
+    async def main() -> None:
+        async with recording(path) as log:
+            with held(path):
+                waiting, started = asyncio.create_task(record(log)), time.monotonic()
+                while not waiting.done():
+                    await asyncio.sleep(WRITE_TIMEOUT / 20)
+                    time.sleep(WRITE_TIMEOUT / 3)
+                assert time.monotonic() - started < 6 * WRITE_TIMEOUT
+                assert isinstance(waiting.exception(), AuditUnavailable)
+            await until(lambda: log.closed_because is None)
 
     run(main())
 
