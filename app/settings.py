@@ -7,49 +7,34 @@ import os
 import re
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import unquote
 
 from dotenv import dotenv_values
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from .catalogue.findings import reason_of
 from .catalogue.values import (
     PLACEHOLDERS,
     BodyBytes,
     CharacterCount,
     HttpAddress,
+    LogName,
     MessageCount,
+    SqliteUrl,
     TokenCount,
     is_key,
     is_variable_name,
+    sqlite_path,
 )
 from .errors import ConfigError
 
 ENV_FILE = ".env"
 NEW_SECRET = "python -m app init writes a new one into a new .env; or set 43 random characters yourself"  # noqa: S105 - a sentence
 
+TEMPERATURE, EMBEDDED_TEMPERATURE = 0.7, 0.0
+"""Where LLM_TEMPERATURE is not set."""
 MAX_TOKEN_HOURS = 24 * 30
 """Also how long a revocation made by hand must last: no token lives longer."""
-
-
-def _verify_origin(value: str) -> str:
-    """C2SP signed-note: a key name holds neither white space nor a plus sign."""
-    if value and (re.search(r"[\s+]", value) or len(value) > 200):
-        raise ValueError("takes at most 200 characters without spaces and without +")
-    return value
-
-
-def _verify_sqlite_url(value: str) -> str:
-    if _sqlite_path(value) is None:
-        raise ValueError("takes sqlite+aiosqlite:///path/to/file, without options; other databases come later")
-    return value
-
-
-def _sqlite_path(url: str) -> Path | None:
-    """The absolute path that a SQLAlchemy URL of aiosqlite names; None for every other URL."""
-    match = re.fullmatch(r"sqlite\+aiosqlite:///([^?]+)", url)
-    database = unquote(match[1]) if match else ""
-    return Path(database).absolute() if database and database != ":memory:" and "\0" not in database else None
 
 
 class Settings(BaseSettings):
@@ -65,7 +50,7 @@ class Settings(BaseSettings):
     jwt_issuer: str = Field("secure-ai-assistant", min_length=1, max_length=200)
     jwt_audience: str = Field("secure-ai-assistant", min_length=1, max_length=200)
     token_expiry_hours: float = Field(1, ge=1 / 3600, le=MAX_TOKEN_HOURS)
-    database_url: Annotated[str, AfterValidator(_verify_sqlite_url)] = "sqlite+aiosqlite:///./logs/clients.sqlite3"
+    database_url: SqliteUrl = "sqlite+aiosqlite:///./logs/clients.sqlite3"
 
     # Rate limits
     rate_limit: int = Field(60, ge=1, le=10_000_000)
@@ -74,7 +59,7 @@ class Settings(BaseSettings):
     # Audit log
     audit_log_path: Path = Path("./logs/audit_log.jsonl")
     audit_key_path: Path = Path("./logs/audit_log.key")
-    audit_origin: Annotated[str, AfterValidator(_verify_origin)] = ""
+    audit_origin: LogName = ""
     audit_refusals_per_minute: int = Field(300, ge=1, le=100_000)
     audit_long_texts: Literal["digest", "keep"] = "digest"
     audit_stream: Literal["live", "buffer"] = "live"
@@ -85,7 +70,7 @@ class Settings(BaseSettings):
     openai_api_key: SecretStr | None = None
     openai_base_url: HttpAddress | None = None
     llm_model: str = Field("gpt-4o-mini", min_length=1, max_length=200)
-    llm_temperature: float = Field(0.7, ge=0, le=2)
+    llm_temperature: float | None = Field(None, ge=0, le=2)
     llm_max_tokens: int = Field(1000, ge=1, le=1_000_000)
     llm_timeout_seconds: float = Field(30, gt=0, le=3600)
     llm_stream_timeout_seconds: float = Field(600, gt=0, le=86_400)
@@ -107,7 +92,7 @@ class Settings(BaseSettings):
     def _split_at_commas(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
-    @field_validator("openai_api_key", "openai_base_url", "models_file", mode="before")
+    @field_validator("openai_api_key", "openai_base_url", "models_file", "llm_temperature", mode="before")
     @classmethod
     def _empty_means_unset(cls, value: object) -> object:
         return None if isinstance(value, str) and not value.strip() else value
@@ -205,7 +190,7 @@ class Settings(BaseSettings):
     @property
     def database_path(self) -> Path:
         """The absolute path of the file that DATABASE_URL names."""
-        path = _sqlite_path(self.database_url)
+        path = sqlite_path(self.database_url)
         assert path is not None, "verified with the settings"
         return path
 
@@ -213,6 +198,13 @@ class Settings(BaseSettings):
     def is_embedded(self) -> bool:
         """Whether the small model on this machine answers: no models file, no key, no URL."""
         return self.models_file is None and self.openai_api_key is None and self.openai_base_url is None
+
+    @property
+    def temperature(self) -> float:
+        """Of /ask. The embedded model is so small that its likeliest words are its only good ones."""
+        if self.llm_temperature is not None:
+            return self.llm_temperature
+        return EMBEDDED_TEMPERATURE if self.is_embedded else TEMPERATURE
 
 
 def load_settings(**overrides: object) -> Settings:
@@ -239,5 +231,6 @@ def _sentence(problem: object) -> str:
     name = ".".join(str(part) for part in problem["loc"]).upper()
     if problem["type"] == "missing":
         return f"{name} is not set: {NEW_SECRET}."
-    message = str(problem["msg"]).removeprefix("Value error, ")
-    return f"{name} {message[:1].lower() + message[1:]}.".strip() if name else f"{message}."
+    if name:
+        return f"{name} {reason_of(problem)}."
+    return str(problem["msg"]).removeprefix("Value error, ") + "."  # of several settings, which it names

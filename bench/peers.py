@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from app.settings import Settings
+from app.settings import TEMPERATURE, Settings
 
 from .before import BEFORE, extract_before
 from .job import Job
@@ -182,6 +182,6 @@ def _chat() -> dict[str, object]:
     return {
         "model": MODEL,
         "messages": [{"role": "system", "content": defaults["system_prompt"]}],
-        "temperature": defaults["llm_temperature"],
+        "temperature": TEMPERATURE,
         "max_tokens": defaults["llm_max_tokens"],
     }

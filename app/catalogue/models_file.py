@@ -15,6 +15,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..errors import ConfigError
+from .findings import reason_of
 from .models import ENDPOINTS, Caps, Catalogue, EndpointName, ModelEntry, Server
 from .values import (
     PLACEHOLDERS,
@@ -165,8 +166,7 @@ def _sentence(problem: Any) -> str:
         if loc[0] != "caps" and re.search("key|token|secret|pass", loc[-1], re.IGNORECASE):
             return f"{where} is refused, because keys belong in the environment: set a variable, and name it in api_key_env"
         return f"{where} is unknown: {EXAMPLE} shows all keys"
-    message = str(problem["msg"]).removeprefix("Value error, ")
-    return f"{where} {message[:1].lower() + message[1:]}"
+    return f"{where} {reason_of(problem)}"
 
 
 def _table(*names: str) -> str:

@@ -7,8 +7,9 @@ key.
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Annotated, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pydantic import AfterValidator, Field
 from yarl import URL
@@ -80,9 +81,31 @@ def _verify_not_empty(value: list[T]) -> list[T]:
     return value
 
 
+def _verify_origin(value: str) -> str:
+    """C2SP signed-note: a key name holds neither white space nor a plus sign."""
+    if value and (re.search(r"[\s+]", value) or len(value) > 200):
+        raise ValueError("takes at most 200 characters without spaces and without +")
+    return value
+
+
+def _verify_sqlite_url(value: str) -> str:
+    if sqlite_path(value) is None:
+        raise ValueError("takes sqlite+aiosqlite:///path/to/file, without options; other databases come later")
+    return value
+
+
+def sqlite_path(url: str) -> Path | None:
+    """The absolute path that a SQLAlchemy URL of aiosqlite names; None for every other URL."""
+    match = re.fullmatch(r"sqlite\+aiosqlite:///([^?]+)", url)
+    database = unquote(match[1]) if match else ""
+    return Path(database).absolute() if database and database != ":memory:" and "\0" not in database else None
+
+
 HttpAddress = Annotated[str, AfterValidator(_verify_http_address)]
 """http(s)://host/path, without a user name."""
 BaseUrl = Annotated[str, AfterValidator(_verify_base_url)]
+LogName = Annotated[str, AfterValidator(_verify_origin)]
+SqliteUrl = Annotated[str, AfterValidator(_verify_sqlite_url)]
 VariableName = Annotated[str, AfterValidator(_verify_variable_name)]
 Name = Annotated[str, AfterValidator(_verify_name)]
 Role = Annotated[str, AfterValidator(_verify_role)]

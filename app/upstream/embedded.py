@@ -185,6 +185,7 @@ def _open_server(port: int, api_key: str) -> object:
     # Nothing is kept between questions, so that speed and memory reveal nothing of another caller.
     params.cache_prompt, params.cache_idle_slots, params.cache_ram_mib = False, False, 0
     params.endpoint_slots, params.ui = False, False
+    params.sampling.temp = 0.0  # for a request that names none; at 0.8 the answers are gibberish
     params.cors_origins = ""
     params.verbosity = 1  # errors only, without prompts; a disconnect would be a warning
     return xllamacpp.Server(params)

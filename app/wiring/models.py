@@ -47,7 +47,7 @@ def open_models(
         model=entry.model,
         alias=entry.alias,
         base_url=entry.server.base_url,
-        temperature=settings.llm_temperature,
+        temperature=settings.temperature,
         max_tokens=settings.llm_max_tokens,
         system_prompt=settings.system_prompt,
     )
