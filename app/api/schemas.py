@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from ..assistant.models import Answer
 from ..audit.format.record import Receipt
 from ..errors import InvalidRequest
+from ..upstream.completion import Usage
 
 
 def _sayable(value: str) -> str:
@@ -68,6 +69,9 @@ class AskResponse(BaseModel):
     usage: UsageBody | None = Field(description="Tokens as the model's server counted them; null if it did not.")
     request_id: str
     receipt: ReceiptBody
+    finish_reason: str | None = Field(
+        None, description="Only where the answer was cut off: length (LLM_MAX_TOKENS was reached) or another word of the server."
+    )
 
 
 class TokenResponse(BaseModel):
@@ -117,11 +121,16 @@ def receipt_headers(receipt: Receipt) -> dict[str, str]:
 
 def answer_body(answer: Answer) -> dict[str, Any]:
     """The members of AskResponse, in its order."""
-    usage = answer.usage
+    rest = without_text(answer.model, answer.usage, answer.request_id, answer.receipt, answer.stopped_by)
+    return {"answer": answer.answer, **rest}
+
+
+def without_text(model: str, usage: Usage | None, request_id: str, receipt: Receipt, stopped_by: str | None) -> dict[str, Any]:
+    """All members but `answer`, as a stream's last event has them."""
     return {
-        "answer": answer.answer,
-        "model": answer.model,
+        "model": model,
         "usage": usage.members() if usage else None,
-        "request_id": answer.request_id,
-        "receipt": {"seq": answer.receipt.seq, "hash": answer.receipt.hash},
+        "request_id": request_id,
+        "receipt": {"seq": receipt.seq, "hash": receipt.hash},
+        **({"finish_reason": stopped_by} if stopped_by else {}),
     }

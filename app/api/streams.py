@@ -21,6 +21,7 @@ from .bodies import disconnect_watch
 from .context import request_context
 from .error_responses import stream_error_document
 from .receipts import with_receipt
+from .schemas import without_text
 
 ERROR_EVENT_GRACE_SECONDS = 5.0
 HEADERS = {
@@ -102,13 +103,7 @@ class AskStreamSink(EventStreamSink):
         return encode(Event(b"error", document))
 
     async def end(self, reader: StreamReader, completion: Completion, receipt: Receipt) -> None:
-        usage = completion.usage
-        done = {
-            "model": completion.model,
-            "usage": usage.members() if usage else None,
-            "request_id": self._origin.request_id,
-            "receipt": {"seq": receipt.seq, "hash": receipt.hash},
-        }
+        done = without_text(completion.model, completion.usage, self._origin.request_id, receipt, completion.stopped_by)
         await self._finish(self.encode((), reader.held_text) + encode(Event(b"done", orjson.dumps(done))))
 
 

@@ -95,7 +95,9 @@ class SecureAIAssistant:
         reply, receipt = await self._reply(principal, call, question.origin, disconnected)
         completion = reply.completion
         assert completion.text is not None  # the call wants text
-        return Answer(completion.text, completion.model, completion.usage, question.origin.request_id, receipt)
+        return Answer(
+            completion.text, completion.model, completion.usage, question.origin.request_id, receipt, completion.stopped_by
+        )
 
     async def complete(
         self, principal: Principal, call: PreparedCall, origin: Origin, disconnected: Disconnected | None = None

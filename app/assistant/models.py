@@ -43,13 +43,17 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer at /ask. *usage* is None where the model's server did not count tokens."""
+    """The answer at /ask. *usage* is None where the model's server did not count tokens.
+
+    *stopped_by*: as in Completion.
+    """
 
     answer: str
     model: str
     usage: Usage | None
     request_id: str
     receipt: Receipt
+    stopped_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,11 @@ class Completion:
     finish: Any = None
     """Why the answer ended, in the server's word; a list where there are several choices."""
 
+    @property
+    def stopped_by(self) -> str | None:
+        """The server's word for what ended the answer before its own end, such as `length`."""
+        return self.finish if isinstance(self.finish, str) and self.finish != "stop" else None
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:
