@@ -29,7 +29,8 @@ AppError
 │   └── UpstreamRefused  UpstreamDenied  UpstreamOutOfQuota: app/upstream/errors.py
 ├── Interrupted                 the service was stopped
 ├── ClientGone                  the caller disconnected
-└── CallFailed                  the command-line client got no answer: app/cli/http_client.py
+├── CallFailed                  the command-line client got no answer: app/cli/http_client.py
+└── WrongUsage                  the words of a command cannot be used: app/cli/usage.py
 """
 
 from __future__ import annotations

@@ -27,9 +27,10 @@ from .catalogue.values import (
     sqlite_path,
 )
 from .errors import ConfigError
+from .kit.command import command
 
 ENV_FILE = ".env"
-NEW_SECRET = "python -m app init writes a new one into a new .env; or set 43 random characters yourself"  # noqa: S105 - a sentence
+NEW_SECRET = f"{command('init')} writes a new one into .env; or set 43 random characters yourself"
 
 TEMPERATURE, EMBEDDED_TEMPERATURE = 0.7, 0.0
 """Where LLM_TEMPERATURE is not set."""
@@ -201,7 +202,7 @@ class Settings(BaseSettings):
 
     @property
     def temperature(self) -> float:
-        """Of /ask. The embedded model is so small that its likeliest words are its only good ones."""
+        """Of /ask. Only the likeliest words of the small embedded model are any good."""
         if self.llm_temperature is not None:
             return self.llm_temperature
         return EMBEDDED_TEMPERATURE if self.is_embedded else TEMPERATURE

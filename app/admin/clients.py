@@ -13,6 +13,7 @@ from typing import Any
 
 from ..audit.log import AuditLog
 from ..audit.storage.file_system import verify_locks_hold
+from ..security.clients.database import faults_named
 from ..security.clients.store import ClientStore, open_clients
 from ..security.models import Client
 from ..security.roles import verify_roles, verify_user_id
@@ -21,6 +22,7 @@ from ..security.tokens.jti import verify_jti
 from ..settings import MAX_TOKEN_HOURS, load_settings
 from ..wiring.audit import open_audit
 from ..wiring.start_checks import verify_setup
+from .known_roles import verify_known
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +34,15 @@ class ClientSecret:
     roles: tuple[str, ...]
 
 
-async def add_client(client_id: str, roles: Sequence[str]) -> ClientSecret:
-    """Raises InvalidUser, InvalidRoles, InvalidRequest if the name is taken, AuditUnavailable."""
+async def add_client(client_id: str, roles: Sequence[str], *, allow_unknown: bool = False) -> ClientSecret:
+    """*allow_unknown*: also roles that nothing asks for.
+
+    Raises InvalidUser, InvalidRoles, InvalidRequest if the name is taken or there is no such role,
+    AuditUnavailable.
+    """
     names = verify_roles(list(roles))
     verify_user_id(client_id)
-    async with _opened() as operator:
+    async with _opened(None if allow_unknown else names) as operator:
         await operator.store.verify_free(client_id)
         await operator.record("client.added", client_id=client_id, roles=list(names))
         return ClientSecret(client_id, await operator.store.add(client_id, names), names)
@@ -44,9 +50,11 @@ async def add_client(client_id: str, roles: Sequence[str]) -> ClientSecret:
 
 async def list_clients() -> list[Client]:
     """All clients by name, with the disabled ones. Nothing is recorded."""
-    store = open_clients(load_settings().database_path)
+    path = load_settings().database_path
+    store = open_clients(path)
     try:
-        return await store.list_all()
+        with faults_named(path):
+            return await store.list_all()
     finally:
         await store.aclose()
 
@@ -57,6 +65,27 @@ async def disable_client(client_id: str) -> None:
         await operator.store.verify_exists(client_id)
         await operator.record("client.disabled", client_id=client_id)
         await operator.store.disable(client_id)
+
+
+async def enable_client(client_id: str) -> None:
+    """Raises InvalidRequest if there is no such client, AuditUnavailable."""
+    async with _opened() as operator:
+        await operator.store.verify_exists(client_id)
+        await operator.record("client.enabled", client_id=client_id)
+        await operator.store.enable(client_id)
+
+
+async def set_roles(client_id: str, roles: Sequence[str], *, allow_unknown: bool = False) -> tuple[str, ...]:
+    """Replace a client's roles, and return them.
+
+    Raises InvalidRoles, InvalidRequest if there is no such client or role, AuditUnavailable.
+    """
+    names = verify_roles(list(roles))
+    async with _opened(None if allow_unknown else names) as operator:
+        await operator.store.verify_exists(client_id)
+        await operator.record("client.roles_set", client_id=client_id, roles=list(names))
+        await operator.store.set_roles(client_id, names)
+        return names
 
 
 async def rotate_client(client_id: str) -> ClientSecret:
@@ -92,16 +121,20 @@ class _Operator:
 
 
 @asynccontextmanager
-async def _opened() -> AsyncIterator[_Operator]:
+async def _opened(known_roles: Sequence[str] | None = None) -> AsyncIterator[_Operator]:
+    """Raises InvalidRequest if one of *known_roles* is unknown."""
     settings = load_settings()
     verify_locks_hold(settings.audit_log_path)
     verify_setup(settings)
+    if known_roles is not None:
+        verify_known(known_roles, settings.models_file)
     store, events = open_clients(settings.database_path), SecurityLog(settings.security_log_path)
     audit = open_audit(settings, events)
     try:
         audit.recover()
         async with audit:
-            yield _Operator(store, audit, events)
+            with faults_named(settings.database_path):
+                yield _Operator(store, audit, events)
     finally:
         await store.aclose()
         audit.close()

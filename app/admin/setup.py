@@ -19,10 +19,16 @@ from ..audit.storage.file_system import verify_locks_hold
 from ..audit.storage.running import is_running
 from ..errors import ConfigError
 from ..security.clients.migrations import create_or_upgrade_database
-from ..settings import Settings, load_settings
+from ..security.clients.rows import has_active_client
+from ..settings import Settings, load_settings, read_environment
 from ..wiring.start_checks import verify_setup
-from .env_file import ENV_FILE, add_log_name, new_log_name, write_env_file
+from .env_file import ENV_FILE, SECRET, add_log_name, fill_in_secret, lacks_secret, new_log_name, new_secret, write_env_file
 from .log_setup import set_up_log
+
+IN_ENVIRONMENT = (
+    f"{SECRET} is empty or still the placeholder in the environment, which wins over the .env of this folder. Remove it there "
+    "(with Docker: from the .env beside compose.yaml), then run this again."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +36,15 @@ class SetupResult:
     """What was made just now; None: it was there before."""
 
     env_file: Path | None = None
+    secret_filled_into: Path | None = None
+    """A `.env` that was there without a secret, such as a copy of .env.example."""
     database: Path | None = None
     audit_log: Path | None = None
     log_key: Path | None = None
     first_record: Receipt | None = None
     """Of the new audit log."""
+    has_clients: bool = False
+    """Whether anybody can get a token; not only since just now."""
 
 
 def set_up(*, new_log: bool = False) -> SetupResult:
@@ -43,7 +53,7 @@ def set_up(*, new_log: bool = False) -> SetupResult:
     Raises ConfigError, and AuditCorrupt if a log was lost and *new_log* is False.
     """
     # (1) settings that hold, with a secret and a name for the log
-    env_file = write_env_file() if not ENV_FILE.exists() and not os.environ.get("SECRET_KEY") else None
+    env_file, filled = _secret_made()
     settings = load_settings()
     verify_locks_hold(settings.audit_log_path)
     settings = _named(settings)
@@ -61,11 +71,30 @@ def set_up(*, new_log: bool = False) -> SetupResult:
         is_new_database = create_or_upgrade_database(database)
     return SetupResult(
         env_file=env_file,
+        secret_filled_into=filled,
         database=database if is_new_database else None,
         audit_log=settings.audit_log_path if log.first_record else None,
         log_key=log.key,
         first_record=log.first_record,
+        has_clients=has_active_client(database),
     )
+
+
+def _secret_made() -> tuple[Path | None, Path | None]:
+    """The `.env` that was written, and the one that got a secret. Nothing where there is a secret.
+
+    Raises ConfigError, also for all other settings that are refused: then nothing was written.
+    """
+    if SECRET in os.environ:
+        if lacks_secret(os.environ[SECRET]):
+            raise ConfigError(IN_ENVIRONMENT)
+        return None, None
+    secret = new_secret()
+    if not ENV_FILE.exists():
+        return write_env_file(secret), None
+    load_settings(secret_key=secret)
+    is_there = not lacks_secret(read_environment().get(SECRET))
+    return None, None if is_there else fill_in_secret(secret)
 
 
 def _named(settings: Settings) -> Settings:

@@ -73,11 +73,7 @@ def read_models(path: Path, environment: Mapping[str, str], caps: Caps, refused_
     or the environment, because an API key may have been written in the wrong place.
     """
     raw, created = _read(path)
-    document = _parse(path, raw)
-    try:
-        file = ModelsFile.model_validate(document)
-    except ValidationError as error:
-        raise _refusal(path, [_sentence(problem) for problem in error.errors(include_input=False)]) from None
+    file = _validated(path, raw)
     keys = {name: environment.get(table.api_key_env or "", "").strip() for name, table in file.servers.items()}
     problems = _server_problems(file.servers, keys) + _model_problems(file)
     if problems:
@@ -88,9 +84,24 @@ def read_models(path: Path, environment: Mapping[str, str], caps: Caps, refused_
     return Catalogue(models, caps, role_caps, refused_params, created, hashlib.sha256(raw).hexdigest())
 
 
+def read_roles(path: Path) -> frozenset[str]:
+    """The roles that the models file at *path* names. Needs no keys. Raises ConfigError."""
+    file = _validated(path, _read(path)[0])
+    named = [role for table in file.models.values() for role in table.roles or ()]
+    return frozenset(named) | frozenset(file.caps)
+
+
 def _entry(alias: str, table: ModelTable, servers: Mapping[str, Server]) -> ModelEntry:
     roles = None if table.roles is None else frozenset(table.roles)
     return ModelEntry(alias, table.model or alias, servers[table.server], roles, frozenset(table.endpoints or ENDPOINTS))
+
+
+def _validated(path: Path, raw: bytes) -> ModelsFile:
+    document = _parse(path, raw)
+    try:
+        return ModelsFile.model_validate(document)
+    except ValidationError as error:
+        raise _refusal(path, [_sentence(problem) for problem in error.errors(include_input=False)]) from None
 
 
 def _read(path: Path) -> tuple[bytes, int]:

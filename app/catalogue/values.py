@@ -17,7 +17,7 @@ from yarl import URL
 T = TypeVar("T")
 
 PLACEHOLDERS = frozenset({"your_openai_api_key_here", "32_char_random_string_here"})
-"""The values of `.env.example` that must be replaced before the service starts."""
+"""Values of present and older examples, to be replaced before the service starts."""
 
 MAX_ROLE_LENGTH = 64
 """Bounds the size of a token, which carries up to 32 roles."""

@@ -10,9 +10,10 @@ from typing import Annotated, Any
 
 import typer
 
-from ..errors import VerificationFailed
-from .output import Json, one_line, say
+from ..errors import InvalidRequest, VerificationFailed
+from .output import Json, header, one_line, say
 from .progress import progress_bar
+from .usage import argument
 
 audit = typer.Typer(help="Read and verify the audit log.", no_args_is_help=True)
 
@@ -25,9 +26,12 @@ def audit_verify(
     as_json: Json = False,
 ) -> None:
     """Check bytes, links, signatures, receipts and checkpoints. Exit status 1 on any problem."""
-    from ..admin.verify_log import verify  # late: start-up
+    from ..admin.verify_log import parse_receipt, verify  # late: start-up
     from .audit_report import log_document, log_text  # late: start-up
 
+    with argument("--receipt", InvalidRequest):
+        for text in receipt or []:
+            parse_receipt(text)
     with progress_bar(quiet=as_json) as show:
         verified = verify(receipt or [], checkpoint or [], vkey, progress=show)
     say(log_document(verified), as_json, log_text(verified))
@@ -65,7 +69,7 @@ def audit_show(
 
 @audit.command("tail")
 def audit_tail(
-    lines: Annotated[int, typer.Option("--lines", "-n", min=1, max=10_000)] = 10,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=1, max=10_000, help="How many.")] = 10,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Show new records until interrupted.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -75,6 +79,8 @@ def audit_tail(
     if not follow:
         _print_records(show_log.last_records(lines), as_json)
         return
+    if not as_json:
+        print(header(), flush=True)
     for record in show_log.follow(lines):
         print(json.dumps(record) if as_json else one_line(record), flush=True)
 
@@ -83,5 +89,6 @@ def _print_records(records: Iterable[dict[str, Any]], as_json: bool) -> None:
     if as_json:
         print(json.dumps(list(records)))
         return
+    print(header())
     for record in records:
         print(one_line(record))

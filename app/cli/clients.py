@@ -7,26 +7,38 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
+from ..errors import InvalidRequest, InvalidRoles, InvalidUser
+from ..kit.command import command
 from .output import LOCAL_URL, Json, Url, say
+from .usage import WrongUsage, argument
 
 T = TypeVar("T")
 
 clients = typer.Typer(help="Register the programs and people who may get access tokens.", no_args_is_help=True)
 token = typer.Typer(help="Get an access token, or revoke one.", invoke_without_command=True)
 
+CLIENT_ID, CLIENT_SECRET = "--client-id (or SECURE_AI_CLIENT_ID)", "--client-secret (or SECURE_AI_CLIENT_SECRET)"
 ClientId = Annotated[str, typer.Argument(help="The client's name: 3 to 32 characters of A-Z a-z 0-9 _ -")]
+Roles = Annotated[
+    list[str], typer.Option("--role", help="ai.playground.user may ask, ai.audit.reader may read the log; repeatable.")
+]
+AllowUnknown = Annotated[
+    bool, typer.Option("--allow-unknown-role", help="Also take roles that no endpoint and no model asks for.")
+]
 
 
 @clients.command("add")
 def clients_add(
     client_id: ClientId,
-    role: Annotated[list[str], typer.Option(help="ai.playground.user may ask, ai.audit.reader may read the log; repeatable.")],
+    role: Roles,
+    allow_unknown_role: AllowUnknown = False,
     as_json: Json = False,
 ) -> None:
     """Register a client and show its secret. The secret is not stored: copy it now."""
     from ..admin.clients import add_client  # late: start-up
 
-    added = _run(add_client(client_id, role))
+    with argument("CLIENT_ID", InvalidUser), argument("--role", InvalidRoles):
+        added = _run(add_client(client_id, role, allow_unknown=allow_unknown_role))
     document = {"client_id": added.client_id, "client_secret": added.secret, "roles": list(added.roles)}
     say(document, as_json, f"{_secret_lines(added.client_id, added.secret)}\nroles          {' '.join(added.roles)}")
 
@@ -35,6 +47,7 @@ def clients_add(
 def clients_list(as_json: Json = False) -> None:
     """List all clients with their roles and state."""
     from ..admin.clients import list_clients  # late: start-up
+    from ..security.roles import ADD_CLIENT  # late: start-up
 
     rows: list[dict[str, Any]] = [
         {
@@ -49,16 +62,41 @@ def clients_list(as_json: Json = False) -> None:
         f"{row['client_id']:<32}  {'disabled' if row['disabled'] else 'active':<8}  {row['created_at']}  {' '.join(row['roles'])}"
         for row in rows
     ]
-    say(rows, as_json, "\n".join(lines) or "no clients yet: python -m app clients add NAME --role ai.playground.user")
+    say(rows, as_json, "\n".join(lines) or f"no clients yet: {command(ADD_CLIENT)}")
 
 
 @clients.command("disable")
 def clients_disable(client_id: ClientId, as_json: Json = False) -> None:
-    """Disable a client for good. The service refuses it and all its tokens within a second."""
+    """Disable a client. The service refuses it and all its tokens within a second."""
     from ..admin.clients import disable_client  # late: start-up
 
     _run(disable_client(client_id))
     say({"client_id": client_id, "disabled": True}, as_json, f"{client_id} is disabled")
+
+
+@clients.command("enable")
+def clients_enable(client_id: ClientId, as_json: Json = False) -> None:
+    """Enable a client that was disabled. Its secret and its unexpired tokens work again."""
+    from ..admin.clients import enable_client  # late: start-up
+
+    _run(enable_client(client_id))
+    again = f"{client_id} is enabled: its secret and its unexpired tokens work again within a second"
+    say({"client_id": client_id, "disabled": False}, as_json, again)
+
+
+@clients.command("set-roles")
+def clients_set_roles(
+    client_id: ClientId,
+    role: Roles,
+    allow_unknown_role: AllowUnknown = False,
+    as_json: Json = False,
+) -> None:
+    """Replace a client's roles. Its tokens lose roles within a second; new roles need a new one."""
+    from ..admin.clients import set_roles  # late: start-up
+
+    with argument("--role", InvalidRoles):
+        roles = _run(set_roles(client_id, role, allow_unknown=allow_unknown_role))
+    say({"client_id": client_id, "roles": list(roles)}, as_json, f"{client_id} has the roles {' '.join(roles)}")
 
 
 @clients.command("rotate")
@@ -88,7 +126,8 @@ def token_get(
     from .http_client import fetch_token  # late: start-up
 
     if not client_id or not client_secret:
-        raise typer.BadParameter("--client-id and --client-secret (or SECURE_AI_CLIENT_ID, SECURE_AI_CLIENT_SECRET)")
+        missing = " and ".join(name for name, value in ((CLIENT_ID, client_id), (CLIENT_SECRET, client_secret)) if not value)
+        raise WrongUsage(f"Missing {missing}. {command('clients add NAME --role ROLE')} makes a client with a secret.")
     document = fetch_token(url, client_id, client_secret, scope or None)
     say(document, as_json, document["access_token"])
 
@@ -100,7 +139,8 @@ def token_revoke(
     """Revoke one token. The service refuses it within a second."""
     from ..admin.clients import revoke_token  # late: start-up
 
-    _run(revoke_token(jti))
+    with argument("JTI", InvalidRequest):
+        _run(revoke_token(jti))
     say({"jti": jti, "revoked": True}, as_json, f"{jti} is revoked")
 
 

@@ -10,10 +10,12 @@ from typing import Any
 import httpx
 
 from ..errors import AppError, UpstreamError
+from ..kit.command import command
 from ..kit.event_stream import Event, EventParser
 
 TIMEOUT_SECONDS = 600.0
 MAX_EVENT_BYTES = 64 << 20
+NEEDS_URL = "--url takes an address that begins with http:// or https://, such as http://127.0.0.1:8000."
 
 
 class CallFailed(AppError):
@@ -84,12 +86,14 @@ def bearer(token: str) -> dict[str, str]:
 def _reaching(url: str) -> Iterator[None]:
     try:
         yield
+    except httpx.UnsupportedProtocol:
+        raise CallFailed(NEEDS_URL) from None
     except httpx.HTTPError as error:
         raise CallFailed(
-            f"{url} cannot be reached ({type(error).__name__}). Is the service running? python -m app serve"
+            f"{url} cannot be reached ({type(error).__name__}). Is the service running? {command('serve')}"
         ) from None
     except httpx.InvalidURL:
-        raise CallFailed("--url takes an address such as http://127.0.0.1:8000.") from None
+        raise CallFailed(NEEDS_URL) from None
     except UnicodeEncodeError:
         raise CallFailed("A token is plain ASCII, and a question is valid Unicode.") from None
     except UpstreamError:
@@ -97,7 +101,8 @@ def _reaching(url: str) -> Iterator[None]:
 
 
 def _address(url: str, path: str) -> str:
-    return url.rstrip("/") + path
+    """Where *path* is; an OpenAI client's base URL, with its /v1, is understood too."""
+    return url.rstrip("/").removesuffix("/v1") + path
 
 
 def _document(response: httpx.Response) -> dict[str, Any]:
@@ -110,8 +115,12 @@ def _document(response: httpx.Response) -> dict[str, Any]:
 
 
 def _refusal(status: int | None, answer: dict[str, Any]) -> CallFailed:
-    code = answer.get("code") or answer.get("error") or "unknown"
-    detail = answer.get("detail") or answer.get("error_description") or "no reason given"
+    error = answer.get("error")
+    members = {**answer, **error} if isinstance(error, dict) else answer  # OpenAI's body has them one level down
+    words = [members.get(name) for name in ("code", "error", "type", "detail", "error_description", "message")]
+    texts = [word if isinstance(word, str) else None for word in words]
+    code = next((text for text in texts[:3] if text), "unknown")
+    detail = next((text for text in texts[3:] if text), "no reason given")
     return CallFailed(f"{status} {code}: {detail}", status=status, answer=answer)
 
 

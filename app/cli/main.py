@@ -17,9 +17,11 @@ import typer
 
 from .. import __version__
 from ..errors import AppError
+from ..kit.command import NAME_VARIABLE, PROGRAM, called_by, command
 from .audit import audit
 from .clients import clients, token
-from .output import LOCAL_URL, Json, Url, printable_lines, receipt_name, say
+from .output import LOCAL_URL, Json, Url, cut_notice, printable_lines, receipt_name, say
+from .usage import usage_sentence
 
 MMAP_THRESHOLD_BYTES = 65_536
 """glibc returns freed blocks above this size to the kernel: large answers do not stay in memory."""
@@ -46,7 +48,7 @@ def main() -> None:
     except AppError as error:
         end(error.code, error.detail, as_json)
     except typer.TyperException as error:
-        end("usage", error.format_message(), as_json)
+        end("usage", usage_sentence(error), as_json)
     except UnicodeEncodeError:
         end("usage", "An argument holds bytes that are not UTF-8.", as_json)
     except KeyboardInterrupt:
@@ -67,7 +69,7 @@ def end(code: str, detail: str, as_json: bool) -> NoReturn:
 
 def _print_version(is_asked: bool) -> None:
     if is_asked:
-        print(f"secure-ai-assistant {__version__}")
+        print(f"{PROGRAM} {__version__}")
         raise typer.Exit
 
 
@@ -92,14 +94,19 @@ def init(
     Safe to repeat: what is there is kept.
     """
     from ..admin.setup import set_up  # late: start-up
+    from ..security.roles import ADD_CLIENT  # late: start-up
 
     done = set_up(new_log=new_log)
     paths = {"env_file": done.env_file, "database": done.database, "audit_log": done.audit_log, "log_key": done.log_key}
     made = {name: str(path) if path else None for name, path in paths.items()}
-    lines = [f"made {name.replace('_', ' ')}: {path}" for name, path in made.items() if path] or ["nothing was missing"]
-    lines.append("next: python -m app clients add NAME --role ai.playground.user, then python -m app serve")
+    lines = [f"made {name.replace('_', ' ')}: {path}" for name, path in made.items() if path]
+    if done.secret_filled_into:
+        lines.insert(0, f"wrote a fresh SECRET_KEY into {done.secret_filled_into}")
+    steps = [command("serve")] if done.has_clients else [command(ADD_CLIENT), command("serve")]
+    lines = [*(lines or ["nothing was missing"]), "next:", *(f"  {step}" for step in steps)]
     receipt = receipt_name(done.first_record.seq, done.first_record.hash) if done.first_record else None
-    say({**made, "receipt": receipt}, as_json, "\n".join(lines))
+    filled = str(done.secret_filled_into) if done.secret_filled_into else None
+    say({**made, "secret_filled_into": filled, "receipt": receipt}, as_json, "\n".join(lines))
 
 
 @app.command()
@@ -116,6 +123,7 @@ def serve(
     sys.stdout.flush()
     json_option = ["--json"] if as_json else []
     os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(MMAP_THRESHOLD_BYTES))
+    os.environ[NAME_VARIABLE] = called_by()  # for the commands that its messages name
     # A fresh interpreter: the parent of all workers does not keep what this command has imported.
     os.execv(sys.executable, [sys.executable, "-m", "app.serving.parent", host, str(port), str(workers), *json_option])  # noqa: S606
 
@@ -144,6 +152,8 @@ def ask(
         answer = http_client.ask(url, access_token, question)
         say(answer, as_json, printable_lines(answer["answer"]))
     if not as_json:
+        if notice := cut_notice(answer.get("finish_reason")):
+            print(notice, file=sys.stderr)
         print(f"receipt {receipt_name(answer['receipt']['seq'], answer['receipt']['hash'])}", file=sys.stderr)
 
 

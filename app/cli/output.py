@@ -8,9 +8,14 @@ from typing import Annotated, Any
 import typer
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
-Url = Annotated[str, typer.Option(envvar="SECURE_AI_URL", help="The address of the service.")]
+Url = Annotated[
+    str, typer.Option(envvar="SECURE_AI_URL", help="The address of the service, such as http://127.0.0.1:8000, without a path.")
+]
 LOCAL_URL = "http://127.0.0.1:8000"
 MAX_SUMMARY_CHARS = 100
+ELLIPSIS = "…"
+COLUMNS = (6, 27, 16, 12, 8, 0)
+"""The widths of a record's columns; the last one is as long as its text."""
 
 
 def say(document: Any, as_json: bool, text: str) -> None:
@@ -23,21 +28,42 @@ def receipt_name(seq: int, digest: str) -> str:
     return f"{seq}:{digest}"
 
 
+def cut_notice(finish_reason: object) -> str | None:
+    """What to say of an answer that did not end by itself; None for one that did."""
+    if finish_reason is None or finish_reason == "stop":
+        return None
+    if finish_reason == "length":
+        return "The answer is cut off: it reached the longest length that is allowed (LLM_MAX_TOKENS)."
+    return f"The answer is cut off: {printable(str(finish_reason))}."
+
+
+def header() -> str:
+    """The names of the columns of `one_line`."""
+    names = ("seq", "time (UTC)", "action", "user", "request", "text")
+    return _row([names[0].rjust(COLUMNS[0]), *names[1:]])
+
+
 def one_line(record: dict[str, Any]) -> str:
     """A record as one printable line: its columns, then the beginning of its text."""
     details = record.get("details")
     if not isinstance(details, dict):
         return printable(str(record))
-    summary = details.get("query") or details.get("answer") or details.get("code") or details.get("client_id") or ""
-    columns = (
-        f"{record.get('seq')!s:>6}",
+    texts = (details.get(name) for name in ("query", "answer", "code", "client_id"))
+    summary = str(next((text for text in texts if text), ""))
+    columns = [
+        f"{record.get('seq')!s:>{COLUMNS[0]}}",
         str(record.get("timestamp")),
-        f"{record.get('action')!s:<16}",
-        f"{record.get('user_id') or '-'!s:<12}",
-        str(record.get("request_id"))[:8],
-        str(summary)[:MAX_SUMMARY_CHARS],
-    )
-    return printable("  ".join(columns)).rstrip()
+        str(record.get("action")),
+        str(record.get("user_id") or "-"),
+        str(record.get("request_id"))[: COLUMNS[4]],
+        shortened(summary, MAX_SUMMARY_CHARS),
+    ]
+    return printable(_row(columns))
+
+
+def shortened(text: str, limit: int) -> str:
+    """*text*, or its beginning and an ellipsis, in *limit* characters."""
+    return text if len(text) <= limit else text[: limit - len(ELLIPSIS)] + ELLIPSIS
 
 
 def printable(text: str) -> str:
@@ -48,3 +74,7 @@ def printable(text: str) -> str:
 def printable_lines(text: str) -> str:
     """`printable`, but newlines stay."""
     return "\n".join(printable(line) for line in text.split("\n"))
+
+
+def _row(columns: list[str]) -> str:
+    return "  ".join(column.ljust(width) for column, width in zip(columns, COLUMNS, strict=True)).rstrip()

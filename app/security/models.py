@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 
@@ -35,12 +36,13 @@ class Principal:
 
 @dataclass(frozen=True, slots=True)
 class Revocations:
-    """Tokens that count no longer: *revoked* holds jtis, *disabled* client ids.
+    """What tokens no longer prove: *revoked* holds jtis, *disabled* client ids.
 
-    They are out of date once the database shows another *generation*. It may be a lower one, after
-    a restore.
+    *roles*: what each client has now; a token gives no other. All are out of date once the
+    database shows another *generation*. It may be a lower one, after a restore.
     """
 
     generation: int
     revoked: frozenset[str]
     disabled: frozenset[str]
+    roles: Mapping[str, frozenset[str]] = field(default_factory=dict)

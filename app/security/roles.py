@@ -11,6 +11,9 @@ from ..errors import InvalidRoles, InvalidUser
 ASK = "ai.playground.user"
 AUDIT_READER = "ai.audit.reader"
 
+ADD_CLIENT = f"clients add alice --role {ASK}"
+"""The command that makes a client, as an example that runs."""
+
 MAX_ROLES = 32
 """Bounds the size of a token, which names each role twice."""
 

@@ -48,7 +48,7 @@ def serve(output: ServiceOutput, *, host: str, port: int, workers: int, as_json:
     listener = _listen(host, port)
     supervisor = Supervisor(
         grace_seconds=plan.model_timeout_seconds + IN_FLIGHT_GRACE_SECONDS + AFTER_UVICORN_SECONDS,
-        on_ready=partial(_announce, output, listener, host, workers, as_json),
+        on_ready=partial(_announce, output, listener, host, workers, as_json, plan.first_step),
     )
     model = _start_model(supervisor) if plan.is_embedded else None
     if workers > 1:
@@ -137,13 +137,17 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _announce(output: ServiceOutput, listener: socket.socket, host: str, workers: int, as_json: bool) -> None:
-    """Called when all workers are ready."""
+def _announce(
+    output: ServiceOutput, listener: socket.socket, host: str, workers: int, as_json: bool, first_step: str | None
+) -> None:
+    """Called when all workers are ready. *first_step*: of ServicePlan."""
     shown = f"[{host}]" if ":" in host else host
     url = f"http://{shown}:{listener.getsockname()[1]}"
     LOG.info("Serving on %s with %d worker(s).", url, workers)
     if as_json:
         output.say(json.dumps({"url": url, "workers": workers}))
+    if first_step is not None:
+        LOG.warning("Nobody can ask yet. In another terminal, make a client:\n  %s", first_step)
 
 
 def main(host: str, port: str, workers: str, *options: str) -> int:

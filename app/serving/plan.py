@@ -18,6 +18,8 @@ class ServicePlan:
     model_timeout_seconds: float
     log_files: LogFiles
     has_models_file: bool
+    first_step: str | None
+    """The command that makes a client, where there is none."""
     settings: bytes
     """Pickled. Only workers read them: importing their class costs the parent 30 MB."""
     catalogue: bytes
@@ -30,6 +32,7 @@ class ServicePlan:
             "is_embedded": self.is_embedded,
             "model_timeout_seconds": self.model_timeout_seconds,
             "has_models_file": self.has_models_file,
+            "first_step": self.first_step,
             "settings_bytes": len(self.settings),
             "log_files": [str(path) for path in (files.audit_log_path, files.audit_key_path, files.security_log_path)],
         }
@@ -44,6 +47,7 @@ class ServicePlan:
             model_timeout_seconds=facts["model_timeout_seconds"],
             log_files=LogFiles(*map(Path, facts["log_files"])),
             has_models_file=facts["has_models_file"],
+            first_step=facts["first_step"],
             settings=rest[: facts["settings_bytes"]],
             catalogue=rest[facts["settings_bytes"] :],
         )

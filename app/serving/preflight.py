@@ -7,8 +7,11 @@ import pickle
 from contextlib import suppress
 
 from ..errors import ConfigError, EvidenceUnavailable
+from ..kit.command import command
 from ..limits.shared_window import shared_window_url
+from ..security.clients.rows import has_active_client
 from ..security.clients.store import open_clients
+from ..security.roles import ADD_CLIENT
 from ..settings import Settings, load_settings
 from ..upstream import embedded
 from ..wiring.audit import open_audit
@@ -36,6 +39,7 @@ def preflight() -> bytes:
         model_timeout_seconds=settings.llm_timeout_seconds,
         log_files=log_files,
         has_models_file=settings.models_file is not None,
+        first_step=None if has_active_client(settings.database_path) else command(ADD_CLIENT),
         settings=pickle.dumps(settings),
         catalogue=pickle.dumps(catalogue),
     ).encode()

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from ..assistant.v1_requests import V1Requests
 from ..catalogue.models import Catalogue, ModelEntry, Server
 from ..errors import ConfigError
+from ..kit.command import command
 from ..settings import Settings
 from ..upstream.client import Upstream
 from ..upstream.embedded import PARAMS, EmbeddedAddress
@@ -65,7 +66,7 @@ def _answering(settings: Settings, catalogue: Catalogue, embedded: EmbeddedAddre
     if embedded is None:
         if settings.is_embedded:
             raise ConfigError(
-                "The embedded model is started by python -m app serve; or set OPENAI_API_KEY, OPENAI_BASE_URL or MODELS_FILE."
+                f"The embedded model is started by {command('serve')}; or set OPENAI_API_KEY, OPENAI_BASE_URL or MODELS_FILE."
             )
         return catalogue
     server = Server("embedded", embedded.base_url, embedded.api_key, params=PARAMS)

@@ -8,6 +8,7 @@ from ..audit.log import AuditLog
 from ..audit.storage.file_system import verify_locks_hold
 from ..audit.storage.recovery import NEW_LOG
 from ..errors import AuditCorrupt, ConfigError
+from ..kit.command import command
 from ..settings import Settings
 from .audit import open_audit, open_checkpoint_signer
 
@@ -34,7 +35,7 @@ def verify_setup(settings: Settings) -> None:
     if others:
         state = f"{settings.audit_log_path} is {'empty' if is_there else 'missing'}"
         raise AuditCorrupt(f"The audit log {state}, but {others[0]} is there. Restore it; {NEW_LOG}.")
-    raise ConfigError("Nothing is set up here yet: run python -m app init.")
+    raise ConfigError(f"Nothing is set up here yet: run {command('init')}.")
 
 
 def checked_signer(settings: Settings) -> CheckpointSigner:
@@ -47,7 +48,7 @@ def checked_signer(settings: Settings) -> CheckpointSigner:
         signer = open_checkpoint_signer(settings)
     except FileNotFoundError:
         raise missing_key(settings, open_audit(settings)) or ConfigError(
-            "This log has no key yet: run python -m app init."
+            f"This log has no key yet: run {command('init')}."
         ) from None
     name, origin = signer.key.name, settings.audit_origin
     if origin and name != origin and not name.startswith(f"{origin}/"):

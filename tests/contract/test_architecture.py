@@ -43,7 +43,14 @@ def test_importing_builds_nothing_and_needs_no_settings(module: str, tmp_path: P
 
 
 @pytest.mark.parametrize(
-    "command", [["init"], ["clients", "list"], ["clients", "add", "bob", "--role", "x.y"], ["audit", "verify"], ["audit", "tail"]]
+    "command",
+    [
+        ["init"],
+        ["clients", "list"],
+        ["clients", "add", "bob", "--role", "ai.audit.reader"],
+        ["audit", "verify"],
+        ["audit", "tail"],
+    ],
 )
 def test_commands_that_ask_no_model_import_no_langchain(command: list[str], tmp_path: Path) -> None:
     code = (

@@ -55,6 +55,15 @@ def test_no_other_host_is_asked_for_anything(seen: dict[str, Any], service: Serv
     assert elsewhere == []
 
 
+def test_the_root_leads_to_the_page_behind_a_prefix_too(service: Service) -> None:
+    before = len(service.records())
+    for method in ("GET", "HEAD"):
+        answer = httpx.request(method, service.url + "/")
+        assert (answer.status_code, answer.headers["location"]) == (307, "docs")
+    assert httpx.get(service.url + "/", follow_redirects=True).url.path == "/docs"
+    assert len(service.records()) == before, "as a probe: nobody asked anything"
+
+
 def test_the_page_is_served_under_a_policy_that_runs_only_our_scripts(service: Service) -> None:
     page = httpx.get(service.url + "/docs")
     policy = page.headers["content-security-policy"]

@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from ..support.calls import FORM, check_oauth_error, eventually, records_of, refusal
+from ..support.fake_openai import FakeOpenAI
 from ..support.optional import leave_out
 from ..support.service import HTTP, Service
 
@@ -244,6 +245,33 @@ def test_a_revoked_token_is_soon_refused_and_others_stay_valid(service: Service)
     print(f"refused {time.monotonic() - started:.2f} s after the command ended")
     assert refused_as(service, sister) is None
     assert [r["details"] for r in service.records() if r["action"] == "token.revoked"] == [{"jti": jti, "by": "operator"}]
+
+
+def test_changed_roles_and_an_enabled_client_count_on_every_worker(fake: FakeOpenAI, tmp_path: Path) -> None:
+    with Service(tmp_path, workers=2, OPENAI_BASE_URL=fake.base_url) as service:
+        secret = service.add_client("erika")
+        token = service.token("erika", secret)
+
+        def statuses() -> set[int]:
+            """Of calls on connections of their own: both workers are met."""
+            return {service.ask(token).status_code for _ in range(8)}
+
+        assert statuses() == {200}
+        service.cli("clients", "set-roles", "erika", "--role", "ai.audit.reader")
+        time.sleep(1)
+        assert statuses() == {403}
+        service.cli("clients", "set-roles", "erika", "--role", "ai.playground.user", "--role", "ai.audit.reader")
+        time.sleep(1)
+        assert statuses() == {200}
+        service.cli("clients", "disable", "erika")
+        time.sleep(1)
+        assert statuses() == {401}
+        service.cli("clients", "enable", "erika")
+        time.sleep(1)
+        assert statuses() == {200}
+        assert service.verify()["ok"]
+        actions = [record["action"] for record in service.records() if record["action"].startswith("client.")]
+    assert actions == ["client.added", "client.roles_set", "client.roles_set", "client.disabled", "client.enabled"]
 
 
 def test_a_disabled_client_is_soon_refused_and_gets_no_new_token(service: Service) -> None:

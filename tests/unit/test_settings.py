@@ -12,6 +12,7 @@ import pytest
 from dotenv import dotenv_values
 from sqlalchemy import make_url
 
+from app.admin.setup import set_up
 from app.catalogue.values import PLACEHOLDERS
 from app.errors import ConfigError
 from app.settings import Settings, load_settings, read_environment
@@ -54,20 +55,40 @@ def test_every_setting_of_the_example_is_commented() -> None:
     assert bare == []
 
 
-def test_the_placeholders_are_those_of_the_example() -> None:
-    assert {value for value in dotenv_values(EXAMPLE).values() if value and "_here" in value} == PLACEHOLDERS
-
-
-def test_a_copied_example_is_refused_at_start_with_what_to_do(here: Path) -> None:
+def test_a_copied_example_becomes_a_working_installation(here: Path) -> None:
     (here / ".env").write_bytes(EXAMPLE.read_bytes())
     environment = {name: value for name, value in os.environ.items() if name != "SECRET_KEY"}
-    for command in ("serve", "init"):
-        done = subprocess.run([sys.executable, "-m", "app", command], env=environment, capture_output=True, text=True, timeout=60)
-        assert done.returncode == 2
-        assert "SECRET_KEY is still the placeholder: python -m app init writes a new one into a new .env" in done.stderr
-        assert "OPENAI_API_KEY is still the placeholder: set your key, or leave it empty" in done.stderr
-        assert "Traceback" not in done.stderr
+
+    def run(command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([sys.executable, "-m", "app", command], env=environment, capture_output=True, text=True, timeout=60)
+
+    done = run("serve")
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False)
+    assert f"SECRET_KEY is still the placeholder: {sys.executable} -m app init writes a new one into .env" in done.stderr
     assert [path.name for path in here.iterdir()] == [".env"], "nothing is made"
+    done = run("init")
+    assert (done.returncode, "wrote a fresh SECRET_KEY into .env" in done.stdout) == (0, True), done.stderr
+    assert run("init").stdout.startswith("nothing was missing")
+    written = (here / ".env").read_text().splitlines()
+    changed = [(old, new) for old, new in zip(EXAMPLE.read_text().splitlines(), written, strict=True) if old != new]
+    assert [new.partition("=")[0] for _, new in changed] == ["SECRET_KEY", "AUDIT_ORIGIN"]
+
+
+@pytest.mark.parametrize("value", ["", " ", *PLACEHOLDERS])
+def test_a_secret_of_the_environment_that_is_none_is_named(value: str, monkeypatch: pytest.MonkeyPatch, here: Path) -> None:
+    monkeypatch.setenv("SECRET_KEY", value)
+    (here / ".env").write_text("SECRET_KEY=\n")
+    with pytest.raises(ConfigError, match="placeholder in the environment, which wins over"):
+        set_up()
+    assert (here / ".env").read_text() == "SECRET_KEY=\n"
+
+
+def test_init_changes_nothing_where_another_setting_is_refused(monkeypatch: pytest.MonkeyPatch, here: Path) -> None:
+    monkeypatch.delenv("SECRET_KEY")
+    (here / ".env").write_text("SECRET_KEY=\nRATE_LIMIT=0\n")
+    with pytest.raises(ConfigError, match="RATE_LIMIT"):
+        set_up()
+    assert (here / ".env").read_text() == "SECRET_KEY=\nRATE_LIMIT=0\n"
 
 
 # --- what is refused ---------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.resources import files
 
 from fastapi import APIRouter, FastAPI, Response
+from starlette.responses import RedirectResponse
 from starlette.staticfiles import StaticFiles
 
 router = APIRouter(include_in_schema=False)
@@ -34,6 +35,13 @@ SwaggerUIBundle({
   validatorUrl: null,
 });
 """
+
+
+@router.head("/")
+@router.get("/")
+async def root() -> Response:
+    """Relative, so that a proxy may serve all of this beneath a prefix."""
+    return RedirectResponse("docs", 307)
 
 
 @router.get("/docs")

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from ...errors import AuditCorrupt
+from ...kit.command import command
 from ..format.record import HASH_TAIL, PREV_TAIL, LogEnd, split_lines
 from ..storage.store import AuditStore
 
 BATCH_RECORDS = 20_000
 """Most records that are read and hashed in one step: a tenth of a second."""
 RESTORE = (
-    "Restore it from a backup that is newer than its signed checkpoint, or start another log with python -m app init --new-log"
+    f"Restore it from a backup that is newer than its signed checkpoint, or start another log with {command('init --new-log')}"
 )
 
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ...errors import AuditCorrupt
+from ...kit.command import command
 from ...kit.durable_files import read_at, sync_folder, write_at, write_file
 from ..format.chain import next_log_end
 from ..format.record import EMPTY, MAX_LINE_BYTES, LogEnd, end_before, may_become_record, split_lines
@@ -18,7 +19,7 @@ BLOCK = 4096
 """Bytes that a disk loses together; also the size of a page in memory."""
 PIECE = 8 << 20
 """Bytes that are read at once."""
-NEW_LOG = "if that is intended, python -m app init --new-log starts another and records the old head"
+NEW_LOG = f"if that is intended, {command('init --new-log')} starts another and records the old head"
 
 
 # --- after the durable end -----------------------------------------------------------------------

@@ -19,6 +19,18 @@ from ...errors import ConfigError, Unavailable
 TIMEOUT_SECONDS = 5.0
 """How long to wait for another process's write lock."""
 
+REASONS = {
+    sqlite3.SQLITE_BUSY: "another process holds its lock; try again",
+    sqlite3.SQLITE_LOCKED: "another process holds its lock; try again",
+    sqlite3.SQLITE_FULL: "the disk is full",
+    sqlite3.SQLITE_READONLY: "this user may not write it, or its folder",
+    sqlite3.SQLITE_PERM: "this user may not use it",
+    sqlite3.SQLITE_CANTOPEN: "it is missing, or this user may not open it",
+    sqlite3.SQLITE_IOERR: "the disk failed",
+    sqlite3.SQLITE_CORRUPT: "it is damaged; restore it from a backup",
+    sqlite3.SQLITE_NOTADB: "it is no SQLite database",
+}
+
 
 @contextmanager
 def connected(path: Path, timeout: float) -> Iterator[Connection]:
@@ -32,10 +44,10 @@ def connected(path: Path, timeout: float) -> Iterator[Connection]:
         with database_faults(), engine.connect() as connection:
             yield connection
     except Unavailable as error:
-        cause = error.__cause__.orig if isinstance(error.__cause__, DBAPIError) else error.__cause__
-        if getattr(cause, "sqlite_errorcode", None) != sqlite3.SQLITE_NOTADB:
+        if _fault(error) == sqlite3.SQLITE_NOTADB:
+            raise ConfigError(f"DATABASE_URL: {path} is not a SQLite database: name another file.") from None
+        with faults_named(path):
             raise
-        raise ConfigError(f"DATABASE_URL: {path} is not a SQLite database: name another file.") from None
 
 
 @contextmanager
@@ -45,9 +57,29 @@ def database_faults() -> Iterator[None]:
         yield
     except (DBAPIError, PoolTimeout, sqlite3.Error) as error:
         raise Unavailable(
-            "The client database cannot be used now: it is locked, full, read-only or damaged. Try again later.",
+            "The client database cannot be used now. Try again later.",
             retry_after=1,
         ) from error
+
+
+@contextmanager
+def faults_named(path: Path) -> Iterator[None]:
+    """For an operator: say which file cannot be used and why. A caller is not told."""
+    try:
+        yield
+    except Unavailable as error:
+        if not isinstance(error.__cause__, DBAPIError | PoolTimeout | sqlite3.Error):
+            raise
+        reason = REASONS.get(_fault(error) & 0xFF, "SQLite says no more")
+        raise Unavailable(
+            f"The client database {path} cannot be used now: {reason}.", retry_after=error.retry_after
+        ) from error.__cause__
+
+
+def _fault(error: Unavailable) -> int:
+    """SQLite's result code (https://www.sqlite.org/rescode.html); 0 for none."""
+    cause = error.__cause__.orig if isinstance(error.__cause__, DBAPIError) else error.__cause__
+    return int(getattr(cause, "sqlite_errorcode", None) or 0)
 
 
 def database_url(driver: str, path: Path) -> URL:

@@ -11,14 +11,12 @@ import secrets
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import select
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ...errors import InvalidRequest
 from ..models import Client, Revocations
@@ -27,6 +25,7 @@ from ..roles import is_user_id, verify_roles, verify_user_id
 from ..tokens.jti import verify_jti
 from .database import TIMEOUT_SECONDS
 from .migrations import verify_schema
+from .rows import client_of, existing, find, name_taken, no_such_client, not_active
 from .tables import clients, generation, revocations
 from .transactions import open_async_engine, reading, writing
 
@@ -70,38 +69,38 @@ class ClientStore:
             try:
                 await connection.execute(row)
             except IntegrityError:
-                raise _taken(client_id) from None
+                raise name_taken(client_id) from None
         return secret
 
     async def get(self, client_id: str) -> Client | None:
         async with reading(self._engine) as connection:
-            row = await _find(connection, client_id)
-        return None if row is None else _client(row)
+            row = await find(connection, client_id)
+        return None if row is None else client_of(row)
 
     async def verify_free(self, client_id: str) -> None:
         """Raises InvalidRequest if a client has this name, as `add` does."""
         if await self.get(client_id) is not None:
-            raise _taken(client_id)
+            raise name_taken(client_id)
 
     async def verify_exists(self, client_id: str) -> Client:
         """The client. Raises InvalidRequest if there is none, as `disable` does."""
         client = await self.get(client_id)
         if client is None:
-            raise _unknown()
+            raise no_such_client()
         return client
 
     async def verify_active(self, client_id: str) -> Client:
         """The client. Raises InvalidRequest for none or a disabled one, as `rotate` does."""
         client = await self.verify_exists(client_id)
         if client.disabled:
-            raise _disabled(client_id)
+            raise not_active(client_id)
         return client
 
     async def list_all(self) -> list[Client]:
         """All clients by name, including the disabled ones."""
         async with reading(self._engine) as connection:
             rows = (await connection.execute(select(clients).order_by(clients.c.client_id))).all()
-        return [_client(row) for row in rows]
+        return [client_of(row) for row in rows]
 
     async def disable(self, client_id: str) -> None:
         """Refuse the client and all its tokens from now on. Safe to repeat.
@@ -109,8 +108,27 @@ class ClientStore:
         Raises InvalidRequest if there is no such client.
         """
         async with writing(self._engine) as connection:
-            await _existing(connection, client_id)
+            await existing(connection, client_id)
             await connection.execute(clients.update().where(clients.c.client_id == client_id).values(disabled=True))
+
+    async def enable(self, client_id: str) -> None:
+        """Undo `disable`: its unexpired tokens count again, too. Safe to repeat.
+
+        Raises InvalidRequest if there is no such client.
+        """
+        async with writing(self._engine) as connection:
+            await existing(connection, client_id)
+            await connection.execute(clients.update().where(clients.c.client_id == client_id).values(disabled=False))
+
+    async def set_roles(self, client_id: str, roles: list[str] | tuple[str, ...]) -> None:
+        """Replace the roles of a client. Its tokens lose the roles that it has no more.
+
+        Raises InvalidRoles, or InvalidRequest if there is no such client.
+        """
+        names = " ".join(verify_roles(roles))
+        async with writing(self._engine) as connection:
+            await existing(connection, client_id)
+            await connection.execute(clients.update().where(clients.c.client_id == client_id).values(roles=names))
 
     async def rotate(self, client_id: str) -> str:
         """Return a new secret. The old one is refused at once; its tokens live until they expire.
@@ -119,8 +137,8 @@ class ClientStore:
         """
         secret = self._new_secret()
         async with writing(self._engine) as connection:
-            if (await _existing(connection, client_id)).disabled:
-                raise _disabled(client_id)
+            if (await existing(connection, client_id)).disabled:
+                raise not_active(client_id)
             change = clients.update().where(clients.c.client_id == client_id)
             await connection.execute(change.values(secret_sha256=_digest(secret)))
         return secret
@@ -133,7 +151,7 @@ class ClientStore:
         learns that it is disabled.
         """
         async with reading(self._engine) as connection:
-            row = await _find(connection, client_id)
+            row = await find(connection, client_id)
         # (1) The secret. An unknown client's is hashed and compared too, which takes as long.
         proven = hmac.compare_digest(_digest(secret), _NO_DIGEST if row is None else row.secret_sha256)
         if row is None:
@@ -143,7 +161,7 @@ class ClientStore:
         # (2) The state, revealed only after the proof.
         if row.disabled:
             raise InvalidClient("client_disabled", client_id)
-        return _client(row)
+        return client_of(row)
 
     async def revoke(self, jti: str, expires_at: int) -> None:
         """Refuse the token *jti* until *expires_at*, in Unix seconds: its `exp` or later.
@@ -165,17 +183,19 @@ class ClientStore:
             )
 
     async def current_revocations(self) -> Revocations:
-        """All disabled clients, and all revocations that have not expired, in one snapshot."""
+        """The state of all clients, and all revocations that have not expired, in one snapshot."""
         async with reading(self._engine) as connection:
             await connection.exec_driver_sql("BEGIN")
             number = (await connection.execute(select(generation.c.value))).scalar_one()
             live = select(revocations.c.jti).where(revocations.c.expires_at > self._now())
             revoked = (await connection.execute(live)).scalars()
-            disabled = (await connection.execute(select(clients.c.client_id).where(clients.c.disabled))).scalars()
-            return Revocations(number, frozenset(revoked), frozenset(disabled))
+            known = (await connection.execute(select(clients.c.client_id, clients.c.roles, clients.c.disabled))).all()
+            lists = {text: frozenset(text.split(" ")) for text in {row.roles for row in known}}  # most clients share theirs
+            disabled = frozenset(row.client_id for row in known if row.disabled)
+            return Revocations(number, frozenset(revoked), disabled, {row.client_id: lists[row.roles] for row in known})
 
     async def generation(self) -> int:
-        """Changes with every add, disable, rotate and revoke, by any process.
+        """Changes with every change to clients and revocations, by any process.
 
         Cheap: it reads one row.
         """
@@ -202,38 +222,5 @@ def open_clients(
     return ClientStore(open_async_engine(path, timeout), now=now, random_bytes=random_bytes)
 
 
-async def _find(connection: AsyncConnection, client_id: str) -> Row[Any] | None:
-    """A malformed id is looked up as "", which takes as long. SQLite sees no lone surrogate."""
-    wanted = client_id if is_user_id(client_id) else ""
-    return (await connection.execute(select(clients).where(clients.c.client_id == wanted))).first()
-
-
-async def _existing(connection: AsyncConnection, client_id: str) -> Row[Any]:
-    row = await _find(connection, client_id)
-    if row is None:
-        raise _unknown()
-    return row
-
-
-def _taken(client_id: str) -> InvalidRequest:
-    return InvalidRequest(
-        f"Client {client_id} exists already. Choose another name, "
-        f"or run python -m app clients rotate {client_id} for a new secret."
-    )
-
-
-def _unknown() -> InvalidRequest:
-    return InvalidRequest("There is no such client. python -m app clients list shows all clients.")
-
-
-def _disabled(client_id: str) -> InvalidRequest:
-    return InvalidRequest(f"Client {client_id} is disabled for good. Add a client with another name.")
-
-
 def _digest(secret: str) -> str:
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def _client(row: Row[Any]) -> Client:
-    created_at = datetime.fromtimestamp(row.created_at, UTC)
-    return Client(row.client_id, tuple(row.roles.split(" ")), row.disabled, created_at)

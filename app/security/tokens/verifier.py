@@ -7,6 +7,7 @@ import re
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import jwt
@@ -55,7 +56,7 @@ CACHE_SIZE = 10_000
 class TokenVerifier:
     """Proves who bears a token.
 
-    Proofs are cached; expiry, revocation and disabled clients are checked on every call.
+    Proofs are cached; expiry, revocation and the state of the client are checked on every call.
     """
 
     def __init__(
@@ -94,7 +95,11 @@ class TokenVerifier:
             raise TokenRevoked()
         if principal.client_id in revocations.disabled:
             raise ClientDisabled()
-        return principal
+        # (10) Only roles that its client still has.
+        current = revocations.roles.get(principal.client_id)
+        if current is None or current.issuperset(principal.roles):
+            return principal
+        return replace(principal, roles=tuple(role for role in principal.roles if role in current))
 
     def _prove(self, token: str) -> Principal:
         # (1) Its form: three base64url parts (RFC 7515, section 7.1). verify() checked its size.

@@ -43,13 +43,18 @@ def test_each_change_is_recorded_with_the_operator_as_its_author() -> None:
     added = asyncio.run(clients.add_client("carol", [ASK, AUDIT_READER, ASK]))
     rotated = asyncio.run(clients.rotate_client("carol"))
     asyncio.run(clients.disable_client("carol"))
+    asyncio.run(clients.enable_client("carol"))
+    roles = asyncio.run(clients.set_roles("carol", [AUDIT_READER]))
     asyncio.run(clients.revoke_token(JTI))
+    assert roles == (AUDIT_READER,)
     assert (added.client_id, added.roles) == ("carol", (ASK, AUDIT_READER))
     assert (rotated.client_id, rotated.roles) == ("carol", (ASK, AUDIT_READER))
     assert [(one["action"], one["user_id"], one["details"]) for one in records()[1:]] == [
         ("client.added", None, {"client_id": "carol", "roles": [ASK, AUDIT_READER], "by": "operator"}),
         ("client.rotated", None, {"client_id": "carol", "by": "operator"}),
         ("client.disabled", None, {"client_id": "carol", "by": "operator"}),
+        ("client.enabled", None, {"client_id": "carol", "by": "operator"}),
+        ("client.roles_set", None, {"client_id": "carol", "roles": [AUDIT_READER], "by": "operator"}),
         ("token.revoked", None, {"jti": JTI, "by": "operator"}),
     ]
     events = [line.split(" ", 3)[2:] for line in Path("logs/security.log").read_text().splitlines()]
@@ -57,6 +62,8 @@ def test_each_change_is_recorded_with_the_operator_as_its_author() -> None:
         ["client_added", "client_id=carol"],
         ["client_rotated", "client_id=carol"],
         ["client_disabled", "client_id=carol"],
+        ["client_enabled", "client_id=carol"],
+        ["client_roles_set", "client_id=carol"],
         ["token_revoked", f"jti={JTI}"],
     ]
 
@@ -96,7 +103,12 @@ REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
     "no role": (lambda: clients.add_client("erin", []), InvalidRoles, "Roles are"),
     "disable nobody": (lambda: clients.disable_client("nobody"), InvalidRequest, "no such client"),
     "rotate nobody": (lambda: clients.rotate_client("nobody"), InvalidRequest, "no such client"),
-    "rotate a disabled one": (lambda: clients.rotate_client("gone"), InvalidRequest, "disabled for good"),
+    "rotate a disabled one": (lambda: clients.rotate_client("gone"), InvalidRequest, "clients enable gone enables it again"),
+    "enable nobody": (lambda: clients.enable_client("nobody"), InvalidRequest, "no such client"),
+    "roles for nobody": (lambda: clients.set_roles("nobody", [ASK]), InvalidRequest, "no such client"),
+    "no roles": (lambda: clients.set_roles("carol", []), InvalidRoles, "Roles are"),
+    "a mistyped role": (lambda: clients.add_client("erin", ["ai.playground.usr"]), InvalidRequest, f"Did you mean {ASK}"),
+    "a mistyped new role": (lambda: clients.set_roles("carol", [ASK, "audit"]), InvalidRequest, "--allow-unknown-role"),
     "revoke what is no jti": (lambda: clients.revoke_token(JTI.upper()), InvalidRequest, "32 hex digits"),
 }
 
@@ -128,6 +140,8 @@ def test_nothing_is_done_that_cannot_be_recorded(monkeypatch: pytest.MonkeyPatch
         clients.add_client("dave", [ASK]),
         clients.rotate_client("carol"),
         clients.disable_client("carol"),
+        clients.enable_client("carol"),
+        clients.set_roles("carol", [AUDIT_READER]),
         clients.revoke_token(JTI),
     ]
     for change in changes:

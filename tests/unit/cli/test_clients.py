@@ -14,7 +14,7 @@ from app.admin import clients as operator_tasks
 from app.admin.clients import ClientSecret
 from app.cli import http_client
 from app.cli.main import app
-from app.errors import InvalidRequest
+from app.errors import InvalidRequest, InvalidRoles, InvalidUser
 from app.security.models import Client
 
 ROLES = ("ai.playground.user", "ai.audit.reader")
@@ -26,9 +26,9 @@ JTI = "ab" * 16
 
 
 def returning(value: object, calls: list[tuple[object, ...]] | None = None) -> Callable[..., Any]:
-    async def work(*arguments: object) -> object:
+    async def work(*arguments: object, **options: object) -> object:
         if calls is not None:
-            calls.append(arguments)
+            calls.append((*arguments, *options.values()))
         return value
 
     return work
@@ -48,7 +48,8 @@ def test_a_new_client_is_shown_with_its_secret_and_roles(monkeypatch: pytest.Mon
         "client_id      carol\nclient_secret  the-secret   (shown only now)\nroles          ai.playground.user ai.audit.reader\n"
     )
     assert json.loads(run(*command, "--json")) == {"client_id": "carol", "client_secret": "the-secret", "roles": [*ROLES]}
-    assert calls == [("carol", [*ROLES])] * 2
+    run(*command, "--allow-unknown-role")
+    assert calls == [("carol", [*ROLES], False), ("carol", [*ROLES], False), ("carol", [*ROLES], True)]
 
 
 def test_a_rotated_client_is_shown_with_its_secret(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,7 +74,7 @@ def test_clients_are_a_table_or_a_list_of_documents(monkeypatch: pytest.MonkeyPa
 
 def test_an_empty_list_says_how_to_add_a_client(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(operator_tasks, "list_clients", returning([]))
-    assert "clients add NAME --role" in run("clients", "list")
+    assert "clients add alice --role ai.playground.user" in run("clients", "list")
     assert run("clients", "list", "--json") == "[]\n"
 
 
@@ -84,6 +85,36 @@ def test_what_was_refused_from_now_on_is_named(monkeypatch: pytest.MonkeyPatch) 
     assert json.loads(run("clients", "disable", "carol", "--json")) == {"client_id": "carol", "disabled": True}
     assert run("token", "revoke", JTI) == f"{JTI} is revoked\n"
     assert json.loads(run("token", "revoke", JTI, "--json")) == {"jti": JTI, "revoked": True}
+
+
+def test_an_enabled_client_and_its_new_roles_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(operator_tasks, "enable_client", returning(None))
+    monkeypatch.setattr(operator_tasks, "set_roles", returning(ROLES))
+    assert run("clients", "enable", "carol").startswith("carol is enabled")
+    assert json.loads(run("clients", "enable", "carol", "--json")) == {"client_id": "carol", "disabled": False}
+    command = ["clients", "set-roles", "carol", "--role", ROLES[0], "--role", ROLES[1]]
+    assert run(*command) == "carol has the roles ai.playground.user ai.audit.reader\n"
+    assert json.loads(run(*command, "--json")) == {"client_id": "carol", "roles": [*ROLES]}
+
+
+@pytest.mark.parametrize(
+    ("error", "command", "sentence"),
+    [
+        (InvalidUser(), ["add", "al", "--role", ROLES[0]], "Invalid value for CLIENT_ID: A user id is 3 to 32"),
+        (InvalidRoles(), ["add", "carol", "--role", "A"], "Invalid value for --role: Roles are"),
+        (InvalidRoles(), ["set-roles", "carol", "--role", "A"], "Invalid value for --role: Roles are"),
+    ],
+)
+def test_a_refused_argument_is_named(
+    error: Exception, command: list[str], sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(*_: object, **__: object) -> None:
+        raise error
+
+    for name in ("add_client", "set_roles"):
+        monkeypatch.setattr(operator_tasks, name, refuse)
+    with pytest.raises(type(error), match=sentence):
+        run("clients", *command)
 
 
 def test_a_token_alone_goes_to_stdout_so_that_a_shell_can_keep_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,6 +57,14 @@ def test_a_question_is_posted_with_its_token(answering: Answering) -> None:
     assert json.loads(request.content) == {"query": "Hello?"}
 
 
+@pytest.mark.parametrize("url", ["http://a.test", "http://a.test/", "http://a.test/v1", "http://a.test/v1/"])
+def test_the_base_url_of_an_openai_client_is_understood(url: str, answering: Answering) -> None:
+    requests = answering(httpx.Response(200, json=ANSWER))
+    http_client.ask(url, "x", "Hello?")
+    [request] = requests
+    assert str(request.url) == "http://a.test/ask"
+
+
 @pytest.mark.parametrize(("scope", "form"), [(None, ""), ("a.b c.d", "&scope=a.b+c.d")])
 def test_a_token_is_asked_for_with_basic_credentials(scope: str | None, form: str, answering: Answering) -> None:
     requests = answering(httpx.Response(200, json={"access_token": "x"}))
@@ -73,6 +81,13 @@ def test_a_token_is_asked_for_with_basic_credentials(scope: str | None, form: st
         (401, REFUSAL, "401 invalid_token: The access token is not valid."),
         (401, {"error": "invalid_client", "error_description": "No."}, "401 invalid_client: No."),
         (500, {}, "500 unknown: no reason given"),
+        (
+            404,
+            {"error": {"message": "Not here.", "type": "invalid_request_error", "code": None}},
+            "404 invalid_request_error: Not here.",
+        ),
+        (404, {"error": {"message": "Not here.", "code": "not_found"}}, "404 not_found: Not here."),
+        (500, {"error": {"code": 7}, "detail": ["x"]}, "500 unknown: no reason given"),
     ],
 )
 def test_a_refusal_keeps_its_status_code_and_reason(
@@ -129,8 +144,9 @@ def test_an_endless_event_is_given_up(answering: Answering, monkeypatch: pytest.
     ("url", "token", "query", "sentence"),
     [
         ("http://127.0.0.1:1", "x", "Hello?", "cannot be reached .ConnectError.. Is the service running"),
-        ("nonsense", "x", "Hello?", "cannot be reached .UnsupportedProtocol"),
-        ("http://[::1", "x", "Hello?", "--url takes an address"),
+        ("127.0.0.1:1", "x", "Hello?", "--url takes an address that begins with http:// or https://"),
+        ("localhost:8000", "x", "Hello?", "--url takes an address that begins with http:// or https://"),
+        ("http://[::1", "x", "Hello?", "--url takes an address that begins with http:// or https://"),
         ("http://127.0.0.1:1", "schlüssel", "Hello?", "A token is plain ASCII"),
         ("http://127.0.0.1:1", "x", "\ud800", "a question is valid Unicode"),
     ],

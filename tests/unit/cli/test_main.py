@@ -75,8 +75,8 @@ def test_an_error_ends_with_status_two_and_one_sentence(
     [
         (["nonsense"], "No such command"),
         (["init", "--nonsense"], "No such option"),
-        (["serve", "--port", "65536"], "less than or equal to 65535"),
-        (["ask", "Hello?"], "Missing option '--token'"),
+        (["serve", "--port", "65536"], "--port takes a whole number from 0 to 65,535. The port"),
+        (["ask", "Hello?"], "Missing --token (or SECURE_AI_TOKEN). An access token"),
         (["token", "--client-id", "alice"], "--client-secret"),
     ],
 )
@@ -98,12 +98,14 @@ def test_init_prints_what_was_made(run: Run, capsys: pytest.CaptureFixture[str],
     made = setup.SetupResult(audit_log=Path("log"), log_key=Path("key"), first_record=Receipt(0, "ab" * 32))
     monkeypatch.setattr(setup, "set_up", lambda *, new_log: made if new_log else setup.SetupResult())
     assert run("init", "--new-log", "--json") == 0
-    paths = {"env_file": None, "database": None, "audit_log": "log", "log_key": "key"}
+    paths = {"env_file": None, "database": None, "audit_log": "log", "log_key": "key", "secret_filled_into": None}
     assert json.loads(capsys.readouterr().out) == {**paths, "receipt": f"0:{'ab' * 32}"}
     assert run("init", "--new-log") == 0
-    assert capsys.readouterr().out.startswith("made audit log: log\nmade log key: key\nnext: ")
+    add, serve = "  python -m app clients add alice --role ai.playground.user\n", "  python -m app serve\n"
+    assert capsys.readouterr().out == f"made audit log: log\nmade log key: key\nnext:\n{add}{serve}"
+    monkeypatch.setattr(setup, "set_up", lambda *, new_log: setup.SetupResult(has_clients=True))
     assert run("init") == 0
-    assert capsys.readouterr().out.startswith("nothing was missing\nnext: ")
+    assert capsys.readouterr().out == f"nothing was missing\nnext:\n{serve}"
 
 
 def test_serve_replaces_the_process_by_a_fresh_interpreter(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,6 +116,25 @@ def test_serve_replaces_the_process_by_a_fresh_interpreter(run: Run, monkeypatch
     assert run("serve", "--port", "9", "--workers", "2", "--json") == 0
     assert commands == [[sys.executable, "-m", "app.serving.parent", "127.0.0.1", "9", "2", "--json"]]
     assert os.environ["MALLOC_MMAP_THRESHOLD_"] == "65536"
+    assert os.environ["SECURE_AI_COMMAND"] == "python -m app", "the service's messages name the same command"
+
+
+@pytest.mark.parametrize(
+    ("reason", "notice"),
+    [
+        ("length", "The answer is cut off: it reached the longest length that is allowed (LLM_MAX_TOKENS).\n"),
+        ("content_filter", "The answer is cut off: content_filter.\n"),
+        ("stop", ""),
+    ],
+)
+def test_an_answer_that_was_cut_off_says_so(
+    reason: str, notice: str, run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_client, "ask", lambda *_: {**ANSWER, "finish_reason": reason})
+    monkeypatch.setattr(http_client, "stream", lambda *_: iter([("done", {**ANSWER, "finish_reason": reason})]))
+    for options in ([], ["--stream"]):
+        assert run("ask", "Hello?", "--token", "x", *options) == 0
+        assert capsys.readouterr().err == f"{notice}receipt 3:{'ab' * 32}\n"
 
 
 def test_an_answer_goes_to_stdout_and_its_receipt_to_stderr(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.cli.output import one_line, printable, printable_lines, receipt_name, say
+from app.cli.output import header, one_line, printable, printable_lines, receipt_name, say
 
 RECORD = {
     "seq": 7,
@@ -49,13 +49,21 @@ def test_a_record_is_one_line_of_columns() -> None:
     )
 
 
+def test_each_column_stands_under_its_name() -> None:
+    names, values = header(), one_line(RECORD)
+    for name, value in (("time (UTC)", "2026-"), ("action", "ask."), ("user", "alice"), ("request", "0123"), ("text", "What")):
+        assert names.index(name) == values.index(value)
+    assert names.index("seq") + 3 == values.index("7") + 1
+
+
 @pytest.mark.parametrize(
     ("details", "summary"),
     [
         ({"received": 7, "answer": "Paris"}, "Paris"),
         ({"code": "invalid_token"}, "invalid_token"),
         ({"client_id": "carol", "roles": []}, "carol"),
-        ({"query": "x" * 101}, "x" * 100),
+        ({"query": "x" * 100}, "x" * 100),
+        ({"query": "x" * 101}, "x" * 99 + "…"),
         ({"query": "a\nb\x1b"}, "a\\nb\\x1b"),
         ({"query": ["not", "text"]}, "['not', 'text']"),
     ],

@@ -21,6 +21,7 @@ from app.security.clients.migrations import create_or_upgrade_database
 from app.security.clients.store import ClientStore, open_clients
 from app.security.models import Client
 from app.security.oauth_errors import InvalidScope
+from app.security.roles import AUDIT_READER
 from app.security.security_log import SecurityLog
 
 from ...support.tokens import ASK, HOUR, NONCE, NOW, Clock, issuer, sign, verifier
@@ -156,6 +157,23 @@ async def test_revoked_disabled_and_expired_tokens_are_found_in_the_cache(desk: 
     for _ in range(2):
         with pytest.raises(errors.TokenExpired):
             manager.verify_token(erika)
+
+
+async def test_an_enabled_client_s_tokens_count_again_and_a_lost_role_is_lost_at_once(desk: Desk) -> None:
+    manager = desk.manager
+    await desk.clients.add("carol", [ASK, AUDIT_READER])
+    token = manager.generate_token("carol", [ASK, AUDIT_READER])
+    await desk.clients.disable("carol")
+    await manager.load_revocations()
+    with pytest.raises(errors.ClientDisabled):
+        manager.verify_token(token)
+    await desk.clients.enable("carol")
+    await desk.clients.set_roles("carol", [AUDIT_READER])
+    await manager.load_revocations()
+    assert manager.verify_token(token).roles == (AUDIT_READER,)
+    await desk.clients.set_roles("carol", [ASK, AUDIT_READER])
+    await manager.load_revocations()
+    assert manager.verify_token(token).roles == (ASK, AUDIT_READER)
 
 
 async def until(condition: Callable[[], bool]) -> None:

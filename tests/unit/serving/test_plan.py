@@ -19,6 +19,7 @@ PLANS = st.builds(
     model_timeout_seconds=st.floats(0.1, 3600),
     log_files=st.builds(LogFiles, PATHS, PATHS, PATHS),
     has_models_file=st.booleans(),
+    first_step=st.none() | st.text(),
     settings=st.binary(),
     catalogue=st.binary(),
 )

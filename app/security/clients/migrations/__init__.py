@@ -13,6 +13,7 @@ from pathlib import Path
 from sqlalchemy import Connection, inspect
 
 from ....errors import ConfigError
+from ....kit.command import command
 from ....kit.durable_files import sync_folder
 from ..database import TIMEOUT_SECONDS, connected
 
@@ -20,7 +21,7 @@ SCHEMA_REVISION = "0001"
 """The newest revision in `versions`, which this code reads and writes. Revisions sort by age."""
 
 FOLDER = Path(__file__).parent
-INIT = "run python -m app init"
+INIT = f"run {command('init')}"
 
 
 def verify_schema(path: Path, timeout: float = TIMEOUT_SECONDS) -> None:
@@ -71,13 +72,13 @@ def _migrate(path: Path, connection: Connection) -> bool:
     if found is None and inspect(connection).get_table_names():
         raise ConfigError(f"DATABASE_URL: {path} holds another application's tables: name another file.")
     # Imported late: it takes 0.2 s, and only a schema that changes needs it.
-    from alembic import command
+    from alembic import command as migration
     from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", str(FOLDER).replace("%", "%%"))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    migration.upgrade(config, "head")
     connection.commit()
     return True
 

@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from app.errors import ConfigError, Unavailable
-from app.security.clients.database import connected, database_faults
+from app.errors import AuditUnavailable, ConfigError, Unavailable
+from app.security.clients.database import connected, database_faults, faults_named
 from app.security.clients.migrations import create_or_upgrade_database
 from app.security.clients.transactions import open_async_engine
 
@@ -48,6 +48,34 @@ def test_a_file_of_another_kind_is_a_mistake_in_the_settings(tmp_path: Path) -> 
     (tmp_path / "text").write_text("not a database\n" * 100)
     with pytest.raises(ConfigError, match="is not a SQLite database"), connected(tmp_path / "text", 1):
         pass
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (sqlite3.SQLITE_BUSY, "another process holds its lock"),
+        (sqlite3.SQLITE_READONLY_DIRECTORY, "this user may not write it"),
+        (sqlite3.SQLITE_FULL, "the disk is full"),
+        (sqlite3.SQLITE_IOERR_FSYNC, "the disk failed"),
+        (sqlite3.SQLITE_CORRUPT, "it is damaged"),
+        (sqlite3.SQLITE_SCHEMA, "SQLite says no more"),
+    ],
+)
+def test_an_operator_is_told_which_file_fails_and_why_and_a_caller_is_not(code: int, reason: str, path: Path) -> None:
+    error = sqlite3.OperationalError("secret")
+    error.sqlite_errorcode = code
+    with pytest.raises(Unavailable) as told, faults_named(path), database_faults():
+        raise OperationalError("secret", {}, error)
+    assert told.value.detail.startswith(f"The client database {path} cannot be used now: {reason}")
+    with pytest.raises(Unavailable) as untold, database_faults():
+        raise OperationalError("secret", {}, error)
+    assert str(path) not in untold.value.detail
+
+
+def test_a_fault_of_something_else_keeps_its_words(path: Path) -> None:
+    with pytest.raises(AuditUnavailable) as caught, faults_named(path):
+        raise AuditUnavailable
+    assert caught.value.detail == AuditUnavailable.detail
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from app.security.clients.migrations import FOLDER, SCHEMA_REVISION, create_or_u
 from app.security.clients.store import open_clients
 from app.security.clients.tables import metadata
 from app.security.models import Revocations
+from app.security.roles import ASK
 
 from ....support.client_database import python, use
 
@@ -52,7 +53,7 @@ def test_the_tables_are_made_from_nothing_once_and_for_the_owner_alone(tmp_path:
         assert not create_or_upgrade_database(path), "nothing is left to do"
     finally:
         os.umask(before)
-    assert use(path) == Revocations(1, frozenset(), frozenset())
+    assert use(path) == Revocations(1, frozenset(), frozenset(), {"alice": frozenset([ASK])})
     assert [entry.name for entry in path.parent.parent.iterdir()] == [path.parent.name]
 
 

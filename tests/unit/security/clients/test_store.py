@@ -158,12 +158,20 @@ async def test_a_revocation_that_names_no_token_is_refused(store: ClientStore, j
 async def test_every_change_moves_the_generation_and_another_store_sees_it(store: ClientStore, path: Path) -> None:
     other = open_clients(path)
     seen = [await other.generation()]
-    for change in (store.add("alice", [ASK]), store.rotate("alice"), store.revoke(JTI, 2**40), store.disable("alice")):
+    for change in (
+        store.add("alice", [ASK]),
+        store.rotate("alice"),
+        store.revoke(JTI, 2**40),
+        store.disable("alice"),
+        store.enable("alice"),
+        store.set_roles("alice", [AUDIT_READER, ASK]),
+        store.disable("alice"),
+    ):
         await change
         seen.append(await other.generation())
-    assert seen == [0, 1, 2, 3, 4]
+    assert seen == [0, 1, 2, 3, 4, 5, 6, 7]
     denied = await other.current_revocations()
-    assert denied == Revocations(4, frozenset([JTI]), frozenset(["alice"]))
+    assert denied == Revocations(7, frozenset([JTI]), frozenset(["alice"]), {"alice": frozenset([ASK, AUDIT_READER])})
     await other.aclose()
 
 

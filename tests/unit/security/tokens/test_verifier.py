@@ -316,6 +316,24 @@ def test_a_revoked_token_is_refused_the_first_time_it_is_seen_too() -> None:
         verifier().verify(GOOD, Revocations(1, frozenset(), frozenset(["alice"])))
 
 
+@pytest.mark.parametrize(
+    ("current", "left"),
+    [
+        ({"alice": {"a.b", "c.d"}}, ("a.b", "c.d")),
+        ({"alice": {"c.d", "e.f"}}, ("c.d",)),
+        ({"alice": {"e.f"}}, ()),
+        ({"carol": set()}, ("a.b", "c.d")),
+    ],
+)
+def test_a_token_gives_only_roles_that_its_client_still_has(current: dict[str, set[str]], left: tuple[str, ...]) -> None:
+    one = verifier()
+    token = sign(CLAIMS | {"roles": ["a.b", "c.d"], "scope": "a.b c.d"})
+    roles = {name: frozenset(names) for name, names in current.items()}
+    for _ in range(2):  # proven, then cached
+        assert one.verify(token, Revocations(1, frozenset(), frozenset(), roles)).roles == left
+    assert one.verify(token, NOTHING_REVOKED).roles == ("a.b", "c.d"), "the proof itself is kept whole"
+
+
 def test_a_token_refused_once_is_refused_again() -> None:
     one = verifier()
     for _ in range(3):

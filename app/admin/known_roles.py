@@ -1,0 +1,34 @@
+"""Which roles mean something: those that an endpoint asks for, and those of the models file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
+
+from ..catalogue.models_file import read_roles
+from ..errors import InvalidRequest
+from ..security.roles import ASK, AUDIT_READER
+
+ALLOW_UNKNOWN = "--allow-unknown-role"
+
+
+def verify_known(roles: Sequence[str], models_file: Path | None) -> None:
+    """Raises InvalidRequest for a role that opens nothing, such as one that is mistyped.
+
+    Raises ConfigError where the models file is needed to tell and cannot be read.
+    """
+    known = {ASK, AUDIT_READER}
+    if models_file is not None and not known.issuperset(roles):
+        known |= read_roles(models_file)
+    for role in roles:
+        if role not in known:
+            raise InvalidRequest(
+                f"No endpoint and no model asks for the role {role}: it gives a client nothing. {_advice(role, known)}, "
+                f"or add {ALLOW_UNKNOWN} if it is for later."
+            )
+
+
+def _advice(role: str, known: set[str]) -> str:
+    close = get_close_matches(role, sorted(known), 1)
+    return f"Did you mean {close[0]}? Use that" if close else f"Use one of {', '.join(sorted(known))}"
