@@ -17,7 +17,7 @@ from typing import Protocol
 from .descriptor import NotWritten
 from .process import reset_after_fork
 
-MAX_WAITING_CHARS = 1 << 20
+MAX_WAITING_CHARS = 1 << 18
 MAX_LINE_CHARS = 1 << 16
 GATHER_SECONDS = 0.02
 """Between two writes, so that a busy process wakes its thread seldom."""

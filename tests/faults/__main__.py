@@ -13,18 +13,18 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from . import crash, cut_model, cuts, every_bit, full, gone, power, stopped_streams, syscalls
+from . import crash, cut_model, cuts, every_bit, full, gone, power, stopped_streams, stuck_outputs, syscalls
 from .figures import Figures
 from .programs import PROGRAMS
 
-PARTS = ("load", "kill", "full", "gone", "cuts", "power", "syscalls", "bits")
+PARTS = ("load", "kill", "full", "gone", "cuts", "power", "syscalls", "bits", "outputs")
 READERS = 16
 Round = tuple[str, Callable[[Path], Figures]]
 """A name and what to run. `held` counts kept promises: answers, acknowledged records, faults survived, edits found."""
 
 
 def rounds_of(part: str, rounds: int | None) -> Iterator[Round]:
-    """*rounds* replaces the usual number of kills, power losses or cut streams."""
+    """*rounds* replaces the usual number of kills, power losses, cut streams or minutes."""
     if part == "syscalls":
         for name, program in PROGRAMS.items():
             yield f"every system call of {program.what}", partial(syscalls.every_call, name=name)
@@ -50,6 +50,10 @@ def _services(part: str, workers: int, rounds: int | None) -> Iterator[Round]:
         yield f"tmpfs of 64 KiB filled 5 times, 64 clients, {workers} worker(s)", partial(full.fill, workers=workers, fills=5)
     if part == "cuts":
         yield from _streams(workers, rounds)
+    if part == "outputs":
+        minutes = rounds or 10
+        soak = partial(stuck_outputs.soak, seconds=60 * minutes, workers=workers)
+        yield f"output and security log stuck for {minutes} minutes, {workers} worker(s)", soak
     if part == "gone":
         for how in gone.HOW:
             gone_so = partial(gone.take_away, seconds=60, how=how, workers=workers, readers=READERS, back_within=2.0)
@@ -89,7 +93,7 @@ def main() -> int:
     arguments.add_argument(
         "--rounds",
         type=int,
-        help="how many kills (200 of one worker, 1,000 of four), losses of power (500), or streams cut (1,000)",
+        help="how many kills (200 of one worker, 1,000 of four), losses of power (500), streams cut (1,000), or minutes of stuck outputs (10)",
     )
     given = arguments.parse_args()
     print(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC   python -m tests.faults {' '.join(sys.argv[1:])}")

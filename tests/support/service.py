@@ -66,16 +66,25 @@ class Service:
 
     # --- the process -----------------------------------------------------------------------------
 
-    def start(self, wait: bool = True) -> Service:
+    def start(self, wait: bool = True, output: int | None = None) -> Service:
+        """*output*: a descriptor for stdout and stderr, in place of the file serve.log."""
         serve = ["serve", "--port", str(self.port), "--workers", str(self.workers)]
         command = [*self.prefix, sys.executable, "-m", "app", *serve]
-        with (self.folder / "serve.log").open("ab") as output:
-            self.process = subprocess.Popen(
-                command, cwd=self.folder, env=self.env, stdout=output, stderr=output, start_new_session=True
-            )
+        with (self.folder / "serve.log").open("ab") as file:
+            begun, to = file.tell(), output if output is not None else file
+            self.process = subprocess.Popen(command, cwd=self.folder, env=self.env, stdout=to, stderr=to, start_new_session=True)
         if wait:
             self.wait_ready()
+        if wait and output is None:
+            self._wait_for_all(begun)
         return self
+
+    def _wait_for_all(self, begun: int) -> None:
+        """/readyz answers when one worker does; the parent announces when all do."""
+        end = time.monotonic() + READY_SECONDS
+        while b"Serving on " not in (self.folder / "serve.log").read_bytes()[begun:]:
+            assert time.monotonic() < end, f"not all are ready:\n{self.output()}"
+            time.sleep(0.02)
 
     def wait_ready(self, seconds: float = READY_SECONDS) -> float:
         """Seconds until /readyz is 200."""
