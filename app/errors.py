@@ -65,10 +65,10 @@ class InvalidRequest(InvalidInput):
 
 
 class InvalidParameter(InvalidInput):
-    """*param* is the member's name; *reason* is OpenAI's word for what is wrong with it."""
+    """The member *param* begins the message, *what* ends it; *reason* is OpenAI's word for it."""
 
-    def __init__(self, detail: str, *, param: str, reason: str = "invalid_value") -> None:
-        super().__init__(detail)
+    def __init__(self, param: str, what: str, *, reason: str = "invalid_value") -> None:
+        super().__init__(f"{param} {what}")  # SDKs show the message, and not the member
         self.param = param
         self.reason = reason
 

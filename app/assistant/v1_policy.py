@@ -1,4 +1,4 @@
-"""What is refused in a /v1 body: some parameters, too many or too long messages, many tokens."""
+"""What a /v1 body may hold: parameters that cannot bypass the caps or the record, and the caps."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 from ..catalogue.models import Caps
 from ..errors import InvalidParameter
 from ..upstream.protocol.endpoint import Endpoint
+from .v1_refusals import shown, unsupported, wrong_type
 
 UNCAPPED = frozenset(
     {"n_predict", "num_predict", "max_new_tokens", "max_length", "max_gen_len", "max_tokens_to_sample"}
@@ -24,15 +25,14 @@ OTHER_MODELS = frozenset(
 OTHERS_SLOTS = frozenset({"id_slot", "cache_prompt", "n_cache_reuse", "slot_id"})
 """llama.cpp's. They let a caller find out what another caller has asked."""
 REFUSED = UNCAPPED | OTHER_MODELS | OTHERS_SLOTS
-FOREIGN_KEYS = frozenset({"file_id", "vector_store_ids", "item_reference"})
-"""They name content on the server, under the one key that all callers share: maybe another's."""
-TOOL_TYPES = frozenset({"function", "custom", "web_search", "web_search_preview"})
-"""Of /v1/responses. Other tools reach files, containers and servers that no record holds."""
-NO_TEXT = frozenset({"image_url", "file_data", "input_audio"})
-"""Images and files do not count as text: the cap on bytes limits them."""
-NAMES = frozenset({"role", "type", "id", "call_id", "status", "detail"})
-"""They name a part of a message, and do not count as text up to NAME_LENGTH characters."""
-NAME_LENGTH = 100
+INSTEAD = {
+    "background": "leave it out, the answer comes on this connection",
+    "previous_response_id": "send the whole conversation in input",
+    "conversation": "send the whole conversation in input",
+    "prompt": "send its text in instructions and input",
+    **dict.fromkeys(OTHER_MODELS, "name one of your models in model"),
+}
+"""What to do about a parameter that is refused, where it is more than to leave it out."""
 MAX_CHOICES = 128
 
 
@@ -49,34 +49,13 @@ def verify_params(
         is_beyond = name in endpoint.beyond_the_record and value is not False
         is_unknown = allowed is not None and name not in allowed
         if value is not None and (is_refused or is_beyond or is_unknown):
-            raise _unsupported("This parameter is not allowed here.", shown(name))
-    if endpoint.beyond_the_record and isinstance(tools := members.get("tools"), list):
-        for number, tool in enumerate(tools):
-            if isinstance(tool, dict) and str(tool.get("type")) not in TOOL_TYPES:
-                raise _unsupported("This kind of tool is not allowed here.", f"tools[{number}].type")
+            raise unsupported(shown(name), f"is not allowed here: {_instead(endpoint, name)}.")
 
 
-def verify_messages(endpoint: Endpoint, members: Mapping[str, Any], caps: Caps) -> None:
-    """Raises InvalidParameter for messages that are missing, malformed, too many or too long.
-
-    A list of tokens is limited by the cap on bytes only.
-    """
-    name = endpoint.messages
-    messages = _verified_shape(endpoint, members.get(name))
-    if isinstance(messages, str):
-        _verify_message(name, messages, caps)
-    elif all(type(message) is int for message in messages):
-        return
-    elif len(messages) > caps.messages:
-        detail = f"{name} has more than the {caps.messages} entries that you may send."
-        raise InvalidParameter(detail, param=name, reason="array_above_max_length")
-    else:
-        for number, message in enumerate(messages):
-            place = f"{name}[{number}]"
-            if endpoint.beyond_the_record and _is_untyped_reference(message):
-                raise _foreign(place)
-            _verify_message(place, message, caps)
-    _verify_message("instructions", members.get("instructions"), caps)
+def _instead(endpoint: Endpoint, name: str) -> str:
+    if endpoint.token_caps and name in UNCAPPED | TOKEN_CAPS and name not in endpoint.token_caps:
+        return f"use {endpoint.token_caps[0]}"
+    return INSTEAD.get(name, "leave it out")
 
 
 def cap_tokens(endpoint: Endpoint, params: dict[str, Any], caps: Caps, wants_max_completion_tokens: bool) -> None:
@@ -106,79 +85,12 @@ def read_flag(members: Mapping[str, Any], name: str) -> bool:
     return bool(value)
 
 
-def wrong_type(name: str, wanted: str) -> InvalidParameter:
-    return InvalidParameter(f"{name} is not {wanted}.", param=name, reason="invalid_type")
-
-
-def shown(name: str) -> str:
-    """A member's name as a body and a record may show it: short, without lone surrogates."""
-    return name[:100].encode("utf-8", "backslashreplace").decode()
-
-
-def _verified_shape(endpoint: Endpoint, messages: Any) -> str | list[Any]:
-    """A list, of objects where the endpoint wants them; elsewhere also a string. Not empty."""
-    name = endpoint.messages
-    if messages is None:
-        raise InvalidParameter(f"The member {name} is missing.", param=name, reason="missing_required_parameter")
-    if not isinstance(messages, list) and (endpoint.wants_objects or not isinstance(messages, str)):
-        raise wrong_type(name, "a list of messages")
-    if not messages:
-        reason = "empty_string" if isinstance(messages, str) else "empty_array"
-        raise InvalidParameter(f"{name} is empty.", param=name, reason=reason)
-    if endpoint.wants_objects and not all(isinstance(message, dict) for message in messages):
-        raise wrong_type(name, "a list of objects")
-    return messages
-
-
-def _verify_message(place: str, message: Any, caps: Caps) -> None:
-    """Raises InvalidParameter if *message* has too much text, or names foreign content."""
-    length = 0
-    pending: list[tuple[Any, bool]] = [(message, True)]  # a value, and whether its text counts
-    while pending:
-        value, counts = pending.pop()
-        if isinstance(value, str):
-            length += len(value) if counts else 0
-        elif isinstance(value, list):
-            pending.extend((item, counts) for item in value)
-        elif isinstance(value, dict):
-            if _names_foreign_content(value):
-                raise _foreign(place)
-            pending.extend((item, counts and _is_text(key, item)) for key, item in value.items())
-    if length > caps.message_chars:
-        detail = f"{place} is longer than the {caps.message_chars} characters that you may send in one."
-        raise InvalidParameter(detail, param=place, reason="string_above_max_length")
-
-
-def _is_text(key: str, value: Any) -> bool:
-    is_name = key in NAMES and isinstance(value, str) and len(value) <= NAME_LENGTH
-    return not is_name and key not in NO_TEXT
-
-
-def _names_foreign_content(value: dict[str, Any]) -> bool:
-    audio = value.get("audio")  # an earlier answer, which the server keeps under an id
-    names_audio = isinstance(audio, dict) and "id" in audio
-    return names_audio or not FOREIGN_KEYS.isdisjoint(value) or str(value.get("type")) in FOREIGN_KEYS
-
-
-def _is_untyped_reference(message: Any) -> bool:
-    """An item_reference of /v1/responses, whose `type` may be left out."""
-    return isinstance(message, dict) and "id" in message and not (message.get("type") or message.get("role"))
-
-
-def _foreign(place: str) -> InvalidParameter:
-    return _unsupported(f"{place} names content on the model's server that no record here holds.", place)
-
-
-def _unsupported(detail: str, param: str) -> InvalidParameter:
-    return InvalidParameter(detail, param=param, reason="unsupported_parameter")
-
-
 def _verify_count(value: Any, name: str, most: int) -> int:
     if type(value) is not int:
         raise wrong_type(name, "a whole number")
     if value < 1:
-        raise InvalidParameter(f"{name} is from 1 on.", param=name, reason="integer_below_min_value")
+        raise InvalidParameter(name, "is from 1 on.", reason="integer_below_min_value")
     if value > most:
-        detail = f"{name} is at most {most} for you here (all choices together)."
-        raise InvalidParameter(detail, param=name, reason="integer_above_max_value")
+        what = f"is at most {most} for you here (all choices together)."
+        raise InvalidParameter(name, what, reason="integer_above_max_value")
     return value

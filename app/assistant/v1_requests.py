@@ -1,7 +1,8 @@
 """From a parsed /v1 body to the body that goes upstream: only the model's name and caps change.
 
-What may not pass is refused by name (`v1_policy.py`); nothing is dropped. The record holds what is
-sent: `upstream_sha256` is the SHA-256 of `{<messages member>: messages, **params}` as compact JSON.
+What may not pass is refused by name (`v1_policy.py`, `v1_reach.py`, `v1_messages.py`); nothing is
+dropped. The record holds what is sent: `upstream_sha256` is the SHA-256 of
+`{<messages member>: messages, **params}` as compact JSON.
 """
 
 from __future__ import annotations
@@ -13,13 +14,16 @@ from typing import Any
 import orjson
 
 from ..catalogue.models import Catalogue, ModelEntry
-from ..errors import InvalidInput, InvalidParameter, ModelNotFound
+from ..errors import InvalidInput, ModelNotFound
 from ..security.models import Principal
 from ..upstream.call import PreparedCall
 from ..upstream.client import Upstream
 from ..upstream.protocol.chat import CHAT
 from ..upstream.protocol.endpoint import Endpoint
-from .v1_policy import cap_tokens, read_flag, verify_messages, verify_params, wrong_type
+from .v1_messages import verify_messages
+from .v1_policy import cap_tokens, read_flag, verify_params
+from .v1_reach import verify_reach
+from .v1_refusals import missing, unsupported, wrong_type
 
 
 class V1Requests:
@@ -50,16 +54,18 @@ class V1Requests:
             raise InvalidInput(f'Send one JSON object: {{"model": "…", "{endpoint.messages}": …}}.')
         alias = members.get("model")
         if alias is None:
-            raise InvalidParameter("The member model is missing.", param="model", reason="missing_required_parameter")
+            raise missing("model", "name one of your models")
         if not isinstance(alias, str):
             raise wrong_type("model", "a string")
         entry = self.entry(alias, principal, endpoint.name)
         caps, upstream = self.catalogue.caps_for(principal.roles), self._upstreams[entry.server.name]
         verify_params(endpoint, members, self.catalogue.refused_params, entry.server.params)
+        if endpoint.beyond_the_record:
+            verify_reach(endpoint, members)
         verify_messages(endpoint, members, caps)
         is_stream = read_flag(members, "stream")
         if is_stream and not endpoint.streams:
-            raise InvalidParameter("This endpoint does not stream.", param="stream", reason="unsupported_parameter")
+            raise unsupported("stream", "is not allowed here: this endpoint does not stream.")
 
         messages = members[endpoint.messages]
         params = {name: value for name, value in members.items() if name != endpoint.messages}

@@ -19,6 +19,8 @@ T = TypeVar("T")
 PLACEHOLDERS = frozenset({"your_openai_api_key_here", "32_char_random_string_here"})
 """Values of present and older examples, to be replaced before the service starts."""
 
+API_VERSION = "api-version"
+"""The one parameter that an address may carry: Azure's, and that of its clients."""
 MAX_ROLE_LENGTH = 64
 """Bounds the size of a token, which carries up to 32 roles."""
 _ROLE = re.compile(r"[a-z.]+")
@@ -52,8 +54,10 @@ def _verify_http_address(value: str) -> str:
 
 
 def _verify_base_url(value: str) -> str:
-    if "?" in value or "#" in value:
-        raise ValueError("takes an address without ? and #, because paths are appended to it")
+    """Azure's addresses end in ?api-version=…, which stays at the end of every path."""
+    query = value.partition("?")[2]
+    if "#" in value or (query and not re.fullmatch(API_VERSION + r"=[\w.-]+", query)) or value.endswith("?"):
+        raise ValueError(f"takes an address with no parameter but ?{API_VERSION}=…, because paths are appended to it")
     return _verify_http_address(value)
 
 

@@ -31,7 +31,7 @@ ABORT_GRACE_SECONDS = 1.0
 UNREAD_SECONDS = 5.0
 """A closing connection whose caller reads nothing for so long is aborted."""
 HALF_CLOSE_SECONDS = 0.1
-"""A caller whose sending ends this soon after their request waits for the answer; see eof_received."""
+"""A caller whose sending ends this soon after the request waits for the answer: eof_received."""
 MAX_PIPELINED = 512
 """Requests of one connection that wait for the answers before them."""
 MAX_BEHIND_BYTES = 64 * 1024

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ..faults.cut_client import DOORS, stream_body, stream_request
+from ..faults.cut_client import ENDPOINTS, stream_body, stream_request
 from ..support.calls import eventually
 from ..support.fake_openai import FakeOpenAI
 from ..support.service import Service
@@ -74,7 +74,7 @@ def test_an_end_that_comes_with_the_request_waits_for_the_answer(
     assert ends_of(patient, f"with HTTP/{version}") == [("ask.answered", None)]
 
 
-@pytest.mark.parametrize("path", DOORS)
+@pytest.mark.parametrize("path", ENDPOINTS)
 def test_a_stream_comes_whole_after_such_an_end(patient: Service, patient_token: str, upstream: FakeOpenAI, path: str) -> None:
     upstream.set(chunks=6, interval=0.1)
     raw = send_and_end(patient, stream_request(path, patient_token, "ended", stream_body(path, f"ended at {path}")))
@@ -110,12 +110,12 @@ def test_half_a_request_before_the_end_gets_no_answer(patient: Service, patient_
     eventually(lambda: [one["details"]["code"] for one in patient.records()[-2:]] == ["client_gone"] * 2)
 
 
-@pytest.mark.parametrize("path", ["plain /ask", *DOORS])
+@pytest.mark.parametrize("path", ["plain /ask", *ENDPOINTS])
 def test_an_end_that_comes_later_ends_the_call(patient: Service, patient_token: str, upstream: FakeOpenAI, path: str) -> None:
     upstream.set("hang")
     query = f"late at {path}"
     plain = question(patient_token, query)
-    asked = plain if path not in DOORS else stream_request(path, patient_token, "late", stream_body(path, query))
+    asked = plain if path not in ENDPOINTS else stream_request(path, patient_token, "late", stream_body(path, query))
     with closing(socket.create_connection(("127.0.0.1", patient.port), timeout=30)) as caller:
         caller.sendall(asked)
         eventually(lambda: upstream.calls("open") == 1)

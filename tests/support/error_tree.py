@@ -18,7 +18,7 @@ RUN_BY_OTHERS = ("app.__main__", "app.security.clients.migrations.env")
 ARGUMENTS: dict[type[AppError], dict[str, Any]] = {
     CallFailed: {"detail": "401 token_expired: The access token has expired."},
     InsufficientScope: {"needed_role": "ai.playground.user"},
-    InvalidParameter: {"detail": "The member n is too large.", "param": "n", "reason": "too_large"},
+    InvalidParameter: {"param": "n", "what": "is too large.", "reason": "too_large"},
     ModelNotFound: {"model": "gpt-9", "is_known": False},
     QuotaExceeded: {"quota": Quota(60, 0, 7)},
     UpstreamRefused: {"status": 400, "reason": "context_length_exceeded", "param": "messages"},

@@ -29,6 +29,7 @@ def check_refused(
 ) -> None:
     check_error(error, kind, error.status_code, "invalid_request_error", code)
     assert error.param == param
+    assert param is None or (isinstance(error.body, dict) and str(error.body["message"]).startswith(f"{param} "))
     (record,) = records_named(service, error.request_id)
     details = record["details"]
     assert (record["action"], record["user_id"], details["status"]) == ("request.refused", "alice", error.status_code)

@@ -8,8 +8,9 @@ from typing import Any
 import orjson
 from fastapi import APIRouter, Request, Response
 
-from ...assistant.v1_policy import shown
+from ...assistant.v1_refusals import shown
 from ...catalogue.models import Catalogue, ModelEntry
+from ...catalogue.values import API_VERSION
 from ...errors import InvalidParameter
 from ...security.models import Principal
 from ...upstream.protocol.chat import CHAT
@@ -105,9 +106,10 @@ async def _asked(endpoint: Endpoint, principal: Principal, services: Services, r
     assistant, origin = services.assistant, request_context(request).origin
     requests = assistant.v1_requests  # a reload replaces it; this request keeps the one it began with
     caps = requests.catalogue.caps_for(principal.roles)
-    if request.query_params:
-        name = shown(next(iter(request.query_params)))
-        raise InvalidParameter("Send parameters in the body, not in the address.", param=name, reason="unknown_parameter")
+    for name in request.query_params:
+        if name != API_VERSION:
+            what = "is not allowed in the address: send parameters in the body."
+            raise InvalidParameter(shown(name), what, reason="unknown_parameter")
     body = await read_json(request, caps.body_bytes)
     if body.is_large:
         call = await asyncio.to_thread(requests.prepare_v1, endpoint, body.document, principal)

@@ -133,7 +133,7 @@ def test_an_oauth_body_has_the_two_members_of_rfc_6749() -> None:
 
 
 def test_an_openai_body_names_the_member_and_the_reason() -> None:
-    error = InvalidParameter("n is too large.", param="n", reason="integer_above_max_value")
+    error = InvalidParameter("n", "is too large.", reason="integer_above_max_value")
     assert body_of("openai", error, 400, ID) == {
         "error": {
             "message": "n is too large.",

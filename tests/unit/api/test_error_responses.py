@@ -107,7 +107,7 @@ def test_a_refusing_response_that_no_error_made_is_recorded_by_its_status() -> N
 @pytest.mark.parametrize(
     ("error", "details"),
     [
-        (InvalidParameter("No.", param="n", reason="too_large"), {"param": "n", "reason": "too_large"}),
+        (InvalidParameter("n", "is too large.", reason="too_large"), {"param": "n", "reason": "too_large"}),
         (ModelNotFound("gpt-9", is_known=False), {"model": "gpt-9", "is_known": False}),
         (ModelNotFound("x" * 300, is_known=True), {"model": "x" * 200, "is_known": True}),
         (ModelNotFound("\ud800", is_known=False), {"model": "\\ud800", "is_known": False}),

@@ -41,10 +41,24 @@ def test_an_address_with_a_password_is_refused_without_it() -> None:
     assert "planted" not in found
 
 
+@pytest.mark.parametrize(
+    "value", ["https://x.openai.azure.com/openai/deployments/gpt-4o?api-version=2024-10-21", "http://h?api-version=v1"]
+)
+def test_a_base_url_may_end_in_azures_version(value: str) -> None:
+    assert sentence(BaseUrl, value) is None
+
+
+@pytest.mark.parametrize(
+    "query", ["?", "?key=b", "?api-version", "?api-version=", "?api-version=1&key=b", "?api-version=a/b", "#b"]
+)
+def test_a_base_url_carries_no_other_parameter(query: str) -> None:
+    assert (sentence(BaseUrl, "http://h/v1" + query) or "").startswith("takes an address with no parameter but ?api-version=")
+
+
 @pytest.mark.parametrize("value", ["http://h/v1?key=b", "http://h/v1#b"])
 def test_only_a_base_url_must_be_open_at_its_end(value: str) -> None:
     assert sentence(HttpAddress, value) is None
-    assert (sentence(BaseUrl, value) or "").startswith("takes an address without ? and #")
+    assert (sentence(BaseUrl, value) or "").startswith("takes an address with no parameter but ?api-version=")
 
 
 @pytest.mark.parametrize(("kind", "good"), [(Name, "org/Model-7B"), (VariableName, "Lab_Key2"), (Role, "ai.research")])

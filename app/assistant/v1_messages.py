@@ -1,0 +1,100 @@
+"""What a /v1 body may ask: how many messages, how much text, and nothing kept on the server."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from ..catalogue.models import Caps
+from ..errors import InvalidParameter
+from ..upstream.protocol.endpoint import Endpoint
+from .v1_reach import DATA, foreign_name
+from .v1_refusals import foreign, missing, wrong_type
+
+NAMES = frozenset({"role", "type", "id", "call_id", "status", "detail"})
+"""They name a part of a message, and do not count as text up to NAME_LENGTH characters."""
+NAME_LENGTH = 100
+TEXTS = frozenset({"content", "text", "input", "output", "instructions", "arguments", "refusal", "transcript", "summary"}) | {
+    "reasoning",
+    "reasoning_content",
+    "thinking",
+}
+"""What a model reads stands in these. Elsewhere the form says what is text: see _is_bytes."""
+_DATA_URL = re.compile(r"data:[^,]{0,200},", re.IGNORECASE)
+_BASE64_URL = re.compile(r"data:[^,\s]{0,200};base64,[A-Za-z0-9+/=_%\r\n-]*", re.IGNORECASE)
+_OPAQUE = re.compile(r"[\x21-\x7e\r\n]{256,}")
+"""No blanks: prose has some."""
+
+
+def verify_messages(endpoint: Endpoint, members: Mapping[str, Any], caps: Caps) -> None:
+    """Raises InvalidParameter for messages that are missing, malformed, too many or too long.
+
+    A list of tokens is limited by the cap on bytes only.
+    """
+    name = endpoint.messages
+    messages = _verified_shape(endpoint, members.get(name))
+    if isinstance(messages, str):
+        _verify_message(name, messages, caps)
+    elif all(type(message) is int for message in messages):
+        return
+    elif len(messages) > caps.messages:
+        what = f"has more than the {caps.messages} entries that you may send."
+        raise InvalidParameter(name, what, reason="array_above_max_length")
+    else:
+        for number, message in enumerate(messages):
+            place = f"{name}[{number}]"
+            if endpoint.beyond_the_record and _is_untyped_reference(message):
+                raise foreign(place)
+            _verify_message(place, message, caps)
+    _verify_message("instructions", members.get("instructions"), caps)
+
+
+def _verified_shape(endpoint: Endpoint, messages: Any) -> str | list[Any]:
+    """A list, of objects where the endpoint wants them; elsewhere also a string. Not empty."""
+    name = endpoint.messages
+    if messages is None:
+        raise missing(name, "it holds what you ask")
+    if not isinstance(messages, list) and (endpoint.wants_objects or not isinstance(messages, str)):
+        raise wrong_type(name, "a list of messages")
+    if not messages:
+        reason = "empty_string" if isinstance(messages, str) else "empty_array"
+        raise InvalidParameter(name, "is empty.", reason=reason)
+    if endpoint.wants_objects and not all(isinstance(message, dict) for message in messages):
+        raise wrong_type(name, "a list of objects")
+    return messages
+
+
+def _verify_message(place: str, message: Any, caps: Caps) -> None:
+    """Raises InvalidParameter if *message* has too much text, or names foreign content."""
+    length = 0
+    pending: list[tuple[Any, str, bool]] = [(message, "content", False)]  # a value, its member, and whether it is data
+    while pending:
+        value, key, is_data = pending.pop()
+        if isinstance(value, str):
+            length += 0 if _is_name(key, value) or _is_bytes(key, value) else len(value)
+        elif isinstance(value, list):
+            pending.extend((item, "" if key in NAMES else key, is_data) for item in value)
+        elif isinstance(value, dict):
+            if not is_data and foreign_name(value):
+                raise foreign(place)
+            pending.extend((item, key, is_data or key in DATA) for key, item in value.items())
+    if length > caps.message_chars:
+        what = f"is longer than the {caps.message_chars} characters that you may send in one."
+        raise InvalidParameter(place, what, reason="string_above_max_length")
+
+
+def _is_name(key: str, value: str) -> bool:
+    return key in NAMES and len(value) <= NAME_LENGTH
+
+
+def _is_bytes(key: str, value: str) -> bool:
+    """Images, files and what only a server can read: the cap on bytes limits them."""
+    if key in TEXTS:
+        return _BASE64_URL.fullmatch(value) is not None
+    return _DATA_URL.match(value) is not None or _OPAQUE.fullmatch(value) is not None
+
+
+def _is_untyped_reference(message: Any) -> bool:
+    """An item_reference of /v1/responses, whose `type` may be left out."""
+    return isinstance(message, dict) and "id" in message and not (message.get("type") or message.get("role"))

@@ -1,0 +1,54 @@
+"""Which text looks like a secret, by its form alone; and how such a text is written down."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+MIN_RANDOM = 12
+"""Characters without a pattern: more than 60 bits in the poorest alphabet that secrets use."""
+MIN_KINDS = 7
+"""Different ones among them: repetition is no secret."""
+MIN_PIECE = 8
+"""Between two separators. Shorter ones are versions, sizes and formats: 8x7B, q4f16, A22B."""
+MAX_LOOKED_AT = 4096
+_UUID = re.compile(r"(?<![0-9A-Za-z])[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}(?![0-9A-Za-z])")
+_SEPARATORS = re.compile(r"[-_./:@,\s]+")
+_NUMBER = re.compile(r"[0-9]{1,19}")
+_WORD = re.compile(r"[A-Z]?[a-z]{3,}|(?<![0-9A-Z])[A-Z]{4,}+(?![0-9])")
+_CONSONANTS = re.compile(r"[^aeiouy]{5,}", re.IGNORECASE)
+
+
+def looks_secret(text: str) -> bool:
+    """Whether *text* holds a key, a password or a token, as far as its form shows.
+
+    A name is made of words, short pieces and numbers; a secret has long pieces that are neither. A
+    UUID is a name. So is a pass phrase of words, which nothing but its meaning gives away.
+    """
+    named = _UUID.sub("", text[:MAX_LOOKED_AT])
+    pieces = [piece for piece in _SEPARATORS.split(named) if len(piece) >= MIN_PIECE and not _NUMBER.fullmatch(piece)]
+    random = "".join(_WORD.sub(_unless_word, piece) for piece in pieces)
+    random = "".join(one for one in random if one.isascii())  # other scripts are words
+    return len(random) >= MIN_RANDOM and len(set(random)) >= MIN_KINDS
+
+
+def masked(text: str, limit: int) -> str:
+    """*text* in at most *limit* printable characters; a digest if it looks like a secret."""
+    if looks_secret(text):
+        return "sha256:" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    shown = "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text[:limit])
+    return shown if len(shown) <= limit and len(text) <= limit else shown[: limit - 1] + "…"
+
+
+def masked_path(path: str, limit: int) -> str:
+    """As `masked`, but segment by segment."""
+    segments = path[: 4 * limit].split("/")
+    shown = "/".join(masked(segment, limit) for segment in segments)
+    return shown if len(shown) <= limit and len(path) <= 4 * limit else shown[: limit - 1] + "…"
+
+
+def _unless_word(found: re.Match[str]) -> str:
+    """Nothing for letters that can be spoken, else the letters."""
+    letters = found[0]
+    vowels = sum(letter in "aeiouyAEIOUY" for letter in letters)
+    return "" if 5 * vowels >= len(letters) and not _CONSONANTS.search(letters) else letters
