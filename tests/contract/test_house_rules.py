@@ -8,6 +8,7 @@ import re
 import statistics
 import tokenize
 from collections.abc import Iterator
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -49,8 +50,23 @@ TESTED_ELSEWHERE = {
 """Files of app/ without a unit test of their own, each with the reason."""
 
 
+@cache
+def text_of(path: Path) -> str:
+    return path.read_text()
+
+
+@cache
+def tree_of(path: Path) -> tuple[ast.AST, ...]:
+    """All nodes of the syntax tree."""
+    return tuple(ast.walk(ast.parse(text_of(path))))
+
+
+def functions_in(path: Path) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
+    return [node for node in tree_of(path) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+
+
 def lines_of(path: Path) -> int:
-    return len(path.read_text().splitlines())
+    return len(text_of(path).splitlines())
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -64,24 +80,21 @@ def test_the_median_file_is_under_120_lines() -> None:
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_function_is_at_most_50_lines_long(name: str) -> None:
-    functions = [
-        node for node in ast.walk(ast.parse(FILES[name].read_text())) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-    ]
-    lengths = {node.name: (node.end_lineno or 0) - node.lineno + 1 for node in functions}
+    lengths = {node.name: (node.end_lineno or 0) - node.lineno + 1 for node in functions_in(FILES[name])}
     assert {one: length for one, length in lengths.items() if length > MAX_FUNCTION_LINES and one != "_prove"} == {}
 
 
-def comments(text: str) -> Iterator[tuple[int, str, bool]]:
+def comments(path: Path) -> Iterator[tuple[int, str, bool]]:
     """Line number, text, and whether the comment has its line for itself."""
-    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+    for token in tokenize.generate_tokens(io.StringIO(text_of(path)).readline):
         if token.type == tokenize.COMMENT:
             yield token.start[0], token.string, token.line[: token.start[1]].strip() == ""
 
 
-def docstrings(text: str) -> Iterator[tuple[int, str]]:
+def docstrings(path: Path) -> Iterator[tuple[int, str]]:
     """Line number and line of every string that stands alone as a statement."""
-    lines = text.splitlines()
-    for node in ast.walk(ast.parse(text)):
+    lines = text_of(path).splitlines()
+    for node in tree_of(path):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
             assert node.end_lineno is not None
             for number in range(node.lineno, node.end_lineno + 1):
@@ -90,21 +103,22 @@ def docstrings(text: str) -> Iterator[tuple[int, str]]:
 
 @pytest.mark.parametrize("name", FILES)
 def test_comments_are_one_or_two_lines_of_at_most_100_columns(name: str) -> None:
-    text = FILES[name].read_text()
-    alone = [number for number, _, is_alone in comments(text) if is_alone]
+    path = FILES[name]
+    alone = [number for number, _, is_alone in comments(path) if is_alone]
     runs = [1]
     for before, after in pairwise(alone):
         runs.append(runs[-1] + 1 if after == before + 1 else 1)
     assert max(runs) <= MAX_COMMENT_LINES, "a longer explanation belongs into docs/, named in the comment"
-    lines = text.splitlines()
-    wide = [number for number, _, is_alone in comments(text) if is_alone and len(lines[number - 1]) > MAX_PROSE_COLUMNS]
-    wide += [number for number, line in docstrings(text) if len(line) > MAX_PROSE_COLUMNS]
+    lines = text_of(path).splitlines()
+    wide = [number for number, _, is_alone in comments(path) if is_alone and len(lines[number - 1]) > MAX_PROSE_COLUMNS]
+    wide += [number for number, line in docstrings(path) if len(line) > MAX_PROSE_COLUMNS]
     assert wide == []
 
 
 def unplain(path: Path) -> list[tuple[int, str]]:
-    text = path.read_text()
-    prose = [(number, comment) for number, comment, _ in comments(text)] + list(docstrings(text))
+    if not NOT_PLAIN.search(text_of(path)):
+        return []
+    prose = [(number, comment) for number, comment, _ in comments(path)] + list(docstrings(path))
     return [(number, line.strip()) for number, line in prose if NOT_PLAIN.search(line)]
 
 
@@ -122,38 +136,26 @@ def test_prose_of_tests_and_tools_is_plain() -> None:
 
 @pytest.mark.parametrize("name", FILES)
 def test_no_import_is_hidden_from_the_import_contracts(name: str) -> None:
-    text = FILES[name].read_text()
-    assert name in TYPE_CHECKING_ALLOWED or "TYPE_CHECKING" not in text
+    assert name in TYPE_CHECKING_ALLOWED or "TYPE_CHECKING" not in text_of(FILES[name])
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_an_import_inside_a_function_says_why_it_is_late(name: str) -> None:
-    text = FILES[name].read_text()
-    tree, lines = ast.parse(text), text.splitlines()
+    lines = text_of(FILES[name]).splitlines()
     inside = {
         node.lineno
-        for function in ast.walk(tree)
-        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+        for function in functions_in(FILES[name])
         for node in ast.walk(function)
         if isinstance(node, ast.Import | ast.ImportFrom)
     }
     assert [lines[number - 1].strip() for number in sorted(inside) if "late: " not in lines[number - 1].partition("#")[2]] == []
 
 
-def imported_names(path: Path) -> set[str]:
-    """Every part of an imported module's name, and what is imported from a package."""
-    names = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom):
-            names |= {*(node.module or "").split("."), *(alias.name for alias in node.names)}
-        elif isinstance(node, ast.Import):
-            names |= {part for alias in node.names for part in alias.name.split(".")}
-    return names
+FROM_A_TEST = re.compile(r"^\s*(?:from\s+[\w.]*\btest_|(?:from\s+\S+\s+)?import\s.*\btest_)", re.MULTILINE)
 
 
 def test_nothing_imports_from_a_test_module() -> None:
-    found = {name: {one for one in imported_names(path) if one.startswith("test_")} for name, path in OTHERS.items()}
-    assert {name: names for name, names in found.items() if names} == {}
+    assert [name for name, path in OTHERS.items() if FROM_A_TEST.search(text_of(path))] == []
 
 
 # --- tests -------------------------------------------------------------------------------------------
@@ -163,7 +165,7 @@ TEST_NAME = re.compile(r"^ *(?:async )?def (test_\w+)", re.MULTILINE)
 
 
 def test_the_name_of_a_test_has_at_most_70_characters() -> None:
-    names = [name for path in TESTS.values() for name in TEST_NAME.findall(path.read_text())]
+    names = [name for path in TESTS.values() for name in TEST_NAME.findall(text_of(path))]
     assert [name for name in names if len(name) > MAX_TEST_NAME] == []
 
 
