@@ -1,4 +1,4 @@
-"""The bodies of the public contract. pydantic is used here only."""
+"""The bodies of the public contract. No other file of app.api uses pydantic."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from ..assistant.models import Answer
-from ..audit.format.record import Receipt
 from ..errors import InvalidRequest
+from .receipts import receipt_member
 
 
 def _sayable(value: str) -> str:
@@ -110,11 +110,6 @@ class OAuthErrorBody(BaseModel):
     error_description: str
 
 
-def receipt_headers(receipt: Receipt) -> dict[str, str]:
-    """The headers that name the record of an answer."""
-    return {"x-audit-seq": str(receipt.seq), "x-audit-hash": receipt.hash}
-
-
 def answer_body(answer: Answer) -> dict[str, Any]:
     """The members of AskResponse, in its order."""
     usage = answer.usage
@@ -123,5 +118,5 @@ def answer_body(answer: Answer) -> dict[str, Any]:
         "model": answer.model,
         "usage": usage.members() if usage else None,
         "request_id": answer.request_id,
-        "receipt": {"seq": answer.receipt.seq, "hash": answer.receipt.hash},
+        "receipt": receipt_member(answer.receipt),
     }

@@ -20,7 +20,7 @@ from ..upstream.protocol.stream_reader import StreamReader
 from .bodies import disconnect_watch
 from .context import request_context
 from .error_responses import stream_error_document
-from .receipts import with_receipt
+from .receipts import receipt_headers, receipt_member, with_receipt
 
 ERROR_EVENT_GRACE_SECONDS = 5.0
 HEADERS = {
@@ -40,7 +40,7 @@ class EventStreamSink(ABC):
         self.has_begun = False
 
     def name(self, received: Receipt) -> None:
-        self._headers |= {"x-audit-seq": str(received.seq), "x-audit-hash": received.hash}
+        self._headers |= receipt_headers(received)
 
     async def begin(self) -> None:
         if not self.has_begun:
@@ -107,7 +107,7 @@ class AskStreamSink(EventStreamSink):
             "model": completion.model,
             "usage": usage.members() if usage else None,
             "request_id": self._origin.request_id,
-            "receipt": {"seq": receipt.seq, "hash": receipt.hash},
+            "receipt": receipt_member(receipt),
         }
         await self._finish(self.encode((), reader.held_text) + encode(Event(b"done", orjson.dumps(done))))
 
