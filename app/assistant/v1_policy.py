@@ -13,21 +13,21 @@ UNCAPPED = frozenset(
     {"n_predict", "num_predict", "max_new_tokens", "max_length", "max_gen_len", "max_tokens_to_sample"}
     | {"n_cmpl", "best_of", "num_return_sequences"}
 )
-"""Other servers' names for `max_tokens` and `n`. They would override them."""
+"""Other servers' names for `max_tokens` and `n`, which such a server obeys instead."""
 TOKEN_CAPS = frozenset({"max_tokens", "max_completion_tokens", "max_output_tokens"})
-"""Each endpoint has its own of these. A server may obey another's too, which is not capped here."""
+"""Each endpoint caps its own of these. The others are refused, because a server may obey them."""
 OTHER_MODELS = frozenset(
     {"models", "fallbacks", "context_window_fallbacks", "content_policy_fallbacks", "route", "provider", "custom_llm_provider"}
     | {"api_base", "base_url", "api_key", "extra_body", "extra_headers", "extra_query"}
 )
-"""Of gateways (OpenRouter, LiteLLM). They reach other models or servers than the caller may use."""
+"""Parameters of gateways (OpenRouter, LiteLLM) that reach other models or servers."""
 OTHERS_SLOTS = frozenset({"id_slot", "cache_prompt", "n_cache_reuse", "slot_id"})
-"""llama.cpp's. They let a caller find out what another caller has asked."""
+"""Parameters of llama.cpp that let a caller find out what another caller has asked."""
 REFUSED = UNCAPPED | OTHER_MODELS | OTHERS_SLOTS
 FOREIGN_KEYS = frozenset({"file_id", "vector_store_ids", "item_reference"})
-"""They name content on the server, under the one key that all callers share: maybe another's."""
+"""They name content on the server. It may be another caller's: all callers share one key there."""
 TOOL_TYPES = frozenset({"function", "custom", "web_search", "web_search_preview"})
-"""Of /v1/responses. Other tools reach files, containers and servers that no record holds."""
+"""The tools of /v1/responses. Others reach files, containers and servers that no record holds."""
 NO_TEXT = frozenset({"image_url", "file_data", "input_audio"})
 """Images and files do not count as text: the cap on bytes limits them."""
 NAMES = frozenset({"role", "type", "id", "call_id", "status", "detail"})
@@ -177,7 +177,7 @@ def _verify_count(value: Any, name: str, most: int) -> int:
     if type(value) is not int:
         raise wrong_type(name, "a whole number")
     if value < 1:
-        raise InvalidParameter(f"{name} is from 1 on.", param=name, reason="integer_below_min_value")
+        raise InvalidParameter(f"{name} must be 1 or more.", param=name, reason="integer_below_min_value")
     if value > most:
         detail = f"{name} is at most {most} for you here (all choices together)."
         raise InvalidParameter(detail, param=name, reason="integer_above_max_value")
