@@ -41,6 +41,7 @@ TESTED_ELSEWHERE = {
     "app/api/routes/docs.py": "tests/service/test_docs_page.py opens the page in a browser",
     "app/assistant/models.py": "dataclasses without behaviour",
     "app/audit/storage/store.py": "a protocol; tests/contract/test_audit_store.py checks each store",
+    "app/cli/demo_service.py": "tests/service/test_demo_service.py, with real processes",
     "app/main.py": "composition; every test of tests/service runs it",
     "app/serving/http_protocol.py": "tests/service/test_protocol.py, over sockets",
     "app/serving/parent.py": "tests/service/test_supervisor.py, with real processes",
