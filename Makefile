@@ -32,7 +32,7 @@ test-fast: dev ## unit and contract tests: half a minute
 test: dev ## the suite, in parallel
 	$(BIN)/python -m pytest -q -n 4 --dist worksteal tests
 
-check: dev ## lint, format, types, import floors
+check: dev ## lint, format, types, import layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

@@ -198,7 +198,7 @@ class AuditUnavailable(Unavailable):
     """Nothing was acknowledged: treat the record as not written."""
 
     code = "audit_unavailable"
-    detail = "The audit log cannot be written now, and nothing is done here unrecorded. Try again later."
+    detail = "The audit log cannot be written now, and nothing is done without a record. Try again later."
 
 
 class LongTextUnavailable(AuditUnavailable):

@@ -17,8 +17,9 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from . import __version__
 from .api.context import AppContext
+from .api.cors import add_cors
 from .api.error_responses import answer_error
-from .api.middleware import Cors, RequestMiddleware
+from .api.middleware import RequestMiddleware
 from .api.routes import ask, audit, docs, health, openai, token
 from .api.scoreboard import Scoreboard
 from .catalogue.models import Catalogue
@@ -35,17 +36,6 @@ from .wiring.services import open_services
 LOG = logging.getLogger("app.main")
 SHUTDOWN_GRACE_SECONDS = 3.0
 """For questions that are still running at a stop, then for the last signature."""
-SDK_HEADERS = [
-    *(f"x-stainless-{what}" for what in ("arch", "lang", "os", "package-version", "retry-count", "runtime", "runtime-version")),
-    *("x-stainless-timeout", "x-stainless-helper-method", "x-client-request-id", "idempotency-key"),
-    *("openai-organization", "openai-project", "openai-beta"),
-]
-"""The headers that OpenAI's SDK sends from a browser."""
-EXPOSED = [
-    *("x-request-id", "x-audit-seq", "x-audit-hash", "ratelimit", "ratelimit-policy"),
-    *("retry-after", "retry-after-ms", "x-should-retry"),
-    *(f"x-ratelimit-{what}-requests" for what in ("limit", "remaining", "reset")),
-]
 
 
 def create_app(
@@ -84,13 +74,7 @@ def create_app(
         docs.add_docs(app)
     # The middleware that is added last runs first.
     if settings.cors_origins:
-        app.add_middleware(
-            Cors,
-            allow_origins=list(settings.cors_origins),
-            allow_methods=["GET", "POST"],
-            allow_headers=["authorization", "content-type", "x-request-id", *SDK_HEADERS],
-            expose_headers=EXPOSED,
-        )
+        add_cors(app, settings.cors_origins)
     app.add_middleware(RequestMiddleware)
     if settings.trusted_proxies:
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.trusted_proxies))

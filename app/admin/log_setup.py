@@ -104,7 +104,7 @@ def _install_key(settings: Settings, audit: AuditLog) -> Path | None:
         return None
     if (problem := missing_key(settings, audit)) is not None:
         raise problem
-    # The log was begun by a version that signed none.
+    # The log was begun by an early version, which signed no checkpoints.
     with suppress(FileExistsError):
         store_signer(path, Signer.generate(settings.audit_origin or new_log_name()))
     return path

@@ -1,7 +1,7 @@
 """`init`: make what is missing in the current folder. If it is killed, run it again.
 
-The log comes before the database, and its key gets its final name last: so a database or a key
-without a log means that a log was lost.
+The log is made before the database, and the log key gets its final name after the log exists. So a
+database or a key without a log means that a log was lost.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ OWN_STATUS: dict[ErrorStyle, dict[str, int]] = {
     "oauth": {"invalid_request": 400},
     "openai": {"invalid_request": 400, "upstream_out_of_quota": 429},
 }
-"""Where the status in one style is another."""
+"""Codes whose status differs in one style."""
 OAUTH_ERRORS = {
     404: "invalid_request",
     405: "invalid_request",
@@ -81,7 +81,7 @@ OPENAI_CODES = {
     "malformed_json": None,
     "invalid_request": None,
 }
-"""Where OpenAI has a word of its own, or none."""
+"""Codes for which OpenAI has another word; None: it has none."""
 OPENAI_TYPES = {"rate_limited": "requests", "upstream_out_of_quota": "insufficient_quota"}
 HINTS = {
     "invalid_token": "Ask POST /token for a new one.",
@@ -147,7 +147,7 @@ def _oauth_body(error: AppError, status: int) -> dict[str, Any]:
 
 
 def _openai_body(error: AppError, status: int) -> dict[str, Any]:
-    """OpenAI's envelope. *param* and the code of one member are the upstream's or ours."""
+    """OpenAI's envelope. For an error in one member, *param* and the code come with the error."""
     code = public_code(error)
     word, param = OPENAI_CODES.get(code, code), None
     if isinstance(error, InvalidParameter):

@@ -35,7 +35,7 @@ POINTLESS = frozenset(
         *("upstream_refused", "upstream_denied", "upstream_out_of_quota"),
     }
 )
-"""Where an SDK that tries again at once only triples the refusals."""
+"""An SDK that retries after one of these at once would only triple the refusals."""
 RETRY_AFTER_SECONDS = "2"
 """For a 429 or 503 whose error names no time."""
 SMALL_BODY_BYTES = 64 * 1024

@@ -7,16 +7,13 @@ import logging
 import re
 import secrets
 
-from fastapi import Request, Response
-from starlette.datastructures import Headers
-from starlette.middleware.cors import CORSMiddleware
+from fastapi import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..assistant.models import Origin
 from ..errors import AppError, Interrupted, NotFound
 from .context import RequestContext, address_of, request_context
 from .error_responses import answer_error, record_refusal
-from .http_errors import CrossOriginRefused
 
 LOG = logging.getLogger("app.api")
 SECURITY_HEADERS = [
@@ -83,16 +80,6 @@ def _as_app_error(error: BaseException, request_id: str) -> AppError:
         return Interrupted()
     LOG.error("request %s failed unexpectedly", request_id, exc_info=error)
     return AppError()
-
-
-class Cors(CORSMiddleware):
-    """Starlette's, but a refused preflight becomes our error, recorded like every refusal."""
-
-    def preflight_response(self, request_headers: Headers) -> Response:
-        response = super().preflight_response(request_headers)
-        if response.status_code >= 400:
-            raise CrossOriginRefused()
-        return response
 
 
 def _client_request_id(scope: Scope) -> str | None:

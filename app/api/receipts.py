@@ -1,4 +1,4 @@
-"""Adds a receipt to an answer of the model's server, and changes nothing else in it."""
+"""How an answer shows its receipt: as a member of a JSON document, and in headers."""
 
 from __future__ import annotations
 
@@ -10,9 +10,18 @@ import orjson
 from ..audit.format.record import Receipt
 
 
+def receipt_member(receipt: Receipt) -> dict[str, Any]:
+    return {"seq": receipt.seq, "hash": receipt.hash}
+
+
+def receipt_headers(receipt: Receipt) -> dict[str, str]:
+    """The headers that name a record."""
+    return {"x-audit-seq": str(receipt.seq), "x-audit-hash": receipt.hash}
+
+
 def with_receipt(raw: bytes, document: Mapping[str, Any], receipt: Receipt) -> bytes:
     """*raw*, the bytes of the JSON object *document*, with the member `receipt` at its end."""
     if "receipt" in document:  # of another service like ours, behind this one
-        return orjson.dumps({**document, "receipt": {"seq": receipt.seq, "hash": receipt.hash}})
+        return orjson.dumps({**document, "receipt": receipt_member(receipt)})
     member = b'"receipt":{"seq":%d,"hash":"%b"}' % (receipt.seq, receipt.hash.encode())
     return b"%b%b%b}" % (raw.rstrip()[:-1], b"," if document else b"", member)

@@ -1,4 +1,4 @@
-"""The bodies of the public contract. pydantic is used here only."""
+"""The bodies of the public contract. No other file of app.api uses pydantic."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from ..assistant.models import Answer
 from ..audit.format.record import Receipt
 from ..errors import InvalidRequest
 from ..upstream.completion import Usage
+from .receipts import receipt_member
 
 
 def _sayable(value: str) -> str:
@@ -114,11 +115,6 @@ class OAuthErrorBody(BaseModel):
     error_description: str
 
 
-def receipt_headers(receipt: Receipt) -> dict[str, str]:
-    """The headers that name the record of an answer."""
-    return {"x-audit-seq": str(receipt.seq), "x-audit-hash": receipt.hash}
-
-
 def answer_body(answer: Answer) -> dict[str, Any]:
     """The members of AskResponse, in its order."""
     rest = without_text(answer.model, answer.usage, answer.request_id, answer.receipt, answer.stopped_by)
@@ -131,6 +127,6 @@ def without_text(model: str, usage: Usage | None, request_id: str, receipt: Rece
         "model": model,
         "usage": usage.members() if usage else None,
         "request_id": request_id,
-        "receipt": {"seq": receipt.seq, "hash": receipt.hash},
+        "receipt": receipt_member(receipt),
         **({"finish_reason": stopped_by} if stopped_by else {}),
     }

@@ -20,7 +20,7 @@ from ..upstream.protocol.stream_reader import StreamReader
 from .bodies import disconnect_watch
 from .context import request_context
 from .error_responses import stream_error_document
-from .receipts import with_receipt
+from .receipts import receipt_headers, with_receipt
 from .schemas import without_text
 
 ERROR_EVENT_GRACE_SECONDS = 5.0
@@ -41,7 +41,7 @@ class EventStreamSink(ABC):
         self.has_begun = False
 
     def name(self, received: Receipt) -> None:
-        self._headers |= {"x-audit-seq": str(received.seq), "x-audit-hash": received.hash}
+        self._headers |= receipt_headers(received)
 
     async def begin(self) -> None:
         if not self.has_begun:

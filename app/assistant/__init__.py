@@ -1,4 +1,4 @@
-"""The road of a question, from the proven caller to the recorded answer."""
+"""The steps of a question, from the proven caller to the recorded answer."""
 
 from __future__ import annotations
 

@@ -26,8 +26,8 @@ class Exchange:
     """Entering records `ask.received`; leaving with an error records `ask.failed`.
 
     `answered` records the end of a question that went well. Each record is durable when its call
-    returns; otherwise AuditUnavailable is raised in place of everything else. So the block is not
-    entered, and nothing is sent, where `ask.received` cannot be written.
+    returns. If it cannot be written, AuditUnavailable is raised, in place of any other error. So
+    without `ask.received` the block is not entered, and nothing is sent.
     """
 
     received: Receipt

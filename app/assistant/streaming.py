@@ -29,7 +29,7 @@ class StreamTimeouts:
     """Of the model's server, before the first event and between two events."""
     whole_seconds: float = 600
     keepalive_seconds: float = 10
-    """Between two signs of life to the caller; also how long one write to the caller may take."""
+    """Between two keep-alives to the caller; also how long one write to the caller may take."""
     gather_seconds: float = 0.02
     """Events arriving within this time are sent in one write: a write costs as much as reading ten
     events."""
@@ -67,7 +67,7 @@ class Streamed:
 
 
 async def relay_stream(exchange: Exchange, reader: StreamReader, sink: StreamSink, timeouts: StreamTimeouts) -> Streamed:
-    """Pass the answer on, but for what *reader* holds back.
+    """Pass the answer on, except what *reader* holds back.
 
     Raises UpstreamError and its subclasses, ClientGone for a caller who does not read, and
     TimeoutError after `whole_seconds`.
@@ -164,7 +164,7 @@ def _close_late(opening: asyncio.Future[EventSource]) -> None:
 
 
 class _Silence:
-    """While the model's server sends nothing: signs of life to the caller, then a timeout."""
+    """While the model's server sends nothing: keep-alives to the caller, then a timeout."""
 
     def __init__(self, timeouts: StreamTimeouts, sink: StreamSink) -> None:
         self._first_step = min(timeouts.keepalive_seconds, timeouts.silence_seconds)

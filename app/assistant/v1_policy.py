@@ -14,16 +14,16 @@ UNCAPPED = frozenset(
     {"n_predict", "num_predict", "max_new_tokens", "max_length", "max_gen_len", "max_tokens_to_sample"}
     | {"n_cmpl", "best_of", "num_return_sequences"}
 )
-"""Other servers' names for `max_tokens` and `n`. They would override them."""
+"""Other servers' names for `max_tokens` and `n`, which such a server obeys instead."""
 TOKEN_CAPS = frozenset({"max_tokens", "max_completion_tokens", "max_output_tokens"})
-"""Each endpoint has its own of these. A server may obey another's too, which is not capped here."""
+"""Each endpoint caps its own of these. The others are refused, because a server may obey them."""
 OTHER_MODELS = frozenset(
     {"models", "fallbacks", "context_window_fallbacks", "content_policy_fallbacks", "route", "provider", "custom_llm_provider"}
     | {"api_base", "base_url", "api_key", "extra_body", "extra_headers", "extra_query"}
 )
-"""Of gateways (OpenRouter, LiteLLM). They reach other models or servers than the caller may use."""
+"""Parameters of gateways (OpenRouter, LiteLLM) that reach other models or servers."""
 OTHERS_SLOTS = frozenset({"id_slot", "cache_prompt", "n_cache_reuse", "slot_id"})
-"""llama.cpp's. They let a caller find out what another caller has asked."""
+"""Parameters of llama.cpp that let a caller find out what another caller has asked."""
 REFUSED = UNCAPPED | OTHER_MODELS | OTHERS_SLOTS
 INSTEAD = {
     "background": "leave it out, the answer comes on this connection",
@@ -89,7 +89,7 @@ def _verify_count(value: Any, name: str, most: int) -> int:
     if type(value) is not int:
         raise wrong_type(name, "a whole number")
     if value < 1:
-        raise InvalidParameter(name, "is from 1 on.", reason="integer_below_min_value")
+        raise InvalidParameter(name, "must be 1 or more.", reason="integer_below_min_value")
     if value > most:
         what = f"is at most {most} for you here (all choices together)."
         raise InvalidParameter(name, what, reason="integer_above_max_value")

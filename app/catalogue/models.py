@@ -60,7 +60,7 @@ class Catalogue:
     models: Mapping[str, ModelEntry]
     """By alias, in the order in which they are listed."""
     caps: Caps
-    """For a principal none of whose roles has caps of its own."""
+    """For a principal without a role that has caps of its own."""
     role_caps: Mapping[str, Caps]
     refused_params: frozenset[str]
     created: int = 0

@@ -48,7 +48,7 @@ def ask(url: str, token: str, query: str) -> dict[str, Any]:
 
 
 def stream(url: str, token: str, query: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The named events of POST /ask: `delta` with a piece of the text, last `done` with all else.
+    """The named events of POST /ask: `delta` with a piece of the text, then `done` with all else.
 
     Raises CallFailed.
     """

@@ -143,7 +143,7 @@ class WindowStorage(MovingWindowSupport, Storage):
     def forget_old(self) -> None:
         """Delete every hit that no window reaches any more.
 
-        Takes milliseconds: not for the road of a question.
+        Takes milliseconds: do not call it while a request waits.
         """
         db = self._db
         db.execute("BEGIN IMMEDIATE")

@@ -16,7 +16,7 @@ def __getattr__(name: str) -> Any:
     It loads JWT and SQLAlchemy: 0.2 s and 30 MB. The notary process needs only the security log.
     """
     if name == "SecurityManager":
-        from .manager import SecurityManager
+        from .manager import SecurityManager  # late: at its first use
 
         return SecurityManager
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

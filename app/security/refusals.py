@@ -49,8 +49,8 @@ class RefusalRecorder:
     async def record(self, *, user_id: str | None, request_id: str, details: Mapping[str, Any], policy: bool = False) -> None:
         """Record one refusal, durable on return. Past the bound, or if that fails, count it.
 
-        *policy*: policy refused a proven principal, so the action is `ask.refused`. A caller who is
-        cancelled leaves the record on its way.
+        *policy*: policy refused a proven principal, so the action is `ask.refused`. If the
+        caller is cancelled, the record is still written.
         """
         address, code = details.get("address"), str(details["code"])
         network = network_of(str(address))

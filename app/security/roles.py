@@ -1,4 +1,4 @@
-"""The rules for user ids and lists of roles. A value is checked as a whole (design section 4)."""
+"""The rules for user ids and lists of roles. The whole value must match."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ MAX_RESPONSE_BYTES = 32 * 1024 * 1024
 """A thousand embeddings of 1,536 numbers in base64 are 8 MB."""
 MAX_CONTAINERS = 1_000_000
 """Lists and objects in one answer. Each takes a microsecond, in which nobody else is served.
-4,096 tokens with twenty logprobs each are 90,000."""
+An answer of 4,096 tokens with twenty logprobs each has 90,000."""
 MAX_EVENT_BYTES = 4 * 1024 * 1024
 MAX_STREAM_BYTES = 64 * 1024 * 1024
 """Of one whole stream. A token is about 250 bytes of events."""

@@ -31,7 +31,7 @@ class Completion:
     answer: Any = None
     """As the record holds it: the text, or a message with its tool calls, or several."""
     finish: Any = None
-    """Why the answer ended, in the server's word; a list where there are several choices."""
+    """Why the answer ended, in the server's words; a list where there are several choices."""
 
     @property
     def stopped_by(self) -> str | None:
@@ -49,9 +49,9 @@ class Reply:
 
 
 def verify_usable(completion: Completion, *, wants_text: bool) -> Completion:
-    """Return *completion* if a record can hold it. *wants_text*: an answer without text is none.
+    """Return *completion* if a record can hold it. Raises TypeError.
 
-    Raises TypeError.
+    *wants_text*: an answer without text is refused.
     """
     if wants_text and completion.text is None:
         raise TypeError

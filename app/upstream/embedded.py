@@ -171,7 +171,7 @@ def _open_server(port: int, api_key: str) -> object:
 
     Raises ConfigError, ImportError (no libgomp), RuntimeError (the port is taken).
     """
-    import xllamacpp  # type: ignore[import-untyped]  # native, without stubs; loaded in the child only
+    import xllamacpp  # type: ignore[import-untyped]  # late: in the child only; native, without stubs
 
     params = xllamacpp.CommonParams()
     params.model.path = str(_weights())

@@ -8,7 +8,7 @@ from typing import Protocol
 
 
 class LogPlace(Protocol):
-    """The settings say it; so do LogFiles."""
+    """Settings have these paths, and LogFiles have nothing else."""
 
     @property
     def audit_log_path(self) -> Path: ...

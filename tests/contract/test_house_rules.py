@@ -1,4 +1,4 @@
-"""Files stay short, functions fit a screen, comments are brief, and the prose is plain."""
+"""Rules for the code: short files and functions, brief comments, plain English, no hidden imports, tests that mirror app/."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import re
 import statistics
 import tokenize
 from collections.abc import Iterator
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,7 +16,13 @@ import pytest
 
 from ..support.paths import ROOT
 
-FILES = {path.relative_to(ROOT).as_posix(): path for path in sorted((ROOT / "app").rglob("*.py"))}
+
+def files_of(folder: str) -> dict[str, Path]:
+    return {path.relative_to(ROOT).as_posix(): path for path in sorted((ROOT / folder).rglob("*.py"))}
+
+
+FILES = files_of("app")
+OTHERS = {**files_of("tests"), **files_of("bench"), **files_of("tools")}
 ONE_STANDARD = "app/audit/format/merkle.py"
 """Implements RFC 6962 and RFC 9162, and is left as it is."""
 MAX_FILE_LINES = 250
@@ -23,11 +30,44 @@ MAX_FUNCTION_LINES = 50
 MAX_MEDIAN_LINES = 120
 MAX_PROSE_COLUMNS = 100
 MAX_COMMENT_LINES = 2
-NOT_PLAIN = re.compile(r"\b(he|his|him|himself|whoever|whom|thereof|likewise|anew)\b", re.IGNORECASE)
+MAX_TEST_NAME = 70
+MAX_UNTESTED_LINES = 40
+NOT_PLAIN = re.compile(
+    r"\b(he|his|him|himself|whoever|whom|thereof|likewise|anew|hung up|hangs? up|torture|patience|askers?)\b", re.IGNORECASE
+)
+TYPE_CHECKING_ALLOWED = {"app/security/__init__.py": "the type of the name that __getattr__ (PEP 562) imports at its first use"}
+TESTED_ELSEWHERE = {
+    "app/api/http_errors.py": "constants; tests/unit/api/test_error_bodies.py answers each error",
+    "app/api/routes/docs.py": "tests/service/test_docs_page.py opens the page in a browser",
+    "app/assistant/models.py": "dataclasses without behaviour",
+    "app/audit/storage/store.py": "a protocol; tests/contract/test_audit_store.py checks each store",
+    "app/cli/demo_service.py": "tests/service/test_demo_service.py, with real processes",
+    "app/main.py": "composition; every test of tests/service runs it",
+    "app/serving/http_protocol.py": "tests/service/test_protocol.py, over sockets",
+    "app/serving/parent.py": "tests/service/test_supervisor.py, with real processes",
+    "app/serving/worker.py": "tests/service/test_supervisor.py, with real processes",
+    "app/wiring/services.py": "composition; every test of tests/service runs it",
+}
+"""Files of app/ without a unit test of their own, each with the reason."""
+
+
+@cache
+def text_of(path: Path) -> str:
+    return path.read_text()
+
+
+@cache
+def tree_of(path: Path) -> tuple[ast.AST, ...]:
+    """All nodes of the syntax tree."""
+    return tuple(ast.walk(ast.parse(text_of(path))))
+
+
+def functions_in(path: Path) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
+    return [node for node in tree_of(path) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
 
 
 def lines_of(path: Path) -> int:
-    return len(path.read_text().splitlines())
+    return len(text_of(path).splitlines())
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -41,24 +81,21 @@ def test_the_median_file_is_under_120_lines() -> None:
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_function_is_at_most_50_lines_long(name: str) -> None:
-    functions = [
-        node for node in ast.walk(ast.parse(FILES[name].read_text())) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-    ]
-    lengths = {node.name: (node.end_lineno or 0) - node.lineno + 1 for node in functions}
+    lengths = {node.name: (node.end_lineno or 0) - node.lineno + 1 for node in functions_in(FILES[name])}
     assert {one: length for one, length in lengths.items() if length > MAX_FUNCTION_LINES and one != "_prove"} == {}
 
 
-def comments(text: str) -> Iterator[tuple[int, str, bool]]:
+def comments(path: Path) -> Iterator[tuple[int, str, bool]]:
     """Line number, text, and whether the comment has its line for itself."""
-    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+    for token in tokenize.generate_tokens(io.StringIO(text_of(path)).readline):
         if token.type == tokenize.COMMENT:
             yield token.start[0], token.string, token.line[: token.start[1]].strip() == ""
 
 
-def docstrings(text: str) -> Iterator[tuple[int, str]]:
+def docstrings(path: Path) -> Iterator[tuple[int, str]]:
     """Line number and line of every string that stands alone as a statement."""
-    lines = text.splitlines()
-    for node in ast.walk(ast.parse(text)):
+    lines = text_of(path).splitlines()
+    for node in tree_of(path):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
             assert node.end_lineno is not None
             for number in range(node.lineno, node.end_lineno + 1):
@@ -67,20 +104,89 @@ def docstrings(text: str) -> Iterator[tuple[int, str]]:
 
 @pytest.mark.parametrize("name", FILES)
 def test_comments_are_one_or_two_lines_of_at_most_100_columns(name: str) -> None:
-    text = FILES[name].read_text()
-    alone = [number for number, _, is_alone in comments(text) if is_alone]
+    path = FILES[name]
+    alone = [number for number, _, is_alone in comments(path) if is_alone]
     runs = [1]
     for before, after in pairwise(alone):
         runs.append(runs[-1] + 1 if after == before + 1 else 1)
     assert max(runs) <= MAX_COMMENT_LINES, "a longer explanation belongs into docs/, named in the comment"
-    lines = text.splitlines()
-    wide = [number for number, _, is_alone in comments(text) if is_alone and len(lines[number - 1]) > MAX_PROSE_COLUMNS]
-    wide += [number for number, line in docstrings(text) if len(line) > MAX_PROSE_COLUMNS]
+    lines = text_of(path).splitlines()
+    wide = [number for number, _, is_alone in comments(path) if is_alone and len(lines[number - 1]) > MAX_PROSE_COLUMNS]
+    wide += [number for number, line in docstrings(path) if len(line) > MAX_PROSE_COLUMNS]
     assert wide == []
+
+
+def unplain(path: Path) -> list[tuple[int, str]]:
+    if not NOT_PLAIN.search(text_of(path)):
+        return []
+    prose = [(number, comment) for number, comment, _ in comments(path)] + list(docstrings(path))
+    return [(number, line.strip()) for number, line in prose if NOT_PLAIN.search(line)]
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_prose_is_plain(name: str) -> None:
-    text = FILES[name].read_text()
-    prose = [(number, comment) for number, comment, _ in comments(text)] + list(docstrings(text))
-    assert [(number, line.strip()) for number, line in prose if NOT_PLAIN.search(line)] == []
+    assert unplain(FILES[name]) == []
+
+
+def test_prose_of_tests_and_tools_is_plain() -> None:
+    assert {name: found for name, path in OTHERS.items() if (found := unplain(path))} == {}
+
+
+# --- imports -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_no_import_is_hidden_from_the_import_contracts(name: str) -> None:
+    assert name in TYPE_CHECKING_ALLOWED or "TYPE_CHECKING" not in text_of(FILES[name])
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_an_import_inside_a_function_says_why_it_is_late(name: str) -> None:
+    lines = text_of(FILES[name]).splitlines()
+    inside = {
+        node.lineno
+        for function in functions_in(FILES[name])
+        for node in ast.walk(function)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    }
+    assert [lines[number - 1].strip() for number in sorted(inside) if "late: " not in lines[number - 1].partition("#")[2]] == []
+
+
+FROM_A_TEST = re.compile(r"^\s*(?:from\s+[\w.]*\btest_|(?:from\s+\S+\s+)?import\s.*\btest_)", re.MULTILINE)
+
+
+def test_nothing_imports_from_a_test_module() -> None:
+    assert [name for name, path in OTHERS.items() if FROM_A_TEST.search(text_of(path))] == []
+
+
+# --- tests -------------------------------------------------------------------------------------------
+
+TESTS = {name: path for name, path in files_of("tests").items() if path.name.startswith("test_")}
+TEST_NAME = re.compile(r"^ *(?:async )?def (test_\w+)", re.MULTILINE)
+
+
+def test_the_name_of_a_test_has_at_most_70_characters() -> None:
+    names = [name for path in TESTS.values() for name in TEST_NAME.findall(text_of(path))]
+    assert [name for name in names if len(name) > MAX_TEST_NAME] == []
+
+
+def mirrored(name: str) -> Path:
+    return ROOT / "app" / Path(name).relative_to("tests/unit").parent / Path(name).stem.removeprefix("test_")
+
+
+def test_every_unit_test_mirrors_a_file_of_the_application() -> None:
+    units = [name for name in TESTS if name.startswith("tests/unit/")]
+    exists = {name: mirrored(name).with_suffix(".py").is_file() or (mirrored(name) / "__init__.py").is_file() for name in units}
+    assert [name for name, is_there in exists.items() if not is_there] == []
+
+
+def unit_test_of(name: str) -> Path:
+    """A package with code in its `__init__.py` is tested beside its folder, under its own name."""
+    path = Path(name).relative_to("app")
+    path = path.parent if path.name == "__init__.py" else path.with_suffix("")
+    return ROOT / "tests" / "unit" / path.parent / f"test_{path.name}.py"
+
+
+def test_every_file_above_40_lines_has_a_unit_test_or_a_reason() -> None:
+    untested = {name for name, path in FILES.items() if lines_of(path) > MAX_UNTESTED_LINES and not unit_test_of(name).is_file()}
+    assert untested == set(TESTED_ELSEWHERE)

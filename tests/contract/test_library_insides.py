@@ -19,6 +19,7 @@ import orjson
 import pytest
 from langchain_core.language_models import BaseChatModel
 from langchain_openai.chat_models.base import BaseChatOpenAI
+from starlette.middleware.cors import CORSMiddleware
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
@@ -118,6 +119,16 @@ def test_uvicorn_says_the_messages_that_are_muted() -> None:
 
 def test_uvicorn_can_be_told_to_read_on() -> None:
     assert callable(FlowControl.resume_reading)
+
+
+# --- Starlette ---------------------------------------------------------------------------------
+
+
+def test_starlette_answers_preflights_through_the_method_that_we_override() -> None:
+    found = getattr(CORSMiddleware, "preflight_response", None)
+    assert found is not None, "app/api/cors.py relies on CORSMiddleware.preflight_response"
+    assert list(inspect.signature(found).parameters) == ["self", "request_headers"]
+    assert "self.preflight_response(request_headers=headers)" in inspect.getsource(CORSMiddleware.__call__)
 
 
 # --- LangChain and LangSmith -----------------------------------------------------------------

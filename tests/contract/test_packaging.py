@@ -1,4 +1,4 @@
-"""Dockerfile and compose.yaml: what they promise, as far as that can be read; nothing is built here."""
+"""The promises of Dockerfile and compose.yaml, as far as they can be read; no image is built."""
 
 from __future__ import annotations
 
@@ -12,23 +12,10 @@ import yaml  # type: ignore[import-untyped]  # stubs for one file are not worth 
 from app.serving.supervisor import IN_FLIGHT_GRACE_SECONDS
 from app.settings import Settings
 
+from ..support.dockerfile import instructions, last_stage
 from ..support.paths import ROOT as PROJECT
 
 IGNORED = [line for line in (PROJECT / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")]
-
-
-def instructions() -> list[tuple[str, str]]:
-    """Each instruction of the Dockerfile and its text, continued lines joined."""
-    text = re.sub(r"^#.*\n", "", (PROJECT / "Dockerfile").read_text(), flags=re.MULTILINE)
-    lines = re.sub(r"\\\n\s*", "", text).splitlines()
-    return [(name, rest) for name, _, rest in (line.partition(" ") for line in lines if line.strip())]
-
-
-def last_stage() -> dict[str, str]:
-    """The last of each instruction that shapes the container."""
-    found = instructions()
-    start = max(index for index, (name, _) in enumerate(found) if name == "FROM")
-    return dict(found[start:])
 
 
 def compose() -> dict[str, Any]:

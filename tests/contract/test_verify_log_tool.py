@@ -23,11 +23,11 @@ from app.audit.format.merkle import inclusion_proof, leaf_hash, root_of
 from app.audit.format.note import Signer, sign_checkpoint
 from app.audit.format.receipt import make_receipt, verify_receipt
 from app.audit.format.record import Receipt, split_lines
-from app.audit.verification.chain_check import check_chain
 from app.audit.verification.expected import ExpectedCheckpoint, ExpectedEvidence, read_checkpoint
 from app.audit.verification.verifier import verify_log
 from app.errors import VerificationFailed
 
+from ..support.chain import check_chain
 from ..support.evidence import SIGNER, Evidence, receipt_text, rehashed
 from ..support.paths import ROOT
 

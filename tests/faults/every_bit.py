@@ -12,11 +12,11 @@ from functools import partial
 
 from app.audit.format.chain import link
 from app.audit.format.record import EMPTY, Draft, LogEnd, Receipt, draft, split_lines
-from app.audit.verification.chain_check import check_chain
 from app.audit.verification.expected import ExpectedEvidence
 from app.audit.verification.report import Finding
 from app.audit.verification.verifier import verify_log
 
+from ..support.chain import check_chain
 from .figures import Figures
 
 TIME = "2026-11-23T09:15:02.123456Z"

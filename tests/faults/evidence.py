@@ -13,8 +13,8 @@ from app.audit.format.merkle import RightEdge, leaf_hash
 from app.audit.format.note import VerifierKey, verify_checkpoint
 from app.audit.format.record import EMPTY, LogEnd
 from app.audit.storage.jsonl import JsonlStore
-from app.audit.verification.chain_check import check_chain
 
+from ..support.chain import check_chain
 from .load import Outcome
 
 MANY = frozenset({"ask.received", "ask.answered", "ask.failed", "audit.read"})

@@ -14,9 +14,9 @@ from app.audit.format.note import VerifierKey, verify_checkpoint
 from app.audit.format.receipt import verify_receipt
 from app.audit.format.record import EMPTY, LogEnd
 from app.audit.format.tiles import Tile
-from app.audit.verification.chain_check import check_chain
 from app.errors import VerificationFailed
 
+from ..support.chain import check_chain
 from ..support.service import Service
 from .load import Load
 

@@ -16,8 +16,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ..contract.test_packaging import last_stage
 from ..support.calls import eventually
+from ..support.dockerfile import last_stage
 from ..support.fake_openai import FakeOpenAI, completion_text
 from ..support.sandbox import Sandbox, children_of, end, first_process, need_namespaces
 from ..support.service import READY_SECONDS, free_port

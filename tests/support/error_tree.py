@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import importlib
-import pkgutil
 from collections.abc import Iterator
 from typing import Any
 
-import app
 from app.cli.http_client import CallFailed
 from app.errors import AppError, InsufficientScope, InvalidParameter, ModelNotFound
 from app.limits.rate_limits import Quota, QuotaExceeded
 from app.upstream.errors import UpstreamRefused
 
-RUN_BY_OTHERS = ("app.__main__", "app.security.clients.migrations.env")
-"""Importing these runs a command or a migration."""
+from .modules import module_names
+
 ARGUMENTS: dict[type[AppError], dict[str, Any]] = {
     CallFailed: {"detail": "401 token_expired: The access token has expired."},
     InsufficientScope: {"needed_role": "ai.playground.user"},
@@ -28,9 +26,8 @@ ARGUMENTS: dict[type[AppError], dict[str, Any]] = {
 
 def every_error_class() -> list[type[AppError]]:
     """AppError and all its subclasses in app/, by name."""
-    for module in pkgutil.walk_packages(app.__path__, "app."):
-        if module.name not in RUN_BY_OTHERS:
-            importlib.import_module(module.name)
+    for name in module_names():
+        importlib.import_module(name)
     return sorted({one for one in _below(AppError) if one.__module__.startswith("app.")}, key=lambda one: one.__name__)
 
 

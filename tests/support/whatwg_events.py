@@ -9,6 +9,7 @@ import random
 import re
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 
 from app.kit.event_stream import EventParser
 
@@ -55,7 +56,7 @@ def parsed(stream: bytes, cuts: list[int]) -> list[tuple[str, str]]:
     """What our parser makes of *stream*, cut at these places."""
     parser = EventParser(1 << 30)
     edges = [0, *cuts, len(stream)]
-    events = [event for start, end in zip(edges, edges[1:], strict=False) for event in parser.feed(stream[start:end])]
+    events = [event for start, end in pairwise(edges) for event in parser.feed(stream[start:end])]
     events += parser.end()
     return [(event.name.decode("utf-8", "replace"), event.data.decode("utf-8", "replace")) for event in events]
 

@@ -9,7 +9,8 @@ from fastapi import APIRouter, Request, Response
 
 from ..bodies import AskedQuestion, disconnect_watch
 from ..dependencies import Asker, ServicesDep
-from ..schemas import AskRequest, AskResponse, ProblemBody, answer_body, receipt_headers
+from ..receipts import receipt_headers
+from ..schemas import AskRequest, AskResponse, ProblemBody, answer_body
 from ..streams import AskStreamSink, EventStream
 
 EVENTS = "text/event-stream"

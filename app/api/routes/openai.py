@@ -21,8 +21,8 @@ from ...wiring.services import Services
 from ..bodies import disconnect_watch, read_json
 from ..context import request_context
 from ..dependencies import Asker, ServicesDep
-from ..receipts import with_receipt
-from ..schemas import OpenAIErrorBody, receipt_headers
+from ..receipts import receipt_headers, with_receipt
+from ..schemas import OpenAIErrorBody
 from ..streams import EventStream, V1StreamSink
 
 router = APIRouter(prefix="/v1", tags=["openai"])

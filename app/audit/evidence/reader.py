@@ -159,7 +159,7 @@ class EvidenceReader:
         return found
 
     def _verify_tree_at(self, seq: int, line: bytes, leaf: bytes) -> None:
-        """For a line unlike its leaf. Raises VerificationFailed if it is the tree that is wrong."""
+        """For a line unlike its leaf. Raises VerificationFailed if the tree is wrong."""
         if not is_record(line, seq):
             raise VerificationFailed("The log has no line where the stored tree has one.")
         proven_inclusion(self._tree, self._signed().checkpoint, seq, leaf)

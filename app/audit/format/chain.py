@@ -26,6 +26,6 @@ def next_log_end(line: bytes, end: LogEnd) -> LogEnd | None:
     if not begins_as_record(line) or seq_of(line) != end.seq + 1 or len(line) > MAX_LINE_BYTES:
         return None
     digest = computed_hash(line)
-    if not line.endswith(b',"prev_hash":"%b"%b' % (end.hash.encode(), line_ending(digest))):
+    if not line.endswith(line_ending(digest, end.hash)):
         return None
     return LogEnd(end.size + len(line), end.seq + 1, digest)

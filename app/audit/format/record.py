@@ -1,4 +1,6 @@
-"""The audit record: its members, its exact bytes, its hash. No other file knows these bytes.
+"""The audit record: its members, its exact bytes, its hash.
+
+Only two loops over every line know these bytes too: verification/chain_check, evidence/leaves.
 
 A record is one line of JSON. Its hash covers the bytes that are stored, so the members have one
 order and no spaces: `v, seq, timestamp, request_id, user_id, action, details, prev_hash, hash`.
@@ -131,9 +133,13 @@ def line_of(record: Draft, seq: int, timestamp: str, prev_hash: str) -> tuple[by
     return b'%b,"hash":"%b"}\n' % (body, digest.encode()), digest
 
 
-def line_ending(digest: str) -> bytes:
-    """The last bytes of the line of a record whose hash is *digest*, with its newline."""
-    return b',"hash":"%b"}\n' % digest.encode()
+def line_ending(digest: str, prev_hash: str | None = None) -> bytes:
+    """The last bytes of the line of a record whose hash is *digest*, with its newline.
+
+    With *prev_hash* they begin at that member.
+    """
+    prev = b"" if prev_hash is None else b',"prev_hash":"%b"' % prev_hash.encode()
+    return b'%b,"hash":"%b"}\n' % (prev, digest.encode())
 
 
 # --- reading a stored line: with or without its newline; nothing is verified --------------------

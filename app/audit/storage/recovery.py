@@ -19,7 +19,7 @@ BLOCK = 4096
 """Bytes that a disk loses together; also the size of a page in memory."""
 PIECE = 8 << 20
 """Bytes that are read at once."""
-NEW_LOG = f"if that is intended, {command('init --new-log')} starts another and records the old head"
+NEW_LOG = f"if that is intended, {command('init --new-log')} starts another and records where this one ended"
 
 
 # --- after the durable end -----------------------------------------------------------------------

@@ -132,13 +132,6 @@ class ChainChecker:
             self._broken_at = seq
 
 
-def check_chain(lines: Iterable[bytes], start: LogEnd = EMPTY) -> ChainReport:
-    """Check stored *lines*, each with its newline, that follow *start*."""
-    checker = ChainChecker(start=start)
-    checker.feed(lines)
-    return checker.report()
-
-
 def _problem(line: bytes, seq: int, prev_hash: bytes) -> str | None:
     """Why *line* is not record *seq* after the record with *prev_hash*; None: it is."""
     prefix = PREFIX.match(line)

@@ -1,4 +1,4 @@
-"""A receipt is added to an answer's bytes, and nothing else in them changes."""
+"""How an answer shows its receipt; of an answer's own bytes nothing changes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.api.receipts import with_receipt
+from app.api.receipts import receipt_headers, with_receipt
 from app.audit.format.record import Receipt
 
 RECEIPT = Receipt(7, "a" * 64)
@@ -42,3 +42,7 @@ def test_a_receipt_of_another_gateway_is_replaced(foreign: Any) -> None:
     data = with_receipt(json.dumps(document).encode(), document, RECEIPT)
     assert json.loads(data) == {"a": 1, "receipt": MEMBER, "b": 2}
     assert data.count(b'"receipt"') == 1
+
+
+def test_the_headers_of_an_answer_name_its_record() -> None:
+    assert receipt_headers(RECEIPT) == {"x-audit-seq": "7", "x-audit-hash": "a" * 64}

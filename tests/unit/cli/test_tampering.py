@@ -6,8 +6,9 @@ from pathlib import Path
 
 from app.audit.format.chain import link
 from app.audit.format.record import EMPTY, draft, split_lines
-from app.audit.verification.chain_check import check_chain
 from app.cli.tampering import change_word, rehash
+
+from ...support.chain import check_chain
 
 QUESTION = {"query": 'What is the capital of France? \u2028 \\ " é', "n": [1.5, None, True]}
 

@@ -1,4 +1,4 @@
-"""The moving window that all processes share: exact, whatever the wall clock says and whoever is killed."""
+"""The moving window that all processes share: exact, whatever the wall clock says and whichever process is killed."""
 
 from __future__ import annotations
 

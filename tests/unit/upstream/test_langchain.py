@@ -5,9 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import pytest
@@ -15,10 +12,9 @@ import pytest
 from app.errors import ConfigError, InvalidRequest
 from app.upstream.completion import Completion, Usage
 from app.upstream.langchain import LanguageModel
-from tests.support.asking import KEY, ask, make, send, use
-from tests.support.fake_openai import FakeOpenAI, completion_text
 
-from ...support.paths import ROOT
+from ...support.asking import KEY, ask, make, send, use
+from ...support.fake_openai import FakeOpenAI, completion_text
 
 ODD = "{query} {{}} {0} %s $x \" ' \\ \n\r\t\x01 \u2028 \ufeff é 漢字 🏳️‍🌈 \U0010ffff </s><|im_end|> "
 QUERIES = [
@@ -150,47 +146,6 @@ def test_the_chain_cannot_bypass_our_own_connection(fake: FakeOpenAI) -> None:
 def test_a_lone_surrogate_is_refused_before_anything_is_sent(fake: FakeOpenAI) -> None:
     with pytest.raises(InvalidRequest):
         make(fake.base_url).build_body("\ud800")
-
-
-TRACED = """
-import asyncio, os
-from app.upstream.langchain import LanguageModel
-from app.upstream.client import Upstream
-os.environ.update(LANGCHAIN_TRACING="true", LANGSMITH_TRACING_V2="true")  # also after the import
-import langsmith.utils
-assert langsmith.utils.tracing_is_enabled()
-upstream = Upstream(api_key="k", base_url=os.environ["FAKE"])
-model = LanguageModel(upstream, model="m", base_url=os.environ["FAKE"], temperature=0, max_tokens=9, system_prompt="")
-os.environ["LANGSMITH_TRACING"] = "true"  # too late: the switch outranks it
-assert not langsmith.utils.tracing_is_enabled()
-print(asyncio.run(model.chain.ainvoke({"query": "hi"})))
-from langchain_core.tracers.langchain import wait_for_all_tracers
-wait_for_all_tracers()
-"""
-
-
-def test_neither_tracing_nor_proxies_of_the_environment_divert_a_prompt(fake: FakeOpenAI) -> None:
-    """LangSmith's address is our fake's, which counts stray requests; nothing listens at the proxy's."""
-    elsewhere = fake.base_url.removesuffix("/v1")
-    diverted = {
-        "LANGCHAIN_TRACING_V2": "true",
-        "LANGSMITH_API_KEY": "ls-key",
-        "LANGSMITH_ENDPOINT": elsewhere,
-        "LANGSMITH_GATEWAY": elsewhere,
-        "OPENAI_API_BASE": f"{elsewhere}/astray",
-        **dict.fromkeys(("HTTP_PROXY", "http_proxy", "ALL_PROXY", "OPENAI_PROXY"), "http://127.0.0.1:9"),
-    }
-    done = subprocess.run(
-        [sys.executable, "-c", TRACED],
-        env={**os.environ, **diverted, "FAKE": fake.base_url},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert (done.returncode, done.stdout.strip()) == (0, completion_text("hi")), done.stderr
-    assert (fake.calls(), fake.calls("strays")) == (1, 0)
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,7 @@ def test_a_torn_tail_is_set_aside_and_recorded(store: JsonlStore, torn: bytes, a
 
 
 def test_only_the_torn_line_is_set_aside_and_the_whole_ones_before_it_stay(store: JsonlStore) -> None:
-    whole = next_line(store, text="synced, but its writer died before he could say so")
+    whole = next_line(store, text="synced, but its writer died before it could say so")
     write_and_die(store, whole + b'{"v":1,"seq":4,"timest')
     record(store, 5)
     assert [one["action"] for one in records(store)[3:]] == ["log.alive", "log.recovered", "log.alive"]

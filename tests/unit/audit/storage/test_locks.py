@@ -1,4 +1,4 @@
-"""The log's locks: who excludes whom, in which order, and that a file that was exchanged is noticed."""
+"""The log's locks: which processes they exclude, in which order, and that an exchanged file is noticed."""
 
 from __future__ import annotations
 

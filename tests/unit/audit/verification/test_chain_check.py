@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from app.audit.format.chain import link, next_log_end
 from app.audit.format.record import EMPTY, GENESIS_HASH, MAX_LINE_BYTES, Receipt, draft, line_of, split_lines
-from app.audit.verification.chain_check import ChainChecker, check_chain
+from app.audit.verification.chain_check import ChainChecker
 from app.audit.verification.report import MAX_FINDINGS, Finding
 
+from ....support.chain import check_chain
 from ....support.evidence import too_long_line
 
 TIME = "2026-11-23T09:15:02.123456Z"
