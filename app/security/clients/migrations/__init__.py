@@ -71,7 +71,7 @@ def _migrate(path: Path, connection: Connection) -> bool:
         raise ConfigError(_newer(path))
     if found is None and inspect(connection).get_table_names():
         raise ConfigError(f"DATABASE_URL: {path} holds another application's tables: name another file.")
-    from alembic import command as migration  # late: 0.2 s, and only a schema that changes needs it
+    from alembic import command as migration  # late: it takes 0.2 s, and only a schema that changes needs it
     from alembic.config import Config  # late: as above
 
     config = Config()
