@@ -59,10 +59,11 @@ def create_app(
         title="Secure AI Assistant",
         summary="Nothing is asked or answered before it is durably written down.",
         version=__version__,
-        openapi_url="/openapi.json" if settings.docs_enabled else None,
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        servers=[{"url": "."}],  # beside openapi.json, wherever a proxy puts it
         lifespan=_lifespan(settings, catalogue, embedded, keeps_evidence, scoreboard or Scoreboard(), worker),
     )
     app.add_exception_handler(AppError, answer_error)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -28,6 +27,7 @@ from .catalogue.values import (
 )
 from .errors import ConfigError
 from .kit.command import command
+from .kit.web_origin import normal_origin
 
 ENV_FILE = ".env"
 NEW_SECRET = f"{command('init')} writes a new one into .env; or set 43 random characters yourself"
@@ -133,9 +133,11 @@ class Settings(BaseSettings):
     @field_validator("cors_origins")
     @classmethod
     def _verify_cors_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if not all(re.fullmatch(r"https?://[^\s/*]+", origin) for origin in value):
-            raise ValueError("takes origins such as https://app.example.com, separated by commas; no *")
-        return value
+        try:
+            return tuple(dict.fromkeys(map(normal_origin, value)))
+        except ValueError:
+            what = "such as https://app.example.com or app://desktop, separated by commas; * as in moz-extension://* only"
+            raise ValueError(f"takes origins {what}") from None
 
     @field_validator("trusted_proxies")
     @classmethod

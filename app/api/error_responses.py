@@ -19,12 +19,13 @@ from ..errors import (
     InvalidParameter,
     InvalidRequest,
     ModelNotFound,
-    NotFound,
     Overloaded,
 )
 from ..kit.content_coding import CODINGS
+from ..kit.secret_look import masked, masked_path
 from ..limits.rate_limits import QuotaExceeded
 from ..security.oauth_errors import InvalidClient
+from .addresses import nothing_at
 from .context import AppContext, error_style_of, request_context
 from .error_bodies import ErrorStyle, body_of, status_of
 from .http_errors import MethodNotAllowed, TokenMissing, TooLarge, UnsupportedCoding
@@ -39,13 +40,14 @@ POINTLESS = frozenset(
 RETRY_AFTER_SECONDS = "2"
 """For a 429 or 503 whose error names no time."""
 SMALL_BODY_BYTES = 64 * 1024
-MAX_METHOD, MAX_MODEL = 16, 200
+MAX_METHOD, MAX_MODEL, MAX_CLIENT_ID, MAX_PATH = 16, 200, 80, 300
+"""Characters in a record. What looks like a secret is a digest there."""
 REALM = 'realm="secure-ai-assistant"'
 
 
 async def answer_error(request: Request, error: Exception) -> Response:
     """Record the refusal, unless the request has its record, and make the response."""
-    problem = error if isinstance(error, AppError) else _from_framework(error)
+    problem = error if isinstance(error, AppError) else _from_framework(request, error)
     style = error_style_of(request)
     status = status_of(style, problem)
     await _record_once(request, problem, status)
@@ -83,13 +85,15 @@ def _document(request: Request, style: ErrorStyle, error: AppError, status: int)
     return orjson.dumps(body_of(style, error, status, request_context(request).origin.request_id))
 
 
-def _from_framework(error: Exception) -> AppError:
+def _from_framework(request: Request, error: Exception) -> AppError:
     """What FastAPI itself refuses: a parameter, an address or a method."""
     if isinstance(error, RequestValidationError):
         return InvalidRequest("A parameter of this address cannot be used: see the documentation.")
     assert isinstance(error, HTTPException)
-    known: dict[int, type[AppError]] = {404: NotFound, 405: MethodNotAllowed, 413: TooLarge}
-    return known.get(error.status_code, NotFound)()
+    known: dict[int, type[AppError]] = {405: MethodNotAllowed, 413: TooLarge}
+    if error.status_code in known:
+        return known[error.status_code]()
+    return nothing_at(request.scope["path"], request.app.routes)
 
 
 async def _record_once(request: Request, error: AppError, status: int) -> None:
@@ -122,6 +126,7 @@ async def _record(request: Request, error: AppError, status: int) -> None:
         "address": origin.address,
         **({"client_request_id": origin.client_request_id} if origin.client_request_id else {}),
         **_details_of(error),
+        **({"path": masked_path(request.scope["path"], MAX_PATH)} if status == 404 else {}),
     }
     is_policy = isinstance(error, InsufficientScope | Overloaded)
     await app.refusals.record(**known, details=details, policy=is_policy)
@@ -132,10 +137,11 @@ def _details_of(error: AppError) -> dict[str, Any]:
     if isinstance(error, InvalidParameter):
         return {"param": error.param, "reason": error.reason}
     if isinstance(error, ModelNotFound):
-        name = error.model[:MAX_MODEL].encode("utf-8", "backslashreplace").decode()  # of lone surrogates
+        name = error.model[:MAX_MODEL] if error.is_known else masked(error.model, MAX_MODEL)
         return {"model": name, "is_known": error.is_known}
     if isinstance(error, InvalidClient):
-        return {"reason": error.reason, "client_id": error.client_id}
+        client_id, is_unknown = error.client_id, error.reason == "unknown_client"
+        return {"reason": error.reason, "client_id": masked(client_id, MAX_CLIENT_ID) if client_id and is_unknown else client_id}
     return {}
 
 

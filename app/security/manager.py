@@ -81,13 +81,13 @@ class SecurityManager:
     async def grant_token(self, client: Client, scope: str | None, *, request_id: str, address: str | None) -> IssuedToken:
         """A token for an authenticated client (RFC 6749, section 4.4). Its record comes first.
 
-        *scope*: the roles wanted, separated by single spaces; None for all. Raises InvalidScope,
+        *scope*: the roles wanted, separated by spaces; None for all. Raises InvalidScope,
         AuditUnavailable.
         """
         roles = client.roles
         if scope is not None:
-            wanted = scope.split(" ")
-            if not set(wanted) <= set(roles):
+            wanted = [role for role in scope.split(" ") if role]
+            if not wanted or not set(wanted) <= set(roles):
                 raise InvalidScope()
             roles = tuple(role for role in roles if role in wanted)
         issued = self._issuer.issue(client.client_id, roles)

@@ -129,6 +129,9 @@ def test_starlette_answers_preflights_through_the_method_that_we_override() -> N
     assert found is not None, "app/api/cors.py relies on CORSMiddleware.preflight_response"
     assert list(inspect.signature(found).parameters) == ["self", "request_headers"]
     assert "self.preflight_response(request_headers=headers)" in inspect.getsource(CORSMiddleware.__call__)
+    assert list(inspect.signature(CORSMiddleware.is_allowed_origin).parameters) == ["self", "origin"]
+    for method in (found, CORSMiddleware.send):
+        assert "self.is_allowed_origin(origin=" in inspect.getsource(method), "app/api/cors.py overrides it"
 
 
 # --- LangChain and LangSmith -----------------------------------------------------------------

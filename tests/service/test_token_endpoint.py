@@ -83,7 +83,7 @@ def test_the_client_id_may_stand_in_both_places_if_it_is_the_same(service: Servi
     assert post(service, {**FORM, "client_id": "both"}, auth=("both", secret)).status_code == 200
 
 
-@pytest.mark.parametrize("scope", [READ, ASK, f"{READ} {ASK}", f"{READ} {READ}"])
+@pytest.mark.parametrize("scope", [READ, ASK, f"{READ} {ASK}", f"{READ} {READ}", f"{READ}  {ASK}", f" {ASK} "])
 def test_a_scope_narrows_the_token_to_the_roles_it_names(service: Service, secret: str, scope: str) -> None:
     response = post(service, {**FORM, "scope": scope}, auth=("both", secret))
     roles = [role for role in (ASK, READ) if role in scope]
@@ -167,7 +167,7 @@ def test_no_grant_is_an_invalid_request(service: Service, secret: str, form: dic
     check_request_refused(service, response, "invalid_request", "invalid_request")
 
 
-@pytest.mark.parametrize("scope", ["admin", f"{ASK} admin", f"{ASK}  {READ}", f" {ASK}", ASK + "\n", ASK.upper()])
+@pytest.mark.parametrize("scope", ["admin", f"{ASK} admin", "  ", f"{ASK}\t{READ}", ASK + "\n", ASK.upper()])
 def test_a_scope_that_the_client_does_not_have_is_invalid(service: Service, secret: str, scope: str) -> None:
     response = post(service, {**FORM, "scope": scope}, auth=("both", secret))
     check_request_refused(service, response, "invalid_scope", "invalid_scope")

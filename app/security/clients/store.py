@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from ...errors import InvalidRequest
 from ..models import Client, Revocations
 from ..oauth_errors import InvalidClient
-from ..roles import is_user_id, verify_roles, verify_user_id
+from ..roles import verify_roles, verify_user_id
 from ..tokens.jti import verify_jti
 from .database import TIMEOUT_SECONDS
 from .migrations import verify_schema
@@ -155,7 +155,7 @@ class ClientStore:
         # (1) The secret. An unknown client's is hashed and compared too, which takes as long.
         proven = hmac.compare_digest(_digest(secret), _NO_DIGEST if row is None else row.secret_sha256)
         if row is None:
-            raise InvalidClient("unknown_client", client_id if is_user_id(client_id) else None)
+            raise InvalidClient("unknown_client", client_id)
         if not proven:
             raise InvalidClient("wrong_secret", client_id)
         # (2) The state, revealed only after the proof.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from typing import Any
 
@@ -36,6 +37,8 @@ from app.security.oauth_errors import InvalidClient
 from ...support.error_tree import every_error_class, example_of
 from ...support.http_request import ADDRESS, REQUEST_ID, FakeApp, request_of, run
 
+SECRET = "sk-proj-Tq3vXz81LmPwK0aYbN7rEdQ2"
+SECRET_DIGEST = "sha256:" + hashlib.sha256(SECRET.encode()).hexdigest()
 RETRY = ("retry-after", "retry-after-ms", "x-should-retry")
 
 
@@ -69,9 +72,10 @@ def test_a_refusal_is_recorded_once_with_all_that_is_known_of_the_request() -> N
             "route": None,
             "address": ADDRESS,
             "client_request_id": "mine-1",
+            "path": "/v1/nothing",
         },
     }
-    assert list(record["details"]) == ["status", "code", "method", "route", "address", "client_request_id"]
+    assert list(record["details"]) == ["status", "code", "method", "route", "address", "client_request_id", "path"]
     assert request_context(request).origin.terminal_record.is_written
     answer(AppError(), request)
     assert len(app.records) == 1, "a request has one record"
@@ -111,7 +115,12 @@ def test_a_refusing_response_that_no_error_made_is_recorded_by_its_status() -> N
         (ModelNotFound("gpt-9", is_known=False), {"model": "gpt-9", "is_known": False}),
         (ModelNotFound("x" * 300, is_known=True), {"model": "x" * 200, "is_known": True}),
         (ModelNotFound("\ud800", is_known=False), {"model": "\\ud800", "is_known": False}),
+        (ModelNotFound(SECRET, is_known=False), {"model": SECRET_DIGEST, "is_known": False}),
+        (ModelNotFound("y" * 300, is_known=False), {"model": "y" * 199 + "…", "is_known": False}),
         (InvalidClient("wrong_secret", "alice"), {"reason": "wrong_secret", "client_id": "alice"}),
+        (InvalidClient("unknown_client", SECRET), {"reason": "unknown_client", "client_id": SECRET_DIGEST}),
+        (InvalidClient("unknown_client", "z" * 90), {"reason": "unknown_client", "client_id": "z" * 79 + "…"}),
+        (InvalidClient("unknown_client", "no good\n"), {"reason": "unknown_client", "client_id": "no good\\n"}),
         (TokenExpired(), {}),
     ],
 )
@@ -119,7 +128,9 @@ def test_the_record_holds_the_reason_that_the_body_may_hide(error: AppError, det
     app = FakeApp()
     answer(error, request_of(app=app))
     (record,) = app.records
-    assert {name: value for name, value in record["details"].items() if name not in ("status", "method", "route", "address")} == {
+    assert {
+        name: value for name, value in record["details"].items() if name not in ("status", "method", "route", "address", "path")
+    } == {
         "code": error.code,
         **details,
     }
@@ -151,6 +162,16 @@ def test_a_corrupt_log_is_a_critical_event_and_recorded_too() -> None:
 
 def test_before_the_service_is_open_an_error_is_answered_without_a_record() -> None:
     assert answer(AppError(), request_of(app=None)).status_code == 500
+
+
+def test_a_404_says_which_path_was_asked_for() -> None:
+    app = FakeApp()
+    for path, shown in ((f"/v1/files/{SECRET}", f"/v1/files/{SECRET_DIGEST}"), ("/a/b\x07", "/a/b\\x07")):
+        answer(HTTPException(404), request_of(path, app=app, query="key=planted"))
+        assert app.records[-1]["details"]["path"] == shown
+        assert "planted" not in str(app.records)
+    answer(HTTPException(405), request_of("/ask", app=app))
+    assert "path" not in app.records[-1]["details"]
 
 
 # --- what the framework refuses ----------------------------------------------------------------------

@@ -102,14 +102,21 @@ async def test_a_granted_token_has_its_record_and_its_line(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(
-    ("scope", "roles"), [(ASK, (ASK,)), (f"{READ} {ASK}", (ASK, READ)), (f"{ASK} {ASK}", (ASK,)), (None, (ASK, READ))]
+    ("scope", "roles"),
+    [
+        (ASK, (ASK,)),
+        (f"{READ} {ASK}", (ASK, READ)),
+        (f"{ASK} {ASK}", (ASK,)),
+        (f"  {READ}  {ASK} ", (ASK, READ)),
+        (None, (ASK, READ)),
+    ],
 )
 async def test_a_scope_names_some_of_the_clients_roles(desk: Desk, scope: str | None, roles: tuple[str, ...]) -> None:
     issued = await desk.manager.grant_token(ALICE, scope, request_id="0" * 32, address=None)
     assert issued.scope == " ".join(roles)
 
 
-@pytest.mark.parametrize("scope", ["ai.admin", f"{ASK} ai.admin", "", f"{ASK}  {READ}", f" {ASK}"])
+@pytest.mark.parametrize("scope", ["ai.admin", f"{ASK} ai.admin", "", "  ", f"{ASK}\t{READ}", f"{ASK}\n"])
 async def test_a_scope_that_names_something_else_is_refused_unrecorded(desk: Desk, scope: str) -> None:
     with pytest.raises(InvalidScope):
         await desk.manager.grant_token(ALICE, scope, request_id="0" * 32, address=None)

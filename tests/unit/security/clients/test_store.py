@@ -92,7 +92,7 @@ async def test_two_secrets_differ_by_default(store: ClientStore) -> None:
 async def test_an_ill_formed_id_is_never_added_and_reads_as_unknown(store: ClientStore, client_id: str) -> None:
     with pytest.raises(InvalidUser):
         await store.add(client_id, [ASK])
-    assert await refusal(store, client_id, "secret") == ("unknown_client", None), "its text stays out of the record"
+    assert await refusal(store, client_id, "secret") == ("unknown_client", client_id), "the record masks it where it looks secret"
     assert await store.get(client_id) is None
     with pytest.raises(InvalidRequest, match="no such client"):
         await store.disable(client_id)
