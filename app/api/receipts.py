@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
-
 from ..audit.format.record import Receipt
+from ..kit.foreign_json import dumps
 
 
 def receipt_member(receipt: Receipt) -> dict[str, Any]:
@@ -22,6 +21,6 @@ def receipt_headers(receipt: Receipt) -> dict[str, str]:
 def with_receipt(raw: bytes, document: Mapping[str, Any], receipt: Receipt) -> bytes:
     """*raw*, the bytes of the JSON object *document*, with the member `receipt` at its end."""
     if "receipt" in document:  # of another service like ours, behind this one
-        return orjson.dumps({**document, "receipt": receipt_member(receipt)})
+        return dumps({**document, "receipt": receipt_member(receipt)})
     member = b'"receipt":{"seq":%d,"hash":"%b"}' % (receipt.seq, receipt.hash.encode())
     return b"%b%b%b}" % (raw.rstrip()[:-1], b"," if document else b"", member)

@@ -8,13 +8,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-import orjson
 from fastapi import Request, Response
 from starlette.types import Receive, Scope, Send
 
 from ..audit.format.record import Receipt
 from ..errors import AppError, ClientGone
 from ..kit.event_stream import KEEP_ALIVE, Event, encode
+from ..kit.foreign_json import dumps
 from ..upstream.completion import Completion
 from ..upstream.protocol.stream_reader import StreamReader
 from .bodies import disconnect_watch
@@ -97,14 +97,14 @@ class AskStreamSink(EventStreamSink):
     """/ask: `delta` with a piece of the text, then `done` with the other members, or `error`."""
 
     def encode(self, events: Sequence[Event], text: str) -> bytes:
-        return encode(Event(b"delta", orjson.dumps({"text": text}))) if text else b""
+        return encode(Event(b"delta", dumps({"text": text}))) if text else b""
 
     def encode_error(self, document: bytes) -> bytes:
         return encode(Event(b"error", document))
 
     async def end(self, reader: StreamReader, completion: Completion, receipt: Receipt) -> None:
         done = without_text(completion.model, completion.usage, self._origin.request_id, receipt, completion.stopped_by)
-        await self._finish(self.encode((), reader.held_text) + encode(Event(b"done", orjson.dumps(done))))
+        await self._finish(self.encode((), reader.held_text) + encode(Event(b"done", dumps(done))))
 
 
 class EventStream(Response):

@@ -101,6 +101,7 @@ class Exchange:
             **self._effort(),
             **({"finish_reason": completion.finish} if completion.finish is not None else {}),
             **({"delivered": self._digest()} if self._bytes or self._reader else {}),
+            **({"other": completion.other} if completion.other else {}),
         }
         try:
             receipt = await self._record("ask.answered", details)
@@ -120,7 +121,12 @@ class Exchange:
         self._has_end = True
         details = {"received": self.received.seq, "code": error.code, **self._effort(), "delivered": None}
         if self._bytes and self._reader:
-            details["delivered"] = {"answer": self._reader.delivered(), **self._digest()}
+            other = self._reader.other()
+            details["delivered"] = {
+                "answer": self._reader.delivered(),
+                **self._digest(),
+                **({"other": other} if other else {}),
+            }
         try:
             await self._record("ask.failed", details)
         except LongTextUnavailable:  # without the text then

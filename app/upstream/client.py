@@ -8,17 +8,15 @@ from typing import Any
 
 import aiohttp
 import certifi
-import orjson
 from yarl import URL
 
 from ..catalogue.values import is_key
 from ..errors import ConfigError, UpstreamError, UpstreamUnavailable
 from ..kit.event_stream import Event, EventParser
-from ..kit.strict_json import verify_depth
-from .completion import Reply, verify_usable
+from .completion import Reply
 from .errors import DEFAULT_RETRY_AFTER, Reading, error_of_status, log_upstream, unusable
 from .protocol.endpoint import Endpoint
-from .protocol.members import replace_model_path
+from .protocol.plain_answer import read_plain
 
 OPENAI_URL = "https://api.openai.com/v1"
 MAX_RESPONSE_BYTES = 32 * 1024 * 1024
@@ -88,12 +86,7 @@ class Upstream:
         if len(raw) > MAX_CONTAINERS and raw.count(b"[") + raw.count(b"{") > MAX_CONTAINERS:
             raise unusable(b"", f"answer of more than {MAX_CONTAINERS} lists and objects")
         with Reading(raw):
-            document = orjson.loads(raw)  # refuses invalid UTF-8, lone surrogates and NaN
-            verify_depth(document, raw)
-            completion = verify_usable(endpoint.read(document, model), wants_text=wants_text)
-            if replace_model_path(document, model):
-                raw = orjson.dumps(document)
-        return Reply(raw, document, completion)
+            return read_plain(endpoint, raw, model, wants_text=wants_text)
 
     async def open_stream(self, path: str, body: bytes) -> EventSource:
         """Send a body that asks for server-sent events; returns once the answer has begun.

@@ -32,6 +32,8 @@ class Completion:
     """As the record holds it: the text, or a message with its tool calls, or several."""
     finish: Any = None
     """Why the answer ended, in the server's words; a list where there are several choices."""
+    other: dict[str, Any] | None = None
+    """Texts that stand elsewhere in what the server sent, by the names of their members."""
 
     @property
     def stopped_by(self) -> str | None:

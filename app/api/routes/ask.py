@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-import orjson
 from fastapi import APIRouter, Request, Response
 
+from ...kit.foreign_json import dumps
 from ..bodies import AskedQuestion, disconnect_watch
 from ..dependencies import Asker, ServicesDep
 from ..receipts import receipt_headers
@@ -44,7 +44,7 @@ async def ask(principal: Asker, question: AskedQuestion, services: ServicesDep, 
         )
     with disconnect_watch(request) as disconnected:
         answer = await assistant.ask(principal, question, disconnected)
-    return Response(orjson.dumps(answer_body(answer)), media_type="application/json", headers=receipt_headers(answer.receipt))
+    return Response(dumps(answer_body(answer)), media_type="application/json", headers=receipt_headers(answer.receipt))
 
 
 def wants_events(accept: str) -> bool:

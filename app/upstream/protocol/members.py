@@ -1,4 +1,4 @@
-"""Members that several kinds of answers share, each checked as it is read."""
+"""Members that several kinds of answers share. Whatever stands there, the answer can be read."""
 
 from __future__ import annotations
 
@@ -9,33 +9,37 @@ from ..completion import Usage
 
 MAX_MODEL_NAME = 500
 MAX_WORD = 100
+MAX_TOKENS = 2**53
+"""Of a count. JavaScript cannot tell larger numbers apart."""
 
 
 def safe_model_name(document: Mapping[str, Any], alias: str) -> str:
-    """The model's name as the server gives it. Raises TypeError for anything but a name.
+    """The model's name as the server gives it.
 
     *alias* if it gives none, or a path on its own machine, as llama.cpp may.
     """
-    name = document.get("model") or alias
-    if not isinstance(name, str) or len(name) > MAX_MODEL_NAME:
-        raise TypeError
-    is_path = name.startswith(("/", ".", "~")) or "\\" in name or name.endswith(".gguf")
-    return alias if is_path else name
+    name = document.get("model")
+    if not isinstance(name, str) or not 0 < len(name) <= MAX_MODEL_NAME or not _is_unicode(name):
+        return alias
+    return alias if _is_path(name) else name
 
 
 def replace_model_path(document: dict[str, Any], alias: str) -> bool:
     """Replace a path in *document*'s `model` by *alias*. Returns whether there was one."""
-    if document.get("model") and document["model"] != (name := safe_model_name(document, alias)):
-        document["model"] = name
+    name = document.get("model")
+    if isinstance(name, str) and _is_path(name):
+        document["model"] = alias
         return True
     return False
 
 
 def finish_reason(value: Any) -> str | None:
-    """Raises TypeError for anything but a short string or null."""
-    if not isinstance(value, str | None) or len(value or "") > MAX_WORD:
-        raise TypeError
-    return value
+    """The server's word, cut if it is long; None if there is none yet."""
+    if not value:
+        return None
+    if not isinstance(value, str | int):
+        return "unknown"
+    return str(value)[:MAX_WORD].encode("utf-8", "backslashreplace").decode()
 
 
 def one_or_all(values: list[Any]) -> Any:
@@ -44,13 +48,25 @@ def one_or_all(values: list[Any]) -> Any:
 
 
 def read_usage(counts: Any, input_name: str, output_name: str | None) -> Usage | None:
-    """None where the server did not count. Raises TypeError for anything but counts.
+    """None where the server did not count, or gives something else than counts.
 
     Without *output_name* the output is 0 tokens.
     """
-    if counts is None or counts.get(input_name) is None or (output_name and counts.get(output_name) is None):
+    if not isinstance(counts, dict):
         return None
-    tokens = counts[input_name], counts[output_name] if output_name else 0
-    if any(type(count) is not int or count < 0 for count in tokens):
-        raise TypeError
-    return Usage(*tokens)
+    tokens = counts.get(input_name), counts.get(output_name) if output_name else 0
+    if any(type(count) is not int or not 0 <= count <= MAX_TOKENS for count in tokens):
+        return None
+    return Usage(*tokens)  # type: ignore[arg-type]  # both are int, by the line above
+
+
+def _is_path(name: str) -> bool:
+    return name.startswith(("/", ".", "~")) or "\\" in name or name.endswith(".gguf")
+
+
+def _is_unicode(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -8,8 +8,11 @@ from typing import Any, NamedTuple, Protocol
 
 from ...errors import UpstreamError
 from ...kit.event_stream import Event
+from ...kit.foreign_json import loads
+from ...kit.strict_json import verify_depth
 from ..completion import Completion
 from ..errors import Reading
+from .content import says_anything
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,26 +50,43 @@ class StreamReader(Protocol):
     def feed(self, event: Event) -> list[Event]:
         """Take one event; return the events that the caller may see now.
 
-        Raises UpstreamError, ValueError, TypeError, LookupError or AttributeError for a bad event.
+        An event that holds neither text, nor an end, nor an error is passed on or skipped. Raises
+        UpstreamError, ValueError, TypeError, LookupError or AttributeError for a bad event.
         """
 
     def end(self) -> None:
         """The server has ended the stream. Raises UpstreamError if the answer is incomplete."""
 
     def mark_delivered(self) -> None:
-        """All events returned so far have reached the caller.
-
-        Raises as `feed` where the deltas in them do not fit together.
-        """
+        """All events returned so far have reached the caller."""
 
     def completion(self) -> Completion:
-        """The whole answer, once it is over. Raises as `feed`."""
+        """The whole answer, once it is over."""
 
     def delivered(self) -> Any:
         """What reached the caller, as a record holds it; None if nothing did."""
 
+    def other(self) -> dict[str, Any] | None:
+        """What reached the caller besides the answer, and says something else; None if nothing did."""
+
     def held_back(self) -> StreamEnd:
         """The end of the stream, once it is over."""
+
+
+def document_in(event: Event) -> dict[str, Any] | None:
+    """The JSON object in *event*; None if nothing is in it, as servers send to keep a line open.
+
+    Raises ValueError, TypeError or RecursionError for anything else.
+    """
+    if not event.data or event.data.isspace():
+        return None
+    document = loads(event.data, errors="replace")
+    if type(document) is not dict:
+        if says_anything(document):
+            raise TypeError
+        return None
+    verify_depth(document, event.data)
+    return document
 
 
 def read_piece(reader: StreamReader, events: list[Event] | None) -> Piece:

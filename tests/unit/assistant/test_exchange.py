@@ -24,7 +24,8 @@ from app.errors import (
 )
 from app.kit.event_stream import Event
 from app.upstream.completion import Completion, Usage
-from app.upstream.protocol.chat import CHAT, ChatReader
+from app.upstream.protocol.chat import CHAT
+from app.upstream.protocol.chat_stream import ChatReader
 
 from ...support.asking import PRINCIPAL, FakeLog, origin, prepared
 

@@ -17,7 +17,7 @@ from app.audit.format.record import Receipt
 from app.errors import AppError, ClientGone, UpstreamError, UpstreamTimeout
 from app.kit.event_stream import Event
 from app.upstream.completion import Completion
-from app.upstream.protocol.chat import DONE
+from app.upstream.protocol.chat_stream import DONE
 from app.upstream.protocol.stream_reader import StreamReader
 
 from ...support.asking import PRINCIPAL, FakeLog, origin, prepared

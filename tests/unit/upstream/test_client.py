@@ -102,14 +102,7 @@ UNUSABLE = [
     '{"error": {"message": "sorry"}}',
     reply(None),
     reply(7),
-    reply([{"type": "text", "text": "parts"}]),
-    reply(model=7),
-    reply(model="m" * 501),
-    reply(usage=[]),
-    reply(usage={"prompt_tokens": "3", "completion_tokens": 1}),
-    reply(usage={"prompt_tokens": -3, "completion_tokens": 1}),
-    reply(usage={"prompt_tokens": True, "completion_tokens": 1}),
-    reply("\ud800"),
+    reply([{"type": "thinking", "thinking": "parts"}]),
     reply("BYTES").replace("BYTES", "\udcff\udcfe"),
     reply()[:-1],
     reply() + reply(),
@@ -124,6 +117,22 @@ def test_an_answer_that_is_no_completion_is_an_upstream_error(fake: FakeOpenAI, 
     with pytest.raises(UpstreamError) as caught:
         ask(make(fake.base_url))
     assert type(caught.value) is UpstreamError
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        (reply([{"type": "text", "text": "parts"}]), "parts"),
+        (reply("\ud800"), "\ud800"),
+        *((reply(model=name), "fine") for name in (7, "m" * 501, None)),
+        (reply(usage=[]), "fine"),
+        (reply(usage={"prompt_tokens": "3", "completion_tokens": 1}), "fine"),
+        (reply(usage={"prompt_tokens": -3, "completion_tokens": True}), "fine"),
+    ],
+)
+def test_an_odd_detail_costs_no_answer(fake: FakeOpenAI, body: str, text: str) -> None:
+    fake.set(body=body)
+    assert ask(make(fake.base_url)).text == text
 
 
 def test_a_compressed_answer_is_not_unfolded(fake: FakeOpenAI) -> None:

@@ -11,7 +11,8 @@ import pytest
 from app.errors import UpstreamError
 from app.kit.event_stream import Event
 from app.upstream.completion import Usage
-from app.upstream.protocol.chat import CHAT, DONE, ChatReader
+from app.upstream.protocol.chat import CHAT
+from app.upstream.protocol.chat_stream import DONE, ChatReader
 from app.upstream.protocol.stream_reader import StreamEnd
 
 USAGE = {"prompt_tokens": 3, "completion_tokens": 5, "total_tokens": 8}
@@ -116,24 +117,71 @@ def test_a_receipt_of_another_service_like_ours_is_removed(foreign: Any) -> None
 @pytest.mark.parametrize(
     "data",
     [
-        b"",
-        b"null",
-        b"[]",
-        b"7",
-        b"{}",
+        b"no JSON",
+        b'"text"',
+        b'["text"]',
         b'{"choices": 7}',
+        b'{"choices": {"0": {}}}',
         b'{"choices": [7]}',
-        b'{"choices": [{"delta": 7}]}',
-        b'{"choices": [{"delta": {"content": 7}}]}',
-        b'{"choices": [], "usage": {"prompt_tokens": -1, "completion_tokens": 1}}',
-        b'{"choices": [], "model": 7}',
-        b'{"choices": [{"index": [], "delta": {}}]}',
         b'{"error": {"message": "sorry"}}',
+        b'{"error": "sorry", "choices": []}',
     ],
 )
 def test_what_is_no_chunk_is_refused(data: bytes) -> None:
     with pytest.raises((UpstreamError, ValueError, TypeError, LookupError, AttributeError)):
         read(Event(b"", data))
+
+
+def test_an_event_named_error_is_one() -> None:
+    with pytest.raises(UpstreamError):
+        read(Event(b"error", b'{"message": "sorry"}'))
+
+
+@pytest.mark.parametrize("data", [b"", b" ", b"\n", b"null", b"[]", b"7", b'""', b"[null, {}]"])
+def test_an_event_with_nothing_in_it_is_skipped(data: bytes) -> None:
+    reader, given = read(chunk(says("a")), Event(b"", data), Event(b"ping", data), chunk(says("b", finish="stop")), DONE)
+    assert given == [chunk(says("a"))]
+    assert reader.completion().answer == "ab"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"{}",
+        b'{"choices": null}',
+        b'{"choices": []}',
+        b'{"type": "ping"}',
+        b'{"choices": [null]}',
+        b'{"choices": [{}]}',
+        b'{"choices": [{"index": null, "delta": null}]}',
+        b'{"choices": [{"index": "0", "delta": {"content": null}}]}',
+        b'{"choices": [{"index": [], "delta": {}}]}',
+        b'{"choices": [{"delta": 7}]}',
+        b'{"choices": [], "error": null}',
+        b'{"choices": [], "model": 7}',
+        b'{"choices": [{"delta": {}, "finish_reason": ""}]}',
+    ],
+)
+def test_an_event_without_text_is_passed_on(data: bytes) -> None:
+    odd = Event(b"", data)
+    reader, given = read(chunk(says("a")), odd, chunk(says("b", finish="stop")), DONE)
+    assert given == [chunk(says("a")), odd]
+    assert (reader.completion().answer, reader.completion().finish, reader.other()) == ("ab", "stop", None)
+
+
+def test_an_event_without_text_after_the_last_chunk_is_dropped() -> None:
+    """The receipt goes with that chunk, and nothing but the end marker may follow it."""
+    last = chunk(says("", finish="stop"))
+    reader, given = read(chunk(says("a")), last, Event(b"", b"{}"), DONE)
+    assert (given, reader.held_back().last) == ([chunk(says("a"))], last)
+
+
+@pytest.mark.parametrize("usage", [7, "7", [], {}, {"prompt_tokens": -1, "completion_tokens": 1}, {"prompt_tokens": "3"}])
+def test_an_odd_usage_costs_the_count(usage: Any) -> None:
+    reader, _ = read(chunk(says("a", finish="stop")), chunk(usage=usage), DONE)
+    assert (reader.completion().answer, reader.completion().usage) == ("a", None)
+    reader, _ = read(chunk(usage=USAGE), chunk(says("a", finish="stop"), usage=usage), DONE)
+    assert reader.completion().usage == Usage(3, 5), "a good count that came before is kept"
 
 
 @pytest.mark.parametrize("events", [[], [chunk(says("a"))], [chunk(says("a", finish="stop")), chunk(says("b", 1))]])
@@ -143,21 +191,102 @@ def test_a_stream_that_ends_before_every_choice_is_incomplete(events: list[Event
         reader.end()
 
 
-def test_too_many_tool_calls_are_refused() -> None:
-    reader = CHAT.reader("alias", False)
-    with pytest.raises(ValueError):
-        read_into(reader, [{"index": 0, "delta": {"tool_calls": [{"index": number} for number in range(20_000)]}}])
-
-
-@pytest.mark.parametrize("depth", [60, 300])
-def test_a_deeply_nested_delta_is_refused(depth: int) -> None:
+@pytest.mark.parametrize("depth", [65, 300])
+def test_a_deeply_nested_delta_is_refused_before_it_is_passed_on(depth: int) -> None:
     deep: Any = "x"
     for _ in range(depth):
-        deep = [deep] if depth == 60 else {"a": deep}
+        deep = [deep] if depth == 65 else {"a": deep}
     with pytest.raises(ValueError):
-        read_into(CHAT.reader("alias", False), [{"index": 0, "delta": {"odd": deep}}])
+        CHAT.reader("alias", False).feed(Event(b"", json.dumps({"choices": [{"index": 0, "delta": {"odd": deep}}]}).encode()))
 
 
-def read_into(reader: ChatReader, choices: list[dict[str, Any]]) -> None:
-    reader.feed(Event(b"", json.dumps({"choices": choices}).encode()))
-    reader.mark_delivered()
+def test_too_many_choices_are_refused() -> None:
+    with pytest.raises(UpstreamError):
+        read(chunk(*({"index": number, "delta": {}} for number in range(129))))
+
+
+THINKING = [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}]
+
+
+def test_content_may_be_a_list_of_parts() -> None:
+    """Mistral's reasoning models."""
+    reader, given = read(
+        chunk({"index": 0, "delta": {"role": "assistant", "content": THINKING}}),
+        chunk({"index": 0, "delta": {"content": THINKING}}),
+        chunk({"index": 0, "delta": {"content": [{"type": "text", "text": "fo"}]}}),
+        chunk(says("ur", finish="stop")),
+        DONE,
+    )
+    assert len(given) == 3
+    answer = reader.completion()
+    thinking = {"type": "thinking", "thinking": [{"type": "text", "text": "hmhm"}]}
+    assert (answer.text, answer.answer) == ("four", {"content": [thinking, {"type": "text", "text": "fo"}, "ur"]})
+
+
+def test_each_feed_says_what_text_the_caller_of_ask_sees() -> None:
+    reader = CHAT.reader("alias", False)
+    reader.feed(chunk({"index": 0, "delta": {"content": [*THINKING, {"type": "text", "text": "fo"}]}}))
+    assert reader.text == "fo"
+    reader.feed(chunk({"index": 1, "delta": {"content": "x"}}))
+    assert reader.text == "", "only the first choice is shown"
+
+
+@pytest.mark.parametrize("content", [THINKING, [*THINKING, {"type": "text", "text": "four"}], "four", None])
+def test_a_plain_answer_may_have_a_list_of_parts(content: Any) -> None:
+    answer = CHAT.read({"choices": [{"message": {"role": "assistant", "content": content}}]}, "alias")
+    assert answer.text == ("four" if "four" in str(content) else None)
+    assert answer.answer == ({"content": content} if isinstance(content, list) else content)
+
+
+def test_a_message_may_stand_in_place_of_a_delta() -> None:
+    def whole(content: str, finish: str | None = None) -> Event:
+        return chunk({"index": 0, "message": {"role": "assistant", "content": content}, "finish_reason": finish})
+
+    reader, _ = read(whole("a"), whole("b", "stop"), DONE)
+    assert reader.completion().answer == "ab"
+    plain = CHAT.read({"choices": [{"delta": {"content": "a"}}]}, "alias")
+    assert (plain.text, plain.answer) == ("a", "a")
+
+
+def test_a_message_beside_a_delta_is_recorded_if_it_says_something_else() -> None:
+    """Perplexity repeats what there is so far."""
+
+    def piece(content: str, so_far: str) -> Event:
+        return chunk({"index": 0, "delta": {"content": content}, "message": {"content": so_far}, "finish_reason": None})
+
+    reader, _ = read(piece("a", "a"), piece("b", "ab"), DONE)
+    assert (reader.completion().answer, reader.completion().other) == ("ab", None)
+    reader, _ = read(piece("a", "a"), piece("b", "other"), DONE)
+    assert reader.completion().other == {"choices[0].message": [{"content": "a"}, {"content": "other"}]}
+
+
+def test_texts_beside_the_message_are_recorded() -> None:
+    first = chunk(says("a"), citations=["https://a.example"], provider="P", timings={"ms": 7})
+    second = chunk({**says("b", finish="stop"), "note": "n"}, citations=["https://a.example", "https://b.example"], provider="P")
+    reader, _ = read(first, second, DONE)
+    assert reader.other() == {"citations": ["https://a.example"], "provider": "P"}, "of what was delivered"
+    assert reader.completion().answer == "ab"
+    assert reader.completion().other == {
+        "citations": ["https://a.example", "https://b.example"],
+        "provider": "P",
+        "choices[0].note": "n",
+    }
+    plain = CHAT.read({"choices": [{"message": {"content": "a"}, "note": "n"}], "citations": ["c"], "id": "x"}, "alias")
+    assert (plain.answer, plain.other) == ("a", {"citations": ["c"], "choices[0].note": "n"})
+
+
+def test_half_an_emoji_is_passed_on_and_recorded() -> None:
+    def half(text: str, finish: str | None = None) -> Event:
+        return Event(b"", json.dumps({"choices": [says(text, finish=finish)]}).encode())
+
+    reader, given = read(half("hi \ud83d"), half("\ude00 there \ud83d", "stop"), DONE)
+    assert given == [half("hi \ud83d")]
+    assert reader.delivered() == "hi \\ud83d"
+    assert reader.completion().answer == "hi 😀 there \\ud83d"
+
+
+def test_an_event_that_repeats_a_member_is_kept_as_it_came() -> None:
+    odd = b'{"choices":[{"index":0,"delta":{"content":"good","content":"bad"}}]}'
+    reader, given = read(chunk(says("a")), Event(b"", odd), chunk(says("", finish="stop")), DONE)
+    assert given[1] == Event(b"", odd)
+    assert reader.completion().answer == {"content": "abad", "events": [{"content": "abad"}, odd.decode(), {"content": ""}]}

@@ -32,20 +32,18 @@ def test_a_server_without_a_name_goes_by_the_alias(document: dict[str, Any]) -> 
     assert not replace_model_path(document, "alias")
 
 
-@pytest.mark.parametrize("name", [7, ["m"], "x" * 501])
-def test_what_is_no_name_is_refused(name: Any) -> None:
-    with pytest.raises(TypeError):
-        safe_model_name({"model": name}, "alias")
-    with pytest.raises(TypeError):
-        replace_model_path({"model": name}, "alias")
+@pytest.mark.parametrize("name", [7, ["m"], "x" * 501, "\ud83d"])
+def test_what_is_no_name_costs_the_name_and_not_the_answer(name: Any) -> None:
+    assert safe_model_name({"model": name}, "alias") == "alias"
+    assert not replace_model_path({"model": name}, "alias")
 
 
-def test_a_finish_reason_is_a_short_word_or_none() -> None:
-    assert [finish_reason(value) for value in ("stop", None, "x" * 100)] == ["stop", None, "x" * 100]
-    bad: list[Any] = [7, ["stop"], "x" * 101]
-    for value in bad:
-        with pytest.raises(TypeError):
-            finish_reason(value)
+@pytest.mark.parametrize(
+    ("value", "word"),
+    [("stop", "stop"), (None, None), ("", None), ("x" * 101, "x" * 100), (7, "7"), (["stop"], "unknown"), ("\ud83d", "\\ud83d")],
+)
+def test_a_finish_reason_is_a_short_word_or_none(value: Any, word: str | None) -> None:
+    assert finish_reason(value) == word
 
 
 def test_one_value_stands_alone() -> None:
@@ -67,12 +65,11 @@ def test_usage_is_what_the_server_counted_or_nothing(counts: Any, output: str | 
     assert read_usage(counts, "in", output) == usage
 
 
-@pytest.mark.parametrize("count", [-1, True, "3", 3.0])
-def test_a_count_that_is_none_is_refused(count: Any) -> None:
-    with pytest.raises(TypeError):
-        read_usage({"in": count, "out": 1}, "in", "out")
-    with pytest.raises(TypeError):
-        read_usage({"in": 1, "out": count}, "in", "out")
+@pytest.mark.parametrize("count", [-1, True, "3", 3.0, 2**53 + 1, 1e300, None, [], {}])
+def test_an_odd_count_costs_the_count(count: Any) -> None:
+    assert read_usage({"in": count, "out": 1}, "in", "out") is None
+    assert read_usage({"in": 1, "out": count}, "in", "out") is None
+    assert read_usage(count, "in", "out") is None
 
 
 def test_embeddings_are_recorded_by_their_number() -> None:

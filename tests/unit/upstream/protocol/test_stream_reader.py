@@ -9,7 +9,8 @@ import pytest
 
 from app.errors import UpstreamError
 from app.kit.event_stream import Event
-from app.upstream.protocol.chat import CHAT, DONE
+from app.upstream.protocol.chat import CHAT
+from app.upstream.protocol.chat_stream import DONE
 from app.upstream.protocol.stream_reader import Piece, read_piece
 
 

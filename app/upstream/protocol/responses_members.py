@@ -1,0 +1,106 @@
+"""The members of an answer of /responses, plain or in events, as a record holds them."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from typing import Any
+
+from .content import Latest, said, says_anything, text_of
+from .members import finish_reason
+from .parts import Text
+
+TEXT = "response.output_text.delta"
+ITEM = "response.output_item"
+_PLACE = ("output_index", "content_index", "summary_index", "item_id")
+_ENVELOPE = frozenset({"type", "sequence_number", "delta", "response", "logprobs", "obfuscation", "receipt", *_PLACE})
+Slot = tuple[Any, ...]
+"""An event's type, without its last word if it has no delta; and its place in the answer."""
+
+
+def recorded_output(output: list[Any]) -> tuple[Any, str]:
+    """*output* as a record holds it, and the text in it: only the text if there is nothing else."""
+    messages = [item for item in output if isinstance(item, dict) and item.get("type") == "message"]
+    text = "".join(text_of(item.get("content")) or "" for item in messages)
+    is_text = len(messages) == len(output) and "".join(said(output)) == text
+    return (text if is_text else output), text
+
+
+def finish_of(response: dict[str, Any]) -> str | None:
+    """Why a response ended."""
+    details = response.get("incomplete_details")
+    return finish_reason(details.get("reason") if isinstance(details, dict) else response.get("status"))
+
+
+class Gathered:
+    """What the events of a stream delivered: the texts in pieces, joined, and all other members."""
+
+    def __init__(self) -> None:
+        self._texts: dict[Slot, Text] = {}
+        self._values = Latest()  # by their slots
+        self._raw: list[bytes] = []
+
+    def add(self, event: dict[str, Any]) -> None:
+        """Take the JSON object of an event."""
+        kind, delta = str(event.get("type")), event.get("delta")
+        place = [event.get(name) for name in _PLACE]
+        if not all(one is None or isinstance(one, int | str) for one in place):
+            place = [str(one) for one in place]
+        if isinstance(delta, str):
+            slot = (kind, *place)
+            if (known := self._texts.get(slot)) is not None:
+                known.add(delta)
+            else:
+                self._texts[slot] = Text(delta)
+            if event.keys() <= _ENVELOPE and "response" not in event:
+                return
+        members = {name: value for name, value in event.items() if name not in _ENVELOPE and says_anything(value)}
+        if not isinstance(delta, str) and says_anything(delta):
+            members["delta"] = delta
+        response = event.get("response")
+        if isinstance(response, dict) and says_anything(response.get("output")):
+            members["output"] = response["output"]
+        if members:
+            self._values.add((kind.rpartition(".")[0] or kind, *place), members)
+
+    def add_raw(self, data: bytes) -> None:
+        """Keep an event as it came: parsers disagree about what it says."""
+        self._raw.append(data)
+
+    def is_in(self, output: list[Any]) -> bool:
+        """Whether *output* holds all that was delivered."""
+        known = {*said(output), recorded_output(output)[1]}
+        texts = [text.joined() for text in self._texts.values()]
+        return not self._raw and known.issuperset([*filter(None, texts), *said([*self._values.all().values()])])
+
+    def recorded(self) -> Any:
+        """As a record holds it: the output, if the events of its items hold it all; else the text,
+        if there is nothing else; else texts and members by the type and place of their events."""
+        found = [(slot, members[-1]["item"]) for slot, members in self._values.all().items() if "item" in members[-1]]
+        items = [item for slot, item in found if slot[0] == ITEM]
+        if items and self.is_in(items):
+            return recorded_output(items)[0]
+        parts = self._parts()
+        return parts.get(TEXT) if parts.keys() <= {TEXT} else parts
+
+    def _parts(self) -> dict[str, Any]:
+        parts: dict[str, Any] = {}
+        for slot, text in self._texts.items():
+            parts[_name_of(slot, parts)] = text.joined()
+        known = set(parts.values())
+        for slot, values in self._values.plain().items():
+            if not known.issuperset(said(values)):
+                parts[_name_of(slot, parts)] = values
+        if self._raw:
+            parts["raw"] = [data.decode("utf-8", "replace") for data in self._raw]
+        return parts
+
+
+def _name_of(slot: Slot, taken: Container[str]) -> str:
+    """The type of a slot's events and their place: the whole place if the short name is *taken*."""
+    kind, *place = slot
+    name = kind if kind == TEXT else f"{kind} {place[0]}"
+    if name in taken:
+        name = " ".join(str(word) for word in slot if word is not None)
+    while name in taken:
+        name += "'"
+    return name

@@ -1,0 +1,112 @@
+"""The stream of POST /responses: typed events, of which the last holds the whole answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...errors import UpstreamError
+from ...kit.event_stream import Event
+from ...kit.foreign_json import dumps, repeats_a_member, storable
+from ..completion import Completion
+from .content import says_anything
+from .members import read_usage, replace_model_path, safe_model_name
+from .responses_members import TEXT, Gathered, finish_of, recorded_output
+from .stream_reader import StreamEnd, document_in
+
+LAST = frozenset({"response.completed", "response.incomplete"})
+FAILED = frozenset({"response.failed", "error"})
+FAILED_STATUSES = frozenset({"failed", "cancelled"})
+
+
+class ResponsesReader:
+    """Passes events on as they came. The one that ends the response is held back.
+
+    There is no other end marker.
+    """
+
+    def __init__(self, model: str) -> None:
+        self.is_over = False
+        self.text = self.held_text = ""
+        self._alias = model
+        self._delivered = Gathered()
+        self._passed_on: list[tuple[dict[str, Any], bytes | None]] = []  # since the last mark_delivered
+        self._last: Event | None = None
+        self._document: dict[str, Any] = {}
+        self._response: dict[str, Any] = {}  # in it
+
+    def feed(self, event: Event) -> list[Event]:
+        self.text = ""
+        if event.data.startswith(b"[DONE]"):
+            return []
+        document = document_in(event)
+        if document is None:
+            return []
+        kind = document.get("type") or event.name.decode("utf-8", "replace")
+        if kind in FAILED or event.name == b"error" or document.get("error"):
+            raise UpstreamError
+        raw = event.data if repeats_a_member(document, event.data) else None
+        event = self._cleaned(event, document)
+        if kind in LAST:
+            self._end_with(event, document, raw)
+            return []
+        self._passed_on.append((document, raw))
+        if kind == TEXT and isinstance(delta := document.get("delta"), str):
+            self.text = delta
+        return [event]
+
+    def _end_with(self, event: Event, document: dict[str, Any], raw: bytes | None) -> None:
+        response = document.get("response")
+        if isinstance(response, dict):
+            if response.get("status") in FAILED_STATUSES or response.get("error"):
+                raise UpstreamError
+            output = response.get("output")
+        else:
+            response, output = {}, None
+        if not isinstance(output, list | None) or (output is None and not self._passed_on and self._delivered.is_in([])):
+            raise UpstreamError  # an end without any answer
+        self.is_over, self._last, self._document, self._response = True, event, document, response
+        self._passed_on.append(({name: value for name, value in document.items() if name != "response"}, raw))
+
+    def _cleaned(self, event: Event, document: dict[str, Any]) -> Event:
+        """Without a path as the model's name, and without the receipt of another gateway."""
+        is_changed = "receipt" in document
+        document.pop("receipt", None)
+        response = document.get("response")
+        if isinstance(response, dict):
+            is_changed = replace_model_path(response, self._alias) or is_changed
+        return Event(event.name, dumps(document)) if is_changed else event
+
+    def end(self) -> None:
+        raise UpstreamError  # the event that ends a response never came
+
+    def mark_delivered(self) -> None:
+        for document, raw in self._passed_on:
+            self._delivered.add(document)
+            if raw is not None:
+                self._delivered.add_raw(raw)
+        self._passed_on.clear()
+
+    def completion(self) -> Completion:
+        self.mark_delivered()
+        output = self._response.get("output") or []
+        answer, text = recorded_output(output)
+        if not self._delivered.is_in(output):
+            streamed = self._delivered.recorded()
+            answer = {"output": output, "events": streamed} if says_anything(output) else streamed
+        return Completion(
+            text,
+            safe_model_name(self._response, self._alias),
+            read_usage(self._response.get("usage"), "input_tokens", "output_tokens"),
+            answer=storable(answer),
+            finish=finish_of(self._response),
+        )
+
+    def delivered(self) -> Any:
+        return storable(self._delivered.recorded())
+
+    def other(self) -> dict[str, Any] | None:
+        return None
+
+    def held_back(self) -> StreamEnd:
+        assert self._last is not None
+        return StreamEnd(self._last, self._document)
