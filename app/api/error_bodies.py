@@ -22,6 +22,7 @@ STATUS = {
     "client_gone": 400,  # nobody reads it
     "unsupported_grant_type": 400,
     "invalid_scope": 400,
+    "context_length_exceeded": 400,
     "invalid_token": 401,
     "token_expired": 401,
     "invalid_client": 401,

@@ -33,7 +33,7 @@ from .http_errors import MethodNotAllowed, TokenMissing, TooLarge, UnsupportedCo
 POINTLESS = frozenset(
     {
         *("audit_unavailable", "audit_corrupt", "internal"),
-        *("upstream_refused", "upstream_denied", "upstream_out_of_quota"),
+        *("upstream_refused", "upstream_denied", "upstream_out_of_quota", "context_length_exceeded"),
     }
 )
 """An SDK that retries after one of these at once would only triple the refusals."""

@@ -114,7 +114,9 @@ class SecureAIAssistant:
             async with Exchange(self._security, principal, call, origin, clock=self._clock) as exchange:
                 with cancel_on_disconnect(disconnected):
                     async with asyncio.timeout(self._timeout_seconds):
-                        reply = await call.upstream.complete(call.endpoint, call.body, call.model, wants_text=call.wants_text)
+                        reply = await call.upstream.complete(
+                            call.endpoint, call.body, call.model, wants_text=call.wants_text, attempts=exchange.attempts
+                        )
                 if not call.wants_text:  # /v1 passes these bytes on
                     exchange.mark_delivered(reply.raw)
                 return reply, await exchange.answered(reply.completion)

@@ -14,6 +14,7 @@ from ..audit.format.record import Receipt
 from ..errors import AppError, Interrupted, LongTextUnavailable, UpstreamTimeout
 from ..security.manager import SecurityManager
 from ..security.models import Principal
+from ..upstream.attempts import Attempts
 from ..upstream.call import PreparedCall
 from ..upstream.completion import Completion
 from ..upstream.protocol.stream_reader import StreamReader
@@ -46,10 +47,12 @@ class Exchange:
         """*reader*: of a streamed answer; knows which part of it reached the caller."""
         self.call, self.origin = call, origin
         self._security, self._principal, self._reader, self._clock = security, principal, reader, clock
+        self.attempts = Attempts()
+        """Follows the calls to the model's server."""
         self._started = clock()
         self._is_stopped = False  # cancelled while a record was being written
         self._has_end = False
-        self._sha256 = hashlib.sha256()
+        self._sha256: Any = hashlib.sha256()
         self._bytes = 0
 
     async def __aenter__(self) -> Self:
@@ -86,7 +89,10 @@ class Exchange:
 
     def mark_delivered(self, data: bytes) -> None:
         """The caller got *data*. The record of the end holds the size and SHA-256 of all of it."""
-        self._sha256.update(data)
+        if data is self.attempts.whole:  # as the server sent it: it is hashed already
+            self._sha256 = self.attempts.digest()
+        else:
+            self._sha256.update(data)
         self._bytes += len(data)
 
     async def answered(self, completion: Completion) -> Receipt:
@@ -101,6 +107,7 @@ class Exchange:
             **self._effort(),
             **({"finish_reason": completion.finish} if completion.finish is not None else {}),
             **({"delivered": self._digest()} if self._bytes or self._reader else {}),
+            "upstream_response_sha256": self.attempts.response_sha256,
             **({"other": completion.other} if completion.other else {}),
         }
         try:
@@ -127,6 +134,7 @@ class Exchange:
                 **self._digest(),
                 **({"other": other} if other else {}),
             }
+        details["upstream_response_sha256"] = self.attempts.response_sha256
         try:
             await self._record("ask.failed", details)
         except LongTextUnavailable:  # without the text then
@@ -137,7 +145,12 @@ class Exchange:
         return {"bytes": self._bytes, "sha256": self._sha256.hexdigest()}
 
     def _effort(self) -> dict[str, Any]:
-        return {"elapsed_ms": round(1000 * (self._clock() - self._started)), "attempts": 1}
+        attempts = self.attempts
+        return {
+            "elapsed_ms": round(1000 * (self._clock() - self._started)),
+            "attempts": attempts.count,
+            **({"retried": attempts.retried} if attempts.retried else {}),
+        }
 
     async def _record(self, action: str, details: dict[str, Any]) -> Receipt:
         """Durable on return. A cancellation waits until the outcome of the write is known."""

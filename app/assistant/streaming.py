@@ -11,9 +11,9 @@ from ..audit.format.record import Receipt
 from ..errors import ClientGone, UpstreamTimeout
 from ..kit.event_stream import Event
 from ..upstream.call import PreparedCall
-from ..upstream.client import EventSource
 from ..upstream.completion import Completion, verify_usable
 from ..upstream.errors import Reading
+from ..upstream.event_source import EventSource
 from ..upstream.protocol.stream_reader import StreamReader, read_piece
 from .exchange import Exchange
 
@@ -104,7 +104,7 @@ class _Relay:
 
     async def open(self, call: PreparedCall) -> EventSource:
         """Send the call, and wait until the server begins to answer."""
-        opening = asyncio.ensure_future(call.upstream.open_stream(call.endpoint.path, call.body))
+        opening = asyncio.ensure_future(call.upstream.open_stream(call.endpoint.path, call.body, self._exchange.attempts))
         try:
             while not (await asyncio.wait({opening}, timeout=self._silence.step))[0]:
                 await self._silence.step_passed()

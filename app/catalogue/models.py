@@ -23,6 +23,8 @@ class Server:
     """Whether `stream_options.include_usage` may be sent: old servers refuse unknown parameters."""
     params: frozenset[str] | None = None
     """The only parameters that may be sent; None allows any."""
+    retry_idle_close: bool = True
+    """Whether to ask once more where an idle connection is closed as a question is sent."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,7 @@ class ServerTable(_Table):
     base_url: BaseUrl | None = None
     api_key_env: VariableName | None = None
     stream_usage: bool = True
+    retry_idle_close: bool = True
 
 
 class ModelTable(_Table):
@@ -78,7 +79,10 @@ def read_models(path: Path, environment: Mapping[str, str], caps: Caps, refused_
     problems = _server_problems(file.servers, keys) + _model_problems(file)
     if problems:
         raise _refusal(path, problems)
-    servers = {name: Server(name, t.base_url, keys[name], t.stream_usage) for name, t in file.servers.items()}
+    servers = {
+        name: Server(name, t.base_url, keys[name], t.stream_usage, retry_idle_close=t.retry_idle_close)
+        for name, t in file.servers.items()
+    }
     models = {alias: _entry(alias, table, servers) for alias, table in file.models.items()}
     role_caps = {role: replace(caps, **table.model_dump(exclude_none=True)) for role, table in file.caps.items()}
     return Catalogue(models, caps, role_caps, refused_params, created, hashlib.sha256(raw).hexdigest())

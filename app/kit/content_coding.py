@@ -1,10 +1,11 @@
-"""Content codings of a body (RFC 9110, section 8.4.1): gzip and zstd, undone in bounded steps."""
+"""Content codings of a body (RFC 9110, section 8.4.1): gzip, zstd and deflate, undone in bounded steps."""
 
 from __future__ import annotations
 
 import sys
 import zlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 if sys.version_info >= (3, 14):
@@ -18,11 +19,11 @@ MAX_WINDOW_LOG = 23
 """8 MiB, the largest window that zstd as a content coding may use (RFC 9659)."""
 
 
-class _Gzip:
+class _Zlib:
     """Gives zlib's object the interface of zstd's."""
 
-    def __init__(self) -> None:
-        self._zlib = zlib.decompressobj(wbits=31)
+    def __init__(self, wbits: int) -> None:
+        self._zlib = zlib.decompressobj(wbits)
         self._rest = b""
         self.needs_input = True
 
@@ -45,8 +46,25 @@ def _zstd() -> Any:
     return zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: MAX_WINDOW_LOG})
 
 
-CODINGS: dict[str, Callable[[], Any]] = {"gzip": _Gzip, "zstd": _zstd}
-"""By the name that a header gives them."""
+class _Deflate(_Zlib):
+    """With zlib's frame, as RFC 9110 has it, or bare, as some servers send it."""
+
+    def __init__(self) -> None:
+        super().__init__(zlib.MAX_WBITS)
+        self._is_begun = False
+
+    def decompress(self, data: bytes, max_length: int) -> bytes:
+        if data and not self._is_begun:
+            self._is_begun = True
+            if data[0] & 0x0F != zlib.DEFLATED:
+                self._zlib = zlib.decompressobj(-zlib.MAX_WBITS)
+        return super().decompress(data, max_length)
+
+
+CODINGS: dict[str, Callable[[], Any]] = {"gzip": partial(_Zlib, 31), "zstd": _zstd}
+"""By the name that a header gives them: what a caller may send."""
+_READ = {**CODINGS, "deflate": _Deflate}
+"""What is read."""
 
 
 class Decoder:
@@ -56,7 +74,7 @@ class Decoder:
     """
 
     def __init__(self, coding: str) -> None:
-        self._name, self._open = coding, CODINGS[coding]
+        self._name, self._open = coding, _READ[coding]
         self._part: Any = None  # the member or frame that has begun and not ended
         self._has_ended_one = False
 

@@ -6,30 +6,28 @@ import hashlib
 import logging
 import re
 from types import TracebackType
-from typing import Any
-
-import orjson
 
 from ..errors import UpstreamError, UpstreamUnavailable
+from .error_words import read_words
 
 DEFAULT_RETRY_AFTER = 2.0
 """Seconds, where the server named none."""
 MAX_RETRY_AFTER = 120.0
 """Seconds: the longest wait that OpenAI's own SDKs honour."""
-OUT_OF_QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
-"""A 429 with one of these codes stays a 429 until somebody pays: waiting does not help."""
-CALLER_STATUSES = frozenset({400, 404, 409, 413, 422})
-"""Something is wrong with the request itself. 401 and 403 are about our key instead."""
+KEPT_STATUSES = frozenset({400, 404, 409, 413, 422})
+"""What is wrong with a request, where SDKs tell it apart. Any other refusal is a 400 to them."""
+PASSING_STATUSES = frozenset({408, 425, 429})
+"""The same request may be taken later."""
+ABOUT_US = frozenset({401, 403, 407})
+"""Something is wrong with our key or our way out, not with the request."""
 MALFORMED = (UpstreamError, ValueError, TypeError, LookupError, AttributeError, RecursionError)
 """What reading a malformed answer may raise."""
 
-_WORD = re.compile(r"[a-z][a-z0-9_]{0,63}")
-_PARAM = re.compile(r"[A-Za-z0-9_.\[\]]{1,100}")
 _LOG = logging.getLogger("app.assistant")
 
 
 class UpstreamRefused(UpstreamError):
-    """*status* is the server's own; *reason* and *param* are plain words of its error, if any."""
+    """Asking again cannot help. *reason* and *param* are plain words of the server's error, if any."""
 
     code = "upstream_refused"
     detail = "The model's server does not take this request as it is."
@@ -39,6 +37,14 @@ class UpstreamRefused(UpstreamError):
         self.status = status
         self.reason = reason
         self.param = param
+
+
+class ContextLengthExceeded(UpstreamRefused):
+    code = "context_length_exceeded"
+    detail = "The input exceeds the context window (maximum context length) of this model. Shorten it, or ask for fewer tokens."
+
+    def __init__(self, param: str | None = None) -> None:
+        super().__init__(400, self.code, param)
 
 
 class UpstreamDenied(UpstreamError):
@@ -66,7 +72,7 @@ class Reading:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if isinstance(error, MALFORMED):
-            raise unusable(self._raw, self._what) from None
+            raise error_of_document(self._raw, self._what) from None
 
 
 def unusable(raw: bytes, what: str) -> UpstreamError:
@@ -75,21 +81,30 @@ def unusable(raw: bytes, what: str) -> UpstreamError:
     return UpstreamError()
 
 
-def error_of_status(status: int, raw: bytes, retry_after: str | None) -> UpstreamError:
-    """The error for any status but 200. *retry_after* is the server's header.
-
-    Of the server's own text only plain words are kept: its `code` and `param`.
-    """
-    words = _words_of(raw)
-    if status in (408, 429) or status >= 500:
-        if status == 429 and not OUT_OF_QUOTA_CODES.isdisjoint((words["code"], words["type"])):
-            return UpstreamOutOfQuota()
-        return UpstreamUnavailable(retry_after=_seconds(retry_after))
-    if status in CALLER_STATUSES:
-        return UpstreamRefused(status, words["code"], words["param"])
-    if status in (401, 403) or 300 <= status < 400:
-        return UpstreamDenied()
+def error_of_document(raw: bytes, what: str) -> UpstreamError:
+    """The error for an answer that cannot be used: what it says itself if it is an error; logs it."""
+    log_upstream(what, raw)
+    words = read_words(raw)
+    if words.is_error and (words.meaning or words.status):
+        return error_of_status(words.status or 500, raw, None)
     return UpstreamError()
+
+
+def error_of_status(status: int, raw: bytes, retry_after: str | None) -> UpstreamError:
+    """The error for any status but 2xx. *retry_after* is the server's header.
+
+    Of the server's own text only plain words are kept: its `code` or `type`, and its `param`.
+    """
+    words = read_words(raw)
+    if status == 402 or words.meaning == "no_money":
+        return UpstreamOutOfQuota()
+    if words.meaning == "too_long" and status not in PASSING_STATUSES | ABOUT_US:
+        return ContextLengthExceeded(words.param)
+    if status in PASSING_STATUSES or status >= 500:
+        return UpstreamUnavailable(retry_after=_seconds(retry_after))
+    if status in ABOUT_US or status < 400:
+        return UpstreamDenied()
+    return UpstreamRefused(status if status in KEPT_STATUSES else 400, words.reason, words.param)
 
 
 def log_upstream(what: str, raw: bytes) -> None:
@@ -97,27 +112,9 @@ def log_upstream(what: str, raw: bytes) -> None:
 
     The text itself is left out: servers repeat what they were asked, and answers are private.
     """
-    words = " ".join(f"{name}={word}" for name, word in _words_of(raw).items() if word)
+    words = read_words(raw).shown()
     digest = hashlib.sha256(raw).hexdigest()[:16]
     _LOG.warning("upstream %s: %s(%d bytes, sha256 %s)", what, f"{words} " if words else "", len(raw), digest)
-
-
-def _words_of(raw: bytes) -> dict[str, str | None]:
-    try:
-        error = orjson.loads(raw)["error"]
-        if not isinstance(error, dict):
-            error = {}
-    except (ValueError, TypeError, LookupError):
-        error = {}
-    return {
-        "code": _plain(_WORD, error.get("code")),
-        "type": _plain(_WORD, error.get("type")),
-        "param": _plain(_PARAM, error.get("param")),
-    }
-
-
-def _plain(form: re.Pattern[str], value: Any) -> str | None:
-    return value if isinstance(value, str) and form.fullmatch(value) else None
 
 
 def _seconds(value: str | None) -> float:

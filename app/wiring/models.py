@@ -58,7 +58,12 @@ def open_models(
 
 
 def _open_upstream(server: Server) -> Upstream:
-    return Upstream(api_key=server.api_key, base_url=server.base_url, stream_usage=server.stream_usage)
+    return Upstream(
+        api_key=server.api_key,
+        base_url=server.base_url,
+        stream_usage=server.stream_usage,
+        retry_idle_close=server.retry_idle_close,
+    )
 
 
 def _answering(settings: Settings, catalogue: Catalogue, embedded: EmbeddedAddress | None) -> Catalogue:

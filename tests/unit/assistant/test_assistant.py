@@ -16,6 +16,7 @@ from app.assistant.models import Question
 from app.catalogue.models import Catalogue
 from app.errors import AuditUnavailable, ClientGone, Interrupted, ModelNotFound, Overloaded, UpstreamError, UpstreamTimeout
 from app.security.models import Principal
+from app.upstream.attempts import Attempts
 from app.upstream.completion import Completion, Reply, Usage
 from app.upstream.protocol.chat import CHAT
 
@@ -31,7 +32,7 @@ class FakeUpstream:
     log: FakeLog
     outcome: Reply | BaseException | None = REPLY
 
-    async def complete(self, endpoint: Any, body: bytes, model: str, *, wants_text: bool) -> Reply:
+    async def complete(self, endpoint: Any, body: bytes, model: str, *, wants_text: bool, attempts: Attempts) -> Reply:
         self.log.records.append(("(asked)", {"path": endpoint.path, "body": body, "model": model, "wants_text": wants_text}))
         if self.outcome is None:
             await asyncio.sleep(60)

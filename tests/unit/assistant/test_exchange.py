@@ -29,6 +29,7 @@ from app.upstream.protocol.chat_stream import ChatReader
 
 from ...support.asking import PRINCIPAL, FakeLog, origin, prepared
 
+DIGEST = "upstream_response_sha256"
 ANSWER = Completion("fine", "small-1", Usage(3, 5), answer="fine", finish="stop")
 
 
@@ -90,6 +91,7 @@ def test_a_question_that_goes_well_has_two_records_byte_for_byte() -> None:
                     "elapsed_ms": 250,
                     "attempts": 1,
                     "finish_reason": "stop",
+                    "upstream_response_sha256": None,
                 },
             ),
         ]
@@ -108,7 +110,7 @@ def test_an_answer_of_which_bytes_were_given_names_their_digest_last() -> None:
 
     run(work)
     details = log.records[1][1]
-    assert list(details) == ["received", "answer", "model", "usage", "elapsed_ms", "attempts", "delivered"]
+    assert list(details) == ["received", "answer", "model", "usage", "elapsed_ms", "attempts", "delivered", DIGEST]
     assert details["delivered"] == {"bytes": 6, "sha256": hashlib.sha256(b"onetwo").hexdigest()}
     assert details["usage"] is None
 
@@ -146,7 +148,9 @@ def test_an_error_is_recorded_and_becomes_the_callers(raised: BaseException, see
         run(work)
     assert type(caught.value) is seen
     assert start.terminal_record.is_written
-    assert log.records[1:] == [("ask.failed", {"received": 1, "code": code, "elapsed_ms": 0, "attempts": 1, "delivered": None})]
+    assert log.records[1:] == [
+        ("ask.failed", {"received": 1, "code": code, "elapsed_ms": 0, "attempts": 1, "delivered": None, DIGEST: None})
+    ]
     if isinstance(raised, AppError):
         assert caught.value is raised
     else:

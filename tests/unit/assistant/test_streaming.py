@@ -16,6 +16,7 @@ from app.assistant.streaming import StreamTimeouts
 from app.audit.format.record import Receipt
 from app.errors import AppError, ClientGone, UpstreamError, UpstreamTimeout
 from app.kit.event_stream import Event
+from app.upstream.attempts import Attempts
 from app.upstream.completion import Completion
 from app.upstream.protocol.chat_stream import DONE
 from app.upstream.protocol.stream_reader import StreamReader
@@ -66,7 +67,7 @@ class Upstream:
     source: Source
     opens_after: float = 0.0
 
-    async def open_stream(self, path: str, body: bytes) -> Source:
+    async def open_stream(self, path: str, body: bytes, attempts: Attempts) -> Source:
         await asyncio.sleep(self.opens_after)
         return self.source
 

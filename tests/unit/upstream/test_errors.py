@@ -33,10 +33,10 @@ def test_other_errors_pass_through(kind: type[BaseException], caplog: pytest.Log
 
 
 STATUSES = [
-    *[(status, UpstreamRefused) for status in (400, 404, 409, 413, 422)],
-    *[(status, UpstreamDenied) for status in (301, 302, 307, 401, 403)],
-    *[(status, UpstreamUnavailable) for status in (408, 429, 500, 502, 503, 529)],
-    *[(status, UpstreamError) for status in (201, 402, 405, 418)],
+    *[(status, UpstreamRefused) for status in (400, 404, 405, 406, 409, 410, 413, 415, 418, 422, 424, 451, 499)],
+    *[(status, UpstreamDenied) for status in (301, 302, 307, 401, 403, 407)],
+    *[(status, UpstreamUnavailable) for status in (408, 425, 429, 500, 502, 503, 529)],
+    (402, UpstreamOutOfQuota),
 ]
 
 
@@ -56,10 +56,10 @@ def test_of_the_servers_text_only_plain_words_are_kept() -> None:
 
 
 @pytest.mark.parametrize("member", ["code", "type"])
-def test_a_429_without_money_is_not_worth_waiting_for(member: str) -> None:
+def test_without_money_waiting_does_not_help_whatever_the_status(member: str) -> None:
     raw = b'{"error": {"%b": "insufficient_quota"}}' % member.encode()
-    assert type(error_of_status(429, raw, "7")) is UpstreamOutOfQuota
-    assert type(error_of_status(503, raw, "7")) is UpstreamUnavailable
+    for status in (400, 403, 429, 503):
+        assert type(error_of_status(status, raw, "7")) is UpstreamOutOfQuota
 
 
 @pytest.mark.parametrize(

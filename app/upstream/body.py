@@ -1,0 +1,113 @@
+"""The body of an answer as it arrives: hashed, then decoded within bounds."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterator
+
+import aiohttp
+
+from ..kit.content_coding import Decoder
+from .attempts import Attempts
+from .connection import CONNECTION_FAULTS, error_of_fault, take_unread
+from .errors import unusable
+
+MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+"""How a coded body begins. Neither JSON nor an event stream can, so no label is needed."""
+
+
+class Body:
+    """A `read` that is cancelled loses nothing."""
+
+    def __init__(self, response: aiohttp.ClientResponse, attempts: Attempts, limit: int) -> None:
+        """*limit*: of the bytes, before and after decoding."""
+        self._content, self._attempts, self._limit = response.content, attempts, limit
+        self._is_deflate = re.fullmatch(r"\s*deflate\s*", response.headers.get("Content-Encoding", ""), re.IGNORECASE) is not None
+        self._start: bytes | None = b""  # until the coding is known
+        self._decoder: Decoder | None = None
+        self._decoded: Iterator[bytes] = iter(())
+        self._fault: Exception | None = None  # raised after what came before it
+        self._has_ended = False
+        self._raw_bytes = self._bytes = 0
+        self.is_too_long = False
+        """Whether more came than the limit. The rest is not read."""
+
+    @property
+    def is_decoded(self) -> bool:
+        """Whether the bytes read are not those that were sent."""
+        return self._decoder is not None
+
+    async def read(self) -> bytes | None:
+        """The next bytes, decoded; none yet if empty; None at the end. Raises UpstreamError."""
+        if self._decoder is not None:
+            await asyncio.sleep(0)  # a small piece may unfold for long: others have their turn
+            if (piece := self._next_decoded()) is not None:
+                return self._counted(piece)
+        if self._has_ended or self.is_too_long:
+            return None
+        if not (piece := await self._arrived()):
+            return self._end()
+        self._attempts.add(piece)
+        self._raw_bytes += len(piece)
+        self.is_too_long = self._raw_bytes > self._limit
+        if self._start is not None:
+            piece = self._begin(self._start + piece)
+        if self._decoder is None:
+            return self._counted(piece)
+        self._decoded = self._decoder.feed(piece)
+        return b""
+
+    async def read_all(self) -> bytes:
+        """Everything, or with `is_too_long` the beginning. Raises UpstreamError."""
+        pieces = []
+        while (piece := await self.read()) is not None:
+            pieces.append(piece)
+        return b"".join(pieces)[: self._limit]
+
+    def take_rest(self) -> None:
+        """Hash what has arrived and will not be read. Call it before the response is closed."""
+        if rest := take_unread(self._content):
+            self._attempts.add(rest)
+
+    async def _arrived(self) -> bytes:
+        if self._fault is not None:
+            raise error_of_fault(self._fault) from None
+        try:
+            return await self._content.readany()
+        except CONNECTION_FAULTS as fault:
+            if rest := take_unread(self._content):
+                self._fault = fault
+                return rest
+            raise error_of_fault(fault) from None
+
+    def _begin(self, start: bytes) -> bytes:
+        """Find the coding. Returns what can be used now: nothing while it is not known."""
+        self._start = start
+        if any(len(start) < len(magic) and magic.startswith(start) for magic in MAGIC):
+            return b""
+        coding = next((name for magic, name in MAGIC.items() if start.startswith(magic)), "deflate" if self._is_deflate else None)
+        self._start, self._decoder = None, Decoder(coding) if coding else None
+        return start
+
+    def _end(self) -> bytes | None:
+        self._has_ended = True
+        if self._decoder is not None:
+            try:
+                self._decoder.finish()
+            except ValueError as error:
+                raise unusable(b"", f"answer that {error}") from None
+        start, self._start = self._start, None
+        return start or None
+
+    def _next_decoded(self) -> bytes | None:
+        try:
+            return next(self._decoded, None)
+        except ValueError as error:
+            raise unusable(b"", f"answer that {error}") from None
+
+    def _counted(self, piece: bytes) -> bytes:
+        self._bytes += len(piece)
+        if self._bytes > self._limit:
+            self.is_too_long, self._decoded = True, iter(())
+        return piece

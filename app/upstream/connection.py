@@ -1,0 +1,130 @@
+"""The HTTP connections to a model's server, and the race with a server that closes an idle one.
+
+Everything that leans on aiohttp's insides is in this file; the version is pinned to a minor, and
+tests/contract/test_library_insides.py says which inside has changed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import ssl
+from collections.abc import Mapping
+from functools import partial
+from time import monotonic
+from typing import Any, cast
+
+import aiohttp
+import certifi
+from aiohttp.client_proto import ResponseHandler
+
+from ..errors import UpstreamError, UpstreamUnavailable
+from .errors import DEFAULT_RETRY_AFTER, log_upstream, unusable
+
+KEEP_ALIVE_SECONDS = 4.0
+"""How long a connection may be idle. uvicorn and vLLM close theirs after 5 s, most others later."""
+IDLE_CLOSE_SECONDS = 1.0
+MAX_HEADER_BYTES = 64 * 1024
+"""Of one header, and of the status line."""
+MAX_HEADERS = 1_000
+CONNECTION_FAULTS = (aiohttp.ClientError, OSError)
+_CONNECTIONS = 512
+
+
+class IdleClosed(aiohttp.ServerDisconnectedError):
+    """A connection that had been idle was closed as the request was sent; no byte came back.
+
+    Nearly always the server closed it before it saw the request. It may have begun to work on it.
+    """
+
+
+class Connection(ResponseHandler):
+    """One connection. Knows whether it was used before, and whether an answer has begun."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop=loop)
+        self._uses = 0
+        self._sent_at = self._heard_at = 0.0
+        self._is_answering = False
+        self._keep_seconds = KEEP_ALIVE_SECONDS
+
+    def set_response_params(self, **params: Any) -> None:
+        """A request is about to be sent."""
+        self._uses += 1
+        self._sent_at = monotonic()
+        self._is_answering = False
+        super().set_response_params(**params)
+
+    def data_received(self, data: bytes) -> None:
+        self._is_answering = True
+        self._heard_at = monotonic()
+        super().data_received(data)
+
+    def feed_data(self, data: Any, size: int = 0) -> None:
+        """The head of an answer was read."""
+        self._keep_seconds = _keep_seconds(data[0].headers)
+        super().feed_data(data, size)
+
+    def set_exception(self, exc: BaseException, *cause: BaseException) -> None:
+        is_fault = isinstance(exc, CONNECTION_FAULTS) and not self._is_answering
+        if is_fault and self._uses > 1 and monotonic() - self._sent_at <= IDLE_CLOSE_SECONDS:
+            exc = IdleClosed()
+        super().set_exception(exc, *cause)
+
+    def is_connected(self) -> bool:
+        """Whether this idle connection may be used again. Bytes that nobody asked for end it."""
+        return super().is_connected() and not self.should_close and monotonic() - self._heard_at <= self._keep_seconds
+
+
+def _keep_seconds(headers: Mapping[str, str]) -> float:
+    """A second less than the server's `Keep-Alive: timeout=N`, and at most KEEP_ALIVE_SECONDS."""
+    told = re.search(r"(?:^|[,;\s])timeout\s*=\s*\"?([0-9]{1,9})", headers.get("Keep-Alive", ""), re.IGNORECASE)
+    return min(KEEP_ALIVE_SECONDS, int(told[1]) - 1.0) if told else KEEP_ALIVE_SECONDS
+
+
+def open_session(headers: Mapping[str, str], *, is_tls: bool, is_fresh: bool = False) -> aiohttp.ClientSession:
+    """A pool of connections that our settings alone direct; each request on a new one if *is_fresh*.
+
+    `trust_env` is off: aiohttp would read `HTTP_PROXY` and `~/.netrc`, and send prompts or passwords
+    to servers named there. Cookies are ignored for the same reason.
+    """
+    tls = ssl.create_default_context() if is_tls else None
+    if tls is not None:  # a slim container has no certificates of its own
+        tls.load_verify_locations(certifi.where())
+    connector = aiohttp.TCPConnector(
+        limit=_CONNECTIONS,
+        ssl=True if tls is None else tls,
+        force_close=is_fresh,
+        keepalive_timeout=None if is_fresh else KEEP_ALIVE_SECONDS,
+    )
+    connector._factory = cast(Any, partial(Connection, asyncio.get_running_loop()))
+    return aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers=headers,
+        timeout=aiohttp.ClientTimeout(),
+        trust_env=False,
+        auto_decompress=False,  # we decode: so a small answer cannot unfold into a large one
+        max_line_size=MAX_HEADER_BYTES,
+        max_field_size=MAX_HEADER_BYTES,
+        max_headers=MAX_HEADERS,
+    )
+
+
+def take_unread(content: aiohttp.StreamReader) -> bytes:
+    """What has arrived of a body and was not read, also where the connection failed after it."""
+    if content.exception() is None:
+        return content.read_nowait()
+    data = b"".join(content._buffer)
+    content._buffer.clear()
+    return data
+
+
+def error_of_fault(fault: Exception) -> UpstreamError:
+    """Our error for what the connection raised; logs it."""
+    if isinstance(fault, aiohttp.ClientSSLError | aiohttp.ClientConnectorCertificateError):
+        return unusable(b"", "TLS failure")
+    if isinstance(fault, aiohttp.ClientConnectionError | aiohttp.ClientPayloadError | OSError):
+        log_upstream(f"connection failure ({type(fault).__name__})", b"")
+        return UpstreamUnavailable(retry_after=DEFAULT_RETRY_AFTER)
+    return unusable(b"", f"answer that is not HTTP ({type(fault).__name__})")

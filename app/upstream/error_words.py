@@ -1,0 +1,156 @@
+"""What the words of a server's error say, whichever of the many forms it has.
+
+Servers agree on neither the status nor the words of two errors that a caller must tell from all
+others: the bill is not paid, and the prompt does not fit into the model's context.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ..kit.foreign_json import loads
+
+MAX_ERROR_BYTES = 1024 * 1024
+MAX_MESSAGE = 2_000
+"""What follows in a longer message is not looked at."""
+Meaning = Literal["no_money", "too_long"]
+
+_WORD = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_PARAM = re.compile(r"[A-Za-z0-9_.\[\]]{1,100}")
+_NESTED = ("error", "response", "innererror", "metadata", "detail", "message", "raw")
+_MAX_NESTING = 4
+_QUOTED = re.compile(r"(?<!\w)'[^']*'(?!\w)|\"[^\"]*\"")
+"""A message may quote what was asked, and a prompt may speak of money, too."""
+
+_MONEY = frozenset(
+    {"billing", "balance", "credit", "credits", "payment", "arrears", "arrearage", "unpaid", "prepaid", "recharge"}
+)
+_LACKING = r"insufficient|not enough|out of|used all|more|negative"
+_FUNDS = r"(?:balance|credits?|funds|quota|resource package)"
+_SPENT = r"insufficient|too low|not enough|exhausted|depleted|used up|negative|run out|ran out"
+_NO_MONEY = re.compile(
+    rf"\b(?:{_LACKING})\b[^.;]{{0,40}}\b{_FUNDS}\b|\b{_FUNDS}\b[^.;]{{0,40}}\b(?:{_SPENT})\b"
+    r"|\bbilling hard limit\b|\bspend(?:ing)? limit\b|\bpayment required\b"
+    r"|\b(?:recharge|top[ -]?up|unpaid|overdue|in arrears)\b"
+)
+_PASSES = re.compile(
+    r"\b(?:per|every) (?:second|minute|min|hour|day)\b|\b(?:retry|try again|wait)\b[^.;]{0,20}\b(?:in|after|for)\b|\brate limit"
+)
+"""A message that names a time speaks of a limit that passes."""
+
+_PROMPT = r"(?:prompts?|inputs?|messages|request|conversation|decoder prompt)"
+_LENGTH = r"(?:tokens?|length|max_num_tokens)"
+_TOO_LONG = (
+    re.compile(
+        r"\bcontext[ _-]?(?:length|size|window|limit)|\bsize of the context\b|\bcontext\b[^.;]{0,12}\boverflow"
+        r"|\bmax(?:imum)? (?:model|prompt|input|sequence) (?:length|tokens)|\bmodel token limit\b"
+    ),
+    re.compile(rf"\b{_PROMPT}\b[^.;]{{0,40}}\btoo long\b|\brange of {_PROMPT} length\b"),
+    re.compile(rf"\b{_PROMPT}\b[^;]{{0,100}}\b{_LENGTH}\b|\b{_LENGTH}\b[^;]{{0,100}}\b{_PROMPT}\b"),
+)
+"""The last of them needs a word of excess, too."""
+_EXCEEDS = re.compile(
+    r"exceed|too (?:long|large|big|many)|(?:longer|larger|greater|more|less|fewer) than|max|limit|overflow|reduce|[<>]"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorWords:
+    """What may be kept and told of a server's error: plain words, never its text."""
+
+    code: str | None = None
+    type: str | None = None
+    param: str | None = None
+    status: int | None = None
+    """The status that the document itself names, where `code` or `status` is a number."""
+    meaning: Meaning | None = None
+    is_error: bool = False
+    """Whether the document says that it is an error, whatever its status."""
+
+    @property
+    def reason(self) -> str | None:
+        """The word for what is wrong: vLLM and llama.cpp have it in `type`."""
+        return self.code or (self.type if self.type != "invalid_request_error" else None)
+
+    def shown(self) -> str:
+        """For the operator's log."""
+        known = {"code": self.code, "type": self.type, "param": self.param}
+        return " ".join(f"{name}={word}" for name, word in known.items() if word)
+
+
+def read_words(raw: bytes) -> ErrorWords:
+    """The words in *raw*, the body of an error or of an answer that cannot be used."""
+    try:
+        document = loads(raw, errors="replace") if len(raw) <= MAX_ERROR_BYTES else None
+    except (ValueError, RecursionError):
+        return ErrorWords()
+    if isinstance(document, list) and document:
+        document = document[0]  # Gemini's errors
+    if not isinstance(document, dict):
+        return ErrorWords()
+    errors = list(_errors_in(document))
+    error = document.get("error")
+    own = error if isinstance(error, dict) else next((one for one in errors if _plain(_WORD, one.get("code"))), document)
+    numbers = [one.get(name) for one in errors for name in ("code", "status")]
+    return ErrorWords(
+        code=_plain(_WORD, own.get("code")),
+        type=_plain(_WORD, own.get("type")),
+        param=_plain(_PARAM, own.get("param")),
+        status=next((one for one in numbers if type(one) is int and 400 <= one <= 599), None),
+        meaning=_meaning(errors),
+        is_error=bool(error) or document.get("type") in ("error", "response.failed"),
+    )
+
+
+def _errors_in(value: Any, depth: int = 0) -> Iterator[dict[str, Any]]:
+    """*value* and the objects nested in it, also as JSON in a text, as gateways wrap errors."""
+    if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
+        try:
+            value = loads(value.encode("utf-8", "replace"))
+        except (ValueError, RecursionError):
+            return
+    if isinstance(value, list):
+        value = value[0] if value else None
+    if not isinstance(value, dict):
+        return
+    yield value
+    if depth < _MAX_NESTING:
+        for name in _NESTED:
+            yield from _errors_in(value.get(name), depth + 1)
+
+
+def _meaning(errors: list[dict[str, Any]]) -> Meaning | None:
+    for word in (error.get(name) for error in errors for name in ("code", "type", "error_type", "status")):
+        if isinstance(word, str) and (meaning := _meaning_of_word(word)):
+            return meaning
+    for text in (error.get(name) for error in errors for name in ("message", "error", "detail", "msg")):
+        if isinstance(text, str) and (meaning := _meaning_of_message(text)):
+            return meaning
+    return None
+
+
+def _meaning_of_word(word: str) -> Meaning | None:
+    """Of `insufficient_quota`, `InsufficientBalance`, `exceed_context_size_error`, …"""
+    parts = frozenset(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", word[:100]).lower().replace("-", "_").split("_"))
+    if not parts.isdisjoint(_MONEY) or parts >= {"insufficient", "quota"} or parts >= {"budget", "exceeded"}:
+        return "no_money"
+    if "context" in parts and not parts.isdisjoint(("length", "size", "window", "limit", "exceeded", "overflow")):
+        return "too_long"
+    return "too_long" if "long" in parts and not parts.isdisjoint(("prompt", "input")) else None
+
+
+def _meaning_of_message(message: str) -> Meaning | None:
+    text = _QUOTED.sub(" ", message[:MAX_MESSAGE].lower())
+    if _PASSES.search(text):
+        return None
+    if _NO_MONEY.search(text):
+        return "no_money"
+    context, long_prompt, tokens = (form.search(text) for form in _TOO_LONG)
+    return "too_long" if long_prompt or ((context or tokens) and _EXCEEDS.search(text)) else None
+
+
+def _plain(form: re.Pattern[str], value: Any) -> str | None:
+    return value if isinstance(value, str) and form.fullmatch(value) else None

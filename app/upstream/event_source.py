@@ -1,0 +1,94 @@
+"""A streamed answer of a model's server, as events, whatever the server says its type is."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+
+import aiohttp
+
+from ..kit.event_stream import Event, EventParser
+from .body import Body
+from .errors import error_of_document, unusable
+
+EVENT_STREAM = "text/event-stream"
+MAX_EVENT_BYTES = 4 * 1024 * 1024
+MAX_DOCUMENT_BYTES = 64 * 1024
+"""Of a JSON document where a stream was asked for: an error."""
+STREAM_END_GRACE_SECONDS = 1.0
+
+_BEFORE = re.compile(rb"(?:\xef(?:\xbb(?:\xbf|\Z)|\Z))?[ \t\r\n]*")
+_FIELDS = (b"data", b"event", b"id", b"retry")
+_STREAM = re.compile(rb":|(?:%b)[:\r\n]" % b"|".join(_FIELDS))
+NO_STREAM = "answer that is no stream"
+
+
+class EventSource:
+    """An answer that arrives as events. A `read` that is cancelled loses nothing."""
+
+    def __init__(self, response: aiohttp.ClientResponse, body: Body) -> None:
+        self._response, self._body = response, body
+        self._parser = EventParser(MAX_EVENT_BYTES)
+        self._unparsed = b""  # what `verify_beginning` has read
+        self._document: bytes | None = b""  # what has come, as long as it may be a JSON document
+
+    async def verify_beginning(self) -> None:
+        """Return once the answer's beginning shows that it is a stream, whatever its label says.
+
+        Raises UpstreamError for anything else. A JSON document that is no error is not taken for an
+        answer: the events of a stream would have to be made up, and the record is to hold what came.
+        """
+        start = b""
+        while (is_stream := _begins_stream(start)) is None or _may_be_document(start):
+            piece = await self._body.read()
+            if piece is None or len(start) > MAX_DOCUMENT_BYTES:
+                break
+            start += piece
+        if not is_stream:
+            raise error_of_document(start, NO_STREAM)
+        self._unparsed, self._document = start, None
+
+    async def read(self) -> list[Event] | None:
+        """The events that have arrived, at least a piece of one or a comment; None at the end.
+
+        Raises as `Upstream.complete`.
+        """
+        piece: bytes | None = self._unparsed
+        if piece:
+            self._unparsed = b""
+        else:
+            piece = await self._body.read()
+        if self._body.is_too_long:
+            raise unusable(b"", "stream that is too long")
+        if piece is None:
+            if self._document:
+                raise error_of_document(self._document, NO_STREAM)
+            return self._parser.end() or None
+        events = self._parser.feed(piece)
+        if self._document is not None:
+            self._document += piece
+            if events or not _may_be_document(self._document) or len(self._document) > MAX_DOCUMENT_BYTES:
+                self._document = None
+        return events
+
+    def close(self) -> None:
+        """End the call at once: the connection is closed, unless the answer has ended."""
+        self._body.take_rest()
+        self._response.release()
+
+    def finish(self) -> None:
+        """The answer was read. Its stream ends a moment later; the connection is reusable then."""
+        self._body.take_rest()
+        asyncio.get_running_loop().call_later(STREAM_END_GRACE_SECONDS, self._response.release)
+
+
+def _may_be_document(start: bytes) -> bool:
+    return _BEFORE.sub(b"", start, count=1)[:1] in (b"", b"{", b"[")
+
+
+def _begins_stream(start: bytes) -> bool | None:
+    """Whether *start* begins an event stream; None if more is needed to know."""
+    start = _BEFORE.sub(b"", start, count=1)
+    if _STREAM.match(start):
+        return True
+    return None if any(field.startswith(start) for field in _FIELDS) else False
