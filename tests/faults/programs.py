@@ -25,6 +25,7 @@ from app.audit.format.record import Receipt, draft
 from app.audit.log import AuditLog
 from app.audit.storage.append import append
 from app.audit.storage.jsonl import JsonlStore
+from app.audit.storage.marks import REACH_AT
 from app.errors import AppError
 
 from ..support.checked import chain_report
@@ -111,7 +112,7 @@ def torn_log(folder: Path) -> list[Receipt]:
     append(store.append, [draft("log.alive", None, {"n": "torn", "text": "x" * 500})])
     store.close()
     log.write_bytes(log.read_bytes()[:-200])
-    lock.write_bytes(mark)
+    lock.write_bytes(mark[:REACH_AT] + lock.read_bytes()[REACH_AT:])
     return receipts
 
 

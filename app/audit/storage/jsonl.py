@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from ...errors import AuditCorrupt, EvidenceUnavailable
+from ...errors import AuditCorrupt, AuditUnavailable, EvidenceUnavailable
 from ...kit.durable_files import sync_folder, write_at, write_file
 from ..format.record import EMPTY, LogEnd
 from .locks import LockedLog
@@ -49,7 +49,7 @@ class JsonlStore:
                 self._tail.extend(self._tail.recover_end(), build)
 
     def recover(self, build: Build, *, at_start: bool = False) -> None:
-        is_start = at_start and not is_running(self.path)
+        is_start = at_start and not self._is_in_use()
         with self._one_thread, self._log.both_locks():
             end = self._tail.recover_end(is_start=is_start)
             if end_of_last_line(self._log.fd, end.size, self.path) != end:
@@ -80,6 +80,12 @@ class JsonlStore:
             sync_folder(self.path.parent)  # before the marks, which must never be ahead of the log
             self._log.reopen()
             self._log.marks.set_durable(batch.end)
+
+    def _is_in_use(self) -> bool:
+        try:
+            return is_running(self.path)
+        except OSError as error:
+            raise AuditUnavailable(f"The audit log cannot be opened: {error.strerror}.") from error
 
     # --- the two steps of an append --------------------------------------------------------------
 
