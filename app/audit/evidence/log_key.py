@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ...errors import ConfigError, VerificationFailed
 from ...kit.durable_files import create_file, sync_folder
-from ..format.note import Signer
+from ..format.note import Signer, VerifierKey
 
 
 def load_signer(path: Path) -> Signer:
@@ -53,3 +53,24 @@ def take_name(new: Path, path: Path) -> None:
 
 def _cannot_be_written(path: Path, error: OSError) -> ConfigError:
     return ConfigError(f"AUDIT_KEY_PATH {path} cannot be written ({error.strerror}): change it, or its folder's rights.")
+
+
+class KeyFile:
+    """The file of the key of a log in use. A look costs one system call while nothing changes."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._stamp: tuple[int, ...] | None = None
+        self._key: VerifierKey | None = None
+
+    def holds(self, key: VerifierKey) -> bool:
+        """Whether the file still holds the key that *key* verifies, and nobody else can read it."""
+        try:
+            found = self._path.stat()
+            stamp = (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+            if stamp != self._stamp:
+                self._stamp, self._key = stamp, None
+                self._key = load_signer(self._path).verifier_key
+        except (OSError, ConfigError):
+            return False
+        return self._key is not None and self._key.text() == key.text()

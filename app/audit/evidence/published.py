@@ -47,6 +47,11 @@ class PublishedCheckpoint:
         """Remember *signed* unless another was seen before."""
         self._seen = self._seen or signed
 
+    def keep_seen(self) -> None:
+        """Keep the last checkpoint that was seen beside the published one, if that is another."""
+        if self._seen is not None and self._tree.checkpoint() != self._seen.note:
+            self._tree.keep_checkpoint(self._seen.note)
+
     # --- writing: under the tree's lock ----------------------------------------------------------
 
     def publish(self, signed: SignedCheckpoint) -> None:

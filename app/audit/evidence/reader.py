@@ -12,13 +12,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from ...errors import AuditCorrupt, EvidenceUnavailable, NotFound, VerificationFailed
-from ..format.merkle import HASH_BYTES, leaf_hash, root_of
+from ..format.merkle import HASH_BYTES, leaf_hash
 from ..format.note import VerifierKey
 from ..format.receipt import make_receipt
 from ..format.record import is_record, user_of
-from ..format.tiles import ENTRIES, HEIGHT, WIDTH, Tile, bundle
+from ..format.tiles import ENTRIES, WIDTH, Tile, bundle
 from ..storage.store import AuditStore
-from .proofs import has_root, proven_inclusion
+from .proofs import proven_inclusion
+from .proven_tiles import ProvenTiles, hashes_of
 from .published import SignedCheckpoint
 from .signer import CheckpointSigner
 from .stored_tree import StoredTree
@@ -53,6 +54,7 @@ class EvidenceReader:
 
     def __init__(self, store: AuditStore, tree: StoredTree, checkpoint_signer: CheckpointSigner) -> None:
         self._store, self._tree, self._signer = store, tree, checkpoint_signer
+        self._tiles = ProvenTiles(tree)
 
     @property
     def vkey(self) -> VerifierKey:
@@ -70,7 +72,7 @@ class EvidenceReader:
             first = tile.index * WIDTH
             return bundle(line[:-1] for line in self._verified_lines(first, first + tile.width - 1))
         with self._damage_reported():
-            return self._proven_tile(tile.level, tile.index)[: tile.width * HASH_BYTES]
+            return self._tiles.tile(self._signed().checkpoint, tile.level, tile.index)[: tile.width * HASH_BYTES]
 
     def entry(self, seq: int) -> bytes:
         """The stored line, with its newline. Raises NotFound past the end of the log."""
@@ -155,7 +157,7 @@ class EvidenceReader:
         for index in range(first // WIDTH, last // WIDTH + 1):
             tile_start = index * WIDTH
             start, end = max(first, tile_start), min(last + 1, tile_start + WIDTH)
-            found += _hashes(self._tree.fetch(Tile(0, index, end - tile_start)))[start - tile_start :]
+            found += hashes_of(self._tree.fetch(Tile(0, index, end - tile_start)))[start - tile_start :]
         return found
 
     def _verify_tree_at(self, seq: int, line: bytes, leaf: bytes) -> None:
@@ -164,21 +166,7 @@ class EvidenceReader:
             raise VerificationFailed("The log has no line where the stored tree has one.")
         proven_inclusion(self._tree, self._signed().checkpoint, seq, leaf)
 
-    # --- tiles -----------------------------------------------------------------------------------
-
-    def _proven_tile(self, level: int, index: int) -> bytes:
-        """The widest tile here that is signed. It must be proven: callers may keep it for ever."""
-        signed = self._signed()
-        width = min(WIDTH, (signed.size >> HEIGHT * level) - index * WIDTH)
-        data = self._tree.fetch(Tile(level, index, width))
-        if width == WIDTH:  # its root is a hash of the tile above
-            start = index % WIDTH * HASH_BYTES
-            is_proven = root_of(_hashes(data)) == self._proven_tile(level + 1, index // WIDTH)[start : start + HASH_BYTES]
-        else:  # the signed root is made from all of its hashes
-            is_proven = has_root(self._tree, signed.checkpoint)
-        if not is_proven:
-            raise VerificationFailed("The stored tile does not lead to the signed root.")
-        return data
+    # ---------------------------------------------------------------------------------------------
 
     @contextmanager
     def _damage_reported(self) -> Iterator[None]:
@@ -188,6 +176,3 @@ class EvidenceReader:
         except VerificationFailed as error:
             self._tree.fail_damaged(error)
 
-
-def _hashes(data: bytes) -> list[bytes]:
-    return [data[at : at + HASH_BYTES] for at in range(0, len(data), HASH_BYTES)]

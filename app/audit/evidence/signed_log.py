@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ...errors import AuditCorrupt, VerificationFailed
 from ..format.merkle import HASH_BYTES, RightEdge, leaf_hash
 from ..format.note import Checkpoint, VerifierKey
@@ -50,7 +52,7 @@ class SignedLog:
         self._tree.extend(size, leaves.hashes, leaves.ends)
         return size + len(leaves.hashes)
 
-    def rebuild_tree(self, signed: Checkpoint) -> None:
+    def rebuild_tree(self, signed: Checkpoint, moved: Callable[[], None] = lambda: None) -> None:
         """Make the tree again from the log. Raises AuditCorrupt if the log is not what was signed.
 
         The first pass only reads: a tree that shows where the log was edited is not overwritten.
@@ -66,8 +68,24 @@ class SignedLog:
                 if must_write:
                     self._tree.extend(old, leaves.hashes, leaves.ends)
                 end = leaves.log_end
+                moved()
             if edge.root() != signed.root:
                 raise AuditCorrupt(f"The first {signed.size} records of the audit log are not those that were signed. {RESTORE}.")
+
+    def verify_whole(self, signed: Checkpoint, durable: LogEnd, moved: Callable[[], None] = lambda: None) -> None:
+        """Read the log from its first byte to *durable*: it chains, and begins with what was signed.
+
+        Calls *moved* now and then. Raises AuditCorrupt.
+        """
+        self.verify_key()
+        edge, end = RightEdge(), EMPTY
+        while end.seq < durable.seq:
+            leaves = read_leaves(self._store, end, durable, BATCH_RECORDS)
+            edge.extend(leaves.hashes[: signed.size - edge.size])
+            end = leaves.log_end
+            moved()
+        if edge.size < signed.size or edge.root() != signed.root:
+            raise AuditCorrupt(f"The first {signed.size} records of the audit log are not those that were signed. {RESTORE}.")
 
     def verify_key(self) -> None:
         """Raises AuditCorrupt if the log's first record names another key than ours."""

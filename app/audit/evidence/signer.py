@@ -6,6 +6,8 @@ So no checkpoint contradicts another, whichever process ends at whichever moment
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ...errors import AuditCorrupt, EvidenceUnavailable, VerificationFailed
 from ..format.merkle import root_at
 from ..format.note import Checkpoint, Signer, sign_checkpoint
@@ -23,17 +25,24 @@ LOCK_TIMEOUT_SECONDS = 2.0
 class CheckpointSigner:
     """Blocks: call it off the event loop. Any number may exist, in one process or in many."""
 
-    def __init__(self, store: AuditStore, tree: StoredTree, signer: Signer) -> None:
-        self._store, self._tree, self._signer = store, tree, signer
+    def __init__(self, store: AuditStore, tree: StoredTree, signer: Signer, moved: Callable[[], None] = lambda: None) -> None:
+        """*moved* is called now and then during work that may take minutes."""
+        self._store, self._tree, self._signer, self._moved = store, tree, signer, moved
         self.key = signer.verifier_key
         self._published = PublishedCheckpoint(tree, self.key)
         self._log = SignedLog(store, tree, self.key)
         self._intact_for: bytes | None = None  # the note that the stored tree was found to match
-        self._corrupt: str | None = None  # why this object signs no more; a new one checks again
+        self._corrupt: tuple[str, int] | None = None  # why nothing is signed, and the size that was signed then
+        self.rebuilds = 0
+        """How often this object made the stored tree anew."""
 
     def published(self) -> SignedCheckpoint | None:
         """The checkpoint that is served now: `PublishedCheckpoint.current`."""
         return self._published.current()
+
+    def age_seconds(self) -> float:
+        """How long ago the published checkpoint was written."""
+        return self._tree.checkpoint_age_seconds()
 
     def has_damaged_tree(self) -> bool:
         """Whether a reader met a stored tree that does not give what was signed: rebuild it."""
@@ -48,7 +57,7 @@ class CheckpointSigner:
 
         Raises EvidenceUnavailable with nothing published (another signer has the lock, or the disk
         fails). Raises AuditCorrupt where the log is not what was signed or new lines do not chain.
-        After that, this object signs no more.
+        After that, this object signs no more until `verify_whole`, or another signer, found it sound.
         """
         with self._tree.locked(timeout_seconds):
             last = self._published.recover()
@@ -56,8 +65,8 @@ class CheckpointSigner:
             size = last.size if last else 0
             if durable is None or (durable.seq < size and not self._tree.is_damaged()):
                 return self.published()
-            if self._corrupt is not None:
-                raise AuditCorrupt(self._corrupt)
+            if self._corrupt is not None and self._corrupt[1] >= size:  # else another signer found it sound
+                raise AuditCorrupt(self._corrupt[0])
             try:
                 self._make_tree_intact(last, may_rebuild)
                 last = self.published()
@@ -66,7 +75,7 @@ class CheckpointSigner:
                 self._intact_for = None
                 raise EvidenceUnavailable(retry_after=1) from None
             except AuditCorrupt as error:
-                self._corrupt = error.detail
+                self._corrupt = error.detail, size
                 raise
 
     def verify_start(self) -> None:
@@ -95,6 +104,28 @@ class CheckpointSigner:
         if not self._log.is_tree_intact(last.checkpoint):
             self._intact_for = None  # the next publication rebuilds the tree
 
+    def verify_whole(self) -> None:
+        """Read the whole log. Raises AuditCorrupt if it is not what was signed, or does not chain.
+
+        If all is well, this object signs again.
+        """
+        signed, durable = self._published.current(), self._store.durable()
+        if signed is not None and durable is not None:
+            self._log.verify_whole(signed.checkpoint, durable, self._moved)
+        self._corrupt = self._intact_for = None
+
+    def keep_checkpoint(self) -> None:
+        """If the published checkpoint is not the last that was seen, keep that one beside it."""
+        self._published.keep_seen()
+
+    def restore_verifier_key(self) -> bool:
+        """Write the file `vkey` anew if it is not what it should be. False: it was right."""
+        if self._tree.verifier_key() == self.key.text():
+            return False
+        with self._tree.locked(LOCK_TIMEOUT_SECONDS):
+            self._tree.write_verifier_key(self.key.text())
+        return True
+
     # --- under the lock --------------------------------------------------------------------------
 
     def _make_tree_intact(self, last: SignedCheckpoint | None, may_rebuild: bool) -> None:
@@ -105,8 +136,9 @@ class CheckpointSigner:
         if is_damaged or not self._log.is_tree_intact(last.checkpoint):
             if not may_rebuild:
                 self._tree.fail_damaged()
-            self._log.rebuild_tree(last.checkpoint)
+            self._log.rebuild_tree(last.checkpoint, self._moved)
             self._tree.mark_intact()
+            self.rebuilds += 1
         self._intact_for = last.note
 
     def _sign(self, last: SignedCheckpoint | None, size: int, durable: LogEnd, at_most: int) -> SignedCheckpoint:

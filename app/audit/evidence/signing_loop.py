@@ -1,4 +1,4 @@
-"""Runs beside the service: signs what is recorded, and records silence and changes of the clock."""
+"""Runs beside the service: signs what is recorded, watches the log, records silence and the clock."""
 
 from __future__ import annotations
 
@@ -6,24 +6,28 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 from ...errors import AppError, AuditCorrupt, AuditUnavailable, EvidenceUnavailable
 from ..format.chain import link
 from ..format.record import LogEnd, draft
 from ..storage.append import now_utc, recovered_draft
 from ..storage.store import AuditStore, Batch, Recovery
+from .health import LogHealth
+from .log_watch import LogWatch, ReportEvent
+from .published import SignedCheckpoint
 from .signer import CheckpointSigner
 
 LOG = logging.getLogger("app.audit")
 POLL_SECONDS = 0.6
 """Between two steps, so that a record is signed within a second."""
+LOOK_SECONDS = POLL_SECONDS / 2
+"""Between two looks at the log, so that a stranger's change closes it within a second."""
 ALIVE_SECONDS = 60.0
 """Silence after which `log.alive` is recorded."""
 CLOCK_STEP_SECONDS = 5.0
 """A smaller change of the clock is not recorded."""
 UNEXPECTED = "The signing loop failed unexpectedly. See the service's own output."
-ReportEvent = Callable[[str, str, str], None]
-"""Called with the event, its level, and a sentence, when something changes."""
 
 
 def since_boot() -> float:
@@ -43,11 +47,16 @@ class SigningLoop:
         checkpoint_signer: CheckpointSigner,
         report: ReportEvent,
         *,
+        watch: LogWatch | None = None,
+        health: LogHealth | None = None,
         alive_seconds: float = ALIVE_SECONDS,
         wall: Callable[[], float] = time.time,
         steady: Callable[[], float] = since_boot,
     ) -> None:
         self._store, self._signer, self._report = store, checkpoint_signer, report
+        self._watch, self._health = watch, health or LogHealth()
+        self._last: SignedCheckpoint | None = None
+        self._recorded_rebuilds = 0
         self._alive_seconds, self._wall, self._steady = alive_seconds, wall, steady
         self._last_seq, self._silent_since = -2, steady()
         self._offset = wall() - steady()
@@ -58,29 +67,49 @@ class SigningLoop:
     def run(self, stop: threading.Event) -> None:
         """Until *stop*. What was recorded before the end is signed then."""
         while not stop.is_set():
-            if not self.step():
-                stop.wait(POLL_SECONDS)
+            if not self.step() and not stop.wait(LOOK_SECONDS):
+                self.look()
+                stop.wait(LOOK_SECONDS)
         while self.step():
             pass
 
     def step(self) -> bool:
         """Do what is due. Returns whether more records wait to be signed."""
-        try:
-            more = self._sign()
-            self._watch_clock()
-            self._watch_silence()
-        except AppError as error:
-            self._report_problem(error)
-            return False
-        except Exception:  # the outermost level of this process or thread
-            if self._problem != UNEXPECTED:  # log the traceback once, not at each step
-                LOG.exception(UNEXPECTED)
-            self._report_problem(EvidenceUnavailable(UNEXPECTED))
-            return False
+        return self._tried(self._do_all)
+
+    def look(self) -> None:
+        """Look at the log between two steps."""
+        if self._health.problem is None and self._watch is not None:
+            self._tried(self._watch.look)
+
+    def _do_all(self) -> bool:
+        if self._health.problem is not None:
+            self._open_if_mended()
+        if self._watch is not None:
+            self._watch.look()
+        more = self._sign()
+        self._record_rebuilds()
+        self._watch_clock()
+        self._watch_silence()
         if self._problem is not None:
             self._problem = None
             self._report("head_signed_again", "INFO", "the end of the log is signed again")
         return more
+
+    def _tried(self, work: Callable[[], bool | None]) -> bool:
+        more: bool | None = False
+        try:
+            more = work()
+        except AuditCorrupt as error:
+            self._close(error)
+        except AppError as error:
+            self._report_problem(error)
+        except Exception:  # the outermost level of this process or thread
+            if self._problem != UNEXPECTED:  # log the traceback once, not at each step
+                LOG.exception(UNEXPECTED)
+            self._report_problem(EvidenceUnavailable(UNEXPECTED))
+        self._health.beat()
+        return bool(more)
 
     def _sign(self) -> bool:
         if not self._is_start_verified:
@@ -91,8 +120,20 @@ class SigningLoop:
             return False
         signed = None if self._signer.has_damaged_tree() else self._signer.published()
         if signed is None or signed.size <= durable.seq:
+            self._health.note_behind(True)
             signed = self._signer.publish_next()
-        return signed is not None and signed.size <= durable.seq
+        if signed is not None and signed is not self._last:
+            self._health.note_head(signed.size, self._signer.age_seconds())
+            self._last = signed
+        is_behind = signed is not None and signed.size <= durable.seq
+        self._health.note_behind(is_behind)
+        return is_behind
+
+    def _record_rebuilds(self) -> None:
+        if (rebuilds := self._signer.rebuilds) > self._recorded_rebuilds and self._last is not None:
+            self._report("tree_rebuilt", "WARNING", "the stored tree was damaged and was made anew from the log")
+            if self._append("log.tree_rebuilt", {"records": self._last.size}):
+                self._recorded_rebuilds = rebuilds
 
     def _watch_silence(self) -> None:
         """Record a sign of life. A longer gap then means: not running, or records were removed."""
@@ -137,6 +178,26 @@ class SigningLoop:
     def _report_problem(self, error: AppError) -> None:
         if self._problem != error.detail:
             self._problem = error.detail
-            level = "CRITICAL" if isinstance(error, AuditCorrupt) else "ERROR"
-            LOG.log(logging.getLevelName(level), "The end of the log cannot be signed: %s", error.detail)
-            self._report("head_not_signed", level, error.detail)
+            LOG.error("The end of the log cannot be signed: %s", error.detail)
+            self._report("head_not_signed", "ERROR", error.detail)
+
+    # --- a log that is not what was signed -------------------------------------------------------
+
+    def _close(self, error: AuditCorrupt) -> None:
+        """No process records anything from here on, until the log is again what was signed."""
+        if self._health.problem is not None:
+            return
+        self._health.close(error.detail)
+        LOG.critical("Nothing is recorded any more: %s", error.detail)
+        self._report("log_not_as_signed", "CRITICAL", error.detail)
+        with suppress(AppError):
+            self._signer.keep_checkpoint()
+
+    def _open_if_mended(self) -> None:
+        self._signer.verify_start()
+        if self._watch is not None:
+            self._watch.verify_mended()
+        else:
+            self._signer.verify_whole()
+        self._health.open()
+        self._report("log_as_signed_again", "WARNING", "the whole log was read and is what was signed; records are taken again")

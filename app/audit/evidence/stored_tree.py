@@ -6,6 +6,7 @@
 | `ends` | the byte where each line ends: 8 bytes a line, big-endian |
 | `checkpoint` | the signed checkpoint that is served |
 | `checkpoint.new` | a checkpoint whose publication was interrupted |
+| `checkpoint.kept` | the last one that was seen, written when `checkpoint` was lost or altered |
 | `vkey` | the verifier key, for those who copy the folder |
 | `lock`, `damaged` | held by the process that writes; set by a reader that met damage |
 
@@ -25,10 +26,10 @@ from pathlib import Path
 from typing import NoReturn
 
 from ...errors import EvidenceUnavailable, VerificationFailed
-from ...kit.durable_files import open_file, sync_folder, write_file, write_pieces
+from ...kit.durable_files import is_same_file, open_file, replace_file, sync_folder, write_file, write_pieces
 from ..format.merkle import HASH_BYTES, HashReader
 from ..format.record import MAX_LINE_BYTES
-from ..format.tiles import ENTRIES, WIDTH, Tile, grow, reader_of
+from ..format.tiles import ENTRIES, HEIGHT, WIDTH, Tile, grow, reader_of
 
 END_BYTES = 8
 LOCK_POLL_SECONDS = 0.01
@@ -51,9 +52,31 @@ class StoredTree:
         """The published checkpoint, unverified. None: nothing was signed yet."""
         return self._read("checkpoint")
 
+    def checkpoint_age_seconds(self) -> float:
+        """Since the published checkpoint was written, by the wall clock."""
+        with _as_unavailable("read"):
+            return max(0.0, time.time() - (self.folder / "checkpoint").stat().st_mtime)
+
     def unpublished(self) -> bytes | None:
         """A checkpoint whose publication was interrupted, unverified. It may be torn."""
         return self._read("checkpoint.new")
+
+    def verifier_key(self) -> str | None:
+        """What the file `vkey` holds, unverified."""
+        line = self._read("vkey")
+        return None if line is None else line.decode("utf-8", "replace").removesuffix("\n")
+
+    def reaches(self, size: int) -> bool:
+        """Whether the files are as long as a tree of *size* records needs. Reads no content."""
+        needed, level = {"ends": size * END_BYTES}, 0
+        while count := size >> HEIGHT * level:
+            needed[f"hashes.{level}"], level = count * HASH_BYTES, level + 1
+        try:
+            return all((self.folder / name).stat().st_size >= length for name, length in needed.items())
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise EvidenceUnavailable(f"The log's tree cannot be read: {error.strerror}.") from error
 
     def fetch(self, tile: Tile) -> bytes:
         """A hash tile of any width. Raises VerificationFailed if it is not stored."""
@@ -135,6 +158,8 @@ class StoredTree:
                 if time.monotonic() >= deadline:
                     raise EvidenceUnavailable(retry_after=1)
                 time.sleep(LOCK_POLL_SECONDS)
+            if not is_same_file(fd, str(self.folder / "lock")):  # taken away: the next call makes another
+                raise EvidenceUnavailable(retry_after=1)
             yield
         finally:
             with suppress(OSError):  # even if it fails, close(2) releases the lock
@@ -156,9 +181,18 @@ class StoredTree:
     def publish(self, note: bytes, vkey: str) -> None:
         """Make a signed checkpoint durable under another name, and only then serve it."""
         with _as_unavailable("published"):
-            if self._read("vkey") != (line := f"{vkey}\n".encode()):
-                self._replace("vkey", line)
+            if self.verifier_key() != vkey:
+                self.write_verifier_key(vkey)
             self._replace("checkpoint", note)
+
+    def write_verifier_key(self, vkey: str) -> None:
+        with _as_unavailable("written"):
+            self._replace("vkey", f"{vkey}\n".encode())
+
+    def keep_checkpoint(self, note: bytes) -> None:
+        """Write *note* to `checkpoint.kept`, for an operator whose `checkpoint` was lost."""
+        with _as_unavailable("written"):
+            replace_file(self.folder / "checkpoint.kept", note)
 
     def discard_unpublished(self) -> None:
         with suppress(OSError):

@@ -46,8 +46,8 @@ _HASH = re.compile(rb',"hash":"([0-9a-f]{64})"\}\n?\Z')
 
 ACTIONS = frozenset(
     {
-        *("log.opened", "log.recovered", "log.resumed", "log.alive", "log.clock_stepped"),
-        *("client.added", "client.disabled", "client.enabled", "client.rotated", "client.roles_set"),
+        *("log.opened", "log.recovered", "log.resumed", "log.alive", "log.clock_stepped", "log.tree_rebuilt"),
+        *("client.added", "client.disabled", "client.enabled", "client.rotated", "client.roles_set", "database.replaced"),
         *("token.issued", "token.revoked", "policy.changed"),
         *("ask.received", "ask.answered", "ask.failed", "ask.refused"),
         *("request.refused", "request.refused_summary", "audit.read"),

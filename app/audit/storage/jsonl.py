@@ -18,11 +18,12 @@ from pathlib import Path
 from ...errors import AuditCorrupt, AuditUnavailable, EvidenceUnavailable
 from ...kit.durable_files import sync_folder, write_at, write_file
 from ..format.record import EMPTY, LogEnd
+from .file_watch import FileWatch
 from .locks import LockedLog
 from .marks import parse_mark
 from .recovery import NEW_LOG, end_of_last_line, free_name
 from .running import is_running
-from .store import Batch, Build
+from .store import Batch, Build, Look
 from .tail import LogTail
 
 CHUNK = 1 << 20
@@ -31,15 +32,19 @@ CHUNK = 1 << 20
 class JsonlStore:
     """An AuditStore."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, verify_sound: Callable[[], None] = lambda: None) -> None:
+        """*verify_sound* is called before each write, and may refuse it with AuditCorrupt."""
         self._log = LockedLog(path)
         self._tail = LogTail(self._log)
+        self._watch = FileWatch(self._log, self._tail)
+        self._verify_sound = verify_sound
         self.path, self.lock_path = self._log.path, self._log.lock_path
         self._one_thread = threading.Lock()  # flock does not exclude threads that share a descriptor
 
     # --- writing: see AuditStore -----------------------------------------------------------------
 
     def append(self, build: Build) -> None:
+        self._verify_sound()
         with self._one_thread:
             batch = self._write(build)
             if batch is not None:
@@ -49,6 +54,7 @@ class JsonlStore:
                 self._tail.extend(self._tail.recover_end(), build)
 
     def recover(self, build: Build, *, at_start: bool = False) -> None:
+        self._verify_sound()
         is_start = at_start and not self._is_in_use()
         with self._one_thread, self._log.both_locks():
             end = self._tail.recover_end(is_start=is_start)
@@ -186,6 +192,13 @@ class JsonlStore:
             return self._log.is_in_place() and (mark is None or self._log.size >= mark.size)
         except OSError:
             return False
+
+    def look(self) -> Look:
+        with self._one_thread:
+            return self._watch.look()
+
+    def accept_files(self) -> None:
+        self._watch.accept()
 
     def close(self) -> None:
         self._log.close()

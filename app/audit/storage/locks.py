@@ -29,7 +29,7 @@ class LockedLog:
     def __init__(self, path: Path) -> None:
         self.path = path.resolve()  # two names of one file must share one lock
         self.lock_path = self.path.with_name(self.path.name + ".lock")
-        self._sync_path = self.path.with_name(self.path.name + ".sync")
+        self.sync_path = self.path.with_name(self.path.name + ".sync")
         self.fd = self._lock_fd = self._sync_fd = -1
         self.marks = Marks(-1)
         self.was_sync_unfinished = False
@@ -114,14 +114,14 @@ class LockedLog:
         return (
             is_same_file(self.fd, str(self.path))
             and (not write or is_same_file(self._lock_fd, str(self.lock_path)))
-            and (not sync or is_same_file(self._sync_fd, str(self._sync_path)))
+            and (not sync or is_same_file(self._sync_fd, str(self.sync_path)))
         )
 
     def make(self) -> None:
         """Create the files that are missing. Raises ConfigError."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            for path in (self.lock_path, self._sync_path, self.path):
+            for path in (self.lock_path, self.sync_path, self.path):
                 os.close(open_file(path, create=True))
             sync_folder(self.path.parent)
         except OSError as error:
@@ -132,7 +132,7 @@ class LockedLog:
         fds: list[int] = []
         try:
             fds.append(open_file(self.lock_path, create=is_there))
-            fds.append(open_file(self._sync_path, create=is_there))
+            fds.append(open_file(self.sync_path, create=is_there))
             fds.append(open_file(self.path))
         except OSError:
             for fd in fds:

@@ -26,6 +26,18 @@ class Batch:
     end: LogEnd
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one look found, where it found no stranger."""
+
+    stamp: tuple[int, ...]
+    """Changes whenever the log's file does."""
+    changed_at: float
+    """When that was, in Unix seconds."""
+    are_locks_intact: bool
+    """Both lock files are the ones that were there before, and the marks can be read."""
+
+
 Build = Callable[[LogEnd, tuple[Recovery, ...]], Batch]
 """Makes the lines that follow an end of the log. They begin with a record of each recovery."""
 
@@ -85,6 +97,15 @@ class AuditStore(Protocol):
 
     def is_in_place(self) -> bool:
         """The log is still at its path, and no shorter than it was. Cheap; takes no lock."""
+
+    def look(self) -> Look:
+        """Raises AuditCorrupt where a stranger replaced, removed, cut or lengthened the log.
+
+        A few system calls. Raises EvidenceUnavailable where it cannot be looked at.
+        """
+
+    def accept_files(self) -> None:
+        """The next `look` takes the files that are there then for ours."""
 
     def close(self) -> None:
         """Close the files. Idempotent."""

@@ -1,0 +1,40 @@
+"""Tiles of the stored tree, each proven by the signed root before it is used."""
+
+from __future__ import annotations
+
+from ...errors import VerificationFailed
+from ..format.merkle import HASH_BYTES, root_of
+from ..format.note import Checkpoint
+from ..format.tiles import HEIGHT, WIDTH, Tile
+from .proofs import has_root
+from .stored_tree import StoredTree
+
+
+class ProvenTiles:
+    """Keeps the last full tile of each level above the leaves: neighbours share their parents."""
+
+    def __init__(self, tree: StoredTree) -> None:
+        self._tree = tree
+        self._kept: dict[int, tuple[int, bytes]] = {}
+
+    def tile(self, signed: Checkpoint, level: int, index: int) -> bytes:
+        """The widest tile here that is signed. Raises VerificationFailed if it is not proven."""
+        kept = self._kept.get(level)
+        if kept is not None and kept[0] == index:
+            return kept[1]
+        width = min(WIDTH, (signed.size >> HEIGHT * level) - index * WIDTH)
+        data = self._tree.fetch(Tile(level, index, width))
+        if width == WIDTH:  # its root is a hash of the tile above
+            start = index % WIDTH * HASH_BYTES
+            is_proven = root_of(hashes_of(data)) == self.tile(signed, level + 1, index // WIDTH)[start : start + HASH_BYTES]
+        else:  # the signed root is made from all of its hashes
+            is_proven = has_root(self._tree, signed)
+        if not is_proven:
+            raise VerificationFailed("The stored tile does not lead to the signed root.")
+        if width == WIDTH and level:
+            self._kept[level] = (index, data)
+        return data
+
+
+def hashes_of(data: bytes) -> list[bytes]:
+    return [data[at : at + HASH_BYTES] for at in range(0, len(data), HASH_BYTES)]

@@ -1,0 +1,131 @@
+"""Reads signed lines of the log again, and compares them with the leaves that were signed.
+
+Neither the lines nor the stored tree is trusted: a tile counts once it leads to the signed root.
+Lines are found by their newlines, from a place that is known, so a false `ends` misleads nobody.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+
+from ...errors import AuditCorrupt, VerificationFailed
+from ..format.merkle import leaf_hash
+from ..format.note import Checkpoint
+from ..format.record import MAX_LINE_BYTES
+from ..format.tiles import WIDTH
+from ..storage.store import AuditStore
+from .proven_tiles import ProvenTiles, hashes_of
+from .stored_tree import StoredTree
+
+RECENT_RECORDS = 1_024
+"""The newest records, compared whenever the log has changed."""
+PIECE = 1 << 20
+"""Bytes that are read at once."""
+
+
+class Pass:
+    """One pass over the records that *signed* covers, a few megabytes at a time."""
+
+    def __init__(self, store: AuditStore, tree: StoredTree, signed: Checkpoint) -> None:
+        self._tree, self.signed = tree, signed
+        self._tiles, self._lines = ProvenTiles(tree), _lines(store, 0, 0)
+        self._seq = 0
+        self.position = 0
+        """The byte up to which the log was compared."""
+
+    @property
+    def is_done(self) -> bool:
+        return self._seq == self.signed.size
+
+    def read(self, at_most: int) -> int:
+        """Compare the next tiles, of about *at_most* bytes; how many bytes it were.
+
+        Raises AuditCorrupt for a record that is not what was signed, and VerificationFailed for a
+        stored tree that is damaged.
+        """
+        start = self.position
+        while not self.is_done and self.position - start < max(1, at_most):
+            width = min(WIDTH, self.signed.size - self._seq)
+            proven = hashes_of(self._tiles.tile(self.signed, 0, self._seq // WIDTH))[:width]
+            end, ends = self.position, []
+            for seq, signed in enumerate(proven, self._seq):
+                leaf, size = next(self._lines)
+                verify_leaf(seq, leaf, signed)
+                ends.append(end := end + size)
+            if self._tree.bounds(self._seq, self._seq + width - 1)[1:] != ends:
+                raise VerificationFailed("The stored ends of lines are not those of the log.")
+            self._seq, self.position = self._seq + width, end
+        return self.position - start
+
+
+class Recent:
+    """The last RECENT_RECORDS signed records, as this process saw them when they were signed."""
+
+    def __init__(self, store: AuditStore, tree: StoredTree) -> None:
+        self._store, self._tree = store, tree
+        self._lines: deque[tuple[bytes, int]] = deque()  # leaf hash and length
+        self._start, self._end, self._size = 0, 0, 0
+
+    def follow(self, signed: Checkpoint) -> None:
+        """Take in the records that were signed since, each compared with its proven leaf.
+
+        Raises AuditCorrupt, VerificationFailed.
+        """
+        if self._lines or signed.size <= RECENT_RECORDS:
+            self._take_in(signed)
+            return
+        first = (signed.size - RECENT_RECORDS) // WIDTH * WIDTH
+        self._size, self._start = first, self._tree.bounds(first, first)[0]
+        self._end = self._start
+        try:
+            self._take_in(signed)
+        except AuditCorrupt as error:  # or the stored `ends` are wrong: to rebuild the tree decides it
+            raise VerificationFailed(error.detail) from error
+
+    def compare(self) -> None:
+        """Raises AuditCorrupt where one of these records was edited."""
+        lines = _lines(self._store, self._size - len(self._lines), self._start)
+        for seq, (known, found) in enumerate(zip(self._lines, lines, strict=False), self._size - len(self._lines)):
+            verify_leaf(seq, found[0], known[0])
+
+    def _take_in(self, signed: Checkpoint) -> None:
+        tiles = ProvenTiles(self._tree)
+        proven: list[bytes] = []
+        lines = _lines(self._store, self._size, self._end)
+        for seq in range(self._size, signed.size):
+            if not proven or seq % WIDTH == 0:
+                proven = hashes_of(tiles.tile(signed, 0, seq // WIDTH))
+            line = next(lines)
+            verify_leaf(seq, line[0], proven[seq % WIDTH])
+            self._add(line)
+
+    def _add(self, line: tuple[bytes, int]) -> None:
+        self._lines.append(line)
+        self._size, self._end = self._size + 1, self._end + line[1]
+        if len(self._lines) > RECENT_RECORDS:
+            self._start += self._lines.popleft()[1]
+
+
+def verify_leaf(seq: int, found: bytes, signed: bytes) -> None:
+    if found != signed:
+        raise AuditCorrupt(f"Record {seq} of the audit log is not what was signed.")
+
+
+def _lines(store: AuditStore, seq: int, start: int) -> Iterator[tuple[bytes, int]]:
+    """The leaf hash and the length of each line from byte *start* on, where record *seq* begins.
+
+    Raises AuditCorrupt where there is none, or one that is longer than any record.
+    """
+    rest = b""
+    while True:
+        piece = b"".join(store.chunks(start + len(rest) + PIECE, start + len(rest)))
+        whole, newline, tail = (rest + piece).rpartition(b"\n")
+        if not newline and (not piece or len(tail) > MAX_LINE_BYTES):
+            raise AuditCorrupt(f"The audit log has no record {seq} any more, and it was signed.")
+        for line in whole.split(b"\n") if newline else ():
+            yield leaf_hash(line), len(line) + 1
+            seq, start = seq + 1, start + len(line) + 1
+        rest = tail
+
+
