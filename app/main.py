@@ -22,6 +22,7 @@ from .api.error_responses import answer_error
 from .api.middleware import RequestMiddleware
 from .api.routes import ask, audit, docs, health, openai, token
 from .api.scoreboard import Scoreboard
+from .audit.evidence.health import LogHealth
 from .catalogue.models import Catalogue
 from .errors import AppError, LimitsUnavailable
 from .limits.rate_limits import Buckets
@@ -31,6 +32,7 @@ from .settings import Settings, load_settings
 from .upstream.embedded import EmbeddedAddress
 from .wiring.audit import open_signing_loop
 from .wiring.catalogue import read_catalogue
+from .wiring.health_watch import watch_health
 from .wiring.services import open_services
 
 LOG = logging.getLogger("app.main")
@@ -94,7 +96,7 @@ def _lifespan(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         buckets, slot = Buckets(settings), scoreboard.slot(worker)
         try:
-            async with open_services(settings, catalogue, embedded, slot.set_closed) as services:
+            async with open_services(settings, catalogue, embedded, slot.set_closed, scoreboard.log) as services:
                 with suppress(LimitsUnavailable):  # then each request is refused with it
                     buckets.open()
                 refusals = RefusalRecorder(services.audit, services.events, buckets.admit_refusal)
@@ -104,8 +106,9 @@ def _lifespan(
                     _keep(services.security.follow_revocations()),
                     _keep(refusals.summarise_forever()),
                     _keep(_forget_forever(buckets)),
+                    _keep(watch_health(scoreboard.log, services.running_mark, services.events, tells=worker == 0)),
                 ]
-                with _evidence_kept(settings, services.events) if keeps_evidence else nullcontext():
+                with _evidence_kept(settings, services.events, scoreboard.log) if keeps_evidence else nullcontext():
                     yield
                 await services.assistant.until_idle(SHUTDOWN_GRACE_SECONDS)
                 for task in tasks:
@@ -119,9 +122,9 @@ def _lifespan(
 
 
 @contextmanager
-def _evidence_kept(settings: Settings, events: SecurityLog) -> Iterator[None]:
+def _evidence_kept(settings: Settings, events: SecurityLog, health: LogHealth) -> Iterator[None]:
     """A thread that signs checkpoints. Each process may have one: the tree's lock elects one."""
-    stop, signing_loop = threading.Event(), open_signing_loop(settings, events)
+    stop, signing_loop = threading.Event(), open_signing_loop(settings, events, health)
     thread = threading.Thread(target=signing_loop.run, args=(stop,), name="notary", daemon=True)
     thread.start()
     try:

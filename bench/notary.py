@@ -9,6 +9,7 @@ import threading
 import time
 from pathlib import Path
 
+from app.audit.evidence.health import LogHealth
 from app.audit.evidence.log_key import load_signer, store_signer
 from app.audit.evidence.stored_tree import StoredTree
 from app.audit.format.note import Signer
@@ -70,7 +71,7 @@ def _key(path: Path) -> Path:
 def main(path: Path) -> None:
     die_with(os.getppid(), signal.SIGTERM)  # otherwise it outlives a killed benchmark
     events = path.with_suffix(".security")
-    open_signing_loop(LogFiles(path, _key(path), events), SecurityLog(events)).run(threading.Event())
+    open_signing_loop(LogFiles(path, _key(path), events, 10_000_000), SecurityLog(events), LogHealth()).run(threading.Event())
 
 
 if __name__ == "__main__":

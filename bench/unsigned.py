@@ -8,12 +8,13 @@ from __future__ import annotations
 import signal
 import sys
 
+from app.audit.evidence.health import LogHealth
 from app.serving import parent
 from app.serving.ready_flag import ReadyFlag
 from app.wiring.log_files import LogFiles
 
 
-def sleep(log_files: LogFiles, ready: ReadyFlag) -> int:
+def sleep(log_files: LogFiles, health: LogHealth, ready: ReadyFlag) -> int:
     ready.set()
     signal.pause()  # until the SIGTERM at the end
     return 0

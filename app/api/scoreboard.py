@@ -1,4 +1,4 @@
-"""Memory that all workers of one service share: whether each can record, and what it counts.
+"""Memory that all processes of one service share: whether each can record, and what it counts.
 
 The parent makes it before it forks. There is no lock: each worker writes only its own slot.
 """
@@ -6,6 +6,8 @@ The parent makes it before it forks. There is no lock: each worker writes only i
 from __future__ import annotations
 
 import mmap
+
+from ..audit.evidence.health import LogHealth
 
 CLOSED, REFUSED, LOST_MESSAGES, LOST_EVENTS = range(4)  # positions in a slot
 WORDS = 8  # a slot fills one cache line
@@ -17,6 +19,8 @@ class Scoreboard:
 
     def __init__(self, slots: int = 1) -> None:
         self.slots = slots
+        self.log = LogHealth()
+        """What the notary process finds out about the log; only that one writes it."""
         memory = mmap.mmap(-1, slots * WORDS * WORD_BYTES)  # anonymous, shared with forked children, zeroed
         self._words = memoryview(memory).cast("Q")  # machine words: no reader sees half a write
 

@@ -17,6 +17,7 @@ import sys
 from functools import partial
 
 from ..api.scoreboard import Scoreboard
+from ..audit.evidence.health import LogHealth
 from ..errors import ConfigError
 from ..kit.process import EXIT_CONFIG, ask_child, fork, spawn
 from ..upstream import embedded
@@ -57,13 +58,14 @@ def serve(output: ServiceOutput, *, host: str, port: int, workers: int, as_json:
         gc.freeze()
     if model:
         _wait_for_model(supervisor, *model)
-    shared = SharedParts(plan.settings, SharedPolicy(plan.catalogue), _address_of(model, workers), listener, Scoreboard(workers))
+    scoreboard = Scoreboard(workers)
+    shared = SharedParts(plan.settings, SharedPolicy(plan.catalogue), _address_of(model, workers), listener, scoreboard)
     for number in range(workers):
         ready = ReadyFlag()
         supervisor.add(f"worker {number + 1}", partial(fork, partial(_work, shared, output, ready, number)), ready=ready)
     # The notary stops last: it signs what the workers recorded at the end.
     ready = ReadyFlag()
-    supervisor.add("notary", partial(fork, partial(_sign, plan.log_files, ready)), last=True, ready=ready)
+    supervisor.add("notary", partial(fork, partial(_sign, plan.log_files, scoreboard.log, ready)), last=True, ready=ready)
     if plan.has_models_file:
         supervisor.on_hangup(partial(fork, partial(_reload, plan.settings, shared.policy)))
     return supervisor.run()
@@ -84,10 +86,10 @@ def _work(shared: SharedParts, output: ServiceOutput, ready: ReadyFlag, number: 
     return run_worker(shared, output, ready, number)
 
 
-def _sign(log_files: LogFiles, ready: ReadyFlag) -> int:
+def _sign(log_files: LogFiles, health: LogHealth, ready: ReadyFlag) -> int:
     from .notary_process import run_notary  # late: in a child
 
-    return run_notary(log_files, ready)
+    return run_notary(log_files, health, ready)
 
 
 def _reload(settings: bytes, policy: SharedPolicy) -> int:

@@ -35,6 +35,7 @@ class ServicePlan:
             "first_step": self.first_step,
             "settings_bytes": len(self.settings),
             "log_files": [str(path) for path in (files.audit_log_path, files.audit_key_path, files.security_log_path)],
+            "recheck_rate": files.audit_recheck_bytes_per_second,
         }
         return json.dumps(facts).encode() + b"\n" + self.settings + self.catalogue
 
@@ -42,10 +43,11 @@ class ServicePlan:
     def decode(cls, message: bytes) -> ServicePlan:
         line, _, rest = message.partition(b"\n")
         facts = json.loads(line)
+        log, key, security_log = map(Path, facts["log_files"])
         return cls(
             is_embedded=facts["is_embedded"],
             model_timeout_seconds=facts["model_timeout_seconds"],
-            log_files=LogFiles(*map(Path, facts["log_files"])),
+            log_files=LogFiles(log, key, security_log, facts["recheck_rate"]),
             has_models_file=facts["has_models_file"],
             first_step=facts["first_step"],
             settings=rest[: facts["settings_bytes"]],

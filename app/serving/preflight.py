@@ -33,11 +33,10 @@ def preflight() -> bytes:
     with suppress(EvidenceUnavailable):  # the notary process logs it; receipts are refused until it can sign
         signer.verify_start()
     shared_window_url(settings.audit_log_path)
-    log_files = LogFiles(settings.audit_log_path, settings.audit_key_path, settings.security_log_path)
     return ServicePlan(
         is_embedded=settings.is_embedded,
         model_timeout_seconds=settings.llm_timeout_seconds,
-        log_files=log_files,
+        log_files=LogFiles.of(settings),
         has_models_file=settings.models_file is not None,
         first_step=None if has_active_client(settings.database_path) else command(ADD_CLIENT),
         settings=pickle.dumps(settings),

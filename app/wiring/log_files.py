@@ -19,6 +19,9 @@ class LogPlace(Protocol):
     @property
     def security_log_path(self) -> Path: ...
 
+    @property
+    def audit_recheck_bytes_per_second(self) -> int: ...
+
 
 @dataclass(frozen=True, slots=True)
 class LogFiles:
@@ -27,3 +30,10 @@ class LogFiles:
     audit_log_path: Path
     audit_key_path: Path
     security_log_path: Path
+    audit_recheck_bytes_per_second: int
+
+    @classmethod
+    def of(cls, place: LogPlace) -> LogFiles:
+        return cls(
+            place.audit_log_path, place.audit_key_path, place.security_log_path, place.audit_recheck_bytes_per_second
+        )

@@ -10,12 +10,13 @@ from typing import Any
 
 from ..assistant.assistant import SecureAIAssistant
 from ..assistant.streaming import StreamTimeouts
+from ..audit.evidence.health import LogHealth
 from ..audit.evidence.reader import EvidenceReader
 from ..audit.evidence.signer import CheckpointSigner
 from ..audit.evidence.stored_tree import StoredTree
 from ..audit.log import AuditLog
 from ..audit.storage.jsonl import JsonlStore
-from ..audit.storage.running import marked_running
+from ..audit.storage.running import RunningMark, marked_running
 from ..catalogue.models import Catalogue
 from ..errors import AuditUnavailable, EvidenceUnavailable
 from ..security.audit_access import AuditAccess
@@ -45,6 +46,7 @@ class Services:
     audit_access: AuditAccess
     events: SecurityLog
     model_note: str
+    running_mark: RunningMark
     use_catalogue: Callable[[Catalogue], None]
     """For the questions that begin from now on. Raises ConfigError, with nothing changed."""
 
@@ -55,11 +57,12 @@ async def open_services(
     catalogue: Catalogue,
     embedded: EmbeddedAddress | None = None,
     on_closed: Callable[[bool], None] = lambda is_closed: None,
+    health: LogHealth | None = None,
 ) -> AsyncIterator[Services]:
     """Open everything, and close it at the end.
 
     *on_closed* is called with True when the log starts to refuse records, and with False when it
-    accepts them again.
+    accepts them again. *health*: while it says that the log is not what was signed, nothing is recorded.
 
     Raises ConfigError or AuditCorrupt with nothing left open.
     """
@@ -71,15 +74,16 @@ async def open_services(
         opened.push_async_callback(models.aclose)
         events = SecurityLog(settings.security_log_path)
         opened.callback(events.close)
-        audit = open_audit(settings, events, on_closed, keeps_texts=settings.audit_long_texts == "keep")
+        health = health or LogHealth()
+        keeps_texts = settings.audit_long_texts == "keep"
+        audit = open_audit(settings, events, on_closed, keeps_texts=keeps_texts, verify_sound=health.verify_sound)
         opened.callback(audit.close)
         evidence = EvidenceReader(JsonlStore(settings.audit_log_path), StoredTree.beside(settings.audit_log_path), signer)
         audit_access = AuditAccess(evidence, audit)
         opened.callback(audit_access.close)
-        opened.enter_context(marked_running(settings.audit_log_path))
-
         security = _security(settings, clients, audit, events)
-        _recover(audit, signer)
+        _recover(audit, signer, health)
+        running_mark = opened.enter_context(marked_running(settings.audit_log_path))
         await security.load_revocations()
         await opened.enter_async_context(audit)
         assistant = _assistant(settings, security, models.now, embedded.max_waiting if embedded else None)
@@ -89,11 +93,14 @@ async def open_services(
             assistant.use(replaced.language_model, replaced.v1_requests)
 
         note = models.now.note
-        yield Services(settings, security, assistant, audit, evidence, audit_access, events, note, use_catalogue)
+        yield Services(settings, security, assistant, audit, evidence, audit_access, events, note, running_mark, use_catalogue)
 
 
-def _recover(audit: AuditLog, signer: CheckpointSigner) -> None:
-    """A worker that restarts while the disk is full must not end the service."""
+def _recover(audit: AuditLog, signer: CheckpointSigner, health: LogHealth) -> None:
+    """A worker that restarts while nothing can be recorded must not end the service."""
+    if health.problem is not None:
+        audit.close_until_writable(health.problem)
+        return
     try:
         audit.recover()
         signer.verify_start()

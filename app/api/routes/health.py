@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 from fastapi import APIRouter, Request, Response
 
+from ...audit.evidence.health import LogHealth
 from ..context import app_context, request_context
 
 router = APIRouter(tags=["health"])
@@ -24,14 +25,26 @@ async def readyz(request: Request) -> Response:
     """Whether all workers can record, so that it does not matter which of them is asked."""
     app = app_context(request)
     request_context(request).origin.terminal_record.is_written = True  # a probe leaves no record, even of a 503
-    services, scoreboard = app.services, app.scoreboard
-    writable = services.audit.closed_because is None and not scoreboard.any_closed and services.audit.is_in_place()
+    services, scoreboard, log = app.services, app.scoreboard, app.scoreboard.log
+    is_open = services.audit.closed_because is None and not scoreboard.any_closed
+    writable = is_open and log.problem is None and services.audit.is_in_place()
     body: dict[str, Any] = {
         "status": "ready" if writable else "unavailable",
         "audit": "writable" if writable else "audit_unavailable",  # the security log says why
         "refused_for_audit": scoreboard.refused,
+        "log": "as signed" if log.problem is None else "not what was signed: nothing is recorded",
+        "log_recheck": {"position": log.recheck.position, "size": log.recheck.size, "passes": log.recheck.passes},
+        "log_key": "in place" if not log.is_key_lost else "lost or altered: restore it before a restart",
+        "signing": _signing(log),
+        "head_age_seconds": log.head_age_seconds,
         "revocations": "up to date" if services.security.is_following else "stale: the client database cannot be read",
         "model": services.model_note,
         "lost": {"output": scoreboard.lost_messages, "security_log": scoreboard.lost_events},
     }
     return Response(orjson.dumps(body), 200 if writable else 503, media_type="application/json")
+
+
+def _signing(log: LogHealth) -> str:
+    if log.stands_still:
+        return "stands still: nothing is signed, and nobody watches the log"
+    return "behind: the security log says why" if log.is_behind else "up to date"

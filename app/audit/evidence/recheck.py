@@ -1,13 +1,15 @@
 """Reads signed lines of the log again, and compares them with the leaves that were signed.
 
 Neither the lines nor the stored tree is trusted: a tile counts once it leads to the signed root.
-Lines are found by their newlines, from a place that is known, so a false `ends` misleads nobody.
+Where a line is not its leaf, lines are found by their newlines, so a false `ends` misleads nobody.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from hashlib import sha256
 
 from ...errors import AuditCorrupt, VerificationFailed
 from ..format.merkle import leaf_hash
@@ -20,16 +22,16 @@ from .stored_tree import StoredTree
 
 RECENT_RECORDS = 1_024
 """The newest records, compared whenever the log has changed."""
-PIECE = 1 << 20
-"""Bytes that are read at once."""
+PIECE = 1 << 18
+"""Bytes that are read at once where it is not known how long the lines are."""
 
 
 class Pass:
-    """One pass over the records that *signed* covers, a few megabytes at a time."""
+    """One pass over the records that *signed* covers, a few tiles at a time."""
 
     def __init__(self, store: AuditStore, tree: StoredTree, signed: Checkpoint) -> None:
-        self._tree, self.signed = tree, signed
-        self._tiles, self._lines = ProvenTiles(tree), _lines(store, 0, 0)
+        self._store, self._tree, self.signed = store, tree, signed
+        self._tiles = ProvenTiles(tree)
         self._seq = 0
         self.position = 0
         """The byte up to which the log was compared."""
@@ -48,14 +50,12 @@ class Pass:
         while not self.is_done and self.position - start < max(1, at_most):
             width = min(WIDTH, self.signed.size - self._seq)
             proven = hashes_of(self._tiles.tile(self.signed, 0, self._seq // WIDTH))[:width]
-            end, ends = self.position, []
-            for seq, signed in enumerate(proven, self._seq):
-                leaf, size = next(self._lines)
-                verify_leaf(seq, leaf, signed)
-                ends.append(end := end + size)
-            if self._tree.bounds(self._seq, self._seq + width - 1)[1:] != ends:
+            ends = self._tree.bounds(self._seq, self._seq + width - 1)
+            data = b"".join(self._store.chunks(ends[-1], self.position))
+            if ends != [self.position, *_ends(data, self.position)] or _leaves(data) != proven:
+                _verify_lines(self._store, self._seq, self.position, proven)
                 raise VerificationFailed("The stored ends of lines are not those of the log.")
-            self._seq, self.position = self._seq + width, end
+            self._seq, self.position = self._seq + width, ends[-1]
         return self.position - start
 
 
@@ -85,9 +85,15 @@ class Recent:
 
     def compare(self) -> None:
         """Raises AuditCorrupt where one of these records was edited."""
-        lines = _lines(self._store, self._size - len(self._lines), self._start)
-        for seq, (known, found) in enumerate(zip(self._lines, lines, strict=False), self._size - len(self._lines)):
-            verify_leaf(seq, found[0], known[0])
+        seq, start = self._size - len(self._lines), self._start
+        lines = iter(self._lines)
+        while some := list(itertools.islice(lines, WIDTH)):
+            known = [leaf for leaf, _ in some]
+            end = start + sum(size for _, size in some)
+            if _leaves(b"".join(self._store.chunks(end, start))) != known:
+                _verify_lines(self._store, seq, start, known)
+                raise AuditCorrupt(f"The audit log was changed near record {seq}.")
+            seq, start = seq + len(some), end
 
     def _take_in(self, signed: Checkpoint) -> None:
         tiles = ProvenTiles(self._tree)
@@ -97,7 +103,7 @@ class Recent:
             if not proven or seq % WIDTH == 0:
                 proven = hashes_of(tiles.tile(signed, 0, seq // WIDTH))
             line = next(lines)
-            verify_leaf(seq, line[0], proven[seq % WIDTH])
+            _verify_leaf(seq, line[0], proven[seq % WIDTH])
             self._add(line)
 
     def _add(self, line: tuple[bytes, int]) -> None:
@@ -107,7 +113,23 @@ class Recent:
             self._start += self._lines.popleft()[1]
 
 
-def verify_leaf(seq: int, found: bytes, signed: bytes) -> None:
+def _leaves(data: bytes) -> list[bytes]:
+    """The leaf hash of each whole line."""
+    return [sha256(b"\x00" + line).digest() for line in data.split(b"\n")[:-1]]  # merkle.leaf_hash, in a hot loop
+
+
+def _ends(data: bytes, start: int) -> Iterator[int]:
+    return itertools.islice(itertools.accumulate((len(line) + 1 for line in data.split(b"\n")[:-1]), initial=start), 1, None)
+
+
+def _verify_lines(store: AuditStore, seq: int, start: int, leaves: Sequence[bytes]) -> None:
+    """Raises AuditCorrupt at the first line, from byte *start* on, that is not its leaf."""
+    for leaf, (found, _) in zip(leaves, _lines(store, seq, start), strict=False):
+        _verify_leaf(seq, found, leaf)
+        seq += 1
+
+
+def _verify_leaf(seq: int, found: bytes, signed: bytes) -> None:
     if found != signed:
         raise AuditCorrupt(f"Record {seq} of the audit log is not what was signed.")
 
@@ -127,5 +149,3 @@ def _lines(store: AuditStore, seq: int, start: int) -> Iterator[tuple[bytes, int
             yield leaf_hash(line), len(line) + 1
             seq, start = seq + 1, start + len(line) + 1
         rest = tail
-
-

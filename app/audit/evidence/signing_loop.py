@@ -56,7 +56,7 @@ class SigningLoop:
         self._store, self._signer, self._report = store, checkpoint_signer, report
         self._watch, self._health = watch, health or LogHealth()
         self._last: SignedCheckpoint | None = None
-        self._recorded_rebuilds = 0
+        self._reported_rebuilds = self._recorded_rebuilds = 0
         self._alive_seconds, self._wall, self._steady = alive_seconds, wall, steady
         self._last_seq, self._silent_since = -2, steady()
         self._offset = wall() - steady()
@@ -130,8 +130,11 @@ class SigningLoop:
         return is_behind
 
     def _record_rebuilds(self) -> None:
-        if (rebuilds := self._signer.rebuilds) > self._recorded_rebuilds and self._last is not None:
+        rebuilds = self._signer.rebuilds
+        if rebuilds > self._reported_rebuilds:
+            self._reported_rebuilds = rebuilds
             self._report("tree_rebuilt", "WARNING", "the stored tree was damaged and was made anew from the log")
+        if rebuilds > self._recorded_rebuilds and self._last is not None:
             if self._append("log.tree_rebuilt", {"records": self._last.size}):
                 self._recorded_rebuilds = rebuilds
 
@@ -171,7 +174,7 @@ class SigningLoop:
 
         try:
             self._store.append(build)
-        except AuditUnavailable:
+        except (AuditUnavailable, AuditCorrupt):  # the next look says what is wrong with the log
             return False
         return True
 

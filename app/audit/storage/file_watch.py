@@ -28,8 +28,9 @@ class FileWatch:
         self._durable: LogEnd | None = None
 
     def accept(self) -> None:
-        """Whatever files are there now are the ones to look for; the durable end stays known."""
+        """The next look takes the files that are there then; the durable end stays known."""
         self._files = self._locks = ()
+        self._log.close()
 
     def look(self) -> Look:
         """Raises AuditCorrupt for a log that is gone, replaced, shorter, or written by a stranger.
@@ -78,7 +79,7 @@ class FileWatch:
     def _are_locks_the_same(self) -> bool:
         locks = tuple(map(_identity, self._paths))
         are_same = None not in locks and self._locks in ((), locks)
-        self._locks = locks
+        self._locks = () if None in locks else locks  # the next look takes the one that was made anew
         return are_same
 
     def _read_marks(self) -> tuple[LogEnd | None, int | None]:

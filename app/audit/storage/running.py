@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ...kit.durable_files import is_same_file
+
 LOG = logging.getLogger("app.audit")
 
 
@@ -17,24 +19,52 @@ def _lock_file(log: Path) -> Path:
     return log.with_name(log.name + ".running")
 
 
+class RunningMark:
+    """The shared lock of one process. It ends with the process."""
+
+    def __init__(self, log: Path) -> None:
+        self._path = _lock_file(log)
+        self._fd = -1
+
+    def take(self) -> bool:
+        """Lock the file, which is made if it is missing. False, and a warning, where that fails."""
+        try:
+            fd = os.open(self._path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except OSError:
+                os.close(fd)
+                raise
+        except OSError as error:
+            LOG.warning("%s cannot be locked: %s.", self._path, error.strerror)
+            return False
+        self.release()
+        self._fd = fd
+        return True
+
+    def renew(self) -> bool:
+        """Take the mark again if its file was removed or replaced; whether it was."""
+        return self._fd >= 0 and not is_same_file(self._fd, str(self._path)) and self.take()
+
+    def release(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+        self._fd = -1
+
+
 @contextmanager
-def marked_running(log: Path) -> Iterator[None]:
+def marked_running(log: Path) -> Iterator[RunningMark]:
     """`is_running` is true until the end of the block, or of the process.
 
     Where the lock file cannot be made, as on a full disk, the service goes on without it: then
     nothing but the operator keeps `init --new-log` from replacing a log in use.
     """
-    fd = -1
+    mark = RunningMark(log)
+    mark.take()
     try:
-        fd = os.open(_lock_file(log), os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError as error:
-        LOG.warning("%s cannot be locked: %s.", _lock_file(log), error.strerror)
-    try:
-        yield
+        yield mark
     finally:
-        if fd >= 0:
-            os.close(fd)
+        mark.release()
 
 
 def is_running(log: Path) -> bool:

@@ -17,7 +17,7 @@ PLANS = st.builds(
     ServicePlan,
     is_embedded=st.booleans(),
     model_timeout_seconds=st.floats(0.1, 3600),
-    log_files=st.builds(LogFiles, PATHS, PATHS, PATHS),
+    log_files=st.builds(LogFiles, PATHS, PATHS, PATHS, st.integers(1_000, 10**10)),
     has_models_file=st.booleans(),
     first_step=st.none() | st.text(),
     settings=st.binary(),

@@ -17,7 +17,7 @@ from app.wiring.log_files import LogFiles
 
 @pytest.fixture
 def place(tmp_path: Path) -> LogFiles:
-    return LogFiles(tmp_path / "audit_log.jsonl", tmp_path / "log.key", tmp_path / "security.log")
+    return LogFiles(tmp_path / "audit_log.jsonl", tmp_path / "log.key", tmp_path / "security.log", 10_000_000)
 
 
 def test_opening_a_log_opens_no_file(place: LogFiles, tmp_path: Path) -> None:

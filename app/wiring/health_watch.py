@@ -1,0 +1,29 @@
+"""Once a second, off the road of a question: is the log still marked as in use, does the notary move?"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from ..audit.evidence.health import STILL_SECONDS, LogHealth
+from ..audit.storage.running import RunningMark
+from ..security.security_log import SecurityLog
+
+LOG = logging.getLogger("app.audit")
+WATCH_SECONDS = 1.0
+
+
+async def watch_health(health: LogHealth, mark: RunningMark, events: SecurityLog, *, tells: bool) -> None:
+    """Runs until cancelled. *tells*: this worker is the one that reports a notary that stands still."""
+    has_told = False
+    while True:
+        await asyncio.sleep(WATCH_SECONDS)
+        if mark.renew():
+            events.event("running_mark_made_anew", level="WARNING", detail="the file .running of the audit log was removed")
+        if tells and health.stands_still != has_told:
+            has_told = not has_told
+            if has_told:
+                LOG.error("The notary process stands still: nothing is signed, and nobody watches the log.")
+                events.event("notary_stands_still", level="ERROR", detail=f"for more than {STILL_SECONDS:.0f} s")
+            else:
+                events.event("notary_moves_again")
