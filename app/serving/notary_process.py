@@ -15,7 +15,10 @@ from .ready_flag import ReadyFlag
 
 
 def run_notary(log_files: LogFiles, health: LogHealth, ready: ReadyFlag) -> int:
-    """Sign, and watch the log, until the parent sends SIGTERM. Raises ConfigError for a log key that cannot be used."""
+    """Sign, and watch the log, until the parent sends SIGTERM.
+
+    Raises ConfigError for a log key that cannot be used.
+    """
     show_as("notary")
     stop, parent = threading.Event(), os.getppid()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides

@@ -1,4 +1,4 @@
-"""Once a second, off the road of a question: is the log still marked as in use, does the notary move?"""
+"""Once a second: is the log still marked as in use, and does the notary process move?"""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ WATCH_SECONDS = 1.0
 
 
 async def watch_health(health: LogHealth, mark: RunningMark, events: SecurityLog, *, tells: bool) -> None:
-    """Runs until cancelled. *tells*: this worker is the one that reports a notary that stands still."""
+    """Runs until cancelled. *tells*: this worker reports a notary that stands still."""
     has_told = False
     while True:
         await asyncio.sleep(WATCH_SECONDS)
         if mark.renew():
-            events.event("running_mark_made_anew", level="WARNING", detail="the file .running of the audit log was removed")
+            events.event("running_mark_restored", level="WARNING", detail="the file .running of the audit log was removed")
         if tells and health.stands_still != has_told:
             has_told = not has_told
             if has_told:

@@ -34,6 +34,4 @@ class LogFiles:
 
     @classmethod
     def of(cls, place: LogPlace) -> LogFiles:
-        return cls(
-            place.audit_log_path, place.audit_key_path, place.security_log_path, place.audit_recheck_bytes_per_second
-        )
+        return cls(place.audit_log_path, place.audit_key_path, place.security_log_path, place.audit_recheck_bytes_per_second)

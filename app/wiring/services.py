@@ -62,7 +62,7 @@ async def open_services(
     """Open everything, and close it at the end.
 
     *on_closed* is called with True when the log starts to refuse records, and with False when it
-    accepts them again. *health*: while it says that the log is not what was signed, nothing is recorded.
+    accepts them again. *health*: nothing is recorded while the log is not what was signed.
 
     Raises ConfigError or AuditCorrupt with nothing left open.
     """

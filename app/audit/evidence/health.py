@@ -1,4 +1,4 @@
-"""What the signing loop finds out about the log, in memory that all processes of a service share."""
+"""What the signing loop finds out about the log, in memory that all processes share."""
 
 from __future__ import annotations
 

@@ -64,11 +64,11 @@ class LogWatch:
     def look(self) -> None:
         """Raises AuditCorrupt where the log is not what was signed.
 
-        A stored tree that is damaged is marked, to be made anew. Raises EvidenceUnavailable,
+        A stored tree that is damaged is marked, to be rebuilt. Raises EvidenceUnavailable,
         AuditUnavailable where something cannot be read now.
         """
         seen = self._store.look()
-        self._make_locks_anew(seen)
+        self._restore_locks(seen)
         self._look_at_small_files()
         signed = self._signer.published()
         if (signed.size if signed else 0) < self._health.size:  # seen by a signing loop before this one
@@ -88,7 +88,7 @@ class LogWatch:
         """Read the whole log again, if something changed since that failed. Raises AuditCorrupt."""
         self._store.accept_files()
         seen = self._store.look()
-        self._make_locks_anew(seen)
+        self._restore_locks(seen)
         signed = self._signer.published()
         state = seen.stamp, signed, self._store.durable()
         if state == self._refused:
@@ -132,12 +132,12 @@ class LogWatch:
         is_same = self._began_with is not None and self._began_with == seen.stamp
         return self._passes == 0 or since >= (IDLE_PASS_SECONDS if is_same else PASS_SECONDS)
 
-    # --- what is made anew -----------------------------------------------------------------------
+    # --- what is restored -------------------------------------------------------------------------
 
-    def _make_locks_anew(self, seen: Look) -> None:
+    def _restore_locks(self, seen: Look) -> None:
         if seen.are_locks_intact:
             return
-        self._report("log_locks_made_anew", "WARNING", "a lock file of the audit log was removed, replaced or emptied")
+        self._report("log_locks_restored", "WARNING", "a lock file of the audit log was removed, replaced or emptied")
         with suppress(AuditCorrupt):  # the store holds the old files open, and notices
             append(self._store.recover, [])
             return
@@ -145,11 +145,13 @@ class LogWatch:
 
     def _look_at_small_files(self) -> None:
         if self._signer.restore_verifier_key():
-            self._report("verifier_key_made_anew", "WARNING", "the file vkey in the log's tree was removed or altered")
+            self._report("verifier_key_restored", "WARNING", "the file vkey in the log's tree was removed or altered")
         if (is_lost := not self._key_file.holds(self._signer.key)) != self._health.is_key_lost:
             self._health.is_key_lost = is_lost
             if is_lost:
-                self._report("log_key_lost", "CRITICAL", "the file of the log key is missing or was altered: restore it before a restart")
+                self._report(
+                    "log_key_lost", "CRITICAL", "the file of the log key is missing or was altered: restore it before a restart"
+                )
             else:
                 self._report("log_key_back", "INFO", "the file of the log key holds the key again")
 

@@ -175,4 +175,3 @@ class EvidenceReader:
             yield
         except VerificationFailed as error:
             self._tree.fail_damaged(error)
-

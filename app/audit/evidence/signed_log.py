@@ -73,7 +73,7 @@ class SignedLog:
                 raise AuditCorrupt(f"The first {signed.size} records of the audit log are not those that were signed. {RESTORE}.")
 
     def verify_whole(self, signed: Checkpoint, durable: LogEnd, moved: Callable[[], None] = lambda: None) -> None:
-        """Read the log from its first byte to *durable*: it chains, and begins with what was signed.
+        """Read the log up to *durable*: it chains, and begins with what was signed.
 
         Calls *moved* now and then. Raises AuditCorrupt.
         """

@@ -34,7 +34,7 @@ class CheckpointSigner:
         self._intact_for: bytes | None = None  # the note that the stored tree was found to match
         self._corrupt: tuple[str, int] | None = None  # why nothing is signed, and the size that was signed then
         self.rebuilds = 0
-        """How often this object made the stored tree anew."""
+        """How often this object rebuilt the stored tree."""
 
     def published(self) -> SignedCheckpoint | None:
         """The checkpoint that is served now: `PublishedCheckpoint.current`."""
@@ -57,7 +57,7 @@ class CheckpointSigner:
 
         Raises EvidenceUnavailable with nothing published (another signer has the lock, or the disk
         fails). Raises AuditCorrupt where the log is not what was signed or new lines do not chain.
-        After that, this object signs no more until `verify_whole`, or another signer, found it sound.
+        After that, this object signs no more until it, or another signer, finds the log sound.
         """
         with self._tree.locked(timeout_seconds):
             last = self._published.recover()

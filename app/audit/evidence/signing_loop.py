@@ -1,4 +1,4 @@
-"""Runs beside the service: signs what is recorded, watches the log, records silence and the clock."""
+"""Runs beside the service: signs, watches the log, records silence and changes of the clock."""
 
 from __future__ import annotations
 
@@ -133,10 +133,11 @@ class SigningLoop:
         rebuilds = self._signer.rebuilds
         if rebuilds > self._reported_rebuilds:
             self._reported_rebuilds = rebuilds
-            self._report("tree_rebuilt", "WARNING", "the stored tree was damaged and was made anew from the log")
-        if rebuilds > self._recorded_rebuilds and self._last is not None:
-            if self._append("log.tree_rebuilt", {"records": self._last.size}):
-                self._recorded_rebuilds = rebuilds
+            self._report("tree_rebuilt", "WARNING", "the stored tree was damaged and was rebuilt from the log")
+        if rebuilds == self._recorded_rebuilds or self._last is None:
+            return
+        if self._append("log.tree_rebuilt", {"records": self._last.size}):
+            self._recorded_rebuilds = rebuilds
 
     def _watch_silence(self) -> None:
         """Record a sign of life. A longer gap then means: not running, or records were removed."""

@@ -79,7 +79,7 @@ class FileWatch:
     def _are_locks_the_same(self) -> bool:
         locks = tuple(map(_identity, self._paths))
         are_same = None not in locks and self._locks in ((), locks)
-        self._locks = () if None in locks else locks  # the next look takes the one that was made anew
+        self._locks = () if None in locks else locks  # the next look takes the one that is restored
         return are_same
 
     def _read_marks(self) -> tuple[LogEnd | None, int | None]:

@@ -52,7 +52,7 @@ class LogTail:
         return end
 
     def verify_own(self, end: LogEnd, size: int) -> None:
-        """What follows the last record is the rest of an interrupted write: storage.md, "Strangers".
+        """What follows the last record is the rest of an interrupted write (storage.md, Strangers).
 
         Raises AuditCorrupt for anything else.
         """

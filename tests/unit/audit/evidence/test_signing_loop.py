@@ -223,7 +223,7 @@ def test_a_log_unlike_what_was_signed_is_reported_once_as_critical(desk: Desk, m
     monkeypatch.setattr(SignedLog, "rebuild_tree", refuse)
     for _ in range(5):
         assert desk.signing_loop.step() is False
-    assert desk.reported == [("head_not_signed", "CRITICAL")]
+    assert desk.reported == [("log_not_as_signed", "CRITICAL")]
     with pytest.raises(AuditCorrupt, match="Record 8 "):
         desk.kept.checkpoint_signer.publish_next()
 
