@@ -228,7 +228,7 @@ def test_only_the_record_says_why_a_token_was_refused(service: Service, code: st
     assert response.headers["www-authenticate"] == 'Bearer realm="secure-ai-assistant", error="invalid_token"'
     record = refusal(service, response)
     assert (record["details"]["code"], record["user_id"]) == (code, None)
-    assert f" {code} address=127.0.0.1 request_id={record['request_id']}" in (service.folder / "logs/security.log").read_text()
+    service.security_log(f" {code} address=127.0.0.1 request_id={record['request_id']}")
     generic = {"token_expired": "The access token has expired."}.get(code, "The access token is not valid.")
     assert response.json()["detail"] == f"{generic} Ask POST /token for a new one."
 

@@ -356,7 +356,7 @@ def test_every_refusal_because_of_the_log_is_logged_and_counted(tmp_path: Path, 
         assert (ready.status_code, ready.json()["refused_for_audit"]) == (503, 6)
         (tmp_path / "away").rename(service.log)
         service.wait_ready()
-        lines = (tmp_path / "logs/security.log").read_text().splitlines()
+        lines = service.security_log("audit_resumed")
         logged = [line for line in lines if re.search(r" ERROR audit_unavailable .*route=/(ask|token)$", line)]
         ids = {one.headers["x-request-id"] for one in refused}
         assert len(logged) == 6

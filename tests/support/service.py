@@ -155,6 +155,14 @@ class Service:
         """All records of the log as it is now."""
         return [json.loads(line) for line in self.log.read_bytes().split(b"\n")[:-1]]
 
+    def security_log(self, *wanted: str) -> list[str]:
+        """The lines of the security log, once each of *wanted* is in it: a thread writes it."""
+        path, end = self.folder / "logs/security.log", time.monotonic() + READY_SECONDS
+        while not path.exists() or not all(one in path.read_text() for one in wanted):
+            assert time.monotonic() < end, f"{wanted} is not in the security log"
+            time.sleep(0.01)
+        return path.read_text().splitlines()
+
     def verify(self, *receipts: str) -> dict[str, Any]:
         """The report of `audit verify`."""
         options = [word for receipt in receipts for word in ("--receipt", receipt)]

@@ -1,0 +1,153 @@
+"""SIGHUP to the parent: the security log is opened again, MODELS_FILE is read again by all workers, and that is recorded."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from ..support.calls import bearer
+from ..support.fake_openai import FakeOpenAI
+from ..support.service import HTTP, Service
+
+WORKERS = 2
+MODELS = """
+[servers.lab]
+base_url = "{url}"
+[models."{model}"]
+server = "lab"
+[models.small]
+server = "lab"
+"""
+
+
+class Hangup:
+    """A service with a models file, and what its callers see of it."""
+
+    def __init__(self, service: Service, fake: FakeOpenAI) -> None:
+        self.service, self.fake = service, fake
+        self.token = service.token("alice", service.add_client())
+
+    def offer(self, model: str, url: str | None = None) -> str:
+        """Write another models file; its SHA-256."""
+        text = MODELS.format(url=url or self.fake.base_url, model=model)
+        (self.service.folder / "models.toml").write_text(text)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def hang_up(self) -> None:
+        assert self.service.process is not None
+        self.service.process.send_signal(signal.SIGHUP)
+
+    def offered(self) -> set[str]:
+        """What the workers offer, all answers together; each has a connection of its own."""
+        answers = [HTTP.get(self.service.url + "/v1/models", headers=bearer(self.token)) for _ in range(8 * WORKERS)]
+        return {",".join(model["id"] for model in answer.json()["data"]) for answer in answers}
+
+    def changes(self) -> list[dict[str, object]]:
+        return [record["details"] for record in self.service.records() if record["action"] == "policy.changed"]
+
+    def events(self) -> list[list[str]]:
+        return [line.split(" ")[1:4] for line in (self.service.folder / "logs/security.log").read_text().splitlines()]
+
+
+def until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def hangup(tmp_path: Path, fake: FakeOpenAI) -> Iterator[Hangup]:
+    (tmp_path / "models.toml").write_text(MODELS.format(url=fake.base_url, model="one"))
+    with Service(tmp_path, workers=WORKERS, MODELS_FILE="models.toml", LLM_MODEL="small") as service:
+        yield Hangup(service, fake)
+        fake.reset()
+
+
+def test_a_changed_models_file_is_recorded_and_then_used_by_all_workers(hangup: Hangup) -> None:
+    first = hashlib.sha256((hangup.service.folder / "models.toml").read_bytes()).hexdigest()
+    assert hangup.offered() == {"one,small"}
+    second = hangup.offer("two")
+    assert hangup.offered() == {"one,small"}, "only a SIGHUP changes it"
+    hangup.hang_up()
+    until(lambda: hangup.offered() == {"two,small"})
+    assert hangup.changes() == [{"file": "models.toml", "sha256": second, "previous": first, "by": "operator"}]
+    assert ["INFO", "policy_changed", f"sha256={second}"] in hangup.events()
+    assert hangup.service.verify()["ok"]
+    for pid in hangup.service.worker_pids():  # one that is started again has what the others have
+        os.kill(pid, signal.SIGKILL)
+    hangup.service.wait_ready()
+    until(lambda: len(hangup.service.worker_pids()) == WORKERS)
+    assert hangup.offered() == {"two,small"}
+
+
+@pytest.mark.parametrize("text", ["[servers", "[models.x]\nserver = 'nowhere'", None])
+def test_a_broken_models_file_changes_nothing_and_is_reported(hangup: Hangup, text: str | None) -> None:
+    path = hangup.service.folder / "models.toml"
+    path.unlink() if text is None else path.write_text(text)
+    hangup.hang_up()
+    until(lambda: any(event[:2] == ["ERROR", "policy_not_changed"] for event in hangup.events()))
+    assert "MODELS_FILE was read again and nothing is changed: MODELS_FILE models.toml" in hangup.service.output()
+    assert (hangup.offered(), hangup.changes()) == ({"one,small"}, [])
+    assert hangup.service.ask(hangup.token).status_code == 200
+    hangup.offer("two")
+    hangup.hang_up()
+    until(lambda: hangup.offered() == {"two,small"})
+
+
+def test_an_unchanged_models_file_is_no_change(hangup: Hangup) -> None:
+    hangup.offer("one")
+    os.utime(hangup.service.folder / "models.toml", (1, 1))
+    hangup.hang_up()
+    until(lambda: any(event[:2] == ["INFO", "policy_unchanged"] for event in hangup.events()))
+    assert (hangup.offered(), hangup.changes()) == ({"one,small"}, [])
+
+
+def test_a_question_keeps_the_server_that_it_began_with(hangup: Hangup) -> None:
+    body = {"model": "small", "messages": [{"role": "user", "content": "hi"}], "stream": True}
+    hangup.fake.set(chunks=50, interval=0.1)
+    url = hangup.service.url + "/v1/chat/completions"
+    with httpx.stream("POST", url, json=body, headers=bearer(hangup.token), timeout=60) as answer:
+        lines = answer.iter_lines()
+        next(lines)
+        hangup.offer("two", url="http://127.0.0.1:9/v1")
+        hangup.hang_up()
+        until(lambda: hangup.offered() == {"two,small"})
+        assert list(lines)[-2:] == ["data: [DONE]", ""]
+    assert hangup.service.ask(hangup.token).json()["code"] == "upstream_unavailable"
+
+
+def test_the_security_log_is_opened_again(hangup: Hangup) -> None:
+    log = hangup.service.folder / "logs/security.log"
+    log.unlink()
+    os.mkfifo(log)  # nobody reads it: who opens it hangs
+    for _ in range(2 * WORKERS):
+        assert hangup.service.ask(hangup.token).status_code == 200
+    log.unlink()
+    hangup.hang_up()
+    until(log.exists)
+    for _ in range(8 * WORKERS):
+        assert hangup.service.ask(hangup.token).status_code == 200
+    until(lambda: sum(event[1] == "ask_answered" for event in hangup.events()) == 8 * WORKERS)
+    assert log.stat().st_mode & 0o777 == 0o600
+
+
+def test_many_hangups_at_once_end_in_the_newest_file(hangup: Hangup) -> None:
+    for number in range(20):
+        hangup.offer(f"model-{number}")
+        hangup.hang_up()
+        time.sleep(0.02)
+    until(lambda: hangup.offered() == {"model-19,small"})
+    digests = [
+        hashlib.sha256(MODELS.format(url=hangup.fake.base_url, model=f"model-{n}").encode()).hexdigest() for n in range(20)
+    ]
+    changes = [str(change["sha256"]) for change in hangup.changes()]
+    assert changes[-1] == digests[-1]
+    assert sorted(map(digests.index, changes)) == list(map(digests.index, changes))
