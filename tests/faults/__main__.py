@@ -93,8 +93,8 @@ def main() -> int:
     arguments.add_argument(
         "--rounds",
         type=int,
-        help="how many kills (200 of one worker, 1,000 of four), losses of power (500), streams cut (1,000), "
-        "or minutes of stuck outputs (10)",
+        help="how many kills (200 of one worker, 1,000 of four), losses of power (500), streams cut (1,000),"
+        " or minutes of stuck outputs (10)",
     )
     given = arguments.parse_args()
     print(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC   python -m tests.faults {' '.join(sys.argv[1:])}")
