@@ -74,7 +74,7 @@ def test_a_copied_example_becomes_a_working_installation(here: Path) -> None:
     assert [new.partition("=")[0] for _, new in changed] == ["SECRET_KEY", "AUDIT_ORIGIN"]
 
 
-@pytest.mark.parametrize("value", ["", " ", *PLACEHOLDERS])
+@pytest.mark.parametrize("value", ["", " ", *sorted(PLACEHOLDERS)])
 def test_a_secret_of_the_environment_that_is_none_is_named(value: str, monkeypatch: pytest.MonkeyPatch, here: Path) -> None:
     monkeypatch.setenv("SECRET_KEY", value)
     (here / ".env").write_text("SECRET_KEY=\n")
