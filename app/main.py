@@ -96,7 +96,9 @@ def _lifespan(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         buckets, slot = Buckets(settings), scoreboard.slot(worker)
         try:
-            async with open_services(settings, catalogue, embedded, slot.set_closed, scoreboard.log) as services:
+            async with open_services(
+                settings, catalogue, embedded, slot.set_closed, scoreboard.log, scoreboard.database
+            ) as services:
                 with suppress(LimitsUnavailable):  # then each request is refused with it
                     buckets.open()
                 refusals = RefusalRecorder(services.audit, services.events, buckets.admit_refusal)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import mmap
 
 from ..audit.evidence.health import LogHealth
+from ..security.kept_refusals import DatabaseNotice
 
 CLOSED, REFUSED, LOST_MESSAGES, LOST_EVENTS = range(4)  # positions in a slot
 WORDS = 8  # a slot fills one cache line
@@ -21,6 +22,7 @@ class Scoreboard:
         self.slots = slots
         self.log = LogHealth()
         """What the notary process finds out about the log; only that one writes it."""
+        self.database = DatabaseNotice()
         memory = mmap.mmap(-1, slots * WORDS * WORD_BYTES)  # anonymous, shared with forked children, zeroed
         self._words = memoryview(memory).cast("Q")  # machine words: no reader sees half a write
 

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..audit.format.record import Receipt
 from ..audit.log import AuditLog
 from ..errors import Unavailable
 from .clients.store import ClientStore
+from .database_follower import DatabaseFollower
+from .kept_refusals import DatabaseNotice
 from .models import Client, Principal, Revocations
 from .oauth_errors import InvalidScope
 from .security_log import SecurityLog
@@ -40,11 +43,16 @@ class SecurityManager:
         clients: ClientStore,
         audit: AuditLog,
         events: SecurityLog,
+        notice: DatabaseNotice | None = None,
+        token_seconds: float = 0.0,
+        now: Callable[[], float] = time.time,
     ) -> None:
+        """*token_seconds*: how long a token may live; so long a disabled client stays refused."""
         self._issuer, self._verifier, self._clients = issuer, verifier, clients
         self._audit = audit
         self._events = events
         self._revocations = Revocations(0, frozenset(), frozenset())
+        self._database = DatabaseFollower(clients, self.log_action, events, notice or DatabaseNotice(), token_seconds, now)
         self.is_following = True
         """Whether the revocations are up to date: False while the database cannot be read."""
 
@@ -110,7 +118,7 @@ class SecurityManager:
 
     async def load_revocations(self) -> None:
         """Raises Unavailable if the database cannot be read; what is in memory stays."""
-        self._revocations = await self._clients.current_revocations()
+        self._revocations = await self._database.load()
 
     async def follow_revocations(self) -> None:
         """Runs until cancelled.
@@ -120,8 +128,7 @@ class SecurityManager:
         while True:
             await asyncio.sleep(RELOAD_SECONDS)
             try:
-                if await self._clients.generation() != self._revocations.generation:
-                    await self.load_revocations()
+                self._revocations = await self._database.follow(self._revocations)
                 if not self.is_following:
                     self._events.event("clients_database_back")
                 self.is_following = True

@@ -46,3 +46,5 @@ class Revocations:
     revoked: frozenset[str]
     disabled: frozenset[str]
     roles: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    expiries: Mapping[str, int] = field(default_factory=dict, compare=False)
+    """When each of *revoked* expires, in Unix seconds."""

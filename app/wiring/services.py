@@ -21,6 +21,7 @@ from ..catalogue.models import Catalogue
 from ..errors import AuditUnavailable, EvidenceUnavailable
 from ..security.audit_access import AuditAccess
 from ..security.clients.store import ClientStore, open_clients
+from ..security.kept_refusals import DatabaseNotice
 from ..security.manager import SecurityManager
 from ..security.security_log import SecurityLog
 from ..security.tokens.issuer import TokenIssuer
@@ -58,6 +59,7 @@ async def open_services(
     embedded: EmbeddedAddress | None = None,
     on_closed: Callable[[bool], None] = lambda is_closed: None,
     health: LogHealth | None = None,
+    notice: DatabaseNotice | None = None,
 ) -> AsyncIterator[Services]:
     """Open everything, and close it at the end.
 
@@ -81,7 +83,7 @@ async def open_services(
         evidence = EvidenceReader(JsonlStore(settings.audit_log_path), StoredTree.beside(settings.audit_log_path), signer)
         audit_access = AuditAccess(evidence, audit)
         opened.callback(audit_access.close)
-        security = _security(settings, clients, audit, events)
+        security = _security(settings, clients, audit, events, notice or DatabaseNotice())
         _recover(audit, signer, health)
         running_mark = opened.enter_context(marked_running(settings.audit_log_path))
         await security.load_revocations()
@@ -110,7 +112,9 @@ def _recover(audit: AuditLog, signer: CheckpointSigner, health: LogHealth) -> No
         pass
 
 
-def _security(settings: Settings, clients: ClientStore, audit: AuditLog, events: SecurityLog) -> SecurityManager:
+def _security(
+    settings: Settings, clients: ClientStore, audit: AuditLog, events: SecurityLog, notice: DatabaseNotice
+) -> SecurityManager:
     key = SigningKey(settings.jwt_algorithm, settings.secret_key.get_secret_value().encode())
     claims: dict[str, Any] = {
         "issuer": settings.jwt_issuer,
@@ -118,7 +122,15 @@ def _security(settings: Settings, clients: ClientStore, audit: AuditLog, events:
         "lifetime_seconds": round(settings.token_expiry_hours * 3600),
     }
     issuer, verifier = TokenIssuer(key, **claims), TokenVerifier(key, **claims)
-    return SecurityManager(issuer=issuer, verifier=verifier, clients=clients, audit=audit, events=events)
+    return SecurityManager(
+        issuer=issuer,
+        verifier=verifier,
+        clients=clients,
+        audit=audit,
+        events=events,
+        notice=notice,
+        token_seconds=claims["lifetime_seconds"],
+    )
 
 
 def _assistant(settings: Settings, security: SecurityManager, models: Models, max_waiting: int | None) -> SecureAIAssistant:

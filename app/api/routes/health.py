@@ -8,6 +8,7 @@ import orjson
 from fastapi import APIRouter, Request, Response
 
 from ...audit.evidence.health import LogHealth
+from ...security.kept_refusals import DatabaseNotice
 from ..context import app_context, request_context
 
 router = APIRouter(tags=["health"])
@@ -37,7 +38,7 @@ async def readyz(request: Request) -> Response:
         "log_key": "in place" if not log.is_key_lost else "lost or altered: restore it before a restart",
         "signing": _signing(log),
         "head_age_seconds": log.head_age_seconds,
-        "revocations": "up to date" if services.security.is_following else "stale: the client database cannot be read",
+        "revocations": _revocations(services.security.is_following, scoreboard.database),
         "model": services.model_note,
         "lost": {"output": scoreboard.lost_messages, "security_log": scoreboard.lost_events},
     }
@@ -48,3 +49,9 @@ def _signing(log: LogHealth) -> str:
     if log.stands_still:
         return "stands still: nothing is signed, and nobody watches the log"
     return "behind: the security log says why" if log.is_behind else "up to date"
+
+
+def _revocations(is_following: bool, database: DatabaseNotice) -> str:
+    if not is_following:
+        return "stale: the client database cannot be read"
+    return f"kept: the client database was replaced and lacked {database.kept} of them" if database.kept else "up to date"

@@ -5,12 +5,13 @@ Its generation number shows every process a change.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import secrets
 import time
 from base64 import urlsafe_b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from sqlalchemy import select
@@ -18,13 +19,14 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from ...errors import InvalidRequest
+from ...errors import ConfigError, InvalidRequest, Unavailable
 from ..models import Client, Revocations
 from ..oauth_errors import InvalidClient
 from ..roles import verify_roles, verify_user_id
 from ..tokens.jti import verify_jti
 from .database import TIMEOUT_SECONDS
 from .migrations import verify_schema
+from .replaced import DatabasePlace, store_refusals
 from .rows import client_of, existing, find, name_taken, no_such_client, not_active
 from .tables import clients, generation, revocations
 from .transactions import open_async_engine, reading, writing
@@ -47,8 +49,9 @@ class ClientStore:
     Each raises Unavailable if the database cannot be used.
     """
 
-    def __init__(self, engine: AsyncEngine, *, now: Clock, random_bytes: Randomness) -> None:
+    def __init__(self, engine: AsyncEngine, place: DatabasePlace, *, now: Clock, random_bytes: Randomness) -> None:
         self._engine = engine
+        self.place = place
         self._now = now
         self._random_bytes = random_bytes
 
@@ -187,12 +190,13 @@ class ClientStore:
         async with reading(self._engine) as connection:
             await connection.exec_driver_sql("BEGIN")
             number = (await connection.execute(select(generation.c.value))).scalar_one()
-            live = select(revocations.c.jti).where(revocations.c.expires_at > self._now())
-            revoked = (await connection.execute(live)).scalars()
+            live = select(revocations.c.jti, revocations.c.expires_at).where(revocations.c.expires_at > self._now())
+            expiries = {row.jti: row.expires_at for row in await connection.execute(live)}
             known = (await connection.execute(select(clients.c.client_id, clients.c.roles, clients.c.disabled))).all()
             lists = {text: frozenset(text.split(" ")) for text in {row.roles for row in known}}  # most clients share theirs
             disabled = frozenset(row.client_id for row in known if row.disabled)
-            return Revocations(number, frozenset(revoked), disabled, {row.client_id: lists[row.roles] for row in known})
+            roles = {row.client_id: lists[row.roles] for row in known}
+            return Revocations(number, frozenset(expiries), disabled, roles, expiries)
 
     async def generation(self) -> int:
         """Changes with every change to clients and revocations, by any process.
@@ -201,6 +205,21 @@ class ClientStore:
         """
         async with reading(self._engine) as connection:
             return int((await connection.exec_driver_sql("SELECT value FROM generation")).scalar_one())
+
+    async def reopen(self) -> None:
+        """Use the file that is at the path now. Raises Unavailable if that is none of ours.
+
+        Accept it (`place`) once it was read.
+        """
+        await self._engine.dispose()  # no connection goes on with the file that was there before
+        try:
+            await asyncio.to_thread(verify_schema, self.place.path)
+        except ConfigError as error:
+            raise Unavailable(error.detail, retry_after=1) from error
+
+    async def keep_refused(self, revoked: Mapping[str, int], disabled: frozenset[str]) -> None:
+        """Revocations (jti and expiry) and disabled clients that the database lacks."""
+        await store_refusals(self._engine, revoked, disabled, int(self._now()))
 
     async def aclose(self) -> None:
         await self._engine.dispose()
@@ -219,7 +238,8 @@ def open_clients(
     Raises ConfigError if the database is missing or its schema is not this version's.
     """
     verify_schema(path, timeout)
-    return ClientStore(open_async_engine(path, timeout), now=now, random_bytes=random_bytes)
+    place = DatabasePlace(path)  # before it is opened: a file that comes later is another
+    return ClientStore(open_async_engine(path, timeout), place, now=now, random_bytes=random_bytes)
 
 
 def _digest(secret: str) -> str:

@@ -1,0 +1,105 @@
+"""Follows the client database: what was changed in it, and whether it is still the same one.
+
+Nothing of ours deletes a revocation before it expires, or lowers the generation. So a file at
+another inode, a lower generation and a lost revocation all mean that the database was replaced.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from ..errors import AuditUnavailable, Unavailable
+from .clients.store import ClientStore
+from .kept_refusals import DatabaseNotice, KeptRefusals
+from .models import Revocations
+from .security_log import SecurityLog
+
+LOG = logging.getLogger("app.security")
+Record = Callable[[str | None, str, Mapping[str, Any]], Awaitable[object]]
+
+
+class DatabaseFollower:
+    """For one process. Each method raises Unavailable where the database cannot be used."""
+
+    def __init__(
+        self,
+        clients: ClientStore,
+        record: Record,
+        events: SecurityLog,
+        notice: DatabaseNotice,
+        token_seconds: float,
+        now: Callable[[], float],
+    ) -> None:
+        self._clients, self._record, self._events, self._notice = clients, record, events, notice
+        self._token_seconds, self._now = token_seconds, now
+        self._kept, self._fresh = KeptRefusals(), Revocations(0, frozenset(), frozenset())
+        self._unstored = self._has_told = False
+        self._unrecorded: dict[str, Any] | None = None
+
+    async def load(self) -> Revocations:
+        """At the start of the process, and whenever something was changed."""
+        self._fresh = await self._clients.current_revocations()
+        if self._notice.is_first_to_see(self._clients.place.identity()):  # it was replaced while this process started
+            self._report("another file", None, KeptRefusals())
+        return self._kept.over(self._fresh, self._now())
+
+    async def follow(self, known: Revocations) -> Revocations:
+        """What applies now, after *known*. Cheap while nothing changes: a stat and one row."""
+        place = self._clients.place
+        if not place.is_same():
+            identity = place.identity()
+            await self._clients.reopen()
+            fresh = await self._clients.current_revocations()
+            place.accept(identity)
+            return self._replaced(known, fresh, "another file", self._notice.is_first_to_see(identity))
+        await self._finish()
+        if await self._clients.generation() == self._fresh.generation:
+            return known
+        fresh, now = await self._clients.current_revocations(), self._now()
+        lost = any(at > now and jti not in fresh.revoked for jti, at in self._fresh.expiries.items())
+        if lost or fresh.generation < self._fresh.generation:
+            return self._replaced(known, fresh, "older content", self._notice.is_first_to_see_content(fresh.generation))
+        self._kept = self._kept.without_decided(self._fresh, fresh)
+        self._fresh = fresh
+        return self._kept.over(fresh, now)
+
+    def _replaced(self, known: Revocations, fresh: Revocations, how: str, is_first: bool) -> Revocations:
+        before, self._fresh, now = self._fresh, fresh, self._now()
+        self._kept = self._kept.after(known, fresh, now, now + self._token_seconds)
+        self._unstored = bool(self._kept.revoked or self._kept.disabled)
+        self._has_told = False
+        if is_first:
+            self._report(how, before.generation, self._kept)
+        self._notice.note_kept(len(self._kept), self._kept.ends_at)
+        return self._kept.over(fresh, now)
+
+    def _report(self, how: str, generation_before: int | None, kept: KeptRefusals) -> None:
+        LOG.critical("The client database was replaced while it was in use (%s).", how)
+        self._events.event("database_replaced", level="CRITICAL", how=how, kept=len(kept))
+        self._unrecorded = {
+            "how": how,
+            "generation": self._fresh.generation,
+            "generation_before": generation_before,
+            "kept_revoked": len(kept.revoked),
+            "kept_disabled": len(kept.disabled),
+        }
+
+    async def _finish(self) -> None:
+        """Write down what is not written yet: in the database what it lacks, in the log that."""
+        if self._unstored:
+            try:
+                await self._clients.keep_refused(self._kept.revoked, self._kept.disabled)
+                self._unstored = False
+                self._fresh = await self._clients.current_revocations()
+            except Unavailable as error:
+                if not self._has_told:
+                    LOG.error("Revocations that the database lacks are kept in memory only: %s", error.detail)
+                self._has_told = True
+        if self._unrecorded is not None:
+            try:
+                await self._record(None, "database.replaced", self._unrecorded)
+                self._unrecorded = None
+            except AuditUnavailable:
+                pass
