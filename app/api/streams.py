@@ -34,9 +34,10 @@ HEADERS = {
 class EventStreamSink(ABC):
     """Writes a stream to one caller. The first write sends the headers."""
 
-    def __init__(self, request: Request, send: Send) -> None:
+    def __init__(self, request: Request, send: Send, model: str = "") -> None:
+        """*model*: the name that the caller used."""
         self._origin = request_context(request).origin
-        self._send = send
+        self._send, self.model = send, model
         self._headers = dict(HEADERS)
         self.has_begun = False
 
@@ -113,7 +114,7 @@ class EventStream(Response):
     def __init__(
         self,
         request: Request,
-        sink: type[EventStreamSink],
+        sink: Callable[[Request, Send], EventStreamSink],
         ask: Callable[[EventStreamSink, asyncio.Future[None]], Awaitable[None]],
     ) -> None:
         self._request, self._sink, self._ask = request, sink, ask

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import orjson
@@ -22,6 +23,7 @@ from ..bodies import disconnect_watch, read_json
 from ..context import request_context
 from ..dependencies import Asker, ServicesDep
 from ..receipts import receipt_headers, with_receipt
+from ..responses_stream import ResponsesStreamSink
 from ..schemas import OpenAIErrorBody
 from ..streams import EventStream, V1StreamSink
 
@@ -118,7 +120,7 @@ async def _asked(endpoint: Endpoint, principal: Principal, services: Services, r
     if call.is_stream:
         return EventStream(
             request,
-            V1StreamSink,
+            partial(ResponsesStreamSink if endpoint is RESPONSES else V1StreamSink, model=call.model),
             lambda sink, disconnected: assistant.stream(principal, call, origin, sink, disconnected),
         )
     with disconnect_watch(request) as disconnected:
