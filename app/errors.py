@@ -26,7 +26,7 @@ AppError
 │   └── Overloaded              too many questions are waiting for the model
 ├── UpstreamError               the model's server sent something unusable
 │   ├── UpstreamUnavailable  UpstreamTimeout
-│   └── UpstreamRefused  ContextLengthExceeded  UpstreamDenied  UpstreamOutOfQuota: app/upstream/errors.py
+│   └── UpstreamRefused  UpstreamDenied  …: app/upstream/errors.py
 ├── Interrupted                 the service was stopped
 ├── ClientGone                  the caller disconnected
 ├── CallFailed                  the command-line client got no answer: app/cli/http_client.py

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Any, Literal
 
 from ..errors import AppError, AuditCorrupt, InvalidParameter, TokenError
-from ..upstream.errors import UpstreamRefused
+from ..upstream.errors import UpstreamBusy, UpstreamRefused
 from .http_errors import HeadTooLarge, TokenMissing
 
 ErrorStyle = Literal["oauth", "openai", "problem"]
@@ -155,5 +155,7 @@ def _openai_body(error: AppError, status: int) -> dict[str, Any]:
         word, param = error.reason, error.param
     elif isinstance(error, UpstreamRefused):
         word, param = error.reason or error.code, error.param
+    elif isinstance(error, UpstreamBusy) and error.reason:
+        word = error.reason
     kind = OPENAI_TYPES.get(code, "server_error" if status >= 500 else "invalid_request_error")
     return {"error": {"message": public_detail(error), "type": kind, "param": param, "code": word}}

@@ -15,7 +15,7 @@ from .streams import V1StreamSink
 
 
 class ResponsesStreamSink(V1StreamSink):
-    """Codex and OpenAI's SDKs read a failure from `response.failed`, and skip events without `type`."""
+    """Codex and OpenAI's SDKs read `response.failed`. Codex skips events without a `type`."""
 
     _first: Event | None = None
     _number = 0

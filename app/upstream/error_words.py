@@ -20,6 +20,8 @@ Meaning = Literal["no_money", "too_long"]
 
 _WORD = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _PARAM = re.compile(r"[A-Za-z0-9_.\[\]]{1,100}")
+_RATE_LIMIT = re.compile(r"rate_?limit|too_many_requests")
+_SERVER_FAULT = re.compile(r"server|internal|timeout|overload|unavailable|unknown")
 _NESTED = ("error", "response", "innererror", "metadata", "detail", "message", "raw")
 _MAX_NESTING = 4
 _QUOTED = re.compile(r"(?<!\w)'[^']*'(?!\w)|\"[^\"]*\"")
@@ -69,6 +71,18 @@ class ErrorWords:
     meaning: Meaning | None = None
     is_error: bool = False
     """Whether the document says that it is an error, whatever its status."""
+    is_failed_response: bool = False
+    """Whether it is a response of /responses that failed; its code is a word of that API."""
+
+    @property
+    def is_passing(self) -> bool:
+        """Whether the words say that too much was asked in too short a time."""
+        return any(_RATE_LIMIT.search(word) for word in (self.code, self.type) if word)
+
+    @property
+    def is_about_request(self) -> bool:
+        """Whether a failed response says that the request is what it cannot take."""
+        return self.is_failed_response and self.code is not None and not _SERVER_FAULT.search(self.code)
 
     @property
     def reason(self) -> str | None:
@@ -102,6 +116,7 @@ def read_words(raw: bytes) -> ErrorWords:
         status=next((one for one in numbers if type(one) is int and 400 <= one <= 599), None),
         meaning=_meaning(errors),
         is_error=bool(error) or document.get("type") in ("error", "response.failed"),
+        is_failed_response=document.get("type") == "response.failed" or document.get("status") == "failed",
     )
 
 

@@ -47,6 +47,14 @@ class ContextLengthExceeded(UpstreamRefused):
         super().__init__(400, self.code, param)
 
 
+class UpstreamBusy(UpstreamUnavailable):
+    """Too much was asked in too short a time. *reason* is the server's own plain word for it."""
+
+    def __init__(self, reason: str | None) -> None:
+        super().__init__(retry_after=DEFAULT_RETRY_AFTER)
+        self.reason = reason
+
+
 class UpstreamDenied(UpstreamError):
     code = "upstream_denied"
     detail = "The model's server does not let this service in. Tell the operator of this service."
@@ -87,6 +95,10 @@ def error_of_document(raw: bytes, what: str) -> UpstreamError:
     words = read_words(raw)
     if words.is_error and (words.meaning or words.status):
         return error_of_status(words.status or 500, raw, None)
+    if words.is_error and words.is_passing:
+        return UpstreamBusy(words.code)
+    if words.is_error and words.is_about_request:
+        return UpstreamRefused(400, words.reason, words.param)
     return UpstreamError()
 
 

@@ -165,9 +165,11 @@ def test_a_broken_stream_ends_with_an_error_event_and_no_end_marker(
 ) -> None:
     upstream.set(mode, interval=0.1 if mode == "cut:2" else 0)
     response, text = stream(service, token, path, json={"query": QUERY} if path == "/ask" else CHAT | RESPONSES)
-    *_, last = data_of(text)
     code = "upstream_unavailable" if mode == "cut:2" else "upstream_error"
-    problem = json.loads(last)
+    problem = json.loads(data_of(text)[-1])
+    if path == "/v1/responses":
+        assert (problem["type"], problem["response"]["status"]) == ("response.failed", "failed")
+        problem = problem["response"]
     assert (problem if path == "/ask" else problem["error"])["code"] == code
     assert ("event: error\n" in text) == (path == "/ask")
     assert "[DONE]" not in text
@@ -176,7 +178,7 @@ def test_a_broken_stream_ends_with_an_error_event_and_no_end_marker(
     details = failed["details"]
     assert (failed["action"], details["code"]) == ("ask.failed", code)
     assert details["delivered"]["answer"] == completion_text(QUERY)[: len(details["delivered"]["answer"])] != ""
-    delivered = text[: text.rindex("event: error" if path == "/ask" else "data: ")]
+    delivered = text[: text.rindex("data: " if path == "/v1/chat/completions" else "event: ")]
     assert details["delivered"]["bytes"] == len(delivered)
 
 

@@ -1,4 +1,4 @@
-"""The members of chat answers, plain and in chunks: which hold the message, and what a record keeps."""
+"""The members of chat answers, plain and in chunks: which a record keeps, and how."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def index_of(choice: dict[str, Any], place: int) -> int:
 
 
 def further(document: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Name and value of each member of a document that the protocol does not have, and that says something."""
+    """Name and value of each member that the protocol does not have, and that says something."""
     if not document.keys() <= DOCUMENT:
         yield from ((name, document[name]) for name in document if name not in DOCUMENT and says_anything(document[name]))
 

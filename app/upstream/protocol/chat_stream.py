@@ -76,7 +76,7 @@ class ChatReader:
         return self._pass_on(event, deltas, text, may_be_last)
 
     def _read_choices(self, choices: list[Any], deltas: list[Delivery], raw: bytes | None) -> tuple[str, bool]:
-        """Add to *deltas*. Returns the text in *choices* that /ask shows, and whether one has ended."""
+        """Add to *deltas*. Returns the text that /ask shows, and whether a choice has ended."""
         text, has_end = "", False
         for place, choice in enumerate(choices):
             if choice is None:

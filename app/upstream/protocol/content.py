@@ -74,7 +74,7 @@ def news_in(values: dict[str, Any], answer: Any) -> dict[str, Any] | None:
 
 
 class Latest:
-    """Values by their names. A name has several only where one does not restate the one before it."""
+    """Values by their names: several of a name only where one does not restate the one before."""
 
     def __init__(self) -> None:
         self._latest: dict[Any, Any] = {}

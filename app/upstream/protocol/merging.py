@@ -1,4 +1,4 @@
-"""One message of a streamed answer, as a record holds it: what was delivered can be read from it."""
+"""One message of a streamed answer, from which a record shows all that was delivered."""
 
 from __future__ import annotations
 

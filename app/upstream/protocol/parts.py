@@ -1,4 +1,4 @@
-"""Adds the deltas of a stream up to a message, as OpenAI's SDKs do, and says where that loses something.
+"""Adds the deltas of a stream up to a message, and says where that loses something.
 
 Texts are joined. Objects are merged. Of lists, the parts that belong together are merged: those of
 one `index` and `id`. `id`, `type` and `role` keep their first value. A `name` that comes again is a
@@ -68,7 +68,7 @@ class Parts:
         return own_id is None and index in self._shared
 
     def add(self, part: dict[str, Any]) -> dict[str, Any] | None:
-        """The part that takes *part*'s members, a new one if need be; None if there are too many."""
+        """The part that takes *part*'s members, perhaps a new one; None if there are too many."""
         found = self.find(part)
         if found is None:
             if self.objects >= MAX_PARTS:

@@ -1,4 +1,4 @@
-"""A plain answer of a model's server: read, checked, and made ready for the caller and the record."""
+"""A plain answer of a model's server: read, checked, and ready for the caller and the record."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .members import replace_model_path
 def read_plain(endpoint: Endpoint, raw: bytes, model: str, *, wants_text: bool) -> Reply:
     """Read *raw*, a whole answer. *model* names the model if the server does not.
 
-    Raises ValueError, TypeError, LookupError, AttributeError or RecursionError for what is no answer.
+    Raises what `MALFORMED` lists for what is no answer.
     """
     document = loads(raw)
     verify_depth(document, raw)

@@ -67,7 +67,7 @@ class StreamReader(Protocol):
         """What reached the caller, as a record holds it; None if nothing did."""
 
     def other(self) -> dict[str, Any] | None:
-        """What reached the caller besides the answer, and says something else; None if nothing did."""
+        """What else reached the caller and says something that the answer does not; maybe None."""
 
     def held_back(self) -> StreamEnd:
         """The end of the stream, once it is over."""

@@ -7,7 +7,16 @@ import logging
 import pytest
 
 from app.errors import UpstreamError, UpstreamUnavailable
-from app.upstream.errors import MALFORMED, Reading, UpstreamDenied, UpstreamOutOfQuota, UpstreamRefused, error_of_status
+from app.upstream.errors import (
+    MALFORMED,
+    Reading,
+    UpstreamBusy,
+    UpstreamDenied,
+    UpstreamOutOfQuota,
+    UpstreamRefused,
+    error_of_document,
+    error_of_status,
+)
 
 
 @pytest.mark.parametrize("kind", MALFORMED)
@@ -78,3 +87,28 @@ def test_without_money_waiting_does_not_help_whatever_the_status(member: str) ->
 )
 def test_the_time_to_wait_is_the_servers_within_our_bounds(header: str | None, seconds: float) -> None:
     assert error_of_status(503, b"", header).retry_after == seconds
+
+
+FAILED_RESPONSE = '{"type": "response.failed", "response": {"status": "failed", "error": {"code": "%s", "message": "secret"}}}'
+
+
+@pytest.mark.parametrize(
+    ("document", "kind", "reason"),
+    [
+        (FAILED_RESPONSE % "rate_limit_exceeded", UpstreamBusy, "rate_limit_exceeded"),
+        ('{"error": {"code": null, "type": "rate_limit_error"}}', UpstreamBusy, None),
+        ('{"status": "failed", "error": {"code": "rate_limit_exceeded"}}', UpstreamBusy, "rate_limit_exceeded"),
+        (FAILED_RESPONSE % "invalid_prompt", UpstreamRefused, "invalid_prompt"),
+        ('{"status": "failed", "error": {"code": "invalid_image_url"}}', UpstreamRefused, "invalid_image_url"),
+        (FAILED_RESPONSE % "server_error", UpstreamError, None),
+        (FAILED_RESPONSE % "vector_store_timeout", UpstreamError, None),
+        (FAILED_RESPONSE % "Your key sk-1", UpstreamError, None),
+        ('{"error": {"code": "anything"}}', UpstreamError, None),
+        ('{"type": "error", "code": "anything", "message": "secret"}', UpstreamError, None),
+    ],
+)
+def test_an_error_in_an_answer_keeps_the_word_that_says_what_to_do(
+    document: str, kind: type[UpstreamError], reason: str | None
+) -> None:
+    error = error_of_document(document.encode(), "unusable answer")
+    assert (type(error), getattr(error, "reason", None)) == (kind, reason)

@@ -1,0 +1,57 @@
+"""An error in a stream of /v1/responses is that endpoint's own event."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import orjson
+import pytest
+from starlette.types import Message
+
+from app.api.responses_stream import ResponsesStreamSink
+from app.kit.event_stream import Event, EventParser
+
+from ...support.http_request import REQUEST_ID, request_of
+
+ERROR = orjson.dumps({"error": {"message": "Try again.", "type": "server_error", "param": None, "code": "upstream_error"}})
+BEGUN = {"type": "response.created", "response": {"id": "resp_1", "status": "in_progress", "error": None, "model": "m"}}
+
+
+def sink() -> ResponsesStreamSink:
+    async def send(message: Message) -> None: ...
+
+    return ResponsesStreamSink(request_of("/v1/responses", body=[]), send, model="alias")
+
+
+def failed(sink: ResponsesStreamSink, error: bytes = ERROR) -> dict[str, Any]:
+    (event,) = EventParser(1 << 20).feed(sink.encode_error(error))
+    assert event.name == b"response.failed"
+    document: dict[str, Any] = json.loads(event.data)
+    return document
+
+
+def test_the_response_that_has_begun_fails() -> None:
+    failing = sink()
+    events = [Event(b"response.created", orjson.dumps(BEGUN)), Event(b"", b"{}")]
+    assert failing.encode(events, "").count(b"data: ") == 2
+    failing.encode([Event(b"", b"{}")], "")
+    assert failed(failing) == {
+        "type": "response.failed",
+        "sequence_number": 3,
+        "response": {**BEGUN["response"], "status": "failed", "error": {"code": "upstream_error", "message": "Try again."}},  # type: ignore[dict-item]
+    }
+
+
+@pytest.mark.parametrize("first", [None, b"{}", b"no JSON", b"[]", b'{"response": 7}'])
+def test_a_response_that_has_not_begun_is_made(first: bytes | None) -> None:
+    failing = sink()
+    failing.encode([Event(b"", first)] if first is not None else [], "")
+    response = failed(failing)["response"]
+    assert (response["id"], response["object"], response["model"]) == (f"resp_{REQUEST_ID}", "response", "alias")
+    assert (response["status"], response["error"]["code"], response["output"]) == ("failed", "upstream_error", [])
+
+
+def test_an_error_without_a_code_has_its_type_for_one() -> None:
+    error = {"message": "No.", "type": "invalid_request_error", "param": None, "code": None}
+    assert failed(sink(), orjson.dumps({"error": error}))["response"]["error"]["code"] == "invalid_request_error"
