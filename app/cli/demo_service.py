@@ -22,7 +22,7 @@ START_SECONDS = 120.0
 POLL_SECONDS = 0.05
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TERM", "LD_LIBRARY_PATH")
 """Other variables are left out: the user's settings would change what the demo shows."""
-SETTINGS = {"LLM_MAX_TOKENS": "60", "LLM_TEMPERATURE": "0"}
+SETTINGS = {"LLM_MAX_TOKENS": "60"}
 
 
 class DemoService:

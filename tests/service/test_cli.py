@@ -20,7 +20,8 @@ from ..support.service import Service
 
 COMMANDS = [
     *([], ["init"], ["serve"], ["ask"], ["demo"]),
-    *(["clients"], ["clients", "add"], ["clients", "list"], ["clients", "disable"], ["clients", "rotate"]),
+    *(["clients"], ["clients", "add"], ["clients", "list"], ["clients", "disable"], ["clients", "enable"]),
+    *(["clients", "set-roles"], ["clients", "rotate"]),
     *(["token"], ["token", "revoke"], ["audit"], ["audit", "verify"], ["audit", "verify-receipt"]),
     *(["audit", "show"], ["audit", "tail"]),
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import shlex
 import signal
 import subprocess
 import threading
@@ -31,7 +32,7 @@ class Container:
 
     def __init__(self, folder: Path, fake: FakeOpenAI, shm: str = "64m") -> None:
         need_namespaces()
-        image = dict(word.split("=", 1) for word in last_stage()["ENV"].split() if not word.startswith("PATH="))
+        image = dict(word.split("=", 1) for word in shlex.split(last_stage()["ENV"]) if not word.startswith("PATH="))
         self.box = Sandbox(folder, shm=shm, OPENAI_BASE_URL=fake.base_url, **image)
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
