@@ -20,6 +20,7 @@ from pathlib import Path
 
 from ..errors import ConfigError
 from ..kit.process import die_with, wait_for_stop
+from ..kit.relay import Relay
 
 MODEL_NAME = "smollm2-135m-instruct"
 
@@ -120,10 +121,12 @@ def main(argv: list[str]) -> int:
     for number in (signal.SIGINT, signal.SIGHUP):  # they reach the whole group; the parent decides
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # before llama.cpp's threads, which inherit the mask
+    stderr = Relay(2)
     try:
         server = _open_server(port, os.environ.pop(_KEY_VARIABLE))
     except (ConfigError, ImportError, RuntimeError) as error:
         sys.stderr.write(f"The embedded model cannot be served on port {port}: {error}\n")
+        stderr.close()
         return 1
     wait_for_stop(parent)
     assert server is not None  # it serves while it is referenced
