@@ -10,12 +10,15 @@ from pathlib import Path
 
 import pytest
 from dotenv import dotenv_values
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sqlalchemy import make_url
 
 from app.admin.setup import set_up
 from app.catalogue.values import PLACEHOLDERS
 from app.errors import ConfigError
 from app.settings import Settings, load_settings, read_environment
+from app.upstream.client import Upstream
 
 from ..support.clean_settings import SECRET, SETTINGS, use_defaults
 from ..support.paths import ROOT
@@ -292,3 +295,72 @@ def test_other_variables_come_from_the_environment_over_the_file(here: Path, mon
     assert "empty" not in read_environment()
     monkeypatch.setenv("Lab_Key", "from-the-environment")
     assert read_environment()["Lab_Key"] == "from-the-environment"
+
+
+# --- white space at the ends --------------------------------------------------------------------------
+
+ENDS = ["\n", "\r\n", " ", "\t\n\n"]
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("place", ["environment", "file"])
+def test_what_echo_leaves_at_the_end_of_a_value_is_removed(
+    here: Path, monkeypatch: pytest.MonkeyPatch, end: str, place: str
+) -> None:
+    values = {
+        "SECRET_KEY": SECRET,
+        "OPENAI_API_KEY": "sk-abc",
+        "OPENAI_BASE_URL": "http://127.0.0.1:9/v1",
+        "JWT_ALGORITHM": "HS256",
+        "RATE_LIMIT": "7",
+        "DOCS_ENABLED": "false",
+        "AUDIT_LOG_PATH": "logs/log.jsonl",
+        "DATABASE_URL": "sqlite+aiosqlite:///logs/clients.sqlite3",
+        "LLM_MODEL": "small",
+    }
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    wanted = load_settings()
+    for name, value in values.items():
+        monkeypatch.setenv(name, value + end)
+    if place == "file":
+        for name in values:
+            monkeypatch.delenv(name)
+        quoted = end.encode("unicode_escape").decode()
+        (here / ".env").write_text("".join(f'{name}="{value}{quoted}"\n' for name, value in values.items()))
+    assert load_settings() == wanted
+
+
+def test_a_value_of_white_space_alone_is_an_empty_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "\n")
+    monkeypatch.setenv("OPENAI_BASE_URL", " \r\n")
+    assert load_settings().is_embedded
+
+
+def test_white_space_does_not_make_a_secret_long_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET_KEY", "x" * 31 + "\n")
+    assert refusal().startswith("SECRET_KEY is shorter than 32 bytes")
+    monkeypatch.setenv("SECRET_KEY", "32_char_random_string_here\n")
+    assert refusal().startswith("SECRET_KEY is still the placeholder")
+
+
+def test_a_prompt_keeps_its_white_space(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SYSTEM_PROMPT", " Be brief.\n")
+    assert load_settings().system_prompt == " Be brief.\n"
+
+
+ADDRESSES = st.from_regex(r"https?://[^/]{1,20}(/[^ ]{0,10})?", fullmatch=True) | st.from_regex(
+    r"https?://[a-z0-9.:\[\]@%-]{1,20}/v1", fullmatch=True
+)
+
+
+@given(key=st.text(max_size=20), address=ADDRESSES)
+@settings(max_examples=500)
+def test_what_the_settings_take_a_worker_can_use(key: str, address: str) -> None:
+    """So nothing that is wrong with them is found as late as in a worker."""
+    try:
+        found = load_settings(secret_key=SECRET, openai_api_key=key, openai_base_url=address)
+    except ConfigError:
+        return
+    assert found.openai_base_url is not None
+    Upstream(api_key=found.openai_api_key.get_secret_value() if found.openai_api_key else "", base_url=found.openai_base_url)
