@@ -118,7 +118,7 @@ def serve(
 ) -> None:
     """Run the service until SIGTERM or Ctrl-C; requests in progress are finished.
 
-    With --json, its address is printed on stdout once it accepts connections.
+    With --json, its address is printed on stdout once all workers are ready.
     """
     sys.stdout.flush()
     json_option = ["--json"] if as_json else []

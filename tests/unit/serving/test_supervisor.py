@@ -79,7 +79,7 @@ def test_a_child_that_ends_before_it_was_ready_ends_the_service(code: str, statu
     assert sum("bad could not start" in record.getMessage() for record in caplog.records) == 1
 
 
-def test_a_child_that_was_ready_once_is_restarted_for_ever_and_all_ready_is_said_once(tmp_path: Path) -> None:
+def test_a_child_that_was_ready_once_is_restarted_for_ever(tmp_path: Path) -> None:
     ready, starts, said = ReadyFlag(), list[int](), list[int]()
 
     def start() -> int:
@@ -111,7 +111,7 @@ def test_a_signal_to_the_whole_group_is_a_stop_and_no_crash(tmp_path: Path, capl
     assert [record.getMessage() for record in caplog.records] == ["Stopping: what is in flight is finished first."]
 
 
-def test_a_hangup_is_passed_on_to_those_who_handle_it_and_again_after_a_reload(tmp_path: Path) -> None:
+def test_a_hangup_is_passed_on_and_again_after_a_reload(tmp_path: Path) -> None:
     out, ready, reloads = tmp_path / "out", ReadyFlag(), list[int]()
     out.touch()
     code = (

@@ -30,9 +30,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     return load_settings(openai_base_url="http://127.0.0.1:9/v1", llm_model="a", llm_timeout_seconds=0.01)
 
 
-def test_a_server_that_did_not_change_is_kept_and_others_are_closed_when_nobody_uses_them(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unchanged_server_is_kept_and_others_are_closed_later(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(models_in_use, "SPARE_SECONDS", 0.1)
     settings = settings.model_copy(update={"llm_stream_timeout_seconds": 0.1})
 
