@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Mapping
 from typing import Any
+
+from fastapi import FastAPI
 
 from ..errors import NotFound
 
 
-def nothing_at(path: str, routes: Iterable[Any]) -> NotFound:
-    """Names the addresses that begin as *path* does; without any, those that take a POST."""
-    known = [
-        (method, re.sub(r":\w+}", "}", route.path))
-        for route in routes
-        if getattr(route, "include_in_schema", False)
-        for method in sorted(getattr(route, "methods", None) or ())
-    ]
+async def description_of(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI description. Made once, in a thread: it takes a sixth of a second."""
+    return app.openapi_schema or await asyncio.to_thread(app.openapi)
+
+
+def nothing_at(path: str, described: Mapping[str, Mapping[str, Any]]) -> NotFound:
+    """Names the addresses that begin as *path* does; without any, those that take a POST.
+
+    *described*: the methods of each address, as in the `paths` of an OpenAPI description.
+    """
+    known = [(method.upper(), address) for address, methods in described.items() for method in methods]
     begin = _first_segment(path)
-    near = [one for one in known if _first_segment(one[1]) == begin] or [one for one in known if one[0] == "POST"]
-    if not near:
-        return NotFound()
-    where = f"At /{begin} there are" if _first_segment(near[0][1]) == begin else "There are"
-    return NotFound(f"{NotFound.detail} {where} {', '.join(f'{method} {address}' for method, address in near)}.")
+    near = [f"{method} {address}" for method, address in known if _first_segment(address) == begin]
+    if near:
+        return NotFound(f"{NotFound.detail} At /{begin} there are {', '.join(near)}.")
+    asked = [f"{method} {address}" for method, address in known if method == "POST"]
+    return NotFound(f"{NotFound.detail} There are {', '.join(asked)}." if asked else None)
 
 
 def _first_segment(path: str) -> str:

@@ -25,7 +25,7 @@ from ..kit.content_coding import CODINGS
 from ..kit.secret_look import masked, masked_path
 from ..limits.rate_limits import QuotaExceeded
 from ..security.oauth_errors import InvalidClient
-from .addresses import nothing_at
+from .addresses import description_of, nothing_at
 from .context import AppContext, error_style_of, request_context
 from .error_bodies import ErrorStyle, body_of, status_of
 from .http_errors import MethodNotAllowed, TokenMissing, TooLarge, UnsupportedCoding
@@ -47,7 +47,7 @@ REALM = 'realm="secure-ai-assistant"'
 
 async def answer_error(request: Request, error: Exception) -> Response:
     """Record the refusal, unless the request has its record, and make the response."""
-    problem = error if isinstance(error, AppError) else _from_framework(request, error)
+    problem = error if isinstance(error, AppError) else await _from_framework(request, error)
     style = error_style_of(request)
     status = status_of(style, problem)
     await _record_once(request, problem, status)
@@ -85,7 +85,7 @@ def _document(request: Request, style: ErrorStyle, error: AppError, status: int)
     return orjson.dumps(body_of(style, error, status, request_context(request).origin.request_id))
 
 
-def _from_framework(request: Request, error: Exception) -> AppError:
+async def _from_framework(request: Request, error: Exception) -> AppError:
     """What FastAPI itself refuses: a parameter, an address or a method."""
     if isinstance(error, RequestValidationError):
         return InvalidRequest("A parameter of this address cannot be used: see the documentation.")
@@ -93,7 +93,7 @@ def _from_framework(request: Request, error: Exception) -> AppError:
     known: dict[int, type[AppError]] = {405: MethodNotAllowed, 413: TooLarge}
     if error.status_code in known:
         return known[error.status_code]()
-    return nothing_at(request.scope["path"], request.app.routes)
+    return nothing_at(request.scope["path"], (await description_of(request.app))["paths"])
 
 
 async def _record_once(request: Request, error: AppError, status: int) -> None:

@@ -11,6 +11,8 @@ MIN_KINDS = 7
 """Different ones among them: repetition is no secret."""
 MIN_PIECE = 8
 """Between two separators. Shorter ones are versions, sizes and formats: 8x7B, q4f16, A22B."""
+MIN_WORDS = 3
+"""Words from which on a segment of a path is a sentence."""
 MAX_LOOKED_AT = 4096
 _UUID = re.compile(r"(?<![0-9A-Za-z])[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}(?![0-9A-Za-z])")
 _SEPARATORS = re.compile(r"[-_./:@,\s]+")
@@ -35,16 +37,20 @@ def looks_secret(text: str) -> bool:
 def masked(text: str, limit: int) -> str:
     """*text* in at most *limit* printable characters; a digest if it looks like a secret."""
     if looks_secret(text):
-        return "sha256:" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+        return _digest(text)
     shown = "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text[:limit])
     return shown if len(shown) <= limit and len(text) <= limit else shown[: limit - 1] + "…"
 
 
 def masked_path(path: str, limit: int) -> str:
-    """As `masked`, but segment by segment."""
+    """As `masked`, but segment by segment. A sentence is no address, and may be private."""
     segments = path[: 4 * limit].split("/")
-    shown = "/".join(masked(segment, limit) for segment in segments)
+    shown = "/".join(_digest(one) if len(one.split()) >= MIN_WORDS else masked(one, limit) for one in segments)
     return shown if len(shown) <= limit and len(path) <= 4 * limit else shown[: limit - 1] + "…"
+
+
+def _digest(text: str) -> str:
+    return "sha256:" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _unless_word(found: re.Match[str]) -> str:

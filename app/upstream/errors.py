@@ -33,7 +33,7 @@ class UpstreamRefused(UpstreamError):
     detail = "The model's server does not take this request as it is."
 
     def __init__(self, status: int, reason: str | None = None, param: str | None = None) -> None:
-        super().__init__()
+        super().__init__(f"The model's server does not take {param} as it is." if param else None)
         self.status = status
         self.reason = reason
         self.param = param

@@ -8,6 +8,7 @@ import re
 import threading
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import unquote
 
 import httpx
 import pytest
@@ -283,11 +284,12 @@ def test_without_the_role_it_is_403_before_the_body_is_read(service: Service, re
 
 
 def test_an_unknown_address_is_404(service: Service, token: str) -> None:
-    for path in ("/", "/ask/", "/ASK", "/ask/more", "/v2/nothing", "/%00", "/..%2f", "/" + "x" * 5000):
+    for path in ("/ask/", "/ASK", "/ask/more", "/v2/nothing", "/%00", "/..%2f", "/" + "x" * 5000):
         response = HTTP.get(service.url + path, headers=bearer(token))
         check_problem(response, 404, "not_found")
         details = refusal(service, response)["details"]
         assert (details["code"], details["route"], details["method"]) == ("not_found", None, "GET")
+        assert details["path"][:9] == unquote(path).replace("\0", "\\x00")[:9]
 
 
 def test_a_wrong_method_is_405_and_names_the_right_one(service: Service) -> None:

@@ -13,12 +13,13 @@ import pytest
 
 from ..support.fake_openai import FakeOpenAI, completion_text
 from ..support.optional import NODE_FOLDER, chromium, node_with
+from ..support.prefix_proxy import stripping
 from ..support.service import Service
 
 
-def use_docs(folder: Path, service: Service, client_id: str, client_secret: str) -> dict[str, Any]:
+def use_docs(folder: Path, url: str, client_id: str, client_secret: str) -> dict[str, Any]:
     """The output of tests/support/node/docs_page.js, which saves docs-authorised.png and docs-answered.png in *folder*."""
-    command = [node_with("playwright-core"), str(NODE_FOLDER / "docs_page.js"), chromium(), service.url, str(folder / "docs")]
+    command = [node_with("playwright-core"), str(NODE_FOLDER / "docs_page.js"), chromium(), url, str(folder / "docs")]
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "CLIENT_ID": client_id, "CLIENT_SECRET": client_secret}
     done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=180)
     assert done.returncode == 0, done.stderr
@@ -27,7 +28,7 @@ def use_docs(folder: Path, service: Service, client_id: str, client_secret: str)
 
 @pytest.fixture(scope="module")
 def seen(service: Service, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    return use_docs(tmp_path_factory.mktemp("docs"), service, "browser", service.add_client("browser"))
+    return use_docs(tmp_path_factory.mktemp("docs"), service.url, "browser", service.add_client("browser"))
 
 
 def test_the_page_shows_every_operation(seen: dict[str, Any]) -> None:
@@ -48,6 +49,20 @@ def test_the_browser_complains_of_nothing(seen: dict[str, Any]) -> None:
     assert seen["violations"] == []
     assert seen["complaints"] == []
     assert set(seen["statuses"]) == {200}
+
+
+def test_all_of_it_works_behind_a_proxy_that_strips_a_prefix(service: Service, tmp_path: Path) -> None:
+    with stripping("/tools/ai", service.url) as url:
+        seen = use_docs(tmp_path, url, "prefixed", service.add_client("prefixed"))
+    assert (seen["authorised"], seen["status"]) == ("Authorized", "200")
+    assert completion_text("What is the capital of France?") in seen["body"]
+    assert [one for one in seen["requests"] if not one.startswith((url + "/", "data:", "blob:"))] == []
+
+
+def test_the_description_names_its_own_folder_as_the_server_and_is_made_once(service: Service) -> None:
+    first, second = (httpx.get(service.url + "/openapi.json", headers={"x-forwarded-prefix": "/ai"}) for _ in range(2))
+    assert first.json()["servers"] == [{"url": "."}]
+    assert first.content == second.content
 
 
 def test_no_other_host_is_asked_for_anything(seen: dict[str, Any], service: Service) -> None:

@@ -10,7 +10,7 @@ import pytest
 from openai import APIStatusError, BadRequestError, NotFoundError, OpenAI
 
 from ..support.fake_openai import FakeOpenAI
-from ..support.sdk import client_of, refused, strict_service
+from ..support.sdk import client_of, records_named, refused, strict_service
 from ..support.sdk_bodies import CHAT, EMBEDDINGS, HI, PLAIN, RESPONSES, check_refused, send
 from ..support.service import Service
 
@@ -204,6 +204,7 @@ WRONG: list[tuple[str, Any, str, str]] = [
     (CHAT, PLAIN[CHAT] | {"api_base": "http://127.0.0.1:9"}, "api_base", "unsupported_parameter"),
     (RESPONSES, PLAIN[RESPONSES] | {"input": [{"id": "msg_1"}]}, "input[0]", "unsupported_parameter"),
     (f"{CHAT}?version=1", PLAIN[CHAT], "version", "unknown_parameter"),
+    (f"{RESPONSES}?api-version=2024-10-21&beta=true", PLAIN[RESPONSES], "beta", "unknown_parameter"),
 ]
 
 
@@ -214,6 +215,20 @@ def test_an_invalid_value_is_refused_with_the_name_of_its_member(
     error = refused(send, client, path, members)
     assert error.status_code == 400
     check_refused(service, upstream, error, BadRequestError, param, code)
+
+
+@pytest.mark.parametrize("path", PLAIN)
+def test_azures_version_passes_in_the_address(client: OpenAI, upstream: FakeOpenAI, path: str) -> None:
+    send(client, f"{path}?api-version=2024-10-21", PLAIN[path])
+    assert upstream.calls() == 1
+
+
+@pytest.mark.parametrize("path", ["/completions", "/v1/chat/completions", "/files"])
+def test_an_address_that_is_not_there_says_which_are(client: OpenAI, service: Service, path: str) -> None:
+    error = refused(send, client, path, PLAIN[CHAT])
+    assert "POST /v1/chat/completions, POST /v1/responses, POST /v1/embeddings" in str(error)
+    (record,) = records_named(service, error.request_id)
+    assert record["details"]["path"] == "/v1" + path
 
 
 @pytest.mark.parametrize("number", [2**64, -(2**63) - 1], ids=["above", "below"])

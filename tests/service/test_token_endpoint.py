@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import shutil
 import subprocess
@@ -123,7 +124,9 @@ def check_client_refused(service: Service, response: httpx.Response, reason: str
 def test_a_wrong_secret_an_unknown_client_and_no_credentials_look_the_same(service: Service, secret: str) -> None:
     check_client_refused(service, post(service, auth=("both", secret[:-1])), "wrong_secret", "both")
     check_client_refused(service, post(service, auth=("nobody", secret)), "unknown_client", "nobody")
-    check_client_refused(service, post(service, auth=("no body", secret)), "unknown_client", None)
+    check_client_refused(service, post(service, auth=("no body", secret)), "unknown_client", "no body")
+    digest = "sha256:" + hashlib.sha256(secret.encode()).hexdigest()
+    check_client_refused(service, post(service, auth=(secret, "both")), "unknown_client", digest)
     check_client_refused(service, post(service), "no_credentials", None)
     check_client_refused(service, post(service, {**FORM, "client_id": "both"}), "no_credentials", None)
     check_client_refused(service, post(service, {**FORM, "client_id": "both", "client_secret": "x"}), "wrong_secret", "both")

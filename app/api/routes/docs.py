@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from functools import cache
 from importlib.resources import files
 
 import orjson
 from fastapi import APIRouter, FastAPI, Response
 from starlette.responses import RedirectResponse
 from starlette.staticfiles import StaticFiles
+
+from ..addresses import description_of
 
 router = APIRouter(include_in_schema=False)
 PAGE = """<!doctype html>
@@ -58,11 +59,13 @@ async def start() -> Response:
 
 def add_docs(app: FastAPI) -> None:
     """Add the page, its script, the description, and the Swagger UI files of fastapi-swagger."""
-    description = cache(lambda: orjson.dumps(app.openapi()))  # made once: it takes a tenth of a second
+    described: list[bytes] = []  # made once
 
     async def openapi() -> Response:
-        return Response(description(), media_type="application/json")
+        if not described:
+            described.append(orjson.dumps(await description_of(app)))
+        return Response(described[0], media_type="application/json")
 
-    app.add_api_route("/openapi.json", openapi, include_in_schema=False)
+    app.add_api_route("/openapi.json", openapi, methods=["GET", "HEAD"], include_in_schema=False)
     app.include_router(router)
     app.mount("/docs/assets", StaticFiles(directory=str(files("fastapi_swagger") / "resources")))

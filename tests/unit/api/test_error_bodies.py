@@ -148,7 +148,11 @@ def test_only_openai_callers_see_the_upstreams_own_status_and_words() -> None:
     error = UpstreamRefused(409, "busy", "messages[0].content")
     assert [status_of(style, error) for style in ("problem", "oauth", "openai")] == [502, 502, 409]
     told = body_of("openai", error, 409, ID)["error"]
-    assert (told["code"], told["param"], told["message"]) == ("busy", "messages[0].content", UpstreamRefused.detail)
+    assert (told["code"], told["param"], told["message"]) == (
+        "busy",
+        "messages[0].content",
+        "The model's server does not take messages[0].content as it is.",
+    )
     assert body_of("openai", UpstreamRefused(400), 400, ID)["error"]["code"] == "upstream_refused"
 
 

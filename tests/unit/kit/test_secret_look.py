@@ -113,6 +113,7 @@ def test_a_path_is_masked_segment_by_segment() -> None:
     assert masked_path(f"/v1/files/{secret}/content", 300) == f"/v1/files/{digest}/content"
     assert masked_path("/wp-admin/setup-config.php", 300) == "/wp-admin/setup-config.php"
     assert masked_path("/a b/\n\x07", 300) == "/a b/\\n\\x07"
+    assert masked_path("/tell me more/x", 300) == f"/sha256:{hashlib.sha256(b'tell me more').hexdigest()}/x"
 
 
 @pytest.mark.parametrize("path", ["/" + "a/" * 5_000, "/" + "word-" * 5_000, "/" + "\x00" * 5_000, "/x/" + "9Zq" * 3_000])
