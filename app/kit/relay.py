@@ -1,4 +1,4 @@
-"""Takes what native code writes to a descriptor, so that a reader who stopped reading cannot stop it."""
+"""Takes what native code writes to a descriptor, so that a stuck reader cannot stop it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ class Relay:
     def __init__(self, fd: int) -> None:
         self._fd, self._real = fd, os.dup(fd)
         self._lines = LineWriter(
-            lambda: DescriptorOutput(self._real), lambda count: f"{count} line(s) were lost here: nobody read them.\n"
+            lambda: DescriptorOutput(self._real),
+            lambda count: f"{count} line(s) were lost here: nobody read them.\n",
         )
         reader, writer = os.pipe()
         os.dup2(writer, fd)

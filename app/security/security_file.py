@@ -11,7 +11,7 @@ from ..kit.descriptor import DescriptorOutput, NotWritten
 
 LOG = logging.getLogger("app.security")
 MODE = 0o600
-CREATE = "logrotate makes it so with `create 0600` and this user"
+CREATE = "With logrotate, use `create 0600` and the user of this service"
 
 
 class SecurityFile:
@@ -49,21 +49,19 @@ class SecurityFile:
         self._fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, MODE)
         self._lines = DescriptorOutput(self._fd)
         found = os.fstat(self._fd)
-        mode = stat.S_IMODE(found.st_mode)
-        if stat.S_ISREG(found.st_mode) and (mode != MODE or found.st_uid != os.geteuid()):
-            self._make_private(mode, found.st_uid)
+        if stat.S_ISREG(found.st_mode) and stat.S_IMODE(found.st_mode) != MODE:
+            self._make_private(found)
 
-    def _make_private(self, mode: int, owner: int) -> None:
-        """Another program made it, such as logrotate. Say what it was, and what it is now."""
+    def _make_private(self, found: os.stat_result) -> None:
+        """Another program made it, such as logrotate. The owner stays: a command may run as root."""
+        mode, owner = stat.S_IMODE(found.st_mode), found.st_uid
         try:
             os.fchmod(self._fd, MODE)
-            os.fchown(self._fd, os.geteuid(), -1)
         except OSError:
-            left = stat.S_IMODE(os.fstat(self._fd).st_mode)
-            what = f"its mode is {left:04o} and others may read it: give it to uid {os.geteuid()} with mode 0600"
+            what = f"others may read it: give it to uid {os.geteuid()} with mode 0600"
         else:
-            what = f"it belongs to uid {os.geteuid()} with mode 0600 again"
-        LOG.warning("The security log %s belonged to uid %d with mode %04o; %s. %s.", self._path, owner, mode, what, CREATE)
+            what = "it has mode 0600 again"
+        LOG.warning("The security log %s of uid %d had mode %04o; %s. %s.", self._path, owner, mode, what, CREATE)
 
     def _reason(self, error: OSError) -> str:
         if not isinstance(error, PermissionError):
@@ -73,4 +71,4 @@ class SecurityFile:
         except OSError:
             return f"{error.strerror}, for uid {os.geteuid()}"
         owned = f"it belongs to uid {found.st_uid} with mode {stat.S_IMODE(found.st_mode):04o}"
-        return f"{owned}, and this service is uid {os.geteuid()}; {CREATE}"
+        return f"{owned}, and this service is uid {os.geteuid()}. {CREATE}"

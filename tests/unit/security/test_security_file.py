@@ -42,7 +42,7 @@ def test_a_file_that_logrotate_created_is_made_private_and_that_is_said(
     file.close()
     assert (path.read_text(), mode_of(path)) == ("after\nagain\n", 0o600)
     [said] = [record.getMessage() for record in caplog.records]
-    assert f"belonged to uid {os.geteuid()} with mode {mode:04o}; it belongs to uid {os.geteuid()} with mode 0600 again" in said
+    assert f"of uid {os.geteuid()} had mode {mode:04o}; it has mode 0600 again" in said
     assert "logrotate" in said
 
 
@@ -82,8 +82,8 @@ class Collector(logging.Handler):
 @pytest.mark.parametrize(
     ("mode", "said"),
     [
-        (0o640, "1 lost: it belongs to uid 0 with mode 0640, and this service is uid 65534; logrotate"),
-        (0o666, "belonged to uid 0 with mode 0666; its mode is 0666 and others may read it: give it to uid 65534"),
+        (0o640, "1 lost: it belongs to uid 0 with mode 0640, and this service is uid 65534. With logrotate"),
+        (0o666, "of uid 0 had mode 0666; others may read it: give it to uid 65534"),
     ],
 )
 def test_a_file_of_another_owner_is_said_in_one_clear_line(mode: int, said: str) -> None:
@@ -93,6 +93,15 @@ def test_a_file_of_another_owner_is_said_in_one_clear_line(mode: int, said: str)
         path.touch()
         path.chmod(mode)
         assert said in as_nobody(path)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_a_command_that_root_runs_takes_the_file_from_nobody(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "security.log"
+    path.touch(0o600)
+    os.chown(path, NOBODY, NOBODY)
+    SecurityFile(path).write(["line\n"])
+    assert (path.stat().st_uid, mode_of(path), caplog.records) == (NOBODY, 0o600, [])
 
 
 def test_a_folder_in_its_place_loses_the_lines_and_says_why(tmp_path: Path) -> None:
