@@ -1,4 +1,4 @@
-"""Content codings of a body (RFC 9110, section 8.4.1): gzip, zstd and deflate, undone in bounded steps."""
+"""Content codings of a body (RFC 9110, section 8.4.1): undone in bounded steps."""
 
 from __future__ import annotations
 

@@ -31,11 +31,11 @@ class Attempts:
         self._sha256 = hashlib.sha256()
 
     def add(self, piece: bytes) -> None:
-        """*piece* of the answer's body has arrived: after transfer coding, before content decoding."""
+        """A piece of the body has arrived: after transfer coding, before content decoding."""
         self._sha256.update(piece)
 
     def digest(self) -> Any:
-        """A SHA-256 object of the last answer's body, as far as it came; None if no answer began."""
+        """The SHA-256 of the last answer's body, as far as it came; None if no answer began."""
         return None if self._sha256 is None else self._sha256.copy()
 
     @property

@@ -76,11 +76,11 @@ class Upstream:
     ) -> Reply:
         """Send exactly *body*, and read the whole answer. *model* names it if the server does not.
 
-        Any 2xx status will do. *attempts* follows what is sent and received, also where this raises:
-        UpstreamUnavailable (with retry_after) if the server cannot be reached, closes the connection
-        early, or answers 408, 425, 429 or 5xx; UpstreamRefused for a request that it does not take;
-        UpstreamDenied, UpstreamOutOfQuota; UpstreamError for an answer that cannot be used. The server
-        may have generated an answer in any of these cases.
+        Any 2xx status will do. *attempts* follows what is sent and received, also where this
+        raises: UpstreamUnavailable (with retry_after) if the server cannot be reached, closes the
+        connection early, or answers 408, 425, 429 or 5xx; UpstreamRefused for a request that it
+        does not take; UpstreamDenied, UpstreamOutOfQuota; UpstreamError for an answer that cannot
+        be used. The server may have generated an answer in any of these cases.
         """
         attempts = attempts or Attempts()
         async with await self._send(endpoint.path, body, "application/json", attempts) as response:

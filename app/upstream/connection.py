@@ -83,10 +83,10 @@ def _keep_seconds(headers: Mapping[str, str]) -> float:
 
 
 def open_session(headers: Mapping[str, str], *, is_tls: bool, is_fresh: bool = False) -> aiohttp.ClientSession:
-    """A pool of connections that our settings alone direct; each request on a new one if *is_fresh*.
+    """A pool of connections that our settings alone direct. *is_fresh*: a new one each time.
 
-    `trust_env` is off: aiohttp would read `HTTP_PROXY` and `~/.netrc`, and send prompts or passwords
-    to servers named there. Cookies are ignored for the same reason.
+    `trust_env` is off: aiohttp would read `HTTP_PROXY` and `~/.netrc`, and send prompts or
+    passwords to servers named there. Cookies are ignored for the same reason.
     """
     tls = ssl.create_default_context() if is_tls else None
     if tls is not None:  # a slim container has no certificates of its own

@@ -122,7 +122,7 @@ def read_words(raw: bytes) -> ErrorWords:
 
 def _errors_in(value: Any, depth: int = 0) -> Iterator[dict[str, Any]]:
     """*value* and the objects nested in it, also as JSON in a text, as gateways wrap errors."""
-    if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
+    if isinstance(value, str) and value.startswith("{"):
         try:
             value = loads(value.encode("utf-8", "replace"))
         except (ValueError, RecursionError):
@@ -142,7 +142,7 @@ def _meaning(errors: list[dict[str, Any]]) -> Meaning | None:
         if isinstance(word, str) and (meaning := _meaning_of_word(word)):
             return meaning
     for text in (error.get(name) for error in errors for name in ("message", "error", "detail", "msg")):
-        if isinstance(text, str) and (meaning := _meaning_of_message(text)):
+        if isinstance(text, str) and not text.startswith("{") and (meaning := _meaning_of_message(text)):
             return meaning
     return None
 

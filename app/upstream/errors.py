@@ -27,7 +27,7 @@ _LOG = logging.getLogger("app.assistant")
 
 
 class UpstreamRefused(UpstreamError):
-    """Asking again cannot help. *reason* and *param* are plain words of the server's error, if any."""
+    """Asking again cannot help. *reason* and *param* are plain words of the server's error."""
 
     code = "upstream_refused"
     detail = "The model's server does not take this request as it is."
@@ -90,7 +90,7 @@ def unusable(raw: bytes, what: str) -> UpstreamError:
 
 
 def error_of_document(raw: bytes, what: str) -> UpstreamError:
-    """The error for an answer that cannot be used: what it says itself if it is an error; logs it."""
+    """The error for an answer that cannot be used, or that says itself which; logs it."""
     log_upstream(what, raw)
     words = read_words(raw)
     if words.is_error and (words.meaning or words.status):

@@ -35,8 +35,8 @@ class EventSource:
     async def verify_beginning(self) -> None:
         """Return once the answer's beginning shows that it is a stream, whatever its label says.
 
-        Raises UpstreamError for anything else. A JSON document that is no error is not taken for an
-        answer: the events of a stream would have to be made up, and the record is to hold what came.
+        Raises UpstreamError for anything else, also for a plain answer: we would have to make up
+        the events of a stream, and the caller would get what no server said.
         """
         start = b""
         while (is_stream := _begins_stream(start)) is None or _may_be_document(start):

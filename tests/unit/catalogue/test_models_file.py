@@ -53,6 +53,7 @@ def test_a_file_is_read_whole_with_its_defaults(file: Path) -> None:
     [servers.old]
     base_url = "https://10.0.0.7:8443/v1"
     stream_usage = false
+    retry_idle_close = false
     [models."org/Model-7B"]
     server = "openai"
     [models.embed]
@@ -64,7 +65,8 @@ def test_a_file_is_read_whole_with_its_defaults(file: Path) -> None:
     tokens = 9
     """
     found = read(file, text, LAB_KEY=" sk-planted\n")
-    openai, old = Server("openai", None, "sk-planted"), Server("old", "https://10.0.0.7:8443/v1", "", stream_usage=False)
+    openai = Server("openai", None, "sk-planted", stream_usage=True, retry_idle_close=True)
+    old = Server("old", "https://10.0.0.7:8443/v1", "", stream_usage=False, retry_idle_close=False)
     assert list(found.models.values()) == [
         ModelEntry("org/Model-7B", "org/Model-7B", openai, None, frozenset({"chat", "responses", "embeddings"})),
         ModelEntry("embed", "bge m3", old, frozenset({"ai.research"}), frozenset({"embeddings"})),
@@ -134,6 +136,7 @@ def test_the_example_can_be_used_as_it_is_and_shows_every_key() -> None:
             "[servers.x] base_url takes an address with no parameter but ?api-version=",
         ),
         (LAB + "stream_usage = 1\n" + SMALL, "[servers.lab] stream_usage takes true or false."),
+        (LAB + "retry_idle_close = 'no'\n" + SMALL, "[servers.lab] retry_idle_close takes true or false."),
         (LAB + SMALL + "[caps.Admin]\ntokens = 1", "[caps.Admin] takes roles of a-z and dots"),
         (LAB + SMALL + "[caps.'a.b']\ntokens = 0", '[caps."a.b"] tokens takes a number of at least 1.'),
         (LAB + SMALL + "[caps.a]\ntokens = 1000001", "[caps.a] tokens takes a number of at most 1,000,000."),

@@ -1,0 +1,154 @@
+"""Connections: reused while they are young; asked once more where an idle one is closed; over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from app.errors import UpstreamError, UpstreamUnavailable
+from app.upstream import connection
+from app.upstream.attempts import Attempts
+from app.upstream.client import Upstream
+from app.upstream.connection import _keep_seconds
+from app.upstream.protocol.chat import CHAT
+
+from ...support.raw_server import Answer, End, RawServer, Request, chat, chunk, events, head, whole
+
+Ask = Callable[[Upstream, Attempts], Awaitable[str | None]]
+
+
+async def plain(upstream: Upstream, attempts: Attempts) -> str | None:
+    return (await upstream.complete(CHAT, b"{}", "m", attempts=attempts)).completion.text
+
+
+async def streamed(upstream: Upstream, attempts: Attempts) -> str | None:
+    source = await upstream.open_stream("/chat/completions", b"{}", attempts)
+    reader = CHAT.reader("m", False)
+    while not reader.is_over:
+        read = await source.read()
+        for event in read or ():
+            reader.feed(event)
+        if read is None:
+            reader.end()
+    source.finish()
+    await asyncio.sleep(0.05)  # until the end of the stream has come
+    source.close()
+    return reader.completion().text
+
+
+async def ask_each(server: RawServer, *asks: Ask, pause: float = 0.0, **members: Any) -> list[Attempts | UpstreamError]:
+    """Ask one after the other by one Upstream; what each came to."""
+    upstream = Upstream(api_key="k", base_url=server.base_url, **members)
+    came: list[Attempts | UpstreamError] = []
+    try:
+        for ask in asks:
+            attempts = Attempts()
+            try:
+                assert await ask(upstream, attempts) == "four"
+                came.append(attempts)
+            except UpstreamError as error:
+                came.append(error)
+            await asyncio.sleep(pause)
+    finally:
+        await upstream.aclose()
+    return came
+
+
+def good(request: Request) -> Answer:
+    if request.body == b"{}":
+        return [whole(chat())]
+    raise AssertionError(request)
+
+
+def good_stream(_: Request) -> Answer:
+    return [head("Transfer-Encoding: chunked", kind="text/event-stream"), chunk(events("fo", "ur")), chunk(b"")]
+
+
+GOOD: dict[Ask, Callable[[Request], Answer]] = {plain: good, streamed: good_stream}
+
+
+def counts(came: list[Attempts | UpstreamError]) -> list[Any]:
+    return [(one.count, one.retried) if isinstance(one, Attempts) else type(one) for one in came]
+
+
+@pytest.mark.parametrize("ask", GOOD)
+@pytest.mark.parametrize("end", End)
+def test_where_an_idle_connection_is_closed_a_new_one_is_tried_once(ask: Ask, end: End) -> None:
+    """Each connection answers once, as in the race with a server's idle timeout."""
+
+    def answer(request: Request) -> Answer:
+        return GOOD[ask](request) if request.number == 0 else [end]
+
+    with RawServer(answer) as server:
+        came = asyncio.run(ask_each(server, ask, ask, ask))
+    assert counts(came) == [(1, None), (2, "idle_close"), (1, None)]  # the new connection is not kept
+    assert [request.connection for request in server.requests] == [0, 0, 1, 2]
+    assert len({attempts.response_sha256 for attempts in came if isinstance(attempts, Attempts)}) == 1
+
+
+def test_it_is_not_asked_a_third_time() -> None:
+    with RawServer(lambda request: good(request) if request == Request(0, 0, b"{}") else [End.CLOSE]) as server:
+        came = asyncio.run(ask_each(server, plain, plain))
+    assert counts(came) == [(1, None), UpstreamUnavailable]
+    assert len(server.requests) == 3
+
+
+def test_it_is_not_asked_again_where_the_server_forbids_it() -> None:
+    with RawServer(lambda request: good(request) if request.number == 0 else [End.CLOSE]) as server:
+        came = asyncio.run(ask_each(server, plain, plain, retry_idle_close=False))
+    assert counts(came) == [(1, None), UpstreamUnavailable]
+    assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize(
+    ("number", "steps"),
+    [
+        (0, [End.CLOSE]),  # a new connection
+        (0, [End.RESET]),
+        (1, [b"H", 0.05, End.CLOSE]),  # a byte of the answer
+        (1, [b"HTTP/1.1 100 Continue\r\n\r\n", 0.05, End.CLOSE]),
+        (1, [b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", 0.05, End.RESET]),
+        (1, [1.3, End.CLOSE]),  # more than a second
+    ],
+)
+def test_it_is_not_asked_again_in_any_other_case(number: int, steps: list[bytes | float | End]) -> None:
+    with RawServer(lambda request: steps if request.number == number else good(request)) as server:
+        came = asyncio.run(ask_each(server, *[plain] * (number + 1)))
+    assert isinstance(came[-1], UpstreamUnavailable)
+    assert len(server.requests) == number + 1
+
+
+def test_a_connection_that_was_idle_for_long_is_not_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert connection.KEEP_ALIVE_SECONDS < 5, "uvicorn and vLLM close idle connections after 5 s"
+    monkeypatch.setattr(connection, "KEEP_ALIVE_SECONDS", 0.3)
+    with RawServer(good) as server:
+        asyncio.run(ask_each(server, plain, plain))
+        assert server.connections == 1
+        asyncio.run(ask_each(server, plain, plain, pause=0.5))
+        assert server.connections == 3
+
+
+@pytest.mark.parametrize(("told", "connections"), [("timeout=1", 2), ("timeout=60", 1), ("max=100, TIMEOUT=1", 2), ("odd", 1)])
+def test_the_servers_own_keep_alive_is_obeyed(told: str, connections: int) -> None:
+    with RawServer(lambda _: [whole(chat(), f"Keep-Alive: {told}")]) as server:
+        asyncio.run(ask_each(server, plain, plain))
+    assert server.connections == connections
+
+
+@pytest.mark.parametrize(
+    ("told", "seconds"), [("timeout=3", 2), ("timeout=5", 4), ("timeout=600", 4), ("timeout=0", -1), ("", 4), ("xtimeout=2", 4)]
+)
+def test_a_second_less_than_the_server_says_and_never_more_than_our_own(told: str, seconds: float) -> None:
+    assert _keep_seconds({"Keep-Alive": told}) == seconds
+
+
+def test_bytes_that_nobody_asked_for_are_no_answer_to_the_next_question() -> None:
+    """A server that ends an idle connection with a 408, or two answers to one question."""
+    unasked = whole(chat("an answer to nobody"))
+    with RawServer(lambda request: [whole(chat()), 0.05, unasked] if request.connection == 0 else good(request)) as server:
+        came = asyncio.run(ask_each(server, plain, plain, pause=0.3))
+    assert counts(came) == [(1, None), (1, None)]
+    assert server.connections == 2

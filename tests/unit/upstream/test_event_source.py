@@ -1,0 +1,139 @@
+"""A stream is told by how it begins, whatever its label says; what is no stream is an error; over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import hashlib
+from typing import Any
+
+import pytest
+
+from app.errors import UpstreamError, UpstreamUnavailable
+from app.upstream.attempts import Attempts
+from app.upstream.client import Upstream
+from app.upstream.errors import ContextLengthExceeded, UpstreamOutOfQuota
+from app.upstream.protocol.chat import CHAT
+
+from ...support.codings import zstd
+from ...support.raw_server import End, RawServer, chat, chunk, events, head, whole
+
+LABELS = [
+    "text/event-stream",
+    "text/event-stream; charset=utf-8",
+    "application/json",
+    "text/plain",
+    "application/octet-stream",
+    None,
+]
+STREAM = events("fo", "ur")
+OVERFLOW = b'{"error": {"code": "context_length_exceeded", "message": "no"}}'
+CHUNKED = "Transfer-Encoding: chunked"
+
+
+def ask(*steps: Any) -> tuple[str | UpstreamError | None, Attempts]:
+    """The text of a streamed answer, or the error."""
+    attempts = Attempts()
+
+    async def main(base_url: str) -> str | UpstreamError | None:
+        upstream = Upstream(api_key="", base_url=base_url)
+        reader = CHAT.reader("m", False)
+        try:
+            async with asyncio.timeout(20):
+                source = await upstream.open_stream("/chat/completions", b"{}", attempts)
+                try:
+                    while not reader.is_over:
+                        read = await source.read()
+                        for event in read or ():
+                            reader.feed(event)
+                        if read is None:
+                            reader.end()
+                finally:
+                    source.close()
+            return reader.completion().text
+        except UpstreamError as error:
+            return error
+        finally:
+            await upstream.aclose()
+
+    with RawServer(lambda _: steps) as server:
+        return asyncio.run(main(server.base_url)), attempts
+
+
+@pytest.mark.parametrize("label", LABELS)
+@pytest.mark.parametrize(
+    "before", [b"", b"\n\n", b"\xef\xbb\xbf", b": a comment\n\n", b"event: x\r\n\r\n", b"retry: 9\n\n", b"id\n\n"]
+)
+@pytest.mark.parametrize("is_slow", [False, True], ids=["at once", "byte by byte"])
+def test_a_stream_is_read_whatever_its_label_says(label: str | None, before: bytes, is_slow: bool) -> None:
+    sent = before + STREAM
+    size = 1 if is_slow else len(sent)
+    pieces = [chunk(sent[at : at + size]) for at in range(0, len(sent), size)]
+    text, attempts = ask(head(CHUNKED, kind=label), *[step for piece in pieces for step in (piece, 0.0002)], chunk(b""))
+    assert text == "four"
+    assert attempts.count == 1
+
+
+@pytest.mark.parametrize("encode", [gzip.compress, zstd.compress])
+def test_a_coded_stream_is_decoded_and_its_digest_is_of_the_bytes_sent(encode: Any) -> None:
+    sent = encode(STREAM)
+    for label in ("text/event-stream", "text/plain"):
+        text, attempts = ask(head(CHUNKED, kind=label), chunk(sent[:30]), 0.05, chunk(sent[30:]), chunk(b""))
+        assert text == "four"
+        assert attempts.response_sha256 == hashlib.sha256(sent).hexdigest()
+
+
+@pytest.mark.parametrize("label", LABELS)
+def test_an_error_document_is_the_error_that_it_says(label: str | None) -> None:
+    for document, kind in [
+        (OVERFLOW, ContextLengthExceeded),
+        (b' [{"error": {"code": 429, "message": "later"}}]', UpstreamUnavailable),
+        (b'{"error": "insufficient balance"}', UpstreamOutOfQuota),
+        (b'{"error": {"message": "a planted text"}}', UpstreamError),
+    ]:
+        for steps in (
+            [whole(document, kind=label)],
+            [head(CHUNKED, kind=label), chunk(document[:9]), 0.02, chunk(document[9:]), chunk(b"")],
+        ):
+            error, attempts = ask(*steps)
+            assert type(error) is kind
+            assert "planted" not in str(error)
+            assert attempts.response_sha256 == hashlib.sha256(document).hexdigest()
+
+
+@pytest.mark.parametrize("label", LABELS)
+@pytest.mark.parametrize(
+    "sent",
+    [
+        chat(),
+        b"",
+        b"\n",
+        b"<html><body>data: x</body></html>",
+        b"Internal Server Error",
+        b"dat",
+        b"database: x\n\n",
+        b"{" * 200_000,
+    ],
+    ids=lambda sent: sent[:12].decode(),
+)
+def test_what_is_no_stream_is_no_answer(label: str | None, sent: bytes) -> None:
+    """Also a plain answer: the events of a stream would have to be made up."""
+    error, attempts = ask(whole(sent, kind=label))
+    assert type(error) is UpstreamError
+    assert attempts.response_sha256 is not None
+
+
+def test_what_arrived_before_a_cut_is_read_and_hashed() -> None:
+    for end in End:
+        for pause in (0.0, 0.1):
+            steps = [head(CHUNKED, kind="text/event-stream") + chunk(STREAM[:-20]), pause, end]
+            error, attempts = ask(*steps)
+            assert isinstance(error, UpstreamError)
+            assert attempts.response_sha256 == hashlib.sha256(STREAM[:-20]).hexdigest()
+
+
+def test_what_has_come_behind_the_end_of_the_answer_is_hashed_too() -> None:
+    sent = STREAM + b": goodbye\n\n"
+    text, attempts = ask(head(CHUNKED, kind="text/event-stream") + chunk(STREAM) + chunk(b": goodbye\n\n") + chunk(b""))
+    assert text == "four"
+    assert attempts.response_sha256 == hashlib.sha256(sent).hexdigest()
