@@ -45,14 +45,14 @@ def create_app(
     catalogue: Catalogue | None = None,
     *,
     embedded: EmbeddedAddress | None = None,
-    keeps_evidence: bool = True,
+    signs_checkpoints: bool = True,
     scoreboard: Scoreboard | None = None,
     worker: int = 0,
 ) -> FastAPI:
     """The ASGI application. The lifespan opens what needs files or a database. Raises ConfigError.
 
     *embedded*: the address of the embedded model, if that one is to be asked.
-    *keeps_evidence*: sign checkpoints in this process; `serve` has a process of its own for that.
+    *signs_checkpoints*: sign checkpoints in this process; `serve` has a process of its own for that.
     *scoreboard*: shared by all workers; *worker* is the number of this one. By default it is alone.
     """
     settings = settings or load_settings()
@@ -66,7 +66,7 @@ def create_app(
         redoc_url=None,
         redirect_slashes=False,
         servers=[{"url": "."}],  # beside openapi.json, wherever a proxy puts it
-        lifespan=_lifespan(settings, catalogue, embedded, keeps_evidence, scoreboard or Scoreboard(), worker),
+        lifespan=_lifespan(settings, catalogue, embedded, signs_checkpoints, scoreboard or Scoreboard(), worker),
     )
     app.add_exception_handler(AppError, answer_error)
     app.add_exception_handler(HTTPException, answer_error)
@@ -88,7 +88,7 @@ def _lifespan(
     settings: Settings,
     catalogue: Catalogue,
     embedded: EmbeddedAddress | None,
-    keeps_evidence: bool,
+    signs_checkpoints: bool,
     scoreboard: Scoreboard,
     worker: int,
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
@@ -110,7 +110,7 @@ def _lifespan(
                     _keep(_forget_forever(buckets)),
                     _keep(watch_health(scoreboard.log, services.running_mark, services.events, tells=worker == 0)),
                 ]
-                with _evidence_kept(settings, services.events, scoreboard.log) if keeps_evidence else nullcontext():
+                with _signing(settings, services.events, scoreboard.log) if signs_checkpoints else nullcontext():
                     yield
                 await services.assistant.until_idle(SHUTDOWN_GRACE_SECONDS)
                 for task in tasks:
@@ -124,7 +124,7 @@ def _lifespan(
 
 
 @contextmanager
-def _evidence_kept(settings: Settings, events: SecurityLog, health: LogHealth) -> Iterator[None]:
+def _signing(settings: Settings, events: SecurityLog, health: LogHealth) -> Iterator[None]:
     """A thread that signs checkpoints. Each process may have one: the tree's lock elects one."""
     stop, signing_loop = threading.Event(), open_signing_loop(settings, events, health)
     thread = threading.Thread(target=signing_loop.run, args=(stop,), name="notary", daemon=True)

@@ -29,6 +29,7 @@ from .addresses import description_of, nothing_at
 from .context import AppContext, error_style_of, request_context
 from .error_bodies import ErrorStyle, body_of, status_of
 from .http_errors import MethodNotAllowed, TokenMissing, TooLarge, UnsupportedCoding
+from .quota_headers import quota_headers
 
 POINTLESS = frozenset(
     {
@@ -59,7 +60,7 @@ async def answer_error(request: Request, error: Exception) -> Response:
     if isinstance(problem, UnsupportedCoding):
         headers["Accept-Encoding"] = ", ".join(CODINGS)
     if isinstance(problem, QuotaExceeded):
-        headers.update(problem.quota.headers())
+        headers.update(quota_headers(problem.quota))
     if _has_unread_body(request):  # else the server reads and discards it for as long as it comes
         headers["Connection"] = "close"
     headers.update(_retry_headers(problem, status))

@@ -14,6 +14,7 @@ from ..assistant.models import Origin
 from ..errors import AppError, Interrupted, NotFound
 from .context import RequestContext, address_of, request_context
 from .error_responses import answer_error, record_refusal
+from .quota_headers import quota_headers
 
 LOG = logging.getLogger("app.api")
 SECURITY_HEADERS = [
@@ -58,7 +59,7 @@ class RequestMiddleware:
                 headers.append((b"content-security-policy", DOCS_POLICY if docs else POLICY))
                 quota = request_context(scope).quota
                 if quota is not None:
-                    headers.extend((name.lower().encode(), value.encode()) for name, value in quota.headers().items())
+                    headers.extend((name.lower().encode(), value.encode()) for name, value in quota_headers(quota).items())
             await send(message)
 
         try:

@@ -36,16 +36,6 @@ class Quota:
     remaining: int
     reset_seconds: int
 
-    def headers(self) -> dict[str, str]:
-        """The fields of draft-ietf-httpapi-ratelimit-headers, and those that OpenAI's SDKs read."""
-        return {
-            "RateLimit-Policy": f'"rpm";q={self.limit};w=60',
-            "RateLimit": f'"rpm";r={self.remaining};t={self.reset_seconds}',
-            "x-ratelimit-limit-requests": str(self.limit),
-            "x-ratelimit-remaining-requests": str(self.remaining),
-            "x-ratelimit-reset-requests": f"{self.reset_seconds}s",
-        }
-
 
 class QuotaExceeded(RateLimited):
     """RateLimited by a limit whose state the caller may see."""

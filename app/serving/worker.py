@@ -66,7 +66,7 @@ def run_worker(shared: SharedParts, output: ServiceOutput, ready: ReadyFlag, num
         settings,
         policy.catalogue,
         embedded=shared.embedded,
-        keeps_evidence=False,
+        signs_checkpoints=False,
         scoreboard=shared.scoreboard,
         worker=number,
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.errors import LimitsUnavailable, RateLimited
-from app.limits.rate_limits import MIN_TOKENS_PER_MINUTE, Buckets, Quota, QuotaExceeded
+from app.limits.rate_limits import MIN_TOKENS_PER_MINUTE, Buckets, QuotaExceeded
 from app.limits.shared_window import shared_window_url
 from app.settings import load_settings
 
@@ -101,13 +101,3 @@ def test_what_cannot_be_counted_is_not_allowed(log: Path) -> None:
     assert not buckets.admit_refusal("alice"), "then it is counted in the summary"
     buckets.close()
     assert not file.parent.exists(), "the last one to close it removes it"
-
-
-def test_a_quota_is_shown_in_both_forms_of_header() -> None:
-    assert Quota(60, 7, 42).headers() == {
-        "RateLimit-Policy": '"rpm";q=60;w=60',
-        "RateLimit": '"rpm";r=7;t=42',
-        "x-ratelimit-limit-requests": "60",
-        "x-ratelimit-remaining-requests": "7",
-        "x-ratelimit-reset-requests": "42s",
-    }
