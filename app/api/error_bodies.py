@@ -52,6 +52,7 @@ STATUS = {
     "config_invalid": 500,
     "verification_failed": 500,
     "call_failed": 500,
+    "usage": 500,
 }
 """The status of every public code."""
 OWN_STATUS: dict[ErrorStyle, dict[str, int]] = {

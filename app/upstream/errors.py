@@ -45,12 +45,13 @@ class ContextLengthExceeded(UpstreamRefused):
 
     def __init__(self, param: str | None = None) -> None:
         super().__init__(400, self.code, param)
+        self.detail = type(self).detail
 
 
 class UpstreamBusy(UpstreamUnavailable):
     """Too much was asked in too short a time. *reason* is the server's own plain word for it."""
 
-    def __init__(self, reason: str | None) -> None:
+    def __init__(self, reason: str | None = None) -> None:
         super().__init__(retry_after=DEFAULT_RETRY_AFTER)
         self.reason = reason
 

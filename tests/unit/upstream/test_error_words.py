@@ -144,6 +144,7 @@ def test_a_context_that_is_too_short_is_one_error_whatever_the_status(status: in
     error = error_of_status(status, body(message=TOO_LONG[0], param="messages"), "7")
     assert isinstance(error, ContextLengthExceeded)
     assert (error.status, error.reason, error.param, error.retry_after) == (400, "context_length_exceeded", "messages", None)
+    assert error.detail == ContextLengthExceeded.detail
 
 
 @pytest.mark.parametrize(
