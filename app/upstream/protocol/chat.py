@@ -7,7 +7,7 @@ from typing import Any
 from ..completion import Completion
 from .chat_members import further, further_in_choice, index_of, message_of, recorded
 from .chat_stream import ChatReader
-from .content import news_in, text_of
+from .content import Latest, news_in, text_of
 from .members import finish_reason, one_or_all, read_usage, safe_model_name
 
 
@@ -22,9 +22,12 @@ class Chat:
         if not isinstance(choices, list) or not choices or document.get("error"):
             raise TypeError
         messages = [message_of(choice, "message") for choice in choices]
-        other = dict(further(document))
+        other = Latest()
+        for name, value in further(document):
+            other.add(name, value)
         for place, (choice, message) in enumerate(zip(choices, messages, strict=True)):
-            other |= further_in_choice(choice, index_of(choice, place), message)
+            for name, value in further_in_choice(choice, index_of(choice, place), message):
+                other.add(name, value)
         answer = recorded([(message, []) for message in messages])
         return Completion(
             text_of(messages[0].get("content")),
@@ -32,7 +35,7 @@ class Chat:
             read_usage(document.get("usage"), "prompt_tokens", "completion_tokens"),
             answer=answer,
             finish=one_or_all([finish_reason(choice.get("finish_reason")) for choice in choices]),
-            other=news_in(other, answer),
+            other=news_in(other.plain(), answer),
         )
 
     def reader(self, model: str, wants_usage: bool) -> ChatReader:

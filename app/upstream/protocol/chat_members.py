@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from .content import SHELL, says_anything
+from .content import LABELS, says_anything
 from .members import one_or_all
 
-DOCUMENT = SHELL | {"created", "model", "choices", "usage", "system_fingerprint", "service_tier", "error", "receipt"}
+DOCUMENT = LABELS | {"id", "created", "model", "choices", "usage", "system_fingerprint", "service_tier", "error", "receipt"}
 CHOICE = frozenset({"index", "delta", "message", "finish_reason", "logprobs"})
 """What the protocol itself has there. A record keeps the texts of all other members, too."""
 _PLACES = ("delta", "message")

@@ -10,8 +10,8 @@ import orjson
 from ...kit.foreign_json import dumps, storable
 from .members import one_or_all
 
-SHELL = frozenset({"id", "type", "object", "role", "status", "item_id", "logprobs", "obfuscation"})
-"""Members that name, number or repeat what an answer says."""
+LABELS = frozenset({"type", "object", "role", "status", "phase", "item_id", "logprobs", "obfuscation"})
+"""Members that label or repeat what an answer says."""
 _TEXT_TYPES = (None, "text", "output_text")
 
 
@@ -36,33 +36,33 @@ def _text_of_part(part: Any) -> str | None:
     return text if isinstance(text, str) else None
 
 
-def said(value: Any) -> Iterator[str]:
-    """Every text in a JSON value that is not empty, but for those of SHELL, in order."""
+def said(value: Any, unless: frozenset[str] = LABELS) -> Iterator[str]:
+    """Every text in a JSON value that is not empty, but for the members *unless*, in order."""
     if isinstance(value, str):
         if value:
             yield value
     elif isinstance(value, dict):
         for name, item in value.items():
-            if name not in SHELL:
-                yield from said(item)
+            if name not in unless:
+                yield from said(item, unless)
     elif isinstance(value, list):
         for item in value:
-            yield from said(item)
+            yield from said(item, unless)
 
 
-def says_anything(value: Any) -> bool:
-    return next(said(value), None) is not None
+def says_anything(value: Any, unless: frozenset[str] = LABELS) -> bool:
+    return next(said(value, unless), None) is not None
 
 
-def restates(new: Any, old: Any) -> bool:
+def restates(new: Any, old: Any, unless: frozenset[str] = LABELS) -> bool:
     """Whether *new* holds all that *old* says: the same, or more of it."""
     if isinstance(old, str) and isinstance(new, str):
         return new.startswith(old)
     if isinstance(old, dict) and isinstance(new, dict):
-        return all(name in SHELL or restates(new.get(name), item) for name, item in old.items())
+        return all(name in unless or restates(new.get(name), item, unless) for name, item in old.items())
     if isinstance(old, list) and isinstance(new, list):
-        return len(new) >= len(old) and all(map(restates, new, old))
-    return old in (None, "") or not says_anything(old)
+        return len(new) >= len(old) and all(restates(*pair, unless) for pair in zip(new, old, strict=False))
+    return not says_anything(old, unless)
 
 
 def news_in(values: dict[str, Any], answer: Any) -> dict[str, Any] | None:
@@ -76,13 +76,14 @@ def news_in(values: dict[str, Any], answer: Any) -> dict[str, Any] | None:
 class Latest:
     """Values by their names: several of a name only where one does not restate the one before."""
 
-    def __init__(self) -> None:
+    def __init__(self, unless: frozenset[str] = LABELS) -> None:
+        self._unless = unless
         self._latest: dict[Any, Any] = {}
         self._before: dict[Any, list[bytes]] = {}  # as JSON, which takes less memory
 
     def add(self, name: Hashable, value: Any) -> None:
         known = self._latest.get(name)
-        if known is not None and not restates(value, known):
+        if known is not None and not restates(value, known, self._unless):
             self._before.setdefault(name, []).append(dumps(storable(known)))
         self._latest[name] = value
 

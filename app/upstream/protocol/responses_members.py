@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Container
 from typing import Any
 
-from .content import Latest, said, says_anything, text_of
+from .content import LABELS, Latest, said, says_anything, text_of
 from .members import finish_reason
 from .parts import Text
 
@@ -13,6 +13,8 @@ TEXT = "response.output_text.delta"
 ITEM = "response.output_item"
 _PLACE = ("output_index", "content_index", "summary_index", "item_id")
 _ENVELOPE = frozenset({"type", "sequence_number", "delta", "response", "logprobs", "obfuscation", "receipt", *_PLACE})
+SHELL = LABELS | {"id"}
+"""What an item has besides what it says. Its id means nothing without the server's store."""
 Slot = tuple[Any, ...]
 """An event's type, without its last word if it has no delta; and its place in the answer."""
 
@@ -21,7 +23,7 @@ def recorded_output(output: list[Any]) -> tuple[Any, str]:
     """*output* as a record holds it, and the text in it: only the text if there is nothing else."""
     messages = [item for item in output if isinstance(item, dict) and item.get("type") == "message"]
     text = "".join(text_of(item.get("content")) or "" for item in messages)
-    is_text = len(messages) == len(output) and "".join(said(output)) == text
+    is_text = len(messages) == len(output) and "".join(said(output, SHELL)) == text
     return (text if is_text else output), text
 
 
@@ -36,7 +38,7 @@ class Gathered:
 
     def __init__(self) -> None:
         self._texts: dict[Slot, Text] = {}
-        self._values = Latest()  # by their slots
+        self._values = Latest(SHELL)  # by their slots
         self._raw: list[bytes] = []
 
     def add(self, event: dict[str, Any]) -> None:
@@ -53,11 +55,11 @@ class Gathered:
                 self._texts[slot] = Text(delta)
             if event.keys() <= _ENVELOPE and "response" not in event:
                 return
-        members = {name: value for name, value in event.items() if name not in _ENVELOPE and says_anything(value)}
-        if not isinstance(delta, str) and says_anything(delta):
+        members = {name: value for name, value in event.items() if name not in _ENVELOPE and says_anything(value, SHELL)}
+        if not isinstance(delta, str) and says_anything(delta, SHELL):
             members["delta"] = delta
         response = event.get("response")
-        if isinstance(response, dict) and says_anything(response.get("output")):
+        if isinstance(response, dict) and says_anything(response.get("output"), SHELL):
             members["output"] = response["output"]
         if members:
             self._values.add((kind.rpartition(".")[0] or kind, *place), members)
@@ -68,9 +70,9 @@ class Gathered:
 
     def is_in(self, output: list[Any]) -> bool:
         """Whether *output* holds all that was delivered."""
-        known = {*said(output), recorded_output(output)[1]}
+        known = {*said(output, SHELL), recorded_output(output)[1]}
         texts = [text.joined() for text in self._texts.values()]
-        return not self._raw and known.issuperset([*filter(None, texts), *said([*self._values.all().values()])])
+        return not self._raw and known.issuperset([*filter(None, texts), *said([*self._values.all().values()], SHELL)])
 
     def recorded(self) -> Any:
         """As a record holds it: the output, if the events of its items hold it all; else the text,
@@ -88,7 +90,7 @@ class Gathered:
             parts[_name_of(slot, parts)] = text.joined()
         known = set(parts.values())
         for slot, values in self._values.plain().items():
-            if not known.issuperset(said(values)):
+            if not known.issuperset(said(values, SHELL)):
                 parts[_name_of(slot, parts)] = values
         if self._raw:
             parts["raw"] = [data.decode("utf-8", "replace") for data in self._raw]

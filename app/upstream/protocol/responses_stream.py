@@ -10,7 +10,7 @@ from ...kit.foreign_json import dumps, repeats_a_member, storable
 from ..completion import Completion
 from .content import says_anything
 from .members import read_usage, replace_model_path, safe_model_name
-from .responses_members import TEXT, Gathered, finish_of, recorded_output
+from .responses_members import SHELL, TEXT, Gathered, finish_of, recorded_output
 from .stream_reader import StreamEnd, document_in
 
 LAST = frozenset({"response.completed", "response.incomplete"})
@@ -92,7 +92,7 @@ class ResponsesReader:
         answer, text = recorded_output(output)
         if not self._delivered.is_in(output):
             streamed = self._delivered.recorded()
-            answer = {"output": output, "events": streamed} if says_anything(output) else streamed
+            answer = {"output": output, "events": streamed} if says_anything(output, SHELL) else streamed
         return Completion(
             text,
             safe_model_name(self._response, self._alias),
