@@ -31,6 +31,7 @@ PASS_SECONDS = 1.0
 """A pass takes at least so long."""
 IDLE_PASS_SECONDS = 300.0
 """A log whose stamp is the same is read again after so long."""
+Stamp = tuple[int, ...]
 ReportEvent = Callable[[str, str, str], None]
 """Called with the event, its level, and a sentence, when something changes."""
 
@@ -54,9 +55,9 @@ class LogWatch:
         self._key_file, self._health, self._report = key_file, health, report
         self._rate, self._steady = bytes_per_second, steady
         self._recent = Recent(store, tree)
-        self._compared: tuple[tuple[int, ...], float] | None = None  # the settled stamp, and when
+        self._compared: tuple[Stamp, float] | None = None  # the settled stamp, and when
         self._pass: Pass | None = None
-        self._began_with: tuple[int, ...] | None = None  # the settled stamp at the start of the pass
+        self._began_with: tuple[Stamp, Stamp] | None = None  # the settled stamps at the start of the pass
         self._began_at = self._read_at = steady()
         self._passes = 0
         self._refused: object = None  # what a whole check found wrong
@@ -69,17 +70,18 @@ class LogWatch:
         """
         seen = self._store.look()
         self._restore_locks(seen)
-        self._look_at_small_files()
         signed = self._signer.published()
         if (signed.size if signed else 0) < self._health.size:  # seen by a signing loop before this one
             raise AuditCorrupt(f"The published checkpoint went back: one over {self._health.size} records was there before.")
+        self._look_at_small_files()
         if signed is None:
             return
         try:
-            if not self._tree.reaches(signed.size):
+            tree = self._tree.look(signed.size)
+            if tree is None:
                 raise VerificationFailed("The stored tree is shorter than it should be.")
             self._compare_recent(signed.checkpoint, seen)
-            self._read_on(signed.checkpoint, seen)
+            self._read_on(signed.checkpoint, seen, tree)
         except VerificationFailed:
             self._pass = None
             self._tree.mark_damaged()
@@ -112,14 +114,14 @@ class LogWatch:
 
     # --- all records -----------------------------------------------------------------------------
 
-    def _read_on(self, signed: Checkpoint, seen: Look) -> None:
+    def _read_on(self, signed: Checkpoint, seen: Look, tree: Stamp) -> None:
         now = self._steady()
         since, self._read_at = now - self._read_at, now
         if self._pass is None:
-            if not self._is_due(now, seen):
+            if not self._is_due(now, (seen.stamp, tree)):
                 return
             self._pass = Pass(self._store, self._tree, signed)
-            self._began_at, self._began_with = now, _settled(seen)
+            self._began_at, self._began_with = now, (seen.stamp, tree) if _settled(seen) else None
         self._pass.read(round(self._rate * min(since, 1.0)))
         if self._pass.is_done:
             self._passes += 1
@@ -127,9 +129,8 @@ class LogWatch:
         if self._pass.is_done:
             self._pass = None
 
-    def _is_due(self, now: float, seen: Look) -> bool:
-        since = now - self._began_at
-        is_same = self._began_with is not None and self._began_with == seen.stamp
+    def _is_due(self, now: float, found: tuple[Stamp, Stamp]) -> bool:
+        since, is_same = now - self._began_at, self._began_with == found
         return self._passes == 0 or since >= (IDLE_PASS_SECONDS if is_same else PASS_SECONDS)
 
     # --- what is restored -------------------------------------------------------------------------
@@ -156,6 +157,6 @@ class LogWatch:
                 self._report("log_key_back", "INFO", "the file of the log key holds the key again")
 
 
-def _settled(seen: Look) -> tuple[int, ...] | None:
+def _settled(seen: Look) -> Stamp | None:
     """The stamp, if no change can have been missed since."""
     return seen.stamp if time.time() - seen.changed_at > SETTLED_SECONDS else None

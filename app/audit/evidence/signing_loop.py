@@ -103,7 +103,8 @@ class SigningLoop:
         except AuditCorrupt as error:
             self._close(error)
         except AppError as error:
-            self._report_problem(error)
+            if self._health.problem is None:
+                self._report_problem(error)
         except Exception:  # the outermost level of this process or thread
             if self._problem != UNEXPECTED:  # log the traceback once, not at each step
                 LOG.exception(UNEXPECTED)

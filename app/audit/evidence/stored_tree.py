@@ -66,15 +66,24 @@ class StoredTree:
         line = self._read("vkey")
         return None if line is None else line.decode("utf-8", "replace").removesuffix("\n")
 
-    def reaches(self, size: int) -> bool:
-        """Whether the files are as long as a tree of *size* records needs. Reads no content."""
+    def look(self, size: int) -> tuple[int, ...] | None:
+        """Changes whenever a file of the tree of *size* records does. None: one is too short.
+
+        Reads no content.
+        """
         needed, level = {"ends": size * END_BYTES}, 0
         while count := size >> HEIGHT * level:
             needed[f"hashes.{level}"], level = count * HASH_BYTES, level + 1
+        stamp: list[int] = []
         try:
-            return all((self.folder / name).stat().st_size >= length for name, length in needed.items())
+            for name, length in needed.items():
+                found = (self.folder / name).stat()
+                if found.st_size < length:
+                    return None
+                stamp += [found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns]
+            return tuple(stamp)
         except FileNotFoundError:
-            return False
+            return None
         except OSError as error:
             raise EvidenceUnavailable(f"The log's tree cannot be read: {error.strerror}.") from error
 

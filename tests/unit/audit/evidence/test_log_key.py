@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from app.audit.evidence.log_key import load_signer, store_signer, take_name
+from app.audit.evidence.log_key import KeyFile, load_signer, store_signer, take_name
 from app.audit.format.note import Signer
 from app.errors import ConfigError
 from app.kit import durable_files as files
 
-from ....support.evidence import SIGNER
+from ....support.evidence import OTHER_SIGNER, SIGNER
 
 TEXT = "PRIVATE+KEY+secure-ai-assistant/01234567+bf0942b3+AWtra2tra2tra2tra2tra2tra2tra2tra2tra2tra2tr\n"
 
@@ -93,3 +94,33 @@ def test_a_key_takes_its_name_once_whichever_process_gives_it(tmp_path: Path) ->
     take_name(new, path)
     take_name(new, path)  # another init did it
     assert os.listdir(tmp_path) == ["log.key"]
+
+
+# --- the file of a log in use --------------------------------------------------------------------
+
+
+def replace_key(path: Path) -> None:
+    path.unlink()
+    store_signer(path, OTHER_SIGNER)
+
+
+LOSSES: dict[str, Callable[[Path], object]] = {
+    "removed": lambda path: path.unlink(),
+    "emptied": lambda path: os.truncate(path, 0),
+    "edited": lambda path: path.write_text(TEXT.replace("AWtr", "AXtr")),
+    "replaced": replace_key,
+    "readable by others": lambda path: path.chmod(0o644),
+}
+
+
+@pytest.mark.parametrize("how", LOSSES)
+def test_a_key_that_is_lost_while_it_is_used_is_noticed_until_it_is_back(tmp_path: Path, how: str) -> None:
+    path = tmp_path / "log.key"
+    store_signer(path, SIGNER)
+    key_file = KeyFile(path)
+    assert key_file.holds(SIGNER.verifier_key)
+    LOSSES[how](path)
+    assert not key_file.holds(SIGNER.verifier_key)
+    path.unlink(missing_ok=True)
+    store_signer(path, SIGNER)
+    assert key_file.holds(SIGNER.verifier_key)

@@ -61,3 +61,17 @@ def test_a_service_that_cannot_lock_goes_on_and_says_so(log: Path, caplog: pytes
     with caplog.at_level(logging.WARNING), marked_running(log.parent / "missing" / "log.jsonl"):
         pass
     assert "cannot be locked" in caplog.text
+
+
+@pytest.mark.parametrize("is_replaced", [False, True])
+def test_a_mark_whose_file_was_taken_away_is_renewed(log: Path, is_replaced: bool) -> None:
+    with marked_running(log) as mark:
+        assert not mark.renew()
+        (log.parent / "log.jsonl.running").unlink()
+        if is_replaced:
+            (log.parent / "log.jsonl.running").touch()
+        assert not is_running(log)
+        assert mark.renew()
+        assert is_running(log)
+        assert not mark.renew()
+    assert not is_running(log)
