@@ -24,7 +24,7 @@ KEPT = KeptRefusals().after(OLD, FRESH, NOW, NOW + HOUR)
 
 
 def test_only_what_the_new_database_lacks_and_has_not_expired_is_kept() -> None:
-    assert (dict(KEPT.revoked), KEPT.disabled, dict(KEPT.roles)) == ({"a": 1_000_100}, {"bob"}, {"carol": frozenset([READ])})
+    assert (dict(KEPT.revoked), set(KEPT.disabled), dict(KEPT.roles)) == ({"a": 1_000_100}, {"bob"}, {"carol": frozenset([READ])})
     assert len(KEPT) == 3
     assert KEPT.ends_at == NOW + HOUR
     assert len(KeptRefusals().after(OLD, OLD, NOW, NOW + HOUR)) == 0
