@@ -42,6 +42,11 @@ def test_the_tree_draws_no_error_that_is_gone() -> None:
     assert drawn - {kind.__name__ for kind in EVERY} <= {"ValueError"}
 
 
+def test_every_reason_against_a_token_has_a_code_of_its_own() -> None:
+    codes = [kind.code for kind in EVERY if issubclass(kind, TokenError)]
+    assert len(set(codes)) == len(codes) > 15
+
+
 @pytest.mark.parametrize("kind", EVERY)
 def test_errors_that_mean_a_bad_value_are_value_errors_too(kind: type[AppError]) -> None:
     assert issubclass(kind, ValueError) == issubclass(kind, TokenError | VerificationFailed)
