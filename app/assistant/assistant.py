@@ -20,7 +20,7 @@ from ..upstream.protocol.chat import CHAT
 from .disconnect import Disconnected, cancel_on_disconnect
 from .exchange import Exchange
 from .models import Answer, Document, Origin, Question
-from .streaming import StreamSink, StreamTimeouts, relay_stream
+from .streaming import NOT_READING, StreamSink, StreamTimeouts, relay_stream
 from .v1_requests import V1Requests
 
 
@@ -140,7 +140,7 @@ class SecureAIAssistant:
                         await sink.end(reader, streamed.completion, receipt)
                 except TimeoutError:
                     origin.terminal_record.is_written = True  # by ask.answered
-                    raise ClientGone("The caller does not read.") from None
+                    raise ClientGone(NOT_READING) from None
 
     async def until_idle(self, seconds: float) -> None:
         """Wait at most *seconds* until no question is in progress. Keep the log open until then."""

@@ -19,6 +19,8 @@ from .exchange import Exchange
 
 EAGER_WRITES = 3
 """The first writes of a stream do not wait for more events, so that the answer begins at once."""
+NOT_READING = "The caller does not read."
+UNMERGEABLE = "stream whose pieces do not add up"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ async def relay_stream(exchange: Exchange, reader: StreamReader, sink: StreamSin
             source.close()
             raise
         source.finish()
-    with Reading(b"", "stream whose pieces do not add up"):
+    with Reading(b"", UNMERGEABLE):
         completion = verify_usable(reader.completion(), wants_text=call.wants_text)
     return Streamed(completion, b"".join(relay.unwritten))
 
@@ -124,7 +126,7 @@ class _Relay:
                     await self._pass_on(source, timer)
             except TimeoutError:
                 if self._is_writing:
-                    raise ClientGone("The caller does not read.") from None
+                    raise ClientGone(NOT_READING) from None
                 await self._silence.step_passed()
 
     async def _pass_on(self, source: EventSource, timer: asyncio.Timeout) -> None:
@@ -141,7 +143,7 @@ class _Relay:
                 self._is_writing = True
                 await self._write(data)
                 self._is_writing = False
-            with Reading(b"", "stream whose pieces do not add up"):
+            with Reading(b"", UNMERGEABLE):
                 reader.mark_delivered()
             if piece.error is not None:
                 raise piece.error
@@ -187,5 +189,5 @@ class _Silence:
             async with asyncio.timeout(self.step):
                 await self._sink.keep_alive()
         except TimeoutError:
-            raise ClientGone("The caller does not read.") from None
+            raise ClientGone(NOT_READING) from None
         self.step = min(self.step, self._left)
