@@ -52,7 +52,7 @@ def create_app(
     """The ASGI application. The lifespan opens what needs files or a database. Raises ConfigError.
 
     *embedded*: the address of the embedded model, if that one is to be asked.
-    *signs_checkpoints*: sign checkpoints in this process; `serve` has a process of its own for that.
+    *signs_checkpoints*: in this process; `serve` has a process of its own for that.
     *scoreboard*: shared by all workers; *worker* is the number of this one. By default it is alone.
     """
     settings = settings or load_settings()

@@ -238,7 +238,7 @@ def row_of(kind: type[AppError]) -> str:
     error = kind.__new__(kind)
     AppError.__init__(error, kind.detail)
     for name, value in (("param", "name"), ("reason", None), ("status", 400)):
-        if name in getattr(kind.__init__, "__annotations__", {}):
+        if any(name in getattr(one.__init__, "__annotations__", {}) for one in kind.__mro__):
             setattr(error, name, value)
     columns = [answer(style, error) if is_served(style, kind) else NOT_SERVED for style in ("problem", "openai", "oauth")]
     return f"| `{kind.code}` | {' | '.join(columns)} | {cell(sentence(error))} |"

@@ -38,9 +38,17 @@ NOT_PLAIN = re.compile(
 TYPE_CHECKING_ALLOWED = {"app/security/__init__.py": "the type of the name that __getattr__ (PEP 562) imports at its first use"}
 TESTED_ELSEWHERE = {
     "app/api/http_errors.py": "constants; tests/unit/api/test_error_bodies.py answers each error",
-    "app/api/routes/docs.py": "tests/service/test_docs_page.py opens the page in a browser",
     "app/assistant/models.py": "dataclasses without behaviour",
     "app/audit/storage/store.py": "a protocol; tests/contract/test_audit_store.py checks each store",
+    "app/catalogue/findings.py": "tests/unit/catalogue/test_models_file.py reads what it says",
+    "app/cli/usage.py": "tests/service/test_cli.py, as an operator mistypes",
+    "app/security/clients/rows.py": "tests/unit/security/clients/test_store.py, through the store",
+    "app/upstream/protocol/chat_members.py": "tests/unit/upstream/protocol/test_chat.py",
+    "app/upstream/protocol/chat_stream.py": "tests/unit/upstream/protocol/test_chat.py",
+    "app/upstream/protocol/content.py": "tests/unit/upstream/protocol/test_chat.py",
+    "app/upstream/protocol/parts.py": "tests/contract/test_delivered_is_recorded.py, for any events",
+    "app/upstream/protocol/responses_members.py": "tests/unit/upstream/protocol/test_responses.py",
+    "app/upstream/protocol/responses_stream.py": "tests/unit/upstream/protocol/test_responses.py",
     "app/cli/demo_service.py": "tests/service/test_demo_service.py, with real processes",
     "app/main.py": "composition; every test of tests/service runs it",
     "app/serving/http_protocol.py": "tests/service/test_protocol.py, over sockets",

@@ -119,7 +119,7 @@ class CheckpointSigner:
         self._published.keep_seen()
 
     def restore_verifier_key(self) -> bool:
-        """Write the file `vkey` anew if it is not what it should be. False: it was right."""
+        """Write the file `vkey` again if it is not what it should be. False: it was right."""
         if self._tree.verifier_key() == self.key.text():
             return False
         with self._tree.locked(LOCK_TIMEOUT_SECONDS):
