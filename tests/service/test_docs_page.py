@@ -97,5 +97,5 @@ def test_a_refusal_is_documented_as_the_media_type_that_is_sent(service: Service
 
 def test_docs_can_be_switched_off(fake: FakeOpenAI, tmp_path: Path) -> None:
     with Service(tmp_path, OPENAI_BASE_URL=fake.base_url, DOCS_ENABLED="false") as closed:
-        for path in ("/docs", "/docs/start.js", "/docs/assets/swagger-ui.css", "/openapi.json"):
+        for path in ("/", "/docs", "/docs/start.js", "/docs/assets/swagger-ui.css", "/openapi.json"):
             assert httpx.get(closed.url + path).status_code == 404, path
