@@ -213,12 +213,14 @@ HEADERS = """## Headers that belong to an error
 | `Retry-After`, `retry-after-ms` | where waiting helps: how long |
 | `x-should-retry: false` | where an SDK's immediate retry cannot help |
 | `Allow` | 405 |
+| `Accept-Encoding` | 415 because of a coding: those that are taken |
 | `Connection: close` | the caller may still be sending a body that nobody will read |
 
 An error on a stream whose answer has begun arrives as the last event instead of the end marker, with the same document.
 A question refused by the upstream server (`upstream_refused`) keeps the upstream's status on `/v1` (400, 404, 409, 413 or
 422), and its `code` and `param` where they are plain words. An invalid parameter of a `/v1` body carries OpenAI's word for
-what is wrong, such as `unsupported_parameter`, and the parameter's name in `param`."""
+what is wrong, such as `unsupported_parameter`, and the parameter's name in `param` and at the
+beginning of `message`."""
 
 
 def error_classes() -> list[type[AppError]]:

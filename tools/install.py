@@ -67,7 +67,7 @@ def say(text: str) -> None:
 
 
 def trim_distribution(folder: Path) -> int:
-    """Trim the libraries of one distribution, and rewrite its RECORD; returns the bytes saved."""
+    """Trim the libraries of one distribution, and correct its RECORD; the bytes that are saved."""
     record = folder / "RECORD"
     if not record.is_file():
         return 0

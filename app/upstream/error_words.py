@@ -66,6 +66,8 @@ class ErrorWords:
     code: str | None = None
     type: str | None = None
     param: str | None = None
+    reason: str | None = None
+    """The word for what is wrong. Where `code` is the status again, or missing, it is in `type`."""
     status: int | None = None
     """The status that the document itself names, where `code` or `status` is a number."""
     meaning: Meaning | None = None
@@ -83,11 +85,6 @@ class ErrorWords:
     def is_about_request(self) -> bool:
         """Whether a failed response says that the request is what it cannot take."""
         return self.is_failed_response and self.code is not None and not _SERVER_FAULT.search(self.code)
-
-    @property
-    def reason(self) -> str | None:
-        """The word for what is wrong: vLLM and llama.cpp have it in `type`."""
-        return self.code or (self.type if self.type != "invalid_request_error" else None)
 
     def shown(self) -> str:
         """For the operator's log."""
@@ -108,11 +105,14 @@ def read_words(raw: bytes) -> ErrorWords:
     errors = list(_errors_in(document))
     error = document.get("error")
     own = error if isinstance(error, dict) else next((one for one in errors if _plain(_WORD, one.get("code"))), document)
+    code, kind = _plain(_WORD, own.get("code")), _plain(_WORD, own.get("type"))
+    has_word_in_type = own.get("code", 0) is not None and kind != "invalid_request_error"  # a null says: no word
     numbers = [one.get(name) for one in errors for name in ("code", "status")]
     return ErrorWords(
-        code=_plain(_WORD, own.get("code")),
-        type=_plain(_WORD, own.get("type")),
+        code=code,
+        type=kind,
         param=_plain(_PARAM, own.get("param")),
+        reason=code or (kind if has_word_in_type else None),
         status=next((one for one in numbers if type(one) is int and 400 <= one <= 599), None),
         meaning=_meaning(errors),
         is_error=bool(error) or document.get("type") in ("error", "response.failed"),

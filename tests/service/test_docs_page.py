@@ -59,7 +59,7 @@ def test_all_of_it_works_behind_a_proxy_that_strips_a_prefix(service: Service, t
     assert [one for one in seen["requests"] if not one.startswith((url + "/", "data:", "blob:"))] == []
 
 
-def test_the_description_names_its_own_folder_and_is_made_once(service: Service) -> None:
+def test_the_description_names_its_own_folder_as_the_server(service: Service) -> None:
     first, second = (httpx.get(service.url + "/openapi.json", headers={"x-forwarded-prefix": "/ai"}) for _ in range(2))
     assert first.json()["servers"] == [{"url": "."}]
     assert first.content == second.content
@@ -97,5 +97,5 @@ def test_a_refusal_is_documented_as_the_media_type_that_is_sent(service: Service
 
 def test_docs_can_be_switched_off(fake: FakeOpenAI, tmp_path: Path) -> None:
     with Service(tmp_path, OPENAI_BASE_URL=fake.base_url, DOCS_ENABLED="false") as closed:
-        for path in ("/docs", "/docs/start.js", "/docs/assets/swagger-ui.css", "/openapi.json"):
+        for path in ("/", "/docs", "/docs/start.js", "/docs/assets/swagger-ui.css", "/openapi.json"):
             assert httpx.get(closed.url + path).status_code == 404, path

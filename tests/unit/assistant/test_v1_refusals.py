@@ -18,7 +18,7 @@ SECRET = "sk-proj-Tq3vXz81LmPwK0aYbN7rEdQ2"
 
 
 def test_every_message_begins_with_the_name_of_the_member() -> None:
-    """Code that raises one cannot leave it out: the name is part of the sentence."""
+    """Nobody who raises one can leave it out: the name is part of the sentence."""
     assert InvalidParameter("n", "is too large.").detail == "n is too large."
     for refusal in REFUSALS:
         more = ["a word"] * (len(inspect.signature(refusal).parameters) - 1)

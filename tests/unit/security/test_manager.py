@@ -166,7 +166,7 @@ async def test_revoked_disabled_and_expired_tokens_are_found_in_the_cache(desk: 
             manager.verify_token(erika)
 
 
-async def test_an_enabled_client_s_tokens_count_again_a_lost_role_is_lost(desk: Desk) -> None:
+async def test_tokens_of_an_enabled_client_count_again_a_lost_role_does_not(desk: Desk) -> None:
     manager = desk.manager
     await desk.clients.add("carol", [ASK, AUDIT_READER])
     token = manager.generate_token("carol", [ASK, AUDIT_READER])

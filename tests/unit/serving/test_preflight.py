@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import pickle
 from pathlib import Path
 
 import pytest
 
+from app.admin import clients
 from app.errors import AppError
+from app.security.roles import ASK
 from app.serving.plan import ServicePlan
 from app.serving.preflight import preflight
 from app.settings import load_settings
@@ -31,6 +34,15 @@ def test_the_plan_holds_the_settings_and_the_catalogue() -> None:
     assert pickle.loads(plan.catalogue) == read_catalogue(settings)
     assert (plan.is_embedded, plan.has_models_file, plan.model_timeout_seconds) == (False, False, 30)
     assert plan.log_files.audit_log_path == settings.audit_log_path
+
+
+def test_the_plan_names_the_command_that_makes_a_client_if_none_can_ask() -> None:
+    add = "python -m app clients add alice --role ai.playground.user"
+    assert ServicePlan.decode(preflight()).first_step == add
+    asyncio.run(clients.add_client("alice", [ASK]))
+    assert ServicePlan.decode(preflight()).first_step is None
+    asyncio.run(clients.disable_client("alice"))
+    assert ServicePlan.decode(preflight()).first_step == add
 
 
 def damage_database() -> None:

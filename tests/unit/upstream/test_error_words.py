@@ -163,7 +163,9 @@ def test_the_reason_of_a_refusal_is_its_code_or_the_word_in_its_type() -> None:
     told: list[tuple[dict[str, Any], str | None]] = [
         ({"code": "bad_thing", "type": "other"}, "bad_thing"),
         ({"code": 400, "type": "not_supported_error"}, "not_supported_error"),
-        ({"code": None, "type": "invalid_request_error"}, None),
+        ({"type": "not_supported_error"}, "not_supported_error"),
+        ({"code": None, "type": "a_class_of_errors"}, None),
+        ({"code": 400, "type": "invalid_request_error"}, None),
         ({"code": "Two words", "type": "BadRequestError"}, None),
     ]
     for error, reason in told:
