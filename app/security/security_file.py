@@ -53,7 +53,7 @@ class SecurityFile:
             self._make_private(found)
 
     def _make_private(self, found: os.stat_result) -> None:
-        """Another program made it, such as logrotate. The owner stays: a command may run as root."""
+        """Another program made it, such as logrotate. Its owner stays: commands may run as root."""
         mode, owner = stat.S_IMODE(found.st_mode), found.st_uid
         try:
             os.fchmod(self._fd, MODE)
