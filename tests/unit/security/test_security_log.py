@@ -84,7 +84,7 @@ def test_a_log_that_cannot_be_written_fails_nothing_and_counts(tmp_path: Path, c
     assert lines == ["WARNING events_lost count=3", "INFO back"]
 
 
-def test_a_pipe_without_a_reader_stops_nobody_a_reopened_log_goes_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_pipe_without_a_reader_holds_up_nobody_until_it_is_reopened(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "security.log"
     os.mkfifo(path)
     log, lost = SecurityLog(path), list[int]()

@@ -20,11 +20,10 @@ def run(code: str, stderr: int = subprocess.PIPE) -> subprocess.CompletedProcess
 
 
 def test_what_is_logged_and_printed_arrives_in_order_before_the_end() -> None:
-    done = run(
-        LOG
-        + "LOG.info('one')\nprint('two', file=sys.stderr)\n"
-        + "LOG.error('three %s', '\\ud800')\noutput.say('document'); output.flush()"
+    code = (
+        "LOG.info('one')\nprint('two', file=sys.stderr)\nLOG.error('three %s', '\\ud800')\noutput.say('document')\noutput.flush()"
     )
+    done = run(LOG + code)
     lines = done.stderr.splitlines()
     assert [line.split(" ", 2)[-1] for line in lines] == ["INFO app.test one", "two", "ERROR app.test three \\ud800"]
     assert (done.stdout, done.returncode) == ("document\n", 0)
