@@ -39,7 +39,7 @@ NAMES = [
     "sentence-transformers/all-MiniLM-L6-v2",
     "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.anthropic.claude-3-5-sonnet-20241022-v2:0",
     "550e8400-e29b-41d4-a716-446655440000",
-    "urn:uuid:550E8400-E29B-41D4-A716-446655440000",
+    "urn:uuid:7F3A9C2E-5B1D-4E8F-A6C0-9D2B8E4F1A7C",
     "alice@example.com",
     "my-service-account-client-production",
     "this-is-a-client-id-of-the-wrong-form",
