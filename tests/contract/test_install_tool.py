@@ -70,6 +70,7 @@ def test_what_is_loaded_stays_byte_for_byte(tool: ModuleType, path: Path) -> Non
     kept = tool.without_sections(data)
     assert len(kept) <= len(data)
     assert kept[64:] == data[64 : len(kept)], "only the header changes"
+    assert (kept[40:48], kept[60:64]) == (bytes(8), bytes(4)), "and names no section that is not there"
     assert tool.without_sections(kept) == kept
 
 

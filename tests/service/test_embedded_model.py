@@ -93,6 +93,16 @@ def test_it_answers_a_chat_completion(port: int) -> None:
     assert 0 < answer["usage"]["completion_tokens"] <= 12
 
 
+def test_a_request_without_a_temperature_gets_the_likeliest_words(port: int) -> None:
+    def answers(**more: object) -> set[str]:
+        bodies = [question("Write one sentence about rain.", 24) | more for _ in range(3)]
+        return {post(port, body)[1]["choices"][0]["message"]["content"] for body in bodies}
+
+    (likeliest,) = answers()
+    assert answers(temperature=0) == {likeliest}
+    assert answers(temperature=2) != {likeliest}
+
+
 def test_it_refuses_a_caller_without_the_key(port: int) -> None:
     for key in (None, "another-key"):
         assert post(port, question("Hello"), key=key)[0] == 401
