@@ -63,6 +63,11 @@ def repeats_a_member(value: Any, data: bytes) -> bool:
 
     Parsers disagree about which of the two counts; ours is the last.
     """
+    try:
+        if orjson.dumps(value) == data:
+            return False  # nearly always: most servers write JSON as we do
+    except TypeError:
+        pass
     # Every member ends its name with `":`. Where a text holds that too, there are more of them,
     # so that equality proves that no member is missing in the value.
     dense = data.translate(None, _WHITE_SPACE)
@@ -79,13 +84,12 @@ def repeats_a_member(value: Any, data: bytes) -> bool:
 
 
 def _number_of_members(value: Any) -> int:
-    number, containers = 0, [value]
-    while containers:
-        one = containers.pop()
-        if isinstance(one, dict):
-            number += len(one)
-            one = one.values()
-        elif not isinstance(one, list):
-            continue
-        containers += [child for child in one if type(child) is dict or type(child) is list]
-    return number
+    if type(value) is dict:
+        number = len(value)
+        for item in value.values():
+            if type(item) is dict or type(item) is list:
+                number += _number_of_members(item)
+        return number
+    return (
+        sum(_number_of_members(item) for item in value if type(item) is dict or type(item) is list) if type(value) is list else 0
+    )

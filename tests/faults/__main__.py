@@ -13,11 +13,12 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from . import crash, cut_model, cuts, every_bit, full, gone, power, stopped_streams, stuck_outputs, syscalls
+from . import crash, cut_model, cuts, every_bit, full, gone, power, stopped_streams, stuck_outputs, syscalls, tampering
 from .figures import Figures
 from .programs import PROGRAMS
+from .strangers import PARTS as TAMPERED
 
-PARTS = ("load", "kill", "full", "gone", "cuts", "power", "syscalls", "bits", "outputs")
+PARTS = ("load", "kill", "full", "gone", "cuts", "power", "syscalls", "bits", "outputs", "tampering")
 READERS = 16
 Round = tuple[str, Callable[[Path], Figures]]
 """A name and what to run. `held` counts kept promises: answers, acknowledged records, faults survived, edits found."""
@@ -50,6 +51,9 @@ def _services(part: str, workers: int, rounds: int | None) -> Iterator[Round]:
         yield f"tmpfs of 64 KiB filled 5 times, 64 clients, {workers} worker(s)", partial(full.fill, workers=workers, fills=5)
     if part == "cuts":
         yield from _streams(workers, rounds)
+    if part == "tampering":
+        for name in TAMPERED:
+            yield f"{name} changed by a stranger, {workers} worker(s)", partial(tampering.tamper, part=name, workers=workers)
     if part == "outputs":
         minutes = rounds or 10
         soak = partial(stuck_outputs.soak, seconds=60 * minutes, workers=workers)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..completion import Completion
-from .chat_members import further, further_in_choice, index_of, message_of, recorded
+from .chat_members import DOCUMENT, PLAIN_CHOICE, further, further_in_choice, index_of, message_of, recorded
 from .chat_stream import ChatReader
 from .content import Latest, news_in, text_of
 from .members import finish_reason, one_or_all, read_usage, safe_model_name
@@ -22,12 +22,6 @@ class Chat:
         if not isinstance(choices, list) or not choices or document.get("error"):
             raise TypeError
         messages = [message_of(choice, "message") for choice in choices]
-        other = Latest()
-        for name, value in further(document):
-            other.add(name, value)
-        for place, (choice, message) in enumerate(zip(choices, messages, strict=True)):
-            for name, value in further_in_choice(choice, index_of(choice, place), message):
-                other.add(name, value)
         answer = recorded([(message, []) for message in messages])
         return Completion(
             text_of(messages[0].get("content")),
@@ -35,11 +29,24 @@ class Chat:
             read_usage(document.get("usage"), "prompt_tokens", "completion_tokens"),
             answer=answer,
             finish=one_or_all([finish_reason(choice.get("finish_reason")) for choice in choices]),
-            other=news_in(other.plain(), answer),
+            other=news_in(_other(document, choices, messages), answer),
         )
 
     def reader(self, model: str, wants_usage: bool) -> ChatReader:
         return ChatReader(model, wants_usage)
+
+
+def _other(document: dict[str, Any], choices: list[Any], messages: list[Any]) -> dict[str, Any]:
+    """What stands beside the messages."""
+    if document.keys() <= DOCUMENT and all(choice.keys() <= PLAIN_CHOICE for choice in choices):
+        return {}
+    other = Latest()
+    for name, value in further(document):
+        other.add(name, value)
+    for place, (choice, message) in enumerate(zip(choices, messages, strict=True)):
+        for name, value in further_in_choice(choice, index_of(choice, place), message):
+            other.add(name, value)
+    return other.plain()
 
 
 CHAT = Chat()

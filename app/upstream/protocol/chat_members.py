@@ -9,6 +9,7 @@ from .content import LABELS, says_anything
 from .members import one_or_all
 
 DOCUMENT = LABELS | {"id", "created", "model", "choices", "usage", "system_fingerprint", "service_tier", "error", "receipt"}
+PLAIN_CHOICE = frozenset({"index", "message", "finish_reason", "logprobs"})
 CHOICE = frozenset({"index", "delta", "message", "finish_reason", "logprobs"})
 """What the protocol itself has there. A record keeps the texts of all other members, too."""
 _PLACES = ("delta", "message")

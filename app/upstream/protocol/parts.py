@@ -54,6 +54,9 @@ class Parts:
         A new id begins a new part, also at an index that is taken, as some servers number all their
         parallel calls 0.
         """
+        index = part.get("index")
+        if type(index) is int and not part.get("id"):  # nearly always
+            return self._by_index.get(index)
         index, own_id = _place(part)
         known = self._by_index.get(index) if index is not None else None
         if own_id is None:
@@ -64,8 +67,7 @@ class Parts:
 
     def is_shared(self, part: dict[str, Any]) -> bool:
         """Whether only the order of events says which part *part* goes on with."""
-        index, own_id = _place(part)
-        return own_id is None and index in self._shared
+        return bool(self._shared) and not part.get("id") and _place(part)[0] in self._shared
 
     def add(self, part: dict[str, Any]) -> dict[str, Any] | None:
         """The part that takes *part*'s members, perhaps a new one; None if there are too many."""
@@ -162,28 +164,33 @@ def adds_up(known: dict[str, Any], delta: dict[str, Any], is_same: bool = False)
     *is_same*: *delta* names itself again, so a name in it that is known is a repetition.
     """
     is_same = is_same or (bool(delta.get("id")) and delta["id"] == known.get("id"))
-    return all(_adds_up(known.get(name), name, value, is_same) for name, value in delta.items() if value not in (None, ""))
-
-
-def _adds_up(known: Any, name: str, value: Any, is_same: bool) -> bool:
-    if isinstance(value, dict):
-        return adds_up({}, value) if known is None else isinstance(known, dict) and adds_up(known, value, is_same)
-    if isinstance(value, list):
-        if known is None or isinstance(known, Text):
-            known = Parts()
-        return isinstance(known, Parts) and _parts_add_up(known, value)
-    if known is None or known == "":
-        return True
-    if not isinstance(value, str):
-        return type(known) is type(value) and bool(known == value)
-    if name in KEPT or not isinstance(known, Text):
-        return known == value or isinstance(known, Parts)
-    return name != "name" or is_same or known.joined() != value
+    for name, value in delta.items():
+        if value is None or value == "":
+            continue
+        there = known.get(name)
+        kind = type(value)
+        if kind is str:
+            if type(there) is Text:
+                fits = name != "name" or is_same or there.joined() != value
+            else:
+                fits = not there or there == value or type(there) is Parts
+        elif kind is dict:
+            fits = adds_up({} if there is None else there, value, is_same) if there is None or type(there) is dict else False
+        elif kind is list:
+            fits = there is None or type(there) is Text or type(there) is Parts
+            fits = fits and _parts_add_up(there if type(there) is Parts else Parts(), value)
+        else:
+            fits = there is None or (type(there) is kind and bool(there == value))
+        if not fits:
+            return False
+    return True
 
 
 def _parts_add_up(known: Parts, parts: list[Any]) -> bool:
     if known.objects + len(parts) > MAX_PARTS and known.objects + sum(isinstance(part, dict) for part in parts) > MAX_PARTS:
         return False
+    if len(parts) == 1 and type(parts[0]) is dict:  # nearly always
+        return not known.is_shared(parts[0]) and adds_up(known.find(parts[0]) or {}, parts[0])
     places: set[tuple[Any, Any]] = set()
     for part in parts:
         if isinstance(part, list) and not _parts_add_up(Parts(), part):
@@ -195,7 +202,7 @@ def _parts_add_up(known: Parts, parts: list[Any]) -> bool:
             place = (kind, "")  # such parts are merged one into the other
         if known.is_shared(part) or not adds_up(found or {}, part):
             return False
-        if _is_taken(place, places) or (found is not None and place == (None, None) and len(parts) > 1):
+        if _is_taken(place, places) or (found is not None and place == (None, None)):
             return False
         places.add(place)
     return True

@@ -43,12 +43,13 @@ class Gathered:
 
     def add(self, event: dict[str, Any]) -> None:
         """Take the JSON object of an event."""
-        kind, delta = str(event.get("type")), event.get("delta")
-        place = [event.get(name) for name in _PLACE]
-        if not all(one is None or isinstance(one, int | str) for one in place):
-            place = [str(one) for one in place]
-        if isinstance(delta, str):
-            slot = (kind, *place)
+        kind, delta = event.get("type"), event.get("delta")
+        slot: Slot = (kind, *map(event.get, _PLACE))
+        try:
+            hash(slot)
+        except TypeError:  # an object where a number or a name should stand
+            slot = tuple(map(str, slot))
+        if type(delta) is str:
             if (known := self._texts.get(slot)) is not None:
                 known.add(delta)
             else:
@@ -62,7 +63,8 @@ class Gathered:
         if isinstance(response, dict) and says_anything(response.get("output"), SHELL):
             members["output"] = response["output"]
         if members:
-            self._values.add((kind.rpartition(".")[0] or kind, *place), members)
+            kind, *place = slot
+            self._values.add((str(kind).rpartition(".")[0] or kind, *place), members)
 
     def add_raw(self, data: bytes) -> None:
         """Keep an event as it came: parsers disagree about what it says."""

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
+import orjson
+
 from ...errors import UpstreamError
 from ...kit.event_stream import Event
 from ...kit.foreign_json import loads
@@ -78,14 +80,18 @@ def document_in(event: Event) -> dict[str, Any] | None:
 
     Raises ValueError, TypeError or RecursionError for anything else.
     """
-    if not event.data or event.data.isspace():
-        return None
-    document = loads(event.data, errors="replace")
+    data = event.data
+    try:
+        document = orjson.loads(data)
+    except ValueError:
+        if not data or data.isspace():
+            return None
+        document = loads(data, errors="replace")
     if type(document) is not dict:
         if says_anything(document):
             raise TypeError
         return None
-    verify_depth(document, event.data)
+    verify_depth(document, data)
     return document
 
 

@@ -1,0 +1,183 @@
+"""A stranger changes one file after the other of a running service: each promise is kept in its time, nothing is lost."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from app.audit.format.record import draft
+from app.audit.storage.append import append
+from app.audit.storage.jsonl import JsonlStore
+
+from ..support.fake_openai import FakeOpenAI
+from ..support.service import HTTP, Service
+from .crash import upstream
+from .figures import Figures
+from .strangers import OLD, Promise, Stranger, beside, database, keep_older_database, strangers, tree
+
+POLL_SECONDS = 0.01
+
+
+class Scene:
+    """A running service, a token that counts and one that was revoked."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        secret = service.add_client("alice")
+        keep_older_database(service)
+        self.token, self.revoked = service.token("alice", secret), service.token("alice", secret)
+        issued = [record["details"]["jti"] for record in service.records() if record["action"] == "token.issued"]
+        service.run("token", "revoke", issued[-1])
+        self.kept = service.folder / "kept"
+        self._fill()
+
+    def _fill(self) -> None:
+        """So many records that most are older than those that are compared at each look."""
+        store = JsonlStore(self.service.log)
+        shutil.copy(beside(self.service, ".lock"), self.service.folder / "older.lock")
+        append(store.append, [draft("ask.refused", "alice", {"n": n, "text": "x" * 300}) for n in range(OLD)])
+        store.close()
+        shutil.copy(tree(self.service, "checkpoint"), tree(self.service, "older"))
+        until(lambda: self.ready()["head_age_seconds"] < 1, 20, "the records are not signed")
+        self.ask_all(200)
+
+    def ready(self) -> dict[str, Any]:
+        return dict(HTTP.get(self.service.url + "/readyz").json())
+
+    def ask_all(self, status: int) -> None:
+        """Of each worker, as far as chance has it."""
+        statuses = {self.service.ask(self.token).status_code for _ in range(4 * self.service.workers)}
+        assert statuses == {status}, statuses
+
+    def events(self) -> list[str]:
+        return (self.service.folder / "logs/security.log").read_text().splitlines()
+
+    def keep(self) -> None:
+        """A copy of all files, for `restore`."""
+        shutil.rmtree(self.kept, ignore_errors=True)
+        shutil.copytree(self.service.log.parent, self.kept)
+
+    def restore(self, stranger: Stranger) -> None:
+        """What an operator does: the file is put back as it was."""
+        folder = self.service.log.parent
+        if stranger.file == ".lock":
+            beside(self.service, ".lock").unlink()  # as the log says
+        elif stranger.file == "database":
+            (self.service.folder / "away.sqlite3").rename(database(self.service))
+        else:
+            name = {"log": "audit_log.jsonl", "log key": "audit_log.key"}.get(stranger.file, "audit_log.tree")
+            put_back(self.kept / name, folder / name)
+
+
+def put_back(kept: Path, path: Path) -> None:
+    if kept.is_dir():
+        shutil.copytree(kept, path, dirs_exist_ok=True)
+    else:
+        shutil.copy2(kept, path)
+
+
+def tamper(folder: Path, part: str, *, workers: int, slack: float = 0.5) -> Figures:
+    """Every stranger of *part*. *slack*: seconds that a busy machine may take longer."""
+    started, figures, lines = time.monotonic(), Figures(0, 0, 0.0), [""]
+    with FakeOpenAI() as fake, Service(folder, workers=workers, **upstream(fake)) as service:
+        scene = Scene(service)
+        for stranger in strangers(part):
+            try:
+                took = _meet(scene, stranger, slack)
+            except (AssertionError, httpx.HTTPError) as error:
+                raise AssertionError(f"{stranger.name}: {error}\n{service.output()[-2000:]}") from error
+            figures.answers += 1
+            lines.append(f"         {stranger.name:<48} {stranger.promise.value:<28} {took:.2f} s")
+        verdict = service.verify()
+        assert verdict["ok"], verdict
+        figures.records = len(service.records())
+    figures.remarks = ["\n".join(lines)]
+    figures.seconds = time.monotonic() - started
+    return figures
+
+
+def _meet(scene: Scene, stranger: Stranger, slack: float) -> float:
+    """Seconds until the promise was kept."""
+    service, before = scene.service, len(scene.events())
+    scene.ask_all(200)
+    until(lambda: scene.ready()["signing"] == "up to date" and len(service.records()) == signed(service), 20, "it is not signed")
+    scene.keep()
+    stranger.do(service)
+    began = time.monotonic()
+    until(
+        lambda: any(f" {stranger.event} " in line for line in scene.events()[before:]),
+        stranger.within + slack,
+        f"no {stranger.event} in {stranger.within} s",
+    )
+    took = time.monotonic() - began
+    {
+        Promise.CLOSED: _is_closed_until_restored,
+        Promise.REBUILT: _is_rebuilt,
+        Promise.RESTORED: _is_restored,
+        Promise.TOLD: _is_told,
+    }[stranger.promise](scene, stranger, slack)
+    assert service.ask(scene.revoked).status_code == 401, "a revoked token counts again"
+    return took
+
+
+def _is_closed_until_restored(scene: Scene, stranger: Stranger, slack: float) -> None:
+    ready = HTTP.get(scene.service.url + "/readyz")
+    assert (ready.status_code, ready.json()["log"].split(":")[0]) == (503, "not what was signed")
+    assert any(" CRITICAL log_not_as_signed " in line for line in scene.events())
+    log = scene.service.log
+    content = log.read_bytes() if log.exists() else b""
+    scene.ask_all(503)
+    assert (log.read_bytes() if log.exists() else b"") == content, "something was written"
+    scene.restore(stranger)
+    until(lambda: HTTP.get(scene.service.url + "/readyz").status_code == 200, 3 + slack, "not ready after it was restored")
+    _answers_again(scene, slack)
+
+
+def _is_rebuilt(scene: Scene, stranger: Stranger, slack: float) -> None:
+    until(lambda: scene.service.records()[-1]["action"] == "log.tree_rebuilt", 1 + slack, "it is not recorded")
+    scene.ask_all(200)
+
+
+def _is_restored(scene: Scene, stranger: Stranger, slack: float) -> None:
+    if stranger.keeps_refusing:
+        _answers_again(scene, slack)
+    scene.ask_all(200)
+
+
+def _is_told(scene: Scene, stranger: Stranger, slack: float) -> None:
+    member = "log_key" if stranger.file == "log key" else "revocations"
+
+    def is_told() -> bool:
+        ready = scene.ready()
+        assert ready["status"] == "ready"
+        return ready[member].split(":")[0] in ("lost or altered", "stale", "kept")
+
+    until(is_told, 1 + slack, "/readyz does not tell it")  # each worker finds out by itself
+    scene.ask_all(200)
+    if stranger.event != "database_replaced":
+        scene.restore(stranger)
+        quiet = {"log_key": "in place", "revocations": "up to date"}[member]
+        until(lambda: scene.ready()[member].split(":")[0] in (quiet, "kept"), 2 + slack, f"{member} stays lost")
+
+
+def _answers_again(scene: Scene, slack: float) -> None:
+    """Each worker finds out by itself, and may refuse until it has."""
+    deadline = time.monotonic() + 4 + slack
+    while {scene.service.ask(scene.token).status_code for _ in range(4 * scene.service.workers)} != {200}:
+        assert time.monotonic() < deadline, "not all workers answer again"
+
+
+def signed(service: Service) -> int:
+    return int(tree(service, "checkpoint").read_bytes().split(b"\n")[1])
+
+
+def until(condition: Callable[[], bool], seconds: float, otherwise: str) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, otherwise
+        time.sleep(POLL_SECONDS)
