@@ -219,9 +219,9 @@ HEADERS = """## Headers that belong to an error
 An error on a stream whose answer has begun arrives as the last event instead of the end marker, with the same document.
 A question refused by the upstream server (`upstream_refused`) keeps the upstream's status on `/v1` if it is 400, 404, 409, 413
 or 422; any other refusal (405, 410, 415, 424, 451, …) is 400 there. Its `code` (or `type`, where `code` is a number or
-missing) and `param` are kept where they are plain words. `context_length_exceeded` and `upstream_out_of_quota` are told by the words of the
-upstream's error, whatever its status. An invalid parameter of a `/v1` body carries OpenAI's word for
-what is wrong, such as `unsupported_parameter`, and the parameter's name in `param` and at the
+missing) and `param` are kept where they are plain words. `context_length_exceeded` and `upstream_out_of_quota` are told by
+the words of the upstream's error, whatever its status. An invalid parameter of a `/v1` body carries OpenAI's word for what is
+wrong, such as `unsupported_parameter`, and the parameter's name in `param` and at the
 beginning of `message`."""
 
 
