@@ -2,17 +2,56 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import uvloop
 from hypothesis import settings
 
 from .support.fake_openai import FakeOpenAI
+from .support.leftovers import Held, left_since, running_below
 from .support.service import Service
+from .support.stores import close_stores
 
 settings.register_profile("untimed", deadline=None)  # a busy machine must not fail a test
 settings.load_profile("untimed")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def temporary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder for temporary files that only this process of the suite and its children use."""
+    uvloop.new_event_loop().close()  # the first one opens a pipe for signals that every later one uses
+    tmp_path_factory.getbasetemp()  # stays where it is, so that a failed test can be looked into
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory(prefix="suite-") as folder:
+        Path(folder).chmod(0o711)  # some children run as another user
+        patch.setenv("TMPDIR", folder)
+        patch.setattr(tempfile, "tempdir", folder)
+        yield Path(folder)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def module_leaves_nothing(temporary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Fails a module whose fixtures leave something behind, or any process."""
+    before, logs = Held.now(temporary), tmp_path_factory.getbasetemp()
+    yield
+    left = left_since(before, temporary, logs, sockets=True)
+    assert not left, f"the module left behind:\n{left}"
+    assert running_below(logs) == []
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left(module_leaves_nothing: None, temporary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Fails a test that leaves a descriptor, thread, process or file behind; fixtures of a module may keep theirs.
+
+    Connections count at the end of the module: a client that its tests share keeps some.
+    """
+    before = Held.now(temporary)
+    yield
+    close_stores()
+    left = left_since(before, temporary, tmp_path_factory.getbasetemp(), sockets=False)
+    assert not left, f"the test left behind:\n{left}"
 
 
 @pytest.fixture(scope="module")

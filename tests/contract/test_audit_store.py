@@ -13,11 +13,11 @@ from app.audit.format.chain import link
 from app.audit.format.record import LogEnd, Receipt, draft
 from app.audit.log import AuditLog
 from app.audit.storage.append import append
-from app.audit.storage.jsonl import JsonlStore
 from app.audit.storage.store import AuditStore, Batch, Recovery
 from app.errors import AuditCorrupt, AuditUnavailable
 
 from ..support.stored_log import STAMP, at_once, record, records, stored, verify
+from ..support.stores import open_store
 
 SPAWN = multiprocessing.get_context("spawn")
 PROCESSES, RECORDS = 4, 250
@@ -134,4 +134,4 @@ def write_many(opened: Callable[[Path], AuditStore], place: Path, number: int, r
 class TestJsonlStore(StoreContract):
     @staticmethod
     def open(place: Path) -> AuditStore:
-        return JsonlStore(place)
+        return open_store(place)

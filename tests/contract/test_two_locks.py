@@ -23,6 +23,7 @@ from app.errors import AppError, AuditUnavailable
 
 from ..support.checked import chain_report
 from ..support.replaced_os import replaced_os
+from ..support.stores import open_store
 
 TIME = "2026-11-23T09:15:02.123456Z"
 PAGE = 4096
@@ -30,7 +31,7 @@ PAGE = 4096
 
 @pytest.fixture
 def store(tmp_path: Path) -> JsonlStore:
-    made = JsonlStore(tmp_path / "log.jsonl")
+    made = open_store(tmp_path / "log.jsonl")
     AuditLog(made).create({"origin": "test"})
     append(made.append, few(1))
     return made
@@ -59,7 +60,7 @@ def acknowledged(work: Callable[[], object], receipts: list[Receipt]) -> list[Re
 
 def verify(store: JsonlStore, receipts: list[Receipt]) -> None:
     """Every acknowledged record is there, and the log is whole once the next writer has examined its end."""
-    append(JsonlStore(store.path).append, few(1))
+    append(open_store(store.path).append, few(1))
     verdict = chain_report(AuditLog(store), receipts)
     assert verdict.ok, verdict.findings
 
@@ -108,7 +109,7 @@ def test_the_same_for_a_batch_that_is_written_under_both_locks(store: JsonlStore
 @pytest.mark.parametrize("lost", ["first page", "everything"])
 def test_another_writers_lines_that_the_cache_lost_are_never_acknowledged(store: JsonlStore, lost: str) -> None:
     """One has written and not synced yet; another writes after it, and its sync fails and loses lines of the first."""
-    other = JsonlStore(store.path)
+    other = open_store(store.path)
     theirs: list[Receipt] = []
     ours: list[Receipt] = []
     append(other.append, few(1))
@@ -129,7 +130,7 @@ def test_a_batch_with_a_hole_is_not_acknowledged_for_its_last_line(store: JsonlS
     assert batch is not None
     with store.path.open("rb+") as file:
         os.pwrite(file.fileno(), bytes(PAGE), PAGE)
-    dead = JsonlStore(store.path)
+    dead = open_store(store.path)
     with dead._log.sync_lock():
         dead._log.marks.begin_sync()
     assert acknowledged(lambda: store._sync(batch), receipts) == []
@@ -137,7 +138,7 @@ def test_a_batch_with_a_hole_is_not_acknowledged_for_its_last_line(store: JsonlS
 
 
 def test_a_sync_covers_all_that_was_written_before_it(store: JsonlStore) -> None:
-    other = JsonlStore(store.path)
+    other = open_store(store.path)
     theirs: list[Receipt] = []
     ours: list[Receipt] = []
     append(other.append, few(1))
@@ -174,5 +175,5 @@ def test_an_emptied_log_without_lock_files_is_not_begun_again_by_an_append(tmp_p
     path = tmp_path / "log.jsonl"
     path.touch()
     with pytest.raises(AppError):
-        append(JsonlStore(path).append, few(1))
+        append(open_store(path).append, few(1))
     assert path.read_bytes() == b""

@@ -31,8 +31,9 @@ from app.audit.format.record import (
 from app.audit.format.tiles import ENTRIES, Tile, bundle, grow, new_tiles, reader_of
 from app.audit.log import AuditLog
 from app.audit.storage.append import append
-from app.audit.storage.jsonl import JsonlStore
 from app.audit.verification.expected import ExpectedCheckpoint, read_checkpoint
+
+from .stores import open_store
 
 SIGNER = Signer("secure-ai-assistant/01234567", Ed25519PrivateKey.from_private_bytes(b"k" * 32))
 OTHER_SIGNER = Signer("another/log", Ed25519PrivateKey.from_private_bytes(b"o" * 32))
@@ -44,7 +45,7 @@ class KeptLog:
 
     def __init__(self, folder: Path, signer: Signer = SIGNER) -> None:
         self.path = folder / "audit_log.jsonl"
-        self.store, self.tree = JsonlStore(self.path), StoredTree.beside(self.path)
+        self.store, self.tree = open_store(self.path), StoredTree.beside(self.path)
         self.checkpoint_signer = CheckpointSigner(self.store, self.tree, signer)
         self.reader = EvidenceReader(self.store, self.tree, self.checkpoint_signer)
         self.log = AuditLog(self.store)

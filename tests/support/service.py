@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import shutil
 import signal
 import socket
 import subprocess
@@ -18,7 +17,7 @@ from typing import Any
 
 import httpx
 
-from app.limits.shared_window import shared_window_url
+from .windows import remove_windows
 
 READY_SECONDS = 60.0
 HTTP = httpx.Client(verify=False, timeout=60, limits=httpx.Limits(max_keepalive_connections=0))
@@ -135,9 +134,7 @@ class Service:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self.process is not None:
             self.stop() if error is None else self.kill()
-        hits = Path(shared_window_url(self.log).removeprefix("window://")).parent
-        if hits.is_absolute() and hits.name.startswith("secure-ai-assistant-"):  # never "." if the URL is not the expected one
-            shutil.rmtree(hits, ignore_errors=True)
+        remove_windows(self.log)
 
     # --- calls -----------------------------------------------------------------------------------
 

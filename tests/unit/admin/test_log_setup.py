@@ -7,11 +7,11 @@ import stat
 from app.admin.setup import SetupResult
 from app.audit.evidence.log_key import load_signer
 from app.audit.log import AuditLog
-from app.audit.storage.jsonl import JsonlStore
 from app.settings import load_settings
 from app.wiring.start_checks import checked_signer
 
 from ...support.installation import FILES, KEY, LOG, ORIGIN, check_sound, init, names, retired_logs
+from ...support.stores import open_store
 
 
 def test_the_first_record_names_the_log_and_its_private_key() -> None:
@@ -44,7 +44,7 @@ def test_a_new_log_after_the_key_was_lost_does_not_take_the_old_name() -> None:
 
 
 def test_a_log_from_before_logs_were_signed_gets_a_key() -> None:
-    store = JsonlStore(LOG)
+    store = open_store(LOG)
     AuditLog(store).create({"software": "secure-ai-assistant 0.0.9"})
     store.close()
     made = init()

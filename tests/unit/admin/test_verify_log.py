@@ -17,13 +17,13 @@ from app.audit.format.note import Signer
 from app.audit.format.record import EMPTY, draft
 from app.audit.log import AuditLog
 from app.audit.storage.append import append
-from app.audit.storage.jsonl import JsonlStore
 from app.audit.storage.long_texts import LongTexts
 from app.audit.verification.kept_texts import DamagedText, TextsReport
 from app.audit.verification.report import Report, Verdict
 from app.errors import ConfigError, InvalidRequest, VerificationFailed
 
 from ...support.evidence import SIGNER, STAMP, Evidence, receipt_text, rehashed
+from ...support.stores import open_store
 
 LOG = Evidence(24, (9,))
 KEY = SIGNER.verifier_key
@@ -48,7 +48,7 @@ class Site:
         self.sign()
 
     def sign(self) -> None:
-        store = JsonlStore(self.log)
+        store = open_store(self.log)
         try:
             AuditLog(store).recover()
             assert CheckpointSigner(store, self.tree, SIGNER).publish_next()
@@ -88,7 +88,7 @@ def test_a_log_without_a_tree_or_without_a_key_still_verifies(site: Site, tmp_pa
 def test_a_changed_long_text_is_found_and_a_missing_one_is_counted(site: Site) -> None:
     text = b"long " * 20_000
     name = hashlib.sha256(text).hexdigest()
-    store = JsonlStore(site.log)
+    store = open_store(site.log)
     append(store.append, [draft("ask.received", "alice", {"query": text.decode()})])
     store.close()
     site.sign()

@@ -16,13 +16,14 @@ from app.errors import AuditCorrupt, AuditUnavailable
 
 from ...support.checked import chain_report
 from ...support.stored_log import records, stored
+from ...support.stores import open_store
 
 DETAILS = {"origin": "test", "vkey": "test+key"}
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> JsonlStore:
-    return JsonlStore(tmp_path / "audit_log.jsonl")
+    return open_store(tmp_path / "audit_log.jsonl")
 
 
 @pytest.fixture

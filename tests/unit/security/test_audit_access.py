@@ -16,11 +16,12 @@ from app.audit.evidence.stored_tree import StoredTree
 from app.audit.format.note import Signer
 from app.audit.format.tiles import ENTRIES, Tile
 from app.audit.log import AuditLog
-from app.audit.storage.jsonl import JsonlStore
 from app.errors import AuditUnavailable, NotFound
 from app.security.audit_access import AuditAccess, Inquiry
 from app.security.models import Principal
 from app.security.roles import ASK, AUDIT_READER
+
+from ...support.stores import open_store
 
 pytestmark = pytest.mark.anyio
 
@@ -42,9 +43,9 @@ class Shown:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "audit_log.jsonl"
-        self.log = AuditLog(JsonlStore(self.path))
-        signer = CheckpointSigner(JsonlStore(self.path), StoredTree.beside(self.path), Signer.generate("example.com/log"))
-        self.access = AuditAccess(EvidenceReader(JsonlStore(self.path), StoredTree.beside(self.path), signer), self.log)
+        self.log = AuditLog(open_store(self.path))
+        signer = CheckpointSigner(open_store(self.path), StoredTree.beside(self.path), Signer.generate("example.com/log"))
+        self.access = AuditAccess(EvidenceReader(open_store(self.path), StoredTree.beside(self.path), signer), self.log)
 
     async def fill(self) -> None:
         for user_id in ("alice", "alice", "bobby", None):

@@ -14,7 +14,6 @@ import pytest
 
 from app import errors
 from app.audit.log import AuditLog
-from app.audit.storage.jsonl import JsonlStore
 from app.security import SecurityManager
 from app.security import manager as module
 from app.security.clients.migrations import create_or_upgrade_database
@@ -24,6 +23,7 @@ from app.security.oauth_errors import InvalidScope
 from app.security.roles import AUDIT_READER
 from app.security.security_log import SecurityLog
 
+from ...support.stores import open_store
 from ...support.tokens import ASK, HOUR, NONCE, NOW, Clock, issuer, sign, verifier
 
 pytestmark = pytest.mark.anyio
@@ -61,7 +61,7 @@ class Desk:
 async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
     create_or_upgrade_database(tmp_path / "clients.sqlite3")
     clients = open_clients(tmp_path / "clients.sqlite3", now=lambda: NOW)
-    audit, events, clock = AuditLog(JsonlStore(tmp_path / "audit_log.jsonl")), SecurityLog(tmp_path / "security.log"), Clock()
+    audit, events, clock = AuditLog(open_store(tmp_path / "audit_log.jsonl")), SecurityLog(tmp_path / "security.log"), Clock()
     audit.create({})
     async with audit:
         manager = SecurityManager(issuer=issuer(clock), verifier=verifier(clock), clients=clients, audit=audit, events=events)

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from app.audit.log import AuditLog
-from app.audit.storage.jsonl import JsonlStore
 from app.security import refusals
 from app.security.refusals import RefusalRecorder
 from app.security.security_log import SecurityLog
+
+from ...support.stores import open_store
 
 
 class Recorder:
@@ -21,7 +22,7 @@ class Recorder:
 
     def __init__(self, folder: Path, admitted: int = 1) -> None:
         self.path = folder / "audit_log.jsonl"
-        self.log = AuditLog(JsonlStore(self.path), timeout_seconds=1.0)
+        self.log = AuditLog(open_store(self.path), timeout_seconds=1.0)
         self.log.create({})
         self.events = folder / "security.log"
         seen = Counter[str]()

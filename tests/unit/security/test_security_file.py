@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import stat
+from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -100,7 +101,8 @@ def test_a_command_that_root_runs_takes_the_file_from_nobody(tmp_path: Path, cap
     path = tmp_path / "security.log"
     path.touch(0o600)
     os.chown(path, NOBODY, NOBODY)
-    SecurityFile(path).write(["line\n"])
+    with closing(SecurityFile(path)) as file:
+        file.write(["line\n"])
     assert (path.stat().st_uid, mode_of(path), caplog.records) == (NOBODY, 0o600, [])
 
 

@@ -96,10 +96,13 @@ def test_a_pipe_without_a_reader_holds_up_nobody_until_it_is_reopened(tmp_path: 
     assert [record.getMessage() for record in caplog.records] == [
         f"The security log {path} cannot be written: it takes no more lines. Events are lost until it can."
     ]
-    path.unlink()
+    stuck = path.rename(tmp_path / "stuck")
     log.reopen()
     log.event("after")
     log.close()
+    with stuck.open("rb") as reader:  # so that the thread that writes there ends
+        while reader.read(1 << 16):
+            pass
     lines = [line.split(" ", 1)[1] for line in path.read_text().splitlines()]
     assert lines == [f"WARNING events_lost count={sum(lost)}", "INFO after"]
 

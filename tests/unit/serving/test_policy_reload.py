@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from app.wiring.catalogue import read_catalogue
 
 from ...support import installation
 from ...support.clean_settings import use_defaults
+from ...support.shared_policies import shared_policy
 
 MODELS = '[servers.lab]\nbase_url = "http://127.0.0.1:9/v1"\napi_key_env = "LAB_KEY"\n[models.small]\nserver = "lab"\n'
 MORE = MODELS + '[models.large]\nserver = "lab"\n'
@@ -48,7 +50,7 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
     use_defaults(monkeypatch, tmp_path)
     Path("models.toml").write_text(MODELS)
     Path(".env").write_text("LAB_KEY=sk-first\n")
@@ -56,7 +58,8 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
     monkeypatch.setenv("LLM_MODEL", "small")
     installation.init()
     settings = load_settings()
-    return Desk(pickle.dumps(settings), SharedPolicy(pickle.dumps(read_catalogue(settings))))
+    with shared_policy(pickle.dumps(read_catalogue(settings))) as policy:
+        yield Desk(pickle.dumps(settings), policy)
 
 
 def digest(text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,13 +19,16 @@ from app.wiring.catalogue import read_catalogue
 
 from ...support import installation
 from ...support.clean_settings import use_defaults
+from ...support.windows import remove_windows
 
 
 @pytest.fixture(autouse=True)
-def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     use_defaults(monkeypatch, tmp_path)
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
     installation.init()
+    yield
+    remove_windows(installation.LOG)
 
 
 def test_the_plan_holds_the_settings_and_the_catalogue() -> None:

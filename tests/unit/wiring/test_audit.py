@@ -49,6 +49,7 @@ def test_long_texts_are_kept_beside_the_log_only_if_wanted(place: LogFiles, keep
     async def record() -> None:
         async with log:
             await log.record("ask.received", user_id="alice", details={"query": "x" * 100_000})
+        log.close()
 
     asyncio.run(record())
     assert place.audit_log_path.with_suffix(".texts").exists() == keeps_texts

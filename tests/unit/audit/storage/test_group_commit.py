@@ -18,11 +18,11 @@ import uvloop
 from app.audit.format.record import Receipt
 from app.audit.log import AuditLog
 from app.audit.storage import log_writer
-from app.audit.storage.jsonl import JsonlStore
 from app.errors import AuditCorrupt, AuditUnavailable
 
 from ....support.checked import chain_report
 from ....support.paths import ROOT
+from ....support.stores import open_store
 
 WRITE_TIMEOUT = 0.4
 PROBE_SECONDS = 0.2
@@ -44,7 +44,7 @@ def run(work: Coroutine[Any, Any, None]) -> None:
 
 @asynccontextmanager
 async def recording(path: Path) -> AsyncIterator[AuditLog]:
-    log = AuditLog(JsonlStore(path), timeout_seconds=WRITE_TIMEOUT)
+    log = AuditLog(open_store(path), timeout_seconds=WRITE_TIMEOUT)
     if log.is_empty():
         log.create({"origin": "test"})
     async with log:
@@ -68,7 +68,7 @@ def lines(path: Path) -> list[dict[str, Any]]:
 
 
 def verify(path: Path, *receipts: Receipt) -> None:
-    assert chain_report(AuditLog(JsonlStore(path)), receipts).findings == []
+    assert chain_report(AuditLog(open_store(path)), receipts).findings == []
 
 
 # --- a hung disk ---------------------------------------------------------------------------------
@@ -167,7 +167,7 @@ def test_the_end_of_the_service_does_not_wait_for_a_hung_disk(tmp_path: Path) ->
     path = tmp_path / "log.jsonl"
 
     async def main() -> None:
-        log = AuditLog(JsonlStore(path), timeout_seconds=WRITE_TIMEOUT)
+        log = AuditLog(open_store(path), timeout_seconds=WRITE_TIMEOUT)
         log.create({})
         with held(path):
             async with log:
@@ -258,7 +258,7 @@ def test_a_log_that_is_moved_away_closes_the_service_until_it_is_back(tmp_path: 
 
     async def main() -> None:
         changes: list[str] = []
-        log = AuditLog(JsonlStore(path), timeout_seconds=WRITE_TIMEOUT, on_change=lambda event, detail: changes.append(event))
+        log = AuditLog(open_store(path), timeout_seconds=WRITE_TIMEOUT, on_change=lambda event, detail: changes.append(event))
         log.create({})
         async with log:
             first = await record(log)
@@ -297,7 +297,7 @@ def test_a_log_that_starts_while_nothing_can_be_written_opens_when_it_can(tmp_pa
     path = tmp_path / "log.jsonl"
 
     async def main() -> None:
-        log = AuditLog(JsonlStore(path), timeout_seconds=WRITE_TIMEOUT)
+        log = AuditLog(open_store(path), timeout_seconds=WRITE_TIMEOUT)
         log.create({})
         lock = path.with_name(path.name + ".lock")
         mark = lock.read_bytes()
@@ -334,7 +334,7 @@ def test_a_closed_log_whose_end_was_edited_stays_closed(tmp_path: Path) -> None:
             assert log.closed_because
         assert path.read_bytes() == edited
         with pytest.raises(AuditCorrupt):
-            AuditLog(JsonlStore(path)).recover()
+            AuditLog(open_store(path)).recover()
 
     run(main())
 
@@ -350,7 +350,7 @@ def test_the_writer_outlives_an_unexpected_error(tmp_path: Path, caplog: pytest.
         return str(now)
 
     async def main() -> None:
-        log = AuditLog(JsonlStore(path), timeout_seconds=WRITE_TIMEOUT, clock=clock)
+        log = AuditLog(open_store(path), timeout_seconds=WRITE_TIMEOUT, clock=clock)
         log.create({})
         async with log:
             with pytest.raises(AuditUnavailable):

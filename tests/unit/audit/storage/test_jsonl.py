@@ -12,7 +12,7 @@ import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from app.errors import AppError, AuditCorrupt, AuditUnavailable
 
 from ....support.checked import chain_report
 from ....support.stored_log import lines_after, record, records, stored, verify
+from ....support.stores import open_store
 
 SPAWN = multiprocessing.get_context("spawn")
 
@@ -37,7 +38,7 @@ SPAWN = multiprocessing.get_context("spawn")
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[JsonlStore]:
-    store = JsonlStore(tmp_path / "audit_log.jsonl")
+    store = open_store(tmp_path / "audit_log.jsonl")
     AuditLog(store).create({"origin": "test"})
     record(store, 1, 2)
     yield store
@@ -45,7 +46,7 @@ def store(tmp_path: Path) -> Iterator[JsonlStore]:
 
 
 def another(store: JsonlStore) -> JsonlStore:
-    return JsonlStore(store.path)
+    return open_store(store.path)
 
 
 def next_line(store: JsonlStore, **details: Any) -> bytes:
@@ -216,7 +217,7 @@ def append_and_die(path: Path) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
         raise AssertionError("still alive")
 
-    JsonlStore(path).append(build)
+    open_store(path).append(build)
 
 
 def beside(store: JsonlStore, what: str) -> list[Path]:
@@ -326,14 +327,14 @@ def test_a_log_with_an_empty_or_broken_mark_works_like_a_restored_one(store: Jso
 def test_a_restored_backup_without_its_lock_file_works(store: JsonlStore, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     shutil.copy(store.path, tmp_path / "elsewhere" / "log.jsonl")
-    restored = JsonlStore(tmp_path / "elsewhere" / "log.jsonl")
+    restored = open_store(tmp_path / "elsewhere" / "log.jsonl")
     AuditLog(restored).recover()
     assert verify(restored, *record(restored, 3)) == 4
 
 
 def test_a_log_is_never_cut_at_the_mark_of_another_log(store: JsonlStore, tmp_path: Path) -> None:
     """A lock file that was restored, or left behind, by mistake: its length falls in the midst of acknowledged records."""
-    other = JsonlStore(tmp_path / "other.jsonl")
+    other = open_store(tmp_path / "other.jsonl")
     AuditLog(other).create({"origin": "quite another"})
     for _ in range(3):
         record(store, 1)
@@ -360,7 +361,7 @@ REPLACEMENTS: dict[str, Callable[[JsonlStore], object]] = {
 @pytest.mark.parametrize("how", REPLACEMENTS)
 def test_a_file_that_is_replaced_while_in_use_is_not_written_to(tmp_path: Path, how: str) -> None:
     (tmp_path / "logs").mkdir()
-    store = JsonlStore(tmp_path / "logs" / "audit_log.jsonl")
+    store = open_store(tmp_path / "logs" / "audit_log.jsonl")
     AuditLog(store).create({})
     record(store, 1)
     before = stored(store)
@@ -388,7 +389,7 @@ def test_a_log_that_is_rotated_by_a_stranger_is_refused_for_good(store: JsonlSto
 def test_two_names_of_one_log_share_one_lock(store: JsonlStore, tmp_path: Path) -> None:
     link_ = tmp_path / "name.jsonl"
     link_.symlink_to(store.path)
-    assert JsonlStore(link_).lock_path == store.lock_path
+    assert open_store(link_).lock_path == store.lock_path
 
 
 def test_a_lock_file_that_cannot_be_opened_is_reported_each_time(store: JsonlStore) -> None:
@@ -440,7 +441,7 @@ def test_a_log_that_may_only_be_read_can_be_verified(store: JsonlStore, tmp_path
     """An auditor's copy: no lock file beside it, none is made."""
     (tmp_path / "copy").mkdir()
     shutil.copy(store.path, tmp_path / "copy" / "log.jsonl")
-    copy = JsonlStore(tmp_path / "copy" / "log.jsonl")
+    copy = open_store(tmp_path / "copy" / "log.jsonl")
     assert chain_report(AuditLog(copy)).entries == 3
     assert [path.name for path in (tmp_path / "copy").iterdir()] == ["log.jsonl"]
 
@@ -450,12 +451,13 @@ def test_a_log_that_grows_while_it_is_verified_is_sound(store: JsonlStore) -> No
 
     def write() -> None:
         while not done.is_set():
-            record(another(store), *range(20))
+            with closing(another(store)) as writer:
+                record(writer, *range(20))
 
-    writer = threading.Thread(target=write)
-    writer.start()
+    thread = threading.Thread(target=write)
+    thread.start()
     try:
         assert all(chain_report(AuditLog(another(store))).ok for _ in range(50))
     finally:
         done.set()
-        writer.join()
+        thread.join()

@@ -18,7 +18,6 @@ import pytest
 
 from app.audit.format.record import Receipt
 from app.audit.log import AuditLog
-from app.audit.storage.jsonl import JsonlStore
 from app.audit.storage.long_records import MAX_THREADS
 from app.audit.storage.long_texts import LongTexts
 from app.audit.verification.kept_texts import TextsReport
@@ -26,6 +25,7 @@ from app.errors import AuditUnavailable, LongTextUnavailable
 
 from ....support.checked import chain_report, check_texts
 from ....support.paths import ROOT
+from ....support.stores import open_store
 
 TIMEOUT = 0.4
 LONG = "long " * 20_000
@@ -66,7 +66,7 @@ async def recording(
         if changes is not None:
             changes.append(event)
 
-    store = JsonlStore(folder / "audit_log.jsonl")
+    store = open_store(folder / "audit_log.jsonl")
     log = AuditLog(store, timeout_seconds=timeout, on_change=note, long_texts=texts)
     log.create({"origin": "test"})
     async with log:
