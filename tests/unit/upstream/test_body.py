@@ -97,6 +97,14 @@ def test_a_small_body_does_not_unfold_past_the_limit(encode: Callable[[bytes], b
     assert attempts.response_sha256 == sha256(bomb)
 
 
+def test_what_does_not_unfold_is_bounded_too() -> None:
+    """A file's name in the head of gzip may be of any length."""
+    packed = gzip.compress(ANSWER, mtime=0)
+    for length, kind in ((1_000, Reply), (LIMIT, UpstreamError)):
+        sent = packed[:3] + b"\x08" + packed[4:10] + b"n" * length + b"\0" + packed[10:]
+        assert type(ask(whole(sent))[0]) is kind
+
+
 @pytest.mark.parametrize(
     "sent", [gzip.compress(ANSWER)[:-3], gzip.compress(ANSWER) + b"\x1f\x8b", b"\x1f\x8bnot gzip", b"\x1f", b"\x28"]
 )

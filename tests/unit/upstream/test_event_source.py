@@ -31,8 +31,8 @@ OVERFLOW = b'{"error": {"code": "context_length_exceeded", "message": "no"}}'
 CHUNKED = "Transfer-Encoding: chunked"
 
 
-def ask(*steps: Any) -> tuple[str | UpstreamError | None, Attempts]:
-    """The text of a streamed answer, or the error."""
+def ask(*steps: Any, late: float = 0.0) -> tuple[str | UpstreamError | None, Attempts]:
+    """The text of a streamed answer, or the error. *late*: seconds to wait before it is read, and before it is closed."""
     attempts = Attempts()
 
     async def main(base_url: str) -> str | UpstreamError | None:
@@ -41,6 +41,7 @@ def ask(*steps: Any) -> tuple[str | UpstreamError | None, Attempts]:
         try:
             async with asyncio.timeout(20):
                 source = await upstream.open_stream("/chat/completions", b"{}", attempts)
+                await asyncio.sleep(late)
                 try:
                     while not reader.is_over:
                         read = await source.read()
@@ -48,6 +49,7 @@ def ask(*steps: Any) -> tuple[str | UpstreamError | None, Attempts]:
                             reader.feed(event)
                         if read is None:
                             reader.end()
+                    await asyncio.sleep(late)
                 finally:
                     source.close()
             return reader.completion().text
@@ -126,14 +128,22 @@ def test_what_is_no_stream_is_no_answer(label: str | None, sent: bytes) -> None:
 def test_what_arrived_before_a_cut_is_read_and_hashed() -> None:
     for end in End:
         for pause in (0.0, 0.1):
-            steps = [head(CHUNKED, kind="text/event-stream") + chunk(STREAM[:-20]), pause, end]
-            error, attempts = ask(*steps)
-            assert isinstance(error, UpstreamError)
-            assert attempts.response_sha256 == hashlib.sha256(STREAM[:-20]).hexdigest()
+            for late in (0.0, 0.3):  # with the last bytes, or after them; read before the cut, or after it
+                steps = [head(CHUNKED, kind="text/event-stream") + chunk(STREAM[:-20]), pause, end]
+                error, attempts = ask(*steps, late=late)
+                assert isinstance(error, UpstreamError)
+                assert attempts.response_sha256 == hashlib.sha256(STREAM[:-20]).hexdigest()
+
+
+def test_an_end_that_arrived_before_a_cut_ends_the_answer() -> None:
+    text, _ = ask(head(CHUNKED, kind="text/event-stream") + chunk(STREAM), 0.1, End.CLOSE, late=0.3)
+    assert text == "four"
 
 
 def test_what_has_come_behind_the_end_of_the_answer_is_hashed_too() -> None:
     sent = STREAM + b": goodbye\n\n"
-    text, attempts = ask(head(CHUNKED, kind="text/event-stream") + chunk(STREAM) + chunk(b": goodbye\n\n") + chunk(b""))
-    assert text == "four"
-    assert attempts.response_sha256 == hashlib.sha256(sent).hexdigest()
+    begun = head(CHUNKED, kind="text/event-stream") + chunk(STREAM)
+    for pause in (0.0, 0.45):
+        text, attempts = ask(begun, pause, chunk(b": goodbye\n\n") + chunk(b""), late=0.3)
+        assert text == "four"
+        assert attempts.response_sha256 == hashlib.sha256(sent).hexdigest()
