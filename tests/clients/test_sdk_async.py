@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 import pytest
 from openai import APIError, AsyncOpenAI
 
-from ..support.calls import eventually
 from ..support.fake_openai import FakeOpenAI, completion_text
 from ..support.sdk import (
     ANSWER,
@@ -29,6 +28,7 @@ from ..support.sdk import (
     texts_of,
 )
 from ..support.service import Service
+from ..support.waiting import eventually
 
 T = TypeVar("T")
 Use = Callable[[Callable[[AsyncOpenAI], Awaitable[Any]]], Any]

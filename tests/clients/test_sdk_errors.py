@@ -23,7 +23,6 @@ from openai import (
     UnprocessableEntityError,
 )
 
-from ..support.calls import eventually
 from ..support.fake_openai import FakeOpenAI
 from ..support.sdk import (
     ANSWER,
@@ -42,6 +41,7 @@ from ..support.sdk import (
 )
 from ..support.service import Service
 from ..support.tokens import forged
+from ..support.waiting import eventually
 
 SECRET_TEXT = "text of the model's server, which is nobody's business"
 

@@ -8,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from openai import InternalServerError, RateLimitError
 
-from ..support.calls import eventually
 from ..support.fake_openai import FakeOpenAI
 from ..support.sdk import ANSWER, ask, check_error, hasty, newcomer, refused
 from ..support.service import HTTP, Service
+from ..support.waiting import eventually
 
 
 @pytest.fixture

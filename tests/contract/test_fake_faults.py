@@ -12,9 +12,9 @@ import openai
 import pytest
 from openai import OpenAI
 
-from ..support.calls import eventually
 from ..support.fake_modes import HUGE_EVENT_BYTES
 from ..support.fake_openai import FakeOpenAI, completion_text
+from ..support.waiting import eventually
 
 CHAT, RESPONSES, EMBEDDINGS = "/v1/chat/completions", "/v1/responses", "/v1/embeddings"
 BODIES: dict[str, dict[str, Any]] = {

@@ -19,6 +19,7 @@ from app.audit.storage.jsonl import JsonlStore
 from ..support.checked import chain_report
 from ..support.fake_openai import FakeOpenAI
 from ..support.service import Service
+from ..support.waiting import until
 from .evidence import Evidence
 from .figures import Figures
 from .load import Load
@@ -161,14 +162,6 @@ async def all_signed(evidence: Evidence) -> None:
         assert time.monotonic() < deadline, "no new checkpoint is signed"
         await asyncio.sleep(0.05)
         evidence.read()
-
-
-async def until(condition: object, otherwise: str = "the condition stayed false", seconds: float = 60.0) -> None:
-    assert callable(condition)
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, otherwise
-        await asyncio.sleep(0.01)
 
 
 def upstream(fake: FakeOpenAI) -> dict[str, str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from app.upstream.embedded import MAX_EMBEDDED_QUESTIONS, MODEL_NAME
 
 from ..support.service import Service
-from .crash import until
+from ..support.waiting import until
 from .cut_client import ENDPOINTS, Caller, Plan, stream_body
 from .cut_records import CutRecords
 from .figures import Figures

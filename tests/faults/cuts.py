@@ -22,7 +22,8 @@ from ..support.fake_answers import Reply
 from ..support.fake_modes import Mode
 from ..support.fake_openai import FakeOpenAI, completion_text
 from ..support.service import Service
-from .crash import until, upstream
+from ..support.waiting import until
+from .crash import upstream
 from .cut_client import ENDPOINTS, Caller, Plan, stream_body
 from .cut_records import CutRecords, moment_of
 from .figures import Figures

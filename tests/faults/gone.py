@@ -20,7 +20,8 @@ import httpx
 from ..support.fake_openai import FakeOpenAI
 from ..support.optional import leave_out
 from ..support.service import Service
-from .crash import all_signed, answered_again, until, upstream
+from ..support.waiting import until
+from .crash import all_signed, answered_again, upstream
 from .evidence import Evidence
 from .figures import Figures
 from .load import Load, ask_all

@@ -16,7 +16,8 @@ from pathlib import Path
 from ..support.fake_modes import Mode
 from ..support.fake_openai import FakeOpenAI
 from ..support.service import Service
-from .crash import until, upstream
+from ..support.waiting import until
+from .crash import upstream
 from .cut_client import ENDS, Caller, documents_in
 from .cut_records import CutRecords, Record
 from .cuts import PACE, TIMEOUT_SECONDS, Round, Wave

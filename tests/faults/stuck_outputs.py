@@ -18,7 +18,8 @@ import httpx
 
 from ..support.fake_openai import FakeOpenAI
 from ..support.service import Service
-from .crash import until, upstream
+from ..support.waiting import until
+from .crash import upstream
 from .figures import Figures
 from .load import Load
 

@@ -25,13 +25,12 @@ from app.upstream.protocol.stream_reader import StreamReader
 from app.wiring.catalogue import read_catalogue
 from app.wiring.services import open_services
 
-from ..support.calls import eventually
 from ..support.fake_modes import Mode
 from ..support.fake_openai import FakeOpenAI
 from ..support.inside import Inside
 from ..support.service import Service
+from ..support.waiting import eventually, until
 from . import cuts, stopped_streams
-from .crash import until
 from .cut_client import Caller
 from .cut_records import CutRecords
 from .cuts import Round, Wave

@@ -17,10 +17,11 @@ from app import __version__
 from app.main import create_app
 from app.settings import load_settings
 
-from ..support.calls import bearer, check_problem, eventually, records_of, refusal
+from ..support.calls import bearer, check_problem, records_of, refusal
 from ..support.fake_openai import FakeOpenAI, completion_text
 from ..support.service import HTTP, Service
 from ..support.tokens import ASK, forged
+from ..support.waiting import eventually
 
 READ = "ai.audit.reader"
 QUERY = "What is the capital of France?"

@@ -18,8 +18,9 @@ from app.audit.format.note import VerifierKey, verify_checkpoint
 from app.audit.format.receipt import verify_receipt
 from app.audit.format.tiles import parse_bundle
 
-from ..support.calls import bearer, check_problem, eventually, records_of, refusal
+from ..support.calls import bearer, check_problem, records_of, refusal
 from ..support.service import HTTP, Service
+from ..support.waiting import eventually
 
 
 @dataclass

@@ -16,11 +16,12 @@ from app.audit.format.merkle import leaf_hash, root_of
 from app.audit.format.note import VerifierKey, verify_checkpoint
 from app.audit.format.receipt import verify_receipt
 
-from ..support.calls import bearer, check_problem, eventually
+from ..support.calls import bearer, check_problem
 from ..support.fake_openai import FakeOpenAI
 from ..support.paths import ROOT
 from ..support.service import HTTP, READY_SECONDS, Service
 from ..support.small_disk import SmallDisk
+from ..support.waiting import eventually
 
 
 def get(service: Service, path: str, who: dict[str, str] | None = None) -> httpx.Response:

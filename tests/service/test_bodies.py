@@ -13,10 +13,11 @@ from typing import Any
 import httpx
 import pytest
 
-from ..support.calls import bearer, check_problem, eventually, refusal
+from ..support.calls import bearer, check_problem, refusal
 from ..support.fake_openai import FakeOpenAI, completion_text
 from ..support.paths import CORPORA
 from ..support.service import Service
+from ..support.waiting import eventually
 
 NAUGHTY: list[str] = json.loads((CORPORA / "strings" / "blns.json").read_text("utf-8"))
 MARKER = "planted-marker-7c1f"

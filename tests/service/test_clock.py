@@ -14,10 +14,11 @@ import pytest
 from app.audit.format.note import VerifierKey
 from app.audit.format.receipt import verify_receipt
 
-from ..support.calls import bearer, check_problem, eventually
+from ..support.calls import bearer, check_problem
 from ..support.fake_openai import FakeOpenAI
 from ..support.optional import leave_out
 from ..support.service import HTTP, Service
+from ..support.waiting import eventually
 
 DAY, YEAR = 86_400, 31_536_000
 LIMIT = 8

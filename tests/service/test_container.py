@@ -17,11 +17,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ..support.calls import eventually
 from ..support.dockerfile import last_stage
 from ..support.fake_openai import FakeOpenAI, completion_text
 from ..support.sandbox import Sandbox, children_of, end, first_process, need_namespaces
 from ..support.service import READY_SECONDS, free_port
+from ..support.waiting import eventually
 
 APP = json.loads(last_stage()["ENTRYPOINT"])
 CMD = json.loads(last_stage()["CMD"])

@@ -20,6 +20,8 @@ import pytest
 from app.upstream import embedded
 
 from ..support.optional import leave_out
+from ..support.sockets import unread_bytes
+from ..support.waiting import eventually
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -137,7 +139,7 @@ def test_a_question_of_a_disconnected_caller_delays_no_other(port: int) -> None:
     head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {KEY}\r\ncontent-length: {len(body)}"
     with socket.create_connection((embedded.HOST, port)) as caller:
         caller.sendall(head.encode() + b"\r\n\r\n" + body)
-        time.sleep(0.5)
+        eventually(lambda: unread_bytes(caller) == 0)
     start = time.monotonic()
     assert post(port, question("Hello", 2))[0] == 200
     assert time.monotonic() - start < 10

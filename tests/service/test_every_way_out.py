@@ -24,10 +24,11 @@ from app.settings import load_settings
 from app.upstream.client import Upstream
 from app.upstream.embedded import EmbeddedAddress
 
-from ..support.calls import FORM, bearer, check_problem, eventually, records_of
+from ..support.calls import FORM, bearer, check_problem, records_of
 from ..support.fake_openai import FakeOpenAI
 from ..support.inside import Inside
 from ..support.service import HTTP, Service
+from ..support.waiting import eventually
 
 ORIGIN = "https://console.example"
 JSON = {"content-type": "application/json"}

@@ -17,11 +17,11 @@ import pytest
 from app.audit.format.merkle import consistency_proof, inclusion_proof
 from app.audit.format.tiles import Tile, new_tiles
 
-from ..support.calls import eventually
 from ..support.evidence import SIGNER, Evidence
 from ..support.optional import leave_out
 from ..support.paths import SUPPORT
 from ..support.service import HTTP, Service
+from ..support.waiting import eventually
 
 PROGRAM = SUPPORT / "go" / "verify.go"
 PACKAGES = Path("/usr/share/gocode")

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from ..faults.cut_client import ENDPOINTS, stream_body, stream_request
-from ..support.calls import eventually
 from ..support.fake_openai import FakeOpenAI
 from ..support.service import Service
+from ..support.waiting import eventually
 
 LATE_SECONDS = 0.3
 """More than the 100 ms in which the end still belongs to the request."""

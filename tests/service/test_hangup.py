@@ -6,7 +6,7 @@ import hashlib
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -15,6 +15,7 @@ import pytest
 from ..support.calls import bearer
 from ..support.fake_openai import FakeOpenAI
 from ..support.service import HTTP, Service
+from ..support.waiting import eventually
 
 WORKERS = 2
 MODELS = """
@@ -56,13 +57,6 @@ class Hangup:
         return [line.split(" ")[1:4] for line in (self.service.folder / "logs/security.log").read_text().splitlines()]
 
 
-def until(condition: Callable[[], bool], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.05)
-
-
 @pytest.fixture
 def hangup(tmp_path: Path, fake: FakeOpenAI) -> Iterator[Hangup]:
     (tmp_path / "models.toml").write_text(MODELS.format(url=fake.base_url, model="one"))
@@ -77,14 +71,14 @@ def test_a_changed_models_file_is_recorded_and_then_used_by_all_workers(hangup: 
     second = hangup.offer("two")
     assert hangup.offered() == {"one,small"}, "only a SIGHUP changes it"
     hangup.hang_up()
-    until(lambda: hangup.offered() == {"two,small"})
+    eventually(lambda: hangup.offered() == {"two,small"})
     assert hangup.changes() == [{"file": "models.toml", "sha256": second, "previous": first, "by": "operator"}]
     assert ["INFO", "policy_changed", f"sha256={second}"] in hangup.events()
     assert hangup.service.verify()["ok"]
     for pid in hangup.service.worker_pids():  # one that is started again has what the others have
         os.kill(pid, signal.SIGKILL)
     hangup.service.wait_ready()
-    until(lambda: len(hangup.service.worker_pids()) == WORKERS)
+    eventually(lambda: len(hangup.service.worker_pids()) == WORKERS)
     assert hangup.offered() == {"two,small"}
 
 
@@ -93,20 +87,20 @@ def test_a_broken_models_file_changes_nothing_and_is_reported(hangup: Hangup, te
     path = hangup.service.folder / "models.toml"
     path.unlink() if text is None else path.write_text(text)
     hangup.hang_up()
-    until(lambda: any(event[:2] == ["ERROR", "policy_not_changed"] for event in hangup.events()))
+    eventually(lambda: any(event[:2] == ["ERROR", "policy_not_changed"] for event in hangup.events()))
     assert "MODELS_FILE was read again and nothing is changed: MODELS_FILE models.toml" in hangup.service.output()
     assert (hangup.offered(), hangup.changes()) == ({"one,small"}, [])
     assert hangup.service.ask(hangup.token).status_code == 200
     hangup.offer("two")
     hangup.hang_up()
-    until(lambda: hangup.offered() == {"two,small"})
+    eventually(lambda: hangup.offered() == {"two,small"})
 
 
 def test_an_unchanged_models_file_is_no_change(hangup: Hangup) -> None:
     hangup.offer("one")
     os.utime(hangup.service.folder / "models.toml", (1, 1))
     hangup.hang_up()
-    until(lambda: any(event[:2] == ["INFO", "policy_unchanged"] for event in hangup.events()))
+    eventually(lambda: any(event[:2] == ["INFO", "policy_unchanged"] for event in hangup.events()))
     assert (hangup.offered(), hangup.changes()) == ({"one,small"}, [])
 
 
@@ -119,7 +113,7 @@ def test_a_question_keeps_the_server_that_it_began_with(hangup: Hangup) -> None:
         next(lines)
         hangup.offer("two", url="http://127.0.0.1:9/v1")
         hangup.hang_up()
-        until(lambda: hangup.offered() == {"two,small"})
+        eventually(lambda: hangup.offered() == {"two,small"})
         assert list(lines)[-2:] == ["data: [DONE]", ""]
     assert hangup.service.ask(hangup.token).json()["code"] == "upstream_unavailable"
 
@@ -132,10 +126,10 @@ def test_the_security_log_is_opened_again(hangup: Hangup) -> None:
         assert hangup.service.ask(hangup.token).status_code == 200
     log.unlink()
     hangup.hang_up()
-    until(log.exists)
+    eventually(log.exists)
     for _ in range(8 * WORKERS):
         assert hangup.service.ask(hangup.token).status_code == 200
-    until(lambda: sum(event[1] == "ask_answered" for event in hangup.events()) == 8 * WORKERS)
+    eventually(lambda: sum(event[1] == "ask_answered" for event in hangup.events()) == 8 * WORKERS)
     assert log.stat().st_mode & 0o777 == 0o600
 
 
@@ -144,7 +138,7 @@ def test_many_hangups_at_once_end_in_the_newest_file(hangup: Hangup) -> None:
         hangup.offer(f"model-{number}")
         hangup.hang_up()
         time.sleep(0.02)
-    until(lambda: hangup.offered() == {"model-19,small"})
+    eventually(lambda: hangup.offered() == {"model-19,small"})
     digests = [
         hashlib.sha256(MODELS.format(url=hangup.fake.base_url, model=f"model-{n}").encode()).hexdigest() for n in range(20)
     ]

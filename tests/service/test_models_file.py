@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from pathlib import Path
 
 from ..support.fake_openai import FakeOpenAI
 from ..support.service import Service
+from ..support.waiting import eventually
 
 MODELS = """
 [servers.lab]
@@ -43,9 +43,6 @@ def test_a_restarted_worker_has_the_models_that_the_start_read(tmp_path: Path, f
         (tmp_path / "models.toml").unlink()
         (old,) = service.worker_pids()
         os.kill(old, signal.SIGKILL)
-        deadline = time.monotonic() + 30
-        while service.worker_pids() in ([], [old]):
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        eventually(lambda: service.worker_pids() not in ([], [old]))
         service.wait_ready()
         assert service.ask(token).json()["model"] == "small"

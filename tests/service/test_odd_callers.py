@@ -15,10 +15,10 @@ import pytest
 from app.upstream.embedded import EmbeddedAddress
 
 from ..faults.cut_client import ENDPOINTS, stream_body, stream_request
-from ..support.calls import eventually
 from ..support.fake_openai import FakeOpenAI
 from ..support.inside import Inside
 from ..support.service import Service
+from ..support.waiting import eventually
 
 MODEL = "small-1"
 

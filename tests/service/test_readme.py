@@ -11,11 +11,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ..support.calls import eventually
 from ..support.fake_openai import FakeOpenAI
 from ..support.optional import leave_out
 from ..support.paths import ROOT
 from ..support.service import Service, free_port
+from ..support.waiting import eventually
 
 README = (ROOT / "README.md").read_text()
 TUTORIAL = (ROOT / "docs" / "tutorial" / "first-receipt.md").read_text()

@@ -16,9 +16,10 @@ from typing import Any
 import httpx
 import pytest
 
-from ..support.calls import bearer, eventually, records_of
+from ..support.calls import bearer, records_of
 from ..support.fake_openai import FakeOpenAI, completion_text
 from ..support.service import HTTP, Service
+from ..support.waiting import eventually
 
 QUERY = "What is the capital of France?"
 CHAT = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": QUERY}], "stream": True}

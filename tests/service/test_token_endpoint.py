@@ -14,10 +14,11 @@ from typing import Any
 import httpx
 import pytest
 
-from ..support.calls import FORM, check_oauth_error, eventually, records_of, refusal
+from ..support.calls import FORM, check_oauth_error, records_of, refusal
 from ..support.fake_openai import FakeOpenAI
 from ..support.optional import leave_out
 from ..support.service import HTTP, Service
+from ..support.waiting import eventually
 
 ASK, READ = "ai.playground.user", "ai.audit.reader"
 
@@ -261,17 +262,13 @@ def test_changed_roles_and_an_enabled_client_count_on_every_worker(fake: FakeOpe
 
         assert statuses() == {200}
         service.cli("clients", "set-roles", "erika", "--role", "ai.audit.reader")
-        time.sleep(1)
-        assert statuses() == {403}
+        eventually(lambda: statuses() == {403})
         service.cli("clients", "set-roles", "erika", "--role", "ai.playground.user", "--role", "ai.audit.reader")
-        time.sleep(1)
-        assert statuses() == {200}
+        eventually(lambda: statuses() == {200})
         service.cli("clients", "disable", "erika")
-        time.sleep(1)
-        assert statuses() == {401}
+        eventually(lambda: statuses() == {401})
         service.cli("clients", "enable", "erika")
-        time.sleep(1)
-        assert statuses() == {200}
+        eventually(lambda: statuses() == {200})
         assert service.verify()["ok"]
         actions = [record["action"] for record in service.records() if record["action"].startswith("client.")]
     assert actions == ["client.added", "client.roles_set", "client.roles_set", "client.disabled", "client.enabled"]

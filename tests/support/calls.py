@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -47,11 +45,3 @@ def check_oauth_error(response: httpx.Response, status: int, error: str) -> None
     assert set(response.json()) == {"error", "error_description"}
     assert response.headers["content-type"] == "application/json"
     assert response.headers["cache-control"] == "no-store"
-
-
-def eventually(condition: Callable[[], bool]) -> None:
-    """Poll until *condition* holds."""
-    deadline = time.monotonic() + TIMEOUT_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "the condition stayed false"
-        time.sleep(0.02)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -53,19 +51,14 @@ def test_the_last_records_oldest_first(count: int, expected: list[int]) -> None:
 
 @pytest.mark.usefixtures("log")
 def test_new_records_follow_the_last_ones(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(show_log, "POLL_SECONDS", 0.01)
-    shown = show_log.follow(1)
-    assert next(shown)["seq"] == 3
-
-    def write() -> None:
-        time.sleep(0.05)
+    def write_instead_of_waiting(seconds: float) -> None:
         with LOG.open("ab") as file:
             file.write(b'{"seq":4}\nnot JSON\n')
 
-    writer = threading.Thread(target=write)
-    writer.start()
+    monkeypatch.setattr("app.admin.show_log.time.sleep", write_instead_of_waiting)
+    shown = show_log.follow(1)
+    assert next(shown)["seq"] == 3
     assert [next(shown), next(shown)] == [{"seq": 4}, {"unreadable": "not JSON"}]
-    writer.join()
 
 
 @pytest.mark.parametrize(

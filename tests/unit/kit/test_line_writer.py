@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -16,6 +15,7 @@ from app.kit.descriptor import NotWritten
 from app.kit.line_writer import HANGS, MAX_LINE_CHARS, LineWriter
 
 from ...support.paths import ROOT
+from ...support.waiting import eventually
 
 
 class Paper:
@@ -27,9 +27,10 @@ class Paper:
         self.may_go_on.set()
         self.why = ""
         self.failing_from = 0
-        self.is_closed = False
+        self.is_writing = self.is_closed = False
 
     def write(self, lines: list[str]) -> None:
+        self.is_writing = True
         assert self.may_go_on.wait(30)
         if self.why:
             self.lines += lines[: self.failing_from]
@@ -63,15 +64,6 @@ def desk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
     for paper in one.papers:
         paper.may_go_on.set()
     one.writer.close(10)
-
-
-def until_taken(writer: LineWriter) -> None:
-    """The thread has begun to write what was handed in."""
-    end = time.monotonic() + 10
-    while writer._drain is None or not writer._drain.queue.empty():
-        assert time.monotonic() < end
-        time.sleep(0.001)
-    time.sleep(0.05)
 
 
 def test_lines_are_written_in_order_and_flushed_at_the_end(desk: Desk) -> None:
@@ -133,17 +125,15 @@ def test_what_follows_a_reopening_goes_to_the_new_output_at_once(desk: Desk) -> 
     old = desk.paper
     old.may_go_on.clear()
     desk.writer.put("old\n")
-    until_taken(desk.writer)
+    eventually(lambda: old.is_writing)
     desk.papers.append(Paper())
     desk.writer.reopen()
     desk.writer.put("new\n")
     assert desk.writer.flush(10)
     assert (old.lines, desk.paper.lines) == ([], ["new\n"])
     old.may_go_on.set()
-    end = time.monotonic() + 10
-    while not old.is_closed and time.monotonic() < end:
-        time.sleep(0.005)
-    assert (old.lines, old.is_closed) == (["old\n"], True)
+    eventually(lambda: old.is_closed)
+    assert old.lines == ["old\n"]
 
 
 def test_reopening_again_and_again_makes_no_endless_threads(desk: Desk) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Iterator
 
 import pytest
 
 from app.kit import repeats
 from app.kit.repeats import SHOWN, RepeatFilter
+
+from ...support.waiting import eventually
 
 
 class Log:
@@ -67,9 +68,7 @@ def test_the_end_of_a_window_is_told_by_itself_and_begins_another() -> None:
     log = Log(0.1)
     for _ in range(SHOWN + 5):
         log.logger.warning("again")
-    end = time.monotonic() + 10
-    while len(log.shown) <= SHOWN and time.monotonic() < end:
-        time.sleep(0.01)
+    eventually(lambda: len(log.shown) > SHOWN)
     assert log.shown == ["again"] * SHOWN + ["again (5 more lines like this within 0.1 s)"]
     log.logger.warning("again")
     assert log.shown[-1] == "again"

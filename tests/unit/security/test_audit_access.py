@@ -17,11 +17,12 @@ from app.audit.format.note import Signer
 from app.audit.format.tiles import ENTRIES, Tile
 from app.audit.log import AuditLog
 from app.errors import AuditUnavailable, NotFound
-from app.security.audit_access import AuditAccess, Inquiry
+from app.security.audit_access import READERS, AuditAccess, Inquiry
 from app.security.models import Principal
 from app.security.roles import ASK, AUDIT_READER
 
 from ...support.stores import open_store
+from ...support.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -127,14 +128,15 @@ async def test_an_auditor_is_shown_nothing_that_cannot_be_recorded(shown: Shown)
 
 async def test_anyone_gets_checkpoint_and_hash_tiles_even_if_readers_wait(shown: Shown) -> None:
     await shown.access.checkpoint()
-    blocked = asyncio.Event()
+    blocked, waits = asyncio.Event(), list[int]()
     loop = asyncio.get_running_loop()
 
     def wait() -> None:
+        waits.append(1)
         asyncio.run_coroutine_threadsafe(blocked.wait(), loop).result()
 
     waiting = [asyncio.create_task(shown.access._off_the_loop(wait)) for _ in range(20)]
-    await asyncio.sleep(0.05)
+    await until(lambda: len(waits) == READERS)
     async with asyncio.timeout(10):
         assert b"example.com/log" in await shown.access.checkpoint()
         assert len(await shown.access.tile(Tile(0, 0, 5))) == 5 * 32

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +25,7 @@ from app.security.security_log import SecurityLog
 
 from ...support.stores import open_store
 from ...support.tokens import ASK, HOUR, NONCE, NOW, Clock, issuer, sign, verifier
+from ...support.waiting import until
 
 pytestmark = pytest.mark.anyio
 READ = "ai.audit.reader"
@@ -183,12 +184,6 @@ async def test_tokens_of_an_enabled_client_count_again_a_lost_role_does_not(desk
     assert manager.verify_token(token).roles == (ASK, AUDIT_READER)
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.002)
-
-
 def is_refused(desk: Desk, token: str) -> bool:
     try:
         desk.manager.verify_token(token)
@@ -201,7 +196,10 @@ async def test_a_change_is_followed_and_a_lost_database_is_reported_once(desk: D
     monkeypatch.setattr(module, "RELOAD_SECONDS", 0.002)
     token, read = sign(), desk.clients.generation
 
+    tries = list[int]()
+
     async def unreadable() -> int:
+        tries.append(1)
         raise errors.Unavailable("The database is gone.")
 
     following = asyncio.create_task(desk.manager.follow_revocations())
@@ -210,7 +208,7 @@ async def test_a_change_is_followed_and_a_lost_database_is_reported_once(desk: D
     await until(lambda: is_refused(desk, token))
     monkeypatch.setattr(desk.clients, "generation", unreadable)
     await until(lambda: not desk.manager.is_following)
-    await asyncio.sleep(0.02)
+    await until(lambda: len(tries) > 3)
     assert is_refused(desk, token), "the last known revocations apply"
     monkeypatch.setattr(desk.clients, "generation", read)
     await until(lambda: desk.manager.is_following)

@@ -22,17 +22,18 @@ from ...support.paths import ROOT
 
 
 def python(code: str) -> Callable[[], int]:
-    return lambda: subprocess.Popen([sys.executable, "-c", code]).pid
+    """Starts a process that only the supervisor waits for: a Popen that is dropped would be reaped by the next one."""
+    return lambda: os.posix_spawn(sys.executable, [sys.executable, "-c", code], os.environ)
 
 
 RUN = """
-import os, signal, subprocess, sys, time
+import os, signal, sys
 from app.serving.supervisor import Supervisor
 out = open(sys.argv[1], "a", buffering=1)
 def start(name, code):
     def work():
         out.write(f"start {name}\\n")
-        return subprocess.Popen([sys.executable, "-c", code.replace("OUT", repr(sys.argv[1]))]).pid
+        return os.posix_spawn(sys.executable, [sys.executable, "-c", code.replace("OUT", repr(sys.argv[1]))], os.environ)
     return work
 POLITE = '''
 import signal, sys

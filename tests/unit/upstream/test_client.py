@@ -174,13 +174,20 @@ def test_a_tls_failure_is_final(fake: FakeOpenAI) -> None:
 
 
 def test_the_callers_timeout_and_cancellation_pass_through(fake: FakeOpenAI) -> None:
+    async def sent(calls: int) -> None:
+        while await asyncio.to_thread(fake.calls) < calls:
+            await asyncio.sleep(0.01)
+
     async def hurry(model: LanguageModel) -> None:
-        async with asyncio.timeout(0.2):
-            await send(model, "hi")
+        async with asyncio.timeout(None) as timeout:
+            asking = asyncio.create_task(send(model, "hi"))
+            await sent(1)
+            timeout.reschedule(asyncio.get_running_loop().time())
+            await asking
 
     async def cancelled(model: LanguageModel) -> None:
         task = asyncio.create_task(model.chain.ainvoke({"query": "hi"}))
-        await asyncio.sleep(0.2)
+        await sent(2)
         task.cancel()
         await task
 

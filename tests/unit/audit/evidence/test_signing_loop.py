@@ -16,9 +16,9 @@ from app.audit.evidence.signed_log import SignedLog
 from app.audit.evidence.signing_loop import SigningLoop
 from app.errors import AuditCorrupt, AuditUnavailable, EvidenceUnavailable
 
-from ....support.calls import eventually
 from ....support.checked import chain_report
 from ....support.evidence import KeptLog
+from ....support.waiting import eventually
 
 DAY, YEAR = 86_400.0, 31_557_600.0
 

@@ -23,6 +23,7 @@ from app.errors import AuditCorrupt, AuditUnavailable
 from ....support.checked import chain_report
 from ....support.paths import ROOT
 from ....support.stores import open_store
+from ....support.waiting import until
 
 WRITE_TIMEOUT = 0.4
 PROBE_SECONDS = 0.2
@@ -54,13 +55,6 @@ async def recording(path: Path) -> AsyncIterator[AuditLog]:
 
 async def record(log: AuditLog, number: int = 0) -> Receipt:
     return await log.record("ask.received", user_id="alice", details={"n": number, "text": "x" * 300})
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + TIMEOUT_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.01)
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
@@ -134,7 +128,7 @@ def test_a_record_that_waits_behind_a_hung_write_is_not_written_later(tmp_path: 
         async with recording(path) as log:
             with held(path) as let_go:
                 first = asyncio.create_task(record(log, 1))
-                await asyncio.sleep(WRITE_TIMEOUT / 4)  # the writer has the first one; the second can only wait
+                await until(lambda: bool(log._commits._unresolved))  # the writer has the first one; the second can only wait
                 second = asyncio.create_task(record(log, 2))
                 await asyncio.wait([first, second])
                 assert [type(one.exception()) for one in (first, second)] == [AuditUnavailable] * 2
@@ -152,7 +146,7 @@ def test_a_caller_who_disconnects_before_the_write_leaves_no_record(tmp_path: Pa
         async with recording(path) as log:
             with held(path):
                 first = asyncio.create_task(record(log, 1))
-                await asyncio.sleep(WRITE_TIMEOUT / 8)
+                await until(lambda: bool(log._commits._unresolved))
                 second = asyncio.create_task(record(log, 2))
                 await asyncio.sleep(0)
                 second.cancel()

@@ -19,6 +19,7 @@ from app.audit.storage.store import AuditStore, Build
 from app.errors import AuditUnavailable
 
 from ....support.stored_log import STAMP
+from ....support.waiting import until
 
 PROBE_SECONDS = 0.05
 
@@ -95,11 +96,6 @@ def run(desk: Desk, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
                 assert await asyncio.to_thread(desk.writer.join, 30)
 
     asyncio.run(main())
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    while not condition():
-        await asyncio.sleep(0.005)
 
 
 def test_groups_that_arrive_while_the_disk_is_busy_are_one_batch(desk: Desk) -> None:

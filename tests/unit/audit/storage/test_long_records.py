@@ -9,7 +9,7 @@ import logging
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from app.errors import AuditUnavailable, LongTextUnavailable
 from ....support.checked import chain_report, check_texts
 from ....support.paths import ROOT
 from ....support.stores import open_store
+from ....support.waiting import until
 
 TIMEOUT = 0.4
 LONG = "long " * 20_000
@@ -51,11 +52,6 @@ def run(work: Coroutine[Any, Any, None]) -> None:
             await work
 
     asyncio.run(bounded())
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    while not condition():
-        await asyncio.sleep(0.01)
 
 
 @asynccontextmanager
