@@ -15,7 +15,10 @@ from .streams import V1StreamSink
 
 
 class ResponsesStreamSink(V1StreamSink):
-    """Codex and OpenAI's SDKs read `response.failed`. Codex skips events without a `type`."""
+    """Codex reads `response.failed`, and skips events without a `type`.
+
+    OpenAI's SDKs raise the `error` beside it, so that no program takes half an answer for a whole.
+    """
 
     _first: Event | None = None
     _number = 0
@@ -33,7 +36,7 @@ class ResponsesStreamSink(V1StreamSink):
             "status": "failed",
             "error": {"code": error["code"] or error["type"], "message": error["message"]},
         }
-        event = {"type": "response.failed", "sequence_number": self._number, "response": failed}
+        event = {"type": "response.failed", "sequence_number": self._number, "response": failed, "error": error}
         return encode(Event(b"response.failed", dumps(event)))
 
     def _begun(self) -> dict[str, Any]:

@@ -170,7 +170,7 @@ def test_a_broken_stream_ends_with_an_error_event_and_no_end_marker(
     problem = json.loads(data_of(text)[-1])
     if path == "/v1/responses":
         assert (problem["type"], problem["response"]["status"]) == ("response.failed", "failed")
-        problem = problem["response"]
+        assert problem["response"]["error"]["code"] == code
     assert (problem if path == "/ask" else problem["error"])["code"] == code
     assert ("event: error\n" in text) == (path == "/ask")
     assert "[DONE]" not in text

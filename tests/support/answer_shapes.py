@@ -212,7 +212,7 @@ DIFFERENT = [
     Shape("no newline at the end", "chat", (A, B, STOP[:-2]), True, SAVED),
     Shape("no blank line at the end", "responses", (BEGUN, DELTAS, completed(ITEM)[:-1]), True, SAVED),
     Shape("a byte order mark", "chat", ("\ufeff" + A, B, END), True, SAVED),
-    Shape("failed", "responses", (BEGUN, event("response.failed", response=FAILURE)), True, FAILED),
+    Shape("failed", "responses", (BEGUN, event("response.failed", response=FAILURE)), True, FAILED_EVENT),
     Shape("nothing but the end marker", "chat", (DONE,), True, EMPTY),
     Shape("no end at all", "chat", (A, B), True, UNFINISHED),
     Shape("no end at all", "responses", (BEGUN, DELTAS), True, UNFINISHED),

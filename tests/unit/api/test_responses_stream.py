@@ -39,6 +39,7 @@ def test_the_response_that_has_begun_fails() -> None:
     assert failed(failing) == {
         "type": "response.failed",
         "sequence_number": 3,
+        "error": orjson.loads(ERROR)["error"],
         "response": {**BEGUN["response"], "status": "failed", "error": {"code": "upstream_error", "message": "Try again."}},  # type: ignore[dict-item]
     }
 
