@@ -77,9 +77,13 @@ def _error_code(caller: Caller) -> object:
     return (last if caller.plan.endpoint == "/ask" else last.get("error", {})).get("code")
 
 
+ERROR_BEGINS = {"/ask": b"event: error\n", "/v1/responses": b"event: response.failed\n", "/v1/chat/completions": b"data: "}
+"""The first bytes of an error event."""
+
+
 def _check_delivered(caller: Caller, delivered: Record | None) -> None:
     given = caller.given()
-    before = given[: given.rindex(b"event: error\n" if caller.plan.endpoint == "/ask" else b"data: ")]
+    before = given[: given.rindex(ERROR_BEGINS[caller.plan.endpoint])]
     recorded = (delivered["bytes"], delivered["sha256"]) if delivered else (0, hashlib.sha256(b"").hexdigest())
     assert recorded == (len(before), hashlib.sha256(before).hexdigest()), f"{caller.plan}: {len(before)} bytes came, {delivered}"
 
