@@ -109,6 +109,12 @@ def move_database(service: Service) -> None:
     database(service).rename(service.folder / "away.sqlite3")
 
 
+def delete_revocations(service: Service) -> None:
+    with sqlite3.connect(database(service)) as now:
+        now.execute("DELETE FROM revocations")
+        now.execute("UPDATE generation SET value = value + 1")
+
+
 def replace_key(service: Service) -> None:
     path = service.log.with_name("audit_log.key")
     path.unlink()
@@ -138,6 +144,8 @@ def _on_log() -> Iterator[Stranger]:
     yield closes("replaced by a shorter copy", lambda log: copy_over(log, lambda copy: os.truncate(copy, 2_000)))
     yield closes("removed", lambda log: log.unlink())
     yield closes("moved away", lambda log: log.rename(log.with_name("away")))
+    how, event = "replaced by an identical copy", "log_as_signed_again"
+    yield Stranger("log", how, lambda service: copy_over(service.log), Promise.RESTORED, 2.0, event, keeps_refusing=True)
 
 
 def _on_checkpoint() -> Iterator[Stranger]:
@@ -210,10 +218,12 @@ def _on_others() -> Iterator[Stranger]:
 
     yield told("removed", lambda path: path.unlink())
     yield told("edited", lambda path: edit(path, 50))
+    yield told("readable for others", lambda path: path.chmod(0o644))
     yield Stranger("log key", "replaced", replace_key, Promise.TOLD, 1.0, "log_key_lost")
     unreachable = "clients_database_unreachable"
     yield Stranger("database", "moved away", move_database, Promise.TOLD, 1.5, unreachable)
     yield Stranger("database", "replaced by an older one", put_older_database, Promise.TOLD, 1.5, "database_replaced")
+    yield Stranger("database", "its revocations deleted", delete_revocations, Promise.TOLD, 1.5, "database_replaced")
 
 
 PARTS = {"log": _on_log, "checkpoint": _on_checkpoint, "tree": _on_tree, "locks": _on_locks, "key and database": _on_others}

@@ -167,7 +167,9 @@ class StoredTree:
                 if time.monotonic() >= deadline:
                     raise EvidenceUnavailable(retry_after=1)
                 time.sleep(LOCK_POLL_SECONDS)
-            if not is_same_file(fd, str(self.folder / "lock")):  # taken away: the next call makes another
+            with _as_unavailable("locked"):
+                is_ours = is_same_file(fd, str(self.folder / "lock"))
+            if not is_ours:  # it was taken away: the next call makes another
                 raise EvidenceUnavailable(retry_after=1)
             yield
         finally:
