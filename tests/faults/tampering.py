@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +15,10 @@ from app.audit.storage.jsonl import JsonlStore
 
 from ..support.fake_openai import FakeOpenAI
 from ..support.service import HTTP, Service
+from ..support.waiting import eventually
 from .crash import upstream
 from .figures import Figures
 from .strangers import OLD, Promise, Stranger, beside, database, keep_older_database, strangers, tree
-
-POLL_SECONDS = 0.01
 
 
 class Scene:
@@ -43,7 +41,7 @@ class Scene:
         append(store.append, [draft("ask.refused", "alice", {"n": n, "text": "x" * 300}) for n in range(OLD)])
         store.close()
         shutil.copy(tree(self.service, "checkpoint"), tree(self.service, "older"))
-        until(lambda: self.ready()["head_age_seconds"] < 1, 20, "the records are not signed")
+        eventually(lambda: self.ready()["head_age_seconds"] < 1, "the records are not signed")
         self.ask_all(200)
 
     def ready(self) -> dict[str, Any]:
@@ -105,14 +103,14 @@ def _meet(scene: Scene, stranger: Stranger, slack: float) -> float:
     """Seconds until the promise was kept."""
     service, before = scene.service, len(scene.events())
     scene.ask_all(200)
-    until(lambda: scene.ready()["signing"] == "up to date" and len(service.records()) == signed(service), 20, "it is not signed")
+    eventually(lambda: len(service.records()) == signed(service), "it is not signed")
     scene.keep()
     stranger.do(service)
     began = time.monotonic()
-    until(
+    eventually(
         lambda: any(f" {stranger.event} " in line for line in scene.events()[before:]),
-        stranger.within + slack,
         f"no {stranger.event} in {stranger.within} s",
+        stranger.within + slack,
     )
     took = time.monotonic() - began
     {
@@ -134,12 +132,12 @@ def _is_closed_until_restored(scene: Scene, stranger: Stranger, slack: float) ->
     scene.ask_all(503)
     assert (log.read_bytes() if log.exists() else b"") == content, "something was written"
     scene.restore(stranger)
-    until(lambda: HTTP.get(scene.service.url + "/readyz").status_code == 200, 3 + slack, "not ready after it was restored")
+    eventually(lambda: HTTP.get(scene.service.url + "/readyz").status_code == 200, "not ready after it was restored", 3 + slack)
     _answers_again(scene, slack)
 
 
 def _is_rebuilt(scene: Scene, stranger: Stranger, slack: float) -> None:
-    until(lambda: scene.service.records()[-1]["action"] == "log.tree_rebuilt", 1 + slack, "it is not recorded")
+    eventually(lambda: scene.service.records()[-1]["action"] == "log.tree_rebuilt", "it is not recorded", 1 + slack)
     scene.ask_all(200)
 
 
@@ -157,27 +155,22 @@ def _is_told(scene: Scene, stranger: Stranger, slack: float) -> None:
         assert ready["status"] == "ready"
         return ready[member].split(":")[0] in ("lost or altered", "stale", "kept")
 
-    until(is_told, 1 + slack, "/readyz does not tell it")  # each worker finds out by itself
+    eventually(is_told, "/readyz does not tell it", 1 + slack)  # each worker finds out by itself
     scene.ask_all(200)
     if stranger.event != "database_replaced":
         scene.restore(stranger)
         quiet = {"log_key": "in place", "revocations": "up to date"}[member]
-        until(lambda: scene.ready()[member].split(":")[0] in (quiet, "kept"), 2 + slack, f"{member} stays lost")
+        eventually(lambda: scene.ready()[member].split(":")[0] in (quiet, "kept"), f"{member} stays lost", 2 + slack)
 
 
 def _answers_again(scene: Scene, slack: float) -> None:
     """Each worker finds out by itself, and may refuse until it has."""
-    deadline = time.monotonic() + 4 + slack
-    while {scene.service.ask(scene.token).status_code for _ in range(4 * scene.service.workers)} != {200}:
-        assert time.monotonic() < deadline, "not all workers answer again"
+
+    def answer() -> bool:
+        return {scene.service.ask(scene.token).status_code for _ in range(4 * scene.service.workers)} == {200}
+
+    eventually(answer, "not all workers answer again", 4 + slack)
 
 
 def signed(service: Service) -> int:
     return int(tree(service, "checkpoint").read_bytes().split(b"\n")[1])
-
-
-def until(condition: Callable[[], bool], seconds: float, otherwise: str) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, otherwise
-        time.sleep(POLL_SECONDS)

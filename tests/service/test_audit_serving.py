@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
-import time
 from pathlib import Path
 
 import httpx
@@ -18,8 +16,8 @@ from app.audit.format.receipt import verify_receipt
 
 from ..support.calls import bearer, check_problem
 from ..support.fake_openai import FakeOpenAI
-from ..support.paths import ROOT
-from ..support.service import HTTP, READY_SECONDS, Service
+from ..support.plain_uvicorn import plain_uvicorn
+from ..support.service import HTTP, Service
 from ..support.small_disk import SmallDisk
 from ..support.waiting import eventually
 
@@ -72,18 +70,7 @@ def test_under_plain_uvicorn_too_checkpoints_are_signed(tmp_path: Path, fake: Fa
     """Each process has a signing loop; a lock decides which of them signs."""
     service = Service(tmp_path, OPENAI_BASE_URL=fake.base_url)
     secret = service.add_client("alice")
-    program = [sys.executable, "-m", "uvicorn", "--factory", "app.main:create_app", "--port", str(service.port)]
-    with (tmp_path / "serve.log").open("ab") as output:
-        process = subprocess.Popen(
-            [*program, "--workers", str(processes), "--no-access-log"],
-            cwd=tmp_path,
-            env={**service.env, "PYTHONPATH": str(ROOT)},
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
-    try:
-        wait_for(service, process)
+    with plain_uvicorn(service, processes):
         key = VerifierKey.parse(get(service, "vkey").text)
         alice = bearer(service.token("alice", secret))
         for _ in range(4):
@@ -92,26 +79,7 @@ def test_under_plain_uvicorn_too_checkpoints_are_signed(tmp_path: Path, fake: Fa
         seq = HTTP.post(service.url + "/ask", json={"query": "hi"}, headers=alice).json()["receipt"]["seq"]
         eventually(lambda: signed(service) > seq)
         check_log(service, service.log)
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(30)
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
     assert service.verify()["ok"]
-
-
-def wait_for(service: Service, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + READY_SECONDS
-    while time.monotonic() < deadline:
-        assert process.poll() is None, service.output()
-        try:
-            if HTTP.get(service.url + "/readyz", timeout=2).status_code == 200:
-                return
-        except httpx.HTTPError:
-            time.sleep(0.05)
-    raise AssertionError(f"not ready:\n{service.output()}")
 
 
 def test_what_was_recorded_last_is_signed_when_the_service_stops(tmp_path: Path, fake: FakeOpenAI) -> None:
