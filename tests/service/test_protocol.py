@@ -94,8 +94,8 @@ def test_what_follows_an_upgrade_that_was_not_seen_in_time_is_no_request(service
     with socket.create_connection(("127.0.0.1", service.port), timeout=20) as connection:
         head = b"POST /nothing HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\nConnection: Upgrade\r\nUpgr" % len(inner)
         for piece in (head, b"ade: h2c\r\n\r\n", inner):
+            eventually(lambda: unread_bytes(connection) == 0)  # so that each piece is a read of its own
             connection.sendall(piece)
-            eventually(lambda: unread_bytes(connection) == 0)  # a read of its own
         while data := connection.recv(65536):
             said += data
     assert said.count(b"HTTP/1.1 ") == 1
@@ -223,6 +223,7 @@ def test_a_disconnect_frees_the_model_and_is_recorded(tmp_path: Path) -> None:
         with socket.create_connection(("127.0.0.1", service.port)) as caller:
             caller.sendall(head.encode() + b'Content-Length: 15\r\n\r\n{"query": "hi"}')
             eventually(lambda: fake.calls("open") == 1)
+            caller.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # close() is a reset
         eventually(lambda: service.records()[-1]["action"] == "ask.failed", seconds=20)
         last = service.records()[-1]
         assert last["details"]["code"] == "client_gone"
