@@ -222,8 +222,8 @@ def _on_others() -> Iterator[Stranger]:
     yield Stranger("log key", "replaced", replace_key, Promise.TOLD, 1.0, "log_key_lost")
     unreachable = "clients_database_unreachable"
     yield Stranger("database", "moved away", move_database, Promise.TOLD, 1.5, unreachable)
-    yield Stranger("database", "replaced by an older one", put_older_database, Promise.TOLD, 1.5, "database_replaced")
     yield Stranger("database", "its revocations deleted", delete_revocations, Promise.TOLD, 1.5, "database_replaced")
+    yield Stranger("database", "replaced by an older one", put_older_database, Promise.TOLD, 1.5, "database_replaced")
 
 
 PARTS = {"log": _on_log, "checkpoint": _on_checkpoint, "tree": _on_tree, "locks": _on_locks, "key and database": _on_others}

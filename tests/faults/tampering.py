@@ -49,8 +49,10 @@ class Scene:
 
     def ask_all(self, status: int) -> None:
         """Of each worker, as far as chance has it."""
-        statuses = {self.service.ask(self.token).status_code for _ in range(4 * self.service.workers)}
-        assert statuses == {status}, statuses
+        assert (statuses := self.statuses()) == {status}, statuses
+
+    def statuses(self) -> set[int]:
+        return {self.service.ask(self.token).status_code for _ in range(4 * self.service.workers)}
 
     def events(self) -> list[str]:
         return (self.service.folder / "logs/security.log").read_text().splitlines()
@@ -101,8 +103,9 @@ def tamper(folder: Path, part: str, *, workers: int, slack: float = 0.5) -> Figu
 
 def _meet(scene: Scene, stranger: Stranger, slack: float) -> float:
     """Seconds until the promise was kept."""
-    service, before = scene.service, len(scene.events())
-    scene.ask_all(200)
+    service = scene.service
+    eventually(lambda: scene.statuses() == {200}, "not all workers answer", 3 + slack)
+    before = len(scene.events())
     eventually(lambda: len(service.records()) == signed(service), "it is not signed")
     scene.keep()
     stranger.do(service)

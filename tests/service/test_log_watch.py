@@ -63,7 +63,7 @@ def test_under_plain_uvicorn_too_a_strangers_line_closes_the_log(tmp_path: Path,
     assert [one["action"] for one in service.records()].count("log.recovered") == 0
 
 
-def test_an_operators_command_writes_nothing_either_beside_a_closed_service(tmp_path: Path, fake: FakeOpenAI) -> None:
+def test_an_operators_command_writes_nothing_beside_a_closed_service(tmp_path: Path, fake: FakeOpenAI) -> None:
     with Service(tmp_path, OPENAI_BASE_URL=fake.base_url) as service:
         with junk_in(service.log):
             content = service.log.read_bytes()
