@@ -29,6 +29,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     use_defaults(monkeypatch, tmp_path)
     monkeypatch.setenv("AUDIT_ORIGIN", ORIGIN)
     monkeypatch.setattr(setup, "create_or_upgrade_database", create)
+    monkeypatch.setattr(setup, "has_active_client", lambda path: False)  # the empty file has no tables
     return tmp_path
 
 
