@@ -53,14 +53,19 @@ class DatabaseFollower:
             await self._clients.reopen()
             fresh = await self._clients.current_revocations()
             place.accept(identity)
-            return self._replaced(known, fresh, "another file", self._notice.is_first_to_see(identity))
+            is_first = self._notice.is_first_to_see(identity)
+            applies = self._replaced(known, fresh, "another file", is_first)
+            if is_first:  # the others a second later: this one notices if it is deleted again
+                await self._finish()
+            return applies
         await self._finish()
         if await self._clients.generation() == self._fresh.generation:
             return known
         fresh, now = await self._clients.current_revocations(), self._now()
         lost = any(at > now and jti not in fresh.revoked for jti, at in self._fresh.expiries.items())
         if lost or fresh.generation < self._fresh.generation:
-            return self._replaced(known, fresh, "older content", self._notice.is_first_to_see_content(fresh.generation))
+            is_first = self._notice.is_first_to_see_content(fresh.generation)
+            return self._replaced(known, fresh, "older content", is_first)
         self._kept = self._kept.without_decided(self._fresh, fresh)
         self._fresh = fresh
         return self._kept.over(fresh, now)

@@ -17,6 +17,7 @@ from app.audit.format.note import Signer
 from app.audit.format.record import LogEnd, draft
 
 from ..support.service import Service
+from ..support.waiting import eventually
 
 TIME = "2026-11-23T09:15:02.123456Z"
 OLD = 1_100
@@ -110,7 +111,9 @@ def move_database(service: Service) -> None:
 
 
 def delete_revocations(service: Service) -> None:
+    """Those that the service writes back into an older database are deleted again."""
     with sqlite3.connect(database(service)) as now:
+        eventually(lambda: now.execute("SELECT 1 FROM revocations").fetchone() is not None)
         now.execute("DELETE FROM revocations")
         now.execute("UPDATE generation SET value = value + 1")
 
@@ -222,8 +225,8 @@ def _on_others() -> Iterator[Stranger]:
     yield Stranger("log key", "replaced", replace_key, Promise.TOLD, 1.0, "log_key_lost")
     unreachable = "clients_database_unreachable"
     yield Stranger("database", "moved away", move_database, Promise.TOLD, 1.5, unreachable)
-    yield Stranger("database", "its revocations deleted", delete_revocations, Promise.TOLD, 1.5, "database_replaced")
     yield Stranger("database", "replaced by an older one", put_older_database, Promise.TOLD, 1.5, "database_replaced")
+    yield Stranger("database", "its revocations deleted", delete_revocations, Promise.TOLD, 1.5, "database_replaced")
 
 
 PARTS = {"log": _on_log, "checkpoint": _on_checkpoint, "tree": _on_tree, "locks": _on_locks, "key and database": _on_others}

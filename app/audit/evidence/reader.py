@@ -123,14 +123,23 @@ class EvidenceReader:
         signed = self._signer.published()
         if signed is not None and seq < signed.size:
             return signed
-        durable = self._store.durable()
-        if durable is None or seq > durable.seq:
+        if not self._is_durable(seq):
             raise NotFound("The log has no such record.")
         for _ in range(MAX_PUBLICATIONS):  # more than one only after a long pause of the signing loop
             signed = self._signer.publish_next(may_rebuild=False)
             if signed is not None and seq < signed.size:
                 return signed
         raise EvidenceUnavailable(retry_after=2)
+
+    def _is_durable(self, seq: int) -> bool:
+        """Raises EvidenceUnavailable where only the next append can tell: the mark of the end may lag."""
+        end = self._store.durable()
+        if end is not None and seq <= end.seq:
+            return True
+        past = b"" if end is None else b"".join(self._store.chunks(end.size + MAX_PAGE_BYTES, end.size))
+        if end is None or seq <= end.seq + past.count(b"\n"):
+            raise EvidenceUnavailable("The end of the log is not known now. Try again in a moment.", retry_after=1)
+        return False
 
     # --- lines -----------------------------------------------------------------------------------
 

@@ -108,6 +108,21 @@ def test_what_is_not_there_is_not_found(kept: KeptLog) -> None:
             kept.reader.tile(tile)
 
 
+def test_a_record_past_a_mark_that_lags_is_not_called_missing(kept: KeptLog) -> None:
+    kept.add_signed(4)
+    lagging = kept.store.lock_path.read_bytes()
+    kept.add(2)
+    kept.store.lock_path.write_bytes(lagging)  # as on a disk that failed after the sync of the records
+    with pytest.raises(EvidenceUnavailable):
+        kept.reader.receipt(6)
+    with pytest.raises(NotFound):
+        kept.reader.receipt(7)
+    kept.store.lock_path.write_bytes(b"")
+    with pytest.raises(EvidenceUnavailable):
+        kept.reader.receipt(6)
+    assert verify_receipt(kept.reader.receipt(3), SIGNER.verifier_key).line == kept.lines()[3]
+
+
 # --- a log that was edited -----------------------------------------------------------------------
 
 
