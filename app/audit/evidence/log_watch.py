@@ -57,6 +57,7 @@ class LogWatch:
         self._recent = Recent(store, tree)
         self._compared: tuple[Stamp, float] | None = None  # the settled stamp, and when
         self._pass: Pass | None = None
+        self._known = bytearray()  # what passes have proven
         self._began_with: tuple[Stamp, Stamp] | None = None  # the settled stamps at the start of the pass
         self._began_at = self._read_at = steady()
         self._passes = 0
@@ -120,7 +121,7 @@ class LogWatch:
         if self._pass is None:
             if not self._is_due(now, (seen.stamp, tree)):
                 return
-            self._pass = Pass(self._store, self._tree, signed)
+            self._pass = Pass(self._store, self._tree, signed, self._known)
             self._began_at, self._began_with = now, (seen.stamp, tree) if _settled(seen) else None
         self._pass.read(round(self._rate * min(since, 1.0)))
         if self._pass.is_done:

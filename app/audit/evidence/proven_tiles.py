@@ -13,8 +13,9 @@ from .stored_tree import StoredTree
 class ProvenTiles:
     """Keeps the last full tile of each level above the leaves: neighbours share their parents."""
 
-    def __init__(self, tree: StoredTree) -> None:
-        self._tree = tree
+    def __init__(self, tree: StoredTree, *, keeps_partial: bool = False) -> None:
+        """*keeps_partial*: also a tile that is not full. For one walk through one signed tree."""
+        self._tree, self._keeps_partial = tree, keeps_partial
         self._kept: dict[int, tuple[int, bytes]] = {}
 
     def tile(self, signed: Checkpoint, level: int, index: int) -> bytes:
@@ -31,7 +32,7 @@ class ProvenTiles:
             is_proven = has_root(self._tree, signed)
         if not is_proven:
             raise VerificationFailed("The stored tile does not lead to the signed root.")
-        if width == WIDTH and level:
+        if level and (width == WIDTH or self._keeps_partial):
             self._kept[level] = (index, data)
         return data
 

@@ -2,6 +2,7 @@
 
 Neither the lines nor the stored tree is trusted: a tile counts once it leads to the signed root.
 Where a line is not its leaf, lines are found by their newlines, so a false `ends` misleads nobody.
+A later pass compares one digest for each tile: of the bytes that an earlier pass has proven.
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ from collections.abc import Iterator, Sequence
 from hashlib import sha256
 
 from ...errors import AuditCorrupt, VerificationFailed
-from ..format.merkle import leaf_hash
+from ..format.merkle import HASH_BYTES, leaf_hash
 from ..format.note import Checkpoint
 from ..format.record import MAX_LINE_BYTES
-from ..format.tiles import WIDTH
+from ..format.tiles import WIDTH, Tile
 from ..storage.store import AuditStore
 from .proven_tiles import ProvenTiles, hashes_of
-from .stored_tree import StoredTree
+from .stored_tree import StoredTree, ends_in
 
 RECENT_RECORDS = 1_024
 """The newest records, compared whenever the log has changed."""
@@ -29,9 +30,10 @@ PIECE = 1 << 18
 class Pass:
     """One pass over the records that *signed* covers, a few tiles at a time."""
 
-    def __init__(self, store: AuditStore, tree: StoredTree, signed: Checkpoint) -> None:
-        self._store, self._tree, self.signed = store, tree, signed
-        self._tiles = ProvenTiles(tree)
+    def __init__(self, store: AuditStore, tree: StoredTree, signed: Checkpoint, known: bytearray) -> None:
+        """*known* is kept from pass to pass, for one log: 32 bytes for each whole tile."""
+        self._store, self._tree, self.signed, self._known = store, tree, signed, known
+        self._tiles = ProvenTiles(tree, keeps_partial=True)
         self._seq = 0
         self.position = 0
         """The byte up to which the log was compared."""
@@ -48,15 +50,29 @@ class Pass:
         """
         start = self.position
         while not self.is_done and self.position - start < max(1, at_most):
-            width = min(WIDTH, self.signed.size - self._seq)
-            proven = hashes_of(self._tiles.tile(self.signed, 0, self._seq // WIDTH))[:width]
-            ends = self._tree.bounds(self._seq, self._seq + width - 1)
-            data = b"".join(self._store.chunks(ends[-1], self.position))
-            if ends != [self.position, *_ends(data, self.position)] or _leaves(data) != proven:
-                _verify_lines(self._store, self._seq, self.position, proven)
-                raise VerificationFailed("The stored ends of lines are not those of the log.")
-            self._seq, self.position = self._seq + width, ends[-1]
+            self._read_tile(self._seq // WIDTH, min(WIDTH, self.signed.size - self._seq))
         return self.position - start
+
+    def _read_tile(self, index: int, width: int) -> None:
+        tile, stored = self._tree.fetch(Tile(0, index, width)), self._tree.stored_ends(self._seq, width)
+        ends = ends_in(stored)
+        may_be_end = self.position < ends[-1] <= self.position + width * MAX_LINE_BYTES
+        data = b"".join(self._store.chunks(ends[-1], self.position)) if may_be_end else b""
+        digest, place = sha256(tile + stored + data).digest(), slice(index * HASH_BYTES, (index + 1) * HASH_BYTES)
+        if width == WIDTH and self._known[place] == digest:
+            self._tiles.tile(self.signed, 1, index // WIDTH)  # every pass reads the levels above
+        else:
+            self._prove(tile, ends, data)
+            if width == WIDTH:
+                self._known[place] = digest
+        self._seq, self.position = self._seq + width, ends[-1]
+
+    def _prove(self, tile: bytes, ends: list[int], data: bytes) -> None:
+        proven = self._tiles.tile(self.signed, 0, self._seq // WIDTH)
+        leaves = hashes_of(proven)
+        if proven != tile or ends != list(_ends(data, self.position)) or _leaves(data) != leaves:
+            _verify_lines(self._store, self._seq, self.position, leaves)
+            raise VerificationFailed("The stored ends of lines are not those of the log.")
 
 
 class Recent:
@@ -96,20 +112,17 @@ class Recent:
             seq, start = seq + len(some), end
 
     def _take_in(self, signed: Checkpoint) -> None:
-        tiles = ProvenTiles(self._tree)
-        proven: list[bytes] = []
+        tiles = ProvenTiles(self._tree, keeps_partial=True)
         lines = _lines(self._store, self._size, self._end)
-        for seq in range(self._size, signed.size):
-            if not proven or seq % WIDTH == 0:
-                proven = hashes_of(tiles.tile(signed, 0, seq // WIDTH))
-            line = next(lines)
-            _verify_leaf(seq, line[0], proven[seq % WIDTH])
-            self._add(line)
-
-    def _add(self, line: tuple[bytes, int]) -> None:
-        self._lines.append(line)
-        self._size, self._end = self._size + 1, self._end + line[1]
-        if len(self._lines) > RECENT_RECORDS:
+        while self._size < signed.size:
+            index, first = divmod(self._size, WIDTH)
+            proven = hashes_of(tiles.tile(signed, 0, index))[first:]
+            some = list(itertools.islice(lines, len(proven)))
+            for seq, ((found, _), leaf) in enumerate(zip(some, proven, strict=True), self._size):
+                _verify_leaf(seq, found, leaf)
+            self._lines += some
+            self._size, self._end = self._size + len(some), self._end + sum(size for _, size in some)
+        while len(self._lines) > RECENT_RECORDS:
             self._start += self._lines.popleft()[1]
 
 

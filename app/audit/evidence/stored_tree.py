@@ -19,6 +19,7 @@ from __future__ import annotations
 import fcntl
 import itertools
 import os
+import struct
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -104,12 +105,15 @@ class StoredTree:
         Raises VerificationFailed if they are not stored, or a line would be empty or too long.
         """
         start = max(0, first - 1)
-        data = self._piece("ends", start * END_BYTES, (last + 1 - start) * END_BYTES)
-        ends = [int.from_bytes(data[at : at + END_BYTES], "big") for at in range(0, len(data), END_BYTES)]
+        ends = ends_in(self.stored_ends(start, last + 1 - start))
         bounds = ends if first else [0, *ends]
         if not all(0 < end - start <= MAX_LINE_BYTES for start, end in itertools.pairwise(bounds)):
             raise VerificationFailed("The stored ends of lines are not those of lines.")
         return bounds
+
+    def stored_ends(self, first: int, count: int) -> bytes:
+        """What `ends` holds of *count* lines. Raises VerificationFailed if they are not stored."""
+        return self._piece("ends", first * END_BYTES, count * END_BYTES)
 
     def _piece(self, name: str, start: int, size: int) -> bytes:
         try:
@@ -219,6 +223,11 @@ class StoredTree:
         write_file(new, (data,))
         sync_folder(self.folder)
         os.rename(new, self.folder / name)
+
+
+def ends_in(data: bytes) -> list[int]:
+    """The numbers in a piece of `ends`."""
+    return list(struct.unpack(f">{len(data) // END_BYTES}Q", data))
 
 
 def _try_lock(fd: int) -> bool:

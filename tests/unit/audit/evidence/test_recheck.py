@@ -35,12 +35,22 @@ def kept(made: KeptLog, tmp_path: Path) -> KeptLog:
 
 def read_all(kept: KeptLog, at_most: int = 100_000) -> int:
     """How many steps a pass over the whole log takes."""
-    one, steps = Pass(kept.store, kept.tree, kept.signed().checkpoint), 0
+    one, steps = Pass(kept.store, kept.tree, kept.signed().checkpoint, bytearray()), 0
     while not one.is_done:
         assert one.read(at_most) > 0
         steps += 1
     assert one.position == kept.path.stat().st_size
     return steps
+
+
+@pytest.fixture(params=["in a first pass", "in a later pass"])
+def known(kept: KeptLog, request: pytest.FixtureRequest) -> bytearray:
+    """What the passes before know of *kept*."""
+    known = bytearray()
+    if request.param == "in a later pass":
+        Pass(kept.store, kept.tree, kept.signed().checkpoint, known).read(1 << 30)
+        assert len(known) == RECORDS // 256 * 32
+    return known
 
 
 def edited(kept: KeptLog, seq: int, change: Callable[[bytes], bytes]) -> None:
@@ -67,11 +77,11 @@ def test_a_sound_log_is_read_in_steps_of_the_wanted_size(kept: KeptLog) -> None:
 
 @pytest.mark.parametrize("seq", [1, 255, 256, 700, RECORDS - 1])
 @pytest.mark.parametrize("how", EDITS)
-def test_a_pass_finds_an_edit_at_its_record(kept: KeptLog, seq: int, how: str) -> None:
+def test_a_pass_finds_an_edit_at_its_record(kept: KeptLog, known: bytearray, seq: int, how: str) -> None:
     signed = kept.signed().checkpoint
     edited(kept, seq, EDITS[how])
     with pytest.raises(AuditCorrupt, match=rf" {seq} "):
-        Pass(kept.store, kept.tree, signed).read(1 << 30)
+        Pass(kept.store, kept.tree, signed, known).read(1 << 30)
 
 
 def edit_tree(kept: KeptLog, name: str, offset: int) -> None:
@@ -84,11 +94,11 @@ def edit_tree(kept: KeptLog, name: str, offset: int) -> None:
 @pytest.mark.parametrize(
     ("name", "offset"), [("hashes.0", 40), ("hashes.0", -1), ("hashes.1", 33), ("ends", 47), ("ends", -1), ("ends", 8 * 256 - 1)]
 )
-def test_a_pass_tells_a_damaged_tree_from_an_edited_log(kept: KeptLog, name: str, offset: int) -> None:
+def test_a_pass_tells_a_damaged_tree_from_an_edited_log(kept: KeptLog, known: bytearray, name: str, offset: int) -> None:
     signed = kept.signed().checkpoint
     edit_tree(kept, name, offset)
     with pytest.raises(VerificationFailed):
-        Pass(kept.store, kept.tree, signed).read(1 << 30)
+        Pass(kept.store, kept.tree, signed, known).read(1 << 30)
 
 
 def test_an_edit_is_found_even_if_its_leaf_and_end_were_changed_with_it(kept: KeptLog) -> None:
@@ -100,7 +110,7 @@ def test_an_edit_is_found_even_if_its_leaf_and_end_were_changed_with_it(kept: Ke
     hashes[7 * 32 : 8 * 32] = leaf_hash(kept.lines()[7])
     path.write_bytes(hashes)
     with pytest.raises(VerificationFailed):
-        Pass(kept.store, kept.tree, signed).read(1 << 30)
+        Pass(kept.store, kept.tree, signed, bytearray()).read(1 << 30)
 
 
 # --- the newest records --------------------------------------------------------------------------
