@@ -19,6 +19,7 @@ from .catalogue.values import (
     HttpAddress,
     LogName,
     MessageCount,
+    ServerSideName,
     SqliteUrl,
     TokenCount,
     is_key,
@@ -84,12 +85,13 @@ class Settings(BaseSettings):
     v1_max_message_chars: CharacterCount = 500_000
     v1_max_tokens: TokenCount = 4096
     v1_refused_params: Annotated[tuple[str, ...], NoDecode] = ()
+    v1_server_side: Annotated[tuple[ServerSideName, ...], NoDecode] = ()
     stream_keepalive_seconds: float = Field(10, gt=0, le=600)
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = ()
     docs_enabled: bool = True
 
-    @field_validator("cors_origins", "trusted_proxies", "v1_refused_params", mode="before")
+    @field_validator("cors_origins", "trusted_proxies", "v1_refused_params", "v1_server_side", mode="before")
     @classmethod
     def _split_at_commas(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
@@ -232,7 +234,7 @@ def read_environment() -> dict[str, str]:
 def _sentence(problem: object) -> str:
     """One of pydantic's findings as a sentence about the setting, without its value."""
     assert isinstance(problem, dict)
-    name = ".".join(str(part) for part in problem["loc"]).upper()
+    name = str(next(iter(problem["loc"]), "")).upper()
     if problem["type"] == "missing":
         return f"{name} is not set: {NEW_SECRET}."
     if name:

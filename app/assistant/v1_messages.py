@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any
 
 from ..catalogue.models import Caps
 from ..errors import InvalidParameter
 from ..upstream.protocol.endpoint import Endpoint
-from .v1_reach import DATA, foreign_name
+from .v1_reach import foreign_name, is_data
 from .v1_refusals import foreign, missing, wrong_type
 
 NAMES = frozenset({"role", "type", "id", "call_id", "status", "detail"})
 """They name a part of a message, and do not count as text up to NAME_LENGTH characters."""
 NAME_LENGTH = 100
-TEXTS = frozenset({"content", "text", "input", "output", "instructions", "arguments", "refusal", "transcript", "summary"}) | {
-    "reasoning",
-    "reasoning_content",
-    "thinking",
-}
+TEXTS = frozenset(
+    {"content", "text", "input", "output", "instructions", "arguments", "refusal", "transcript", "summary"}
+    | {"reasoning", "reasoning_content", "thinking", "stdout", "stderr", "diff", "commands", "command"}
+)
 """What a model reads stands in these. Elsewhere the form says what is text: see _is_bytes."""
 _DATA_URL = re.compile(r"data:[^,]{0,200},", re.IGNORECASE)
 _BASE64_URL = re.compile(r"data:[^,\s]{0,200};base64,[A-Za-z0-9+/=_%\r\n-]*", re.IGNORECASE)
@@ -27,15 +26,15 @@ _OPAQUE = re.compile(r"[\x21-\x7e\r\n]{256,}")
 """No blanks: prose has some."""
 
 
-def verify_messages(endpoint: Endpoint, members: Mapping[str, Any], caps: Caps) -> None:
+def verify_messages(endpoint: Endpoint, members: Mapping[str, Any], caps: Caps, allowed: Set[str] = frozenset()) -> None:
     """Raises InvalidParameter for messages that are missing, malformed, too many or too long.
 
-    A list of tokens is limited by the cap on bytes only.
+    A list of tokens is limited by the cap on bytes only. *allowed*: as in `verify_reach`.
     """
     name = endpoint.messages
     messages = _verified_shape(endpoint, members.get(name))
     if isinstance(messages, str):
-        _verify_message(name, messages, caps)
+        _verify_message(name, messages, caps, allowed)
     elif all(type(message) is int for message in messages):
         return
     elif len(messages) > caps.messages:
@@ -46,8 +45,8 @@ def verify_messages(endpoint: Endpoint, members: Mapping[str, Any], caps: Caps) 
             place = f"{name}[{number}]"
             if endpoint.beyond_the_record and _is_untyped_reference(message):
                 raise foreign(place)
-            _verify_message(place, message, caps)
-    _verify_message("instructions", members.get("instructions"), caps)
+            _verify_message(place, message, caps, allowed)
+    _verify_message("instructions", members.get("instructions"), caps, allowed)
 
 
 def _verified_shape(endpoint: Endpoint, messages: Any) -> str | list[Any]:
@@ -65,20 +64,20 @@ def _verified_shape(endpoint: Endpoint, messages: Any) -> str | list[Any]:
     return messages
 
 
-def _verify_message(place: str, message: Any, caps: Caps) -> None:
+def _verify_message(place: str, message: Any, caps: Caps, allowed: Set[str]) -> None:
     """Raises InvalidParameter if *message* has too much text, or names foreign content."""
     length = 0
-    pending: list[tuple[Any, str, bool]] = [(message, "content", False)]  # a value, its member, and whether it is data
+    pending: list[tuple[Any, str, bool]] = [(message, "content", False)]  # a value, its member, and whether it is in data
     while pending:
-        value, key, is_data = pending.pop()
+        value, key, in_data = pending.pop()
         if isinstance(value, str):
             length += 0 if _is_name(key, value) or _is_bytes(key, value) else len(value)
         elif isinstance(value, list):
-            pending.extend((item, "" if key in NAMES else key, is_data) for item in value)
+            pending.extend((item, "" if key in NAMES else key, in_data) for item in value)
         elif isinstance(value, dict):
-            if not is_data and foreign_name(value):
+            if not in_data and foreign_name(value, allowed):
                 raise foreign(place)
-            pending.extend((item, key, is_data or key in DATA) for key, item in value.items())
+            pending.extend((item, key, in_data or is_data(key, item)) for key, item in value.items())
     if length > caps.message_chars:
         what = f"is longer than the {caps.message_chars} characters that you may send in one."
         raise InvalidParameter(place, what, reason="string_above_max_length")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any
 
 from ..catalogue.models import Caps
@@ -25,9 +25,11 @@ OTHER_MODELS = frozenset(
 OTHERS_SLOTS = frozenset({"id_slot", "cache_prompt", "n_cache_reuse", "slot_id"})
 """Parameters of llama.cpp that let a caller find out what another caller has asked."""
 REFUSED = UNCAPPED | OTHER_MODELS | OTHERS_SLOTS
+PREVIOUS = "previous_response_id"
 INSTEAD = {
     "background": "leave it out, the answer comes on this connection",
-    "previous_response_id": "send the whole conversation in input",
+    PREVIOUS: "send the whole conversation in input (Agents SDK: to_input_list() or a session; LangChain: "
+    "use_previous_response_id=False), or ask the operator to allow it",
     "conversation": "send the whole conversation in input",
     "prompt": "send its text in instructions and input",
     **dict.fromkeys(OTHER_MODELS, "name one of your models in model"),
@@ -37,11 +39,16 @@ MAX_CHOICES = 128
 
 
 def verify_params(
-    endpoint: Endpoint, members: Mapping[str, Any], refused: frozenset[str], allowed: frozenset[str] | None
+    endpoint: Endpoint,
+    members: Mapping[str, Any],
+    refused: frozenset[str],
+    allowed: frozenset[str] | None,
+    server_side: Set[str] = frozenset(),
 ) -> None:
     """Raises InvalidParameter. *refused*: by the operator.
 
     *allowed*: the only parameters that the model's server may be given; None for any.
+    *server_side*: what the operator lets servers keep.
     """
     other_caps = TOKEN_CAPS.difference(endpoint.token_caps)
     for name, value in members.items():

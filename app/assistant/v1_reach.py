@@ -7,68 +7,91 @@ is data, and never acted upon, is left out: schemas, arguments, metadata.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from typing import Any
 
 from ..upstream.protocol.endpoint import Endpoint
 from .v1_refusals import MAX_SHOWN, foreign, shown, unsupported
+from .v1_tools import INSTEAD, refusal, refused_in_choice, refused_member
 
-TOOL_TYPES = frozenset({"function", "custom", "web_search", "web_search_preview"})
-"""Of /v1/responses. Other tools reach files, containers and servers that no record holds."""
-CHOICE_TYPES = TOOL_TYPES | {"allowed_tools", "auto", "none", "required", "any", "tool"}
-"""What else a `tool_choice` may say. The tools that `allowed_tools` lists are looked at, too."""
 DATA = frozenset(
     {"parameters", "schema", "json_schema", "input_schema", "output_schema", "properties", "$defs", "definitions"}
-) | {
-    "arguments",
-    "metadata",
-}
+    | {"arguments", "metadata", "env"}
+)
 """Members whose content describes something or belongs to the caller's own functions."""
-FOREIGN = re.compile(r"(.*_)?(file|container|store|skill|connector|thread|assistant)_ids?|.*_reference")
+FOREIGN = re.compile(r"((?:.*_)?(?:file|container|store|skill|connector|thread|assistant))_ids?|(.*)_reference")
 """Such members name content on the server, under the one key that all callers share: maybe
-another's."""
+another's. The group is what the operator may allow."""
+WITHIN_THE_REQUEST = "tool_reference"
+"""Anthropic's name for a tool that the same request defines."""
+SERVERS = "mcp_servers"
+"""The member in which Anthropic's protocol names servers whose tools the model's server calls."""
+IMPLIED = {"file_search": "vector_store", "mcp": "connector"}
+"""A tool that is allowed may name what it cannot do without."""
 Place = tuple["Place | None", str | int]
 """A member or an index, and the place of what it is in; a path in text would cost too much."""
 
 
-def verify_reach(endpoint: Endpoint, members: Mapping[str, Any]) -> None:
-    """Raises InvalidParameter. Content that a message names is `verify_messages`' to refuse."""
-    pending: list[tuple[Any, Place | None, bool]] = [(members, None, False)]  # and whether it is in a message
+def verify_reach(endpoint: Endpoint, members: Mapping[str, Any], allowed: Set[str] = frozenset()) -> None:
+    """Raises InvalidParameter. Content that a message names is `verify_messages`' to refuse.
+
+    *allowed*: names of tools and of kinds of content that the operator allows.
+    """
+    may_lack_type = endpoint.name != "responses" or "mcp" in allowed
+    pending: list[tuple[Any, Place | None, bool, bool]] = [(members, None, False, False)]
     while pending:
-        value, place, is_message = pending.pop()
+        value, place, is_message, is_choice = pending.pop()
         if isinstance(value, list):
-            pending.extend((item, (place, at), is_message) for at, item in enumerate(value) if isinstance(item, dict | list))
+            inside = [
+                (item, (place, at), is_message, is_choice) for at, item in enumerate(value) if isinstance(item, dict | list)
+            ]
+            pending.extend(inside)
             continue
-        if not is_message and (name := foreign_name(value)):
+        if not is_message and (name := foreign_name(value, allowed)):
             raise foreign(_text_of((place, name)))
         for key, item in value.items():
-            if isinstance(item, dict | list) and key not in DATA:
+            if isinstance(item, dict | list) and not is_data(key, item):
                 at = (place, key)
+                is_chosen = is_choice or key == "tool_choice"
                 if key in ("tools", "tool_choice"):
-                    _verify_tools(item, at, TOOL_TYPES if key == "tools" else CHOICE_TYPES)
-                pending.append((item, at, is_message or (place is None and key == endpoint.messages)))
+                    _verify_tools(item, at, allowed, is_choice=is_chosen, may_lack_type=may_lack_type)
+                elif key == SERVERS and item and SERVERS not in allowed:
+                    raise unsupported(_text_of(at), f"is not allowed here: {INSTEAD}.")
+                pending.append((item, at, is_message or (place is None and key == endpoint.messages), is_chosen))
 
 
-def foreign_name(value: Mapping[str, Any]) -> str | None:
+def is_data(key: str, item: Any) -> bool:
+    """Whether a member is never acted upon. An object in `input` holds arguments (Anthropic)."""
+    return key in DATA or (key == "input" and isinstance(item, dict))
+
+
+def foreign_name(value: Mapping[str, Any], allowed: Set[str] = frozenset()) -> str | None:
     """The member of *value* that names content on the server, if one does."""
     for key, item in value.items():
-        if key.endswith(("_id", "_ids", "_reference")) and item and FOREIGN.fullmatch(key):
+        if key.endswith(("_id", "_ids", "_reference")) and item and _is_foreign(key, allowed):
             return key
-        if key == "type" and isinstance(item, str) and item.endswith("_reference"):
+        if key == "type" and isinstance(item, str) and item.endswith("_reference") and _is_foreign(item, allowed):
             return key
-        if key == "container" and isinstance(item, str):
+        if key == "container" and isinstance(item, str) and key not in allowed:
             return key
-        if key in ("container", "audio") and isinstance(item, dict) and "id" in item:  # audio: an earlier answer
-            return key
+        if key in ("container", "audio") and isinstance(item, dict) and "id" in item and key not in allowed:
+            return key  # audio: an earlier answer
     return None
 
 
-def _verify_tools(value: Any, place: Place, kinds: frozenset[str]) -> None:
+def _is_foreign(name: str, allowed: Set[str]) -> bool:
+    found = FOREIGN.fullmatch(name)
+    if found is None or name == WITHIN_THE_REQUEST:
+        return False
+    kind = found[1] or found[2]
+    return kind not in allowed and not any(IMPLIED.get(tool) == kind for tool in allowed)
+
+
+def _verify_tools(value: Any, place: Place, allowed: Set[str], *, is_choice: bool, may_lack_type: bool) -> None:
     for tool, where in _objects(value, place):
-        kind = tool.get("type")
-        is_choice_of_none = kinds is CHOICE_TYPES and kind is None
-        if not is_choice_of_none and not (isinstance(kind, str) and kind in kinds):
-            raise unsupported(_text_of((where, "type")), f"is not allowed here: tools are {', '.join(sorted(TOOL_TYPES))}.")
+        member = refused_in_choice(tool, allowed) if is_choice else refused_member(tool, allowed, may_lack_type=may_lack_type)
+        if member:
+            raise refusal(_text_of((where, member)), member, tool.get("type"))
 
 
 def _objects(value: Any, place: Place) -> Iterator[tuple[dict[str, Any], Place]]:

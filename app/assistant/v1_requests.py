@@ -59,10 +59,11 @@ class V1Requests:
             raise wrong_type("model", "a string")
         entry = self.entry(alias, principal, endpoint.name)
         caps, upstream = self.catalogue.caps_for(principal.roles), self._upstreams[entry.server.name]
-        verify_params(endpoint, members, self.catalogue.refused_params, entry.server.params)
-        if endpoint.beyond_the_record:
-            verify_reach(endpoint, members)
-        verify_messages(endpoint, members, caps)
+        server_side = self.catalogue.server_side_for(principal.roles)
+        verify_params(endpoint, members, self.catalogue.refused_params, entry.server.params, server_side)
+        if endpoint.streams:  # a server calls no tools to embed something
+            verify_reach(endpoint, members, server_side)
+        verify_messages(endpoint, members, caps, server_side)
         is_stream = read_flag(members, "stream")
         if is_stream and not endpoint.streams:
             raise unsupported("stream", "is not allowed here: this endpoint does not stream.")

@@ -69,6 +69,10 @@ class Catalogue:
     """When the models file was last changed, in Unix seconds; 0 where there is none."""
     sha256: str = ""
     """Of the models file; empty where there is none."""
+    server_side: frozenset[str] = frozenset()
+    """What everyone may have run or kept on a model's server: names of tools and of content."""
+    role_server_side: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """What else each role may."""
 
     def model_for(self, alias: str, roles: Iterable[str], endpoint: str | None = None) -> ModelEntry | None:
         """None if it is unknown, or not for these roles or endpoint: callers see no difference."""
@@ -81,6 +85,11 @@ class Catalogue:
         """In the order of the models file."""
         known = frozenset(roles)
         return [entry for entry in self.models.values() if entry.is_for(known)]
+
+    def server_side_for(self, roles: Iterable[str]) -> frozenset[str]:
+        if not self.role_server_side:  # nearly always
+            return self.server_side
+        return self.server_side.union(*(self.role_server_side.get(role, ()) for role in roles))
 
     def caps_for(self, roles: Iterable[str]) -> Caps:
         """The largest of each cap among the roles with caps of their own, which may be lower."""

@@ -26,6 +26,7 @@ from .values import (
     Name,
     NonEmpty,
     Role,
+    ServerSideName,
     TokenCount,
     VariableName,
     is_key,
@@ -65,6 +66,7 @@ class ModelsFile(_Table):
     servers: dict[Name, ServerTable]
     models: dict[Name, ModelTable]
     caps: dict[Role, CapsTable] = {}
+    server_side: dict[Role, list[ServerSideName]] = {}
 
 
 def read_models(path: Path, environment: Mapping[str, str], caps: Caps, refused_params: frozenset[str]) -> Catalogue:
@@ -85,14 +87,16 @@ def read_models(path: Path, environment: Mapping[str, str], caps: Caps, refused_
     }
     models = {alias: _entry(alias, table, servers) for alias, table in file.models.items()}
     role_caps = {role: replace(caps, **table.model_dump(exclude_none=True)) for role, table in file.caps.items()}
-    return Catalogue(models, caps, role_caps, refused_params, created, hashlib.sha256(raw).hexdigest())
+    server_side = {role: frozenset(names) for role, names in file.server_side.items()}
+    sha256 = hashlib.sha256(raw).hexdigest()
+    return Catalogue(models, caps, role_caps, refused_params, created, sha256, role_server_side=server_side)
 
 
 def read_roles(path: Path) -> frozenset[str]:
     """The roles that the models file at *path* names. Needs no keys. Raises ConfigError."""
     file = _validated(path, _read(path)[0])
     named = [role for table in file.models.values() for role in table.roles or ()]
-    return frozenset(named) | frozenset(file.caps)
+    return frozenset(named).union(file.caps, file.server_side)
 
 
 def _entry(alias: str, table: ModelTable, servers: Mapping[str, Server]) -> ModelEntry:

@@ -21,6 +21,8 @@ PLACEHOLDERS = frozenset({"your_openai_api_key_here", "32_char_random_string_her
 
 API_VERSION = "api-version"
 """The one parameter that an address may carry: Azure's, and that of its clients."""
+NEVER_SERVER_SIDE = frozenset({"background", "conversation", "prompt"})
+"""No record can hold what these do, or the service cannot read what comes of them."""
 MAX_ROLE_LENGTH = 64
 """Bounds the size of a token, which carries up to 32 roles."""
 _ROLE = re.compile(r"[a-z.]+")
@@ -85,6 +87,13 @@ def _verify_not_empty(value: list[T]) -> list[T]:
     return value
 
 
+def _verify_server_side(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_:.-]{0,99}", value) or value in NEVER_SERVER_SIDE:
+        never = ", ".join(sorted(NEVER_SERVER_SIDE))
+        raise ValueError(f"takes names such as mcp, code_interpreter or previous_response_id, and never {never}")
+    return value
+
+
 def _verify_origin(value: str) -> str:
     """C2SP signed-note: a key name holds neither white space nor a plus sign."""
     if value and (re.search(r"[\s+]", value) or len(value) > 200):
@@ -108,6 +117,8 @@ def sqlite_path(url: str) -> Path | None:
 HttpAddress = Annotated[str, AfterValidator(_verify_http_address)]
 """http(s)://host/path, without a user name."""
 BaseUrl = Annotated[str, AfterValidator(_verify_base_url)]
+ServerSideName = Annotated[str, AfterValidator(_verify_server_side)]
+"""A tool that runs on a model's server, or what is kept there."""
 LogName = Annotated[str, AfterValidator(_verify_origin)]
 SqliteUrl = Annotated[str, AfterValidator(_verify_sqlite_url)]
 VariableName = Annotated[str, AfterValidator(_verify_variable_name)]

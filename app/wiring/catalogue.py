@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ..catalogue.models import Caps, Catalogue, ModelEntry, Server
 from ..catalogue.models_file import read_models
 from ..errors import ConfigError
@@ -19,10 +21,10 @@ def read_catalogue(settings: Settings) -> Catalogue:
     if settings.models_file is None:
         key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else ""
         entry = ModelEntry(settings.llm_model, settings.llm_model, Server("default", settings.openai_base_url, key))
-        return Catalogue({entry.alias: entry}, caps, {}, refused)
+        return Catalogue({entry.alias: entry}, caps, {}, refused, server_side=frozenset(settings.v1_server_side))
     catalogue = read_models(settings.models_file, read_environment(), caps, refused)
     chat = [alias for alias, entry in catalogue.models.items() if "chat" in entry.endpoints]
     if settings.llm_model not in chat:
         what = f"set it to one, such as {chat[0]}" if chat else f"add one to {settings.models_file}"
         raise ConfigError(f"LLM_MODEL, which /ask uses, is no alias of MODELS_FILE with the endpoint chat: {what}.")
-    return catalogue
+    return replace(catalogue, server_side=frozenset(settings.v1_server_side))

@@ -105,14 +105,13 @@ def test_a_message_may_not_name_what_lies_on_the_models_server(
     check_refused(service, upstream, error, BadRequestError, f"{member}[1]", "unsupported_parameter")
 
 
-@pytest.mark.parametrize(
-    "kind", ["file_search", "mcp", "code_interpreter", "computer_use_preview", "shell", "image_generation", 5]
-)
+@pytest.mark.parametrize("path", [CHAT, RESPONSES])
+@pytest.mark.parametrize("kind", ["file_search", "mcp", "code_interpreter", "web_fetch_20250910", "new_one", 5])
 def test_a_tool_that_uses_data_outside_the_record_is_refused(
-    client: OpenAI, service: Service, upstream: FakeOpenAI, kind: Any
+    client: OpenAI, service: Service, upstream: FakeOpenAI, path: str, kind: Any
 ) -> None:
     harmless = {"type": "function", "name": "weather", "parameters": {}}
-    error = refused(send, client, RESPONSES, PLAIN[RESPONSES] | {"tools": [harmless, {"type": kind}]})
+    error = refused(send, client, path, PLAIN[path] | {"tools": [harmless, {"type": kind}]})
     check_refused(service, upstream, error, BadRequestError, "tools[1].type", "unsupported_parameter")
 
 

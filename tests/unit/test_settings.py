@@ -138,6 +138,11 @@ def test_init_changes_nothing_where_another_setting_is_refused(monkeypatch: pyte
         ("V1_MAX_TOKENS", "0", "V1_MAX_TOKENS takes a number of at least 1"),
         ("V1_MAX_TOKENS", "1000001", "V1_MAX_TOKENS takes a number of at most 1,000,000"),
         ("V1_REFUSED_PARAMS", "user,logit bias", "V1_REFUSED_PARAMS takes names of parameters such as logit_bias"),
+        (
+            "V1_SERVER_SIDE",
+            "mcp,conversation",
+            "V1_SERVER_SIDE takes names such as mcp",
+        ),
         ("STREAM_KEEPALIVE_SECONDS", "0", "STREAM_KEEPALIVE_SECONDS takes a number above 0"),
         ("STREAM_KEEPALIVE_SECONDS", "601", "STREAM_KEEPALIVE_SECONDS takes a number of at most 600"),
         ("AUDIT_STREAM", "later", "AUDIT_STREAM takes live or buffer"),

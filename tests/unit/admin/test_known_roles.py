@@ -19,6 +19,8 @@ server = "lab"
 roles = ["team.research"]
 [caps."team.trainee"]
 tokens = 10
+[server_side]
+"team.agents" = ["mcp"]
 """
 
 
@@ -31,7 +33,7 @@ def models_file(tmp_path: Path) -> Path:
 
 def test_roles_of_endpoints_models_and_caps_are_known(models_file: Path) -> None:
     verify_known([ASK, AUDIT_READER], None)
-    verify_known([ASK, "team.research", "team.trainee"], models_file)
+    verify_known([ASK, "team.research", "team.trainee", "team.agents"], models_file)
 
 
 @pytest.mark.parametrize(
@@ -39,7 +41,7 @@ def test_roles_of_endpoints_models_and_caps_are_known(models_file: Path) -> None
     [
         ("ai.playground.usr", f"Did you mean {ASK}? "),
         ("team.researc", "Did you mean team.research? "),
-        ("x", f"Use one of {AUDIT_READER}, {ASK}, team.research, team.trainee, "),
+        ("x", f"Use one of {AUDIT_READER}, {ASK}, team.agents, team.research, team.trainee, "),
     ],
 )
 def test_another_role_is_refused_with_what_may_stand_there(role: str, advice: str, models_file: Path) -> None:

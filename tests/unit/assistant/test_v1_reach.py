@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
-from app.assistant.v1_reach import TOOL_TYPES, verify_reach
+from app.assistant.v1_reach import verify_reach
 from app.errors import InvalidParameter
+from app.upstream.protocol.chat import CHAT
+from app.upstream.protocol.endpoint import Endpoint
 from app.upstream.protocol.responses import RESPONSES
 
 MCP: dict[str, Any] = {"type": "mcp", "server_label": "x", "server_url": "https://example.com"}
@@ -16,24 +18,13 @@ FUNCTION: dict[str, Any] = {"type": "function", "name": "weather", "parameters":
 HI: Any = {"role": "user", "content": "hi"}
 
 
-def reached(members: dict[str, Any]) -> str | None:
+def reached(members: dict[str, Any], *allowed: str, endpoint: Endpoint = RESPONSES) -> str | None:
     """The member that is refused."""
     try:
-        verify_reach(RESPONSES, {"input": "hi", **members})
+        verify_reach(endpoint, {"input": "hi", **members}, frozenset(allowed))
     except InvalidParameter as error:
         return error.param
     return None
-
-
-@pytest.mark.parametrize(
-    ("kind", "is_allowed"),
-    [
-        *((kind, True) for kind in sorted(TOOL_TYPES)),
-        *((kind, False) for kind in ("file_search", "mcp", "code_interpreter", "shell", "namespace", "", None, 7, ["function"])),
-    ],
-)
-def test_a_tool_must_be_of_a_known_kind(kind: Any, is_allowed: bool) -> None:
-    assert reached({"tools": [FUNCTION, {"type": kind}]}) == (None if is_allowed else "tools[1].type")
 
 
 ELSEWHERE: list[tuple[dict[str, Any], str]] = [
@@ -54,6 +45,15 @@ ELSEWHERE: list[tuple[dict[str, Any], str]] = [
     ({"tools": [{"type": "function", "container": "cntr_1"}]}, "tools[0].container"),
     ({"container": {"id": "cntr_1"}}, "container"),
     ({"file_ids": ["file-1"]}, "file_ids"),
+    ({"tools": [{"type": "namespace", "tools": [FUNCTION, MCP]}]}, "tools[0].tools[1].type"),
+    ({"tools": [{"type": "shell", "environment": {"type": "container_auto"}}]}, "tools[0].environment"),
+    (
+        {"input": [{"type": "tool_search_output", "tools": [{"type": "shell", "environment": "x"}]}]},
+        "input[0].tools[0].environment",
+    ),
+    ({"tool_choice": {"type": "allowed_tools", "tools": [{"type": "shell"}, MCP]}}, "tool_choice.tools[1].type"),
+    ({"mcp_servers": [{"type": "url", "url": "https://example.com"}]}, "mcp_servers"),
+    ({"x_new": [{"mcp_servers": {"a": 1}}]}, "x_new[0].mcp_servers"),
 ]
 
 
@@ -79,12 +79,59 @@ HARMLESS: list[dict[str, Any]] = [
     {"tools": [], "tool_choice": None},
     {"tools": None, "file_ids": None, "container": {"type": "auto"}},
     {"tools": ["weather"]},
+    {"tools": [{"type": "shell", "environment": {"type": "local", "skills": [{"name": "x", "path": "/x"}]}}]},
+    {"tools": [{"type": "namespace", "name": "mcp__gh", "tools": [FUNCTION, {"type": "custom", "name": "x"}]}]},
+    {"tool_choice": {"type": "allowed_tools", "tools": [{"type": "tool_search"}, {"type": "namespace", "name": "x"}]}},
+    {"input": [{"type": "tool_search_output", "execution": "client", "tools": [{"type": "namespace", "tools": [FUNCTION]}]}]},
+    {
+        "input": [
+            {"type": "local_shell_call", "action": {"type": "exec", "command": ["ls"], "env": {"file_id": "7", "tools": [MCP]}}}
+        ]
+    },
+    {"input": [{"type": "tool_search_call", "execution": "client", "arguments": {"tools": [MCP], "thread_id": "t"}}]},
+    {"input": [{"role": "assistant", "content": [{"type": "tool_use", "input": {"tools": [MCP], "file_id": "7"}}]}]},
+    {
+        "input": [
+            {"role": "user", "content": [{"type": "tool_result", "content": [{"type": "tool_reference", "tool_name": "x"}]}]}
+        ]
+    },
+    {"mcp_servers": []},
 ]
 
 
 @pytest.mark.parametrize("members", HARMLESS)
 def test_schemas_arguments_and_outputs_are_not_looked_into(members: dict[str, Any]) -> None:
     assert reached(members) is None
+
+
+@pytest.mark.parametrize(("members", "param"), ELSEWHERE)
+def test_it_is_found_at_the_other_endpoints_too(members: dict[str, Any], param: str) -> None:
+    without_type = "mcp_list_tools" in str(members)  # there a tool needs none
+    assert reached(members, endpoint=CHAT) == (None if without_type else param)
+
+
+@pytest.mark.parametrize(
+    ("members", "allowed"),
+    [
+        ({"tools": [MCP]}, ["mcp"]),
+        ({"tools": [{**MCP, "connector_id": "connector_gmail"}]}, ["mcp"]),
+        ({"input": [{"type": "mcp_list_tools", "tools": [{"name": "x", "input_schema": {}}]}]}, ["mcp"]),
+        ({"tools": [{"type": "file_search", "vector_store_ids": ["vs_1"]}]}, ["file_search"]),
+        ({"tools": [{"type": "code_interpreter", "container": {"type": "auto"}}]}, ["code_interpreter"]),
+        ({"tools": [{"type": "code_interpreter", "container": "cntr_1"}]}, ["code_interpreter", "container"]),
+        (
+            {"tools": [{"type": "shell", "environment": {"type": "container_reference", "container_id": "c"}}]},
+            ["shell", "container"],
+        ),
+        ({"container": {"id": "cntr_1"}}, ["container"]),
+        ({"mcp_servers": [{"type": "url"}], "tools": [{"type": "mcp_toolset"}]}, ["mcp_servers", "mcp_toolset"]),
+    ],
+)
+def test_what_the_operator_allows_by_name_passes_and_nothing_else(members: dict[str, Any], allowed: list[str]) -> None:
+    assert reached(members, *allowed) is None
+    for name in allowed:
+        assert reached(members, *{*allowed} - {name}) is not None
+    assert reached({**members, "file_ids": ["file-1"]}, *allowed) == "file_ids"
 
 
 def test_a_deep_or_wide_document_takes_no_stack_and_little_time() -> None:

@@ -48,5 +48,13 @@ def test_a_roles_own_caps_count_even_if_lower_the_largest_of_several() -> None:
     assert found.caps_for(["a.low", "a.mixed"]) == Caps(2048, 9, 1, 99_999)
 
 
+def test_what_may_run_on_a_server_is_everyones_and_that_of_each_role() -> None:
+    catalogue = Catalogue({}, CAPS, {}, frozenset(), server_side=frozenset({"mcp"}))
+    assert catalogue.server_side_for(["a.b"]) == {"mcp"}
+    catalogue = replace(catalogue, role_server_side={"a.b": frozenset({"web_fetch"}), "c.d": frozenset({"container"})})
+    assert catalogue.server_side_for(["a.b", "x.y"]) == {"mcp", "web_fetch"}
+    assert catalogue.server_side_for([]) == {"mcp"}
+
+
 def test_no_key_is_in_what_a_catalogue_prints() -> None:
     assert "sk-planted" not in f"{catalogue(OPEN)!r}"

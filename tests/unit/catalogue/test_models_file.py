@@ -63,6 +63,8 @@ def test_a_file_is_read_whole_with_its_defaults(file: Path) -> None:
     endpoints = ["embeddings"]
     [caps."ai.research"]
     tokens = 9
+    [server_side]
+    "ai.research" = ["mcp", "openrouter:web_search"]
     """
     found = read(file, text, LAB_KEY=" sk-planted\n")
     openai = Server("openai", None, "sk-planted", stream_usage=True, retry_idle_close=True)
@@ -74,6 +76,14 @@ def test_a_file_is_read_whole_with_its_defaults(file: Path) -> None:
     assert list(found.models) == ["org/Model-7B", "embed"]
     assert (found.caps, found.role_caps) == (CAPS, {"ai.research": Caps(8_388_608, 1000, 500_000, 9)})
     assert found.refused_params == {"user"}
+    assert found.role_server_side == {"ai.research": {"mcp", "openrouter:web_search"}}
+
+
+@pytest.mark.parametrize("name", ["conversation", "background", "prompt", "", "a b", "*", "mcp*"])
+def test_what_no_record_can_hold_is_never_allowed(file: Path, name: str) -> None:
+    (sentence,) = refusal(file, LAB + SMALL + f"[server_side]\n'ai.research' = ['{name}']\n")
+    names = "takes names such as mcp, code_interpreter or previous_response_id, and never background, conversation, prompt"
+    assert sentence == f'[server_side."ai.research"] {names}.'
 
 
 def test_its_age_is_that_of_its_last_change(file: Path) -> None:

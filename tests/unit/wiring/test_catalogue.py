@@ -56,21 +56,25 @@ def test_without_a_models_file_llm_model_is_there_alone_for_everyone(monkeypatch
     monkeypatch.setenv("LLM_MODEL", "qwen3:8b")
     monkeypatch.setenv("V1_MAX_TOKENS", "77")
     monkeypatch.setenv("V1_REFUSED_PARAMS", "user")
+    monkeypatch.setenv("V1_SERVER_SIDE", "mcp, web_fetch")
     found = read_catalogue(load_settings())
     server = Server("default", "http://127.0.0.1:11434/v1", "sk-planted-key")
     assert found.visible_to(["x.y"]) == [ModelEntry("qwen3:8b", "qwen3:8b", server, None, frozenset(ENDPOINTS))]
     assert found.caps_for(["x.y"]) == Caps(8_388_608, 1000, 500_000, 77)
     assert found.refused_params == {"user"}
+    assert found.server_side_for(["x.y"]) == {"mcp", "web_fetch"}
     assert found.created == 0
 
 
 def test_with_a_models_file_its_models_count_and_the_settings_caps(models_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:1/v1")
     monkeypatch.setenv("OPENAI_API_KEY", "sk-other")
+    monkeypatch.setenv("V1_SERVER_SIDE", "mcp")
     found = read_catalogue(load_settings())
     lab = Server("lab", "http://127.0.0.1:9/v1", "sk-lab-planted")
     assert [entry.server for entry in found.visible_to([])] == [lab, lab]
     assert found.caps == Caps(8_388_608, 1000, 500_000, 4096)
+    assert found.server_side_for([]) == {"mcp"}
     assert found.created == int(models_file.stat().st_mtime)
 
 
