@@ -16,10 +16,10 @@ from app.audit.evidence.stored_tree import StoredTree
 from app.audit.format.merkle import leaf_hash, root_of
 from app.audit.format.note import VerifierKey, verify_checkpoint
 from app.audit.format.receipt import verify_receipt
-from app.audit.format.tiles import parse_bundle
 
 from ..support.calls import bearer, check_problem, records_of, refusal
 from ..support.service import HTTP, Service
+from ..support.tiles import entries_of
 from ..support.waiting import eventually
 
 
@@ -241,7 +241,7 @@ def test_hash_tiles_of_many_widths_and_bundles_match_the_log(readers: Readers) -
         assert tile.headers["content-type"] == "application/octet-stream"
         assert tile.headers.get_list("cache-control") == ["public, max-age=31536000, immutable"]
         bundle = readers.get(f"tile/entries/{address}", readers.auditor)
-        assert parse_bundle(bundle.content, width) == lines[:width]
+        assert entries_of(bundle.content) == lines[:width]
         assert bundle.headers.get_list("cache-control") == ["no-store"]
     assert readers.get("tile/1/000.p/1").content == root_of(leaf_hash(line) for line in lines[:256])
 

@@ -15,12 +15,13 @@ from typing import Any
 import pytest
 
 from app.audit.format.merkle import consistency_proof, inclusion_proof
-from app.audit.format.tiles import Tile, new_tiles
+from app.audit.format.tiles import Tile
 
 from ..support.evidence import SIGNER, Evidence
 from ..support.optional import leave_out
 from ..support.paths import SUPPORT
 from ..support.service import HTTP, Service
+from ..support.tiles import new_tiles
 from ..support.waiting import eventually
 
 PROGRAM = SUPPORT / "go" / "verify.go"

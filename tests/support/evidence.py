@@ -28,12 +28,13 @@ from app.audit.format.record import (
     line_ending,
     line_of,
 )
-from app.audit.format.tiles import ENTRIES, Tile, bundle, grow, new_tiles, reader_of
+from app.audit.format.tiles import ENTRIES, Tile, bundle, grow, reader_of
 from app.audit.log import AuditLog
 from app.audit.storage.append import append
 from app.audit.verification.expected import ExpectedCheckpoint, read_checkpoint
 
 from .stores import open_store
+from .tiles import new_tiles
 
 SIGNER = Signer("secure-ai-assistant/01234567", Ed25519PrivateKey.from_private_bytes(b"k" * 32))
 OTHER_SIGNER = Signer("another/log", Ed25519PrivateKey.from_private_bytes(b"o" * 32))

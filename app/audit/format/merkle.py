@@ -42,9 +42,7 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 class RightEdge:
     """The few hashes that a tree needs to grow: one for each set bit of its size ("compact range").
 
-    Appending a leaf costs O(1) hashes; memory is O(log n). `dump` is the stored form: the size in
-    8 bytes, big-endian, then the hashes of the whole subtrees from left to right. Trust what `load`
-    returns only if its root was signed.
+    Appending a leaf costs O(1) hashes; memory is O(log n).
     """
 
     __slots__ = ("_peaks", "size")
@@ -52,9 +50,6 @@ class RightEdge:
     def __init__(self) -> None:
         self.size = 0
         self._peaks: list[bytes | None] = []  # by level; None where the size has no such bit
-
-    def append(self, leaf: bytes) -> None:
-        self.extend((leaf,))
 
     def extend(self, leaves: Iterable[bytes]) -> None:
         """Raises ValueError, and changes nothing, for a bad hash or more than MAX_SIZE leaves."""
@@ -76,29 +71,6 @@ class RightEdge:
 
     def root(self) -> bytes:
         return _fold([peak for peak in reversed(self._peaks) if peak is not None])
-
-    def dump(self) -> bytes:
-        return self.size.to_bytes(8, "big") + b"".join(peak for peak in reversed(self._peaks) if peak is not None)
-
-    @classmethod
-    def load(cls, data: bytes) -> RightEdge:
-        """Raises VerificationFailed unless *data* has the form that `dump` gives."""
-        size = int.from_bytes(data[:8], "big")
-        if len(data) != 8 + HASH_BYTES * size.bit_count() or size > MAX_SIZE:
-            raise VerificationFailed("The stored right edge of the tree has the wrong length for its size.")
-        return cls.of(size, [data[at : at + HASH_BYTES] for at in range(8, len(data), HASH_BYTES)])
-
-    @classmethod
-    def of(cls, size: int, hashes: Sequence[bytes]) -> RightEdge:
-        """From the hashes of `nodes_of(0, size)`, as a reader over tiles gives them."""
-        edge = cls()
-        edge.size = _checked(size, MAX_SIZE, "the size")
-        if len(hashes) != size.bit_count():
-            raise ValueError("a right edge has one hash for each set bit of its size")
-        left_to_right = iter(hashes)
-        edge._peaks = [next(left_to_right) if size >> level & 1 else None for level in reversed(range(size.bit_length()))]
-        edge._peaks.reverse()
-        return edge
 
 
 def root_of(leaves: Iterable[bytes]) -> bytes:

@@ -75,25 +75,10 @@ class Tile:
         raise VerificationFailed("This is not the address of a tile (C2SP tlog-tiles).")
 
 
-def new_tiles(old: int, new: int, *, entries: bool = False) -> list[Tile]:
-    """The tiles that a log gets as it grows from *old* to *new* records.
+def grow(old: int, leaves: Sequence[bytes], fetch: Callable[[Tile], bytes]) -> Iterator[tuple[Tile, bytes]]:
+    """The hash tiles that a log gets, and their bytes, as leaf hashes follow its *old* records.
 
     Of each level: the tiles that became full, and the partial one at the end.
-    """
-    if not 0 <= old <= new <= MAX_SIZE:
-        raise ValueError(f"a log does not grow from {old} to {new} records")
-    tiles: list[Tile] = []
-    level = ENTRIES if entries else 0
-    while (end := new >> HEIGHT * max(level, 0)) > (start := old >> HEIGHT * max(level, 0)):
-        tiles.extend(Tile(level, index) for index in range(start >> HEIGHT, end >> HEIGHT))
-        if end % WIDTH:
-            tiles.append(Tile(level, end >> HEIGHT, end % WIDTH))
-        level += 1
-    return tiles
-
-
-def grow(old: int, leaves: Sequence[bytes], fetch: Callable[[Tile], bytes]) -> Iterator[tuple[Tile, bytes]]:
-    """The hash tiles of `new_tiles` and their bytes, for leaf hashes that follow *old* records.
 
     *fetch* gives the stored bytes of a partial tile of the log of *old* records, one a level.
     Each level is complete before the next begins. Stored in this order, no parent lacks a child.
@@ -113,14 +98,6 @@ def grow(old: int, leaves: Sequence[bytes], fetch: Callable[[Tile], bytes]) -> I
             if len(data) == WIDTH * HASH_BYTES:
                 above.append(_root(data))
         row, level = b"".join(above), level + 1
-
-
-def tile_bytes(tile: Tile, read: HashReader) -> bytes:
-    """The bytes of a hash tile, read node by node."""
-    if tile.level == ENTRIES:
-        raise ValueError("an entry bundle is made of lines: bundle()")
-    first = tile.index * WIDTH
-    return b"".join(read([Node(HEIGHT * tile.level, first + at) for at in range(tile.width)]))
 
 
 def reader_of(size: int, fetch: Callable[[Tile], bytes]) -> HashReader:
@@ -158,21 +135,6 @@ def bundle(entries: Iterable[bytes]) -> bytes:
             raise ValueError(f"an entry of a bundle has at most {MAX_ENTRY_BYTES} bytes")
         pieces += [len(entry).to_bytes(2, "big"), entry]
     return b"".join(pieces)
-
-
-def parse_bundle(data: bytes, width: int = WIDTH) -> list[bytes]:
-    """The entries of a bundle. Raises VerificationFailed unless there are exactly *width*."""
-    entries: list[bytes] = []
-    at = 0
-    while at < len(data) and len(entries) < width:
-        end = at + 2 + int.from_bytes(data[at : at + 2], "big")
-        if at + 2 > len(data) or end > len(data):
-            break
-        entries.append(data[at + 2 : end])
-        at = end
-    if at != len(data) or len(entries) != width:
-        raise VerificationFailed(f"This is not a bundle of {width} entries.")
-    return entries
 
 
 def _of_width(data: bytes, width: int) -> bytes:

@@ -12,10 +12,11 @@ import pytest
 from app.audit.evidence.stored_tree import StoredTree
 from app.audit.format.merkle import leaf_hash
 from app.audit.format.receipt import verify_receipt
-from app.audit.format.tiles import ENTRIES, Tile, grow, new_tiles
+from app.audit.format.tiles import ENTRIES, Tile, grow
 from app.errors import AuditCorrupt, EvidenceUnavailable, VerificationFailed
 
 from ....support.evidence import SIGNER, KeptLog, rehashed
+from ....support.tiles import new_tiles
 
 Damage = Callable[[Path], None]
 

@@ -21,7 +21,6 @@ from app.audit.format.merkle import (
     inclusion_proof,
     leaf_hash,
     node_hash,
-    nodes_of,
     root_at,
     root_of,
     verify_consistency,
@@ -107,30 +106,6 @@ def test_a_tree_that_grows_in_pieces_is_the_tree_built_at_once(pieces: list[int]
     for piece in pieces:
         edge.extend(LEAVES[edge.size : edge.size + piece])
         assert edge.root() == root_of(LEAVES[: edge.size])
-        again = RightEdge.load(edge.dump())
-        assert (again.size, again.root(), again.dump()) == (edge.size, edge.root(), edge.dump())
-        edge = again
-
-
-@given(SIZES)
-def test_the_right_edge_can_be_taken_from_single_nodes(size: int) -> None:
-    edge = RightEdge.of(size, reader_over(LEAVES[:size])(nodes_of(0, size)))
-    for leaf in LEAVES[size : size + 3]:
-        edge.append(leaf)
-    assert edge.root() == root_of(LEAVES[: size + 3])
-
-
-def test_the_stored_right_edge_has_these_exact_bytes() -> None:
-    edge = RightEdge()
-    assert edge.dump() == bytes(8)
-    edge.extend(LEAVES[:3])
-    assert edge.dump() == b"\0\0\0\0\0\0\0\3" + node_hash(LEAVES[0], LEAVES[1]) + LEAVES[2]
-
-
-@pytest.mark.parametrize("data", [b"", bytes(7), bytes(40), b"\0" * 7 + b"\3" + bytes(32), b"\xff" * 8 + bytes(32 * 64)])
-def test_a_right_edge_of_a_wrong_length_is_refused(data: bytes) -> None:
-    with pytest.raises(VerificationFailed):
-        RightEdge.load(data)
 
 
 @given(SIZES, st.data())

@@ -10,18 +10,18 @@ from hypothesis import strategies as st
 
 from app.audit.format.merkle import (
     Node,
-    RightEdge,
     consistency_proof,
     inclusion_proof,
     leaf_hash,
-    nodes_of,
     root_at,
     root_of,
     verify_consistency,
     verify_inclusion,
 )
-from app.audit.format.tiles import ENTRIES, Tile, bundle, grow, new_tiles, parse_bundle, reader_of, tile_bytes
+from app.audit.format.tiles import ENTRIES, Tile, bundle, grow, reader_of
 from app.errors import VerificationFailed
+
+from ....support.tiles import entries_of, new_tiles
 
 LEAVES = [leaf_hash(b"%d" % number) for number in range(70_000)]
 PATHS = {
@@ -134,18 +134,12 @@ def test_proofs_made_from_tiles_verify(one: int, other: int, data: st.DataObject
     verify_consistency(old, new, *roots, consistency_proof(old, new, read))
 
 
-def test_tiles_made_from_nodes_are_the_tiles_that_growth_made() -> None:
+def test_nodes_read_one_by_one_are_those_that_growth_made() -> None:
     tiles = stored(700, 66_000)
     read = reader_of(66_000, tiles.__getitem__)
     for tile in new_tiles(0, 66_000):
-        assert tile_bytes(tile, read) == tiles[tile]
-
-
-def test_the_right_edge_from_tiles_goes_on_as_the_tree_does() -> None:
-    read = reader_of(66_000, stored(66_000).__getitem__)
-    edge = RightEdge.of(66_000, read(nodes_of(0, 66_000)))
-    edge.extend(LEAVES[66_000:])
-    assert edge.root() == root_of(LEAVES)
+        nodes = [Node(8 * tile.level, tile.index * 256 + at) for at in range(tile.width)]
+        assert b"".join(read(nodes)) == tiles[tile]
 
 
 def test_a_changed_hash_in_a_tile_makes_no_proof_that_verifies() -> None:
@@ -178,20 +172,6 @@ def test_nodes_that_are_not_whole_are_not_read() -> None:
 def test_an_entry_bundle_has_these_exact_bytes() -> None:
     entries = [b"", b"a", b"b" * 300]
     assert bundle(entries) == b"\0\0" + b"\0\1a" + b"\1\x2c" + b"b" * 300
-    assert parse_bundle(bundle(entries), 3) == entries
+    assert entries_of(bundle(entries)) == entries
     with pytest.raises(ValueError, match="65535"):
         bundle([b"x" * 65_536])
-
-
-@given(st.lists(st.binary(max_size=400), min_size=1, max_size=5), st.data())
-def test_a_bundle_with_bytes_too_few_or_too_many_is_refused(entries: list[bytes], data: st.DataObject) -> None:
-    packed = bundle(entries)
-    cut = packed[: data.draw(st.integers(0, len(packed) - 1))]
-    for bad, width in (
-        (cut, len(entries)),
-        (packed + b"\0", len(entries)),
-        (packed, len(entries) + 1),
-        (packed, len(entries) - 1),
-    ):
-        with pytest.raises(VerificationFailed):
-            parse_bundle(bad, width)
