@@ -18,20 +18,24 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any, NoReturn
 
 from limits.storage import MovingWindowSupport, Storage
 
 from ..errors import ConfigError
 
 SCHEME = "window"
-SCHEMA = "CREATE TABLE IF NOT EXISTS hits (key TEXT, n INTEGER, at REAL, PRIMARY KEY (key, n)) WITHOUT ROWID"
-FIRST_FOUR = "SELECT n, at FROM hits WHERE key = ? ORDER BY n LIMIT 4"
-LAST = "SELECT n, at FROM hits WHERE key = ? ORDER BY n DESC LIMIT 1"
-FIRST_AND_LAST = """
-SELECT * FROM (SELECT n, at FROM hits WHERE key = ? ORDER BY n LIMIT 1) UNION ALL
-SELECT * FROM (SELECT n, at FROM hits WHERE key = ? ORDER BY n DESC LIMIT 1)
+SCHEMA = "CREATE TABLE IF NOT EXISTS hits (key TEXT, at REAL, n INTEGER, PRIMARY KEY (key, at, n)) WITHOUT ROWID"
+ENDS = """
+SELECT * FROM (SELECT at, n FROM hits WHERE key = :key AND at > :start AND at <= :now ORDER BY at, n LIMIT 1) UNION ALL
+SELECT * FROM (SELECT at, n FROM hits WHERE key = :key AND at > :start AND at <= :now ORDER BY at DESC, n DESC LIMIT 1)
 """
-ONE = "SELECT at FROM hits WHERE key = ? AND n = ?"
+"""The oldest and the newest hit of a window. A hit in the future is from before a reboot."""
+DELETE_OLDEST = """
+DELETE FROM hits WHERE key = :key AND at <= (
+    SELECT max(at) FROM (SELECT at FROM hits WHERE key = :key AND at <= :start ORDER BY at, n LIMIT 4)
+)
+"""
 LONGEST_WINDOW_SECONDS = 60
 LOCK_TIMEOUT_SECONDS = 0.25
 """A hit takes 20 us. A longer wait would block the event loop, and with it every caller."""
@@ -59,7 +63,7 @@ def shared_window_url(log: Path) -> str:
 
 
 class WindowStorage(MovingWindowSupport, Storage):
-    """Numbers the hits of each key without gaps: one look at the hit *limit* places ago decides."""
+    """Numbers the hits in a window without gaps: its oldest and its newest one tell how many there are."""
 
     STORAGE_SCHEME = [SCHEME]  # noqa: RUF012 - limits declares it so
 
@@ -91,22 +95,17 @@ class WindowStorage(MovingWindowSupport, Storage):
 
     def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
         """Add *amount* hits if at most *limit* are then in the last *expiry* seconds, else none."""
-        if amount > limit:
-            return False
         db = self._db
         db.execute("BEGIN IMMEDIATE")
         try:
             # Read under the lock: before it, hits of other processes could be later than this.
             now = self._clock()
-            last: tuple[int, float] = db.execute(LAST, (key,)).fetchone() or (0, now)
-            # The hit that must have left the window for the new ones to fit in.
-            barrier = db.execute(ONE, (key, last[0] - limit + amount)).fetchone()
-            is_allowed = barrier is None or not _is_live(barrier[0], now, expiry)
+            _, count, newest = self._window(key, expiry, now)
+            is_allowed = count + amount <= limit
             if is_allowed:
-                db.executemany("INSERT INTO hits VALUES (?, ?, ?)", [(key, last[0] + i, now) for i in range(1, amount + 1)])
-                expired = [n for n, at in db.execute(FIRST_FOUR, (key,)) if not _is_live(at, now, expiry)]
-                if expired:
-                    db.execute("DELETE FROM hits WHERE key = ? AND n <= ?", (key, expired[-1]))
+                hits = [(key, now, newest + number) for number in range(1, amount + 1)]
+                db.executemany("INSERT INTO hits (key, at, n) VALUES (?, ?, ?)", hits)
+                db.execute(DELETE_OLDEST, {"key": key, "start": now - expiry})
             db.execute("COMMIT")
         except BaseException:
             db.execute("ROLLBACK")
@@ -115,30 +114,15 @@ class WindowStorage(MovingWindowSupport, Storage):
 
     def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:
         """When the oldest hit of the last *expiry* seconds was, and how many there are."""
-        ends = self._db.execute(FIRST_AND_LAST, (key, key)).fetchall()
-        now = self._clock()  # read after the hits: none of them is in the future
+        return self._window(key, expiry, self._clock())[:2]
+
+    def _window(self, key: str, expiry: int, now: float) -> tuple[float, int, int]:
+        """When the oldest hit was (*now*: there is none), how many there are, the newest one's number."""
+        ends = self._db.execute(ENDS, {"key": key, "start": now - expiry, "now": now}).fetchall()
         if not ends:
-            return now, 0
-        first, last = min(ends), max(ends)
-        if not _is_live(last[1], now, expiry):
-            return now, 0
-        oldest = first if _is_live(first[1], now, expiry) else self._first_live(key, first[0] + 1, last, now, expiry)
-        return oldest[1], last[0] - oldest[0] + 1
-
-    def _first_live(self, key: str, low: int, last: tuple[int, float], now: float, expiry: int) -> tuple[int, float]:
-        """Search from number *low* to *last*, which is live.
-
-        Times do not decrease with the number.
-        """
-        found = last
-        while low < found[0]:
-            middle = (low + found[0]) // 2
-            row = self._db.execute(ONE, (key, middle)).fetchone()
-            if row is not None and _is_live(row[0], now, expiry):
-                found = (middle, row[0])
-            else:  # expired, or deleted meanwhile because it expired
-                low = middle + 1
-        return found
+            return now, 0, 0
+        (at, oldest), (_, newest) = min(ends), max(ends)
+        return at, newest - oldest + 1, newest
 
     def forget_old(self) -> None:
         """Delete every hit that no window reaches any more.
@@ -180,14 +164,10 @@ class WindowStorage(MovingWindowSupport, Storage):
 
     # `limits` asks every storage for fixed windows too. Only the moving window is used here.
 
-    def incr(self, key: str, expiry: int, amount: int = 1) -> int:
+    def _refuse_fixed_windows(self, *_: Any, **__: Any) -> NoReturn:
         raise TypeError("this storage keeps moving windows only")
 
-    def get(self, key: str) -> int:
-        raise TypeError("this storage keeps moving windows only")
-
-    def get_expiry(self, key: str) -> float:
-        raise TypeError("this storage keeps moving windows only")
+    incr = get = get_expiry = _refuse_fixed_windows
 
 
 def _lock_folder(folder: Path) -> int:
@@ -226,11 +206,3 @@ def _connect(path: str) -> sqlite3.Connection:
                 connection.close()
                 raise
             time.sleep(OPEN_RETRY_SECONDS)
-
-
-def _is_live(at: float, now: float, expiry: int) -> bool:
-    """Within the window.
-
-    A hit in the future was counted before a reboot, which restarted the clock.
-    """
-    return now - expiry < at <= now
