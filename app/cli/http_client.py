@@ -86,14 +86,12 @@ def bearer(token: str) -> dict[str, str]:
 def _reaching(url: str) -> Iterator[None]:
     try:
         yield
-    except httpx.UnsupportedProtocol:
+    except (httpx.UnsupportedProtocol, httpx.InvalidURL):
         raise CallFailed(NEEDS_URL) from None
     except httpx.HTTPError as error:
         raise CallFailed(
             f"{url} cannot be reached ({type(error).__name__}). Is the service running? {command('serve')}"
         ) from None
-    except httpx.InvalidURL:
-        raise CallFailed(NEEDS_URL) from None
     except UnicodeEncodeError:
         raise CallFailed("A token is plain ASCII, and a question is valid Unicode.") from None
     except UpstreamError:

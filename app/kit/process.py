@@ -7,8 +7,6 @@ import logging
 import os
 import signal
 import sys
-import threading
-import time
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
@@ -78,17 +76,14 @@ os.register_at_fork(after_in_child=_reset_all)
 
 
 def show_as(name: str) -> None:
-    """Name this process in `ps` and `top`, at most 15 bytes. Linux only."""
+    """Name this process in `ps` and `top`, at most 15 bytes."""
     with suppress(OSError):
         Path("/proc/self/comm").write_text(name)
 
 
 def die_with(parent: int, number: int) -> None:
     """Get signal *number* when the process *parent* dies, however it dies."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)
-    else:
-        threading.Thread(target=_watch, args=(parent, number), daemon=True).start()
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)
     if os.getppid() != parent:  # it died before that
         os._exit(1)
 
@@ -101,12 +96,6 @@ def wait_for_stop(parent: int) -> None:
     """
     while signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent and os.getppid() == parent:
         pass
-
-
-def _watch(parent: int, number: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os.kill(os.getpid(), number)
 
 
 def ask_child(work: Callable[[], bytes]) -> bytes:

@@ -8,6 +8,7 @@ import stat
 from pathlib import Path
 
 from ..kit.descriptor import DescriptorOutput, NotWritten
+from ..kit.durable_files import is_same_file
 
 LOG = logging.getLogger("app.security")
 MODE = 0o600
@@ -25,7 +26,7 @@ class SecurityFile:
     def write(self, lines: list[str]) -> None:
         """Raises NotWritten."""
         try:
-            if self._fd >= 0 and not self._is_in_place():
+            if self._fd >= 0 and not is_same_file(self._fd, str(self._path)):
                 self.close()
             if self._fd < 0:
                 self._open()
@@ -37,13 +38,6 @@ class SecurityFile:
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)
-
-    def _is_in_place(self) -> bool:
-        try:
-            there = os.stat(self._path)
-        except FileNotFoundError:
-            return False
-        return os.path.samestat(there, os.fstat(self._fd))
 
     def _open(self) -> None:
         self._fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, MODE)

@@ -31,8 +31,8 @@ UNEXPECTED = "The signing loop failed unexpectedly. See the service's own output
 
 
 def since_boot() -> float:
-    """Seconds on a clock that nobody can set. On Linux it also runs while the machine sleeps."""
-    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+    """Seconds on a clock that nobody can set. It also runs while the machine sleeps."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class SigningLoop:

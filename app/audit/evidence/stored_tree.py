@@ -76,17 +76,14 @@ class StoredTree:
         while count := size >> HEIGHT * level:
             needed[f"hashes.{level}"], level = count * HASH_BYTES, level + 1
         stamp: list[int] = []
-        try:
+        with _as_unavailable("read"), suppress(FileNotFoundError):
             for name, length in needed.items():
                 found = (self.folder / name).stat()
                 if found.st_size < length:
                     return None
                 stamp += [found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns]
             return tuple(stamp)
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise EvidenceUnavailable(f"The log's tree cannot be read: {error.strerror}.") from error
+        return None
 
     def fetch(self, tile: Tile) -> bytes:
         """A hash tile of any width. Raises VerificationFailed if it is not stored."""
@@ -116,24 +113,17 @@ class StoredTree:
         return self._piece("ends", first * END_BYTES, count * END_BYTES)
 
     def _piece(self, name: str, start: int, size: int) -> bytes:
-        try:
-            with (self.folder / name).open("rb", buffering=0) as file:
-                data = os.pread(file.fileno(), size, start)
-        except FileNotFoundError:
-            data = b""
-        except OSError as error:
-            raise EvidenceUnavailable(f"The log's tree cannot be read: {error.strerror}.") from error
+        data = b""
+        with _as_unavailable("read"), suppress(FileNotFoundError), (self.folder / name).open("rb", buffering=0) as file:
+            data = os.pread(file.fileno(), size, start)
         if len(data) != size:
             raise VerificationFailed("The stored tree is shorter than it should be.")
         return data
 
     def _read(self, name: str) -> bytes | None:
-        try:
+        with _as_unavailable("read"), suppress(FileNotFoundError):
             return (self.folder / name).read_bytes()
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise EvidenceUnavailable(f"The log's signed checkpoint cannot be read: {error.strerror}.") from error
+        return None
 
     # --- damage ----------------------------------------------------------------------------------
 
@@ -167,7 +157,7 @@ class StoredTree:
             fd = open_file(self.folder / "lock", create=True)
         try:
             deadline = time.monotonic() + timeout_seconds
-            while not _try_lock(fd):
+            while not _is_locked_now(fd):
                 if time.monotonic() >= deadline:
                     raise EvidenceUnavailable(retry_after=1)
                 time.sleep(LOCK_POLL_SECONDS)
@@ -230,14 +220,12 @@ def ends_in(data: bytes) -> list[int]:
     return list(struct.unpack(f">{len(data) // END_BYTES}Q", data))
 
 
-def _try_lock(fd: int) -> bool:
-    try:
+def _is_locked_now(fd: int) -> bool:
+    """Whether the lock was free, so that it is ours now."""
+    with _as_unavailable("locked"), suppress(BlockingIOError):
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError as error:
-        raise EvidenceUnavailable(f"The log's tree cannot be locked: {error.strerror}.") from error
-    return True
+        return True
+    return False
 
 
 @contextmanager

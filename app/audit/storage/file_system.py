@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import sys
 from pathlib import Path
 
 from ...errors import ConfigError
@@ -33,7 +32,7 @@ LOCKS_DO_NOT_HOLD = {
 def verify_locks_hold(path: Path) -> None:
     """Raises ConfigError where *path* is, or would be made, on a network file system.
 
-    Only on Linux: elsewhere the numbers have other meanings. An unknown file system is accepted.
+    An unknown file system is accepted.
     """
     folder = next((one for one in (path.absolute(), *path.absolute().parents) if one.exists()), None)
     kind = None if folder is None else file_system_type(folder)
@@ -47,8 +46,6 @@ def verify_locks_hold(path: Path) -> None:
 
 def file_system_type(path: Path) -> int | None:
     """The f_type of statfs(2), in 32 bits. None: unknown."""
-    if sys.platform != "linux":
-        return None
     buffer = ctypes.create_string_buffer(BUFFER_BYTES)
     try:
         if ctypes.CDLL(None, use_errno=True).statfs(os.fsencode(path), buffer) != 0:
