@@ -47,14 +47,14 @@ class SigningLoop:
         checkpoint_signer: CheckpointSigner,
         report: ReportEvent,
         *,
-        watch: LogWatch | None = None,
-        health: LogHealth | None = None,
+        watch: LogWatch,
+        health: LogHealth,
         alive_seconds: float = ALIVE_SECONDS,
         wall: Callable[[], float] = time.time,
         steady: Callable[[], float] = since_boot,
     ) -> None:
         self._store, self._signer, self._report = store, checkpoint_signer, report
-        self._watch, self._health = watch, health or LogHealth()
+        self._watch, self._health = watch, health
         self._last: SignedCheckpoint | None = None
         self._reported_rebuilds = self._recorded_rebuilds = 0
         self._alive_seconds, self._wall, self._steady = alive_seconds, wall, steady
@@ -79,14 +79,13 @@ class SigningLoop:
 
     def look(self) -> None:
         """Look at the log between two steps."""
-        if self._health.problem is None and self._watch is not None:
+        if self._health.problem is None:
             self._tried(self._watch.look)
 
     def _do_all(self) -> bool:
         if self._health.problem is not None:
             self._open_if_mended()
-        if self._watch is not None:
-            self._watch.look()
+        self._watch.look()
         more = self._sign()
         self._record_rebuilds()
         self._watch_clock()
@@ -200,9 +199,6 @@ class SigningLoop:
 
     def _open_if_mended(self) -> None:
         self._signer.verify_start()
-        if self._watch is not None:
-            self._watch.verify_mended()
-        else:
-            self._signer.verify_whole()
+        self._watch.verify_mended()
         self._health.open()
         self._report("log_as_signed_again", "WARNING", "the whole log was read and is what was signed; records are taken again")

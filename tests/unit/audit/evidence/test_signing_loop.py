@@ -12,12 +12,15 @@ from typing import Any
 
 import pytest
 
+from app.audit.evidence.health import LogHealth
+from app.audit.evidence.log_key import KeyFile, store_signer
+from app.audit.evidence.log_watch import LogWatch
 from app.audit.evidence.signed_log import SignedLog
 from app.audit.evidence.signing_loop import SigningLoop
 from app.errors import AuditCorrupt, AuditUnavailable, EvidenceUnavailable
 
 from ....support.checked import chain_report
-from ....support.evidence import KeptLog
+from ....support.evidence import SIGNER, KeptLog
 from ....support.waiting import eventually
 
 DAY, YEAR = 86_400.0, 31_557_600.0
@@ -40,14 +43,32 @@ class Desk:
     def __init__(self, folder: Path, clocks: Clocks | None = None, alive_seconds: float = 60) -> None:
         self.kept, self.clocks = KeptLog(folder), clocks or Clocks()
         self.reported: list[tuple[str, str]] = []
+        key, health = folder / "log.key", LogHealth()
+        if not key.exists():
+            store_signer(key, SIGNER)
+            self.kept.signed()  # as `init` does
+        watch = LogWatch(
+            self.kept.store,
+            self.kept.tree,
+            self.kept.checkpoint_signer,
+            KeyFile(key),
+            health,
+            self._report,
+            bytes_per_second=1e9,
+        )
         self.signing_loop = SigningLoop(
             self.kept.store,
             self.kept.checkpoint_signer,
-            lambda event, level, detail: self.reported.append((event, level)),
+            self._report,
+            watch=watch,
+            health=health,
             alive_seconds=alive_seconds,
             wall=lambda: self.clocks.steady + self.clocks.offset,
             steady=lambda: self.clocks.steady,
         )
+
+    def _report(self, event: str, level: str, detail: str) -> None:
+        self.reported.append((event, level))
 
     def records(self, action: str) -> list[dict[str, Any]]:
         return [record for line in self.kept.lines() if (record := json.loads(line))["action"] == action]
@@ -219,24 +240,25 @@ def test_a_log_unlike_what_was_signed_is_reported_once_as_critical(desk: Desk, m
     desk.signing_loop.step()
     desk.kept.path.write_bytes(desk.kept.path.read_bytes().replace(b'"query":"7"', b'"query":"8"'))
     desk.kept.tree.mark_damaged()
-    desk.signing_loop.step()
-    monkeypatch.setattr(SignedLog, "rebuild_tree", refuse)
     for _ in range(5):
         assert desk.signing_loop.step() is False
     assert desk.reported == [("log_not_as_signed", "CRITICAL")]
-    with pytest.raises(AuditCorrupt, match="Record 8 "):
-        desk.kept.checkpoint_signer.publish_next()
+    for _ in range(2):
+        with pytest.raises(AuditCorrupt, match="Record 8 "):
+            desk.kept.checkpoint_signer.publish_next()
+        monkeypatch.setattr(SignedLog, "rebuild_tree", refuse)  # the log is read once
 
 
 def test_an_unexpected_error_does_not_end_the_loop(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    desk.kept.add(1)
     with monkeypatch.context() as patch:
         patch.setattr(desk.kept.checkpoint_signer, "publish_next", lambda: 1 / 0)
         assert desk.signing_loop.step() is False
     assert "failed unexpectedly" in caplog.text
     desk.signing_loop.step()
-    assert desk.signed() == 1
+    assert desk.signed() == 2
 
 
 def test_a_new_loop_signs_nothing_if_the_checkpoint_was_removed(desk: Desk, tmp_path: Path) -> None:
