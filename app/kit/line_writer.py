@@ -10,8 +10,6 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import Enum
 from typing import Protocol
 
 from .descriptor import NotWritten
@@ -95,7 +93,7 @@ class LineWriter:
         with self._lock:
             self._hung = [drain for drain in self._hung if drain.thread.is_alive()]
             if self._drain is not None and len(self._hung) < MAX_HUNG_THREADS:
-                self._drain.queue.put(_Order.STOP)
+                self._drain.queue.put(None)
                 self._hung.append(self._drain)
                 self._drain = None
 
@@ -105,7 +103,7 @@ class LineWriter:
         with self._lock:
             drain, self._drain = self._drain, None
         if drain is not None:
-            drain.queue.put(_Order.STOP)
+            drain.queue.put(None)
             if is_flushed:
                 drain.thread.join(seconds)
         return is_flushed
@@ -121,7 +119,7 @@ class LineWriter:
 
     def _say_lost(self, drain: _Drain) -> None:
         if self._untold:
-            drain.queue.put(_Lost(self._untold))
+            drain.queue.put(self._untold)
             self._untold = 0
 
     def _lose(self, count: int, why: str) -> None:
@@ -133,13 +131,17 @@ class LineWriter:
 
     # --- on the writing thread -------------------------------------------------------------------
 
-    def _write(self, drain: _Drain, items: list[str | _Lost]) -> None:
-        failure = drain.write([item if isinstance(item, str) else self._lost_line(item.count) for item in items])
+    def _write(self, drain: _Drain, items: list[str | int]) -> None:
+        failure: NotWritten | None = None
+        try:
+            drain.output.write([item if isinstance(item, str) else self._lost_line(item) for item in items])
+        except NotWritten as error:
+            failure = error
         with self._lock:
             drain.waiting -= sum(len(item) for item in items if isinstance(item, str))
             if failure is not None:
                 unwritten = items[len(items) - failure.lost :]
-                self._untold += sum(item.count for item in unwritten if isinstance(item, _Lost))
+                self._untold += sum(item for item in unwritten if isinstance(item, int))
                 self._lose(sum(isinstance(item, str) for item in unwritten), failure.why)
                 return
             self._is_in_trouble = False
@@ -147,25 +149,15 @@ class LineWriter:
                 self._say_lost(drain)
 
 
-class _Order(Enum):
-    STOP = "write what was handed in, then close the output"
-
-
-@dataclass(frozen=True, slots=True)
-class _Lost:
-    """In place of *count* lines."""
-
-    count: int
-
-
 class _Drain:
     """One thread with its queue and its output. A daemon: it must not keep a process alive."""
 
-    def __init__(self, output: Output, write_items: Callable[[_Drain, list[str | _Lost]], None]) -> None:
-        self.queue: queue.SimpleQueue[str | _Lost | threading.Event | _Order] = queue.SimpleQueue()
+    def __init__(self, output: Output, write_items: Callable[[_Drain, list[str | int]], None]) -> None:
+        self.queue: queue.SimpleQueue[str | int | threading.Event | None] = queue.SimpleQueue()
+        """Lines, how many were lost between two, events to set, and None to close the output."""
         self.waiting = 0
         """Characters that are handed in and not yet written."""
-        self._output, self._write_items = output, write_items
+        self.output, self._write_items = output, write_items
         self.thread = threading.Thread(target=self._run, name="lines", daemon=True)
         self.thread.start()
 
@@ -176,13 +168,6 @@ class _Drain:
         self.waiting += len(line)
         self.queue.put(line)
 
-    def write(self, lines: list[str]) -> NotWritten | None:
-        try:
-            self._output.write(lines)
-        except NotWritten as failure:
-            return failure
-        return None
-
     def _run(self) -> None:
         written_at = 0.0
         while True:
@@ -190,12 +175,12 @@ class _Drain:
             time.sleep(max(0.0, written_at + GATHER_SECONDS - time.monotonic()))
             while not self.queue.empty():
                 items.append(self.queue.get())
-            if lines := [item for item in items if isinstance(item, str | _Lost)]:
+            if lines := [item for item in items if isinstance(item, str | int)]:
                 self._write_items(self, lines)
                 written_at = time.monotonic()
             for item in items:
                 if isinstance(item, threading.Event):
                     item.set()
-            if _Order.STOP in items:
-                self._output.close()
+            if None in items:
+                self.output.close()
                 return

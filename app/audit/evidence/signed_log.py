@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from ...errors import AuditCorrupt, VerificationFailed
 from ..format.merkle import HASH_BYTES, RightEdge, leaf_hash
@@ -10,7 +10,7 @@ from ..format.note import Checkpoint, VerifierKey
 from ..format.record import EMPTY, MAX_LINE_BYTES, LogEnd, hash_of, is_record, parse_line, split_lines
 from ..format.tiles import WIDTH, Tile
 from ..storage.store import AuditStore
-from .leaves import BATCH_RECORDS, RESTORE, read_leaves
+from .leaves import BATCH_RECORDS, RESTORE, Leaves, read_leaves
 from .proofs import has_root, proven_inclusion
 from .stored_tree import StoredTree
 
@@ -60,17 +60,12 @@ class SignedLog:
         self.verify_key()
         lines_end = LogEnd(self._store.size(), signed.size - 1, "")
         for must_write in (False, True):
-            edge, end = RightEdge(), EMPTY
-            while edge.size < signed.size:
-                old = edge.size
-                leaves = read_leaves(self._store, end, lines_end, BATCH_RECORDS)
-                edge.extend(leaves.hashes)
+            edge = RightEdge()
+            for leaves in self._all_leaves(lines_end, moved):
                 if must_write:
-                    self._tree.extend(old, leaves.hashes, leaves.ends)
-                end = leaves.log_end
-                moved()
-            if edge.root() != signed.root:
-                raise AuditCorrupt(f"The first {signed.size} records of the audit log are not those that were signed. {RESTORE}.")
+                    self._tree.extend(edge.size, leaves.hashes, leaves.ends)
+                edge.extend(leaves.hashes)
+            _verify_root(edge, signed)
 
     def verify_whole(self, signed: Checkpoint, durable: LogEnd, moved: Callable[[], None] = lambda: None) -> None:
         """Read the log up to *durable*: it chains, and begins with what was signed.
@@ -78,14 +73,18 @@ class SignedLog:
         Calls *moved* now and then. Raises AuditCorrupt.
         """
         self.verify_key()
-        edge, end = RightEdge(), EMPTY
+        edge = RightEdge()
+        for leaves in self._all_leaves(durable, moved):
+            edge.extend(leaves.hashes[: signed.size - edge.size])
+        _verify_root(edge, signed)
+
+    def _all_leaves(self, durable: LogEnd, moved: Callable[[], None]) -> Iterator[Leaves]:
+        end = EMPTY
         while end.seq < durable.seq:
             leaves = read_leaves(self._store, end, durable, BATCH_RECORDS)
-            edge.extend(leaves.hashes[: signed.size - edge.size])
+            yield leaves
             end = leaves.log_end
             moved()
-        if edge.size < signed.size or edge.root() != signed.root:
-            raise AuditCorrupt(f"The first {signed.size} records of the audit log are not those that were signed. {RESTORE}.")
 
     def verify_key(self) -> None:
         """Raises AuditCorrupt if the log's first record names another key than ours."""
@@ -123,3 +122,8 @@ class SignedLog:
     def _last_leaf(self, size: int) -> bytes:
         index, before = divmod(size - 1, WIDTH)
         return self._tree.fetch(Tile(0, index, before + 1))[-HASH_BYTES:]
+
+
+def _verify_root(edge: RightEdge, signed: Checkpoint) -> None:
+    if edge.size < signed.size or edge.root() != signed.root:
+        raise AuditCorrupt(f"The first {signed.size} records of the audit log are not those that were signed. {RESTORE}.")

@@ -27,7 +27,7 @@ class CheckpointSigner:
 
     def __init__(self, store: AuditStore, tree: StoredTree, signer: Signer, moved: Callable[[], None] = lambda: None) -> None:
         """*moved* is called now and then during work that may take minutes."""
-        self._store, self._tree, self._signer, self._moved = store, tree, signer, moved
+        self._store, self.tree, self._signer, self._moved = store, tree, signer, moved
         self.key = signer.verifier_key
         self._published = PublishedCheckpoint(tree, self.key)
         self._log = SignedLog(store, tree, self.key)
@@ -40,14 +40,6 @@ class CheckpointSigner:
         """The checkpoint that is served now: `PublishedCheckpoint.current`."""
         return self._published.current()
 
-    def age_seconds(self) -> float:
-        """How long ago the published checkpoint was written."""
-        return self._tree.checkpoint_age_seconds()
-
-    def has_damaged_tree(self) -> bool:
-        """Whether a reader met a stored tree that does not give what was signed: rebuild it."""
-        return self._tree.is_damaged()
-
     def publish_next(
         self, *, at_most: int = BATCH_RECORDS, timeout_seconds: float = LOCK_TIMEOUT_SECONDS, may_rebuild: bool = True
     ) -> SignedCheckpoint | None:
@@ -59,11 +51,11 @@ class CheckpointSigner:
         fails). Raises AuditCorrupt where the log is not what was signed or new lines do not chain.
         After that, this object signs no more until it, or another signer, finds the log sound.
         """
-        with self._tree.locked(timeout_seconds):
+        with self.tree.locked(timeout_seconds):
             last = self._published.recover()
             durable = self._store.durable()
             size = last.size if last else 0
-            if durable is None or (durable.seq < size and not self._tree.is_damaged()):
+            if durable is None or (durable.seq < size and not self.tree.is_damaged()):
                 return self.published()
             if self._corrupt is not None and self._corrupt[1] >= size:  # else another signer found it sound
                 raise AuditCorrupt(self._corrupt[0])
@@ -83,7 +75,7 @@ class CheckpointSigner:
 
         A few reads, however long the log is. Raises AuditCorrupt, EvidenceUnavailable.
         """
-        with self._tree.locked(LOCK_TIMEOUT_SECONDS):
+        with self.tree.locked(LOCK_TIMEOUT_SECONDS):
             last = self._published.recover()
         self._published.start_from(last)
         self._log.verify_key()
@@ -91,7 +83,7 @@ class CheckpointSigner:
         if last is None:
             # `init` signs the first record. A log with more of them had a checkpoint once.
             if durable is not None and durable.seq > 0 and self._log.named_key() is not None:
-                path = f"{self._tree.folder.name}/checkpoint"
+                path = f"{self.tree.folder.name}/checkpoint"
                 raise AuditCorrupt(f"The signed checkpoint of the audit log, {path}, is missing. {RESTORE}.")
             return
         if durable is None:
@@ -120,33 +112,33 @@ class CheckpointSigner:
 
     def restore_verifier_key(self) -> bool:
         """Write the file `vkey` again if it is not what it should be. False: it was right."""
-        if self._tree.verifier_key() == self.key.text():
+        if self.tree.verifier_key() == self.key.text():
             return False
-        with self._tree.locked(LOCK_TIMEOUT_SECONDS):
-            self._tree.write_verifier_key(self.key.text())
+        with self.tree.locked(LOCK_TIMEOUT_SECONDS):
+            self.tree.write_verifier_key(self.key.text())
         return True
 
     # --- under the lock --------------------------------------------------------------------------
 
     def _make_tree_intact(self, last: SignedCheckpoint | None, may_rebuild: bool) -> None:
         """Rebuild the stored tree, from the whole log, if it does not give the signed root."""
-        is_damaged = self._tree.is_damaged()
+        is_damaged = self.tree.is_damaged()
         if last is None or (last.note == self._intact_for and not is_damaged):
             return
         if is_damaged or not self._log.is_tree_intact(last.checkpoint):
             if not may_rebuild:
-                self._tree.fail_damaged()
+                self.tree.fail_damaged()
             self._log.rebuild_tree(last.checkpoint, self._moved)
-            self._tree.mark_intact()
+            self.tree.mark_intact()
             self.rebuilds += 1
         self._intact_for = last.note
 
     def _sign(self, last: SignedCheckpoint | None, size: int, durable: LogEnd, at_most: int) -> SignedCheckpoint:
         """Add lines to the tree of *size* records, prove that it continues *last*, publish it."""
         new_size = self._log.extend_tree(size, durable, at_most)
-        root = root_at(new_size, self._tree.reader(new_size))
+        root = root_at(new_size, self.tree.reader(new_size))
         if last is not None:
-            verify_growth(self._tree, last.checkpoint, new_size, root)
+            verify_growth(self.tree, last.checkpoint, new_size, root)
         note = sign_checkpoint(new_size, root, self._signer)
         signed = SignedCheckpoint(note, Checkpoint(self._signer.name, new_size, root))
         self._published.publish(signed)

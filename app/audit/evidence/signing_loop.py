@@ -118,12 +118,12 @@ class SigningLoop:
         durable = self._store.durable()
         if durable is None:
             return False
-        signed = None if self._signer.has_damaged_tree() else self._signer.published()
+        signed = None if self._signer.tree.is_damaged() else self._signer.published()
         if signed is None or signed.size <= durable.seq:
             self._health.note_behind(True)
             signed = self._signer.publish_next()
         if signed is not None and signed is not self._last:
-            self._health.note_head(signed.size, self._signer.age_seconds())
+            self._health.note_head(signed.size, self._signer.tree.checkpoint_age_seconds())
             self._last = signed
         is_behind = signed is not None and signed.size <= durable.seq
         self._health.note_behind(is_behind)
