@@ -63,7 +63,7 @@ def shared_window_url(log: Path) -> str:
 
 
 class WindowStorage(MovingWindowSupport, Storage):
-    """Numbers the hits in a window without gaps: its oldest and its newest one tell how many there are."""
+    """Numbers the hits in a window without gaps: its oldest and newest tell how many there are."""
 
     STORAGE_SCHEME = [SCHEME]  # noqa: RUF012 - limits declares it so
 
@@ -117,7 +117,7 @@ class WindowStorage(MovingWindowSupport, Storage):
         return self._window(key, expiry, self._clock())[:2]
 
     def _window(self, key: str, expiry: int, now: float) -> tuple[float, int, int]:
-        """When the oldest hit was (*now*: there is none), how many there are, the newest one's number."""
+        """When the oldest hit was, else *now*; how many there are; the number of the newest, else 0."""
         ends = self._db.execute(ENDS, {"key": key, "start": now - expiry, "now": now}).fetchall()
         if not ends:
             return now, 0, 0
