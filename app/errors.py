@@ -150,7 +150,7 @@ class TokenTooLong(TokenError):
 
 class InvalidUser(TokenError):
     code = "invalid_user"
-    detail = "A user id is 3 to 32 characters of A-Z a-z 0-9 _ -."
+    detail = "A client's name is 3 to 32 characters of A-Z a-z 0-9 _ -."
 
 
 class InvalidRoles(TokenError):
@@ -180,7 +180,7 @@ class InsufficientScope(AppError):
     detail = "Your token lacks the role that this call needs."
 
     def __init__(self, needed_role: str) -> None:
-        super().__init__()
+        super().__init__(f"Your token lacks the role {needed_role} that this call needs.")
         self.needed_role = needed_role
 
 

@@ -20,12 +20,15 @@ POLL_SECONDS = 0.3
 
 
 def records(request_id: str | None = None) -> Iterator[dict[str, Any]]:
-    """All records, or those of one request, oldest first. Raises ConfigError, AuditCorrupt."""
-    needle = f'"request_id":"{request_id}"'.encode() if request_id else b""
+    """All records, or those of requests whose id begins with *request_id*, oldest first.
+
+    Raises ConfigError, AuditCorrupt.
+    """
+    needle = f'"request_id":"{request_id}'.encode() if request_id else b""
     for line in _open_log().lines():
         if needle in line:  # most lines are never parsed
             record = read(line)
-            if request_id is None or record.get("request_id") == request_id:
+            if request_id is None or str(record.get("request_id")).startswith(request_id):
                 yield record
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import InvalidRequest, VerificationFailed
-from .output import Json, header, one_line, say
+from .output import Json, header, one_line, printable, say
 from .progress import progress_bar
 from .usage import argument
 
@@ -58,13 +58,17 @@ def audit_verify_receipt(
 
 @audit.command("show")
 def audit_show(
-    request_id: Annotated[str | None, typer.Option(help="Only the records of this request.")] = None,
+    request_id: Annotated[str | None, typer.Option(help="Only the records of this request. The first digits are enough.")] = None,
     as_json: Json = False,
 ) -> None:
     """The records, oldest first."""
     from ..admin.show_log import records  # late: start-up
 
-    _print_records(records(request_id), as_json)
+    found = list(records(request_id)) if request_id else records()
+    if not found and not as_json:
+        print(f"No record has the request id {printable(request_id or '')}.", file=sys.stderr)
+        return
+    _print_records(found, as_json)
 
 
 @audit.command("tail")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -108,18 +109,22 @@ def _document(response: httpx.Response) -> dict[str, Any]:
     if answer is None:
         raise CallFailed(f"{response.url} answered {response.status_code}, and not with a JSON object. Is it this service?")
     if response.status_code != 200:
-        raise _refusal(response.status_code, answer)
+        raise _refusal(response.status_code, answer, response.headers)
     return answer
 
 
-def _refusal(status: int | None, answer: dict[str, Any]) -> CallFailed:
+def _refusal(status: int | None, answer: dict[str, Any], headers: Mapping[str, str] = MappingProxyType({})) -> CallFailed:
+    """With what a person needs next: how long to wait, and the request id that finds the record."""
     error = answer.get("error")
     members = {**answer, **error} if isinstance(error, dict) else answer  # OpenAI's body has them one level down
     words = [members.get(name) for name in ("code", "error", "type", "detail", "error_description", "message")]
     texts = [word if isinstance(word, str) else None for word in words]
     code = next((text for text in texts[:3] if text), "unknown")
     detail = next((text for text in texts[3:] if text), "no reason given")
-    return CallFailed(f"{status} {code}: {detail}", status=status, answer=answer)
+    wait, request_id = headers.get("retry-after"), answer.get("request_id") or headers.get("x-request-id")
+    notes = [note for note in (wait and f"Retry-After: {wait} s", request_id and f"request {request_id}") if note]
+    end = f" ({', '.join(notes)})" if notes else ""
+    return CallFailed(f"{status} {code}: {detail}{end}", status=status, answer=answer)
 
 
 def _object(data: bytes) -> dict[str, Any] | None:

@@ -132,7 +132,10 @@ def serve(
 def ask(
     query: Annotated[str, typer.Argument(help="The question. - reads it from standard input.")],
     access_token: Annotated[
-        str, typer.Option("--token", envvar="SECURE_AI_TOKEN", help="An access token, from `token`.", show_envvar=True)
+        str,
+        typer.Option(
+            "--token", envvar="SECURE_AI_TOKEN", help="An access token. The command `token` prints one.", show_envvar=True
+        ),
     ],
     url: Url = LOCAL_URL,
     stream: Annotated[bool, typer.Option("--stream", help="Show the answer while it is written.")] = False,

@@ -48,8 +48,8 @@ def one_line(record: dict[str, Any]) -> str:
     details = record.get("details")
     if not isinstance(details, dict):
         return printable(str(record))
-    texts = (details.get(name) for name in ("query", "answer", "code", "client_id"))
-    summary = str(next((text for text in texts if text), ""))
+    texts = (details.get(name) for name in ("query", "answer", "code", "client_id", "jti"))
+    summary = str(next((text for text in texts if text), "")) or _asked(details.get("messages"))
     columns = [
         f"{record.get('seq')!s:>{COLUMNS[0]}}",
         str(record.get("timestamp")),
@@ -59,6 +59,15 @@ def one_line(record: dict[str, Any]) -> str:
         shortened(summary, MAX_SUMMARY_CHARS),
     ]
     return printable(_row(columns))
+
+
+def _asked(messages: Any) -> str:
+    """The text of the last message at /v1, joined from its parts; *messages* may be a text."""
+    last = messages[-1] if isinstance(messages, list) and messages else messages
+    content = last.get("content") if isinstance(last, dict) else last
+    parts = content if isinstance(content, list) else [content]
+    texts = [part.get("text") if isinstance(part, dict) else part for part in parts]
+    return " ".join(text for text in texts if isinstance(text, str))
 
 
 def shortened(text: str, limit: int) -> str:

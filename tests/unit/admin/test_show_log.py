@@ -40,6 +40,7 @@ def seqs(records: Iterator[dict[str, Any]] | list[dict[str, Any]]) -> list[int]:
 def test_all_records_or_those_of_one_request() -> None:
     assert seqs(show_log.records()) == [0, 1, 2, 3]
     assert seqs(show_log.records(ONE)) == [1, 3]
+    assert seqs(show_log.records(ONE[:8])) == [1, 3]
     assert list(show_log.records("3" * 32)) == []
 
 

@@ -60,3 +60,9 @@ def test_records_are_shown_as_lines_or_as_one_document() -> None:
     assert [line.split()[0] for line in run("tail", "-n", "2").stdout.splitlines()] == ["seq", "22", "23"]
     one = json.loads(LOG.lines[7])
     assert json.loads(run("show", "--request-id", one["request_id"], "--json").stdout) == [one]
+
+
+def test_a_request_without_a_record_is_said_and_no_table_is_printed() -> None:
+    done = run("show", "--request-id", "nothing")
+    assert (done.exit_code, done.stdout, done.stderr) == (0, "", "No record has the request id nothing.\n")
+    assert run("show", "--request-id", "nothing", "--json").stdout == "[]\n"

@@ -100,7 +100,7 @@ def test_an_enabled_client_and_its_new_roles_are_named(monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     ("error", "command", "sentence"),
     [
-        (InvalidUser(), ["add", "al", "--role", ROLES[0]], "Invalid value for CLIENT_ID: A user id is 3 to 32"),
+        (InvalidUser(), ["add", "al", "--role", ROLES[0]], "Invalid value for CLIENT_ID: A client's name is 3 to 32"),
         (InvalidRoles(), ["add", "carol", "--role", "A"], "Invalid value for --role: Roles are"),
         (InvalidRoles(), ["set-roles", "carol", "--role", "A"], "Invalid value for --role: Roles are"),
     ],

@@ -100,6 +100,22 @@ def test_a_refusal_keeps_its_status_code_and_reason(
         assert (caught.value.detail, caught.value.status, caught.value.answer) == (sentence, status, body)
 
 
+@pytest.mark.parametrize(
+    ("body", "headers", "end"),
+    [
+        ({"request_id": "ab12"}, {}, "(request ab12)"),
+        ({}, {"x-request-id": "ab12", "retry-after": "35"}, "(Retry-After: 35 s, request ab12)"),
+    ],
+)
+def test_a_refusal_says_how_long_to_wait_and_which_record_it_has(
+    body: dict[str, str], headers: dict[str, str], end: str, answering: Answering
+) -> None:
+    answering(httpx.Response(429, json={**body, "code": "rate_limited", "detail": "Wait."}, headers=headers))
+    with pytest.raises(CallFailed) as caught:
+        http_client.ask(URL, "token", "Hello?")
+    assert caught.value.detail == f"429 rate_limited: Wait. {end}"
+
+
 @pytest.mark.parametrize("content", [b"", b"<html>", b"[]", b"null", b"\xff"])
 def test_what_is_no_json_object_is_no_answer_of_ours(content: bytes, answering: Answering) -> None:
     for status in (200, 502):

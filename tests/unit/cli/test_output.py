@@ -66,13 +66,23 @@ def test_each_column_stands_under_its_name() -> None:
         ({"query": "x" * 101}, "x" * 99 + "…"),
         ({"query": "a\nb\x1b"}, "a\\nb\\x1b"),
         ({"query": ["not", "text"]}, "['not', 'text']"),
+        ({"jti": "ab", "roles": []}, "ab"),
+        ({"messages": [{"role": "system", "content": "No."}, {"role": "user", "content": "Hello?"}]}, "Hello?"),
+        (
+            {"messages": [{"content": [{"type": "text", "text": "What is"}, {"type": "image_url"}, {"text": "this?"}]}]},
+            "What is this?",
+        ),
+        ({"messages": "Hello?"}, "Hello?"),
+        ({"messages": ["one", "two"]}, "two"),
     ],
 )
 def test_a_line_ends_with_the_beginning_of_the_record_s_text(details: dict[str, object], summary: str) -> None:
     assert one_line({**RECORD, "details": details}).endswith(f"  01234567  {summary}")
 
 
-@pytest.mark.parametrize("record", [{"unreadable": "a\nb"}, {"details": None}, {"details": []}, {"details": {}}, {}])
+@pytest.mark.parametrize(
+    "record", [{"unreadable": "a\nb"}, {"details": None}, {"details": []}, {"details": {}}, {"details": {"messages": [{}]}}, {}]
+)
 def test_what_is_no_record_is_one_line_too(record: dict[str, object]) -> None:
     assert one_line(record).isprintable()
 

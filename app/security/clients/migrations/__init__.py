@@ -34,7 +34,7 @@ def verify_schema(path: Path, timeout: float = TIMEOUT_SECONDS) -> None:
     except OSError as error:
         raise ConfigError(f"DATABASE_URL: {path} cannot be read by this user: {error.strerror}.") from error
     if not exists:
-        raise ConfigError(f"There is no client database at {path}: {INIT}.")
+        raise ConfigError(f"There is no client database at {path}. Restore it, or make an empty one: {INIT}.")
     with connected(path, timeout) as connection:
         found = _revision(connection)
     if found is None or found < SCHEMA_REVISION:
