@@ -20,7 +20,7 @@ from .api.context import AppContext
 from .api.cors import add_cors
 from .api.error_responses import answer_error
 from .api.middleware import RequestMiddleware
-from .api.routes import ask, audit, docs, health, openai, token
+from .api.routes import anthropic, ask, audit, docs, health, openai, token
 from .api.scoreboard import Scoreboard
 from .audit.evidence.health import LogHealth
 from .catalogue.models import Catalogue
@@ -71,7 +71,7 @@ def create_app(
     app.add_exception_handler(AppError, answer_error)
     app.add_exception_handler(HTTPException, answer_error)
     app.add_exception_handler(RequestValidationError, answer_error)
-    for router in (token.router, ask.router, openai.router, audit.router, health.router):
+    for router in (token.router, ask.router, openai.router, anthropic.router, audit.router, health.router):
         app.include_router(router)
     if settings.docs_enabled:
         docs.add_docs(app)

@@ -68,5 +68,5 @@ def error_style_of(request: Mapping[str, Any]) -> ErrorStyle:
     """Which error body the path of *request* uses."""
     path = request["path"]
     if path.startswith("/v1/"):
-        return "openai"
+        return "anthropic" if path == "/v1/messages" or path.startswith("/v1/messages/") else "openai"
     return "oauth" if path == "/token" or path.startswith("/token/") else "problem"

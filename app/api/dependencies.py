@@ -58,21 +58,27 @@ def authenticate(request: Request) -> Principal:
 
 
 def bearer_token(request: Request) -> str:
-    """The token of the one Authorization header (RFC 6750, section 2.1).
+    """The token of the one Authorization header (RFC 6750, section 2.1), or of x-api-key.
 
-    Raises TokenMissing, TokenMalformed.
+    Raises TokenMissing, TokenMalformed: also where both headers are sent and differ.
 
     A token in the query string (section 2.3) ends up in the logs of proxies: it is refused, even
     beside a good header.
     """
-    values = request.headers.getlist("authorization")
-    if not values:
+    values, keys = request.headers.getlist("authorization"), request.headers.getlist("x-api-key")
+    if not values and not keys:
         raise TokenMissing()
-    scheme, _, token = values[0].partition(" ")
+    tokens = [_bearer_token(value) for value in values] + keys
     leaked = request.url.query and "access_token" in request.query_params
-    if len(values) > 1 or leaked or scheme.lower() != "bearer" or not token:
+    if len(values) > 1 or len(keys) > 1 or leaked or tokens[0] != tokens[-1] or not tokens[0]:
         raise TokenMalformed()
-    return token.strip(" ")
+    return tokens[0]
+
+
+def _bearer_token(value: str) -> str:
+    """Empty if there is none in *value*."""
+    scheme, _, token = value.partition(" ")
+    return token.strip(" ") if scheme.lower() == "bearer" else ""
 
 
 def verify_role(principal: Principal, role: str) -> Principal:

@@ -1,6 +1,6 @@
-"""What a caller learns of an error: its status, and a body in one of three styles.
+"""What a caller learns of an error: its status, and a body in one of four styles.
 
-`problem` is RFC 9457, `oauth` RFC 6749, and `openai` is OpenAI's own.
+`problem` is RFC 9457, `oauth` RFC 6749; `openai` and `anthropic` are those that their SDKs read.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from ..errors import AppError, AuditCorrupt, InvalidParameter, TokenError
 from ..upstream.errors import UpstreamBusy, UpstreamRefused
 from .http_errors import HeadTooLarge, TokenMissing
 
-ErrorStyle = Literal["oauth", "openai", "problem"]
+ErrorStyle = Literal["anthropic", "oauth", "openai", "problem"]
 
 STATUS = {
     "malformed_http": 400,
@@ -23,6 +23,7 @@ STATUS = {
     "unsupported_grant_type": 400,
     "invalid_scope": 400,
     "context_length_exceeded": 400,
+    "protocol_not_served": 400,
     "invalid_token": 401,
     "token_expired": 401,
     "invalid_client": 401,
@@ -59,6 +60,7 @@ OWN_STATUS: dict[ErrorStyle, dict[str, int]] = {
     "problem": {},
     "oauth": {"invalid_request": 400},
     "openai": {"invalid_request": 400, "upstream_out_of_quota": 429},
+    "anthropic": {"invalid_request": 400, "upstream_out_of_quota": 402},
 }
 """Codes whose status differs in one style."""
 OAUTH_ERRORS = {
@@ -84,6 +86,19 @@ OPENAI_CODES = {
     "invalid_request": None,
 }
 """Codes for which OpenAI has another word; None: it has none."""
+ANTHROPIC_TYPES = {
+    401: "authentication_error",
+    402: "billing_error",
+    403: "permission_error",
+    404: "not_found_error",
+    409: "conflict_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    504: "timeout_error",
+}
+"""Any other status is an invalid_request_error below 500, and an api_error from there on."""
+OVERLOADED = frozenset({"overloaded", "upstream_unavailable"})
+"""To Anthropic's clients these are an overloaded_error, which passes by itself."""
 OPENAI_TYPES = {"rate_limited": "requests", "upstream_out_of_quota": "insufficient_quota"}
 HINTS = {
     "invalid_token": "Ask POST /token for a new one.",
@@ -97,7 +112,7 @@ HINTS = {
 def status_of(style: ErrorStyle, error: AppError) -> int:
     if isinstance(error, HeadTooLarge):
         return 431
-    if style == "openai" and isinstance(error, UpstreamRefused):
+    if style in ("openai", "anthropic") and isinstance(error, UpstreamRefused):
         return error.status
     code = public_code(error)
     return OWN_STATUS[style].get(code, STATUS[code])
@@ -109,6 +124,8 @@ def body_of(style: ErrorStyle, error: AppError, status: int, request_id: str) ->
         return _oauth_body(error, status)
     if style == "openai":
         return _openai_body(error, status)
+    if style == "anthropic":
+        return _anthropic_body(error, status, request_id)
     return _problem_body(error, status, request_id)
 
 
@@ -160,3 +177,16 @@ def _openai_body(error: AppError, status: int) -> dict[str, Any]:
         word = error.reason
     kind = OPENAI_TYPES.get(code, "server_error" if status >= 500 else "invalid_request_error")
     return {"error": {"message": public_detail(error), "type": kind, "param": param, "code": word}}
+
+
+def _anthropic_body(error: AppError, status: int, request_id: str) -> dict[str, Any]:
+    """Anthropic's envelope. Its SDKs read the code from the details."""
+    code = public_code(error)
+    kind = ANTHROPIC_TYPES.get(status, "api_error" if status >= 500 else "invalid_request_error")
+    details: dict[str, Any] = {"error_code": code}
+    if isinstance(error, InvalidParameter | UpstreamRefused):
+        details |= {"param": error.param, "reason": error.reason}
+    elif isinstance(error, UpstreamBusy) and error.reason:
+        details["reason"] = error.reason
+    shown = {"type": "overloaded_error" if code in OVERLOADED else kind, "message": public_detail(error), "details": details}
+    return {"type": "error", "error": shown, "request_id": request_id}

@@ -35,6 +35,7 @@ POINTLESS = frozenset(
     {
         *("audit_unavailable", "audit_corrupt", "internal"),
         *("upstream_refused", "upstream_denied", "upstream_out_of_quota", "context_length_exceeded"),
+        "protocol_not_served",
     }
 )
 """An SDK that retries after one of these at once would only triple the refusals."""

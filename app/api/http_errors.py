@@ -53,7 +53,7 @@ class HeadTooLarge(TooLarge):
 
 
 class TokenMissing(TokenError):
-    """No Authorization header was sent."""
+    """No Authorization header was sent, and no x-api-key."""
 
     code = "token_missing"
     detail = "Send an access token: Authorization: Bearer <token>. POST /token issues one."

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..assistant.models import Origin
 from ..errors import AppError, Interrupted, NotFound
-from .context import RequestContext, address_of, request_context
+from .context import RequestContext, address_of, error_style_of, request_context
 from .error_responses import answer_error, record_refusal
 from .quota_headers import quota_headers
 
@@ -52,6 +52,8 @@ class RequestMiddleware:
                 started = True
                 headers = message["headers"]
                 headers.append((b"x-request-id", origin.request_id.encode()))
+                if error_style_of(scope) == "anthropic":
+                    headers.append((b"request-id", origin.request_id.encode()))  # where its SDKs look for it
                 headers.extend(SECURITY_HEADERS)
                 if all(name.lower() != b"cache-control" for name, _ in message["headers"]):
                     headers.append((b"cache-control", b"no-store"))

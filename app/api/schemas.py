@@ -108,6 +108,20 @@ class OpenAIErrorBody(BaseModel):
     error: OpenAIError
 
 
+class AnthropicError(BaseModel):
+    type: str
+    message: str
+    details: dict[str, str | None] = Field(description="`error_code`, and for some errors `param` and `reason`.")
+
+
+class AnthropicErrorBody(BaseModel):
+    """Anthropic's envelope."""
+
+    type: str
+    error: AnthropicError
+    request_id: str
+
+
 class OAuthErrorBody(BaseModel):
     """RFC 6749, section 5.2."""
 

@@ -94,6 +94,13 @@ class V1StreamSink(EventStreamSink):
         await self._finish(self.encode((last, *end.markers), ""))
 
 
+class MessagesStreamSink(V1StreamSink):
+    """/v1/messages: an error is an event of its own name."""
+
+    def encode_error(self, document: bytes) -> bytes:
+        return encode(Event(b"error", document))
+
+
 class AskStreamSink(EventStreamSink):
     """/ask: `delta` with a piece of the text, then `done` with the other members, or `error`."""
 

@@ -115,7 +115,12 @@ class SecureAIAssistant:
                 with cancel_on_disconnect(disconnected):
                     async with asyncio.timeout(self._timeout_seconds):
                         reply = await call.upstream.complete(
-                            call.endpoint, call.body, call.model, wants_text=call.wants_text, attempts=exchange.attempts
+                            call.endpoint,
+                            call.body,
+                            call.model,
+                            wants_text=call.wants_text,
+                            attempts=exchange.attempts,
+                            headers=call.headers,
                         )
                 if not call.wants_text:  # /v1 passes these bytes on
                     exchange.mark_delivered(reply.raw)

@@ -106,7 +106,9 @@ class _Relay:
 
     async def open(self, call: PreparedCall) -> EventSource:
         """Send the call, and wait until the server begins to answer."""
-        opening = asyncio.ensure_future(call.upstream.open_stream(call.endpoint.path, call.body, self._exchange.attempts))
+        opening = asyncio.ensure_future(
+            call.upstream.open_stream(call.endpoint, call.body, self._exchange.attempts, call.headers)
+        )
         try:
             while not (await asyncio.wait({opening}, timeout=self._silence.step))[0]:
                 await self._silence.step_passed()

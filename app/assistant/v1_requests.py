@@ -17,7 +17,8 @@ from ..catalogue.models import Catalogue, ModelEntry
 from ..errors import InvalidInput, ModelNotFound
 from ..security.models import Principal
 from ..upstream.call import PreparedCall
-from ..upstream.client import Upstream
+from ..upstream.client import NO_HEADERS, Upstream
+from ..upstream.errors import ProtocolNotServed
 from ..upstream.protocol.chat import CHAT
 from ..upstream.protocol.endpoint import Endpoint
 from .v1_messages import verify_messages
@@ -45,10 +46,13 @@ class V1Requests:
             raise ModelNotFound(alias, is_known=alias in self.catalogue.models)
         return entry
 
-    def prepare_v1(self, endpoint: Endpoint, members: Any, principal: Principal) -> PreparedCall:
+    def prepare_v1(
+        self, endpoint: Endpoint, members: Any, principal: Principal, headers: Mapping[str, str] = NO_HEADERS
+    ) -> PreparedCall:
         """The call for the parsed body *members*. Takes a second for a body of many megabytes.
 
-        Raises InvalidParameter, InvalidInput, ModelNotFound.
+        *headers*: those that the server gets, too. Raises InvalidParameter, InvalidInput,
+        ModelNotFound, ProtocolNotServed.
         """
         if not isinstance(members, dict):
             raise InvalidInput(f'Send one JSON object: {{"model": "…", "{endpoint.messages}": …}}.')
@@ -59,9 +63,11 @@ class V1Requests:
             raise wrong_type("model", "a string")
         entry = self.entry(alias, principal, endpoint.name)
         caps, upstream = self.catalogue.caps_for(principal.roles), self._upstreams[entry.server.name]
+        if upstream.protocols is not None and endpoint.protocol not in upstream.protocols:
+            raise ProtocolNotServed()
         server_side = self.catalogue.server_side_for(principal.roles)
         verify_params(endpoint, members, self.catalogue.refused_params, entry.server.params, server_side)
-        if endpoint.streams:  # a server calls no tools to embed something
+        if endpoint.streams or endpoint.wants_objects:  # a server calls no tools to embed something
             verify_reach(endpoint, members, server_side)
         verify_messages(endpoint, members, caps, server_side)
         is_stream = read_flag(members, "stream")
@@ -75,7 +81,10 @@ class V1Requests:
         wants_usage = not (is_stream and endpoint.usage_is_asked_for) or _ask_for_usage(params, upstream)
         body = _encode({endpoint.messages: messages, **params})
         asked = {"endpoint": f"/v1{endpoint.path}", "messages": messages, "params": params}
-        return PreparedCall(upstream, endpoint, alias, body, hashlib.sha256(body).hexdigest(), asked, is_stream, wants_usage)
+        if headers:
+            asked["headers"] = dict(headers)
+        digest = hashlib.sha256(body).hexdigest()
+        return PreparedCall(upstream, endpoint, alias, body, digest, asked, is_stream, wants_usage, headers=headers)
 
 
 def _ask_for_usage(params: dict[str, Any], upstream: Upstream) -> bool:

@@ -6,8 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Literal, get_args
 
-EndpointName = Literal["chat", "responses", "embeddings"]
+EndpointName = Literal["chat", "responses", "embeddings", "completions", "messages"]
 ENDPOINTS: tuple[str, ...] = get_args(EndpointName)
+ProtocolName = Literal["openai", "anthropic"]
+Auth = Literal["bearer", "x-api-key"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,10 @@ class Server:
     """The only parameters that may be sent; None allows any."""
     retry_idle_close: bool = True
     """Whether to ask once more where an idle connection is closed as a question is sent."""
+    protocols: frozenset[str] | None = None
+    """Those that it speaks; None: each is tried."""
+    auth: Auth | None = None
+    """The header that carries the key; None: the one that is usual for this server."""
 
 
 @dataclass(frozen=True, slots=True)

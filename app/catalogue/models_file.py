@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..errors import ConfigError
 from .findings import reason_of
-from .models import ENDPOINTS, Caps, Catalogue, EndpointName, ModelEntry, Server
+from .models import ENDPOINTS, Auth, Caps, Catalogue, EndpointName, ModelEntry, ProtocolName, Server
 from .values import (
     PLACEHOLDERS,
     BaseUrl,
@@ -46,6 +46,8 @@ class ServerTable(_Table):
     api_key_env: VariableName | None = None
     stream_usage: bool = True
     retry_idle_close: bool = True
+    protocols: NonEmpty[ProtocolName] | None = None
+    auth: Auth | None = None
 
 
 class ModelTable(_Table):
@@ -82,7 +84,15 @@ def read_models(path: Path, environment: Mapping[str, str], caps: Caps, refused_
     if problems:
         raise _refusal(path, problems)
     servers = {
-        name: Server(name, t.base_url, keys[name], t.stream_usage, retry_idle_close=t.retry_idle_close)
+        name: Server(
+            name,
+            t.base_url,
+            keys[name],
+            t.stream_usage,
+            retry_idle_close=t.retry_idle_close,
+            protocols=frozenset(t.protocols) if t.protocols else None,
+            auth=t.auth,
+        )
         for name, t in file.servers.items()
     }
     models = {alias: _entry(alias, table, servers) for alias, table in file.models.items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from .client import Upstream
@@ -22,9 +22,11 @@ class PreparedCall:
     sha256: str
     """Of the body, in hex."""
     asked: Mapping[str, Any]
-    """What the record holds of it: `query`; or `endpoint`, `messages` and `params`."""
+    """What the record holds of it: `query`; or `endpoint`, `messages`, `params` (and `headers`)."""
     is_stream: bool = False
     wants_usage: bool = False
     """Whether the caller asked for a usage chunk at the end of their stream."""
     wants_text: bool = False
     """Whether an answer without text is an error, as at /ask."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """The headers of the protocol that go to the server, too."""

@@ -1,22 +1,27 @@
-"""POSTs to a server that speaks the OpenAI protocol: exact bytes out, checked answers back."""
+"""POSTs to a server that speaks a known protocol: exact bytes out, checked answers back."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import aiohttp
 from yarl import URL
 
+from ..catalogue.models import Auth
 from ..catalogue.values import is_key
 from ..errors import ConfigError, UpstreamError
 from .attempts import Attempts
 from .body import Body
 from .completion import Reply
 from .connection import CONNECTION_FAULTS, IdleClosed, error_of_fault, open_session
-from .errors import Reading, error_of_status, log_upstream, unusable
+from .errors import ProtocolNotServed, Reading, error_of_status, is_not_served, log_upstream, unusable
 from .event_source import EVENT_STREAM, EventSource
 from .protocol.endpoint import Endpoint
 from .protocol.plain_answer import read_plain
 
 OPENAI_URL = "https://api.openai.com/v1"
+ANTHROPIC_HOST = "api.anthropic.com"
 MAX_RESPONSE_BYTES = 32 * 1024 * 1024
 """A thousand embeddings of 1,536 numbers in base64 are 8 MB."""
 MAX_CONTAINERS = 1_000_000
@@ -26,6 +31,7 @@ MAX_STREAM_BYTES = 64 * 1024 * 1024
 """Of one whole stream. A token is about 250 bytes of events."""
 IDLE_CLOSE = "idle_close"
 _ERROR_BYTES = 64 * 1024
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
 class Upstream:
@@ -43,11 +49,13 @@ class Upstream:
         max_response_bytes: int = MAX_RESPONSE_BYTES,
         stream_usage: bool = True,
         retry_idle_close: bool = True,
+        protocols: frozenset[str] | None = None,
+        auth: Auth | None = None,
     ) -> None:
         """*base_url* ends before `/chat/completions`; None is OpenAI. Raises ConfigError.
 
         *retry_idle_close*: ask once more on a new connection where one that had been idle is closed
-        within a second of sending, before a byte of the answer.
+        within a second of sending, before a byte of the answer. *protocols*, *auth*: as in Server.
         """
         if not is_key(api_key):
             raise ConfigError("OPENAI_API_KEY takes visible ASCII characters only.")
@@ -56,9 +64,11 @@ class Upstream:
         self._max_bytes = max_response_bytes
         self._retry_idle_close = retry_idle_close
         self.stream_usage = stream_usage
+        self.protocols = protocols
         self._headers = {"Accept-Encoding": "identity", "Content-Type": "application/json"}
         if api_key:
-            self._headers["Authorization"] = f"Bearer {api_key}"
+            by_key = auth == "x-api-key" or (auth is None and self._base.host == ANTHROPIC_HOST)
+            self._headers |= {"x-api-key": api_key} if by_key else {"Authorization": f"Bearer {api_key}"}
         self._sessions: dict[bool, aiohttp.ClientSession] = {}  # by whether each request has a new connection
 
     @property
@@ -72,7 +82,14 @@ class Upstream:
         return host == "openai.com" or host.endswith((".openai.com", ".azure.com"))
 
     async def complete(
-        self, endpoint: Endpoint, body: bytes, model: str, *, wants_text: bool = False, attempts: Attempts | None = None
+        self,
+        endpoint: Endpoint,
+        body: bytes,
+        model: str,
+        *,
+        wants_text: bool = False,
+        attempts: Attempts | None = None,
+        headers: Mapping[str, str] = NO_HEADERS,
     ) -> Reply:
         """Send exactly *body*, and read the whole answer. *model* names it if the server does not.
 
@@ -83,7 +100,7 @@ class Upstream:
         be used. The server may have generated an answer in any of these cases.
         """
         attempts = attempts or Attempts()
-        async with await self._send(endpoint.path, body, "application/json", attempts) as response:
+        async with await self._send(endpoint, body, {"Accept": "application/json", **headers}, attempts) as response:
             received = Body(response, attempts, self._max_bytes)
             try:
                 raw = await received.read_all()
@@ -98,13 +115,15 @@ class Upstream:
         with Reading(raw):
             return read_plain(endpoint, raw, model, wants_text=wants_text)
 
-    async def open_stream(self, path: str, body: bytes, attempts: Attempts | None = None) -> EventSource:
+    async def open_stream(
+        self, endpoint: Endpoint, body: bytes, attempts: Attempts | None = None, headers: Mapping[str, str] = NO_HEADERS
+    ) -> EventSource:
         """Send a body that asks for server-sent events; returns once the answer has begun.
 
         Raises as `complete`. The result must be closed or finished.
         """
         attempts = attempts or Attempts()
-        response = await self._send(path, body, EVENT_STREAM, attempts)
+        response = await self._send(endpoint, body, {"Accept": EVENT_STREAM, **headers}, attempts)
         source = EventSource(response, Body(response, attempts, MAX_STREAM_BYTES))
         try:
             if response.content_type != EVENT_STREAM:
@@ -118,41 +137,46 @@ class Upstream:
         while self._sessions:
             await self._sessions.popitem()[1].close()
 
-    async def _send(self, path: str, body: bytes, accept: str, attempts: Attempts) -> aiohttp.ClientResponse:
+    async def _send(
+        self, endpoint: Endpoint, body: bytes, headers: Mapping[str, str], attempts: Attempts
+    ) -> aiohttp.ClientResponse:
         """The answer's head. Its status is a 2xx."""
         try:
             try:
-                response = await self._post(path, body, accept)
+                response = await self._post(endpoint.path, body, headers)
             except IdleClosed:
                 if not self._retry_idle_close:
                     raise
                 attempts.retry(IDLE_CLOSE)
-                response = await self._post(path, body, accept, is_fresh=True)
+                response = await self._post(endpoint.path, body, headers, is_fresh=True)
         except CONNECTION_FAULTS as fault:
             raise error_of_fault(fault) from None
         attempts.begin_answer()
         if not 200 <= response.status < 300:
-            raise await _refusal(response, attempts)
+            raise await self._refusal(endpoint, response, attempts)
         return response
 
-    async def _post(self, path: str, body: bytes, accept: str, *, is_fresh: bool = False) -> aiohttp.ClientResponse:
+    async def _post(
+        self, path: str, body: bytes, headers: Mapping[str, str], *, is_fresh: bool = False
+    ) -> aiohttp.ClientResponse:
         url = self._urls.get(path) or self._urls.setdefault(path, _join(self._base, path))
         session = self._sessions.get(is_fresh)
         if session is None:
             session = open_session(self._headers, is_tls=self._base.scheme == "https", is_fresh=is_fresh)
             self._sessions[is_fresh] = session
-        return await session.post(url, data=body, headers={"Accept": accept}, allow_redirects=False)
+        return await session.post(url, data=body, headers=headers, allow_redirects=False)
 
-
-async def _refusal(response: aiohttp.ClientResponse, attempts: Attempts) -> UpstreamError:
-    async with response:
-        body = Body(response, attempts, _ERROR_BYTES)
-        try:
-            raw = await body.read_all()
-        finally:
-            body.take_rest()
-    log_upstream(f"status {response.status}", raw)
-    return error_of_status(response.status, raw, response.headers.get("Retry-After"))
+    async def _refusal(self, endpoint: Endpoint, response: aiohttp.ClientResponse, attempts: Attempts) -> UpstreamError:
+        async with response:
+            body = Body(response, attempts, _ERROR_BYTES)
+            try:
+                raw = await body.read_all()
+            finally:
+                body.take_rest()
+        log_upstream(f"status {response.status}", raw)
+        if self.protocols is None and response.status == 404 and is_not_served(endpoint.protocol, raw):
+            return ProtocolNotServed()
+        return error_of_status(response.status, raw, response.headers.get("Retry-After"))
 
 
 def _base_url(base_url: str) -> URL:

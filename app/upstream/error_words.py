@@ -20,7 +20,7 @@ Meaning = Literal["no_money", "too_long"]
 
 _WORD = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _PARAM = re.compile(r"[A-Za-z0-9_.\[\]]{1,100}")
-_RATE_LIMIT = re.compile(r"rate_?limit|too_many_requests")
+_PASSING = re.compile(r"rate_?limit|too_many_requests|overloaded")
 _SERVER_FAULT = re.compile(r"server|internal|timeout|overload|unavailable|unknown")
 _NESTED = ("error", "response", "innererror", "metadata", "detail", "message", "raw")
 _MAX_NESTING = 4
@@ -73,13 +73,15 @@ class ErrorWords:
     meaning: Meaning | None = None
     is_error: bool = False
     """Whether the document says that it is an error, whatever its status."""
+    is_anthropic: bool = False
+    """Whether it has the form of Anthropic's errors."""
     is_failed_response: bool = False
     """Whether it is a response of /responses that failed; its code is a word of that API."""
 
     @property
     def is_passing(self) -> bool:
         """Whether the words say that too much was asked in too short a time."""
-        return any(_RATE_LIMIT.search(word) for word in (self.code, self.type) if word)
+        return any(_PASSING.search(word) for word in (self.code, self.type) if word)
 
     @property
     def is_about_request(self) -> bool:
@@ -116,6 +118,7 @@ def read_words(raw: bytes) -> ErrorWords:
         status=next((one for one in numbers if type(one) is int and 400 <= one <= 599), None),
         meaning=_meaning(errors),
         is_error=bool(error) or document.get("type") in ("error", "response.failed"),
+        is_anthropic=isinstance(error, dict) and document.get("type") == "error",
         is_failed_response=document.get("type") == "response.failed" or document.get("status") == "failed",
     )
 

@@ -7,6 +7,7 @@ import logging
 import re
 from types import TracebackType
 
+from ..catalogue.models import ProtocolName
 from ..errors import UpstreamError, UpstreamUnavailable
 from .error_words import read_words
 
@@ -66,6 +67,13 @@ class UpstreamOutOfQuota(UpstreamError):
     detail = "The model's server takes no more requests until its bill is paid. Tell the operator of this service."
 
 
+class ProtocolNotServed(UpstreamError):
+    """The server has nothing at this address, or is known not to speak the protocol."""
+
+    code = "protocol_not_served"
+    detail = "The model's server does not serve this endpoint. Use another endpoint, or another model."
+
+
 class Reading:
     """Turns whatever its block raises on a malformed answer into one logged UpstreamError.
 
@@ -118,6 +126,15 @@ def error_of_status(status: int, raw: bytes, retry_after: str | None) -> Upstrea
     if status in ABOUT_US or status < 400:
         return UpstreamDenied()
     return UpstreamRefused(status if status in KEPT_STATUSES else 400, words.reason, words.param)
+
+
+def is_not_served(protocol: ProtocolName, raw: bytes) -> bool:
+    """Whether *raw*, the body of a 404, says that the address does not exist.
+
+    An error in the form of the *protocol* says that something else does not, such as the model.
+    """
+    words = read_words(raw)
+    return not words.is_error or words.is_anthropic != (protocol == "anthropic")
 
 
 def log_upstream(what: str, raw: bytes) -> None:

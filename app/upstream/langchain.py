@@ -94,7 +94,7 @@ class LeanChatOpenAI(ChatOpenAI):
     ) -> AsyncIterator[ChatGenerationChunk]:
         body = self.body_of(messages, stop=stop, stream=True, **kwargs)
         reader = CHAT.reader(self.model_name, wants_usage=False)
-        source = await self.upstream.open_stream(CHAT.path, body)
+        source = await self.upstream.open_stream(CHAT, body)
         try:
             while not reader.is_over:
                 if (events := await source.read()) is None:

@@ -63,6 +63,8 @@ def _open_upstream(server: Server) -> Upstream:
         base_url=server.base_url,
         stream_usage=server.stream_usage,
         retry_idle_close=server.retry_idle_close,
+        protocols=server.protocols,
+        auth=server.auth,
     )
 
 

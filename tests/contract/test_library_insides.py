@@ -27,7 +27,6 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from app.serving.http_protocol import MUTED, BoundedHttpProtocol
-from app.upstream.attempts import Attempts
 from app.upstream.client import Upstream
 from app.upstream.completion import Reply
 from app.upstream.connection import take_unread
@@ -202,13 +201,11 @@ class Recorder(Upstream):
         super().__init__(api_key="k", base_url="http://127.0.0.1:9/v1")
         self.bodies: list[bytes] = []
 
-    async def complete(
-        self, endpoint: Endpoint, body: bytes, model: str, *, wants_text: bool = False, attempts: Attempts | None = None
-    ) -> Reply:
+    async def complete(self, endpoint: Endpoint, body: bytes, model: str, **_: Any) -> Reply:
         self.bodies.append(body)
         return Reply(orjson.dumps(DOCUMENT), DOCUMENT, endpoint.read(DOCUMENT, model))
 
-    async def open_stream(self, path: str, body: bytes, attempts: Attempts | None = None) -> Any:
+    async def open_stream(self, endpoint: Endpoint, body: bytes, *_: Any) -> Any:
         self.bodies.append(body)
         raise EOFError
 

@@ -18,6 +18,7 @@ from typing import Any, Literal, TypeAlias
 import orjson
 
 from .fake_answers import Events, chat_document, chat_events, embedding_document
+from .fake_messages import INJECTED, count_document, message_document, message_events, text_document, text_events
 from .fake_responses import response_document, response_events
 
 HUGE_BYTES, HUGE_EVENT_BYTES = 256 * 1024 * 1024, 64 * 1024 * 1024
@@ -31,8 +32,17 @@ DOCUMENTS = {
     b"/v1/chat/completions": chat_document,
     b"/v1/responses": response_document,
     b"/v1/embeddings": embedding_document,
+    b"/v1/completions": text_document,
+    b"/v1/messages": message_document,
+    b"/v1/messages/count_tokens": count_document,
 }
-STREAMS = {b"/v1/chat/completions": chat_events, b"/v1/responses": response_events}
+STREAMS = {
+    b"/v1/chat/completions": chat_events,
+    b"/v1/responses": response_events,
+    b"/v1/completions": text_events,
+    b"/v1/messages": message_events,
+}
+REFUSAL = b'{"error":{"message":"injected","type":"fake","code":null}}'
 
 Writes: TypeAlias = Iterator[tuple[float, bytes]]  # seconds to wait, then what to write
 Ending: TypeAlias = Literal["keep", "close", "abort", "silence"]  # of the connection, after the last write
@@ -148,7 +158,8 @@ class Fake:
             self.digests.append(hashlib.sha256(body).hexdigest())
         match self.mode.kind:
             case "status":
-                return self._plain(self.mode.number or 0, b'{"error":{"message":"injected","type":"fake","code":null}}')
+                refusal = INJECTED if target.startswith(b"/v1/messages") else REFUSAL
+                return self._plain(self.mode.number or 0, refusal)
             case "hang":
                 return Call(iter(()), self.counts, "silence")
             case "close":

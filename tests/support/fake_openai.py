@@ -1,6 +1,6 @@
 """A fast stand-in for a server of the OpenAI protocol, on a real socket: `python -m tests.support.fake_openai --port P`.
 
-POST /v1/chat/completions, /v1/responses and /v1/embeddings are counted and answered as the mode says; everything else is control:
+POST to one of `fake_modes.DOCUMENTS` is counted and answered as the mode says; everything else is control:
 GET /control/calls, GET /control/bodies, POST /control/mode (the members of `fake_modes.Mode`), POST /control/reset.
 
 The modes: ok, no_usage, status:NNN, redirect, garbage, not_http, hang, close, truncate, huge; and for streams (other answers are

@@ -1,1 +1,1 @@
-"""The OpenAI protocol as servers speak it: a file for each endpoint, and what they share."""
+"""OpenAI's and Anthropic's protocols: a file for each endpoint, and what they share."""

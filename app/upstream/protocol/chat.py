@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...catalogue.models import ProtocolName
 from ..completion import Completion
 from .chat_members import DOCUMENT, PLAIN_CHOICE, further, further_in_choice, index_of, message_of, recorded
 from .chat_stream import ChatReader
@@ -13,6 +14,7 @@ from .members import finish_reason, one_or_all, read_usage, safe_model_name
 
 class Chat:
     name, path, messages = "chat", "/chat/completions", "messages"
+    protocol: ProtocolName = "openai"
     token_caps: tuple[str, ...] = ("max_tokens", "max_completion_tokens")
     streams = wants_objects = usage_is_asked_for = True
     beyond_the_record: frozenset[str] = frozenset()

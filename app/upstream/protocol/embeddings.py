@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
+from ...catalogue.models import ProtocolName
 from ..completion import Completion
 from .members import read_usage, safe_model_name
 
 
 class Embeddings:
     name, path, messages = "embeddings", "/embeddings", "input"
+    protocol: ProtocolName = "openai"
     token_caps: tuple[str, ...] = ()
     streams = wants_objects = usage_is_asked_for = False
     beyond_the_record: frozenset[str] = frozenset()

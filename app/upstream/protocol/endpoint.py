@@ -1,9 +1,10 @@
-"""What one endpoint of the OpenAI protocol is: its names, and how its answers are read."""
+"""What one endpoint of a protocol is: its names, and how its answers are read."""
 
 from __future__ import annotations
 
 from typing import Any, Protocol
 
+from ...catalogue.models import ProtocolName
 from ..completion import Completion
 from .stream_reader import StreamReader
 
@@ -14,6 +15,8 @@ class Endpoint(Protocol):
     name: str
     """As in the catalogue's `endpoints`."""
     path: str
+    protocol: ProtocolName
+    """Whose it is. A server may speak one and not the other."""
     messages: str
     """The member of the body that holds what is asked."""
     token_caps: tuple[str, ...]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...catalogue.models import ProtocolName
 from ..completion import Completion
 from .content import news_in
 from .members import read_usage, safe_model_name
@@ -15,6 +16,7 @@ UNFINISHED = frozenset({"failed", "cancelled", "queued", "in_progress"})
 
 class Responses:
     name, path, messages = "responses", "/responses", "input"
+    protocol: ProtocolName = "openai"
     token_caps: tuple[str, ...] = ("max_output_tokens",)
     streams, wants_objects, usage_is_asked_for = True, False, False
     beyond_the_record = frozenset({"background", "previous_response_id", "conversation", "prompt"})

@@ -52,6 +52,17 @@ def test_no_header_is_a_missing_token_and_two_are_malformed() -> None:
         bearer_token(request_of(headers=[("Authorization", "Bearer a"), ("Authorization", "Bearer a")]))
 
 
+def test_the_token_may_come_as_x_api_key_or_in_both_headers_if_they_agree() -> None:
+    assert bearer_token(request_of(headers={"x-api-key": "good"})) == "good"
+    assert bearer_token(request_of(headers={**HEADERS, "x-api-key": "good"})) == "good"
+    twice = [("x-api-key", "good"), ("x-api-key", "good")]
+    for headers in ({**HEADERS, "x-api-key": "other"}, {"x-api-key": ""}, {**HEADERS, "x-api-key": ""}, twice):
+        with pytest.raises(TokenMalformed):
+            bearer_token(request_of(headers=headers))
+    with pytest.raises(TokenMalformed):  # the other header is no bearer token
+        bearer_token(request_of(headers={"Authorization": "Basic good", "x-api-key": "good"}))
+
+
 @pytest.mark.parametrize("query", ["access_token=x", "a=1&access_token=", "access%5Ftoken=x"])
 def test_a_token_in_the_address_is_refused_even_beside_a_good_header(query: str) -> None:
     with pytest.raises(TokenMalformed):

@@ -1,4 +1,4 @@
-"""Statuses and bodies of all errors, in the three styles."""
+"""Statuses and bodies of all errors, in the four styles."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from app.api.error_bodies import (
     OAUTH_ERRORS,
     OPENAI_CODES,
     OPENAI_TYPES,
+    OVERLOADED,
     OWN_STATUS,
     STATUS,
     ErrorStyle,
@@ -29,6 +30,7 @@ from app.errors import (
     InvalidRequest,
     ModelNotFound,
     NotFound,
+    Overloaded,
     RateLimited,
     TokenBadSignature,
     TokenError,
@@ -36,7 +38,7 @@ from app.errors import (
     UpstreamTimeout,
 )
 from app.security.oauth_errors import InvalidClient, InvalidScope
-from app.upstream.errors import UpstreamOutOfQuota, UpstreamRefused
+from app.upstream.errors import ProtocolNotServed, UpstreamBusy, UpstreamOutOfQuota, UpstreamRefused
 
 from ...support.error_tree import every_error_class, example_of
 
@@ -54,14 +56,14 @@ def test_every_error_has_a_status_and_a_body_at_each_kind_of_endpoint(kind: type
         assert 400 <= status <= 504
         body = body_of(style, error, status, ID)
         sentence = {"problem": body.get("detail"), "oauth": body.get("error_description")}.get(style)
-        assert public_detail(error) == (body["error"]["message"] if style == "openai" else sentence)
+        assert public_detail(error) == (sentence if style in ("problem", "oauth") else body["error"]["message"])
         assert public_detail(error).endswith(".")
 
 
 def test_no_table_has_a_row_for_a_code_that_is_gone() -> None:
     codes = {public_code(example_of(kind)) for kind in EVERY}
     assert set(STATUS) == codes
-    assert {*HINTS, *OPENAI_CODES, *OPENAI_TYPES, *POINTLESS} <= codes
+    assert {*HINTS, *OPENAI_CODES, *OPENAI_TYPES, *OVERLOADED, *POINTLESS} <= codes
     assert all(set(own) <= codes for own in OWN_STATUS.values())
     assert set(OAUTH_ERRORS) <= {status_of("oauth", example_of(kind)) for kind in EVERY}
 
@@ -111,6 +113,55 @@ def test_an_error_has_its_own_words_in_each_style(
     assert (status_of("oauth", error), bodies["oauth"]["error"]) == oauth
     told = bodies["openai"]["error"]
     assert (status_of("openai", error), told["type"], told["code"]) == openai
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "kind", "details"),
+    [
+        (InvalidRequest(), 400, "invalid_request_error", {"error_code": "invalid_request"}),
+        (
+            InvalidParameter("max_tokens", "is at most 9.", reason="integer_above_max_value"),
+            400,
+            "invalid_request_error",
+            {"error_code": "invalid_request", "param": "max_tokens", "reason": "integer_above_max_value"},
+        ),
+        (TokenBadSignature(), 401, "authentication_error", {"error_code": "invalid_token"}),
+        (UpstreamOutOfQuota(), 402, "billing_error", {"error_code": "upstream_out_of_quota"}),
+        (InsufficientScope("a.b"), 403, "permission_error", {"error_code": "insufficient_scope"}),
+        (ModelNotFound("m", is_known=False), 404, "not_found_error", {"error_code": "model_not_found"}),
+        (MethodNotAllowed(), 405, "invalid_request_error", {"error_code": "method_not_allowed"}),
+        (
+            UpstreamRefused(409, "taken", None),
+            409,
+            "conflict_error",
+            {"error_code": "upstream_refused", "param": None, "reason": "taken"},
+        ),
+        (TooLarge(), 413, "request_too_large", {"error_code": "too_large"}),
+        (HeadTooLarge(), 431, "invalid_request_error", {"error_code": "too_large"}),
+        (RateLimited(), 429, "rate_limit_error", {"error_code": "rate_limited"}),
+        (AppError(), 500, "api_error", {"error_code": "internal"}),
+        (
+            UpstreamBusy("overloaded_error"),
+            503,
+            "overloaded_error",
+            {"error_code": "upstream_unavailable", "reason": "overloaded_error"},
+        ),
+        (Overloaded(), 503, "overloaded_error", {"error_code": "overloaded"}),
+        (AuditCorrupt(), 503, "api_error", {"error_code": "audit_corrupt"}),
+        (UpstreamTimeout(), 504, "timeout_error", {"error_code": "upstream_timeout"}),
+        (ProtocolNotServed(), 400, "invalid_request_error", {"error_code": "protocol_not_served"}),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, AppError) else "",
+)
+def test_anthropics_envelope_has_its_own_types_and_our_code(
+    error: AppError, status: int, kind: str, details: dict[str, Any]
+) -> None:
+    assert status_of("anthropic", error) == status
+    assert body_of("anthropic", error, status, ID) == {
+        "type": "error",
+        "error": {"type": kind, "message": public_detail(error), "details": details},
+        "request_id": ID,
+    }
 
 
 def test_a_problem_body_has_the_members_of_rfc_9457_in_their_order() -> None:

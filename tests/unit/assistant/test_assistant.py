@@ -32,7 +32,7 @@ class FakeUpstream:
     log: FakeLog
     outcome: Reply | BaseException | None = REPLY
 
-    async def complete(self, endpoint: Any, body: bytes, model: str, *, wants_text: bool, attempts: Attempts) -> Reply:
+    async def complete(self, endpoint: Any, body: bytes, model: str, *, wants_text: bool, attempts: Attempts, **_: Any) -> Reply:
         self.log.records.append(("(asked)", {"path": endpoint.path, "body": body, "model": model, "wants_text": wants_text}))
         if self.outcome is None:
             await asyncio.sleep(60)

@@ -67,7 +67,7 @@ class Upstream:
     source: Source
     opens_after: float = 0.0
 
-    async def open_stream(self, path: str, body: bytes, attempts: Attempts) -> Source:
+    async def open_stream(self, endpoint: Any, body: bytes, attempts: Attempts, headers: Any) -> Source:
         await asyncio.sleep(self.opens_after)
         return self.source
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from app.catalogue.models import Caps, Catalogue, ModelEntry, Server
+from app.catalogue.models import ENDPOINTS, Caps, Catalogue, ModelEntry, Server
 from app.catalogue.models_file import MAX_FILE_BYTES, CapsTable, ModelTable, ServerTable, read_models
 from app.errors import ConfigError
 
@@ -54,6 +54,8 @@ def test_a_file_is_read_whole_with_its_defaults(file: Path) -> None:
     base_url = "https://10.0.0.7:8443/v1"
     stream_usage = false
     retry_idle_close = false
+    protocols = ["anthropic"]
+    auth = "x-api-key"
     [models."org/Model-7B"]
     server = "openai"
     [models.embed]
@@ -68,9 +70,17 @@ def test_a_file_is_read_whole_with_its_defaults(file: Path) -> None:
     """
     found = read(file, text, LAB_KEY=" sk-planted\n")
     openai = Server("openai", None, "sk-planted", stream_usage=True, retry_idle_close=True)
-    old = Server("old", "https://10.0.0.7:8443/v1", "", stream_usage=False, retry_idle_close=False)
+    old = Server(
+        "old",
+        "https://10.0.0.7:8443/v1",
+        "",
+        stream_usage=False,
+        retry_idle_close=False,
+        protocols=frozenset({"anthropic"}),
+        auth="x-api-key",
+    )
     assert list(found.models.values()) == [
-        ModelEntry("org/Model-7B", "org/Model-7B", openai, None, frozenset({"chat", "responses", "embeddings"})),
+        ModelEntry("org/Model-7B", "org/Model-7B", openai, None, frozenset(ENDPOINTS)),
         ModelEntry("embed", "bge m3", old, frozenset({"ai.research"}), frozenset({"embeddings"})),
     ]
     assert list(found.models) == ["org/Model-7B", "embed"]
@@ -124,7 +134,10 @@ def test_the_example_can_be_used_as_it_is_and_shows_every_key() -> None:
         (LAB + SMALL + "roles = ['ai.User']", "[models.small] roles takes roles of a-z and dots"),
         (LAB + SMALL + 'roles = ["a.b\\n"]', "[models.small] roles takes roles of a-z and dots"),
         (LAB + SMALL + f"roles = ['{'a' * 65}']", "[models.small] roles takes roles of a-z and dots"),
-        (LAB + SMALL + "endpoints = ['images']", "[models.small] endpoints takes chat, responses or embeddings."),
+        (
+            LAB + SMALL + "endpoints = ['images']",
+            "[models.small] endpoints takes chat, responses, embeddings, completions or messages.",
+        ),
         (LAB + SMALL + "model = ''", "[models.small] model is empty."),
         (LAB + "[models.'a b']\nserver = 'lab'", '[models."a b"] takes a name of 1 to 200 visible ASCII characters'),
         (LAB + "[models.'']\nserver = 'lab'", '[models.""] takes a name of 1 to 200 visible ASCII characters'),
@@ -147,6 +160,9 @@ def test_the_example_can_be_used_as_it_is_and_shows_every_key() -> None:
         ),
         (LAB + "stream_usage = 1\n" + SMALL, "[servers.lab] stream_usage takes true or false."),
         (LAB + "retry_idle_close = 'no'\n" + SMALL, "[servers.lab] retry_idle_close takes true or false."),
+        (LAB + "protocols = []\n" + SMALL, "[servers.lab] protocols is empty, so nobody could use the model"),
+        (LAB + "protocols = ['grpc']\n" + SMALL, "[servers.lab] protocols takes openai or anthropic."),
+        (LAB + "auth = 'basic'\n" + SMALL, "[servers.lab] auth takes bearer or x-api-key."),
         (LAB + SMALL + "[caps.Admin]\ntokens = 1", "[caps.Admin] takes roles of a-z and dots"),
         (LAB + SMALL + "[caps.'a.b']\ntokens = 0", '[caps."a.b"] tokens takes a number of at least 1.'),
         (LAB + SMALL + "[caps.a]\ntokens = 1000001", "[caps.a] tokens takes a number of at most 1,000,000."),

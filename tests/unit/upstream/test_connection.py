@@ -25,7 +25,7 @@ async def plain(upstream: Upstream, attempts: Attempts) -> str | None:
 
 
 async def streamed(upstream: Upstream, attempts: Attempts) -> str | None:
-    source = await upstream.open_stream("/chat/completions", b"{}", attempts)
+    source = await upstream.open_stream(CHAT, b"{}", attempts)
     reader = CHAT.reader("m", False)
     while not reader.is_over:
         read = await source.read()

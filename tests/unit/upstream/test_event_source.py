@@ -40,7 +40,7 @@ def ask(*steps: Any, late: float = 0.0) -> tuple[str | UpstreamError | None, Att
         reader = CHAT.reader("m", False)
         try:
             async with asyncio.timeout(20):
-                source = await upstream.open_stream("/chat/completions", b"{}", attempts)
+                source = await upstream.open_stream(CHAT, b"{}", attempts)
                 await asyncio.sleep(late)
                 try:
                     while not reader.is_over:

@@ -6,10 +6,13 @@ from typing import Any
 
 import pytest
 
-from app.api.routes.openai import TEXTS, body_schema
+from app.api.routes.openai import TEXTS
+from app.api.v1_answers import body_schema
 from app.upstream.protocol.chat import CHAT
+from app.upstream.protocol.completions import COMPLETIONS
 from app.upstream.protocol.embeddings import EMBEDDINGS
 from app.upstream.protocol.endpoint import Endpoint
+from app.upstream.protocol.messages import MESSAGES
 from app.upstream.protocol.responses import RESPONSES
 
 
@@ -18,6 +21,8 @@ from app.upstream.protocol.responses import RESPONSES
     [
         (CHAT, {"model", "messages", "max_tokens", "max_completion_tokens", "stream"}),
         (RESPONSES, {"model", "input", "max_output_tokens", "stream"}),
+        (COMPLETIONS, {"model", "prompt", "max_tokens", "stream"}),
+        (MESSAGES, {"model", "messages", "max_tokens", "stream"}),
         (EMBEDDINGS, {"model", "input"}),
     ],
     ids=lambda value: getattr(value, "name", ""),

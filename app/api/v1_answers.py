@@ -1,0 +1,87 @@
+"""How a request at /v1 is answered, plain or streamed, whichever endpoint it is for."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from functools import partial
+from typing import Any
+
+from fastapi import Request, Response
+from pydantic import BaseModel
+
+from ..assistant.v1_refusals import shown
+from ..catalogue.values import API_VERSION
+from ..errors import InvalidParameter
+from ..security.models import Principal
+from ..upstream.protocol.endpoint import Endpoint
+from ..upstream.protocol.messages import MESSAGES
+from ..upstream.protocol.responses import RESPONSES
+from ..wiring.services import Services
+from .bodies import disconnect_watch, read_json
+from .context import request_context
+from .receipts import receipt_headers, with_receipt
+from .responses_stream import ResponsesStreamSink
+from .streams import EventStream, MessagesStreamSink, V1StreamSink
+
+QUERY = {"openai": frozenset({API_VERSION}), "anthropic": frozenset({API_VERSION, "beta"})}
+"""What an address may carry, because SDKs add it. It has no effect here."""
+PASSED_ON = {"openai": (), "anthropic": ("anthropic-version", "anthropic-beta")}
+"""Headers that belong to the protocol, as the body does: the model's server gets them, too."""
+HEADER = re.compile(r"[\x20-\x7e]{1,2000}")
+SINKS: dict[str, type[V1StreamSink]] = {RESPONSES.path: ResponsesStreamSink, MESSAGES.path: MessagesStreamSink}
+
+
+async def answer_v1(endpoint: Endpoint, principal: Principal, services: Services, request: Request) -> Response:
+    """(5) The body, and then the answer. Raises the errors of `read_json`, and those of asking."""
+    assistant, origin = services.assistant, request_context(request).origin
+    requests = assistant.v1_requests  # a reload replaces it; this request keeps the one it began with
+    caps = requests.catalogue.caps_for(principal.roles)
+    for name in request.query_params:
+        if name not in QUERY[endpoint.protocol]:
+            what = "is not allowed in the address: send parameters in the body."
+            raise InvalidParameter(shown(name), what, reason="unknown_parameter")
+    headers = _headers_of(endpoint, request)
+    body = await read_json(request, caps.body_bytes)
+    if body.is_large:
+        call = await asyncio.to_thread(requests.prepare_v1, endpoint, body.document, principal, headers)
+    else:
+        call = requests.prepare_v1(endpoint, body.document, principal, headers)
+    if call.is_stream:
+        return EventStream(
+            request,
+            partial(SINKS.get(endpoint.path, V1StreamSink), model=call.model),
+            lambda sink, disconnected: assistant.stream(principal, call, origin, sink, disconnected),
+        )
+    with disconnect_watch(request) as disconnected:
+        answer = await assistant.complete(principal, call, origin, disconnected)
+    content = with_receipt(answer.raw, answer.members, answer.receipt)
+    return Response(content, media_type="application/json", headers=receipt_headers(answer.receipt))
+
+
+def _headers_of(endpoint: Endpoint, request: Request) -> dict[str, str]:
+    headers = {}
+    for name in PASSED_ON[endpoint.protocol]:
+        if values := request.headers.getlist(name):
+            headers[name] = ",".join(values)
+            if not HEADER.fullmatch(headers[name]):
+                raise InvalidParameter(name, "is not 1 to 2,000 printable ASCII characters.")
+    return headers
+
+
+# --- for the description of the API ---------------------------------------------------------------
+
+
+def body_schema(endpoint: Endpoint, asked: dict[str, Any]) -> dict[str, Any]:
+    """The members that this service reads; all others pass through."""
+    members: dict[str, Any] = {"model": {"type": "string"}, endpoint.messages: asked}
+    members |= {name: {"type": "integer", "minimum": 1} for name in endpoint.token_caps}
+    if endpoint.streams:
+        members["stream"] = {"type": "boolean", "default": False}
+    schema = {"type": "object", "required": ["model", endpoint.messages], "properties": members, "additionalProperties": True}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+def refusals(body: type[BaseModel], *statuses: int) -> dict[int | str, dict[str, Any]]:
+    """*body* for each of the statuses; without any, for those of a question."""
+    return {status: {"model": body} for status in statuses or (400, 401, 403, 404, 413, 415, 429, 502, 503, 504)}

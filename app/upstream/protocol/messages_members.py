@@ -1,0 +1,110 @@
+"""The members of an answer of /messages, plain or in events, as a record holds them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...errors import UpstreamError
+from .chat_members import index_of
+from .content import LABELS, Latest, said, says_anything, text_of
+from .merging import Message
+
+BEGUN, BLOCK, DELTA, CHANGED, LAST = (
+    *("message_start", "content_block_start", "content_block_delta"),
+    *("message_delta", "message_stop"),
+)
+PLACES = {BEGUN: "message", BLOCK: "content_block", DELTA: "delta", CHANGED: "delta"}
+"""The member of an event that says something."""
+MAX_BLOCKS = 1024
+_KNOWN = LABELS | {"id", "model", "content", "usage", "stop_reason", "index", "receipt"}
+"""What a message and its events have besides. A record keeps the texts of all other members."""
+_RENAMED = {"partial_json": "input"}
+
+
+def further(members: dict[str, Any]) -> dict[str, Any]:
+    """The members that the protocol does not have, and that say something."""
+    if members.keys() <= _KNOWN:
+        return {}
+    return {name: value for name, value in members.items() if name not in _KNOWN and says_anything(value)}
+
+
+def recorded_content(blocks: list[Any]) -> tuple[Any, str]:
+    """*blocks* as a record holds them, and the text in them: only the text if that is all."""
+    text = text_of(blocks) or ""
+    return (text if "".join(said(blocks)) == text else blocks), text
+
+
+class Gathered:
+    """What the events of a stream delivered: blocks of content, and what stands beside them."""
+
+    def __init__(self) -> None:
+        self._blocks: list[Message] = []
+        self._by_index: dict[int, Message] = {}  # the last block of each index
+        self._latest = 0
+        self._other = Latest()
+
+    def add(self, kind: str, document: dict[str, Any], raw: bytes | None) -> None:
+        """Take the event *document*; *raw* if it is to be kept as it came.
+
+        Raises UpstreamError for too many blocks.
+        """
+        place = PLACES.get(kind, "")
+        part = document.get(place)
+        block = None
+        if type(part) is dict:
+            document = {name: value for name, value in document.items() if name != place}
+            if kind == DELTA:
+                block = self._block_at(document)
+                block.add(_as_members(part))
+            elif kind == BLOCK:
+                block = self._begin(index_of(document, len(self._blocks)))
+                block.add(part)
+            else:
+                self._add_message(part)
+        for name, value in further(document).items():
+            self._other.add(name, value)
+        if raw is not None and block is not None:
+            block.add_raw(raw)
+        elif raw is not None:
+            self._other.add("raw", raw.decode("utf-8", "replace"))
+
+    def content(self) -> list[Any]:
+        """The blocks, each with its events if it alone does not say what was delivered."""
+        return [_recorded(block.plain(), block.events()) for block in self._blocks]
+
+    def other(self) -> dict[Any, Any]:
+        return self._other.plain()
+
+    def _add_message(self, message: dict[str, Any]) -> None:
+        """Of an event that begins or changes the message. Its content comes in other events."""
+        for name, value in further(message).items():
+            self._other.add(name, value)
+        content = message.get("content")
+        if says_anything(content):
+            self._other.add("content", content)
+
+    def _block_at(self, document: dict[str, Any]) -> Message:
+        index = index_of(document, self._latest)
+        return self._by_index.get(index) or self._begin(index)
+
+    def _begin(self, index: int) -> Message:
+        if len(self._blocks) == MAX_BLOCKS:
+            raise UpstreamError
+        block = Message()
+        self._blocks.append(block)
+        self._by_index[index] = block
+        self._latest = index
+        return block
+
+
+def _as_members(delta: dict[str, Any]) -> dict[str, Any]:
+    """The members of a block that *delta* adds to. The input of a tool comes as pieces of JSON."""
+    members = {_RENAMED.get(name, name): value for name, value in delta.items() if name not in ("type", "citation")}
+    return {**members, "citations": [delta["citation"]]} if "citation" in delta else members
+
+
+def _recorded(block: dict[str, Any], events: list[Any]) -> dict[str, Any]:
+    members = {name: value for name, value in block.items() if value is not None}
+    if not events:
+        return members
+    return {"read_as": members, "events": events} if "events" in members else {**members, "events": events}

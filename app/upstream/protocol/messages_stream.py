@@ -1,0 +1,105 @@
+"""The stream of POST /messages: typed events, of which `message_stop` is the last."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...errors import UpstreamError
+from ...kit.event_stream import Event
+from ...kit.foreign_json import dumps, repeats_a_member, storable
+from ..completion import Completion
+from .content import news_in
+from .members import finish_reason, read_usage, replace_model_path, safe_model_name
+from .messages_members import BEGUN, CHANGED, LAST, PLACES, Gathered, recorded_content
+from .stream_reader import StreamEnd, document_in
+
+
+class MessagesReader:
+    """Passes events on as they came, unknown ones too. `message_stop` is held back."""
+
+    def __init__(self, model: str) -> None:
+        self.is_over = False
+        self.text = self.held_text = ""  # only /ask shows it
+        self._alias = self._model = model
+        self._counts: dict[str, Any] = {}
+        self._finish: str | None = None
+        self._has_begun = False
+        self._delivered = Gathered()
+        self._passed_on: list[tuple[str, dict[str, Any], bytes | None]] = []  # since the last mark_delivered
+        self._last: Event | None = None
+        self._document: dict[str, Any] = {}
+
+    def feed(self, event: Event) -> list[Event]:
+        if event.data.startswith(b"[DONE]"):
+            return []
+        document = document_in(event)
+        if document is None:
+            return []
+        kind = document.get("type") or event.name.decode("utf-8", "replace")
+        if kind == "error" or event.name == b"error" or document.get("error"):
+            raise UpstreamError
+        if not isinstance(kind, str):
+            kind = ""
+        raw = event.data if repeats_a_member(document, event.data) else None
+        event = self._cleaned(event, document)
+        self._passed_on.append((kind, document, raw))
+        if kind == LAST:
+            if not self._has_begun:
+                raise UpstreamError  # an end without any answer
+            self.is_over, self._last, self._document = True, event, document
+            return []
+        if kind in PLACES:
+            self._has_begun = True
+            if kind in (BEGUN, CHANGED):
+                self._read_message(document.get(PLACES[kind]), document)
+        return [event]
+
+    def _read_message(self, message: Any, document: dict[str, Any]) -> None:
+        """The model's name, the counts and the reason for the end, where they are told."""
+        message = message if isinstance(message, dict) else {}
+        self._model = safe_model_name(message, self._model)
+        self._finish = finish_reason(message.get("stop_reason")) or self._finish
+        for counts in (message.get("usage"), document.get("usage")):
+            if isinstance(counts, dict):
+                self._counts |= {name: count for name, count in counts.items() if count is not None}
+
+    def _cleaned(self, event: Event, document: dict[str, Any]) -> Event:
+        """Without a path as the model's name, and without the receipt of another gateway."""
+        is_changed = "receipt" in document
+        document.pop("receipt", None)
+        message = document.get("message")
+        if isinstance(message, dict):
+            is_changed = replace_model_path(message, self._alias) or is_changed
+        return Event(event.name, dumps(document)) if is_changed else event
+
+    def end(self) -> None:
+        raise UpstreamError  # message_stop never came
+
+    def mark_delivered(self) -> None:
+        for kind, document, raw in self._passed_on:
+            self._delivered.add(kind, document, raw)
+        self._passed_on.clear()
+
+    def completion(self) -> Completion:
+        self.mark_delivered()
+        answer, text = recorded_content(self._delivered.content())
+        return Completion(
+            text,
+            self._model,
+            read_usage(self._counts, "input_tokens", "output_tokens"),
+            answer=storable(answer),
+            finish=self._finish,
+            other=self.other(),
+        )
+
+    def delivered(self) -> Any:
+        blocks = self._delivered.content()
+        return storable(recorded_content(blocks)[0]) if blocks else None
+
+    def other(self) -> dict[str, Any] | None:
+        other: dict[str, Any] | None = storable(news_in(self._delivered.other(), self.delivered()))
+        return other
+
+    def held_back(self) -> StreamEnd:
+        assert self._last is not None
+        return StreamEnd(self._last, self._document)
