@@ -132,7 +132,7 @@ class EvidenceReader:
         raise EvidenceUnavailable(retry_after=2)
 
     def _is_durable(self, seq: int) -> bool:
-        """Raises EvidenceUnavailable where only the next append can tell: the mark of the end may lag."""
+        """Raises EvidenceUnavailable where only the next append can tell: the mark may lag."""
         end = self._store.durable()
         if end is not None and seq <= end.seq:
             return True
