@@ -8,15 +8,14 @@ from pathlib import Path
 
 import pytest
 import uvloop
-from hypothesis import settings
 
+from .support.examples import register_profiles
 from .support.fake_openai import FakeOpenAI
 from .support.leftovers import Held, left_since, running_below
 from .support.service import Service
 from .support.stores import close_stores
 
-settings.register_profile("untimed", deadline=None)  # a busy machine must not fail a test
-settings.load_profile("untimed")
+register_profiles()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -31,29 +30,18 @@ def temporary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield Path(folder)
 
 
-def is_checked(request: pytest.FixtureRequest) -> bool:
-    """Faults leave open what they break: a store whose calls fail cannot be closed."""
-    return "faults" not in request.path.parts and request.path.name != "test_file_watch.py"
-
-
 @pytest.fixture(scope="module", autouse=True)
-def module_leaves_nothing(
-    request: pytest.FixtureRequest, temporary: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[None]:
+def module_leaves_nothing(temporary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Fails a module whose fixtures leave something behind, or any process."""
     before, logs = Held.now(temporary), tmp_path_factory.getbasetemp()
     yield
-    if not is_checked(request):
-        return
     left = left_since(before, temporary, logs, sockets=True)
     assert not left, f"the module left behind:\n{left}"
     assert running_below(logs) == []
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_left(
-    request: pytest.FixtureRequest, module_leaves_nothing: None, temporary: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[None]:
+def nothing_is_left(module_leaves_nothing: None, temporary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Fails a test that leaves a descriptor, thread, process or file behind; fixtures of a module may keep theirs.
 
     Connections count at the end of the module: a client that its tests share keeps some.
@@ -61,8 +49,6 @@ def nothing_is_left(
     before = Held.now(temporary)
     yield
     close_stores()
-    if not is_checked(request):
-        return
     left = left_since(before, temporary, tmp_path_factory.getbasetemp(), sockets=False)
     assert not left, f"the test left behind:\n{left}"
 
@@ -72,6 +58,14 @@ def fake() -> Iterator[FakeOpenAI]:
     """One fake upstream per test module; a test that sets a mode resets it."""
     with FakeOpenAI() as upstream:
         yield upstream
+
+
+@pytest.fixture
+def upstream(fake: FakeOpenAI) -> Iterator[FakeOpenAI]:
+    """The fake, for a test that sets its mode or counts its calls."""
+    fake.reset()
+    yield fake
+    fake.reset()
 
 
 @pytest.fixture(scope="module")

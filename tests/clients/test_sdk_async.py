@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import pytest
@@ -48,14 +48,6 @@ def use(service: Service, token: str) -> Use:
         return asyncio.run(main())
 
     return run
-
-
-@pytest.fixture
-def upstream(fake: FakeOpenAI) -> Iterator[FakeOpenAI]:
-    """The fake, for a test that sets its mode."""
-    fake.reset()
-    yield fake
-    fake.reset()
 
 
 async def streamed(client: AsyncOpenAI, question: str, **more: Any) -> list[Any]:

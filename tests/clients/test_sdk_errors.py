@@ -61,14 +61,6 @@ def client(service: Service, token: str) -> Iterator[OpenAI]:
         yield client
 
 
-@pytest.fixture
-def upstream(fake: FakeOpenAI) -> Iterator[FakeOpenAI]:
-    """The fake, for a test that sets its mode."""
-    fake.reset()
-    yield fake
-    fake.reset()
-
-
 # --- authorisation -----------------------------------------------------------------------------------------
 
 

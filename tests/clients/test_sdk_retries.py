@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -12,14 +11,6 @@ from ..support.fake_openai import FakeOpenAI
 from ..support.sdk import ANSWER, ask, check_error, hasty, newcomer, refused
 from ..support.service import HTTP, Service
 from ..support.waiting import eventually
-
-
-@pytest.fixture
-def upstream(fake: FakeOpenAI) -> Iterator[FakeOpenAI]:
-    """The fake, for a test that sets its mode."""
-    fake.reset()
-    yield fake
-    fake.reset()
 
 
 def test_a_temporary_error_is_tried_three_times_after_the_named_time(service: Service, upstream: FakeOpenAI) -> None:

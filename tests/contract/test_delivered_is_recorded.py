@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import orjson
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from app.kit.event_stream import Event
@@ -16,6 +16,7 @@ from app.upstream.protocol.plain_answer import read_plain
 from app.upstream.protocol.responses import RESPONSES
 from app.upstream.protocol.stream_reader import StreamReader
 
+from ..support.examples import examples
 from ..support.odd_events import (
     CHUNKS,
     MESSAGES,
@@ -48,7 +49,7 @@ def stored(*values: Any) -> Any:
     return json.loads(orjson.dumps(values))
 
 
-@settings(max_examples=400)
+@examples(400)
 @given(st.lists(CHUNKS, max_size=6))
 def test_of_a_chat_that_broke_off(chunks: list[Any]) -> None:
     reader = CHAT.reader("alias", True)
@@ -56,7 +57,7 @@ def test_of_a_chat_that_broke_off(chunks: list[Any]) -> None:
     assert missing(seen, stored(reader.delivered(), reader.other())) == []
 
 
-@settings(max_examples=400)
+@examples(400)
 @given(st.lists(CHUNKS, max_size=6), MESSAGES)
 def test_of_a_whole_chat(chunks: list[Any], last: Any) -> None:
     reader = CHAT.reader("alias", True)
@@ -76,7 +77,7 @@ def test_pieces_of_a_text_stand_there_joined(pieces: list[str], name: str) -> No
     assert missing(["".join(pieces)], stored(reader.delivered())) == []
 
 
-@settings(max_examples=400)
+@examples(400)
 @given(PLAIN_CHATS)
 def test_of_a_plain_chat(document: Any) -> None:
     completion = read_plain(CHAT, json.dumps(document).encode(), "alias", wants_text=False).completion
@@ -97,7 +98,7 @@ def test_of_a_plain_answer_that_repeats_a_member(document: Any) -> None:
     assert missing([told, json.loads(event.data)], stored(completion.answer, completion.other)) == []
 
 
-@settings(max_examples=400)
+@examples(400)
 @given(st.lists(TYPED_EVENTS, max_size=6))
 def test_of_a_response_that_broke_off(events: list[Any]) -> None:
     reader = RESPONSES.reader("alias", True)
@@ -105,7 +106,7 @@ def test_of_a_response_that_broke_off(events: list[Any]) -> None:
     assert missing(without_echo(seen), stored(reader.delivered()), NO_ITEM_IDS) == []
 
 
-@settings(max_examples=400)
+@examples(400)
 @given(st.lists(TYPED_EVENTS, min_size=1, max_size=6), OUTPUTS)
 def test_of_a_whole_response(events: list[Any], output: list[Any]) -> None:
     reader = RESPONSES.reader("alias", True)

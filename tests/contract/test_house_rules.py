@@ -7,12 +7,11 @@ import io
 import re
 import statistics
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
-
-import pytest
+from typing import Any
 
 from ..support.paths import ROOT
 
@@ -69,19 +68,27 @@ def lines_of(path: Path) -> int:
     return len(text_of(path).splitlines())
 
 
-@pytest.mark.parametrize("name", FILES)
-def test_a_file_is_at_most_250_lines_long(name: str) -> None:
-    assert name == ONE_STANDARD or lines_of(FILES[name]) <= MAX_FILE_LINES
+def found_in(files: dict[str, Path], look: Callable[[Path], Any]) -> dict[str, Any]:
+    """What *look* finds, by file; nothing for a file that keeps the rule."""
+    return {name: found for name, path in files.items() if (found := look(path))}
+
+
+def test_a_file_is_at_most_250_lines_long() -> None:
+    too_long = found_in(FILES, lambda path: lines_of(path) > MAX_FILE_LINES)
+    assert too_long.keys() <= {ONE_STANDARD}
 
 
 def test_the_median_file_is_under_120_lines() -> None:
     assert statistics.median(map(lines_of, FILES.values())) < MAX_MEDIAN_LINES
 
 
-@pytest.mark.parametrize("name", FILES)
-def test_a_function_is_at_most_50_lines_long(name: str) -> None:
-    lengths = {node.name: (node.end_lineno or 0) - node.lineno + 1 for node in functions_in(FILES[name])}
-    assert {one: length for one, length in lengths.items() if length > MAX_FUNCTION_LINES and one != "_prove"} == {}
+def long_functions(path: Path) -> dict[str, int]:
+    lengths = {node.name: (node.end_lineno or 0) - node.lineno + 1 for node in functions_in(path)}
+    return {one: length for one, length in lengths.items() if length > MAX_FUNCTION_LINES and one != "_prove"}
+
+
+def test_a_function_is_at_most_50_lines_long() -> None:
+    assert found_in(FILES, long_functions) == {}
 
 
 def comments(path: Path) -> Iterator[tuple[int, str, bool]]:
@@ -101,18 +108,30 @@ def docstrings(path: Path) -> Iterator[tuple[int, str]]:
                 yield number, lines[number - 1]
 
 
-@pytest.mark.parametrize("name", FILES)
-def test_comments_are_one_or_two_lines_of_at_most_100_columns(name: str) -> None:
-    path = FILES[name]
-    alone = [number for number, _, is_alone in comments(path) if is_alone]
-    runs = [1]
-    for before, after in pairwise(alone):
-        runs.append(runs[-1] + 1 if after == before + 1 else 1)
-    assert max(runs) <= MAX_COMMENT_LINES, "a longer explanation belongs into docs/, named in the comment"
+def comment_lines(path: Path) -> list[int]:
+    return [number for number, _, is_alone in comments(path) if is_alone]
+
+
+def long_comments(path: Path) -> list[int]:
+    """The lines at which a comment goes on for too long."""
+    numbers, run, found = comment_lines(path), 1, []
+    for before, after in pairwise(numbers):
+        run = run + 1 if after == before + 1 else 1
+        if run > MAX_COMMENT_LINES:
+            found.append(after)
+    return found
+
+
+def wide_prose(path: Path) -> list[int]:
     lines = text_of(path).splitlines()
-    wide = [number for number, _, is_alone in comments(path) if is_alone and len(lines[number - 1]) > MAX_PROSE_COLUMNS]
-    wide += [number for number, line in docstrings(path) if len(line) > MAX_PROSE_COLUMNS]
-    assert wide == []
+    prose = [(number, lines[number - 1]) for number in comment_lines(path)] + list(docstrings(path))
+    return [number for number, line in prose if len(line) > MAX_PROSE_COLUMNS]
+
+
+def test_comments_are_one_or_two_lines_of_at_most_100_columns() -> None:
+    """A longer explanation belongs into docs/, named in the comment."""
+    assert found_in(FILES, long_comments) == {}
+    assert found_in(FILES, wide_prose) == {}
 
 
 def unplain(path: Path) -> list[tuple[int, str]]:
@@ -122,33 +141,28 @@ def unplain(path: Path) -> list[tuple[int, str]]:
     return [(number, line.strip()) for number, line in prose if NOT_PLAIN.search(line)]
 
 
-@pytest.mark.parametrize("name", FILES)
-def test_prose_is_plain(name: str) -> None:
-    assert unplain(FILES[name]) == []
-
-
-def test_prose_of_tests_and_tools_is_plain() -> None:
-    assert {name: found for name, path in OTHERS.items() if (found := unplain(path))} == {}
+def test_prose_is_plain() -> None:
+    assert found_in({**FILES, **OTHERS}, unplain) == {}
 
 
 # --- imports -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", FILES)
-def test_no_import_is_hidden_from_the_import_contracts(name: str) -> None:
-    assert name in TYPE_CHECKING_ALLOWED or "TYPE_CHECKING" not in text_of(FILES[name])
+def test_no_import_is_hidden_from_the_import_contracts() -> None:
+    hidden = found_in(FILES, lambda path: "TYPE_CHECKING" in text_of(path))
+    assert hidden.keys() <= TYPE_CHECKING_ALLOWED.keys()
 
 
-@pytest.mark.parametrize("name", FILES)
-def test_an_import_inside_a_function_says_why_it_is_late(name: str) -> None:
-    lines = text_of(FILES[name]).splitlines()
-    inside = {
-        node.lineno
-        for function in functions_in(FILES[name])
-        for node in ast.walk(function)
-        if isinstance(node, ast.Import | ast.ImportFrom)
-    }
-    assert [lines[number - 1].strip() for number in sorted(inside) if "late: " not in lines[number - 1].partition("#")[2]] == []
+def unexplained_imports(path: Path) -> list[str]:
+    """Those inside a function that do not say why they are late."""
+    lines, functions = text_of(path).splitlines(), functions_in(path)
+    nodes = [node for function in functions for node in ast.walk(function)]
+    inside = {node.lineno for node in nodes if isinstance(node, ast.Import | ast.ImportFrom)}
+    return [lines[number - 1].strip() for number in sorted(inside) if "late: " not in lines[number - 1].partition("#")[2]]
+
+
+def test_an_import_inside_a_function_says_why_it_is_late() -> None:
+    assert found_in(FILES, unexplained_imports) == {}
 
 
 FROM_A_TEST = re.compile(r"^\s*(?:from\s+[\w.]*\btest_|(?:from\s+\S+\s+)?import\s.*\btest_)", re.MULTILINE)

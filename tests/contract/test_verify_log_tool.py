@@ -29,12 +29,13 @@ from app.errors import VerificationFailed
 
 from ..support.chain import check_chain
 from ..support.evidence import SIGNER, Evidence, receipt_text, rehashed
+from ..support.examples import scaled
 from ..support.paths import ROOT
 
 TOOL = ROOT / "tools" / "verify_log.py"
 LOG = Evidence(24, (9,))
 OTHER = Evidence(24, (9,), text="other ")
-MUTATIONS = 10_000
+MUTATIONS = scaled(10_000)
 ORDER = 2**252 + 27742317777372353535851937790883648493
 
 
@@ -187,7 +188,7 @@ def once_each(numbers: list[int | None]) -> list[int | None]:
     return [number for number, _ in groupby(numbers)]
 
 
-def test_both_verifiers_agree_on_ten_thousand_mutated_logs() -> None:
+def test_both_verifiers_agree_on_any_mutated_log() -> None:
     """With receipts and checkpoints of this log and of another, with its key and without: they find the same."""
     rng = random.Random(1847)
     opened = {key: opened_by_both(key) for key in (True, False)}

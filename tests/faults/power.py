@@ -32,6 +32,7 @@ from app.errors import AppError, AuditCorrupt, EvidenceUnavailable
 from ..support.checked import chain_report
 from ..support.forgetful_disk import Died, DyingDisk
 from ..support.replaced_os import replaced_os
+from ..support.stores import opened_log
 from .figures import Figures
 
 WRITERS = 3
@@ -84,7 +85,8 @@ def cut_power(folder: Path, *, cuts: int, seed: int | None = None) -> Figures:
 def _new_machine(place: Path, chance: random.Random, refusals: Counter[str]) -> Machine:
     place.mkdir(parents=True)
     machine = Machine(place / "audit_log.jsonl", chance, refusals=refusals)
-    machine.receipts.append(AuditLog(JsonlStore(machine.path)).create({"origin": "test"}))
+    with opened_log(machine.path) as log:
+        machine.receipts.append(log.create({"origin": "test"}))
     return machine
 
 

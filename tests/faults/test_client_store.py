@@ -11,19 +11,16 @@ from pathlib import Path
 import pytest
 
 from app.errors import Unavailable
-from app.security.clients.migrations import create_or_upgrade_database
 from app.security.clients.store import open_clients
 
-from ..support.client_database import python, use
+from ..support.client_database import make_database, python, use
 from ..support.optional import leave_out
 from ..support.paths import ROOT
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    path = tmp_path / "clients.sqlite3"
-    create_or_upgrade_database(path)
-    return path
+    return make_database(tmp_path / "clients.sqlite3")
 
 
 def test_a_locked_database_is_unavailable_after_the_timeout(path: Path) -> None:

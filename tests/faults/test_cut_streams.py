@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
@@ -38,13 +38,6 @@ from .cuts import Round, Wave
 MODEL, PLACES = "small-1", 8
 STALL = Wave(Mode("stall:3"), 30.0)
 LONG = Wave(Mode(chunks=600, interval=0.05), 30.0)
-
-
-@pytest.fixture
-def upstream(fake: FakeOpenAI) -> Iterator[FakeOpenAI]:
-    fake.reset()
-    yield fake
-    fake.reset()
 
 
 @pytest.mark.parametrize(("workers", "buffered"), [(1, False), (2, True)])

@@ -12,9 +12,7 @@ from typing import Any
 import pytest
 
 from app.audit.format.record import Receipt, draft
-from app.audit.log import AuditLog
 from app.audit.storage.append import append
-from app.audit.storage.jsonl import JsonlStore
 from app.errors import AppError
 
 from ..support.checked import chain_report
@@ -22,6 +20,7 @@ from ..support.forgetful_disk import ForgetfulDisk
 from ..support.optional import leave_out
 from ..support.paths import ROOT
 from ..support.replaced_os import replaced_os
+from ..support.stores import open_store, opened_log
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
@@ -29,7 +28,13 @@ def lines(path: Path) -> list[dict[str, Any]]:
 
 
 def verify(path: Path, *receipts: Receipt) -> None:
-    assert chain_report(AuditLog(JsonlStore(path)), receipts).findings == []
+    with opened_log(path) as log:
+        assert chain_report(log, receipts).findings == []
+
+
+def recover(path: Path) -> None:
+    with opened_log(path) as log:
+        log.recover()
 
 
 # --- a disk that forgets what was not synced, at every call in turn ------------------------------
@@ -37,7 +42,7 @@ def verify(path: Path, *receipts: Receipt) -> None:
 
 def work_on(path: Path, disk: ForgetfulDisk) -> list[Receipt]:
     """Append until something fails, then go on as several callers would. Returns what was acknowledged."""
-    store, acknowledged = JsonlStore(path), []
+    store, acknowledged = open_store(path), []
     with replaced_os(disk):
         for number in range(8):
             drafts = [draft("log.alive", None, {"n": number, "text": "x" * (700 * number)}) for _ in range(number % 3 + 1)]
@@ -45,13 +50,14 @@ def work_on(path: Path, disk: ForgetfulDisk) -> list[Receipt]:
                 acknowledged += append(store.append, drafts)
             except AppError:
                 store.close()
-                store = JsonlStore(path)  # as another process
+                store = open_store(path)  # as another process
         store.close()
     return acknowledged
 
 
 def new_log(path: Path) -> Receipt:
-    return AuditLog(JsonlStore(path)).create({"origin": "test"})
+    with opened_log(path) as log:
+        return log.create({"origin": "test"})
 
 
 def disk_of(path: Path, **how: Any) -> ForgetfulDisk:
@@ -81,7 +87,7 @@ def test_whichever_call_fails_acknowledged_records_survive_a_power_loss(tmp_path
         faulty = disk_of(path, fail=failing(first, how), persisted=persisted)
         receipts = [opened, *work_on(path, faulty)]
         lose_power(path, faulty)
-        AuditLog(JsonlStore(path)).recover()
+        recover(path)
         verify(path, *receipts)
 
 
@@ -164,7 +170,7 @@ def test_a_system_call_that_fails_refuses_its_callers_and_no_others(tmp_path: Pa
         assert len(acknowledged) + len(codes) == 10
         return
     assert (len(codes), set(codes) - {"audit_unavailable"}) == (refused, set())
-    AuditLog(JsonlStore(path)).recover()
+    recover(path)
     verify(path, *acknowledged)
     assert len(lines(path)) == 1 + len(acknowledged) == 11 - refused
 
@@ -176,6 +182,6 @@ def test_a_writer_killed_at_a_system_call_loses_nothing_acknowledged(tmp_path: P
     new_log(path)
     acknowledged, codes = traced(path, f"{call}:signal=SIGKILL:when={when}")
     assert (len(acknowledged), codes) == (when - 1, [])
-    AuditLog(JsonlStore(path)).recover()
+    recover(path)
     verify(path, *acknowledged)
     assert len(lines(path)) in (when, when + 1)  # the record being written may be there

@@ -58,13 +58,6 @@ def other_token(other: Service) -> str:
     return other.token("alice", other.add_client("alice"))
 
 
-@pytest.fixture
-def upstream(fake: FakeOpenAI) -> Iterator[FakeOpenAI]:
-    """The fake, for a test that sets its mode."""
-    yield fake
-    fake.set("ok")
-
-
 def post(service: Service, token: str | None, content: bytes = b'{"query": "hi"}', **headers: str) -> httpx.Response:
     sent = {"content-type": "application/json", **(bearer(token) if token else {})}
     sent |= {name.replace("_", "-"): value for name, value in headers.items()}

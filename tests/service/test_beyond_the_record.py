@@ -26,14 +26,6 @@ def client(service: Service, token: str) -> Iterator[OpenAI]:
         yield client
 
 
-@pytest.fixture
-def upstream(fake: FakeOpenAI) -> Iterator[FakeOpenAI]:
-    """The fake, for a test that counts its calls."""
-    fake.reset()
-    yield fake
-    fake.reset()
-
-
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
 @pytest.mark.parametrize(
     ("name", "value"),

@@ -142,12 +142,6 @@ def out(tmp_path_factory: pytest.TempPathFactory, fake: FakeOpenAI) -> Iterator[
         yield Caller(service)
 
 
-@pytest.fixture
-def upstream(fake: FakeOpenAI) -> Iterator[FakeOpenAI]:
-    yield fake
-    fake.set("ok")
-
-
 # --- all routes --------------------------------------------------------------------------------------
 
 

@@ -33,13 +33,6 @@ def patient_token(patient: Service) -> str:
     return patient.token("alice", patient.add_client())
 
 
-@pytest.fixture
-def upstream(fake: FakeOpenAI) -> Iterator[FakeOpenAI]:
-    fake.reset()
-    yield fake
-    fake.reset()
-
-
 def question(token: str, query: str, version: str = "1.1") -> bytes:
     body = json.dumps({"query": query}).encode()
     head = f"POST /ask HTTP/{version}\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -38,12 +37,6 @@ BODIES: dict[str, Any] = {
 }
 NOT_RECORDED = NOT_SAID | {"receipt", "id", "object", "status"}
 WHOLE = [shape for shape in shapes() if shape not in DIFFERENT]
-
-
-@pytest.fixture
-def upstream(fake: FakeOpenAI) -> Iterator[FakeOpenAI]:
-    yield fake
-    fake.reset()
 
 
 def ask(service: Service, token: str, shape: Shape, upstream: FakeOpenAI) -> httpx.Response:

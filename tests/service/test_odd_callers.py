@@ -23,13 +23,6 @@ from ..support.waiting import eventually
 MODEL = "small-1"
 
 
-@pytest.fixture
-def upstream(fake: FakeOpenAI) -> Iterator[FakeOpenAI]:
-    fake.reset()
-    yield fake
-    fake.reset()
-
-
 def test_a_caller_who_never_reads_the_end_loses_the_connection(
     tmp_path: Path, upstream: FakeOpenAI, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -57,14 +57,6 @@ def direct(fake: FakeOpenAI) -> Iterator[OpenAI]:
         yield client
 
 
-@pytest.fixture
-def upstream(fake: FakeOpenAI) -> Iterator[FakeOpenAI]:
-    """The fake, for a test that sets its mode or counts its calls."""
-    fake.reset()
-    yield fake
-    fake.reset()
-
-
 def create(client: OpenAI, endpoint: str) -> Callable[..., Any]:
     return {"chat": client.chat.completions, "responses": client.responses, "embeddings": client.embeddings}[endpoint].create  # type: ignore[attr-defined,no-any-return]
 

@@ -36,14 +36,6 @@ def researcher(service: Service) -> Iterator[OpenAI]:
         yield client
 
 
-@pytest.fixture
-def upstream(fake: FakeOpenAI) -> Iterator[FakeOpenAI]:
-    """The fake, for a test that counts its calls."""
-    fake.reset()
-    yield fake
-    fake.reset()
-
-
 BODY = json.dumps({"x_pad": ""} | PLAIN[CHAT], separators=(",", ":"))
 TEXT_PARTS: Any = [{"type": "text", "text": "x" * 100}, {"type": "text", "text": "y" * 100}]
 CAPS: dict[str, tuple[str, dict[str, Any], dict[str, Any], str, str]] = {

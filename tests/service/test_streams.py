@@ -27,12 +27,6 @@ RESPONSES = {"model": "gpt-4o-mini", "input": QUERY, "stream": True}
 EVENTS = {"accept": "text/event-stream"}
 
 
-@pytest.fixture
-def upstream(fake: FakeOpenAI) -> Iterator[FakeOpenAI]:
-    yield fake
-    fake.reset()
-
-
 @contextmanager
 def streaming(service: Service, token: str, path: str = "/v1/chat/completions", **more: Any) -> Iterator[httpx.Response]:
     body = more.pop("json", {"query": QUERY} if path == "/ask" else CHAT)

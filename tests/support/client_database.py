@@ -6,12 +6,30 @@ import asyncio
 import os
 import subprocess
 import sys
+import tempfile
+from functools import cache
 from pathlib import Path
 
+from app.security.clients.migrations import create_or_upgrade_database
 from app.security.clients.store import open_clients
 from app.security.models import Revocations
 
 from .paths import ROOT
+
+
+@cache
+def _empty() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "clients.sqlite3"
+        create_or_upgrade_database(path)
+        return path.read_bytes()
+
+
+def make_database(path: Path) -> Path:
+    """An empty database, as `create_or_upgrade_database` makes it; the migrations run once in a process of the suite."""
+    path.write_bytes(_empty())
+    path.chmod(0o600)
+    return path
 
 
 def use(path: Path, *, timeout: float = 5.0) -> Revocations:

@@ -1,10 +1,12 @@
-"""Stores that a test opens: they are closed at its end, because an open store holds three descriptors."""
+"""Stores that a test opens are closed at its end at the latest: an open store holds three descriptors."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from app.audit.log import AuditLog
 from app.audit.storage.jsonl import JsonlStore
 
 _opened: list[JsonlStore] = []
@@ -14,6 +16,16 @@ def open_store(path: Path, verify_sound: Callable[[], None] = lambda: None) -> J
     """As `JsonlStore`. A test that opens many, one after the other, closes them itself."""
     _opened.append(JsonlStore(path, verify_sound))
     return _opened[-1]
+
+
+@contextmanager
+def opened_log(path: Path) -> Iterator[AuditLog]:
+    """The log at *path*, for the length of the block."""
+    log = AuditLog(JsonlStore(path))
+    try:
+        yield log
+    finally:
+        log.close()
 
 
 def close_stores() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from dotenv import dotenv_values
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import make_url
 
@@ -21,6 +21,7 @@ from app.settings import Settings, load_settings, read_environment
 from app.upstream.client import Upstream
 
 from ..support.clean_settings import SECRET, SETTINGS, use_defaults
+from ..support.examples import examples
 from ..support.paths import ROOT
 
 EXAMPLE = ROOT / ".env.example"
@@ -360,7 +361,7 @@ ADDRESSES = st.from_regex(r"https?://[^/]{1,20}(/[^ ]{0,10})?", fullmatch=True) 
 
 
 @given(key=st.text(max_size=20), address=ADDRESSES)
-@settings(max_examples=500)
+@examples(500)
 def test_what_the_settings_take_a_worker_can_use(key: str, address: str) -> None:
     """So nothing that is wrong with them is found as late as in a worker."""
     try:

@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 
 from app.errors import AuditUnavailable, Unavailable
-from app.security.clients.migrations import create_or_upgrade_database
 from app.security.clients.store import ClientStore, open_clients
 from app.security.database_follower import DatabaseFollower
 from app.security.kept_refusals import DatabaseNotice
 from app.security.models import Revocations
 from app.security.security_log import SecurityLog
 
+from ...support.client_database import make_database
 from ...support.tokens import ASK
 
 pytestmark = pytest.mark.anyio
@@ -37,7 +37,7 @@ class Desk:
 
     def __init__(self, folder: Path, count: int = 1) -> None:
         self.path, self.old = folder / "clients.sqlite3", folder / "old.sqlite3"
-        create_or_upgrade_database(self.path)
+        make_database(self.path)
         self.events, self.notice = SecurityLog(folder / "security.log"), DatabaseNotice()
         self.details: list[Mapping[str, Any]] = []
         self.is_log_open = True

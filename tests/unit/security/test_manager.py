@@ -16,13 +16,13 @@ from app import errors
 from app.audit.log import AuditLog
 from app.security import SecurityManager
 from app.security import manager as module
-from app.security.clients.migrations import create_or_upgrade_database
 from app.security.clients.store import ClientStore, open_clients
 from app.security.models import Client
 from app.security.oauth_errors import InvalidScope
 from app.security.roles import AUDIT_READER
 from app.security.security_log import SecurityLog
 
+from ...support.client_database import make_database
 from ...support.stores import open_store
 from ...support.tokens import ASK, HOUR, NONCE, NOW, Clock, issuer, sign, verifier
 from ...support.waiting import until
@@ -60,7 +60,7 @@ class Desk:
 
 @pytest.fixture
 async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
-    create_or_upgrade_database(tmp_path / "clients.sqlite3")
+    make_database(tmp_path / "clients.sqlite3")
     clients = open_clients(tmp_path / "clients.sqlite3", now=lambda: NOW)
     audit, events, clock = AuditLog(open_store(tmp_path / "audit_log.jsonl")), SecurityLog(tmp_path / "security.log"), Clock()
     audit.create({})

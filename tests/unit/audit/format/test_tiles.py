@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from app.audit.format.merkle import (
@@ -21,6 +21,7 @@ from app.audit.format.merkle import (
 from app.audit.format.tiles import ENTRIES, Tile, bundle, grow, reader_of
 from app.errors import VerificationFailed
 
+from ....support.examples import examples
 from ....support.tiles import entries_of, new_tiles
 
 LEAVES = [leaf_hash(b"%d" % number) for number in range(70_000)]
@@ -107,7 +108,7 @@ def test_a_log_of_70000_has_the_tiles_that_the_specification_counts() -> None:
     assert new_tiles(255, 257, entries=True) == [Tile(ENTRIES, 0), Tile(ENTRIES, 1, 1), *new_tiles(255, 257)]
 
 
-@settings(max_examples=25)
+@examples(25)
 @given(st.lists(st.integers(0, 3000), min_size=1, max_size=4).map(sorted))
 def test_growth_makes_exactly_the_new_tiles_whatever_its_steps(sizes: list[int]) -> None:
     tiles: dict[Tile, bytes] = {}
@@ -121,7 +122,7 @@ def test_growth_makes_exactly_the_new_tiles_whatever_its_steps(sizes: list[int])
     assert {tile for tile in tiles if tile.width == 256} <= set(at_once)
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(st.integers(1, 70_000), st.integers(1, 70_000), st.data())
 def test_proofs_made_from_tiles_verify(one: int, other: int, data: st.DataObject) -> None:
     old, new = sorted((one, other))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,19 +15,19 @@ from app.audit.storage.jsonl import JsonlStore
 from app.errors import AuditCorrupt
 
 from ....support.stored_log import record, stored
+from ....support.stores import open_store
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[JsonlStore]:
-    store = JsonlStore(tmp_path / "audit_log.jsonl")
+def store(tmp_path: Path) -> JsonlStore:
+    store = open_store(tmp_path / "audit_log.jsonl")
     AuditLog(store).create({"origin": "test"})
     record(store, 1, 2)
-    yield store
-    store.close()
+    return store
 
 
 def another(store: JsonlStore) -> JsonlStore:
-    return JsonlStore(store.path)
+    return open_store(store.path)
 
 
 def copy_over(path: Path) -> None:

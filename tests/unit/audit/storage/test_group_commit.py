@@ -204,8 +204,14 @@ def holding_the_interpreter(seconds: float) -> None:
     max(range(int(1_000_000 * seconds / (time.perf_counter() - started))))
 
 
-@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
-@pytest.mark.parametrize("block", [holding_nothing, holding_the_interpreter])
+@pytest.mark.parametrize(
+    ("block", "new_loop"),
+    [
+        pytest.param(holding_nothing, asyncio.new_event_loop, id="asyncio"),
+        pytest.param(holding_nothing, uvloop.new_event_loop, id="uvloop"),
+        pytest.param(holding_the_interpreter, uvloop.new_event_loop, id="uvloop, holding the interpreter"),
+    ],
+)
 def test_a_blocked_event_loop_is_no_hung_disk(
     tmp_path: Path, block: Callable[[float], None], new_loop: Callable[[], asyncio.AbstractEventLoop]
 ) -> None:

@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from app.audit.format.chain import link, next_log_end
@@ -16,6 +16,7 @@ from app.audit.verification.report import MAX_FINDINGS, Finding
 
 from ....support.chain import check_chain
 from ....support.evidence import too_long_line
+from ....support.examples import examples
 
 TIME = "2026-11-23T09:15:02.123456Z"
 LENGTH = 200
@@ -257,7 +258,7 @@ def test_the_report_is_the_same_however_the_lines_come(batch: int) -> None:
         assert checker.report() == check_chain(lines)
 
 
-@settings(max_examples=20)
+@examples(20)
 @given(size=st.integers(1, 5000))
 def test_a_log_is_sound_however_it_is_cut(size: int) -> None:
     text = b"".join(LOG)

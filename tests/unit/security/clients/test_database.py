@@ -12,15 +12,14 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from app.errors import AuditUnavailable, ConfigError, Unavailable
 from app.security.clients.database import connected, database_faults, faults_named
-from app.security.clients.migrations import create_or_upgrade_database
 from app.security.clients.transactions import open_async_engine
+
+from ....support.client_database import make_database
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    path = tmp_path / "50% of #1 é?.sqlite3"
-    create_or_upgrade_database(path)
-    return path
+    return make_database(tmp_path / "50% of #1 é?.sqlite3")
 
 
 def test_each_commit_is_synced_and_readers_wait_for_no_writer(path: Path) -> None:

@@ -8,17 +8,16 @@ from pathlib import Path
 import pytest
 
 from app.errors import InvalidRequest
-from app.security.clients.migrations import create_or_upgrade_database
 from app.security.clients.rows import has_active_client
 from app.security.clients.store import ClientStore, open_clients
 from app.security.roles import ASK
 
+from ....support.client_database import make_database
+
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    path = tmp_path / "clients.sqlite3"
-    create_or_upgrade_database(path)
-    return path
+    return make_database(tmp_path / "clients.sqlite3")
 
 
 def test_a_disabled_client_gets_no_token(path: Path) -> None:

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from app.errors import InvalidRequest, InvalidUser
-from app.security.clients.migrations import create_or_upgrade_database
 from app.security.clients.store import ClientStore, open_clients
 from app.security.models import Revocations
 from app.security.oauth_errors import InvalidClient
 from app.security.roles import ASK, AUDIT_READER
+
+from ....support.client_database import make_database
 
 pytestmark = pytest.mark.anyio
 
@@ -41,9 +42,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    path = tmp_path / "clients.sqlite3"
-    assert create_or_upgrade_database(path)
-    return path
+    return make_database(tmp_path / "clients.sqlite3")
 
 
 @pytest.fixture

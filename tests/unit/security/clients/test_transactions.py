@@ -6,16 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from app.security.clients.migrations import create_or_upgrade_database
-
-from ....support.client_database import python, use
+from ....support.client_database import make_database, python, use
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    path = tmp_path / "clients.sqlite3"
-    create_or_upgrade_database(path)
-    return path
+    return make_database(tmp_path / "clients.sqlite3")
 
 
 WRITER = """
