@@ -1,4 +1,4 @@
-"""A client database that is locked, full, gone, damaged or read-only: our error, and recovery by itself."""
+"""A client database that is locked, full, gone, damaged, read-only or used by many: our error, and recovery by itself."""
 
 import asyncio
 import os
@@ -103,3 +103,48 @@ def test_a_read_only_database_is_unavailable_to_a_writer(path: Path) -> None:
     finally:
         path.parent.chmod(0o700)
     assert out.strip() == "unavailable", problems
+
+
+# --- many processes at once ---
+
+WRITER = """
+import asyncio, sys
+from pathlib import Path
+from app.errors import InvalidRequest
+from app.security.clients.store import open_clients
+
+async def main(path, number):
+    store = open_clients(Path(path), timeout=30)
+    won = 0
+    for turn in range(20):
+        await store.revoke(f"{number * 100 + turn:032x}", 2**40)
+        try:
+            await store.add(f"client-{turn}", ["ai.playground.user"])
+            won += 1
+        except InvalidRequest:
+            pass
+        await store.rotate("client-0")  # it reads before it writes
+    await store.aclose()
+    print(won)
+
+asyncio.run(main(sys.argv[1], int(sys.argv[2])))
+"""
+
+
+def test_processes_that_write_at_once_lose_nothing_and_add_each_name_once(path: Path) -> None:
+    writers = [python(WRITER, str(path), str(number)) for number in range(3)]
+    outcomes = [writer.communicate(timeout=60) for writer in writers]
+    assert sum(int(out) for out, _ in outcomes) == 20, outcomes
+    denied = use(path)
+    assert len(denied.revoked) == 60
+    assert denied.generation == 141
+
+
+def test_processes_that_start_at_once_in_any_folder_make_it_once(tmp_path: Path) -> None:
+    code = (
+        "from pathlib import Path; from app.security.clients.migrations import create_or_upgrade_database as make;"
+        "print(make(Path('logs/clients.sqlite3')))"
+    )
+    outcomes = [maker.communicate(timeout=60) for maker in [python(code, cwd=tmp_path) for _ in range(4)]]
+    assert sorted(out.strip() for out, _ in outcomes) == ["False", "False", "False", "True"], outcomes
+    assert use(tmp_path / "logs" / "clients.sqlite3").generation == 1

@@ -13,8 +13,12 @@ import pytest
 
 from app.audit.storage.jsonl import JsonlStore
 
+from ..support.clean_settings import use_defaults
+from ..support.paths import ROOT
 from ..support.service import Service
 from ..support.stored_log import verify
+
+EXAMPLE = ROOT / ".env.example"
 
 
 @pytest.fixture
@@ -69,3 +73,29 @@ def test_two_inits_at_once_make_one_log_and_both_succeed(tmp_path: Path, house: 
     assert [init.returncode for init in inits] == [0] * 4, said
     assert sum(json.loads(out)["receipt"] is not None for out, _ in said) == 1
     assert verify(JsonlStore(folder / "logs" / "audit_log.jsonl")) == 1
+
+
+def test_a_log_that_lost_its_key_is_refused_in_one_sentence(house: Service) -> None:
+    house.log.with_suffix(".key").unlink()
+    for command in ("init", "serve"):
+        assert "is missing, and this log is signed with it. Restore it;" in complains(house, command)
+
+
+def test_a_copied_example_becomes_a_working_installation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    use_defaults(monkeypatch, tmp_path)
+    monkeypatch.delenv("SECRET_KEY")
+    (tmp_path / ".env").write_bytes(EXAMPLE.read_bytes())
+
+    def run(command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([sys.executable, "-m", "app", command], capture_output=True, text=True, timeout=60)
+
+    done = run("serve")
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False)
+    assert f"SECRET_KEY is still the placeholder: {sys.executable} -m app init writes a new one into .env" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == [".env"], "nothing is made"
+    done = run("init")
+    assert (done.returncode, "wrote a fresh SECRET_KEY into .env" in done.stdout) == (0, True), done.stderr
+    assert run("init").stdout.startswith("nothing was missing")
+    written = (tmp_path / ".env").read_text().splitlines()
+    changed = [(old, new) for old, new in zip(EXAMPLE.read_text().splitlines(), written, strict=True) if old != new]
+    assert [new.partition("=")[0] for _, new in changed] == ["SECRET_KEY", "AUDIT_ORIGIN"]

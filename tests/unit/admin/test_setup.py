@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,7 +13,6 @@ from app.audit.storage.running import marked_running
 from app.errors import AuditCorrupt, ConfigError
 
 from ...support.installation import FILES, KEY, LOG, check_sound, init, names
-from ...support.paths import ROOT
 
 FORK = multiprocessing.get_context("fork")
 
@@ -93,19 +89,3 @@ def test_a_folder_that_cannot_be_used_is_refused_with_its_name(monkeypatch: pyte
     Path("loop").symlink_to("loop")
     with pytest.raises(ConfigError, match="AUDIT_LOG_PATH"):
         init()
-
-
-def test_a_log_that_lost_its_key_is_refused_in_one_sentence() -> None:
-    init()
-    KEY.unlink()
-    for command in ("init", "serve"):
-        done = subprocess.run(
-            [sys.executable, "-m", "app", command],
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-        assert done.returncode == 2
-        assert "is missing, and this log is signed with it. Restore it;" in done.stderr
-        assert "Traceback" not in done.stderr

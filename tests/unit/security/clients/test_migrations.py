@@ -71,16 +71,6 @@ def test_init_ends_what_a_killed_init_began(path: Path) -> None:
     assert use(path).generation == 1
 
 
-def test_processes_that_start_at_once_in_any_folder_make_it_once(tmp_path: Path) -> None:
-    code = (
-        "from pathlib import Path; from app.security.clients.migrations import create_or_upgrade_database as make;"
-        "print(make(Path('logs/clients.sqlite3')))"
-    )
-    outcomes = [maker.communicate(timeout=60) for maker in [python(code, cwd=tmp_path) for _ in range(4)]]
-    assert sorted(out.strip() for out, _ in outcomes) == ["False", "False", "False", "True"], outcomes
-    assert use(tmp_path / "logs" / "clients.sqlite3").generation == 1
-
-
 @pytest.mark.parametrize(
     ("spoil", "sentence"),
     [
