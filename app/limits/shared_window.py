@@ -117,7 +117,7 @@ class WindowStorage(MovingWindowSupport, Storage):
         return self._window(key, expiry, self._clock())[:2]
 
     def _window(self, key: str, expiry: int, now: float) -> tuple[float, int, int]:
-        """When the oldest hit was, else *now*; how many there are; the number of the newest, else 0."""
+        """When the oldest hit was, else *now*; how many; the number of the newest, else 0."""
         ends = self._db.execute(ENDS, {"key": key, "start": now - expiry, "now": now}).fetchall()
         if not ends:
             return now, 0, 0
