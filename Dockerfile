@@ -29,7 +29,7 @@ USER 10001:10001
 WORKDIR /data
 VOLUME ["/data"]
 EXPOSE 8000
-# On SIGTERM requests in flight are finished, for up to LLM_TIMEOUT_SECONDS and 13 s: use docker stop --time 60.
+# A stop takes at most SHUTDOWN_GRACE_SECONDS (30): use docker stop --time 40.
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=5s --start-period=90s --retries=3 \
     CMD ["python", "-c", "import http.client as h, sys; c = h.HTTPConnection('127.0.0.1', 8000, timeout=4); c.request('GET', '/readyz'); sys.exit(c.getresponse().status != 200)"]

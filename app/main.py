@@ -34,10 +34,11 @@ from .wiring.audit import open_signing_loop
 from .wiring.catalogue import read_catalogue
 from .wiring.health_watch import watch_health
 from .wiring.services import open_services
+from .wiring.stop_times import CUT_SHARE
 
 LOG = logging.getLogger("app.main")
-SHUTDOWN_GRACE_SECONDS = 3.0
-"""For questions that are still running at a stop, then for the last signature."""
+SIGNING_GRACE_SECONDS = 3.0
+"""For the last signature."""
 
 
 def create_app(
@@ -112,7 +113,7 @@ def _lifespan(
                 ]
                 with _signing(settings, services.events, scoreboard.log) if signs_checkpoints else nullcontext():
                     yield
-                await services.assistant.until_idle(SHUTDOWN_GRACE_SECONDS)
+                await services.assistant.until_idle(settings.shutdown_grace_seconds * CUT_SHARE)
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
@@ -133,7 +134,7 @@ def _signing(settings: Settings, events: SecurityLog, health: LogHealth) -> Iter
         yield
     finally:
         stop.set()
-        thread.join(SHUTDOWN_GRACE_SECONDS)
+        thread.join(SIGNING_GRACE_SECONDS)
 
 
 def _keep(work: Coroutine[None, None, None]) -> asyncio.Task[None]:

@@ -19,8 +19,12 @@ from .catalogue.values import (
     HttpAddress,
     LogName,
     MessageCount,
+    OverCap,
+    PerMinute,
+    Seconds,
     ServerSideName,
     SqliteUrl,
+    StreamSeconds,
     TokenCount,
     is_key,
     is_variable_name,
@@ -55,7 +59,7 @@ class Settings(BaseSettings):
     database_url: SqliteUrl = "sqlite+aiosqlite:///./logs/clients.sqlite3"
 
     # Rate limits
-    rate_limit: int = Field(60, ge=1, le=10_000_000)
+    rate_limit: PerMinute = 60
     address_rate_limit: int = Field(600, ge=1, le=10_000_000)
 
     # Audit log
@@ -75,28 +79,31 @@ class Settings(BaseSettings):
     llm_model: str = Field("gpt-4o-mini", min_length=1, max_length=200)
     llm_temperature: float | None = Field(None, ge=0, le=2)
     llm_max_tokens: int = Field(1000, ge=1, le=1_000_000)
-    llm_timeout_seconds: float = Field(30, gt=0, le=3600)
-    llm_stream_timeout_seconds: float = Field(600, gt=0, le=86_400)
+    llm_timeout_seconds: Seconds = 600
+    llm_stream_timeout_seconds: StreamSeconds = 3600
     system_prompt: str = Field("You are a helpful assistant. Answer briefly and truthfully.", max_length=20_000)
 
     # Endpoints
     v1_max_body_bytes: BodyBytes = 8 << 20
     v1_max_messages: MessageCount = 1000
     v1_max_message_chars: CharacterCount = 500_000
-    v1_max_tokens: TokenCount = 4096
+    v1_max_tokens: TokenCount = 131_072
+    v1_default_tokens: TokenCount | None = None
+    v1_over_cap: OverCap = "refuse"
     v1_refused_params: Annotated[tuple[str, ...], NoDecode] = ()
     v1_server_side: Annotated[tuple[ServerSideName, ...], NoDecode] = ()
     stream_keepalive_seconds: float = Field(10, gt=0, le=600)
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = ()
     docs_enabled: bool = True
+    shutdown_grace_seconds: float = Field(30, ge=1, le=3600)
 
     @field_validator("cors_origins", "trusted_proxies", "v1_refused_params", "v1_server_side", mode="before")
     @classmethod
     def _split_at_commas(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
-    @field_validator("openai_api_key", "openai_base_url", "models_file", "llm_temperature", mode="before")
+    @field_validator(*("openai_api_key", "openai_base_url", "models_file", "llm_temperature", "v1_default_tokens"), mode="before")
     @classmethod
     def _empty_means_unset(cls, value: object) -> object:
         return None if isinstance(value, str) and not value.strip() else value

@@ -37,8 +37,11 @@ async def services_of(request: Request) -> Services:  # FastAPI runs a plain def
 ServicesDep = Annotated[Services, Depends(services_of)]
 
 
-def authenticate(request: Request) -> Principal:
-    """Steps (1) to (3); the caller's remaining steps are the role and the body."""
+def authenticate(request: Request, *, is_read: bool = False) -> Principal:
+    """Steps (1) to (3); the caller's remaining steps are the role and the body.
+
+    *is_read*: no model is asked, so the bucket of reads is charged.
+    """
     app, context = app_context(request), request_context(request)
     address = address_of(request)
     # (1) Too many failed proofs from this address? Tested here, charged only when a proof fails.
@@ -52,7 +55,8 @@ def authenticate(request: Request) -> Principal:
     context = replace(context, user_id=principal.user_id)
     set_request_context(request, context)  # before (3), whose refusal is recorded with the user id
     # (3) The bucket of this principal.
-    quota = app.buckets.charge_principal(principal.user_id)
+    charge = app.buckets.charge_read if is_read else app.buckets.charge_question
+    quota = charge(principal.user_id, app.services.caps_for(principal).requests_per_minute)
     set_request_context(request, replace(context, quota=quota))
     return principal
 
@@ -89,8 +93,8 @@ def verify_role(principal: Principal, role: str) -> Principal:
 
 
 async def proven(request: Request, _: DocumentedScheme) -> Principal:
-    """A proven principal, whatever the role. Raises TokenError, RateLimited."""
-    return authenticate(request)
+    """A proven principal who reads, whatever the role. Raises TokenError, RateLimited."""
+    return authenticate(request, is_read=True)
 
 
 Proven = Annotated[Principal, Depends(proven)]
@@ -98,7 +102,7 @@ Proven = Annotated[Principal, Depends(proven)]
 
 async def auditor(request: Request, _: DocumentedScheme) -> Principal:
     """A principal who may read the whole log. Raises TokenError, RateLimited, InsufficientScope."""
-    return verify_role(authenticate(request), roles.AUDIT_READER)
+    return verify_role(authenticate(request, is_read=True), roles.AUDIT_READER)
 
 
 Auditor = Annotated[Principal, Depends(auditor)]
@@ -110,3 +114,11 @@ async def asker(request: Request, _: DocumentedScheme) -> Principal:
 
 
 Asker = Annotated[Principal, Depends(asker)]
+
+
+async def reader(request: Request, _: DocumentedScheme) -> Principal:
+    """A principal who may ask, and only reads. Raises as `auditor`."""
+    return verify_role(authenticate(request, is_read=True), roles.ASK)
+
+
+Reader = Annotated[Principal, Depends(reader)]

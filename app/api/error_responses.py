@@ -33,7 +33,7 @@ from .quota_headers import quota_headers
 
 POINTLESS = frozenset(
     {
-        *("audit_unavailable", "audit_corrupt", "internal"),
+        *("audit_unavailable", "audit_corrupt", "internal", "upstream_timeout"),
         *("upstream_refused", "upstream_denied", "upstream_out_of_quota", "context_length_exceeded"),
         "protocol_not_served",
     }

@@ -36,7 +36,7 @@ async def answer_v1(endpoint: Endpoint, principal: Principal, services: Services
     """(5) The body, and then the answer. Raises the errors of `read_json`, and those of asking."""
     assistant, origin = services.assistant, request_context(request).origin
     requests = assistant.v1_requests  # a reload replaces it; this request keeps the one it began with
-    caps = requests.catalogue.caps_for(principal.roles)
+    caps = services.caps_for(principal)
     for name in request.query_params:
         if name not in QUERY[endpoint.protocol]:
             what = "is not allowed in the address: send parameters in the body."

@@ -54,20 +54,15 @@ class SecureAIAssistant:
         model: Model,
         v1_requests: V1Requests,
         *,
-        timeout_seconds: float,
         timeouts: StreamTimeouts | None = None,
         max_waiting: int | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """*timeout_seconds*: for a plain answer; *timeouts*: for a streamed one.
-
-        *max_waiting*: how many questions may be in progress at once; None for no limit.
-        """
+        """*max_waiting*: how many questions may be in progress at once; None for no limit."""
         self._security = security
         self._model = model
         self.v1_requests = v1_requests
-        self._timeout_seconds = timeout_seconds
-        self._timeouts = timeouts or StreamTimeouts(silence_seconds=timeout_seconds)
+        self._timeouts = timeouts or StreamTimeouts()
         self._max_waiting = max_waiting
         self._clock = clock
         self._in_progress = 0
@@ -86,8 +81,9 @@ class SecureAIAssistant:
         model = self._model
         self.v1_requests.verify_may_use(model.name, principal)
         body = model.build_body(question.query, stream=stream)
-        asked = {"query": question.query}
-        return PreparedCall(model.upstream, CHAT, model.name, body, hashlib.sha256(body).hexdigest(), asked, wants_text=True)
+        asked, caps = {"query": question.query}, self.v1_requests.catalogue.caps_for(principal.roles)
+        digest, seconds = hashlib.sha256(body).hexdigest(), (caps.timeout_seconds, caps.stream_timeout_seconds)
+        return PreparedCall(model.upstream, CHAT, model.name, body, digest, asked, *seconds, wants_text=True)
 
     async def ask(self, principal: Principal, question: Question, disconnected: Disconnected | None = None) -> Answer:
         """Answer a question at /ask. The answer's record is durable on return."""
@@ -113,7 +109,7 @@ class SecureAIAssistant:
         with self._admitted():
             async with Exchange(self._security, principal, call, origin, clock=self._clock) as exchange:
                 with cancel_on_disconnect(disconnected):
-                    async with asyncio.timeout(self._timeout_seconds):
+                    async with asyncio.timeout(call.timeout_seconds):
                         reply = await call.upstream.complete(
                             call.endpoint,
                             call.body,
@@ -139,7 +135,7 @@ class SecureAIAssistant:
                 exchange.mark_delivered(streamed.unwritten)  # soon: the record comes first
                 receipt = await exchange.answered(streamed.completion)
                 try:
-                    async with asyncio.timeout(self._timeouts.silence_seconds):
+                    async with asyncio.timeout(self._timeouts.end_seconds):
                         if streamed.unwritten:
                             await sink.write(streamed.unwritten)
                         await sink.end(reader, streamed.completion, receipt)

@@ -65,6 +65,8 @@ class Exchange:
             "address": origin.address,
             "upstream_sha256": call.sha256,
             **({"client_request_id": origin.client_request_id} if origin.client_request_id else {}),
+            **({"asked_model": call.asked_model} if call.asked_model is not None else {}),
+            **({"clamped": call.clamped.members()} if call.clamped else {}),
         }
         self.received = await self._record("ask.received", details)
         if self._is_stopped:

@@ -25,13 +25,12 @@ UNMERGEABLE = "stream whose pieces do not add up"
 
 @dataclass(frozen=True, slots=True)
 class StreamTimeouts:
-    """How long a stream may be silent, and last. Seconds."""
+    """When and how a stream is written. Seconds. How long it may last, its call says."""
 
-    silence_seconds: float = 30
-    """Of the model's server, before the first event and between two events."""
-    whole_seconds: float = 600
     keepalive_seconds: float = 10
     """Between two keep-alives to the caller; also how long one write to the caller may take."""
+    end_seconds: float = 30
+    """How long the last write may take: all of the answer, if it is buffered."""
     gather_seconds: float = 0.02
     """Events arriving within this time are sent in one write: a write costs as much as reading ten
     events."""
@@ -72,11 +71,11 @@ async def relay_stream(exchange: Exchange, reader: StreamReader, sink: StreamSin
     """Pass the answer on, except what *reader* holds back.
 
     Raises UpstreamError and its subclasses, ClientGone for a caller who does not read, and
-    TimeoutError after `whole_seconds`.
+    TimeoutError after the call's `stream_timeout_seconds`.
     """
     call = exchange.call
     relay = _Relay(exchange, reader, sink, timeouts)
-    async with asyncio.timeout(timeouts.whole_seconds):
+    async with asyncio.timeout(call.stream_timeout_seconds):
         source = await relay.open(call)
         try:
             if not timeouts.is_buffered:
@@ -98,7 +97,7 @@ class _Relay:
         self.unwritten: list[bytes] = []
         """What a buffered stream gives the caller after its record."""
         self._exchange, self._reader, self._sink, self._timeouts = exchange, reader, sink, timeouts
-        self._silence = _Silence(timeouts, sink)
+        self._silence = _Silence(exchange.call.timeout_seconds, timeouts.keepalive_seconds, sink)
         self._clock = asyncio.get_running_loop().time
         self._writes = 0
         self._is_writing = False
@@ -170,9 +169,9 @@ def _close_late(opening: asyncio.Future[EventSource]) -> None:
 class _Silence:
     """While the model's server sends nothing: keep-alives to the caller, then a timeout."""
 
-    def __init__(self, timeouts: StreamTimeouts, sink: StreamSink) -> None:
-        self._first_step = min(timeouts.keepalive_seconds, timeouts.silence_seconds)
-        self._longest = timeouts.silence_seconds
+    def __init__(self, longest_seconds: float, keepalive_seconds: float, sink: StreamSink) -> None:
+        self._first_step = min(keepalive_seconds, longest_seconds)
+        self._longest = longest_seconds
         self._sink = sink
         self.reset()
 

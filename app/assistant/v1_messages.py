@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Set
 from typing import Any
 
-from ..catalogue.models import Caps
+from ..catalogue.caps import Caps
 from ..errors import InvalidParameter
 from ..upstream.protocol.endpoint import Endpoint
 from .v1_reach import foreign_name, is_data

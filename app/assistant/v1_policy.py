@@ -1,12 +1,10 @@
-"""What a /v1 body may hold: parameters that cannot bypass the caps or the record, and the caps."""
+"""Which parameters a /v1 body may hold: none that would bypass the caps or the record."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Set
 from typing import Any
 
-from ..catalogue.models import Caps
-from ..errors import InvalidParameter
 from ..upstream.protocol.endpoint import Endpoint
 from .v1_refusals import shown, unsupported, wrong_type
 
@@ -35,7 +33,6 @@ INSTEAD = {
     **dict.fromkeys(OTHER_MODELS, "name one of your models in model"),
 }
 """What to do about a parameter that is refused, where it is more than to leave it out."""
-MAX_CHOICES = 128
 
 
 def verify_params(
@@ -65,39 +62,9 @@ def _instead(endpoint: Endpoint, name: str) -> str:
     return INSTEAD.get(name, "leave it out")
 
 
-def cap_tokens(endpoint: Endpoint, params: dict[str, Any], caps: Caps, wants_max_completion_tokens: bool) -> None:
-    """Make sure that all choices together are no longer than the caller's cap.
-
-    Where *params* name no length, the cap is added. A server that knows `max_tokens` only gets
-    that, too, where the caller used the newer name. Raises InvalidParameter.
-    """
-    if not endpoint.token_caps:
-        return
-    choices = 1
-    if endpoint.wants_objects and params.get("n") is not None:
-        choices = _verify_count(params["n"], "n", min(MAX_CHOICES, caps.tokens))
-    most = caps.tokens // choices
-    named = {name: _verify_count(params[name], name, most) for name in endpoint.token_caps if params.get(name) is not None}
-    honoured = endpoint.token_caps[-1 if wants_max_completion_tokens else 0]
-    if named and (wants_max_completion_tokens or honoured in named):
-        return  # OpenAI takes the older name, too
-    params[honoured] = min(named.values(), default=most)
-
-
 def read_flag(members: Mapping[str, Any], name: str) -> bool:
     """Raises InvalidParameter for anything but true, false and null."""
     value = members.get(name)
     if not isinstance(value, bool | None):
         raise wrong_type(name, "true or false")
     return bool(value)
-
-
-def _verify_count(value: Any, name: str, most: int) -> int:
-    if type(value) is not int:
-        raise wrong_type(name, "a whole number")
-    if value < 1:
-        raise InvalidParameter(name, "must be 1 or more.", reason="integer_below_min_value")
-    if value > most:
-        what = f"is at most {most} for you here (all choices together)."
-        raise InvalidParameter(name, what, reason="integer_above_max_value")
-    return value

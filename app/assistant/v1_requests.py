@@ -2,7 +2,7 @@
 
 What may not pass is refused by name (`v1_policy.py`, `v1_reach.py`, `v1_messages.py`); nothing is
 dropped. The record holds what is sent: `upstream_sha256` is the SHA-256 of
-`{<messages member>: messages, **params}` as compact JSON.
+`{<messages member>: messages, **params}` as compact JSON, with what `clamped` says was sent.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ from ..upstream.errors import ProtocolNotServed
 from ..upstream.protocol.chat import CHAT
 from ..upstream.protocol.endpoint import Endpoint
 from .v1_messages import verify_messages
-from .v1_policy import cap_tokens, read_flag, verify_params
+from .v1_policy import read_flag, verify_params
 from .v1_reach import verify_reach
 from .v1_refusals import missing, unsupported, wrong_type
+from .v1_tokens import cap_tokens
 
 
 class V1Requests:
@@ -35,15 +36,19 @@ class V1Requests:
         self.catalogue = catalogue
         self._upstreams = upstreams
 
-    def verify_may_use(self, alias: str, principal: Principal) -> None:
+    def verify_may_use(self, name: str, principal: Principal) -> None:
         """Raises ModelNotFound if *principal* may not chat with the model."""
-        self.entry(alias, principal, CHAT.name)
+        self.entry(name, principal, CHAT.name)
 
-    def entry(self, alias: str, principal: Principal, endpoint: str | None = None) -> ModelEntry:
-        """The model that *principal* may use at *endpoint* (None: at any). Raises ModelNotFound."""
-        entry = self.catalogue.model_for(alias, principal.roles, endpoint)
+    def entry(self, name: str, principal: Principal, endpoint: str | None = None) -> ModelEntry:
+        """The model that *principal* may use at *endpoint* (None: at any), by its name or an alias.
+
+        Raises ModelNotFound.
+        """
+        catalogue = self.catalogue
+        entry = catalogue.model_for(name, principal.roles, endpoint)
         if entry is None:
-            raise ModelNotFound(alias, is_known=alias in self.catalogue.models)
+            raise ModelNotFound(name, is_known=name in catalogue.models or name in catalogue.aliases)
         return entry
 
     def prepare_v1(
@@ -56,12 +61,12 @@ class V1Requests:
         """
         if not isinstance(members, dict):
             raise InvalidInput(f'Send one JSON object: {{"model": "…", "{endpoint.messages}": …}}.')
-        alias = members.get("model")
-        if alias is None:
+        name = members.get("model")
+        if name is None:
             raise missing("model", "name one of your models")
-        if not isinstance(alias, str):
+        if not isinstance(name, str):
             raise wrong_type("model", "a string")
-        entry = self.entry(alias, principal, endpoint.name)
+        entry = self.entry(name, principal, endpoint.name)
         caps, upstream = self.catalogue.caps_for(principal.roles), self._upstreams[entry.server.name]
         if upstream.protocols is not None and endpoint.protocol not in upstream.protocols:
             raise ProtocolNotServed()
@@ -77,14 +82,27 @@ class V1Requests:
         messages = members[endpoint.messages]
         params = {name: value for name, value in members.items() if name != endpoint.messages}
         params["model"] = entry.model
-        cap_tokens(endpoint, params, caps, upstream.wants_max_completion_tokens)
+        clamped = cap_tokens(endpoint, params, entry.output_limit(caps), upstream.token_param)
         wants_usage = not (is_stream and endpoint.usage_is_asked_for) or _ask_for_usage(params, upstream)
-        body = _encode({endpoint.messages: messages, **params})
+        body = _encode({endpoint.messages: messages, **params, **({clamped.name: clamped.sent} if clamped else {})})
         asked = {"endpoint": f"/v1{endpoint.path}", "messages": messages, "params": params}
         if headers:
             asked["headers"] = dict(headers)
-        digest = hashlib.sha256(body).hexdigest()
-        return PreparedCall(upstream, endpoint, alias, body, digest, asked, is_stream, wants_usage, headers=headers)
+        return PreparedCall(
+            upstream,
+            endpoint,
+            entry.name,
+            body,
+            hashlib.sha256(body).hexdigest(),
+            asked,
+            caps.timeout_seconds,
+            caps.stream_timeout_seconds,
+            is_stream,
+            wants_usage,
+            headers=headers,
+            asked_model=name if name != entry.name else None,
+            clamped=clamped,
+        )
 
 
 def _ask_for_usage(params: dict[str, Any], upstream: Upstream) -> bool:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Literal, get_args
+
+from .caps import Caps, OutputLimit, largest
 
 EndpointName = Literal["chat", "responses", "embeddings", "completions", "messages"]
 ENDPOINTS: tuple[str, ...] = get_args(EndpointName)
@@ -31,34 +33,43 @@ class Server:
     """Those that it speaks; None: each is tried."""
     auth: Auth | None = None
     """The header that carries the key; None: the one that is usual for this server."""
+    token_param: str | None = None
+    """The only name of the cap on tokens that it honours; None: it takes the caller's."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelEntry:
     """One model under the name that callers use."""
 
-    alias: str
-    """The name that callers use."""
+    name: str
+    """The name that callers use, and that records hold."""
     model: str
     """The name that the server uses."""
     server: Server
     roles: frozenset[str] | None = None
     """The roles that may use it; None is everyone who may ask."""
     endpoints: frozenset[str] = frozenset(ENDPOINTS)
+    aliases: tuple[str, ...] = ()
+    """Other names that callers may use, such as those of helper models that agents ask for."""
+    max_output_tokens: int | None = None
+    default_output_tokens: int | None = None
+    context_tokens: int | None = None
+    """What a question and its answer may have together."""
+    clamps: bool | None = None
+    """As in Caps; None leaves it to those."""
+
+    @property
+    def is_embedder(self) -> bool:
+        return self.endpoints <= {"embeddings"}
+
+    def output_limit(self, caps: Caps) -> OutputLimit:
+        """The smallest ceiling; of the rest the model's own, before that of the caller."""
+        most = min(filter(None, (caps.max_output_tokens, self.max_output_tokens, self.context_tokens)))
+        default = self.default_output_tokens or caps.default_output_tokens
+        return OutputLimit(most, default, caps.clamps if self.clamps is None else self.clamps)
 
     def is_for(self, roles: Iterable[str]) -> bool:
         return self.roles is None or not self.roles.isdisjoint(roles)
-
-
-@dataclass(frozen=True, slots=True)
-class Caps:
-    """How large a request may be, and how long its answer."""
-
-    body_bytes: int
-    messages: int
-    message_chars: int
-    """Unicode code points in one message."""
-    tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +77,7 @@ class Catalogue:
     """Every model that this service offers, and how much each role may ask for."""
 
     models: Mapping[str, ModelEntry]
-    """By alias, in the order in which they are listed."""
+    """By name, in the order in which they are listed."""
     caps: Caps
     """For a principal without a role that has caps of its own."""
     role_caps: Mapping[str, Caps]
@@ -79,10 +90,15 @@ class Catalogue:
     """What everyone may have run or kept on a model's server: names of tools and of content."""
     role_server_side: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """What else each role may."""
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    """The names of models by their aliases."""
 
-    def model_for(self, alias: str, roles: Iterable[str], endpoint: str | None = None) -> ModelEntry | None:
-        """None if it is unknown, or not for these roles or endpoint: callers see no difference."""
-        entry = self.models.get(alias)
+    def model_for(self, name: str, roles: Iterable[str], endpoint: str | None = None) -> ModelEntry | None:
+        """The model with this name or alias.
+
+        None if it is unknown, or not for these roles or endpoint: callers see no difference.
+        """
+        entry = self.models.get(self.aliases.get(name, name))
         if entry is None or not entry.is_for(roles) or (endpoint is not None and endpoint not in entry.endpoints):
             return None
         return entry
@@ -102,4 +118,4 @@ class Catalogue:
         own = [self.role_caps[role] for role in roles if role in self.role_caps]
         if not own:
             return self.caps
-        return Caps(*(max(getattr(caps, cap.name) for caps in own) for cap in fields(Caps)))
+        return own[0] if len(own) == 1 else largest(own)

@@ -8,67 +8,21 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from ..errors import ConfigError
+from .caps import Caps
 from .findings import reason_of
-from .models import ENDPOINTS, Auth, Caps, Catalogue, EndpointName, ModelEntry, ProtocolName, Server
-from .values import (
-    PLACEHOLDERS,
-    BaseUrl,
-    BodyBytes,
-    CharacterCount,
-    MessageCount,
-    Name,
-    NonEmpty,
-    Role,
-    ServerSideName,
-    TokenCount,
-    VariableName,
-    is_key,
-)
+from .models import ENDPOINTS, Catalogue, ModelEntry, Server
+from .tables import ModelsFile, ModelTable, ServerTable
+from .values import PLACEHOLDERS, is_key
 
 MAX_FILE_BYTES = 1 << 20
 """Thousands of models fit; a log or a database that was named by mistake does not."""
 EXAMPLE = "models.example.toml"
-
-
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
-
-
-class ServerTable(_Table):
-    base_url: BaseUrl | None = None
-    api_key_env: VariableName | None = None
-    stream_usage: bool = True
-    retry_idle_close: bool = True
-    protocols: NonEmpty[ProtocolName] | None = None
-    auth: Auth | None = None
-
-
-class ModelTable(_Table):
-    server: str
-    model: Annotated[str, Field(min_length=1, max_length=200)] | None = None
-    roles: NonEmpty[Role] | None = None
-    endpoints: NonEmpty[EndpointName] | None = None
-
-
-class CapsTable(_Table):
-    body_bytes: BodyBytes | None = None
-    messages: MessageCount | None = None
-    message_chars: CharacterCount | None = None
-    tokens: TokenCount | None = None
-
-
-class ModelsFile(_Table):
-    servers: dict[Name, ServerTable]
-    models: dict[Name, ModelTable]
-    caps: dict[Role, CapsTable] = {}
-    server_side: dict[Role, list[ServerSideName]] = {}
 
 
 def read_models(path: Path, environment: Mapping[str, str], caps: Caps, refused_params: frozenset[str]) -> Catalogue:
@@ -86,20 +40,22 @@ def read_models(path: Path, environment: Mapping[str, str], caps: Caps, refused_
     servers = {
         name: Server(
             name,
-            t.base_url,
+            table.base_url,
             keys[name],
-            t.stream_usage,
-            retry_idle_close=t.retry_idle_close,
-            protocols=frozenset(t.protocols) if t.protocols else None,
-            auth=t.auth,
+            table.stream_usage,
+            retry_idle_close=table.retry_idle_close,
+            protocols=frozenset(table.protocols) if table.protocols else None,
+            auth=table.auth,
+            token_param=table.token_param,
         )
-        for name, t in file.servers.items()
+        for name, table in file.servers.items()
     }
-    models = {alias: _entry(alias, table, servers) for alias, table in file.models.items()}
-    role_caps = {role: replace(caps, **table.model_dump(exclude_none=True)) for role, table in file.caps.items()}
+    models = {name: _entry(name, table, servers) for name, table in file.models.items()}
+    aliases = {alias: name for name, table in file.models.items() for alias in table.aliases}
+    role_caps = {role: table.over(caps) for role, table in file.caps.items()}
     server_side = {role: frozenset(names) for role, names in file.server_side.items()}
     sha256 = hashlib.sha256(raw).hexdigest()
-    return Catalogue(models, caps, role_caps, refused_params, created, sha256, role_server_side=server_side)
+    return Catalogue(models, caps, role_caps, refused_params, created, sha256, role_server_side=server_side, aliases=aliases)
 
 
 def read_roles(path: Path) -> frozenset[str]:
@@ -109,9 +65,19 @@ def read_roles(path: Path) -> frozenset[str]:
     return frozenset(named).union(file.caps, file.server_side)
 
 
-def _entry(alias: str, table: ModelTable, servers: Mapping[str, Server]) -> ModelEntry:
-    roles = None if table.roles is None else frozenset(table.roles)
-    return ModelEntry(alias, table.model or alias, servers[table.server], roles, frozenset(table.endpoints or ENDPOINTS))
+def _entry(name: str, table: ModelTable, servers: Mapping[str, Server]) -> ModelEntry:
+    return ModelEntry(
+        name,
+        table.model or name,
+        servers[table.server],
+        None if table.roles is None else frozenset(table.roles),
+        frozenset(table.endpoints or ENDPOINTS),
+        tuple(table.aliases),
+        table.max_output_tokens,
+        table.default_output_tokens,
+        table.context_tokens,
+        None if table.over_cap is None else table.over_cap == "clamp",
+    )
 
 
 def _validated(path: Path, raw: bytes) -> ModelsFile:
@@ -168,12 +134,17 @@ def _server_problems(servers: Mapping[str, ServerTable], keys: Mapping[str, str]
 
 def _model_problems(file: ModelsFile) -> list[str]:
     if not file.models:
-        return ["names no model: add a table [models.ALIAS] with its server"]
-    return [
-        f"{_table('models', alias)} server names a server without a table: add [servers.NAME] for it, or name one that exists"
-        for alias, table in file.models.items()
-        if table.server not in file.servers
-    ]
+        return ["names no model: add a table [models.NAME] with its server"]
+    problems, taken = [], set(file.models)
+    for name, table in file.models.items():
+        where = _table("models", name)
+        if table.server not in file.servers:
+            what = "names a server without a table: add [servers.NAME] for it, or name one that exists"
+            problems.append(f"{where} server {what}")
+        if len({*table.aliases} - taken) < len(table.aliases):
+            problems.append(f"{where} aliases holds a name that stands twice in the file: each is one model's")
+        taken.update(table.aliases)
+    return problems
 
 
 def _refusal(path: Path, problems: list[str]) -> ConfigError:
@@ -192,7 +163,7 @@ def _sentence(problem: Any) -> str:
     if kind in ("dict_type", "model_type"):
         return f"{where} is not a table: {EXAMPLE} shows it"
     if kind == "extra_forbidden":
-        if loc[0] != "caps" and re.search("key|token|secret|pass", loc[-1], re.IGNORECASE):
+        if loc[0] != "caps" and re.search("key|token(?!s)|secret|pass", loc[-1], re.IGNORECASE):
             return f"{where} is refused, because keys belong in the environment: set a variable, and name it in api_key_env"
         return f"{where} is unknown: {EXAMPLE} shows all keys"
     return f"{where} {reason_of(problem)}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from pydantic import AfterValidator, Field
@@ -132,3 +132,11 @@ MessageCount = Annotated[int, Field(ge=1, le=1_000_000)]
 CharacterCount = Annotated[int, Field(ge=1, le=1 << 30)]
 """No more than a body of the largest size can hold."""
 TokenCount = Annotated[int, Field(ge=1, le=1_000_000)]
+ContextTokens = Annotated[int, Field(ge=1, le=1_000_000_000)]
+TokenParam = Literal["max_tokens", "max_completion_tokens"]
+PerMinute = Annotated[int, Field(ge=1, le=10_000_000)]
+Seconds = Annotated[float, Field(gt=0, le=3600)]
+"""For an answer that is not streamed, and for the silence of a stream."""
+StreamSeconds = Annotated[float, Field(gt=0, le=86_400)]
+OverCap = Literal["refuse", "clamp"]
+"""What to do with a request for more tokens than the ceiling."""

@@ -1,4 +1,4 @@
-"""Rate limits: calls and tokens per principal, failed proofs per address, records of refusals.
+"""Rate limits: questions, reads, tokens per principal; failed proofs per address; refusals.
 
 slowapi's Limiter provides storage and strategy. Its decorator is not used: it would run after the
 dependencies, and it checks only one limit for each request.
@@ -26,6 +26,10 @@ from .shared_window import WindowStorage, shared_window_url
 
 MIN_TOKENS_PER_MINUTE = 60
 """A client may fetch this many tokens even if RATE_LIMIT is lower: fetching one is cheap."""
+MIN_READS_PER_MINUTE = 600
+"""A principal may read so often even if their limit on questions is lower: a read asks no model."""
+QUESTIONS, READS, TOKENS = "rpm", "reads", "tokens"
+"""The names of the limits that callers see."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,7 @@ class Quota:
     limit: int
     remaining: int
     reset_seconds: int
+    name: str = QUESTIONS
 
 
 class QuotaExceeded(RateLimited):
@@ -43,6 +48,13 @@ class QuotaExceeded(RateLimited):
     def __init__(self, quota: Quota) -> None:
         super().__init__(retry_after=quota.reset_seconds)
         self.quota = quota
+
+
+class _PerMinute(RateLimitItemPerMinute):
+    """Its window does not depend on its size: one that changes goes on."""
+
+    def key_for(self, *identifiers: bytes | str | int | float) -> str:
+        return "/".join(map(str, identifiers))
 
 
 class Buckets:
@@ -63,18 +75,21 @@ class Buckets:
         storage = self._window.storage
         assert isinstance(storage, WindowStorage)
         self._storage = storage
-        self._principal = RateLimitItemPerMinute(settings.rate_limit)
-        self._token = RateLimitItemPerMinute(max(settings.rate_limit, MIN_TOKENS_PER_MINUTE))
-        self._address = RateLimitItemPerMinute(settings.address_rate_limit)
-        self._refusal = RateLimitItemPerMinute(settings.audit_refusals_per_minute)
+        self._token = _PerMinute(max(settings.rate_limit, MIN_TOKENS_PER_MINUTE))
+        self._address = _PerMinute(settings.address_rate_limit)
+        self._refusal = _PerMinute(settings.audit_refusals_per_minute)
 
-    def charge_principal(self, user_id: str) -> Quota:
-        """Count one call of a proven principal. Raises QuotaExceeded."""
-        return self._charge(self._principal, "principal", user_id)
+    def charge_question(self, user_id: str, per_minute: int) -> Quota:
+        """Count one question of a proven principal. Raises QuotaExceeded."""
+        return self._charge(_PerMinute(per_minute), QUESTIONS, user_id)
+
+    def charge_read(self, user_id: str, per_minute: int) -> Quota:
+        """Count one read. *per_minute*: of the principal's questions. Raises QuotaExceeded."""
+        return self._charge(_PerMinute(max(per_minute, MIN_READS_PER_MINUTE)), READS, user_id)
 
     def charge_token(self, client_id: str) -> Quota:
         """Count one token for a proven client. Raises QuotaExceeded."""
-        return self._charge(self._token, "token", client_id)
+        return self._charge(self._token, TOKENS, client_id)
 
     def test_address(self, address: str) -> None:
         """Raises RateLimited if too many proofs from *address* failed in the last minute.
@@ -114,7 +129,7 @@ class Buckets:
     def close(self) -> None:
         self._storage.close()
 
-    def _charge(self, item: RateLimitItemPerMinute, bucket: str, key: str) -> Quota:
+    def _charge(self, item: _PerMinute, bucket: str, key: str) -> Quota:
         with _storage_faults():
             is_allowed = self._window.hit(item, bucket, key)
             quota = self._quota(item, bucket, key)
@@ -122,9 +137,9 @@ class Buckets:
             raise QuotaExceeded(quota)
         return quota
 
-    def _quota(self, item: RateLimitItemPerMinute, bucket: str, key: str) -> Quota:
+    def _quota(self, item: _PerMinute, bucket: str, key: str) -> Quota:
         reset_at, remaining = self._window.get_window_stats(item, bucket, key)
-        return Quota(item.amount, max(0, remaining), max(1, math.ceil(reset_at - time.monotonic())))
+        return Quota(item.amount, max(0, remaining), max(1, math.ceil(reset_at - time.monotonic())), bucket)
 
 
 @contextmanager

@@ -28,13 +28,11 @@ from .plan import ServicePlan
 from .ready_flag import ReadyFlag
 from .shared_parts import SharedParts
 from .shared_policy import SharedPolicy
-from .supervisor import IN_FLIGHT_GRACE_SECONDS, Supervisor
+from .supervisor import Supervisor
 
 LOG = logging.getLogger("app.serving")
 MODEL = "model"
 MODEL_READY_SECONDS = 60
-AFTER_UVICORN_SECONDS = 5
-"""uvicorn gives up first; what is still there after that is killed."""
 
 
 def serve(output: ServiceOutput, *, host: str, port: int, workers: int, as_json: bool = False) -> int:
@@ -48,7 +46,7 @@ def serve(output: ServiceOutput, *, host: str, port: int, workers: int, as_json:
     plan = ServicePlan.decode(ask_child(_preflight))
     listener = _listen(host, port)
     supervisor = Supervisor(
-        grace_seconds=plan.model_timeout_seconds + IN_FLIGHT_GRACE_SECONDS + AFTER_UVICORN_SECONDS,
+        grace_seconds=plan.grace_seconds,
         on_ready=partial(_announce, output, listener, host, workers, as_json, plan.first_step),
     )
     model = _start_model(supervisor) if plan.is_embedded else None

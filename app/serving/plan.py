@@ -15,7 +15,7 @@ class ServicePlan:
 
     is_embedded: bool
     """Whether the embedded model answers."""
-    model_timeout_seconds: float
+    grace_seconds: float
     log_files: LogFiles
     has_models_file: bool
     first_step: str | None
@@ -30,7 +30,7 @@ class ServicePlan:
         files = self.log_files
         facts = {
             "is_embedded": self.is_embedded,
-            "model_timeout_seconds": self.model_timeout_seconds,
+            "grace_seconds": self.grace_seconds,
             "has_models_file": self.has_models_file,
             "first_step": self.first_step,
             "settings_bytes": len(self.settings),
@@ -46,7 +46,7 @@ class ServicePlan:
         log, key, security_log = map(Path, facts["log_files"])
         return cls(
             is_embedded=facts["is_embedded"],
-            model_timeout_seconds=facts["model_timeout_seconds"],
+            grace_seconds=facts["grace_seconds"],
             log_files=LogFiles(log, key, security_log, facts["recheck_rate"]),
             has_models_file=facts["has_models_file"],
             first_step=facts["first_step"],

@@ -36,7 +36,7 @@ def preflight() -> bytes:
     shared_window_url(settings.audit_log_path)
     return ServicePlan(
         is_embedded=settings.is_embedded,
-        model_timeout_seconds=settings.llm_timeout_seconds,
+        grace_seconds=settings.shutdown_grace_seconds,
         log_files=LogFiles.of(settings),
         has_models_file=settings.models_file is not None,
         first_step=None if has_active_client(settings.database_path) else command(ADD_CLIENT),

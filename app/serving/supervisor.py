@@ -9,14 +9,11 @@ from collections.abc import Callable
 from types import FrameType
 
 from ..kit.process import EXIT_CONFIG
+from ..wiring.stop_times import CUT_SHARE, FINISH_SHARE
 from .child import FIRST_PAUSE_SECONDS, Child
 from .ready_flag import ReadyFlag
 
 LOG = logging.getLogger("app.serving")
-IN_FLIGHT_GRACE_SECONDS = 10
-"""A worker's time to finish what is in flight, after the last model call may have ended."""
-LAST_GRACE_SECONDS = 3
-"""Of the children that stop last."""
 POLL_SECONDS = 0.05
 
 
@@ -24,7 +21,7 @@ class Supervisor:
     """The only Python thread that acts in its process, because it forks."""
 
     def __init__(self, grace_seconds: float, *, on_ready: Callable[[], None] = lambda: None) -> None:
-        """*grace_seconds*: what a child has to stop after SIGTERM, before SIGKILL.
+        """*grace_seconds*: what all children have to stop after SIGTERM, before SIGKILL.
 
         *on_ready* is called once, when every child has been ready.
         """
@@ -116,13 +113,14 @@ class Supervisor:
                 child.send(signal.SIGHUP)
 
     def _stop_all(self) -> None:
+        end = time.monotonic() + self._grace_seconds
         for last in (False, True):
             children = [child for child in self._children.values() if child.last is last and child.pid]
             if self._reload is not None and self._reload.pid and not last:
                 children.append(self._reload)
             for child in children:
                 child.send(signal.SIGTERM)
-            deadline = time.monotonic() + (LAST_GRACE_SECONDS if last else self._grace_seconds)
+            deadline = end if last else end - self._grace_seconds * (1 - FINISH_SHARE - CUT_SHARE)
             while any(child.pid for child in children):
                 if time.monotonic() > deadline:
                     for child in children:

@@ -28,12 +28,12 @@ from ..settings import Settings
 from ..upstream.embedded import EmbeddedAddress
 from ..wiring.models import open_models
 from ..wiring.start_checks import verify_start
+from ..wiring.stop_times import FINISH_SHARE
 from .http_protocol import BoundedHttpProtocol, mute_strangers
 from .output import ServiceOutput
 from .ready_flag import ReadyFlag
 from .shared_parts import SharedParts
 from .shared_policy import SharedPolicy
-from .supervisor import IN_FLIGHT_GRACE_SECONDS
 
 
 class Server(uvicorn.Server):
@@ -78,7 +78,7 @@ def run_worker(shared: SharedParts, output: ServiceOutput, ready: ReadyFlag, num
         proxy_headers=False,  # ours obeys TRUSTED_PROXIES; uvicorn's trusts loopback by default
         server_header=False,
         ws="none",
-        timeout_graceful_shutdown=int(settings.llm_timeout_seconds + IN_FLIGHT_GRACE_SECONDS),
+        timeout_graceful_shutdown=int(settings.shutdown_grace_seconds * FINISH_SHARE),
     )
 
     def on_started() -> None:

@@ -11,18 +11,34 @@ from .protocol.endpoint import Endpoint
 
 
 @dataclass(frozen=True, slots=True)
+class Clamped:
+    """A caller asked for more tokens than the ceiling, and got the ceiling."""
+
+    name: str
+    """The parameter, as it is sent."""
+    asked: int
+    sent: int
+
+    def members(self) -> dict[str, Any]:
+        return {"name": self.name, "asked": self.asked, "sent": self.sent}
+
+
+@dataclass(frozen=True, slots=True)
 class PreparedCall:
     """*body* is sent to *upstream* byte for byte, after the record with its digest is durable."""
 
     upstream: Upstream
     endpoint: Endpoint
     model: str
-    """The name that callers use."""
+    """Its name in the catalogue."""
     body: bytes
     sha256: str
     """Of the body, in hex."""
     asked: Mapping[str, Any]
     """What the record holds of it: `query`; or `endpoint`, `messages`, `params` (and `headers`)."""
+    timeout_seconds: float
+    """For a whole plain answer, and for the silence of a stream."""
+    stream_timeout_seconds: float
     is_stream: bool = False
     wants_usage: bool = False
     """Whether the caller asked for a usage chunk at the end of their stream."""
@@ -30,3 +46,6 @@ class PreparedCall:
     """Whether an answer without text is an error, as at /ask."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """The headers of the protocol that go to the server, too."""
+    asked_model: str | None = None
+    """The alias that the caller used, if they used one."""
+    clamped: Clamped | None = None

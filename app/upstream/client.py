@@ -30,6 +30,7 @@ An answer of 4,096 tokens with twenty logprobs each has 90,000."""
 MAX_STREAM_BYTES = 64 * 1024 * 1024
 """Of one whole stream. A token is about 250 bytes of events."""
 IDLE_CLOSE = "idle_close"
+NEWER_NAME = "max_completion_tokens"
 _ERROR_BYTES = 64 * 1024
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
@@ -51,11 +52,14 @@ class Upstream:
         retry_idle_close: bool = True,
         protocols: frozenset[str] | None = None,
         auth: Auth | None = None,
+        token_param: str | None = None,
     ) -> None:
         """*base_url* ends before `/chat/completions`; None is OpenAI. Raises ConfigError.
 
         *retry_idle_close*: ask once more on a new connection where one that had been idle is closed
-        within a second of sending, before a byte of the answer. *protocols*, *auth*: as in Server.
+        within a second of sending, before a byte of the answer. *protocols*, *auth*, *token_param*:
+        as in Server. OpenAI and Azure honour `max_completion_tokens` alone: their newer models
+        refuse the older name.
         """
         if not is_key(api_key):
             raise ConfigError("OPENAI_API_KEY takes visible ASCII characters only.")
@@ -65,21 +69,14 @@ class Upstream:
         self._retry_idle_close = retry_idle_close
         self.stream_usage = stream_usage
         self.protocols = protocols
+        host = self._base.host or ""
+        is_openai = host == "openai.com" or host.endswith((".openai.com", ".azure.com"))
+        self.token_param = token_param or (NEWER_NAME if is_openai else None)
         self._headers = {"Accept-Encoding": "identity", "Content-Type": "application/json"}
         if api_key:
             by_key = auth == "x-api-key" or (auth is None and self._base.host == ANTHROPIC_HOST)
             self._headers |= {"x-api-key": api_key} if by_key else {"Authorization": f"Bearer {api_key}"}
         self._sessions: dict[bool, aiohttp.ClientSession] = {}  # by whether each request has a new connection
-
-    @property
-    def wants_max_completion_tokens(self) -> bool:
-        """Whether this server's cap on tokens is `max_completion_tokens`, not `max_tokens`.
-
-        OpenAI's newer models refuse `max_tokens`. Every other server knows it. Mistral refuses the
-        newer name; Ollama, LM Studio and llama.cpp before 2026 ignore it and generate without end.
-        """
-        host = self._base.host or ""
-        return host == "openai.com" or host.endswith((".openai.com", ".azure.com"))
 
     async def complete(
         self,

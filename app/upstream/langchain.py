@@ -25,7 +25,7 @@ from langchain_openai import ChatOpenAI
 from pydantic import Field, SecretStr
 
 from ..errors import InvalidRequest
-from .client import OPENAI_URL, Upstream
+from .client import NEWER_NAME, OPENAI_URL, Upstream
 from .errors import Reading
 from .protocol.chat import CHAT
 from .protocol.stream_reader import read_piece
@@ -61,8 +61,8 @@ class LeanChatOpenAI(ChatOpenAI):
 
     def _get_request_payload(self, input_: LanguageModelInput, *, stop: list[str] | None = None, **kwargs: Any) -> dict[str, Any]:
         payload: dict[str, Any] = super()._get_request_payload(input_, stop=stop, **kwargs)
-        if "max_completion_tokens" in payload and not self.upstream.wants_max_completion_tokens:
-            payload["max_tokens"] = payload.pop("max_completion_tokens")
+        if NEWER_NAME in payload and self.upstream.token_param != NEWER_NAME:
+            payload["max_tokens"] = payload.pop(NEWER_NAME)  # every other server knows it
         return payload
 
     def body_of(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..catalogue.models import Caps, Catalogue, ModelEntry, Server
+from ..catalogue.caps import Caps
+from ..catalogue.models import Catalogue, ModelEntry, Server
 from ..catalogue.models_file import read_models
 from ..errors import ConfigError
 from ..settings import Settings, read_environment
@@ -16,15 +17,29 @@ def read_catalogue(settings: Settings) -> Catalogue:
     Read once and given to every worker, so that all have the same even if the file changes.
     Raises ConfigError with one sentence for each problem.
     """
-    caps = Caps(settings.v1_max_body_bytes, settings.v1_max_messages, settings.v1_max_message_chars, settings.v1_max_tokens)
+    caps = _caps_of(settings)
     refused = frozenset(settings.v1_refused_params)
     if settings.models_file is None:
         key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else ""
         entry = ModelEntry(settings.llm_model, settings.llm_model, Server("default", settings.openai_base_url, key))
-        return Catalogue({entry.alias: entry}, caps, {}, refused, server_side=frozenset(settings.v1_server_side))
+        return Catalogue({entry.name: entry}, caps, {}, refused, server_side=frozenset(settings.v1_server_side))
     catalogue = read_models(settings.models_file, read_environment(), caps, refused)
-    chat = [alias for alias, entry in catalogue.models.items() if "chat" in entry.endpoints]
+    chat = [name for name, entry in catalogue.models.items() if "chat" in entry.endpoints]
     if settings.llm_model not in chat:
         what = f"set it to one, such as {chat[0]}" if chat else f"add one to {settings.models_file}"
-        raise ConfigError(f"LLM_MODEL, which /ask uses, is no alias of MODELS_FILE with the endpoint chat: {what}.")
+        raise ConfigError(f"LLM_MODEL, which /ask uses, is no model of MODELS_FILE with the endpoint chat: {what}.")
     return replace(catalogue, server_side=frozenset(settings.v1_server_side))
+
+
+def _caps_of(settings: Settings) -> Caps:
+    return Caps(
+        body_bytes=settings.v1_max_body_bytes,
+        messages=settings.v1_max_messages,
+        message_chars=settings.v1_max_message_chars,
+        max_output_tokens=settings.v1_max_tokens,
+        default_output_tokens=settings.v1_default_tokens or 0,
+        clamps=settings.v1_over_cap == "clamp",
+        requests_per_minute=settings.rate_limit,
+        timeout_seconds=settings.llm_timeout_seconds,
+        stream_timeout_seconds=settings.llm_stream_timeout_seconds,
+    )

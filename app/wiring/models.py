@@ -12,7 +12,7 @@ from ..errors import ConfigError
 from ..kit.command import command
 from ..settings import Settings
 from ..upstream.client import Upstream
-from ..upstream.embedded import PARAMS, EmbeddedAddress
+from ..upstream.embedded import PARAMS, SLOT_TOKENS, EmbeddedAddress
 from ..upstream.langchain import LanguageModel
 
 EMBEDDED_NOTE = "embedded: for trying the service out, not for its answers"
@@ -46,13 +46,13 @@ def open_models(
     language_model = LanguageModel(
         upstreams[entry.server],
         model=entry.model,
-        alias=entry.alias,
+        alias=entry.name,
         base_url=entry.server.base_url,
         temperature=settings.temperature,
         max_tokens=settings.llm_max_tokens,
         system_prompt=settings.system_prompt,
     )
-    note = f"{entry.alias} ({EMBEDDED_NOTE})" if embedded else entry.alias
+    note = f"{entry.name} ({EMBEDDED_NOTE})" if embedded else entry.name
     by_name = {server.name: upstream for server, upstream in upstreams.items()}
     return Models(language_model, V1Requests(catalogue, by_name), upstreams, note)
 
@@ -65,6 +65,7 @@ def _open_upstream(server: Server) -> Upstream:
         retry_idle_close=server.retry_idle_close,
         protocols=server.protocols,
         auth=server.auth,
+        token_param=server.token_param,
     )
 
 
@@ -76,6 +77,8 @@ def _answering(settings: Settings, catalogue: Catalogue, embedded: EmbeddedAddre
                 f"The embedded model is started by {command('serve')}; or set OPENAI_API_KEY, OPENAI_BASE_URL or MODELS_FILE."
             )
         return catalogue
-    server = Server("embedded", embedded.base_url, embedded.api_key, params=PARAMS)
-    entry = ModelEntry(embedded.model, embedded.model, server, endpoints=frozenset({"chat", "responses"}))
-    return replace(catalogue, models={entry.alias: entry})
+    server = Server("embedded", embedded.base_url, embedded.api_key, params=PARAMS, token_param="max_tokens")  # noqa: S106 - a name
+    entry = ModelEntry(
+        embedded.model, embedded.model, server, endpoints=frozenset({"chat", "responses"}), context_tokens=SLOT_TOKENS
+    )
+    return replace(catalogue, models={entry.name: entry})

@@ -20,7 +20,7 @@ class ModelsInUse:
     def __init__(self, settings: Settings, catalogue: Catalogue, embedded: EmbeddedAddress | None) -> None:
         """Raises ConfigError."""
         self._settings, self._embedded = settings, embedded
-        self._longest_question = settings.llm_timeout_seconds + settings.llm_stream_timeout_seconds + SPARE_SECONDS
+        self._catalogue = catalogue
         self._retired: dict[Upstream, asyncio.Task[None]] = {}
         self.now: Models = open_models(settings, catalogue, embedded)
 
@@ -30,10 +30,12 @@ class ModelsInUse:
         Raises ConfigError, with nothing changed.
         """
         models = open_models(self._settings, catalogue, self._embedded, opened=self.now.upstreams)
+        before = self._catalogue
+        longest = max(caps.timeout_seconds + caps.stream_timeout_seconds for caps in (before.caps, *before.role_caps.values()))
         for server, upstream in self.now.upstreams.items():
             if server not in models.upstreams:
-                self._retired[upstream] = asyncio.create_task(self._close_later(upstream))
-        self.now = models
+                self._retired[upstream] = asyncio.create_task(self._close_later(upstream, longest + SPARE_SECONDS))
+        self.now, self._catalogue = models, catalogue
         return models
 
     async def aclose(self) -> None:
@@ -43,8 +45,8 @@ class ModelsInUse:
         for upstream in self.now.upstreams.values():
             await upstream.aclose()
 
-    async def _close_later(self, upstream: Upstream) -> None:
+    async def _close_later(self, upstream: Upstream, seconds: float) -> None:
         """Idle connections close by themselves before; this frees the rest."""
-        await asyncio.sleep(self._longest_question)
+        await asyncio.sleep(seconds)
         del self._retired[upstream]
         await upstream.aclose()

@@ -17,12 +17,14 @@ from ..audit.evidence.stored_tree import StoredTree
 from ..audit.log import AuditLog
 from ..audit.storage.jsonl import JsonlStore
 from ..audit.storage.running import RunningMark, marked_running
+from ..catalogue.caps import Caps
 from ..catalogue.models import Catalogue
 from ..errors import AuditUnavailable, EvidenceUnavailable
 from ..security.audit_access import AuditAccess
 from ..security.clients.store import ClientStore, open_clients
 from ..security.kept_refusals import DatabaseNotice
 from ..security.manager import SecurityManager
+from ..security.models import Principal
 from ..security.security_log import SecurityLog
 from ..security.tokens.issuer import TokenIssuer
 from ..security.tokens.keys import SigningKey
@@ -50,6 +52,10 @@ class Services:
     running_mark: RunningMark
     use_catalogue: Callable[[Catalogue], None]
     """For the questions that begin from now on. Raises ConfigError, with nothing changed."""
+
+    def caps_for(self, principal: Principal) -> Caps:
+        """Everything that differs between principals is found here."""
+        return self.assistant.v1_requests.catalogue.caps_for(principal.roles)
 
 
 @asynccontextmanager
@@ -135,8 +141,6 @@ def _security(
 
 def _assistant(settings: Settings, security: SecurityManager, models: Models, max_waiting: int | None) -> SecureAIAssistant:
     timeouts = StreamTimeouts(
-        silence_seconds=settings.llm_timeout_seconds,
-        whole_seconds=settings.llm_stream_timeout_seconds,
         keepalive_seconds=settings.stream_keepalive_seconds,
         is_buffered=settings.audit_stream == "buffer",
     )
@@ -144,7 +148,6 @@ def _assistant(settings: Settings, security: SecurityManager, models: Models, ma
         security,
         models.language_model,
         models.v1_requests,
-        timeout_seconds=settings.llm_timeout_seconds,
         timeouts=timeouts,
         max_waiting=max_waiting,
         clock=time.monotonic,

@@ -9,7 +9,6 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped]  # stubs for one file are not worth a dependency
 
-from app.serving.supervisor import IN_FLIGHT_GRACE_SECONDS
 from app.settings import Settings
 
 from ..support.dockerfile import instructions, last_stage
@@ -64,10 +63,8 @@ def test_signals_reach_the_service() -> None:
 
 
 def test_there_is_time_to_finish_what_is_in_flight() -> None:
-    needed = (
-        Settings.model_fields["llm_timeout_seconds"].default + IN_FLIGHT_GRACE_SECONDS + 3
-    )  # and the embedded model's own end
-    assert int(compose()["services"]["assistant"]["stop_grace_period"].removesuffix("s")) > needed
+    needed = Settings.model_fields["shutdown_grace_seconds"].default
+    assert int(compose()["services"]["assistant"]["stop_grace_period"].removesuffix("s")) == needed + 10 == 40
 
 
 def test_one_volume_is_all_that_is_written_to() -> None:

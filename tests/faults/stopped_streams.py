@@ -13,6 +13,8 @@ from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
+from app.wiring.stop_times import FINISH_SHARE
+
 from ..support.fake_modes import Mode
 from ..support.fake_openai import FakeOpenAI
 from ..support.service import Service
@@ -29,13 +31,13 @@ LONG = Wave(Mode(chunks=600, interval=0.05), STAYS)
 
 def stop(folder: Path, *, workers: int, streams: int = 30) -> Figures:
     """SIGTERM in mid-stream: a third ends in time, a third near the end of the grace period, a third long after."""
-    grace = 1 + 10  # seconds: the longest silence of the model's server, and app.serving.parent.IN_FLIGHT_GRACE_SECONDS
-    env = {"LLM_TIMEOUT_SECONDS": "1", "STREAM_KEEPALIVE_SECONDS": "0.3"}
+    whole = 15
+    env = {"LLM_TIMEOUT_SECONDS": "1", "STREAM_KEEPALIVE_SECONDS": "0.3", "SHUTDOWN_GRACE_SECONDS": str(whole)}
     with FakeOpenAI() as fake, Service(folder, workers=workers, **upstream(fake), **env) as service:
-        return asyncio.run(_stop(service, fake, streams, grace))
+        return asyncio.run(_stop(service, fake, streams, whole, whole * FINISH_SHARE))
 
 
-async def _stop(service: Service, fake: FakeOpenAI, streams: int, grace: float) -> Figures:
+async def _stop(service: Service, fake: FakeOpenAI, streams: int, whole: float, grace: float) -> Figures:
     token, started = service.token("alice", service.add_client("alice")), time.monotonic()
     this, running = Round(service, fake, token, random.Random()), list[asyncio.Task[None]]()
     for wave in (Wave(Mode(chunks=16, interval=0.2), STAYS), Wave(Mode(chunks=90, interval=grace / 90), STAYS), LONG):
@@ -48,7 +50,7 @@ async def _stop(service: Service, fake: FakeOpenAI, streams: int, grace: float) 
     for caller in this.callers:
         how[check_stopped(caller, records)] += 1
     assert status == 0, f"it ended with {status}:\n{service.output()}"
-    assert took < grace + 5, f"it took {took:.1f} s to stop"
+    assert took < whole, f"it took {took:.1f} s to stop"
     assert how["finished"] >= streams // 3, how
     assert how["interrupted"] >= streams // 3, how
     _check_log(service, set())

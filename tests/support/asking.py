@@ -90,8 +90,11 @@ class FakeLog:
         return [action for action, _ in self.records]
 
 
-def prepared(upstream: Any = None, endpoint: Endpoint = CHAT, *, wants_text: bool = False) -> PreparedCall:
-    return PreparedCall(upstream, endpoint, "alias", b"{}", "5" * 64, {"query": "hi"}, wants_text=wants_text)
+def prepared(
+    upstream: Any = None, endpoint: Endpoint = CHAT, *, timeout_seconds: float = 5, stream_timeout_seconds: float = 5, **more: Any
+) -> PreparedCall:
+    asked = {"query": "hi"}
+    return PreparedCall(upstream, endpoint, "alias", b"{}", "5" * 64, asked, timeout_seconds, stream_timeout_seconds, **more)
 
 
 def origin(client_request_id: str | None = None) -> Origin:

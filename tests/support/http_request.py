@@ -14,6 +14,8 @@ from starlette.types import Message, Scope
 from app.api.context import RequestContext
 from app.assistant.models import Origin
 
+from .caps import CAPS
+
 T = TypeVar("T")
 REQUEST_ID = "0123456789abcdef" * 2
 ADDRESS = "198.51.100.7"
@@ -26,19 +28,21 @@ class FakeApp:
 
     errors: Mapping[str, Exception] = field(default_factory=dict)
     results: Mapping[str, Any] = field(default_factory=dict)
-    calls: list[tuple[str, Any]] = field(default_factory=list)
+    calls: list[tuple[Any, ...]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.slot = SimpleNamespace(refused=0)
-        self.buckets = _Part(self, "test_address", "charge_address", "charge_principal", "charge_token")
+        self.buckets = _Part(self, "test_address", "charge_address", "charge_question", "charge_read", "charge_token")
         self.refusals = SimpleNamespace(record=self._record)
         security = _Part(self, "verify_token")
-        self.services = SimpleNamespace(security=security, events=SimpleNamespace(event=self._event))
+        self.services = SimpleNamespace(
+            security=security, events=SimpleNamespace(event=self._event), caps_for=lambda principal: CAPS
+        )
         self.records: list[dict[str, Any]] = []
         self.events: list[tuple[str, dict[str, Any]]] = []
 
-    def answer(self, name: str, argument: Any) -> Any:
-        self.calls.append((name, argument))
+    def answer(self, name: str, *arguments: Any) -> Any:
+        self.calls.append((name, *arguments))
         if name in self.errors:
             raise self.errors[name]
         return self.results.get(name)
@@ -53,7 +57,7 @@ class FakeApp:
 class _Part:
     def __init__(self, app: FakeApp, *names: str) -> None:
         for name in names:
-            setattr(self, name, lambda argument, name=name: app.answer(name, argument))
+            setattr(self, name, lambda *arguments, name=name: app.answer(name, *arguments))
 
 
 def scope_of(

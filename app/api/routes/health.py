@@ -1,4 +1,4 @@
-"""GET /livez and /readyz. They record nothing and ask nothing of a model's server."""
+"""GET /livez and /readyz: they record nothing and ask nothing of a model's server."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from ..context import app_context, request_context
 router = APIRouter(tags=["health"])
 
 
+@router.api_route("/health", methods=["GET", "HEAD"], include_in_schema=False)
+@router.api_route("/healthz", methods=["GET", "HEAD"], include_in_schema=False)
 @router.head("/livez", include_in_schema=False)
 @router.get("/livez", summary="The process is up")
 async def livez() -> Response:

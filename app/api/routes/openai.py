@@ -12,7 +12,7 @@ from ...upstream.protocol.chat import CHAT
 from ...upstream.protocol.completions import COMPLETIONS
 from ...upstream.protocol.embeddings import EMBEDDINGS
 from ...upstream.protocol.responses import RESPONSES
-from ..dependencies import Asker, ServicesDep
+from ..dependencies import Asker, Reader, ServicesDep
 from ..schemas import OpenAIErrorBody
 from ..v1_answers import answer_v1, body_schema, refusals
 
@@ -80,7 +80,7 @@ async def embeddings(principal: Asker, services: ServicesDep, request: Request) 
 
 
 @router.get("/models", summary="The models that you may use", responses=MODEL_REFUSALS)
-async def models(principal: Asker, services: ServicesDep) -> Response:
+async def models(principal: Reader, services: ServicesDep) -> Response:
     """From the configuration: no upstream is asked."""
     catalogue = services.assistant.v1_requests.catalogue
     data = [_model_body(catalogue, entry) for entry in catalogue.visible_to(principal.roles)]
@@ -88,11 +88,11 @@ async def models(principal: Asker, services: ServicesDep) -> Response:
 
 
 @router.get("/models/{model:path}", summary="One of them", responses=MODEL_REFUSALS)
-async def model(principal: Asker, services: ServicesDep, request: Request, model: str) -> Response:
+async def model(principal: Reader, services: ServicesDep, request: Request, model: str) -> Response:
     requests = services.assistant.v1_requests
     body = _model_body(requests.catalogue, requests.entry(model, principal))
     return Response(orjson.dumps(body), media_type="application/json")
 
 
 def _model_body(catalogue: Catalogue, entry: ModelEntry) -> dict[str, Any]:
-    return {"id": entry.alias, "object": "model", "created": catalogue.created, "owned_by": entry.server.name}
+    return {"id": entry.name, "object": "model", "created": catalogue.created, "owned_by": entry.server.name}

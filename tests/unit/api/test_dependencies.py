@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app.api.context import request_context
-from app.api.dependencies import asker, auditor, authenticate, bearer_token, proven, verify_role
+from app.api.dependencies import asker, auditor, authenticate, bearer_token, proven, reader, verify_role
 from app.api.http_errors import TokenMissing
 from app.errors import InsufficientScope, RateLimited, TokenExpired, TokenMalformed
 from app.limits.rate_limits import Quota, QuotaExceeded
@@ -16,7 +16,7 @@ from app.security.roles import ASK, AUDIT_READER
 
 from ...support.http_request import ADDRESS, FakeApp, request_of, run
 
-QUOTA = Quota(60, 59, 60)
+QUOTA, READ = Quota(60, 59, 60), Quota(600, 599, 60, "reads")
 HEADERS = {"Authorization": "Bearer good"}
 
 
@@ -25,7 +25,7 @@ def principal_with(*roles: str) -> Principal:
 
 
 def app_for(*roles: str, **errors: Exception) -> FakeApp:
-    return FakeApp(errors, {"verify_token": principal_with(*roles), "charge_principal": QUOTA})
+    return FakeApp(errors, {"verify_token": principal_with(*roles), "charge_question": QUOTA, "charge_read": READ})
 
 
 # --- the header --------------------------------------------------------------------------------------
@@ -77,7 +77,7 @@ def test_a_good_token_passes_address_proof_and_bucket_in_this_order() -> None:
     app = app_for(ASK)
     request = request_of(headers=HEADERS, app=app)
     assert authenticate(request) == principal_with(ASK)
-    assert app.calls == [("test_address", ADDRESS), ("verify_token", "good"), ("charge_principal", "alice")]
+    assert app.calls == [("test_address", ADDRESS), ("verify_token", "good"), ("charge_question", "alice", 60)]
     context = request_context(request)
     assert (context.user_id, context.quota) == ("alice", QUOTA)
 
@@ -102,7 +102,7 @@ def test_a_failed_proof_is_charged_to_the_address_and_names_nobody(headers: dict
 
 
 def test_a_full_bucket_is_a_refusal_of_a_known_principal() -> None:
-    app = app_for(ASK, charge_principal=QuotaExceeded(Quota(60, 0, 7)))
+    app = app_for(ASK, charge_question=QuotaExceeded(Quota(60, 0, 7)))
     request = request_of(headers=HEADERS, app=app)
     with pytest.raises(QuotaExceeded):
         authenticate(request)
@@ -113,8 +113,10 @@ def test_a_full_bucket_is_a_refusal_of_a_known_principal() -> None:
 # --- the role ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("dependency", "role"), [(asker, ASK), (auditor, AUDIT_READER)])
-def test_only_the_role_of_an_endpoint_opens_it(dependency: Any, role: str) -> None:
+@pytest.mark.parametrize(
+    ("dependency", "role", "quota"), [(asker, ASK, QUOTA), (reader, ASK, READ), (auditor, AUDIT_READER, READ)]
+)
+def test_only_the_role_of_an_endpoint_opens_it(dependency: Any, role: str, quota: Quota) -> None:
     request = request_of(headers=HEADERS, app=app_for(role))
     assert run(dependency(request, None)) == principal_with(role)
     (other,) = {ASK, AUDIT_READER} - {role}
@@ -122,7 +124,7 @@ def test_only_the_role_of_an_endpoint_opens_it(dependency: Any, role: str) -> No
     with pytest.raises(InsufficientScope) as refused:
         run(dependency(request, None))
     assert refused.value.needed_role == role
-    assert request_context(request).quota == QUOTA, "it was charged before"
+    assert request_context(request).quota == quota, "it was charged before"
 
 
 def test_a_proven_principal_needs_no_role() -> None:

@@ -14,3 +14,8 @@ def test_a_quota_is_shown_in_both_forms_of_header() -> None:
         "x-ratelimit-remaining-requests": "7",
         "x-ratelimit-reset-requests": "42s",
     }
+
+
+def test_a_limit_says_what_it_counts() -> None:
+    shown = quota_headers(Quota(600, 599, 60, "reads"))
+    assert (shown["RateLimit-Policy"], shown["RateLimit"]) == ('"reads";q=600;w=60', '"reads";r=599;t=60')

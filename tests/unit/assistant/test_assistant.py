@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,6 +21,7 @@ from app.upstream.completion import Completion, Reply, Usage
 from app.upstream.protocol.chat import CHAT
 
 from ...support.asking import PRINCIPAL, FakeLog, origin, prepared
+from ...support.caps import CAPS
 
 REPLY = Reply(b'{"raw": 1}', {"raw": 1}, Completion("fine", "small-1", Usage(3, 5), answer="fine", finish="stop"))
 
@@ -45,22 +46,25 @@ class FakeUpstream:
 class Requests:
     """In place of V1Requests: alice may use the model, others may not."""
 
-    catalogue: Catalogue
+    def __init__(self, **caps: Any) -> None:
+        self.catalogue = Catalogue({}, replace(CAPS, **caps), {}, frozenset())
 
     def verify_may_use(self, alias: str, principal: Principal) -> None:
         if principal is not PRINCIPAL:
             raise ModelNotFound(alias, is_known=True)
 
 
-def assistant(log: FakeLog, upstream: FakeUpstream | None = None, **members: Any) -> SecureAIAssistant:
+def assistant(
+    log: FakeLog, upstream: FakeUpstream | None = None, timeout_seconds: float = 5, **members: Any
+) -> SecureAIAssistant:
     model: Any = SimpleNamespace(
         name="alias",
         upstream=upstream,
         chain="the chain",
         build_body=lambda query, stream=False: f"{query} {stream}".encode(),
     )
-    requests: Any = Requests()
-    return SecureAIAssistant(log.security, model, requests, **{"timeout_seconds": 5.0, **members})
+    requests: Any = Requests(timeout_seconds=timeout_seconds)
+    return SecureAIAssistant(log.security, model, requests, **members)
 
 
 def run(work: Callable[[], Coroutine[Any, Any, object]]) -> None:

@@ -23,7 +23,7 @@ from app.upstream.protocol.stream_reader import StreamReader
 
 from ...support.asking import PRINCIPAL, FakeLog, origin, prepared
 
-FAST = StreamTimeouts(silence_seconds=0.3, whole_seconds=5, keepalive_seconds=0.1, gather_seconds=0)
+FAST = StreamTimeouts(keepalive_seconds=0.1, end_seconds=0.3, gather_seconds=0)
 
 
 def says(content: str, finish: str | None = None) -> Event:
@@ -116,14 +116,23 @@ class Run:
         return self.log.records[-1][1]
 
 
-def stream(script: Script, timeouts: StreamTimeouts = FAST, *, blocks_at: str = "(none)", opens_after: float = 0.0) -> Run:
+def stream(
+    script: Script,
+    timeouts: StreamTimeouts = FAST,
+    *,
+    silence: float = 0.3,
+    whole: float = 5,
+    blocks_at: str = "(none)",
+    opens_after: float = 0.0,
+) -> Run:
     log, source, start = FakeLog(), Source(list(script)), origin()
     sink = Sink(log, blocks_at=blocks_at)
 
     async def work() -> BaseException | None:
-        assistant = SecureAIAssistant(log.security, None, None, timeout_seconds=5, timeouts=timeouts)  # type: ignore[arg-type]
+        assistant = SecureAIAssistant(log.security, None, None, timeouts=timeouts)  # type: ignore[arg-type]
+        call = prepared(Upstream(source, opens_after), timeout_seconds=silence, stream_timeout_seconds=whole)
         try:
-            await assistant.stream(PRINCIPAL, prepared(Upstream(source, opens_after)), start, sink)
+            await assistant.stream(PRINCIPAL, call, start, sink)
         except AppError as error:
             return error
         finally:
@@ -152,8 +161,8 @@ def test_after_the_first_writes_events_are_gathered() -> None:
 
 
 def test_a_buffered_stream_writes_nothing_of_the_answer_before_its_record() -> None:
-    timeouts = StreamTimeouts(silence_seconds=1, keepalive_seconds=0.05, is_buffered=True)
-    run = stream([[says("Hel")], 0.12, [says("lo")], END], timeouts)
+    timeouts = StreamTimeouts(keepalive_seconds=0.05, is_buffered=True)
+    run = stream([[says("Hel")], 0.12, [says("lo")], END], timeouts, silence=1)
     assert run.error is None
     assert run.sink.written[0] == "name 1"
     assert set(run.sink.written[1:-2]) == {"."}
@@ -189,8 +198,7 @@ def test_a_server_that_does_not_begin_is_waited_for_as_long() -> None:
 
 
 def test_a_stream_has_an_end_however_lively_it_is() -> None:
-    timeouts = StreamTimeouts(silence_seconds=1, whole_seconds=0.3, gather_seconds=0)
-    run = stream([step for _ in range(100) for step in (0.02, [says("a")])], timeouts)
+    run = stream([step for _ in range(100) for step in (0.02, [says("a")])], silence=1, whole=0.3)
     assert isinstance(run.error, UpstreamTimeout)
     assert run.last["delivered"]["answer"].startswith("aaa")
     assert run.source.outcome == "closed"

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from app.assistant.v1_messages import verify_messages
-from app.catalogue.models import Caps
+from app.catalogue.caps import Caps
 from app.errors import InvalidParameter
 from app.upstream.protocol.chat import CHAT
 from app.upstream.protocol.embeddings import EMBEDDINGS
 from app.upstream.protocol.endpoint import Endpoint
 from app.upstream.protocol.responses import RESPONSES
 
-CAPS = Caps(body_bytes=10_000, messages=3, message_chars=10, tokens=100)
-ROOMY = Caps(body_bytes=10_000, messages=3, message_chars=10_000, tokens=100)
+from ...support.caps import CAPS as DEFAULT_CAPS
+
+CAPS = replace(DEFAULT_CAPS, messages=3, message_chars=10, max_output_tokens=100)
+ROOMY = replace(DEFAULT_CAPS, messages=3, message_chars=10_000, max_output_tokens=100)
 HI: dict[str, Any] = {"role": "user", "content": "hi"}
 URLS = [
     "data:image/png;base64," + "A" * 5000,

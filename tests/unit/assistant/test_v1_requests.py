@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import orjson
 import pytest
 
 from app.assistant.v1_requests import V1Requests
-from app.catalogue.models import Caps, Catalogue, ModelEntry, Server
+from app.catalogue.models import Catalogue, ModelEntry, Server
 from app.errors import InvalidInput, InvalidParameter, ModelNotFound
 from app.security.models import Principal
 from app.upstream.client import Upstream
@@ -20,9 +21,10 @@ from app.upstream.protocol.endpoint import Endpoint
 from app.upstream.protocol.responses import RESPONSES
 
 from ...support.asking import PRINCIPAL
+from ...support.caps import CAPS as DEFAULT_CAPS
 
 HI = [{"role": "user", "content": "hi"}]
-CAPS = Caps(body_bytes=10_000, messages=3, message_chars=100, tokens=100)
+CAPS = replace(DEFAULT_CAPS, messages=3, message_chars=100, max_output_tokens=100)
 
 
 def requests(*, stream_usage: bool = True, **models: frozenset[str] | None) -> V1Requests:
@@ -40,12 +42,10 @@ def sent(members: Mapping[str, Any], endpoint: Endpoint = CHAT, **more: Any) -> 
     return orjson.loads(requests(**more).prepare_v1(endpoint, dict(members), PRINCIPAL).body)
 
 
-def test_only_the_models_name_and_the_cap_change() -> None:
+def test_only_the_models_name_changes() -> None:
     members = {"model": "any", "messages": HI, "temperature": 0.5, "x-odd": [1, {"a": None}]}
     call = requests().prepare_v1(CHAT, members, PRINCIPAL)
-    assert call.body == orjson.dumps(
-        {"messages": HI, "model": "any-7b", "temperature": 0.5, "x-odd": [1, {"a": None}], "max_tokens": 100}
-    )
+    assert call.body == orjson.dumps({"messages": HI, "model": "any-7b", "temperature": 0.5, "x-odd": [1, {"a": None}]})
     assert (call.model, call.endpoint, call.is_stream, call.wants_usage, call.wants_text) == ("any", CHAT, False, True, False)
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from app.catalogue.models import ENDPOINTS, Caps, Catalogue, ModelEntry, Server
+from app.catalogue.caps import Caps
+from app.catalogue.models import ENDPOINTS, Catalogue, ModelEntry, Server
 
-CAPS = Caps(body_bytes=8_388_608, messages=1000, message_chars=500_000, tokens=4096)
+from ...support.caps import CAPS
 
 
 def catalogue(*entries: ModelEntry, **role_caps: Caps) -> Catalogue:
-    return Catalogue({entry.alias: entry for entry in entries}, CAPS, role_caps, frozenset())
+    return Catalogue({entry.name: entry for entry in entries}, CAPS, role_caps, frozenset())
 
 
 SERVER = Server("lab", None, "sk-planted")
@@ -22,7 +23,7 @@ def test_a_model_is_for_everyone_or_for_those_with_one_of_its_roles() -> None:
     found = catalogue(OWN, OPEN)
     assert found.visible_to(["ai.playground.user"]) == [OPEN]
     assert found.visible_to(["ai.playground.user", "ai.admin"]) == [OWN, OPEN], "in the order of the file"
-    twice = catalogue(OWN, replace(OWN, alias="other"))
+    twice = catalogue(OWN, replace(OWN, name="other"))
     assert len(twice.visible_to(role for role in ["ai.admin"])) == 2, "roles that can be read only once"
     assert found.visible_to([]) == [OPEN]
 
@@ -42,10 +43,12 @@ def test_a_model_is_to_be_had_only_at_its_endpoints() -> None:
 
 
 def test_a_roles_own_caps_count_even_if_lower_the_largest_of_several() -> None:
-    found = catalogue(**{"a.low": Caps(2048, 1, 1, 1), "a.mixed": Caps(1024, 9, 1, 99_999)})
+    low = replace(CAPS, body_bytes=2048, messages=1, clamps=True)
+    mixed = replace(CAPS, body_bytes=1024, messages=9, max_output_tokens=999_999, timeout_seconds=0.5)
+    found = catalogue(**{"a.low": low, "a.mixed": mixed})
     assert found.caps_for(["ai.playground.user"]) == CAPS
-    assert found.caps_for(["ai.playground.user", "a.low"]) == Caps(2048, 1, 1, 1)
-    assert found.caps_for(["a.low", "a.mixed"]) == Caps(2048, 9, 1, 99_999)
+    assert found.caps_for(["ai.playground.user", "a.low"]) == low
+    assert found.caps_for(["a.low", "a.mixed"]) == replace(mixed, body_bytes=2048, clamps=True, timeout_seconds=600)
 
 
 def test_what_may_run_on_a_server_is_everyones_and_that_of_each_role() -> None:

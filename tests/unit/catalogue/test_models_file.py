@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import os
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import BaseModel
 
-from app.catalogue.models import ENDPOINTS, Caps, Catalogue, ModelEntry, Server
-from app.catalogue.models_file import MAX_FILE_BYTES, CapsTable, ModelTable, ServerTable, read_models
+from app.catalogue.models import ENDPOINTS, Catalogue, ModelEntry, Server
+from app.catalogue.models_file import MAX_FILE_BYTES, read_models
+from app.catalogue.tables import CapsTable, ModelTable, ServerTable
 from app.errors import ConfigError
 
+from ...support.caps import CAPS
 from ...support.paths import ROOT
 
 EXAMPLE = ROOT / "models.example.toml"
-CAPS = Caps(body_bytes=8_388_608, messages=1000, message_chars=500_000, tokens=4096)
 LAB = "[servers.lab]\nbase_url = 'http://127.0.0.1:9/v1'\n"
 SMALL = "[models.small]\nserver = 'lab'\n"
 
@@ -84,7 +86,7 @@ def test_a_file_is_read_whole_with_its_defaults(file: Path) -> None:
         ModelEntry("embed", "bge m3", old, frozenset({"ai.research"}), frozenset({"embeddings"})),
     ]
     assert list(found.models) == ["org/Model-7B", "embed"]
-    assert (found.caps, found.role_caps) == (CAPS, {"ai.research": Caps(8_388_608, 1000, 500_000, 9)})
+    assert (found.caps, found.role_caps) == (CAPS, {"ai.research": replace(CAPS, max_output_tokens=9)})
     assert found.refused_params == {"user"}
     assert found.role_server_side == {"ai.research": {"mcp", "openrouter:web_search"}}
 
@@ -119,7 +121,7 @@ def test_the_example_can_be_used_as_it_is_and_shows_every_key() -> None:
     [
         (SMALL, "[servers] is missing: models.example.toml shows it."),
         (LAB, "[models] is missing: models.example.toml shows it."),
-        (LAB + "[models]", "names no model: add a table [models.ALIAS] with its server."),
+        (LAB + "[models]", "names no model: add a table [models.NAME] with its server."),
         (
             SMALL + "[servers]",
             "[models.small] server names a server without a table: add [servers.NAME] for it, or name one that exists",

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.errors import LimitsUnavailable, RateLimited
-from app.limits.rate_limits import MIN_TOKENS_PER_MINUTE, Buckets, QuotaExceeded
+from app.limits.rate_limits import MIN_READS_PER_MINUTE, MIN_TOKENS_PER_MINUTE, Buckets, QuotaExceeded
 from app.limits.shared_window import shared_window_url
 from app.settings import load_settings
 
@@ -43,16 +43,30 @@ def open_buckets(log: Path) -> Iterator[Callable[..., Buckets]]:
 
 
 def test_a_principal_has_the_set_number_of_calls_and_sees_what_is_left(open_buckets: Callable[..., Buckets]) -> None:
-    buckets = open_buckets(rate_limit=2)
-    assert [buckets.charge_principal("alice").remaining for _ in range(2)] == [1, 0]
+    buckets = open_buckets()
+    assert [buckets.charge_question("alice", 2).remaining for _ in range(2)] == [1, 0]
     with pytest.raises(QuotaExceeded) as refused:
-        buckets.charge_principal("alice")
+        buckets.charge_question("alice", 2)
     quota = refused.value.quota
-    assert (quota.limit, quota.remaining) == (2, 0)
+    assert (quota.limit, quota.remaining, quota.name) == (2, 0, "rpm")
     assert 59 <= quota.reset_seconds <= 60
     assert refused.value.retry_after == quota.reset_seconds
-    assert buckets.charge_principal("bobby").remaining == 1
+    assert buckets.charge_question("bobby", 2).remaining == 1
     assert buckets.charge_token("alice").remaining == MIN_TOKENS_PER_MINUTE - 1, "tokens have buckets of their own"
+    assert buckets.charge_read("alice", 2).remaining == MIN_READS_PER_MINUTE - 1, "so have reads"
+
+
+def test_a_limit_that_changes_goes_on_with_the_same_window(open_buckets: Callable[..., Buckets]) -> None:
+    buckets = open_buckets()
+    assert [buckets.charge_question("alice", limit).remaining for limit in (2, 5, 3)] == [1, 3, 0]
+    with pytest.raises(QuotaExceeded):
+        buckets.charge_question("alice", 3)
+    assert buckets.charge_question("alice", 5).remaining == 1
+
+
+def test_reads_follow_the_limit_on_questions_once_it_is_high(open_buckets: Callable[..., Buckets]) -> None:
+    quota = open_buckets().charge_read("alice", 1000)
+    assert (quota.limit, quota.name) == (1000, "reads")
 
 
 def test_tokens_follow_the_rate_limit_once_it_is_high(open_buckets: Callable[..., Buckets]) -> None:
@@ -82,17 +96,22 @@ def test_two_processes_that_serve_one_log_share_their_buckets(open_buckets: Call
 
 def test_slowapi_reads_no_settings_of_its_own(open_buckets: Callable[..., Buckets], tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("RATELIMIT_ENABLED=false\nRATELIMIT_STORAGE_OPTIONS=no-mapping\n")
-    buckets = open_buckets(rate_limit=1)
-    buckets.charge_principal("alice")
+    buckets = open_buckets()
+    buckets.charge_question("alice", 1)
     with pytest.raises(QuotaExceeded):
-        buckets.charge_principal("alice")
+        buckets.charge_question("alice", 1)
 
 
 def test_what_cannot_be_counted_is_not_allowed(log: Path) -> None:
     buckets = Buckets(load_settings(audit_log_path=log))
     file = folder_of(log) / "limits.sqlite3"
     file.write_bytes(b"this is no database" * 100)
-    for refused in (buckets.charge_principal, buckets.charge_token, buckets.test_address, buckets.charge_address):
+    for refused in (
+        lambda one: buckets.charge_question(one, 1),
+        buckets.charge_token,
+        buckets.test_address,
+        buckets.charge_address,
+    ):
         with pytest.raises(LimitsUnavailable):
             refused("alice")
     for fails in (buckets.open, buckets.forget_old):

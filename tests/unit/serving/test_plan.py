@@ -16,7 +16,7 @@ PATHS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]
 PLANS = st.builds(
     ServicePlan,
     is_embedded=st.booleans(),
-    model_timeout_seconds=st.floats(0.1, 3600),
+    grace_seconds=st.floats(0.1, 3600),
     log_files=st.builds(LogFiles, PATHS, PATHS, PATHS, st.integers(1_000, 10**10)),
     has_models_file=st.booleans(),
     first_step=st.none() | st.text(),

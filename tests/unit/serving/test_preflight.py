@@ -36,7 +36,7 @@ def test_the_plan_holds_the_settings_and_the_catalogue() -> None:
     settings = load_settings()
     assert pickle.loads(plan.settings) == settings
     assert pickle.loads(plan.catalogue) == read_catalogue(settings)
-    assert (plan.is_embedded, plan.has_models_file, plan.model_timeout_seconds) == (False, False, 30)
+    assert (plan.is_embedded, plan.has_models_file, plan.grace_seconds) == (False, False, 30)
     assert plan.log_files.audit_log_path == settings.audit_log_path
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from app.catalogue.models import ENDPOINTS, Caps, ModelEntry, Server
+from app.catalogue.models import ENDPOINTS, ModelEntry, Server
 from app.errors import ConfigError
 from app.settings import load_settings
 from app.wiring.catalogue import read_catalogue
 
+from ...support.caps import CAPS
 from ...support.clean_settings import use_defaults
 
 
@@ -60,7 +62,7 @@ def test_without_a_models_file_llm_model_is_there_alone_for_everyone(monkeypatch
     found = read_catalogue(load_settings())
     server = Server("default", "http://127.0.0.1:11434/v1", "sk-planted-key")
     assert found.visible_to(["x.y"]) == [ModelEntry("qwen3:8b", "qwen3:8b", server, None, frozenset(ENDPOINTS))]
-    assert found.caps_for(["x.y"]) == Caps(8_388_608, 1000, 500_000, 77)
+    assert found.caps_for(["x.y"]) == replace(CAPS, max_output_tokens=77)
     assert found.refused_params == {"user"}
     assert found.server_side_for(["x.y"]) == {"mcp", "web_fetch"}
     assert found.created == 0
@@ -73,7 +75,7 @@ def test_with_a_models_file_its_models_count_and_the_settings_caps(models_file: 
     found = read_catalogue(load_settings())
     lab = Server("lab", "http://127.0.0.1:9/v1", "sk-lab-planted")
     assert [entry.server for entry in found.visible_to([])] == [lab, lab]
-    assert found.caps == Caps(8_388_608, 1000, 500_000, 4096)
+    assert found.caps == CAPS
     assert found.server_side_for([]) == {"mcp"}
     assert found.created == int(models_file.stat().st_mtime)
 
@@ -91,7 +93,7 @@ def test_a_servers_key_may_be_in_env_file_below_the_environment(
 def test_what_ask_uses_must_be_a_chat_model_of_the_file(models_file: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv("LLM_MODEL", name)
     assert refusal() == (
-        "LLM_MODEL, which /ask uses, is no alias of MODELS_FILE with the endpoint chat: set it to one, such as small."
+        "LLM_MODEL, which /ask uses, is no model of MODELS_FILE with the endpoint chat: set it to one, such as small."
     )
 
 
@@ -112,7 +114,7 @@ def test_every_worker_gets_the_catalogue_that_was_read_at_the_start(models_file:
     models_file.unlink()
     carried = pickle.loads(pickle.dumps(found))
     assert carried == found
-    assert [entry.alias for entry in carried.visible_to([])] == ["small", "embed"]
+    assert [entry.name for entry in carried.visible_to([])] == ["small", "embed"]
 
 
 def test_the_servers_keys_stay_out_of_what_is_printed(models_file: Path) -> None:

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from app.catalogue.models import Caps, Catalogue, ModelEntry, Server
+from app.catalogue.models import Catalogue, ModelEntry, Server
 from app.errors import ConfigError
 from app.settings import Settings, load_settings
 from app.wiring import models_in_use
 from app.wiring.models_in_use import ModelsInUse
 
+from ...support.caps import CAPS
 from ...support.clean_settings import use_defaults
 
 ONE, TWO = Server("one", "http://127.0.0.1:1/v1", "sk-1"), Server("two", "http://127.0.0.1:2/v1", "sk-2")
@@ -21,18 +22,18 @@ ONE, TWO = Server("one", "http://127.0.0.1:1/v1", "sk-1"), Server("two", "http:/
 
 def catalogue(**servers: Server) -> Catalogue:
     models = {alias: ModelEntry(alias, alias, server) for alias, server in servers.items()}
-    return Catalogue(models, Caps(1, 1, 1, 1), {}, frozenset())
+    short = replace(CAPS, timeout_seconds=0.01, stream_timeout_seconds=0.01)
+    return Catalogue(models, short, {"a.b": replace(short, stream_timeout_seconds=0.1)}, frozenset())
 
 
 @pytest.fixture
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     use_defaults(monkeypatch, tmp_path)
-    return load_settings(openai_base_url="http://127.0.0.1:9/v1", llm_model="a", llm_timeout_seconds=0.01)
+    return load_settings(openai_base_url="http://127.0.0.1:9/v1", llm_model="a")
 
 
 def test_an_unchanged_server_is_kept_and_others_are_closed_later(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(models_in_use, "SPARE_SECONDS", 0.1)
-    settings = settings.model_copy(update={"llm_stream_timeout_seconds": 0.1})
 
     async def main() -> None:
         models = ModelsInUse(settings, catalogue(a=ONE, b=TWO), None)
