@@ -7,6 +7,7 @@ import hashlib
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from types import TracebackType
 from typing import Any, Self
 
@@ -66,7 +67,7 @@ class Exchange:
             "upstream_sha256": call.sha256,
             **({"client_request_id": origin.client_request_id} if origin.client_request_id else {}),
             **({"asked_model": call.asked_model} if call.asked_model is not None else {}),
-            **({"clamped": call.clamped.members()} if call.clamped else {}),
+            **({"clamped": asdict(call.clamped)} if call.clamped else {}),
         }
         self.received = await self._record("ask.received", details)
         if self._is_stopped:

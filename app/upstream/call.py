@@ -19,9 +19,6 @@ class Clamped:
     asked: int
     sent: int
 
-    def members(self) -> dict[str, Any]:
-        return {"name": self.name, "asked": self.asked, "sent": self.sent}
-
 
 @dataclass(frozen=True, slots=True)
 class PreparedCall:

@@ -45,6 +45,7 @@ TESTED_ELSEWHERE = {
     "app/serving/http_protocol.py": "tests/service/test_protocol.py, over sockets",
     "app/serving/parent.py": "tests/service/test_supervisor.py, with real processes",
     "app/serving/worker.py": "tests/service/test_supervisor.py, with real processes",
+    "app/upstream/call.py": "dataclasses without behaviour",
     "app/wiring/services.py": "composition; every test of tests/service runs it",
 }
 """Files of app/ without a unit test of their own, each with the reason."""
