@@ -194,9 +194,9 @@ def errors_page() -> str:
         '- `/token`: OAuth\'s `{"error", "error_description"}` (RFC 6749, section 5.2).',
         "",
         "The record of a refusal holds the first column. A body has the same code, unless a column shows another: why a token",
-        "was refused is in the record only. The numbers are HTTP statuses. A dash means that these endpoints never answer so; an",
-        "error with three dashes is reported by the command line or at the start. Some errors have no code on `/v1`: the column",
-        "shows their `type`, `invalid_request_error`.",
+        "was refused is in the record only. The numbers are HTTP statuses. A dash means that these endpoints never give this",
+        "error; one with three dashes comes only from the command line, or at the start. Some errors have no code on `/v1`:",
+        "the column shows their `type`, `invalid_request_error`.",
         "",
         "| code in the record | `/ask`, `/audit` | `/v1` | `/token` | sentence |",
         "| --- | --- | --- | --- | --- |",
@@ -219,7 +219,7 @@ HEADERS = """## Headers that belong to an error
 An error on a stream whose answer has begun arrives as the last event instead of the end marker, with the same document.
 A question refused by the upstream server (`upstream_refused`) keeps the upstream's status on `/v1` if it is 400, 404, 409, 413
 or 422; any other refusal (405, 410, 415, 424, 451, …) is 400 there. Its `code` (or `type`, where `code` is a number or
-missing) and `param` are kept where they are plain words. `context_length_exceeded` and `upstream_out_of_quota` are told by
+missing) and `param` are kept where they are plain words. `context_length_exceeded` and `upstream_out_of_quota` are recognised by
 the words of the upstream's error, whatever its status. An invalid parameter of a `/v1` body carries OpenAI's word for what is
 wrong, such as `unsupported_parameter`, and the parameter's name in `param` and at the
 beginning of `message`."""

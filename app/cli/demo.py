@@ -209,7 +209,7 @@ class Demo:
         seq = change_word(copy, WORD.encode(), OTHER_WORD.encode())
         self.show(f'  record {seq}: "capital of {WORD}" now reads "capital of {OTHER_WORD}"')
         blamed = [problem["seq"] for problem in self.verify(copy, receipts)["problems"]]
-        self.step("tampering well", "the same, and every hash from there on computed again")
+        self.step("thorough tampering", "the same, and every hash from there on computed again")
         rehash(copy, seq)
         verdict = self.verify(copy, [])
         is_signature_missed = verdict["integrity"]["verdict"] == "ok" and not verdict["ok"]

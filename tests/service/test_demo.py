@@ -37,7 +37,7 @@ def test_the_demo_shows_green_then_red_and_leaves_nothing_behind(tmp_path: Path)
     assert "403 insufficient_scope" in done.stdout
     green, red = done.stdout.index("✔ OK"), done.stdout.index("✘ record 4")
     assert green < red
-    assert "✘" in done.stdout[done.stdout.index("tampering well") :]
+    assert "✘" in done.stdout[done.stdout.index("thorough tampering") :]
     assert "What to type next" in done.stdout
     assert [line for line in lines_in_the_readme() if without_hashes(line) not in without_hashes(done.stdout)] == []
     assert not list(tmp_path.iterdir())
