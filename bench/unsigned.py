@@ -10,7 +10,7 @@ import sys
 
 from app.audit.evidence.health import LogHealth
 from app.serving import parent
-from app.serving.ready_flag import ReadyFlag
+from app.serving.child import ReadyFlag
 from app.wiring.log_files import LogFiles
 
 

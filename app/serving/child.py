@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import signal
 import time
 from collections.abc import Callable
-
-from .ready_flag import ReadyFlag
 
 SHORT_LIFE_SECONDS = 2
 """A child that lives less long waits longer for each restart."""
 FIRST_PAUSE_SECONDS = 0.1
 """Before each restart. A signal that ends the whole service arrives within it."""
 LONGEST_PAUSE_SECONDS = 1.0
+
+
+class ReadyFlag:
+    """One byte that a child sets when it is ready. Made by the parent before the fork."""
+
+    def __init__(self) -> None:
+        self._memory = mmap.mmap(-1, 1)  # anonymous, shared with forked children, zeroed
+
+    @property
+    def is_set(self) -> bool:
+        return bool(self._memory[0])
+
+    def set(self) -> None:
+        self._memory[0] = 1
+
+    def clear(self) -> None:
+        """Before the child is started again."""
+        self._memory[0] = 0
 
 
 class Child:

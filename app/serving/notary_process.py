@@ -11,7 +11,7 @@ from ..kit.process import show_as, wait_for_stop
 from ..security.security_log import SecurityLog
 from ..wiring.audit import open_signing_loop
 from ..wiring.log_files import LogFiles
-from .ready_flag import ReadyFlag
+from .child import ReadyFlag
 
 
 def run_notary(log_files: LogFiles, health: LogHealth, ready: ReadyFlag) -> int:

@@ -23,11 +23,10 @@ from ..kit.process import EXIT_CONFIG, ask_child, fork, spawn
 from ..upstream import embedded
 from ..upstream.embedded import EmbeddedAddress
 from ..wiring.log_files import LogFiles
+from .child import ReadyFlag
 from .output import ServiceOutput, open_output
 from .plan import ServicePlan
-from .ready_flag import ReadyFlag
-from .shared_parts import SharedParts
-from .shared_policy import SharedPolicy
+from .shared_parts import SharedParts, SharedPolicy
 from .supervisor import Supervisor
 
 LOG = logging.getLogger("app.serving")

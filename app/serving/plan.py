@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from ..wiring.log_files import LogFiles
 
@@ -26,30 +27,14 @@ class ServicePlan:
     """Pickled, for the same reason."""
 
     def encode(self) -> bytes:
-        """One line of JSON, then the settings, then the catalogue."""
-        files = self.log_files
-        facts = {
-            "is_embedded": self.is_embedded,
-            "grace_seconds": self.grace_seconds,
-            "has_models_file": self.has_models_file,
-            "first_step": self.first_step,
-            "settings_bytes": len(self.settings),
-            "log_files": [str(path) for path in (files.audit_log_path, files.audit_key_path, files.security_log_path)],
-            "recheck_rate": files.audit_recheck_bytes_per_second,
-        }
-        return json.dumps(facts).encode() + b"\n" + self.settings + self.catalogue
+        """One line of JSON, with the lengths of the settings and the catalogue, which follow it."""
+        facts = {**asdict(self), "settings": len(self.settings), "catalogue": len(self.catalogue)}
+        return json.dumps(facts, default=str).encode() + b"\n" + self.settings + self.catalogue
 
     @classmethod
     def decode(cls, message: bytes) -> ServicePlan:
         line, _, rest = message.partition(b"\n")
-        facts = json.loads(line)
-        log, key, security_log = map(Path, facts["log_files"])
-        return cls(
-            is_embedded=facts["is_embedded"],
-            grace_seconds=facts["grace_seconds"],
-            log_files=LogFiles(log, key, security_log, facts["recheck_rate"]),
-            has_models_file=facts["has_models_file"],
-            first_step=facts["first_step"],
-            settings=rest[: facts["settings_bytes"]],
-            catalogue=rest[facts["settings_bytes"] :],
-        )
+        facts: dict[str, Any] = json.loads(line)
+        end = facts["settings"]
+        files: dict[str, Any] = {name: Path(one) if isinstance(one, str) else one for name, one in facts["log_files"].items()}
+        return cls(**{**facts, "log_files": LogFiles(**files), "settings": rest[:end], "catalogue": rest[end:]})

@@ -13,7 +13,7 @@ from ..security.security_log import SecurityLog
 from ..settings import Settings
 from ..wiring.audit import open_audit
 from ..wiring.catalogue import read_catalogue
-from .shared_policy import SharedPolicy
+from .shared_parts import SharedPolicy
 
 LOG = logging.getLogger("app.serving")
 CHANGED, UNCHANGED = 0, 1  # exit statuses

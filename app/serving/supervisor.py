@@ -10,8 +10,7 @@ from types import FrameType
 
 from ..kit.process import EXIT_CONFIG
 from ..wiring.stop_times import CUT_SHARE, FINISH_SHARE
-from .child import FIRST_PAUSE_SECONDS, Child
-from .ready_flag import ReadyFlag
+from .child import FIRST_PAUSE_SECONDS, Child, ReadyFlag
 
 LOG = logging.getLogger("app.serving")
 POLL_SECONDS = 0.05

@@ -29,11 +29,10 @@ from ..upstream.embedded import EmbeddedAddress
 from ..wiring.models import open_models
 from ..wiring.start_checks import verify_start
 from ..wiring.stop_times import FINISH_SHARE
+from .child import ReadyFlag
 from .http_protocol import BoundedHttpProtocol, mute_strangers
 from .output import ServiceOutput
-from .ready_flag import ReadyFlag
-from .shared_parts import SharedParts
-from .shared_policy import SharedPolicy
+from .shared_parts import SharedParts, SharedPolicy
 
 
 class Server(uvicorn.Server):

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from app.serving.shared_policy import SharedPolicy
+from app.serving.shared_parts import SharedPolicy
 
 
 @contextmanager

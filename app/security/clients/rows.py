@@ -27,7 +27,16 @@ async def existing(connection: AsyncConnection, client_id: str) -> Row[Any]:
     """Raises InvalidRequest if there is no such client."""
     row = await find(connection, client_id)
     if row is None:
-        raise no_such_client()
+        raise InvalidRequest(f"There is no such client. {command('clients list')} shows all clients.")
+    return row
+
+
+async def active(connection: AsyncConnection, client_id: str) -> Row[Any]:
+    """Raises InvalidRequest if there is no such client or it is disabled."""
+    row = await existing(connection, client_id)
+    if row.disabled:
+        enable = command(f"clients enable {client_id}")
+        raise InvalidRequest(f"Client {client_id} is disabled. {enable} enables it again.")
     return row
 
 
@@ -47,11 +56,3 @@ def name_taken(client_id: str) -> InvalidRequest:
         f"Client {client_id} exists already. Choose another name, "
         f"or run {command(f'clients rotate {client_id}')} for a new secret."
     )
-
-
-def no_such_client() -> InvalidRequest:
-    return InvalidRequest(f"There is no such client. {command('clients list')} shows all clients.")
-
-
-def not_active(client_id: str) -> InvalidRequest:
-    return InvalidRequest(f"Client {client_id} is disabled. {command(f'clients enable {client_id}')} enables it again.")

@@ -27,7 +27,7 @@ from ..tokens.jti import verify_jti
 from .database import TIMEOUT_SECONDS
 from .migrations import verify_schema
 from .replaced import DatabasePlace, store_refusals
-from .rows import client_of, existing, find, name_taken, no_such_client, not_active
+from .rows import active, client_of, existing, find, name_taken
 from .tables import clients, generation, revocations
 from .transactions import open_async_engine, reading, writing
 
@@ -75,29 +75,21 @@ class ClientStore:
                 raise name_taken(client_id) from None
         return secret
 
-    async def get(self, client_id: str) -> Client | None:
-        async with reading(self._engine) as connection:
-            row = await find(connection, client_id)
-        return None if row is None else client_of(row)
-
     async def verify_free(self, client_id: str) -> None:
         """Raises InvalidRequest if a client has this name, as `add` does."""
-        if await self.get(client_id) is not None:
-            raise name_taken(client_id)
+        async with reading(self._engine) as connection:
+            if await find(connection, client_id) is not None:
+                raise name_taken(client_id)
 
     async def verify_exists(self, client_id: str) -> Client:
         """The client. Raises InvalidRequest if there is none, as `disable` does."""
-        client = await self.get(client_id)
-        if client is None:
-            raise no_such_client()
-        return client
+        async with reading(self._engine) as connection:
+            return client_of(await existing(connection, client_id))
 
     async def verify_active(self, client_id: str) -> Client:
         """The client. Raises InvalidRequest for none or a disabled one, as `rotate` does."""
-        client = await self.verify_exists(client_id)
-        if client.disabled:
-            raise not_active(client_id)
-        return client
+        async with reading(self._engine) as connection:
+            return client_of(await active(connection, client_id))
 
     async def list_all(self) -> list[Client]:
         """All clients by name, including the disabled ones."""
@@ -110,28 +102,26 @@ class ClientStore:
 
         Raises InvalidRequest if there is no such client.
         """
-        async with writing(self._engine) as connection:
-            await existing(connection, client_id)
-            await connection.execute(clients.update().where(clients.c.client_id == client_id).values(disabled=True))
+        await self._change(client_id, disabled=True)
 
     async def enable(self, client_id: str) -> None:
         """Undo `disable`: its unexpired tokens count again, too. Safe to repeat.
 
         Raises InvalidRequest if there is no such client.
         """
-        async with writing(self._engine) as connection:
-            await existing(connection, client_id)
-            await connection.execute(clients.update().where(clients.c.client_id == client_id).values(disabled=False))
+        await self._change(client_id, disabled=False)
 
     async def set_roles(self, client_id: str, roles: list[str] | tuple[str, ...]) -> None:
         """Replace the roles of a client. Its tokens lose the roles that it has no more.
 
         Raises InvalidRoles, or InvalidRequest if there is no such client.
         """
-        names = " ".join(verify_roles(roles))
+        await self._change(client_id, roles=" ".join(verify_roles(roles)))
+
+    async def _change(self, client_id: str, **values: object) -> None:
         async with writing(self._engine) as connection:
             await existing(connection, client_id)
-            await connection.execute(clients.update().where(clients.c.client_id == client_id).values(roles=names))
+            await connection.execute(clients.update().where(clients.c.client_id == client_id).values(**values))
 
     async def rotate(self, client_id: str) -> str:
         """Return a new secret. The old one is refused at once; its tokens live until they expire.
@@ -140,8 +130,7 @@ class ClientStore:
         """
         secret = self._new_secret()
         async with writing(self._engine) as connection:
-            if (await existing(connection, client_id)).disabled:
-                raise not_active(client_id)
+            await active(connection, client_id)
             change = clients.update().where(clients.c.client_id == client_id)
             await connection.execute(change.values(secret_sha256=_digest(secret)))
         return secret

@@ -11,8 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
-from app.serving.child import FIRST_PAUSE_SECONDS, SHORT_LIFE_SECONDS, Child
-from app.serving.ready_flag import ReadyFlag
+from app.serving.child import FIRST_PAUSE_SECONDS, SHORT_LIFE_SECONDS, Child, ReadyFlag
 
 
 def python(code: str) -> Callable[[], int]:

@@ -14,7 +14,7 @@ import pytest
 
 from app.catalogue.models import Catalogue
 from app.serving.policy_reload import CHANGED, UNCHANGED, reload_policy
-from app.serving.shared_policy import SharedPolicy
+from app.serving.shared_parts import SharedPolicy
 from app.settings import load_settings
 from app.wiring.catalogue import read_catalogue
 

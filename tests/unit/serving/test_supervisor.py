@@ -15,7 +15,7 @@ from threading import Event, Thread, Timer
 import pytest
 
 from app.kit.process import EXIT_CONFIG
-from app.serving.ready_flag import ReadyFlag
+from app.serving.child import ReadyFlag
 from app.serving.supervisor import Supervisor
 
 from ...support.paths import ROOT

@@ -64,12 +64,11 @@ async def test_an_added_client_is_proven_by_its_secret_and_by_nothing_else(store
     client = await store.authenticate("alice", secret)
     assert (client.client_id, client.roles, client.disabled) == ("alice", (ASK,), False)
     assert client.created_at == datetime.fromtimestamp(int(NOW), UTC)
-    assert await store.get("alice") == client
+    assert await store.verify_exists("alice") == client
     assert await store.list_all() == [client]
     for wrong in ("", secret[:-1], secret + "\n", secret.swapcase(), "\ud800", "é", "0" * 64, "x" * 1_000_000):
         assert await refusal(store, "alice", wrong) == ("wrong_secret", "alice")
     assert await refusal(store, "alicf", secret) == ("unknown_client", "alicf")
-    assert await store.get("alicf") is None
 
 
 async def test_no_secret_is_kept_only_its_sha256(tmp_path: Path, path: Path) -> None:
@@ -92,7 +91,7 @@ async def test_an_ill_formed_id_is_never_added_and_reads_as_unknown(store: Clien
     with pytest.raises(InvalidUser):
         await store.add(client_id, [ASK])
     assert await refusal(store, client_id, "secret") == ("unknown_client", client_id), "the record masks it where it looks secret"
-    assert await store.get(client_id) is None
+    await store.verify_free(client_id)
     with pytest.raises(InvalidRequest, match="no such client"):
         await store.disable(client_id)
     with pytest.raises(InvalidRequest, match="no such client"):
