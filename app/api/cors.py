@@ -14,7 +14,7 @@ from ..kit.web_origin import is_origin_among
 from .http_errors import CrossOriginRefused
 
 EXPOSED = [
-    *("x-request-id", "request-id", "x-audit-seq", "x-audit-hash", "ratelimit", "ratelimit-policy"),
+    *("x-request-id", "request-id", "x-audit-seq", "x-audit-hash", "ratelimit", "ratelimit-policy", "x-clamped"),
     *("retry-after", "retry-after-ms", "x-should-retry"),
     *(f"x-ratelimit-{what}-requests" for what in ("limit", "remaining", "reset")),
 ]

@@ -1,4 +1,4 @@
-"""How an answer shows its receipt: as a member of a JSON document, and in headers."""
+"""What an answer shows besides: its receipt, the alias asked for, and what was lowered."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from ..audit.format.record import Receipt
 from ..kit.foreign_json import dumps
+from ..upstream.call import PreparedCall
 
 
 def receipt_member(receipt: Receipt) -> dict[str, Any]:
@@ -18,9 +19,22 @@ def receipt_headers(receipt: Receipt) -> dict[str, str]:
     return {"x-audit-seq": str(receipt.seq), "x-audit-hash": receipt.hash}
 
 
-def with_receipt(raw: bytes, document: Mapping[str, Any], receipt: Receipt) -> bytes:
-    """*raw*, the bytes of the JSON object *document*, with the member `receipt` at its end."""
-    if "receipt" in document:  # of another service like ours, behind this one
-        return dumps({**document, "receipt": receipt_member(receipt)})
-    member = b'"receipt":{"seq":%d,"hash":"%b"}' % (receipt.seq, receipt.hash.encode())
-    return b"%b%b%b}" % (raw.rstrip()[:-1], b"," if document else b"", member)
+def call_headers(call: PreparedCall) -> dict[str, str]:
+    """What was lowered of a request."""
+    clamped = call.clamped
+    return {} if clamped is None else {"x-clamped": f"{clamped.name}={clamped.asked}->{clamped.sent}"}
+
+
+def with_receipt(raw: bytes, document: Mapping[str, Any], receipt: Receipt, asked_model: str | None = None) -> bytes:
+    """*raw*, the bytes of the JSON object *document*, with the member `receipt` at its end.
+
+    Before it stands *asked_model*, if the caller used an alias.
+    """
+    own = {"receipt": receipt_member(receipt)} if asked_model is None else _alias_and_receipt(asked_model, receipt)
+    if not own.keys().isdisjoint(document):  # of another service like ours, behind this one
+        return dumps({**document, **own})
+    return b"%b%b%b" % (raw.rstrip()[:-1], b"," if document else b"", dumps(own)[1:])
+
+
+def _alias_and_receipt(asked_model: str, receipt: Receipt) -> dict[str, Any]:
+    return {"asked_model": asked_model, "receipt": receipt_member(receipt)}

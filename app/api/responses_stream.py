@@ -52,7 +52,7 @@ class ResponsesStreamSink(V1StreamSink):
             "incomplete_details": None,
             "instructions": None,
             "metadata": {},
-            "model": self.model,
+            "model": self._call.model,
             "output": [],
             "parallel_tool_calls": True,
             "temperature": None,

@@ -15,12 +15,13 @@ from ..audit.format.record import Receipt
 from ..errors import AppError, ClientGone
 from ..kit.event_stream import KEEP_ALIVE, Event, encode
 from ..kit.foreign_json import dumps
+from ..upstream.call import PreparedCall
 from ..upstream.completion import Completion
 from ..upstream.protocol.stream_reader import StreamReader
 from .bodies import disconnect_watch
 from .context import request_context
 from .error_responses import stream_error_document
-from .receipts import receipt_headers, with_receipt
+from .receipts import call_headers, receipt_headers, with_receipt
 from .schemas import without_text
 
 ERROR_EVENT_GRACE_SECONDS = 5.0
@@ -34,11 +35,10 @@ HEADERS = {
 class EventStreamSink(ABC):
     """Writes a stream to one caller. The first write sends the headers."""
 
-    def __init__(self, request: Request, send: Send, model: str = "") -> None:
-        """*model*: the name that the caller used."""
+    def __init__(self, request: Request, send: Send, call: PreparedCall) -> None:
         self._origin = request_context(request).origin
-        self._send, self.model = send, model
-        self._headers = dict(HEADERS)
+        self._send, self._call = send, call
+        self._headers = HEADERS | call_headers(call)
         self.has_begun = False
 
     def name(self, received: Receipt) -> None:
@@ -90,7 +90,7 @@ class V1StreamSink(EventStreamSink):
 
     async def end(self, reader: StreamReader, completion: Completion, receipt: Receipt) -> None:
         end = reader.held_back()
-        last = Event(end.last.name, with_receipt(end.last.data, end.document, receipt))
+        last = Event(end.last.name, with_receipt(end.last.data, end.document, receipt, self._call.asked_model))
         await self._finish(self.encode((last, *end.markers), ""))
 
 

@@ -20,7 +20,7 @@ from ..upstream.protocol.responses import RESPONSES
 from ..wiring.services import Services
 from .bodies import disconnect_watch, read_json
 from .context import request_context
-from .receipts import receipt_headers, with_receipt
+from .receipts import call_headers, receipt_headers, with_receipt
 from .responses_stream import ResponsesStreamSink
 from .streams import EventStream, MessagesStreamSink, V1StreamSink
 
@@ -50,13 +50,14 @@ async def answer_v1(endpoint: Endpoint, principal: Principal, services: Services
     if call.is_stream:
         return EventStream(
             request,
-            partial(SINKS.get(endpoint.path, V1StreamSink), model=call.model),
+            partial(SINKS.get(endpoint.path, V1StreamSink), call=call),
             lambda sink, disconnected: assistant.stream(principal, call, origin, sink, disconnected),
         )
     with disconnect_watch(request) as disconnected:
         answer = await assistant.complete(principal, call, origin, disconnected)
-    content = with_receipt(answer.raw, answer.members, answer.receipt)
-    return Response(content, media_type="application/json", headers=receipt_headers(answer.receipt))
+    content = with_receipt(answer.raw, answer.members, answer.receipt, call.asked_model)
+    headers = receipt_headers(answer.receipt) | call_headers(call)
+    return Response(content, media_type="application/json", headers=headers)
 
 
 def _headers_of(endpoint: Endpoint, request: Request) -> dict[str, str]:

@@ -61,11 +61,7 @@ class V1Requests:
         """
         if not isinstance(members, dict):
             raise InvalidInput(f'Send one JSON object: {{"model": "…", "{endpoint.messages}": …}}.')
-        name = members.get("model")
-        if name is None:
-            raise missing("model", "name one of your models")
-        if not isinstance(name, str):
-            raise wrong_type("model", "a string")
+        name = _asked_model(members)
         entry = self.entry(name, principal, endpoint.name)
         caps, upstream = self.catalogue.caps_for(principal.roles), self._upstreams[entry.server.name]
         if upstream.protocols is not None and endpoint.protocol not in upstream.protocols:
@@ -103,6 +99,15 @@ class V1Requests:
             asked_model=name if name != entry.name else None,
             clamped=clamped,
         )
+
+
+def _asked_model(members: Mapping[str, Any]) -> str:
+    name = members.get("model")
+    if name is None:
+        raise missing("model", "name one of your models")
+    if not isinstance(name, str):
+        raise wrong_type("model", "a string")
+    return name
 
 
 def _ask_for_usage(params: dict[str, Any], upstream: Upstream) -> bool:

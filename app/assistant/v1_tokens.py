@@ -22,7 +22,7 @@ def cap_tokens(endpoint: Endpoint, params: dict[str, Any], limit: OutputLimit, t
     if not endpoint.token_caps:
         return None
     choices = 1
-    if endpoint.wants_objects and params.get("n") is not None:
+    if params.get("n") is not None:
         choices = _verify_count(params["n"], "n")
         _verify_most(choices, "n", min(MAX_CHOICES, limit.most))
     most = limit.most // choices

@@ -43,9 +43,24 @@ api_key_env = "KEY_OF_MAIN"
 base_url = "{url}"
 stream_usage = false
 
+[servers.renaming]
+base_url = "{url}"
+token_param = "max_completion_tokens"
+
 [models.small]
 server = "main"
 model = "vendor/small-1:free"
+aliases = ["gpt-5-mini", "helper/one"]
+context_tokens = 4000
+
+[models.clamped]
+server = "main"
+max_output_tokens = 30
+default_output_tokens = 12
+over_cap = "clamp"
+
+[models.newer]
+server = "renaming"
 
 [models."old/one"]
 server = "old"

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 
 from ...upstream.protocol.count_tokens import COUNT_TOKENS
 from ...upstream.protocol.messages import MESSAGES
-from ..dependencies import Asker, ServicesDep
+from ..dependencies import Asker, Reader, ServicesDep
 from ..schemas import AnthropicErrorBody
 from ..v1_answers import answer_v1, body_schema, refusals
 
@@ -37,6 +37,6 @@ async def messages(principal: Asker, services: ServicesDep, request: Request) ->
     responses=REFUSALS,
     openapi_extra=body_schema(COUNT_TOKENS, ASKED),
 )
-async def count_tokens(principal: Asker, services: ServicesDep, request: Request) -> Response:
+async def count_tokens(principal: Reader, services: ServicesDep, request: Request) -> Response:
     """The upstream's count with one more member: `receipt`."""
     return await answer_v1(COUNT_TOKENS, principal, services, request)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 
 from fastapi import APIRouter, Request, Response
 
@@ -39,7 +40,7 @@ async def ask(principal: Asker, question: AskedQuestion, services: ServicesDep, 
         call = assistant.prepare_ask(question, principal, stream=True)
         return EventStream(
             request,
-            AskStreamSink,
+            partial(AskStreamSink, call=call),
             lambda sink, disconnected: assistant.stream(principal, call, question.origin, sink, disconnected),
         )
     with disconnect_watch(request) as disconnected:

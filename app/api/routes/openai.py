@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 from fastapi import APIRouter, Request, Response
 
+from ...catalogue.caps import Caps
 from ...catalogue.models import Catalogue, ModelEntry
 from ...upstream.protocol.chat import CHAT
 from ...upstream.protocol.completions import COMPLETIONS
@@ -81,18 +82,28 @@ async def embeddings(principal: Asker, services: ServicesDep, request: Request) 
 
 @router.get("/models", summary="The models that you may use", responses=MODEL_REFUSALS)
 async def models(principal: Reader, services: ServicesDep) -> Response:
-    """From the configuration: no upstream is asked."""
-    catalogue = services.assistant.v1_requests.catalogue
-    data = [_model_body(catalogue, entry) for entry in catalogue.visible_to(principal.roles)]
+    """From the configuration: no upstream is asked.
+
+    `kind` says whether a model chats or embeds.
+    """
+    catalogue, caps = services.assistant.v1_requests.catalogue, services.caps_for(principal)
+    data = [_model_body(catalogue, entry, caps) for entry in catalogue.visible_to(principal.roles)]
     return Response(orjson.dumps({"object": "list", "data": data}), media_type="application/json")
 
 
 @router.get("/models/{model:path}", summary="One of them", responses=MODEL_REFUSALS)
 async def model(principal: Reader, services: ServicesDep, request: Request, model: str) -> Response:
     requests = services.assistant.v1_requests
-    body = _model_body(requests.catalogue, requests.entry(model, principal))
+    body = _model_body(requests.catalogue, requests.entry(model, principal), services.caps_for(principal))
     return Response(orjson.dumps(body), media_type="application/json")
 
 
-def _model_body(catalogue: Catalogue, entry: ModelEntry) -> dict[str, Any]:
-    return {"id": entry.name, "object": "model", "created": catalogue.created, "owned_by": entry.server.name}
+def _model_body(catalogue: Catalogue, entry: ModelEntry, caps: Caps) -> dict[str, Any]:
+    """OpenAI's members, and then ours and those that front ends read: docs/reference/http-api.md."""
+    body = {"id": entry.name, "object": "model", "created": catalogue.created, "owned_by": entry.server.name}
+    context = {"context_length": entry.context_tokens} if entry.context_tokens else {}
+    if entry.is_embedder:
+        return {**body, "kind": "embeddings", "type": "embedding", **context, "info": {"meta": {"hidden": True}}}
+    most = entry.output_limit(caps).most
+    aliases = {"aliases": entry.aliases} if entry.aliases else {}
+    return {**body, "kind": "chat", "type": "chat", **context, "max_output_tokens": most, **aliases}

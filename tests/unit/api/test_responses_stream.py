@@ -12,6 +12,7 @@ from starlette.types import Message
 from app.api.responses_stream import ResponsesStreamSink
 from app.kit.event_stream import Event, EventParser
 
+from ...support.asking import prepared
 from ...support.http_request import REQUEST_ID, request_of
 
 ERROR = orjson.dumps({"error": {"message": "Try again.", "type": "server_error", "param": None, "code": "upstream_error"}})
@@ -21,7 +22,7 @@ BEGUN = {"type": "response.created", "response": {"id": "resp_1", "status": "in_
 def sink() -> ResponsesStreamSink:
     async def send(message: Message) -> None: ...
 
-    return ResponsesStreamSink(request_of("/v1/responses", body=[]), send, model="alias")
+    return ResponsesStreamSink(request_of("/v1/responses", body=[]), send, prepared())
 
 
 def failed(sink: ResponsesStreamSink, error: bytes = ERROR) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -20,6 +21,7 @@ from app.kit.event_stream import Event
 from app.upstream.completion import Completion, Usage
 from app.upstream.protocol.stream_reader import StreamEnd, StreamReader
 
+from ...support.asking import prepared
 from ...support.http_request import DISCONNECT, REQUEST_ID, FakeApp, request_of, run
 
 RECEIVED, ANSWERED = Receipt(41, "ab" * 32), Receipt(42, "cd" * 32)
@@ -39,7 +41,7 @@ def written(kind: type[EventStreamSink], ask: Ask, request: Request | None = Non
     async def send(message: Message) -> None:
         messages.append(message)
 
-    run(EventStream(request, kind, ask)(request.scope, request.receive, send))
+    run(EventStream(request, partial(kind, call=prepared()), ask)(request.scope, request.receive, send))
     return messages
 
 
@@ -139,7 +141,7 @@ def test_a_stream_that_has_begun_its_end_leaves_no_other_record() -> None:
         raise OSError
 
     async def end() -> None:
-        await AskStreamSink(request, broken_send).end(READER, COMPLETION, ANSWERED)
+        await AskStreamSink(request, broken_send, prepared()).end(READER, COMPLETION, ANSWERED)
 
     with pytest.raises(OSError):
         run(end())
