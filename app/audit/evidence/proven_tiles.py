@@ -5,7 +5,7 @@ from __future__ import annotations
 from ...errors import VerificationFailed
 from ..format.merkle import HASH_BYTES, root_of
 from ..format.note import Checkpoint
-from ..format.tiles import HEIGHT, WIDTH, Tile
+from ..format.tiles import HEIGHT, WIDTH, Tile, hashes_of
 from .proofs import has_root
 from .stored_tree import StoredTree
 
@@ -35,7 +35,3 @@ class ProvenTiles:
         if level and (width == WIDTH or self._keeps_partial):
             self._kept[level] = (index, data)
         return data
-
-
-def hashes_of(data: bytes) -> list[bytes]:
-    return [data[at : at + HASH_BYTES] for at in range(0, len(data), HASH_BYTES)]

@@ -16,10 +16,10 @@ from ..format.merkle import HASH_BYTES, leaf_hash
 from ..format.note import VerifierKey
 from ..format.receipt import make_receipt
 from ..format.record import is_record, user_of
-from ..format.tiles import ENTRIES, WIDTH, Tile, bundle
+from ..format.tiles import ENTRIES, WIDTH, Tile, bundle, hashes_of
 from ..storage.store import AuditStore
 from .proofs import proven_inclusion
-from .proven_tiles import ProvenTiles, hashes_of
+from .proven_tiles import ProvenTiles
 from .published import SignedCheckpoint
 from .signer import CheckpointSigner
 from .stored_tree import StoredTree

@@ -16,9 +16,9 @@ from ...errors import AuditCorrupt, VerificationFailed
 from ..format.merkle import HASH_BYTES, leaf_hash
 from ..format.note import Checkpoint
 from ..format.record import MAX_LINE_BYTES
-from ..format.tiles import WIDTH, Tile
+from ..format.tiles import WIDTH, Tile, hashes_of
 from ..storage.store import AuditStore
-from .proven_tiles import ProvenTiles, hashes_of
+from .proven_tiles import ProvenTiles
 from .stored_tree import StoredTree, ends_in
 
 RECENT_RECORDS = 1_024

@@ -137,6 +137,11 @@ def bundle(entries: Iterable[bytes]) -> bytes:
     return b"".join(pieces)
 
 
+def hashes_of(data: bytes) -> list[bytes]:
+    """The hashes of a hash tile, or of a piece of one."""
+    return [data[at : at + HASH_BYTES] for at in range(0, len(data), HASH_BYTES)]
+
+
 def _of_width(data: bytes, width: int) -> bytes:
     if len(data) != width * HASH_BYTES:
         raise VerificationFailed(f"A tile of {width} hashes has {width * HASH_BYTES} bytes, not {len(data)}.")
@@ -145,7 +150,7 @@ def _of_width(data: bytes, width: int) -> bytes:
 
 def _root(data: bytes) -> bytes:
     """The root over a power of two of hashes."""
-    row = [data[at : at + HASH_BYTES] for at in range(0, len(data), HASH_BYTES)]
+    row = hashes_of(data)
     while len(row) > 1:
         row = [node_hash(left, right) for left, right in zip(row[::2], row[1::2], strict=True)]
     return row[0]

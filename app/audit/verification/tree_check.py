@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice, zip_longest
 
 from ...errors import EvidenceUnavailable, VerificationFailed
-from ..format.merkle import HASH_BYTES, RightEdge, leaf_hashes
-from ..format.tiles import WIDTH, Tile
+from ..format.merkle import RightEdge, leaf_hashes
+from ..format.tiles import WIDTH, Tile, hashes_of
 from .expected import ExpectedCheckpoint
 
 FetchTile = Callable[[Tile], bytes]
@@ -77,5 +77,4 @@ def _first_difference(stored: Sequence[bytes], actual: Sequence[bytes], first_se
 
 def _stored_leaves(size: int, fetch: FetchTile) -> Iterator[bytes]:
     for start in range(0, size, WIDTH):
-        hashes = fetch(Tile(0, start // WIDTH, min(WIDTH, size - start)))
-        yield from (hashes[at : at + HASH_BYTES] for at in range(0, len(hashes), HASH_BYTES))
+        yield from hashes_of(fetch(Tile(0, start // WIDTH, min(WIDTH, size - start))))
