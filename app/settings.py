@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from pathlib import Path
 from typing import Annotated, Literal
@@ -16,10 +15,13 @@ from .catalogue.values import (
     PLACEHOLDERS,
     BodyBytes,
     CharacterCount,
+    HeaderName,
     HttpAddress,
     LogName,
     MessageCount,
+    Network,
     OverCap,
+    ParamName,
     PerMinute,
     Seconds,
     ServerSideName,
@@ -27,7 +29,6 @@ from .catalogue.values import (
     StreamSeconds,
     TokenCount,
     is_key,
-    is_variable_name,
     sqlite_path,
 )
 from .errors import ConfigError
@@ -62,6 +63,11 @@ class Settings(BaseSettings):
     rate_limit: PerMinute = 60
     address_rate_limit: int = Field(600, ge=1, le=10_000_000)
 
+    # Users of front ends
+    asserted_user_header: HeaderName = ""
+    asserted_user_fields: Annotated[tuple[Literal["email", "name"], ...], NoDecode] = ()
+    asserted_user_rate_limit: int | None = Field(None, ge=1, le=10_000_000)
+
     # Audit log
     audit_log_path: Path = Path("./logs/audit_log.jsonl")
     audit_key_path: Path = Path("./logs/audit_log.key")
@@ -90,20 +96,25 @@ class Settings(BaseSettings):
     v1_max_tokens: TokenCount = 131_072
     v1_default_tokens: TokenCount | None = None
     v1_over_cap: OverCap = "refuse"
-    v1_refused_params: Annotated[tuple[str, ...], NoDecode] = ()
+    v1_refused_params: Annotated[tuple[ParamName, ...], NoDecode] = ()
     v1_server_side: Annotated[tuple[ServerSideName, ...], NoDecode] = ()
     stream_keepalive_seconds: float = Field(10, gt=0, le=600)
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
-    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = ()
+    trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = ()
     docs_enabled: bool = True
     shutdown_grace_seconds: float = Field(30, ge=1, le=3600)
 
-    @field_validator("cors_origins", "trusted_proxies", "v1_refused_params", "v1_server_side", mode="before")
+    @field_validator(
+        *("cors_origins", "trusted_proxies", "v1_refused_params", "v1_server_side", "asserted_user_fields"), mode="before"
+    )
     @classmethod
     def _split_at_commas(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
-    @field_validator(*("openai_api_key", "openai_base_url", "models_file", "llm_temperature", "v1_default_tokens"), mode="before")
+    @field_validator(
+        *("openai_api_key", "openai_base_url", "models_file", "llm_temperature", "v1_default_tokens", "asserted_user_rate_limit"),
+        mode="before",
+    )
     @classmethod
     def _empty_means_unset(cls, value: object) -> object:
         return None if isinstance(value, str) and not value.strip() else value
@@ -133,13 +144,6 @@ class Settings(BaseSettings):
             raise ValueError("holds other than visible ASCII characters: set the key alone")
         return value
 
-    @field_validator("v1_refused_params")
-    @classmethod
-    def _verify_params(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if not all(map(is_variable_name, value)):
-            raise ValueError("takes names of parameters such as logit_bias, separated by commas")
-        return value
-
     @field_validator("cors_origins")
     @classmethod
     def _verify_cors_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -148,16 +152,6 @@ class Settings(BaseSettings):
         except ValueError:
             what = "such as https://app.example.com or app://desktop, separated by commas; * as in moz-extension://* only"
             raise ValueError(f"takes origins {what}") from None
-
-    @field_validator("trusted_proxies")
-    @classmethod
-    def _verify_proxies(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        try:
-            for proxy in value:
-                ipaddress.ip_network(proxy)
-        except ValueError:
-            raise ValueError("takes addresses or networks such as 10.0.0.0/8, separated by commas") from None
-        return value
 
     @model_validator(mode="after")
     def _verify_secret_fits_algorithm(self) -> Settings:

@@ -19,16 +19,18 @@ from ..wiring.start_checks import verify_setup
 POLL_SECONDS = 0.3
 
 
-def records(request_id: str | None = None) -> Iterator[dict[str, Any]]:
-    """All records, or those of requests whose id begins with *request_id*, oldest first.
+def records(request_id: str | None = None, asserted_user: str | None = None) -> Iterator[dict[str, Any]]:
+    """All records, oldest first. Raises ConfigError, AuditCorrupt.
 
-    Raises ConfigError, AuditCorrupt.
+    *request_id*: those of requests whose id begins so. *asserted_user*: those of questions that a
+    front end asked for this user.
     """
     needle = f'"request_id":"{request_id}'.encode() if request_id else b""
     for line in _open_log().lines():
-        if needle in line:  # most lines are never parsed
+        if needle in line and (asserted_user is None or b'"asserted_user":{' in line):  # most lines are never parsed
             record = read(line)
-            if request_id is None or str(record.get("request_id")).startswith(request_id):
+            is_of_request = request_id is None or str(record.get("request_id")).startswith(request_id)
+            if is_of_request and (asserted_user is None or _asserted_user_of(record) == asserted_user):
                 yield record
 
 
@@ -48,6 +50,13 @@ def follow(count: int) -> Iterator[dict[str, Any]]:
             yield read(line)
         seen = end
         time.sleep(POLL_SECONDS)
+
+
+def _asserted_user_of(record: dict[str, Any]) -> object:
+    """The id of the user that a front end named. What a caller's text says does not count."""
+    details = record.get("details")
+    user = details.get("asserted_user") if isinstance(details, dict) else None
+    return user.get("id") if isinstance(user, dict) else None
 
 
 def read(line: bytes) -> dict[str, Any]:

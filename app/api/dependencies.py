@@ -13,6 +13,7 @@ from ..errors import InsufficientScope, TokenError, TokenMalformed
 from ..security import roles
 from ..security.models import Principal
 from ..wiring.services import Services
+from .asserted_user import note_user_in_headers
 from .context import address_of, app_context, request_context, set_request_context
 from .http_errors import TokenMissing
 
@@ -54,10 +55,15 @@ def authenticate(request: Request, *, is_read: bool = False) -> Principal:
         raise
     context = replace(context, user_id=principal.user_id)
     set_request_context(request, context)  # before (3), whose refusal is recorded with the user id
-    # (3) The bucket of this principal.
+    # (3) The bucket of this principal, and in it the part of the user that a front end names.
+    user = note_user_in_headers(request, principal)
+    if user is not None and not is_read:
+        app.buckets.test_asserted(principal.user_id, user.id)
     charge = app.buckets.charge_read if is_read else app.buckets.charge_question
     quota = charge(principal.user_id, app.services.caps_for(principal).requests_per_minute)
-    set_request_context(request, replace(context, quota=quota))
+    if user is not None and not is_read:
+        app.buckets.charge_asserted(principal.user_id, user.id)
+    set_request_context(request, replace(request_context(request), quota=quota))
     return principal
 
 

@@ -129,6 +129,7 @@ async def _record(request: Request, error: AppError, status: int) -> None:
         **({"client_request_id": origin.client_request_id} if origin.client_request_id else {}),
         **_details_of(error),
         **({"path": masked_path(request.scope["path"], MAX_PATH)} if status == 404 else {}),
+        **({"asserted_user": origin.asserted_user.members()} if origin.asserted_user else {}),
     }
     is_policy = isinstance(error, InsufficientScope | Overloaded)
     await app.refusals.record(**known, details=details, policy=is_policy)

@@ -18,8 +18,8 @@ from ..upstream.protocol.endpoint import Endpoint
 from ..upstream.protocol.messages import MESSAGES
 from ..upstream.protocol.responses import RESPONSES
 from ..wiring.services import Services
+from .asserted_user import origin_with_claims
 from .bodies import disconnect_watch, read_json
-from .context import request_context
 from .receipts import call_headers, receipt_headers, with_receipt
 from .responses_stream import ResponsesStreamSink
 from .streams import EventStream, MessagesStreamSink, V1StreamSink
@@ -34,7 +34,7 @@ SINKS: dict[str, type[V1StreamSink]] = {RESPONSES.path: ResponsesStreamSink, MES
 
 async def answer_v1(endpoint: Endpoint, principal: Principal, services: Services, request: Request) -> Response:
     """(5) The body, and then the answer. Raises the errors of `read_json`, and those of asking."""
-    assistant, origin = services.assistant, request_context(request).origin
+    assistant = services.assistant
     requests = assistant.v1_requests  # a reload replaces it; this request keeps the one it began with
     caps = services.caps_for(principal)
     for name in request.query_params:
@@ -43,6 +43,7 @@ async def answer_v1(endpoint: Endpoint, principal: Principal, services: Services
             raise InvalidParameter(shown(name), what, reason="unknown_parameter")
     headers = _headers_of(endpoint, request)
     body = await read_json(request, caps.body_bytes)
+    origin = origin_with_claims(request, principal, body.document)
     if body.is_large:
         call = await asyncio.to_thread(requests.prepare_v1, endpoint, body.document, principal, headers)
     else:

@@ -68,6 +68,8 @@ class Exchange:
             **({"client_request_id": origin.client_request_id} if origin.client_request_id else {}),
             **({"asked_model": call.asked_model} if call.asked_model is not None else {}),
             **({"clamped": asdict(call.clamped)} if call.clamped else {}),
+            **self._asserted_user(),
+            **({"claimed_user": origin.claimed_user.members()} if origin.claimed_user else {}),
         }
         self.received = await self._record("ask.received", details)
         if self._is_stopped:
@@ -112,6 +114,7 @@ class Exchange:
             **({"delivered": self._digest()} if self._bytes or self._reader else {}),
             "upstream_response_sha256": self.attempts.response_sha256,
             **({"other": completion.other} if completion.other else {}),
+            **self._asserted_user(),
         }
         try:
             receipt = await self._record("ask.answered", details)
@@ -137,7 +140,7 @@ class Exchange:
                 **self._digest(),
                 **({"other": other} if other else {}),
             }
-        details["upstream_response_sha256"] = self.attempts.response_sha256
+        details |= {"upstream_response_sha256": self.attempts.response_sha256, **self._asserted_user()}
         try:
             await self._record("ask.failed", details)
         except LongTextUnavailable:  # without the text then
@@ -146,6 +149,10 @@ class Exchange:
 
     def _digest(self) -> dict[str, Any]:
         return {"bytes": self._bytes, "sha256": self._sha256.hexdigest()}
+
+    def _asserted_user(self) -> dict[str, Any]:
+        user = self.origin.asserted_user
+        return {"asserted_user": user.members()} if user else {}
 
     def _effort(self) -> dict[str, Any]:
         attempts = self.attempts

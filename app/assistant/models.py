@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..audit.format.record import Receipt
+from ..security.asserted_user import AssertedUser
 from ..upstream.completion import Usage
 
 
@@ -31,6 +32,10 @@ class Origin:
     address: str | None = None
     client_request_id: str | None = None
     terminal_record: TerminalRecord = field(default_factory=TerminalRecord, compare=False)
+    asserted_user: AssertedUser | None = None
+    """The user that a front end names."""
+    claimed_user: AssertedUser | None = None
+    """The user that any other caller names."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ key.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
@@ -69,6 +70,20 @@ def _verify_variable_name(value: str) -> str:
     return value
 
 
+def _verify_param(value: str) -> str:
+    if not is_variable_name(value):
+        raise ValueError("takes names of parameters such as logit_bias, separated by commas")
+    return value
+
+
+def _verify_network(value: str) -> str:
+    try:
+        ipaddress.ip_network(value)
+    except ValueError:
+        raise ValueError("takes addresses or networks such as 10.0.0.0/8, separated by commas") from None
+    return value
+
+
 def _verify_name(value: str) -> str:
     if not re.fullmatch(r"[\x21-\x7e]{1,200}", value):
         raise ValueError("takes a name of 1 to 200 visible ASCII characters, without spaces")
@@ -91,6 +106,12 @@ def _verify_server_side(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_:.-]{0,99}", value) or value in NEVER_SERVER_SIDE:
         never = ", ".join(sorted(NEVER_SERVER_SIDE))
         raise ValueError(f"takes names such as mcp, code_interpreter or previous_response_id, and never {never}")
+    return value
+
+
+def _verify_header(value: str) -> str:
+    if not re.fullmatch(r"([A-Za-z0-9-]{1,100})?", value):
+        raise ValueError("takes the name of one header, such as X-User")
     return value
 
 
@@ -119,9 +140,12 @@ HttpAddress = Annotated[str, AfterValidator(_verify_http_address)]
 BaseUrl = Annotated[str, AfterValidator(_verify_base_url)]
 ServerSideName = Annotated[str, AfterValidator(_verify_server_side)]
 """A tool that runs on a model's server, or what is kept there."""
+HeaderName = Annotated[str, AfterValidator(_verify_header)]
 LogName = Annotated[str, AfterValidator(_verify_origin)]
 SqliteUrl = Annotated[str, AfterValidator(_verify_sqlite_url)]
 VariableName = Annotated[str, AfterValidator(_verify_variable_name)]
+ParamName = Annotated[str, AfterValidator(_verify_param)]
+Network = Annotated[str, AfterValidator(_verify_network)]
 Name = Annotated[str, AfterValidator(_verify_name)]
 Role = Annotated[str, AfterValidator(_verify_role)]
 NonEmpty = Annotated[list[T], AfterValidator(_verify_not_empty)]

@@ -59,14 +59,19 @@ def audit_verify_receipt(
 @audit.command("show")
 def audit_show(
     request_id: Annotated[str | None, typer.Option(help="Only the records of this request. The first digits are enough.")] = None,
+    asserted_user: Annotated[
+        str | None, typer.Option(help="Only questions that a front end asked for the user of this id; nothing proves it.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """The records, oldest first."""
     from ..admin.show_log import records  # late: start-up
 
-    found = list(records(request_id)) if request_id else records()
+    wanted = {"request id": request_id, "asserted user": asserted_user}
+    named = " and the ".join(f"{what} {printable(name)}" for what, name in wanted.items() if name is not None)
+    found = list(records(request_id, asserted_user)) if named else records()
     if not found and not as_json:
-        print(f"No record has the request id {printable(request_id or '')}.", file=sys.stderr)
+        print(f"No record has the {named}.", file=sys.stderr)
         return
     _print_records(found, as_json)
 

@@ -78,6 +78,8 @@ class Buckets:
         self._token = _PerMinute(max(settings.rate_limit, MIN_TOKENS_PER_MINUTE))
         self._address = _PerMinute(settings.address_rate_limit)
         self._refusal = _PerMinute(settings.audit_refusals_per_minute)
+        part = settings.asserted_user_rate_limit
+        self._asserted = None if part is None else _PerMinute(part)
 
     def charge_question(self, user_id: str, per_minute: int) -> Quota:
         """Count one question of a proven principal. Raises QuotaExceeded."""
@@ -86,6 +88,22 @@ class Buckets:
     def charge_read(self, user_id: str, per_minute: int) -> Quota:
         """Count one read. *per_minute*: of the principal's questions. Raises QuotaExceeded."""
         return self._charge(_PerMinute(max(per_minute, MIN_READS_PER_MINUTE)), READS, user_id)
+
+    def test_asserted(self, user_id: str, asserted_id: str) -> None:
+        """Raises QuotaExceeded if a user that a front end names has used up their part.
+
+        Counts nothing: test it before the principal is charged, and charge it afterwards. So one
+        user cannot use up the part of the others, and there are no more buckets than calls.
+        """
+        if self._asserted is not None:
+            with _storage_faults():
+                if not self._window.test(self._asserted, "asserted", user_id, asserted_id):
+                    raise QuotaExceeded(self._quota(self._asserted, "asserted", user_id, asserted_id))
+
+    def charge_asserted(self, user_id: str, asserted_id: str) -> None:
+        """Count one call of a user that a front end names. Raises QuotaExceeded."""
+        if self._asserted is not None:
+            self._charge(self._asserted, "asserted", user_id, asserted_id)
 
     def charge_token(self, client_id: str) -> Quota:
         """Count one token for a proven client. Raises QuotaExceeded."""
@@ -129,17 +147,17 @@ class Buckets:
     def close(self) -> None:
         self._storage.close()
 
-    def _charge(self, item: _PerMinute, bucket: str, key: str) -> Quota:
+    def _charge(self, item: _PerMinute, *key: str) -> Quota:
         with _storage_faults():
-            is_allowed = self._window.hit(item, bucket, key)
-            quota = self._quota(item, bucket, key)
+            is_allowed = self._window.hit(item, *key)
+            quota = self._quota(item, *key)
         if not is_allowed:
             raise QuotaExceeded(quota)
         return quota
 
-    def _quota(self, item: _PerMinute, bucket: str, key: str) -> Quota:
-        reset_at, remaining = self._window.get_window_stats(item, bucket, key)
-        return Quota(item.amount, max(0, remaining), max(1, math.ceil(reset_at - time.monotonic())), bucket)
+    def _quota(self, item: _PerMinute, *key: str) -> Quota:
+        reset_at, remaining = self._window.get_window_stats(item, *key)
+        return Quota(item.amount, max(0, remaining), max(1, math.ceil(reset_at - time.monotonic())), key[0])
 
 
 @contextmanager

@@ -70,6 +70,10 @@ class SecurityManager:
         """
         return self._verifier.verify(token, self._revocations)
 
+    def is_front_end(self, client_id: str) -> bool:
+        """Whether the operator lets this client name the users that it asks for."""
+        return client_id in self._revocations.front_ends
+
     async def log_action(
         self, user_id: str | None, action: str, details: Mapping[str, Any], *, request_id: str | None = None
     ) -> Receipt:

@@ -48,3 +48,4 @@ class Revocations:
     roles: Mapping[str, frozenset[str]] = field(default_factory=dict)
     expiries: Mapping[str, int] = field(default_factory=dict, compare=False)
     """When each of *revoked* expires, in Unix seconds."""
+    front_ends: frozenset[str] = frozenset()

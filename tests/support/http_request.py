@@ -32,11 +32,14 @@ class FakeApp:
 
     def __post_init__(self) -> None:
         self.slot = SimpleNamespace(refused=0)
-        self.buckets = _Part(self, "test_address", "charge_address", "charge_question", "charge_read", "charge_token")
+        charges = ("charge_address", "charge_question", "charge_read", "charge_token", "charge_asserted")
+        self.buckets = _Part(self, "test_address", "test_asserted", *charges)
         self.refusals = SimpleNamespace(record=self._record)
-        security = _Part(self, "verify_token")
         self.services = SimpleNamespace(
-            security=security, events=SimpleNamespace(event=self._event), caps_for=lambda principal: CAPS
+            security=_Part(self, "verify_token", "is_front_end"),
+            settings=SimpleNamespace(asserted_user_header="", asserted_user_fields=()),
+            events=SimpleNamespace(event=self._event),
+            caps_for=lambda principal: CAPS,
         )
         self.records: list[dict[str, Any]] = []
         self.events: list[tuple[str, dict[str, Any]]] = []

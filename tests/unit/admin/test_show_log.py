@@ -44,6 +44,21 @@ def test_all_records_or_those_of_one_request() -> None:
     assert list(show_log.records("3" * 32)) == []
 
 
+def test_the_records_of_a_user_that_a_front_end_named_and_of_no_other() -> None:
+    user = {"id": "u1", "source": "x-forwarded-user"}
+    write_log(
+        draft("ask.received", "webui", {"query": "one", "asserted_user": user}, ONE),
+        draft("ask.received", "webui", {"query": '"asserted_user":{"id":"u1"', "asserted_user": {**user, "id": "u2"}}, OTHER),
+        draft("ask.received", "u01", {"query": "proven", "claimed_user": {**user, "id": "u01"}}, OTHER),
+        draft("ask.received", "alice", {"messages": [{"asserted_user": user}], "params": {"asserted_user": user}}, OTHER),
+        draft("ask.received", "alice", {"query": "odd", "asserted_user": "u1"}, OTHER),
+        draft("ask.answered", "webui", {"received": 0, "answer": "two", "asserted_user": user}, ONE),
+    )
+    assert seqs(show_log.records(asserted_user="u1")) == [0, 5]
+    assert seqs(show_log.records(OTHER, "u2")) == [1]
+    assert seqs(show_log.records(ONE, "u2")) == seqs(show_log.records(asserted_user="u01")) == []
+
+
 @pytest.mark.usefixtures("log")
 @pytest.mark.parametrize(("count", "expected"), [(1, [3]), (2, [2, 3]), (9, [0, 1, 2, 3])])
 def test_the_last_records_oldest_first(count: int, expected: list[int]) -> None:

@@ -77,7 +77,8 @@ def test_a_good_token_passes_address_proof_and_bucket_in_this_order() -> None:
     app = app_for(ASK)
     request = request_of(headers=HEADERS, app=app)
     assert authenticate(request) == principal_with(ASK)
-    assert app.calls == [("test_address", ADDRESS), ("verify_token", "good"), ("charge_question", "alice", 60)]
+    steps = [("test_address", ADDRESS), ("verify_token", "good"), ("is_front_end", "alice"), ("charge_question", "alice", 60)]
+    assert app.calls == steps
     context = request_context(request)
     assert (context.user_id, context.quota) == ("alice", QUOTA)
 
@@ -108,6 +109,22 @@ def test_a_full_bucket_is_a_refusal_of_a_known_principal() -> None:
         authenticate(request)
     assert request_context(request).user_id == "alice"
     assert request_context(request).quota is None
+
+
+def test_a_users_part_is_tested_before_the_bucket_and_charged_after() -> None:
+    app = app_for(ASK)
+    app.results = {**app.results, "is_front_end": True}
+    request = request_of(headers=HEADERS | {"X-Forwarded-User": "u1"}, app=app)
+    authenticate(request)
+    steps = [("test_asserted", "alice", "u1"), ("charge_question", "alice", 60), ("charge_asserted", "alice", "u1")]
+    assert app.calls[3:] == steps
+    app.errors, app.calls = {"test_asserted": QuotaExceeded(Quota(1, 0, 7))}, []
+    with pytest.raises(QuotaExceeded):
+        authenticate(request)
+    assert app.calls[3:] == steps[:1]
+    app.calls = []
+    authenticate(request, is_read=True)
+    assert app.calls[3:] == [("charge_read", "alice", 60)]
 
 
 # --- the role ----------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from app.errors import (
     UpstreamUnavailable,
 )
 from app.kit.event_stream import Event
+from app.security.asserted_user import AssertedUser
 from app.upstream.completion import Completion, Usage
 from app.upstream.protocol.chat import CHAT
 from app.upstream.protocol.chat_stream import ChatReader
@@ -35,6 +37,25 @@ ANSWER = Completion("fine", "small-1", Usage(3, 5), answer="fine", finish="stop"
 
 def run(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
     asyncio.run(work())
+
+
+def test_an_asserted_user_is_in_all_records_and_a_claim_in_the_first() -> None:
+    user, claim = AssertedUser("u1", "x-forwarded-user"), AssertedUser("c1", "user")
+    log = FakeLog()
+
+    async def work() -> None:
+        where = replace(origin(), asserted_user=user, claimed_user=claim)
+        async with Exchange(log.security, PRINCIPAL, prepared(), where) as one:
+            await one.answered(ANSWER)
+        with pytest.raises(UpstreamError):
+            async with Exchange(log.security, PRINCIPAL, prepared(), where):
+                raise UpstreamError
+
+    run(work)
+    assert [action for action, _ in log.records] == ["ask.received", "ask.answered", "ask.received", "ask.failed"]
+    assert all(details["asserted_user"] == {"id": "u1", "source": "x-forwarded-user"} for _, details in log.records)
+    claims = [details.get("claimed_user") for _, details in log.records]
+    assert claims == [{"id": "c1", "source": "user"}, None] * 2
 
 
 def exchange(log: FakeLog, reader: ChatReader | None = None, **members: Any) -> Exchange:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -67,6 +69,34 @@ def test_a_limit_that_changes_goes_on_with_the_same_window(open_buckets: Callabl
 def test_reads_follow_the_limit_on_questions_once_it_is_high(open_buckets: Callable[..., Buckets]) -> None:
     quota = open_buckets().charge_read("alice", 1000)
     assert (quota.limit, quota.name) == (1000, "reads")
+
+
+def test_each_user_of_a_front_end_has_a_part_of_its_bucket(open_buckets: Callable[..., Buckets]) -> None:
+    buckets = open_buckets(asserted_user_rate_limit=2)
+    for user_id, asserted in [("webui", "u1"), ("webui", "u1"), ("webui", "u2"), ("other", "u1")]:
+        buckets.test_asserted(user_id, asserted)
+        buckets.charge_asserted(user_id, asserted)
+    for refuse in (buckets.test_asserted, buckets.charge_asserted):
+        with pytest.raises(QuotaExceeded) as refused:
+            refuse("webui", "u1")
+        assert (refused.value.quota.limit, refused.value.quota.remaining) == (2, 0)
+    buckets.test_asserted("webui", "u2")
+    assert buckets.charge_question("webui", 9).remaining == 8, "only charge_question counts there"
+
+
+def test_a_user_of_a_front_end_has_no_limit_unless_it_is_set(open_buckets: Callable[..., Buckets]) -> None:
+    buckets = open_buckets(rate_limit=1)
+    for _ in range(9):
+        buckets.test_asserted("webui", "u1")
+        buckets.charge_asserted("webui", "u1")
+
+
+def test_a_test_of_a_users_part_keeps_nothing(open_buckets: Callable[..., Buckets], log: Path) -> None:
+    buckets = open_buckets(asserted_user_rate_limit=1)
+    for number in range(99):
+        buckets.test_asserted("webui", f"u{number}")
+    with closing(sqlite3.connect(folder_of(log) / "limits.sqlite3")) as database:
+        assert database.execute("SELECT count(*) FROM hits").fetchone() == (0,)
 
 
 def test_tokens_follow_the_rate_limit_once_it_is_high(open_buckets: Callable[..., Buckets]) -> None:
