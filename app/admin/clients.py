@@ -1,40 +1,40 @@
-"""What an operator does to clients and tokens. Each change is recorded before it is made.
-
-Works beside a running service, which applies a change within a second.
-"""
+"""What an operator does to clients and tokens. Each change is recorded before it is made."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..audit.log import AuditLog
-from ..audit.storage.file_system import verify_locks_hold
-from ..security.clients.database import faults_named
-from ..security.clients.store import ClientStore, open_clients
-from ..security.models import Client
+from ..security.api_keys.form import NewKey
+from ..security.clients.rows import verify_secrets
+from ..security.models import DEFAULT_SETTINGS, Client, ClientSettings
 from ..security.roles import verify_roles, verify_user_id
-from ..security.security_log import SecurityLog
 from ..security.tokens.jti import verify_jti
-from ..settings import MAX_TOKEN_HOURS, load_settings
-from ..wiring.audit import open_audit
-from ..wiring.start_checks import verify_setup
-from .known_roles import verify_known
+from ..settings import MAX_TOKEN_HOURS
+from .keys import store_key
+from .operator import operating, reading_clients
 
 
 @dataclass(frozen=True, slots=True)
 class ClientSecret:
-    """A client's new secret. Show it once: only its SHA-256 is stored."""
+    """A client's new secret, maybe with a key. Show them once: only their SHA-256 is stored."""
 
     client_id: str
     secret: str = field(repr=False)
     roles: tuple[str, ...]
+    key: NewKey | None = field(default=None, repr=False)
 
 
-async def add_client(client_id: str, roles: Sequence[str], *, allow_unknown: bool = False) -> ClientSecret:
+async def add_client(
+    client_id: str,
+    roles: Sequence[str],
+    *,
+    settings: ClientSettings = DEFAULT_SETTINGS,
+    with_key: bool = False,
+    allow_unknown: bool = False,
+) -> ClientSecret:
     """*allow_unknown*: also roles that nothing asks for.
 
     Raises InvalidUser, InvalidRoles, InvalidRequest if the name is taken or there is no such role,
@@ -42,26 +42,23 @@ async def add_client(client_id: str, roles: Sequence[str], *, allow_unknown: boo
     """
     names = verify_roles(list(roles))
     verify_user_id(client_id)
-    async with _opened(None if allow_unknown else names) as operator:
+    async with operating(None if allow_unknown else names) as operator:
         await operator.store.verify_free(client_id)
-        await operator.record("client.added", client_id=client_id, roles=list(names))
-        return ClientSecret(client_id, await operator.store.add(client_id, names), names)
+        await operator.record("client.added", client_id=client_id, roles=list(names), **_members(settings))
+        secret = await operator.store.add(client_id, names, settings)
+        key = await store_key(operator, client_id, names) if with_key else None
+        return ClientSecret(client_id, secret, names, key)
 
 
 async def list_clients() -> list[Client]:
     """All clients by name, with the disabled ones. Nothing is recorded."""
-    path = load_settings().database_path
-    store = open_clients(path)
-    try:
-        with faults_named(path):
-            return await store.list_all()
-    finally:
-        await store.aclose()
+    async with reading_clients() as store:
+        return await store.list_all()
 
 
 async def disable_client(client_id: str) -> None:
     """Raises InvalidRequest if there is no such client, AuditUnavailable."""
-    async with _opened() as operator:
+    async with operating() as operator:
         await operator.store.verify_exists(client_id)
         await operator.record("client.disabled", client_id=client_id)
         await operator.store.disable(client_id)
@@ -69,7 +66,7 @@ async def disable_client(client_id: str) -> None:
 
 async def enable_client(client_id: str) -> None:
     """Raises InvalidRequest if there is no such client, AuditUnavailable."""
-    async with _opened() as operator:
+    async with operating() as operator:
         await operator.store.verify_exists(client_id)
         await operator.record("client.enabled", client_id=client_id)
         await operator.store.enable(client_id)
@@ -81,19 +78,48 @@ async def set_roles(client_id: str, roles: Sequence[str], *, allow_unknown: bool
     Raises InvalidRoles, InvalidRequest if there is no such client or role, AuditUnavailable.
     """
     names = verify_roles(list(roles))
-    async with _opened(None if allow_unknown else names) as operator:
+    async with operating(None if allow_unknown else names) as operator:
         await operator.store.verify_exists(client_id)
         await operator.record("client.roles_set", client_id=client_id, roles=list(names))
         await operator.store.set_roles(client_id, names)
         return names
 
 
+async def change_settings(client_id: str, **changes: int | None) -> ClientSettings:
+    """Change some settings of a client, and return all. None: back to those of the service.
+
+    Raises InvalidRequest if there is no such client, AuditUnavailable.
+    """
+    async with operating() as operator:
+        settings = replace((await operator.store.verify_exists(client_id)).settings, **changes)
+        await operator.record("client.settings_set", client_id=client_id, **_members(settings, always=True))
+        await operator.store.set_settings(client_id, settings)
+        return settings
+
+
 async def rotate_client(client_id: str) -> ClientSecret:
     """Raises InvalidRequest if there is no such client or it is disabled, AuditUnavailable."""
-    async with _opened() as operator:
+    async with operating() as operator:
         client = await operator.store.verify_active(client_id)
         await operator.record("client.rotated", client_id=client_id)
         return ClientSecret(client_id, await operator.store.rotate(client_id), client.roles)
+
+
+async def add_secret(client_id: str) -> ClientSecret:
+    """A second secret, beside the one that is live. Raises as `rotate_client`."""
+    async with operating() as operator:
+        client = await operator.store.verify_active(client_id)
+        verify_secrets(client, 1)
+        await operator.record("client.secret_added", client_id=client_id)
+        return ClientSecret(client_id, await operator.store.add_secret(client_id), client.roles)
+
+
+async def remove_secret(client_id: str, *, newer: bool = False) -> None:
+    """Of two secrets, the older one, or the *newer*. Raises as `rotate_client`."""
+    async with operating() as operator:
+        verify_secrets(await operator.store.verify_active(client_id), 2)
+        await operator.record("client.secret_removed", client_id=client_id, which="newer" if newer else "older")
+        await operator.store.remove_secret(client_id, newer=newer)
 
 
 async def revoke_token(jti: str) -> None:
@@ -101,41 +127,13 @@ async def revoke_token(jti: str) -> None:
 
     Raises InvalidRequest for what is not a jti, AuditUnavailable.
     """
-    async with _opened() as operator:
+    async with operating() as operator:
         verify_jti(jti)
         await operator.record("token.revoked", jti=jti)
         await operator.store.revoke(jti, int(time.time() + MAX_TOKEN_HOURS * 3600))
 
 
-@dataclass(frozen=True, slots=True)
-class _Operator:
-    store: ClientStore
-    audit: AuditLog
-    events: SecurityLog
-
-    async def record(self, action: str, **details: Any) -> None:
-        """Durable on return. Raises AuditUnavailable: then nothing may be changed."""
-        await self.audit.record(action, user_id=None, details={**details, "by": "operator"})
-        named = {name: details[name] for name in ("client_id", "jti") if name in details}
-        self.events.event(action.replace(".", "_"), **named)
-
-
-@asynccontextmanager
-async def _opened(known_roles: Sequence[str] | None = None) -> AsyncIterator[_Operator]:
-    """Raises InvalidRequest if one of *known_roles* is unknown."""
-    settings = load_settings()
-    verify_locks_hold(settings.audit_log_path)
-    verify_setup(settings)
-    if known_roles is not None:
-        verify_known(known_roles, settings.models_file)
-    store, events = open_clients(settings.database_path), SecurityLog(settings.security_log_path)
-    audit = open_audit(settings, events)
-    try:
-        audit.recover()
-        async with audit:
-            with faults_named(settings.database_path):
-                yield _Operator(store, audit, events)
-    finally:
-        await store.aclose()
-        audit.close()
-        events.close()
+def _members(settings: ClientSettings, always: bool = False) -> dict[str, Any]:
+    """What a record says of the settings; without *always*, only of those that are set."""
+    found = {"token_seconds": settings.token_seconds, "rpm": settings.rpm}
+    return {name: value for name, value in found.items() if always or value is not None}

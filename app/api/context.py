@@ -37,6 +37,8 @@ class RequestContext:
     origin: Origin
     user_id: str | None = None
     """Of the proven principal or client."""
+    credential: str | None = None
+    """What proved the principal, as records name it."""
     quota: Quota | None = None
     """The principal's bucket after this request; the response's headers show it."""
     is_body_read: bool = False

@@ -1,4 +1,4 @@
-"""The steps before a route, in order: address, token, principal's bucket, role, then the body."""
+"""The steps before a route, in order: address, credential, principal's bucket, role, the body."""
 
 from __future__ import annotations
 
@@ -38,37 +38,37 @@ async def services_of(request: Request) -> Services:  # FastAPI runs a plain def
 ServicesDep = Annotated[Services, Depends(services_of)]
 
 
-def authenticate(request: Request, *, is_read: bool = False) -> Principal:
+async def authenticate(request: Request, *, is_read: bool = False) -> Principal:
     """Steps (1) to (3); the caller's remaining steps are the role and the body.
 
     *is_read*: no model is asked, so the bucket of reads is charged.
     """
     app, context = app_context(request), request_context(request)
-    address = address_of(request)
+    address, buckets = address_of(request), app.buckets
     # (1) Too many failed proofs from this address? Tested here, charged only when a proof fails.
-    app.buckets.test_address(address)
-    # (2) The bearer token.
+    buckets.test_address(address)
+    # (2) The bearer token or API key.
     try:
-        principal = app.services.security.verify_token(bearer_token(request))
+        principal = await app.services.security.verify_bearer(bearer_token(request))
     except TokenError:
-        app.buckets.charge_address(address)
+        buckets.charge_address(address)
         raise
-    context = replace(context, user_id=principal.user_id)
+    context = replace(context, user_id=principal.user_id, credential=principal.credential)
     set_request_context(request, context)  # before (3), whose refusal is recorded with the user id
     # (3) The bucket of this principal, and in it the part of the user that a front end names.
     user = note_user_in_headers(request, principal)
     if user is not None and not is_read:
-        app.buckets.test_asserted(principal.user_id, user.id)
-    charge = app.buckets.charge_read if is_read else app.buckets.charge_question
-    quota = charge(principal.user_id, app.services.caps_for(principal).requests_per_minute)
+        buckets.test_asserted(principal.user_id, user.id)
+    user_id, limit = principal.user_id, app.services.caps_for(principal).requests_per_minute
+    quota = buckets.charge_read(user_id, limit) if is_read else buckets.charge_question(user_id, limit, principal.key_limit)
     if user is not None and not is_read:
-        app.buckets.charge_asserted(principal.user_id, user.id)
+        buckets.charge_asserted(principal.user_id, user.id)
     set_request_context(request, replace(request_context(request), quota=quota))
     return principal
 
 
 def bearer_token(request: Request) -> str:
-    """The token of the one Authorization header (RFC 6750, section 2.1), or of x-api-key.
+    """The token or key of the one Authorization header (RFC 6750, section 2.1), or of x-api-key.
 
     Raises TokenMissing, TokenMalformed: also where both headers are sent and differ.
 
@@ -100,7 +100,7 @@ def verify_role(principal: Principal, role: str) -> Principal:
 
 async def proven(request: Request, _: DocumentedScheme) -> Principal:
     """A proven principal who reads, whatever the role. Raises TokenError, RateLimited."""
-    return authenticate(request, is_read=True)
+    return await authenticate(request, is_read=True)
 
 
 Proven = Annotated[Principal, Depends(proven)]
@@ -108,7 +108,7 @@ Proven = Annotated[Principal, Depends(proven)]
 
 async def auditor(request: Request, _: DocumentedScheme) -> Principal:
     """A principal who may read the whole log. Raises TokenError, RateLimited, InsufficientScope."""
-    return verify_role(authenticate(request, is_read=True), roles.AUDIT_READER)
+    return verify_role(await authenticate(request, is_read=True), roles.AUDIT_READER)
 
 
 Auditor = Annotated[Principal, Depends(auditor)]
@@ -116,7 +116,7 @@ Auditor = Annotated[Principal, Depends(auditor)]
 
 async def asker(request: Request, _: DocumentedScheme) -> Principal:
     """A principal who may ask. Raises TokenError, RateLimited, InsufficientScope."""
-    return verify_role(authenticate(request), roles.ASK)
+    return verify_role(await authenticate(request), roles.ASK)
 
 
 Asker = Annotated[Principal, Depends(asker)]
@@ -124,7 +124,7 @@ Asker = Annotated[Principal, Depends(asker)]
 
 async def reader(request: Request, _: DocumentedScheme) -> Principal:
     """A principal who may ask, and only reads. Raises as `auditor`."""
-    return verify_role(authenticate(request, is_read=True), roles.ASK)
+    return verify_role(await authenticate(request, is_read=True), roles.ASK)
 
 
 Reader = Annotated[Principal, Depends(reader)]

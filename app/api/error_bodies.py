@@ -9,6 +9,7 @@ from http import HTTPStatus
 from typing import Any, Literal
 
 from ..errors import AppError, AuditCorrupt, InvalidParameter, TokenError
+from ..security.api_keys.form import KeyRefused
 from ..upstream.errors import UpstreamBusy, UpstreamRefused
 from .http_errors import HeadTooLarge, TokenMissing
 
@@ -138,7 +139,7 @@ def public_code(error: AppError) -> str:
 
 def public_detail(error: AppError) -> str:
     """The sentence that a body shows. It hides reasons against a token, and faults of the log."""
-    if isinstance(error, TokenMissing):
+    if isinstance(error, TokenMissing | KeyRefused):
         return error.detail
     if isinstance(error, AuditCorrupt):
         return AuditCorrupt.detail

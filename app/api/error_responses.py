@@ -24,6 +24,7 @@ from ..errors import (
 from ..kit.content_coding import CODINGS
 from ..kit.secret_look import masked, masked_path
 from ..limits.rate_limits import QuotaExceeded
+from ..security.api_keys.form import KeyRefused
 from ..security.oauth_errors import InvalidClient
 from .addresses import description_of, nothing_at
 from .context import AppContext, error_style_of, request_context
@@ -128,6 +129,7 @@ async def _record(request: Request, error: AppError, status: int) -> None:
         "address": origin.address,
         **({"client_request_id": origin.client_request_id} if origin.client_request_id else {}),
         **_details_of(error),
+        **({"credential": context.credential} if context.credential else {}),
         **({"path": masked_path(request.scope["path"], MAX_PATH)} if status == 404 else {}),
         **({"asserted_user": origin.asserted_user.members()} if origin.asserted_user else {}),
     }
@@ -142,9 +144,11 @@ def _details_of(error: AppError) -> dict[str, Any]:
     if isinstance(error, ModelNotFound):
         name = error.model[:MAX_MODEL] if error.is_known else masked(error.model, MAX_MODEL)
         return {"model": name, "is_known": error.is_known}
+    if isinstance(error, KeyRefused):
+        return {"reason": error.reason, **({"key_id": error.key_id} if error.key_id else {})}
     if isinstance(error, InvalidClient):
-        client_id, is_unknown = error.client_id, error.reason == "unknown_client"
-        return {"reason": error.reason, "client_id": masked(client_id, MAX_CLIENT_ID) if client_id and is_unknown else client_id}
+        client_id, shown = error.client_id, masked(error.client_id or "", MAX_CLIENT_ID)  # made in any case, for one time
+        return {"reason": error.reason, "client_id": shown if client_id and error.reason == "unknown_client" else client_id}
     return {}
 
 

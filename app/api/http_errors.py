@@ -56,4 +56,4 @@ class TokenMissing(TokenError):
     """No Authorization header was sent, and no x-api-key."""
 
     code = "token_missing"
-    detail = "Send an access token: Authorization: Bearer <token>. POST /token issues one."
+    detail = "Send an API key or an access token: Authorization: Bearer <key or token>. POST /token issues tokens."

@@ -70,6 +70,7 @@ class Exchange:
             **({"clamped": asdict(call.clamped)} if call.clamped else {}),
             **self._asserted_user(),
             **({"claimed_user": origin.claimed_user.members()} if origin.claimed_user else {}),
+            "credential": self._principal.credential,
         }
         self.received = await self._record("ask.received", details)
         if self._is_stopped:
@@ -115,6 +116,7 @@ class Exchange:
             "upstream_response_sha256": self.attempts.response_sha256,
             **({"other": completion.other} if completion.other else {}),
             **self._asserted_user(),
+            "credential": self._principal.credential,
         }
         try:
             receipt = await self._record("ask.answered", details)
@@ -141,6 +143,7 @@ class Exchange:
                 **({"other": other} if other else {}),
             }
         details |= {"upstream_response_sha256": self.attempts.response_sha256, **self._asserted_user()}
+        details["credential"] = self._principal.credential
         try:
             await self._record("ask.failed", details)
         except LongTextUnavailable:  # without the text then

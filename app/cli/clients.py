@@ -2,45 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import typer
 
 from ..errors import InvalidRequest, InvalidRoles, InvalidUser
 from ..kit.command import command
-from .output import LOCAL_URL, Json, Url, say
+from ..kit.moments import iso
+from .keys import MAX_RPM, key_lines, length_of_time
+from .output import LOCAL_URL, Json, Url, run, say
 from .usage import WrongUsage, argument
-
-T = TypeVar("T")
 
 clients = typer.Typer(help="Register the programs and people who may get access tokens.", no_args_is_help=True)
 token = typer.Typer(help="Get an access token, or revoke one.", invoke_without_command=True)
 
 CLIENT_ID, CLIENT_SECRET = "--client-id (or SECURE_AI_CLIENT_ID)", "--client-secret (or SECURE_AI_CLIENT_SECRET)"
+DEFAULT = "default"
 ClientId = Annotated[str, typer.Argument(help="The client's name: 3 to 32 characters of A-Z a-z 0-9 _ -")]
-Roles = Annotated[
-    list[str], typer.Option("--role", help="ai.playground.user may ask, ai.audit.reader may read the log; repeatable.")
-]
+ASK = "ai.playground.user"
+ROLES = f"{ASK} may ask, ai.audit.reader may read the log; repeatable."
+Roles = Annotated[list[str], typer.Option("--role", help=ROLES)]
 AllowUnknown = Annotated[
     bool, typer.Option("--allow-unknown-role", help="Also take roles that no endpoint and no model asks for.")
 ]
 
 
+TokenLifetime = Annotated[
+    str, typer.Option(help="How long its access tokens live, such as 12h; `default`: as TOKEN_EXPIRY_HOURS says.")
+]
+Rpm = Annotated[str, typer.Option(help="Its requests a minute, also above RATE_LIMIT; `default`: RATE_LIMIT.")]
+
+
 @clients.command("add")
 def clients_add(
     client_id: ClientId,
-    role: Roles,
+    role: Annotated[list[str] | None, typer.Option("--role", help=f"{ROLES} Left out: {ASK}.")] = None,
+    key: Annotated[bool, typer.Option("--key", help="Make an API key too; `keys add` makes more.")] = False,
+    token_lifetime: TokenLifetime = "",
+    rpm: Rpm = "",
     allow_unknown_role: AllowUnknown = False,
     as_json: Json = False,
 ) -> None:
     """Register a client and show its secret. The secret is not stored: copy it now."""
     from ..admin.clients import add_client  # late: start-up
+    from ..security.models import ClientSettings  # late: start-up
 
+    settings = ClientSettings(**_settings(token_lifetime, rpm))
     with argument("CLIENT_ID", InvalidUser), argument("--role", InvalidRoles):
-        added = _run(add_client(client_id, role, allow_unknown=allow_unknown_role))
+        added = run(add_client(client_id, role or [ASK], settings=settings, with_key=key, allow_unknown=allow_unknown_role))
     document = {"client_id": added.client_id, "client_secret": added.secret, "roles": list(added.roles)}
-    say(document, as_json, f"{_secret_lines(added.client_id, added.secret)}\nroles          {' '.join(added.roles)}")
+    lines = [_secret_lines(added.client_id, added.secret), f"roles          {' '.join(added.roles)}"]
+    if added.key is not None:
+        document |= added.key._asdict()
+        lines += key_lines(*added.key)
+    say(document, as_json, "\n".join(lines))
 
 
 @clients.command("list")
@@ -54,9 +69,12 @@ def clients_list(as_json: Json = False) -> None:
             "client_id": one.client_id,
             "roles": list(one.roles),
             "disabled": one.disabled,
-            "created_at": one.created_at.isoformat().replace("+00:00", "Z"),
+            "created_at": iso(one.created_at),
+            "token_seconds": one.settings.token_seconds,
+            "rpm": one.settings.rpm,
+            "secrets": one.secrets,
         }
-        for one in _run(list_clients())
+        for one in run(list_clients())
     ]
     lines = [
         f"{row['client_id']:<32}  {'disabled' if row['disabled'] else 'active':<8}  {row['created_at']}  {' '.join(row['roles'])}"
@@ -67,20 +85,20 @@ def clients_list(as_json: Json = False) -> None:
 
 @clients.command("disable")
 def clients_disable(client_id: ClientId, as_json: Json = False) -> None:
-    """Disable a client. The service refuses it and all its tokens within a second."""
+    """Disable a client. The service refuses it, its tokens and its keys within a second."""
     from ..admin.clients import disable_client  # late: start-up
 
-    _run(disable_client(client_id))
+    run(disable_client(client_id))
     say({"client_id": client_id, "disabled": True}, as_json, f"{client_id} is disabled")
 
 
 @clients.command("enable")
 def clients_enable(client_id: ClientId, as_json: Json = False) -> None:
-    """Enable a client that was disabled. Its secret and its unexpired tokens work again."""
+    """Enable a client that was disabled. Its secret, unexpired tokens and keys work again."""
     from ..admin.clients import enable_client  # late: start-up
 
-    _run(enable_client(client_id))
-    again = f"{client_id} is enabled: its secret and its unexpired tokens work again within a second"
+    run(enable_client(client_id))
+    again = f"{client_id} is enabled: its secret, unexpired tokens and keys work again within a second"
     say({"client_id": client_id, "disabled": False}, as_json, again)
 
 
@@ -91,22 +109,58 @@ def clients_set_roles(
     allow_unknown_role: AllowUnknown = False,
     as_json: Json = False,
 ) -> None:
-    """Replace a client's roles. Its tokens lose roles within a second; new roles need a new one."""
+    """Replace a client's roles. Its tokens and keys lose roles within a second, and gain none."""
     from ..admin.clients import set_roles  # late: start-up
 
     with argument("--role", InvalidRoles):
-        roles = _run(set_roles(client_id, role, allow_unknown=allow_unknown_role))
+        roles = run(set_roles(client_id, role, allow_unknown=allow_unknown_role))
     say({"client_id": client_id, "roles": list(roles)}, as_json, f"{client_id} has the roles {' '.join(roles)}")
 
 
 @clients.command("rotate")
 def clients_rotate(client_id: ClientId, as_json: Json = False) -> None:
-    """Replace a client's secret. The old one stops working at once; issued tokens stay valid."""
+    """Replace a client's secrets by a new one. The old ones stop working at once; tokens stay."""
     from ..admin.clients import rotate_client  # late: start-up
 
-    rotated = _run(rotate_client(client_id))
+    rotated = run(rotate_client(client_id))
     document = {"client_id": rotated.client_id, "client_secret": rotated.secret}
     say(document, as_json, _secret_lines(rotated.client_id, rotated.secret))
+
+
+@clients.command("add-secret")
+def clients_add_secret(client_id: ClientId, as_json: Json = False) -> None:
+    """Give a client a second secret. Both work, until `remove-secret` removes the older one."""
+    from ..admin.clients import add_secret  # late: start-up
+
+    added = run(add_secret(client_id))
+    document = {"client_id": added.client_id, "client_secret": added.secret}
+    say(document, as_json, _secret_lines(added.client_id, added.secret))
+
+
+@clients.command("remove-secret")
+def clients_remove_secret(
+    client_id: ClientId,
+    newer: Annotated[bool, typer.Option("--newer", help="Remove the newer one.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Remove the older of a client's two secrets. It stops working at once."""
+    from ..admin.clients import remove_secret  # late: start-up
+
+    run(remove_secret(client_id, newer=newer))
+    say({"client_id": client_id, "secrets": 1}, as_json, f"{client_id} has one secret: the {'older' if newer else 'newer'} one")
+
+
+@clients.command("set")
+def clients_set(client_id: ClientId, token_lifetime: TokenLifetime = "", rpm: Rpm = "", as_json: Json = False) -> None:
+    """Set how long a client's tokens live, or its requests a minute. Applies within a second."""
+    from ..admin.clients import change_settings  # late: start-up
+
+    changes = _settings(token_lifetime, rpm)
+    if not changes:
+        raise WrongUsage("Missing --token-lifetime or --rpm: nothing is set.")
+    settings = run(change_settings(client_id, **changes))
+    document = {"client_id": client_id, "token_seconds": settings.token_seconds, "rpm": settings.rpm}
+    say(document, as_json, "\n".join(f"{name:<13}  {'default' if value is None else value}" for name, value in document.items()))
 
 
 @token.callback()
@@ -140,15 +194,24 @@ def token_revoke(
     from ..admin.clients import revoke_token  # late: start-up
 
     with argument("JTI", InvalidRequest):
-        _run(revoke_token(jti))
+        run(revoke_token(jti))
     say({"jti": jti, "revoked": True}, as_json, f"{jti} is revoked")
+
+
+def _settings(token_lifetime: str, rpm: str) -> dict[str, int | None]:
+    """Those that were given. None: as the service has it. Raises WrongUsage."""
+    from ..settings import MAX_TOKEN_HOURS  # late: start-up
+
+    found: dict[str, int | None] = {}
+    if token_lifetime:
+        is_own = token_lifetime != DEFAULT
+        found["token_seconds"] = length_of_time("--token-lifetime", token_lifetime, MAX_TOKEN_HOURS * 3600) if is_own else None
+    if rpm:
+        if rpm != DEFAULT and not (rpm.isascii() and rpm.isdecimal() and 1 <= int(rpm[:9]) <= MAX_RPM):
+            raise WrongUsage(f"Invalid value for --rpm: it is a whole number from 1 to {MAX_RPM:,}, or {DEFAULT}.")
+        found["rpm"] = int(rpm) if rpm != DEFAULT else None
+    return found
 
 
 def _secret_lines(client_id: str, secret: str) -> str:
     return f"client_id      {client_id}\nclient_secret  {secret}   (shown only now)"
-
-
-def _run(work: Coroutine[Any, Any, T]) -> T:
-    import asyncio  # late: start-up
-
-    return asyncio.run(work)

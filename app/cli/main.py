@@ -20,6 +20,7 @@ from ..errors import AppError
 from ..kit.command import NAME_VARIABLE, PROGRAM, called_by, command
 from .audit import audit
 from .clients import clients, token
+from .keys import keys
 from .output import LOCAL_URL, Json, Url, cut_notice, printable_lines, receipt_name, say
 from .usage import usage_sentence
 
@@ -33,6 +34,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(clients, name="clients")
+app.add_typer(keys, name="keys")
 app.add_typer(token, name="token")
 app.add_typer(audit, name="audit")
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from collections.abc import Coroutine
+from typing import Annotated, Any, TypeVar
 
 import typer
+
+T = TypeVar("T")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Url = Annotated[
@@ -21,6 +24,13 @@ COLUMNS = (6, 27, 16, 12, 8, 0)
 def say(document: Any, as_json: bool, text: str) -> None:
     """Print *document* as one line of JSON, or *text* for people."""
     print(json.dumps(document) if as_json else text)
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """What *work* returns, on an event loop of its own."""
+    import asyncio  # late: start-up
+
+    return asyncio.run(work)
 
 
 def receipt_name(seq: int, digest: str) -> str:

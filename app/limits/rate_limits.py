@@ -28,7 +28,7 @@ MIN_TOKENS_PER_MINUTE = 60
 """A client may fetch this many tokens even if RATE_LIMIT is lower: fetching one is cheap."""
 MIN_READS_PER_MINUTE = 600
 """A principal may read so often even if their limit on questions is lower: a read asks no model."""
-QUESTIONS, READS, TOKENS = "rpm", "reads", "tokens"
+QUESTIONS, KEYS, READS, TOKENS = "rpm", "key", "reads", "tokens"
 """The names of the limits that callers see."""
 
 
@@ -81,9 +81,19 @@ class Buckets:
         part = settings.asserted_user_rate_limit
         self._asserted = None if part is None else _PerMinute(part)
 
-    def charge_question(self, user_id: str, per_minute: int) -> Quota:
-        """Count one question of a proven principal. Raises QuotaExceeded."""
-        return self._charge(_PerMinute(per_minute), QUESTIONS, user_id)
+    def charge_question(self, user_id: str, per_minute: int, key: tuple[str, int] | None = None) -> Quota:
+        """Count one question of a proven principal. Raises QuotaExceeded.
+
+        *key*: the id of an API key with a limit of its own, and that limit. The tighter one counts.
+        """
+        if key is None:
+            return self._charge(_PerMinute(per_minute), QUESTIONS, user_id)
+        key_id, own = key[0], _PerMinute(key[1])
+        with _storage_faults():
+            if not self._window.test(own, KEYS, key_id):
+                raise QuotaExceeded(self._quota(own, KEYS, key_id))
+        shared = self._charge(_PerMinute(per_minute), QUESTIONS, user_id)
+        return min(shared, self._charge(own, KEYS, key_id), key=lambda quota: quota.remaining)
 
     def charge_read(self, user_id: str, per_minute: int) -> Quota:
         """Count one read. *per_minute*: of the principal's questions. Raises QuotaExceeded."""

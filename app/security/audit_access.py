@@ -96,7 +96,7 @@ class AuditAccess:
             raise NotFound("The log has no such record.")
 
     async def _record(self, inquiry: Inquiry, details: dict[str, Any]) -> None:
-        details["address"] = inquiry.address
+        details |= {"address": inquiry.address, "credential": inquiry.principal.credential}
         user_id = inquiry.principal.user_id
         await self._audit.record("audit.read", user_id=user_id, details=details, request_id=inquiry.request_id)
 

@@ -72,7 +72,8 @@ class DatabaseFollower:
 
     def _replaced(self, known: Revocations, fresh: Revocations, how: str, is_first: bool) -> Revocations:
         before, self._fresh, now = self._fresh, fresh, self._now()
-        self._kept = self._kept.after(known, fresh, now, now + self._token_seconds)
+        longest = max([self._token_seconds, *(one.token_seconds or 0 for one in known.settings.values())])
+        self._kept = self._kept.after(known, fresh, now, now + longest)
         self._unstored = bool(self._kept.revoked or self._kept.disabled)
         self._has_told = False
         if is_first:

@@ -14,6 +14,8 @@ from typing import Any
 from ..audit.format.record import Receipt
 from ..audit.log import AuditLog
 from ..errors import Unavailable
+from .api_keys.form import PREFIX
+from .api_keys.verifier import KeyVerifier
 from .clients.store import ClientStore
 from .database_follower import DatabaseFollower
 from .kept_refusals import DatabaseNotice
@@ -31,8 +33,8 @@ RELOAD_SECONDS = 0.5
 class SecurityManager:
     """Issues and verifies tokens, and records what was done.
 
-    `generate_token` and `verify_token` read no database. Revocations and disabled clients are kept
-    in memory; `follow_revocations` keeps them at most a second behind the database.
+    `generate_token` and `verify_token` read no database. Revocations, disabled clients and the
+    settings of clients are kept in memory; `follow_revocations` keeps them at most a second behind.
     """
 
     def __init__(
@@ -47,10 +49,11 @@ class SecurityManager:
         token_seconds: float = 0.0,
         now: Callable[[], float] = time.time,
     ) -> None:
-        """*token_seconds*: how long a token may live; so long a disabled client stays refused."""
+        """*token_seconds*: how long a token lives, unless its client has a setting of its own."""
         self._issuer, self._verifier, self._clients = issuer, verifier, clients
         self._audit = audit
         self._events = events
+        self._keys = KeyVerifier(clients.keys, self.log_action, now)
         self._revocations = Revocations(0, frozenset(), frozenset())
         self._database = DatabaseFollower(clients, self.log_action, events, notice or DatabaseNotice(), token_seconds, now)
         self.is_following = True
@@ -73,6 +76,16 @@ class SecurityManager:
     def is_front_end(self, client_id: str) -> bool:
         """Whether the operator lets this client name the users that it asks for."""
         return client_id in self._revocations.front_ends
+
+    async def verify_bearer(self, credential: str) -> Principal:
+        """The proven bearer of a token or of an API key.
+
+        A key that this process does not know yet is looked up in the database. Raises TokenError,
+        Unavailable.
+        """
+        if credential.startswith(PREFIX):
+            return await self._keys.verify(credential, self._revocations)
+        return self.verify_token(credential)
 
     async def log_action(
         self, user_id: str | None, action: str, details: Mapping[str, Any], *, request_id: str | None = None
@@ -102,7 +115,7 @@ class SecurityManager:
             if not wanted or not set(wanted) <= set(roles):
                 raise InvalidScope()
             roles = tuple(role for role in roles if role in wanted)
-        issued = self._issuer.issue(client.client_id, roles)
+        issued = self._issuer.issue(client.client_id, roles, client.settings.token_seconds)
         details = {"jti": issued.jti, "roles": list(roles), "expires_in": issued.expires_in, "address": address}
         await self.log_action(client.client_id, "token.issued", details, request_id=request_id)
         self._events.event("token_issued", user_id=client.client_id, jti=issued.jti, address=address, request_id=request_id)
@@ -132,7 +145,9 @@ class SecurityManager:
         while True:
             await asyncio.sleep(RELOAD_SECONDS)
             try:
-                self._revocations = await self._database.follow(self._revocations)
+                known, self._revocations = self._revocations, await self._database.follow(self._revocations)
+                if self._revocations is not known:
+                    self._keys.forget()
                 if not self.is_following:
                     self._events.event("clients_database_back")
                 self.is_following = True

@@ -25,6 +25,9 @@ The rest share one count, which bounds the memory.
 MAX_ROWS = 100
 """Rows in one summary, so that it fits into one record."""
 
+SHOWN = ("status", "method", "route", "reason", "key_id")
+"""What a line of the security log takes from a record's details."""
+
 
 class Kind(NamedTuple):
     """Refusals that are counted together: the same code for the same principal or network."""
@@ -58,7 +61,7 @@ class RefusalRecorder:
         if not self._admit(f"user:{user_id}" if user_id else f"address:{network}"):
             self._count(kind, 1)
             return
-        event = {name: details[name] for name in ("status", "method", "route", "reason") if details.get(name) is not None}
+        event = {name: details[name] for name in SHOWN if details.get(name) is not None}
         self._events.event(code, level="WARNING", user_id=user_id, address=address, request_id=request_id, **event)
         action = "ask.refused" if policy else "request.refused"
         await asyncio.shield(self._record(action, {kind: 1}, user_id=user_id, request_id=request_id, details=details))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..assistant.assistant import SecureAIAssistant
@@ -55,7 +55,9 @@ class Services:
 
     def caps_for(self, principal: Principal) -> Caps:
         """Everything that differs between principals is found here."""
-        return self.assistant.v1_requests.catalogue.caps_for(principal.roles)
+        caps = self.assistant.v1_requests.catalogue.caps_for(principal.roles)
+        rpm = principal.client_rpm
+        return caps if rpm is None else replace(caps, requests_per_minute=rpm)
 
 
 @asynccontextmanager

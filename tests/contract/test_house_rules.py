@@ -36,12 +36,14 @@ NOT_PLAIN = re.compile(
 )
 TYPE_CHECKING_ALLOWED = {"app/security/__init__.py": "the type of the name that __getattr__ (PEP 562) imports at its first use"}
 TESTED_ELSEWHERE = {
+    "app/admin/operator.py": "tests/unit/admin/test_clients.py and test_keys.py: every change goes through it",
     "app/api/http_errors.py": "constants; tests/unit/api/test_error_bodies.py answers each error",
     "app/assistant/models.py": "dataclasses without behaviour",
     "app/audit/storage/store.py": "a protocol; tests/contract/test_audit_store.py checks each store",
     "app/catalogue/tables.py": "declarations; tests/unit/catalogue/test_models_file.py reads and refuses each key",
     "app/cli/demo_service.py": "tests/service/test_demo_service.py, with real processes",
     "app/main.py": "composition; every test of tests/service runs it",
+    "app/security/clients/tables.py": "declarations; tests/unit/security/clients/test_migrations.py compares the schema",
     "app/serving/http_protocol.py": "tests/service/test_protocol.py, over sockets",
     "app/serving/parent.py": "tests/service/test_supervisor.py, with real processes",
     "app/serving/worker.py": "tests/service/test_supervisor.py, with real processes",

@@ -35,8 +35,10 @@ class FakeApp:
         charges = ("charge_address", "charge_question", "charge_read", "charge_token", "charge_asserted")
         self.buckets = _Part(self, "test_address", "test_asserted", *charges)
         self.refusals = SimpleNamespace(record=self._record)
+        security: Any = _Part(self, "is_front_end")
+        security.verify_bearer = self._verify_bearer
         self.services = SimpleNamespace(
-            security=_Part(self, "verify_token", "is_front_end"),
+            security=security,
             settings=SimpleNamespace(asserted_user_header="", asserted_user_fields=()),
             events=SimpleNamespace(event=self._event),
             caps_for=lambda principal: CAPS,
@@ -49,6 +51,9 @@ class FakeApp:
         if name in self.errors:
             raise self.errors[name]
         return self.results.get(name)
+
+    async def _verify_bearer(self, credential: str) -> Any:
+        return self.answer("verify_bearer", credential)
 
     async def _record(self, **members: Any) -> None:
         self.records.append(members)

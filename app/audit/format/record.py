@@ -48,6 +48,7 @@ ACTIONS = frozenset(
     {
         *("log.opened", "log.recovered", "log.resumed", "log.alive", "log.clock_stepped", "log.tree_rebuilt"),
         *("client.added", "client.disabled", "client.enabled", "client.rotated", "client.roles_set", "database.replaced"),
+        *("client.settings_set", "client.secret_added", "client.secret_removed", "key.added", "key.revoked", "key.expired"),
         *("token.issued", "token.revoked", "policy.changed"),
         *("ask.received", "ask.answered", "ask.failed", "ask.refused"),
         *("request.refused", "request.refused_summary", "audit.read"),

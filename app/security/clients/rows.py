@@ -2,25 +2,48 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, Table, bindparam, literal, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ...errors import InvalidRequest
 from ...kit.command import command
-from ..models import Client
+from ...kit.moments import moment
+from ..models import Client, ClientSettings
 from ..roles import is_user_id
 from .database import TIMEOUT_SECONDS, connected
 from .tables import clients
 
+NO_DIGEST = "0" * 64
+"""Stands where there is nothing to compare with: no secret has this SHA-256."""
+WANTED = "wanted"
+
+
+def lookup(table: Table, **decoy: object) -> Any:
+    """Selects one row in any case: the one with the primary key WANTED, or *decoy*.
+
+    So an id that is not there takes as long as one that is. Columns that are not named are NULL.
+    """
+    (key,) = table.primary_key
+    values = [literal(decoy.get(column.name), column.type).label(column.name) for column in table.c]
+    return select(table).where(key == bindparam(WANTED)).union_all(select(*values)).limit(1)
+
+
+CLIENT_OR_DECOY = lookup(clients, client_id="", secret_sha256=NO_DIGEST, roles="none", disabled=False, created_at=0)
+
+
+async def find_or_decoy(connection: AsyncConnection, client_id: str) -> Row[Any]:
+    """The row of a client; for an unknown one, a row whose id is "". Both take as long."""
+    wanted = client_id if is_user_id(client_id) else ""
+    return (await connection.execute(CLIENT_OR_DECOY, {WANTED: wanted})).one()
+
 
 async def find(connection: AsyncConnection, client_id: str) -> Row[Any] | None:
-    """A malformed id is looked up as "": as slow, and no lone surrogate reaches SQLite."""
-    wanted = client_id if is_user_id(client_id) else ""
-    return (await connection.execute(select(clients).where(clients.c.client_id == wanted))).first()
+    """None for an unknown client; also for a malformed id, which may hold a lone surrogate."""
+    row = await find_or_decoy(connection, client_id)
+    return row if row.client_id else None
 
 
 async def existing(connection: AsyncConnection, client_id: str) -> Row[Any]:
@@ -40,9 +63,17 @@ async def active(connection: AsyncConnection, client_id: str) -> Row[Any]:
     return row
 
 
+async def update(connection: AsyncConnection, client_id: str, **values: Any) -> None:
+    await connection.execute(clients.update().where(clients.c.client_id == client_id).values(**values))
+
+
 def client_of(row: Row[Any]) -> Client:
-    created_at = datetime.fromtimestamp(row.created_at, UTC)
-    return Client(row.client_id, tuple(row.roles.split(" ")), row.disabled, created_at)
+    roles, secrets = tuple(row.roles.split(" ")), 1 if row.second_sha256 is None else 2
+    return Client(row.client_id, roles, row.disabled, moment(row.created_at), settings_of(row), secrets)
+
+
+def settings_of(row: Row[Any]) -> ClientSettings:
+    return ClientSettings(row.token_seconds, row.rpm)
 
 
 def has_active_client(path: Path, timeout: float = TIMEOUT_SECONDS) -> bool:
@@ -56,3 +87,13 @@ def name_taken(client_id: str) -> InvalidRequest:
         f"Client {client_id} exists already. Choose another name, "
         f"or run {command(f'clients rotate {client_id}')} for a new secret."
     )
+
+
+def verify_secrets(client: Client, count: int) -> None:
+    """Raises InvalidRequest unless *count* secrets of an active client are live."""
+    name = client.client_id
+    if client.secrets > count:
+        removes = command(f"clients remove-secret {name}")
+        raise InvalidRequest(f"Client {name} has two secrets already. {removes} removes the older one.")
+    if client.secrets < count:
+        raise InvalidRequest(f"Client {name} has one secret. {command(f'clients disable {name}')} refuses it.")

@@ -13,22 +13,24 @@ import time
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ...errors import ConfigError, InvalidRequest, Unavailable
-from ..models import Client, Revocations
+from ..models import DEFAULT_SETTINGS, Client, ClientSettings, Revocations
 from ..oauth_errors import InvalidClient
 from ..roles import verify_roles, verify_user_id
 from ..tokens.jti import verify_jti
 from .database import TIMEOUT_SECONDS
+from .key_store import KeyStore
 from .migrations import verify_schema
 from .replaced import DatabasePlace, store_refusals
-from .rows import active, client_of, existing, find, name_taken
-from .tables import clients, generation, revocations
+from .revocation_rows import read_revocations, write_revocation
+from .rows import NO_DIGEST, active, client_of, existing, find, find_or_decoy, name_taken, update, verify_secrets
+from .tables import clients
 from .transactions import open_async_engine, reading, writing
 
 Clock = Callable[[], float]
@@ -36,11 +38,6 @@ Randomness = Callable[[int], bytes]
 
 SECRET_BYTES = 32
 """256 bits: too many to guess, so a fast hash of the secret is safe to store."""
-KEPT_AFTER_EXPIRY_SECONDS = 24 * 3600
-"""How long a revocation outlives its token, so that a clock that is set back revives no token."""
-
-_NO_DIGEST = "0" * 64
-"""Compared with for an unknown client. No secret has this SHA-256."""
 
 
 class ClientStore:
@@ -50,12 +47,11 @@ class ClientStore:
     """
 
     def __init__(self, engine: AsyncEngine, place: DatabasePlace, *, now: Clock, random_bytes: Randomness) -> None:
-        self._engine = engine
-        self.place = place
-        self._now = now
-        self._random_bytes = random_bytes
+        self._engine, self.place = engine, place
+        self._now, self._random_bytes = now, random_bytes
+        self.keys = KeyStore(engine, now, random_bytes)
 
-    async def add(self, client_id: str, roles: list[str] | tuple[str, ...]) -> str:
+    async def add(self, client_id: str, roles: list[str] | tuple[str, ...], settings: ClientSettings = DEFAULT_SETTINGS) -> str:
         """Register a client and return its secret, of which only the SHA-256 is stored.
 
         Raises InvalidUser, InvalidRoles, or InvalidRequest if the name is taken.
@@ -67,6 +63,8 @@ class ClientStore:
             roles=" ".join(verify_roles(roles)),
             disabled=False,
             created_at=int(self._now()),
+            token_seconds=settings.token_seconds,
+            rpm=settings.rpm,
         )
         async with writing(self._engine) as connection:
             try:
@@ -98,42 +96,46 @@ class ClientStore:
         return [client_of(row) for row in rows]
 
     async def disable(self, client_id: str) -> None:
-        """Refuse the client and all its tokens from now on. Safe to repeat.
-
-        Raises InvalidRequest if there is no such client.
-        """
+        """Refuse the client, its tokens and keys. Raises InvalidRequest, as all below."""
         await self._change(client_id, disabled=True)
 
     async def enable(self, client_id: str) -> None:
-        """Undo `disable`: its unexpired tokens count again, too. Safe to repeat.
-
-        Raises InvalidRequest if there is no such client.
-        """
+        """Undo `disable`: its unexpired tokens and keys count again, too."""
         await self._change(client_id, disabled=False)
 
     async def set_roles(self, client_id: str, roles: list[str] | tuple[str, ...]) -> None:
-        """Replace the roles of a client. Its tokens lose the roles that it has no more.
-
-        Raises InvalidRoles, or InvalidRequest if there is no such client.
-        """
+        """Its tokens and keys lose the roles that it has no more. Raises InvalidRoles too."""
         await self._change(client_id, roles=" ".join(verify_roles(roles)))
 
-    async def _change(self, client_id: str, **values: object) -> None:
-        async with writing(self._engine) as connection:
-            await existing(connection, client_id)
-            await connection.execute(clients.update().where(clients.c.client_id == client_id).values(**values))
+    async def set_settings(self, client_id: str, settings: ClientSettings) -> None:
+        await self._change(client_id, token_seconds=settings.token_seconds, rpm=settings.rpm)
 
     async def rotate(self, client_id: str) -> str:
-        """Return a new secret. The old one is refused at once; its tokens live until they expire.
+        """Return a new secret. Older ones are refused at once; tokens live until they expire.
 
         Raises InvalidRequest if there is no such client or it is disabled.
         """
         secret = self._new_secret()
         async with writing(self._engine) as connection:
             await active(connection, client_id)
-            change = clients.update().where(clients.c.client_id == client_id)
-            await connection.execute(change.values(secret_sha256=_digest(secret)))
+            await update(connection, client_id, secret_sha256=_digest(secret), second_sha256=None)
         return secret
+
+    async def add_secret(self, client_id: str) -> str:
+        """Return a second secret; the first stays live. Raises InvalidRequest."""
+        secret = self._new_secret()
+        async with writing(self._engine) as connection:
+            verify_secrets(client_of(await active(connection, client_id)), 1)
+            await update(connection, client_id, second_sha256=_digest(secret))
+        return secret
+
+    async def remove_secret(self, client_id: str, *, newer: bool = False) -> None:
+        """Refuse the older of two secrets, or the *newer*. Raises InvalidRequest."""
+        async with writing(self._engine) as connection:
+            row = await active(connection, client_id)
+            verify_secrets(client_of(row), 2)
+            left = row.secret_sha256 if newer else row.second_sha256
+            await update(connection, client_id, secret_sha256=left, second_sha256=None)
 
     async def authenticate(self, client_id: str, secret: str) -> Client:
         """Return the client that *secret* proves (RFC 6749, section 2.3.1). Raises InvalidClient.
@@ -143,10 +145,12 @@ class ClientStore:
         learns that it is disabled.
         """
         async with reading(self._engine) as connection:
-            row = await find(connection, client_id)
-        # (1) The secret. An unknown client's is hashed and compared too, which takes as long.
-        proven = hmac.compare_digest(_digest(secret), _NO_DIGEST if row is None else row.secret_sha256)
-        if row is None:
+            row = await find_or_decoy(connection, client_id)
+        # (1) The secret: one of two. An unknown client's is compared too, which takes as long.
+        digest = _digest(secret)
+        is_first = hmac.compare_digest(digest, row.secret_sha256)
+        proven = hmac.compare_digest(digest, row.second_sha256 or NO_DIGEST) or is_first
+        if not row.client_id:
             raise InvalidClient("unknown_client", client_id)
         if not proven:
             raise InvalidClient("wrong_secret", client_id)
@@ -163,29 +167,13 @@ class ClientStore:
         verify_jti(jti)
         if type(expires_at) is not int or not 0 <= expires_at < 2**63:
             raise InvalidRequest("A token's expiry is a whole number of Unix seconds.")
-        now = int(self._now())
-        entry = upsert(revocations).values(jti=jti, expires_at=expires_at, revoked_at=now)
-        longer = {"expires_at": entry.excluded.expires_at}
         async with writing(self._engine) as connection:
-            await connection.execute(revocations.delete().where(revocations.c.expires_at < now - KEPT_AFTER_EXPIRY_SECONDS))
-            await connection.execute(
-                entry.on_conflict_do_update(
-                    index_elements=["jti"], set_=longer, where=revocations.c.expires_at < entry.excluded.expires_at
-                )
-            )
+            await write_revocation(connection, jti, expires_at, int(self._now()))
 
     async def current_revocations(self) -> Revocations:
         """The state of all clients, and all revocations that have not expired, in one snapshot."""
         async with reading(self._engine) as connection:
-            await connection.exec_driver_sql("BEGIN")
-            number = (await connection.execute(select(generation.c.value))).scalar_one()
-            live = select(revocations.c.jti, revocations.c.expires_at).where(revocations.c.expires_at > self._now())
-            expiries = {row.jti: row.expires_at for row in await connection.execute(live)}
-            known = (await connection.execute(select(clients.c.client_id, clients.c.roles, clients.c.disabled))).all()
-            lists = {text: frozenset(text.split(" ")) for text in {row.roles for row in known}}  # most clients share theirs
-            disabled = frozenset(row.client_id for row in known if row.disabled)
-            roles = {row.client_id: lists[row.roles] for row in known}
-            return Revocations(number, frozenset(expiries), disabled, roles, expiries)
+            return await read_revocations(connection, self._now())
 
     async def generation(self) -> int:
         """Changes with every change to clients and revocations, by any process.
@@ -212,6 +200,11 @@ class ClientStore:
 
     async def aclose(self) -> None:
         await self._engine.dispose()
+
+    async def _change(self, client_id: str, **values: Any) -> None:
+        async with writing(self._engine) as connection:
+            await existing(connection, client_id)
+            await update(connection, client_id, **values)
 
     def _new_secret(self) -> str:
         return urlsafe_b64encode(self._random_bytes(SECRET_BYTES)).rstrip(b"=").decode()

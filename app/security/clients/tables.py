@@ -3,7 +3,7 @@
 Times are Unix seconds.
 """
 
-from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, Integer, MetaData, String, Table, Text
+from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, ForeignKey, Integer, MetaData, String, Table, Text
 
 metadata = MetaData()
 
@@ -15,12 +15,29 @@ clients = Table(
     Column("roles", Text, nullable=False),  # separated by one space, as an OAuth scope is
     Column("disabled", Boolean, nullable=False),
     Column("created_at", BigInteger, nullable=False),
+    Column("second_sha256", String(64), nullable=True),  # of a second secret that is live too
+    Column("token_seconds", Integer, nullable=True),  # how long its tokens live, where it is set
+    Column("rpm", Integer, nullable=True),  # its calls in a minute, where it is set
+)
+
+keys = Table(
+    "keys",
+    metadata,
+    Column("key_id", String(11), primary_key=True),
+    Column("client_id", String(32), ForeignKey("clients.client_id"), nullable=False),
+    Column("sha256", String(64), nullable=False),  # of the whole key, lower-case hex
+    Column("roles", Text, nullable=False),  # as those of a client
+    Column("name", Text, nullable=True),
+    Column("rpm", Integer, nullable=True),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=True),
+    Column("expiry_noted", Boolean, nullable=False),  # whether its first use after that is recorded
 )
 
 revocations = Table(
     "revocations",
     metadata,
-    Column("jti", String(32), primary_key=True),
+    Column("jti", String(32), primary_key=True),  # or the id of a key
     Column("expires_at", BigInteger, nullable=False),
     Column("revoked_at", BigInteger, nullable=False),
 )

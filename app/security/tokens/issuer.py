@@ -43,17 +43,18 @@ class TokenIssuer:
         self._key, self._issuer, self._audience = key, issuer, audience
         self._lifetime, self._clock, self._nonce = lifetime_seconds, clock, nonce
 
-    def issue(self, user_id: str, roles: Sequence[str]) -> IssuedToken:
-        """Raises InvalidUser or InvalidRoles."""
+    def issue(self, user_id: str, roles: Sequence[str], lifetime_seconds: int | None = None) -> IssuedToken:
+        """*lifetime_seconds*: of its client, if it has one. Raises InvalidUser or InvalidRoles."""
         user_id, names = verify_user_id(user_id), verify_roles(roles)
         now, nonce, scope = int(self._clock()), self._nonce(), " ".join(names)
+        lifetime = lifetime_seconds or self._lifetime
         claims = {
             "iss": self._issuer,
             "sub": user_id,
             "aud": self._audience,
             "iat": now,
             "nbf": now,
-            "exp": now + self._lifetime,
+            "exp": now + lifetime,
             "jti": nonce,
             "client_id": user_id,
             "scope": scope,
@@ -63,4 +64,4 @@ class TokenIssuer:
         }
         headers = {"typ": TYPE, "kid": self._key.kid}
         token = jwt.encode(claims, self._key.secret, algorithm=self._key.algorithm, headers=headers)
-        return IssuedToken(token, nonce, self._lifetime, scope)
+        return IssuedToken(token, nonce, lifetime, scope)

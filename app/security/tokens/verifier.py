@@ -5,10 +5,8 @@ from __future__ import annotations
 import hashlib
 import re
 import time
-from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import jwt
 
@@ -34,6 +32,7 @@ from ...errors import (
 from ...kit import strict_json
 from ...kit.base64 import decode_base64url
 from ..models import Principal, Revocations
+from ..proof_cache import ProofCache
 from ..roles import verify_roles, verify_user_id
 from .jti import is_jti
 from .keys import SigningKey
@@ -49,8 +48,13 @@ TEXT_CLAIMS = ("iss", "aud", "sub", "client_id", "user_id", "jti", "nonce", "sco
 TIME_CLAIMS = ("iat", "nbf", "exp")
 CLOCK_LEEWAY_SECONDS = 5
 """On iat and nbf, for a clock that is corrected a little; none on exp."""
-CACHE_SIZE = 10_000
-"""Proven tokens that are kept. The oldest is dropped first."""
+
+
+class Proof(NamedTuple):
+    """What a token proves, whatever has become of it and of its client since it was issued."""
+
+    principal: Principal
+    lifetime_seconds: int
 
 
 class TokenVerifier:
@@ -71,7 +75,7 @@ class TokenVerifier:
         self._key, self._issuer, self._audience = key, issuer, audience
         self._lifetime, self._clock = lifetime_seconds, clock
         self._jws = jwt.PyJWS(options={"enforce_minimum_key_length": True})
-        self._proven: OrderedDict[bytes, Principal] = OrderedDict()
+        self._proven: ProofCache[Proof] = ProofCache()
 
     def verify(self, token: str, revocations: Revocations) -> Principal:
         """The proven bearer.
@@ -81,27 +85,25 @@ class TokenVerifier:
         if not isinstance(token, str) or len(token) > MAX_TOKEN_BYTES:
             raise TokenMalformed()
         digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
-        principal = self._proven.get(digest)
-        if principal is None:
-            principal = self._prove(token)
-            self._proven[digest] = principal
-            if len(self._proven) > CACHE_SIZE:
-                self._proven.popitem(last=False)
+        proof = self._proven.get(digest)
+        if proof is None:
+            proof = self._prove(token)
+            self._proven.keep(digest, proof)
+        principal = proof.principal
         # (9) Not expired, not revoked, its client not disabled. Checked for a cached token too.
         if self._clock() >= principal.expires_at:
             self._proven.pop(digest, None)
             raise TokenExpired()
-        if principal.jti in revocations.revoked:
+        if principal.credential_id in revocations.revoked:
             raise TokenRevoked()
         if principal.client_id in revocations.disabled:
             raise ClientDisabled()
-        # (10) Only roles that its client still has.
-        current = revocations.roles.get(principal.client_id)
-        if current is None or current.issuperset(principal.roles):
-            return principal
-        return replace(principal, roles=tuple(role for role in principal.roles if role in current))
+        # (10) It does not live longer than the settings allow today; only roles of its client.
+        if proof.lifetime_seconds > (revocations.settings_of(principal.client_id).token_seconds or self._lifetime):
+            raise TokenTooLong()
+        return revocations.as_of_now(principal)
 
-    def _prove(self, token: str) -> Principal:
+    def _prove(self, token: str) -> Proof:
         # (1) Its form: three base64url parts (RFC 7515, section 7.1). verify() checked its size.
         match = FORM.fullmatch(token)
         if match is None:
@@ -132,14 +134,12 @@ class TokenVerifier:
             raise TokenWrongIssuer()
         if claims["aud"] != self._audience:
             raise TokenWrongAudience()
-        # (6) Its time, and that it does not live longer than the settings allow today.
+        # (6) Its time.
         now = self._clock()
         if now >= claims["exp"]:
             raise TokenExpired()
         if claims["nbf"] > now + CLOCK_LEEWAY_SECONDS or claims["iat"] > now + CLOCK_LEEWAY_SECONDS:
             raise TokenNotYetValid()
-        if claims["exp"] - claims["iat"] > self._lifetime:
-            raise TokenTooLong()
         # (7) Its nonce, which is its id.
         if not is_jti(claims["nonce"]) or claims["jti"] != claims["nonce"]:
             raise InvalidNonce()
@@ -149,7 +149,8 @@ class TokenVerifier:
             raise InvalidUser()
         if claims["scope"] != " ".join(roles):
             raise InvalidRoles()
-        return Principal(user_id, roles, verify_user_id(claims["client_id"]), claims["jti"], claims["exp"])
+        principal = Principal(user_id, roles, verify_user_id(claims["client_id"]), claims["jti"], claims["exp"])
+        return Proof(principal, claims["exp"] - claims["iat"])
 
 
 def _decoded(part: str) -> bytes:

@@ -14,6 +14,7 @@ import pytest
 from app.admin import clients
 from app.audit.log import AuditLog
 from app.errors import AuditUnavailable, ConfigError, InvalidRequest, InvalidRoles, InvalidUser
+from app.security.models import ClientSettings
 from app.security.roles import ASK, AUDIT_READER
 
 from ...support.installation import LOG, init
@@ -109,6 +110,10 @@ REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
     "no roles": (lambda: clients.set_roles("carol", []), InvalidRoles, "Roles are"),
     "a mistyped role": (lambda: clients.add_client("erin", ["ai.playground.usr"]), InvalidRequest, f"Did you mean {ASK}"),
     "a mistyped new role": (lambda: clients.set_roles("carol", [ASK, "audit"]), InvalidRequest, "--allow-unknown-role"),
+    "a second secret for a disabled one": (lambda: clients.add_secret("gone"), InvalidRequest, "clients enable gone"),
+    "a third secret": (lambda: clients.add_secret("twice"), InvalidRequest, "clients remove-secret twice"),
+    "the only secret removed": (lambda: clients.remove_secret("carol"), InvalidRequest, "has one secret"),
+    "settings for nobody": (lambda: clients.change_settings("nobody", rpm=1), InvalidRequest, "no such client"),
     "revoke what is no jti": (lambda: clients.revoke_token(JTI.upper()), InvalidRequest, "32 hex digits"),
 }
 
@@ -116,8 +121,9 @@ REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
 @pytest.mark.usefixtures("installed")
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_is_refused_leaves_no_record(name: str) -> None:
-    for one in ("carol", "gone"):
+    for one in ("carol", "gone", "twice"):
         asyncio.run(clients.add_client(one, [ASK]))
+    asyncio.run(clients.add_secret("twice"))
     asyncio.run(clients.disable_client("gone"))
     log, stored = LOG.read_bytes(), rows("SELECT * FROM clients")
     work, kind, sentence = REFUSED[name]
@@ -142,6 +148,8 @@ def test_nothing_is_done_that_cannot_be_recorded(monkeypatch: pytest.MonkeyPatch
         clients.disable_client("carol"),
         clients.enable_client("carol"),
         clients.set_roles("carol", [AUDIT_READER]),
+        clients.change_settings("carol", rpm=1),
+        clients.add_secret("carol"),
         clients.revoke_token(JTI),
     ]
     for change in changes:
@@ -150,6 +158,26 @@ def test_nothing_is_done_that_cannot_be_recorded(monkeypatch: pytest.MonkeyPatch
     assert rows("SELECT * FROM clients") == stored
     assert rows("SELECT * FROM revocations") == []
     assert "client_disabled" not in Path("logs/security.log").read_text()
+
+
+@pytest.mark.usefixtures("installed")
+def test_settings_and_secrets_are_recorded_as_they_are_then() -> None:
+    asyncio.run(clients.add_client("carol", [ASK], settings=ClientSettings(rpm=600), with_key=True))
+    asyncio.run(clients.change_settings("carol", token_seconds=60))
+    asyncio.run(clients.change_settings("carol", rpm=None))
+    asyncio.run(clients.add_secret("carol"))
+    asyncio.run(clients.remove_secret("carol"))
+    [key_id] = rows("SELECT key_id FROM keys")[0]
+    key = {"key_id": key_id, "client_id": "carol", "roles": [ASK], "name": None, "rpm": None, "expires_at": None}
+    by = {"by": "operator"}
+    assert [(one["action"], list(one["details"].items())) for one in records()[1:]] == [
+        ("client.added", list({"client_id": "carol", "roles": [ASK], "rpm": 600, **by}.items())),
+        ("key.added", list({**key, **by}.items())),
+        ("client.settings_set", list({"client_id": "carol", "token_seconds": 60, "rpm": 600, **by}.items())),
+        ("client.settings_set", list({"client_id": "carol", "token_seconds": 60, "rpm": None, **by}.items())),
+        ("client.secret_added", list({"client_id": "carol", **by}.items())),
+        ("client.secret_removed", list({"client_id": "carol", "which": "older", **by}.items())),
+    ]
 
 
 def test_before_init_nothing_can_be_done() -> None:

@@ -25,7 +25,7 @@ def principal_with(*roles: str) -> Principal:
 
 
 def app_for(*roles: str, **errors: Exception) -> FakeApp:
-    return FakeApp(errors, {"verify_token": principal_with(*roles), "charge_question": QUOTA, "charge_read": READ})
+    return FakeApp(errors, {"verify_bearer": principal_with(*roles), "charge_question": QUOTA, "charge_read": READ})
 
 
 # --- the header --------------------------------------------------------------------------------------
@@ -76,9 +76,9 @@ def test_a_token_in_the_address_is_refused_even_beside_a_good_header(query: str)
 def test_a_good_token_passes_address_proof_and_bucket_in_this_order() -> None:
     app = app_for(ASK)
     request = request_of(headers=HEADERS, app=app)
-    assert authenticate(request) == principal_with(ASK)
-    steps = [("test_address", ADDRESS), ("verify_token", "good"), ("is_front_end", "alice"), ("charge_question", "alice", 60)]
-    assert app.calls == steps
+    assert run(authenticate(request)) == principal_with(ASK)
+    proof, bucket = ("verify_bearer", "good"), ("charge_question", "alice", 60, None)
+    assert app.calls == [("test_address", ADDRESS), proof, ("is_front_end", "alice"), bucket]
     context = request_context(request)
     assert (context.user_id, context.quota) == ("alice", QUOTA)
 
@@ -87,17 +87,17 @@ def test_a_failing_address_is_refused_before_its_token_is_read() -> None:
     app = app_for(ASK, test_address=RateLimited(retry_after=7))
     request = request_of(headers=HEADERS, app=app)
     with pytest.raises(RateLimited):
-        authenticate(request)
+        run(authenticate(request))
     assert app.calls == [("test_address", ADDRESS)]
     assert request_context(request).user_id is None
 
 
 @pytest.mark.parametrize("headers", [{}, HEADERS], ids=["missing", "expired"])
 def test_a_failed_proof_is_charged_to_the_address_and_names_nobody(headers: dict[str, str]) -> None:
-    app = app_for(ASK, verify_token=TokenExpired())
+    app = app_for(ASK, verify_bearer=TokenExpired())
     request = request_of(headers=headers, app=app)
     with pytest.raises(TokenExpired if headers else TokenMissing):
-        authenticate(request)
+        run(authenticate(request))
     assert app.calls[-1] == ("charge_address", ADDRESS)
     assert request_context(request).user_id is None
 
@@ -106,7 +106,7 @@ def test_a_full_bucket_is_a_refusal_of_a_known_principal() -> None:
     app = app_for(ASK, charge_question=QuotaExceeded(Quota(60, 0, 7)))
     request = request_of(headers=HEADERS, app=app)
     with pytest.raises(QuotaExceeded):
-        authenticate(request)
+        run(authenticate(request))
     assert request_context(request).user_id == "alice"
     assert request_context(request).quota is None
 

@@ -37,6 +37,7 @@ from app.errors import (
     TokenExpired,
     UpstreamTimeout,
 )
+from app.security.api_keys.form import KeyRefused
 from app.security.oauth_errors import InvalidClient, InvalidScope
 from app.upstream.errors import ProtocolNotServed, UpstreamBusy, UpstreamOutOfQuota, UpstreamRefused
 
@@ -228,7 +229,8 @@ def test_a_body_never_says_what_is_wrong_with_the_log() -> None:
 @pytest.mark.parametrize(
     ("error", "detail"),
     [
-        (TokenMissing(), "Send an access token: Authorization: Bearer <token>. POST /token issues one."),
+        (TokenMissing(), TokenMissing.detail),
+        (KeyRefused("revoked", "a" * 11), KeyRefused.detail),
         (TokenBadSignature(), "The access token is not valid. Ask POST /token for a new one."),
         (TokenExpired(), "The access token has expired. Ask POST /token for a new one."),
         (RateLimited(), "Too many requests in the last minute. Wait as long as Retry-After says."),

@@ -100,6 +100,7 @@ def test_a_question_that_goes_well_has_two_records_byte_for_byte() -> None:
                     "address": "192.0.2.1",
                     "upstream_sha256": "5" * 64,
                     "client_request_id": "mine",
+                    "credential": f"token:{'1' * 32}",
                 },
             ),
             (
@@ -113,6 +114,7 @@ def test_a_question_that_goes_well_has_two_records_byte_for_byte() -> None:
                     "attempts": 1,
                     "finish_reason": "stop",
                     "upstream_response_sha256": None,
+                    "credential": f"token:{'1' * 32}",
                 },
             ),
         ]
@@ -131,7 +133,7 @@ def test_an_answer_of_which_bytes_were_given_names_their_digest_last() -> None:
 
     run(work)
     details = log.records[1][1]
-    assert list(details) == ["received", "answer", "model", "usage", "elapsed_ms", "attempts", "delivered", DIGEST]
+    assert list(details) == ["received", "answer", "model", "usage", "elapsed_ms", "attempts", "delivered", DIGEST, "credential"]
     assert details["delivered"] == {"bytes": 6, "sha256": hashlib.sha256(b"onetwo").hexdigest()}
     assert details["usage"] is None
 
@@ -169,9 +171,8 @@ def test_an_error_is_recorded_and_becomes_the_callers(raised: BaseException, see
         run(work)
     assert type(caught.value) is seen
     assert start.terminal_record.is_written
-    assert log.records[1:] == [
-        ("ask.failed", {"received": 1, "code": code, "elapsed_ms": 0, "attempts": 1, "delivered": None, DIGEST: None})
-    ]
+    details = {"received": 1, "code": code, "elapsed_ms": 0, "attempts": 1, "delivered": None, DIGEST: None}
+    assert log.records[1:] == [("ask.failed", {**details, "credential": PRINCIPAL.credential})]
     if isinstance(raised, AppError):
         assert caught.value is raised
     else:

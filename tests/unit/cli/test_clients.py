@@ -14,8 +14,10 @@ from app.admin import clients as operator_tasks
 from app.admin.clients import ClientSecret
 from app.cli import http_client
 from app.cli.main import app
+from app.cli.usage import WrongUsage
 from app.errors import InvalidRequest, InvalidRoles, InvalidUser
-from app.security.models import Client
+from app.security.api_keys.form import NewKey
+from app.security.models import Client, ClientSettings
 
 ROLES = ("ai.playground.user", "ai.audit.reader")
 CLIENTS = [
@@ -49,7 +51,60 @@ def test_a_new_client_is_shown_with_its_secret_and_roles(monkeypatch: pytest.Mon
     )
     assert json.loads(run(*command, "--json")) == {"client_id": "carol", "client_secret": "the-secret", "roles": [*ROLES]}
     run(*command, "--allow-unknown-role")
-    assert calls == [("carol", [*ROLES], False), ("carol", [*ROLES], False), ("carol", [*ROLES], True)]
+    run("clients", "add", "carol", "--rpm", "600", "--token-lifetime", "12h")
+    plain = ClientSettings()
+    assert calls == [
+        ("carol", [*ROLES], plain, False, False),
+        ("carol", [*ROLES], plain, False, False),
+        ("carol", [*ROLES], plain, False, True),
+        ("carol", [ROLES[0]], ClientSettings(43_200, 600), False, False),
+    ]
+
+
+def test_a_new_client_can_be_shown_with_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    added = ClientSecret("carol", "the-secret", ROLES[:1], NewKey("a" * 11, "saa_the-key"))
+    calls: list[tuple[object, ...]] = []
+    monkeypatch.setattr(operator_tasks, "add_client", returning(added, calls))
+    assert run("clients", "add", "carol", "--key").splitlines()[-2:] == [
+        "key_id         aaaaaaaaaaa",
+        "key            saa_the-key   (shown only now)",
+    ]
+    document = json.loads(run("clients", "add", "carol", "--key", "--json"))
+    assert list(document.items())[3:] == [("key_id", "a" * 11), ("key", "saa_the-key")]
+    assert calls[0] == ("carol", [ROLES[0]], ClientSettings(), True, False)
+
+
+def test_settings_of_a_client_are_set_or_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    changes: list[tuple[object, ...]] = []
+    monkeypatch.setattr(operator_tasks, "change_settings", returning(ClientSettings(None, 600), changes))
+    assert run("clients", "set", "carol", "--rpm", "600").splitlines()[1:] == ["token_seconds  default", "rpm            600"]
+    document = {"client_id": "carol", "token_seconds": None, "rpm": 600}
+    assert json.loads(run("clients", "set", "carol", "--rpm", "default", "--token-lifetime", "90m", "--json")) == document
+    assert changes == [("carol", 600), ("carol", 5400, None)]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        [],
+        *(["--rpm", value] for value in ("0", "-1", "x", "10000001", "٣", "1.5")),
+        *(["--token-lifetime", value] for value in ("31d", "0s", "12", "h", "1w")),
+    ],
+    ids=str,
+)
+def test_a_setting_that_cannot_be_is_refused(options: list[str]) -> None:
+    done = CliRunner().invoke(app, ["clients", "set", "carol", *options])
+    assert isinstance(done.exception, WrongUsage)
+
+
+def test_two_secrets_are_added_and_removed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(operator_tasks, "add_secret", returning(ClientSecret("carol", "the-secret", ROLES)))
+    removed: list[tuple[object, ...]] = []
+    monkeypatch.setattr(operator_tasks, "remove_secret", returning(None, removed))
+    assert json.loads(run("clients", "add-secret", "carol", "--json")) == {"client_id": "carol", "client_secret": "the-secret"}
+    assert run("clients", "remove-secret", "carol") == "carol has one secret: the newer one\n"
+    assert run("clients", "remove-secret", "carol", "--newer") == "carol has one secret: the older one\n"
+    assert removed == [("carol", False), ("carol", True)]
 
 
 def test_a_rotated_client_is_shown_with_its_secret(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,6 +124,9 @@ def test_clients_are_a_table_or_a_list_of_documents(monkeypatch: pytest.MonkeyPa
         "roles": ["ai.playground.user"],
         "disabled": True,
         "created_at": "2026-01-02T03:04:06Z",
+        "token_seconds": None,
+        "rpm": None,
+        "secrets": 1,
     }
 
 

@@ -99,6 +99,25 @@ def test_a_test_of_a_users_part_keeps_nothing(open_buckets: Callable[..., Bucket
         assert database.execute("SELECT count(*) FROM hits").fetchone() == (0,)
 
 
+def test_a_keys_limit_only_narrows_what_its_client_has(open_buckets: Callable[..., Buckets]) -> None:
+    buckets = open_buckets()
+
+    def left(key_id: str, rpm: int, user_id: str = "alice") -> int:
+        return buckets.charge_question(user_id, 4, (key_id, rpm)).remaining
+
+    assert [left("k1", 2), left("k1", 2)] == [1, 0]
+    for _ in range(3):
+        with pytest.raises(QuotaExceeded) as refused:
+            left("k1", 2)
+        assert refused.value.quota.limit == 2
+    assert left("k2", 100) == 1, "the bucket of the client is the tighter one"
+    assert buckets.charge_question("alice", 4).remaining == 0, "calls that the key's limit refused do not count"
+    with pytest.raises(QuotaExceeded) as refused:
+        left("k2", 100)
+    assert refused.value.quota.limit == 4
+    assert left("k3", 100, "bobby") == 3
+
+
 def test_tokens_follow_the_rate_limit_once_it_is_high(open_buckets: Callable[..., Buckets]) -> None:
     assert open_buckets(rate_limit=1).charge_token("alice").limit == MIN_TOKENS_PER_MINUTE
     assert open_buckets(rate_limit=100).charge_token("alice").limit == 100

@@ -102,11 +102,12 @@ async def test_an_auditor_reads_everything_and_each_read_is_recorded(shown: Show
     assert (await shown.access.page(AUDITOR, 1, 2)).lines == lines[1:3]
     await shown.access.bundle(AUDITOR, Tile(ENTRIES, 0, 5))
     by = {"user_id": "erika", "request_id": "a" * 32}
+    how = {"address": "127.0.0.1", "credential": f"token:{'0' * 32}"}
     assert shown.reads() == [
-        {**by, "what": "entry", "from": 3, "count": 1, "address": "127.0.0.1"},
-        {**by, "what": "receipt", "from": 0, "count": 1, "address": "127.0.0.1"},
-        {**by, "what": "entries", "from": 1, "count": 2, "address": "127.0.0.1"},
-        {**by, "what": "bundle", "from": 0, "count": 5, "address": "127.0.0.1"},
+        {**by, "what": "entry", "from": 3, "count": 1, **how},
+        {**by, "what": "receipt", "from": 0, "count": 1, **how},
+        {**by, "what": "entries", "from": 1, "count": 2, **how},
+        {**by, "what": "bundle", "from": 0, "count": 5, **how},
     ]
 
 

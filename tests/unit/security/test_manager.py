@@ -151,7 +151,7 @@ async def test_revoked_disabled_and_expired_tokens_are_found_in_the_cache(desk: 
     for name in ("carol", "david"):
         await desk.clients.add(name, [ASK])
     carol, david, erika = (manager.generate_token(name, [ASK]) for name in ("carol", "david", "erika"))
-    jti = [manager.verify_token(token).jti for token in (carol, david, erika)]
+    jti = [manager.verify_token(token).credential_id for token in (carol, david, erika)]
     await desk.clients.revoke(jti[0], NOW + HOUR)
     await desk.clients.disable("david")
     assert manager.verify_token(carol).user_id == "carol", "the set in memory is as old as its last load"

@@ -19,7 +19,7 @@ def test_a_generated_token_proves_its_bearer() -> None:
     assert (principal.user_id, principal.client_id) == ("alice", "alice")
     assert principal.roles == (ASK, "ai.audit.reader")
     assert principal.expires_at == NOW + HOUR
-    assert (issued.jti, issued.expires_in, issued.scope) == (principal.jti, HOUR, f"{ASK} ai.audit.reader")
+    assert (issued.jti, issued.expires_in, issued.scope) == (principal.credential_id, HOUR, f"{ASK} ai.audit.reader")
 
 
 def test_a_generated_token_has_the_header_and_claims_of_the_contract() -> None:

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from app import errors
 from app.errors import TokenError
+from app.security import proof_cache
 from app.security.models import Principal, Revocations
-from app.security.tokens import verifier as module
 from app.security.tokens.keys import SigningKey
 from app.security.tokens.verifier import MAX_TOKEN_BYTES
 
@@ -342,12 +342,12 @@ def test_a_token_refused_once_is_refused_again() -> None:
 
 
 def test_the_cache_is_bounded_and_what_fell_out_is_proven_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "CACHE_SIZE", 20)
+    monkeypatch.setattr(proof_cache, "CACHE_SIZE", 20)
     one = verifier()
     many = [sign(CLAIMS | {"nonce": f"{n:032x}", "jti": f"{n:032x}"}) for n in range(100)]
-    assert [one.verify(token, NOTHING_REVOKED).jti for token in many] == [f"{n:032x}" for n in range(100)]
+    assert [one.verify(token, NOTHING_REVOKED).credential_id for token in many] == [f"{n:032x}" for n in range(100)]
     assert len(one._proven) == 20
-    assert one.verify(many[0], NOTHING_REVOKED).jti == "0" * 32
+    assert one.verify(many[0], NOTHING_REVOKED).credential_id == "0" * 32
 
 
 # --- nobody gets in by chance ------------------------------------------------------------------------
@@ -388,7 +388,7 @@ def test_whatever_we_might_sign_is_proven_as_it_is_or_a_token_error(name: str, v
         principal = prove(sign(CLAIMS | {name: value}))
     except TokenError:
         return
-    assert (principal.user_id, principal.roles, principal.jti) == ("alice", (ASK,), NONCE)
+    assert (principal.user_id, principal.roles, principal.credential_id) == ("alice", (ASK,), NONCE)
     assert NOW < principal.expires_at <= NOW + HOUR
 
 

@@ -1,0 +1,67 @@
+"""What every change by an operator needs: the store, and a log that the change is recorded in.
+
+Works beside a running service, which applies a change within a second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from ..audit.log import AuditLog
+from ..audit.storage.file_system import verify_locks_hold
+from ..security.clients.database import faults_named
+from ..security.clients.store import ClientStore, open_clients
+from ..security.security_log import SecurityLog
+from ..settings import load_settings
+from ..wiring.audit import open_audit
+from ..wiring.start_checks import verify_setup
+from .known_roles import verify_known
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    store: ClientStore
+    audit: AuditLog
+    events: SecurityLog
+
+    async def record(self, action: str, **details: Any) -> None:
+        """Durable on return. Raises AuditUnavailable: then nothing may be changed."""
+        await self.audit.record(action, user_id=None, details={**details, "by": "operator"})
+        named = {name: details[name] for name in ("client_id", "jti", "key_id") if name in details}
+        self.events.event(action.replace(".", "_"), **named)
+
+
+@asynccontextmanager
+async def operating(known_roles: Sequence[str] | None = None) -> AsyncIterator[Operator]:
+    """Raises InvalidRequest if one of *known_roles* is unknown."""
+    settings = load_settings()
+    verify_locks_hold(settings.audit_log_path)
+    verify_setup(settings)
+    if known_roles is not None:
+        verify_known(known_roles, settings.models_file)
+    store, events = open_clients(settings.database_path), SecurityLog(settings.security_log_path)
+    audit = open_audit(settings, events)
+    try:
+        audit.recover()
+        async with audit:
+            with faults_named(settings.database_path):
+                yield Operator(store, audit, events)
+    finally:
+        await store.aclose()
+        audit.close()
+        events.close()
+
+
+@asynccontextmanager
+async def reading_clients() -> AsyncIterator[ClientStore]:
+    """To list what there is. Nothing is recorded."""
+    path = load_settings().database_path
+    store = open_clients(path)
+    try:
+        with faults_named(path):
+            yield store
+    finally:
+        await store.aclose()

@@ -1,0 +1,28 @@
+"""Points in time and lengths of time, as commands and records write them."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_DURATION = re.compile(r"([0-9]{1,9})([smhd])")
+
+
+def moment(seconds: int) -> datetime:
+    """Unix seconds as a point in time, in UTC."""
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def iso(when: datetime) -> str:
+    """As RFC 3339 has it: 2026-11-23T09:15:02Z."""
+    return when.isoformat().replace("+00:00", "Z")
+
+
+def duration(text: str, most: int) -> int:
+    """The seconds of 90d, 12h, 30m or 45s. Raises ValueError, also for 0 and above *most*."""
+    found = _DURATION.fullmatch(text.strip())
+    seconds = int(found[1]) * SECONDS[found[2]] if found else 0
+    if not 0 < seconds <= most:
+        raise ValueError(f"a length of time is a number and s, m, h or d, such as 90d: at most {most // SECONDS['d']}d")
+    return seconds

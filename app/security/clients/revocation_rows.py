@@ -1,0 +1,37 @@
+"""Revoked tokens and keys in the database: written, and read with the state of all clients."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ..models import DEFAULT_SETTINGS, Revocations
+from .rows import settings_of
+from .tables import clients, generation, revocations
+
+KEPT_AFTER_EXPIRY_SECONDS = 24 * 3600
+"""How long a revocation outlives its token, so that a clock that is set back revives no token."""
+
+
+async def write_revocation(connection: AsyncConnection, jti: str, expires_at: int, now: int) -> None:
+    """A second revocation may extend the first, never shorten it."""
+    await connection.execute(revocations.delete().where(revocations.c.expires_at < now - KEPT_AFTER_EXPIRY_SECONDS))
+    entry = upsert(revocations).values(jti=jti, expires_at=expires_at, revoked_at=now)
+    longer = {"expires_at": entry.excluded.expires_at}
+    is_longer = revocations.c.expires_at < entry.excluded.expires_at
+    await connection.execute(entry.on_conflict_do_update(index_elements=["jti"], set_=longer, where=is_longer))
+
+
+async def read_revocations(connection: AsyncConnection, now: float) -> Revocations:
+    """The state of all clients, and all revocations that have not expired, in one snapshot."""
+    await connection.exec_driver_sql("BEGIN")
+    number = (await connection.execute(select(generation.c.value))).scalar_one()
+    live = select(revocations.c.jti, revocations.c.expires_at).where(revocations.c.expires_at > now)
+    expiries = {row.jti: row.expires_at for row in await connection.execute(live)}
+    known = (await connection.execute(select(clients))).all()
+    lists = {text: frozenset(text.split(" ")) for text in {row.roles for row in known}}  # most clients share theirs
+    disabled = frozenset(row.client_id for row in known if row.disabled)
+    roles = {row.client_id: lists[row.roles] for row in known}
+    settings = {row.client_id: settings_of(row) for row in known if settings_of(row) != DEFAULT_SETTINGS}
+    return Revocations(number, frozenset(expiries), disabled, roles, expiries, settings)

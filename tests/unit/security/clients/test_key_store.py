@@ -1,0 +1,104 @@
+"""The keys in a real SQLite file: only a digest is stored, and each is listed with what became of it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from app.errors import InvalidRequest
+from app.kit.moments import moment
+from app.security.clients.migrations import create_or_upgrade_database
+from app.security.clients.store import ClientStore, open_clients
+from app.security.models import NEVER, ApiKey
+from app.security.roles import ASK, AUDIT_READER
+
+pytestmark = pytest.mark.anyio
+NOW = 1_790_000_000
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[ClientStore]:
+    create_or_upgrade_database(tmp_path / "clients.sqlite3")
+    store = open_clients(tmp_path / "clients.sqlite3", now=lambda: NOW)
+    for name in ("alice", "bobby"):
+        await store.add(name, [ASK])
+    yield store
+    await store.aclose()
+
+
+async def test_only_the_sha256_of_a_key_is_stored(store: ClientStore, tmp_path: Path) -> None:
+    new = store.keys.make()
+    await store.keys.add(new, "alice", (ASK,))
+    files = b"".join(file.read_bytes() for file in tmp_path.iterdir())
+    assert hashlib.sha256(new.key.encode()).hexdigest().encode() in files
+    assert new.key.encode() not in files
+    assert new.key[15:].encode() not in files
+
+
+async def test_keys_are_listed_with_all_but_their_secret(store: ClientStore) -> None:
+    first, second, other = (store.keys.make() for _ in range(3))
+    await store.keys.add(first, "alice", (ASK, AUDIT_READER), name="laptop", rpm=9, expires_at=NOW + 60)
+    await store.keys.add(other, "bobby", (ASK,))
+    await store.keys.add(second, "alice", (ASK,))
+    listed = await store.keys.list_all("alice")
+    plain = ApiKey(second.key_id, "alice", (ASK,), None, None, moment(NOW), None)
+    full = ApiKey(first.key_id, "alice", (ASK, AUDIT_READER), "laptop", 9, moment(NOW), moment(NOW + 60))
+    assert sorted(listed, key=lambda one: one.name or "") == [plain, full]
+    assert [one.client_id for one in await store.keys.list_all()] == ["alice", "alice", "bobby"]
+    assert [full.state(moment(NOW + seconds)) for seconds in (59, 60)] == ["active", "expired"]
+    for call in (store.keys.list_all("nobody"), store.keys.add(store.keys.make(), "nobody", (ASK,))):
+        with pytest.raises(InvalidRequest, match="no such client"):
+            await call
+
+
+async def test_a_revoked_key_is_refused_for_as_long_as_it_could_live(store: ClientStore) -> None:
+    lasting, short = store.keys.make(), store.keys.make()
+    await store.keys.add(lasting, "alice", (ASK,))
+    await store.keys.add(short, "alice", (ASK,), expires_at=NOW + 60)
+    before = await store.generation()
+    for new in (lasting, short, short):
+        await store.keys.revoke(await store.keys.verify_exists(new.key_id))
+    assert await store.generation() == before + 3
+    assert (await store.current_revocations()).expiries == {lasting.key_id: NEVER, short.key_id: NOW + 60}
+    listed = {one.key_id: one for one in await store.keys.list_all()}
+    assert [listed[new.key_id].state(moment(NOW + 99)) for new in (lasting, short)] == ["revoked", "revoked"]
+    assert listed[short.key_id].revoked_at == moment(NOW)
+
+
+async def test_what_is_no_id_of_a_key_is_refused_without_an_echo(store: ClientStore) -> None:
+    new = store.keys.make()
+    for wrong, sentence in (
+        (new.key_id, "no such key"),
+        (new.key, "11 characters"),
+        ("", "11 characters"),
+        ("\ud800", "11 char"),
+    ):
+        with pytest.raises(InvalidRequest, match=sentence) as caught:
+            await store.keys.verify_exists(wrong)
+        assert new.key not in str(caught.value)
+
+
+async def test_a_lookup_gives_one_row_in_any_case(store: ClientStore) -> None:
+    new = store.keys.make()
+    await store.keys.add(new, "alice", (ASK,))
+    assert (await store.keys.find(new.key_id)).key_id == new.key_id
+    decoy = await store.keys.find(store.keys.make().key_id)
+    assert (decoy.key_id, decoy.client_id, decoy.sha256) == ("", "", "0" * 64)
+
+
+async def test_the_first_use_after_its_end_is_noted_without_a_change(store: ClientStore) -> None:
+    new = store.keys.make()
+    await store.keys.add(new, "alice", (ASK,), expires_at=NOW)
+    before = await store.generation()
+    assert not await store.keys.is_expiry_noted(new.key_id)
+    await store.keys.note_expiry(new.key_id)
+    assert await store.keys.is_expiry_noted(new.key_id)
+    assert await store.generation() == before, "no process has to read anything again"
