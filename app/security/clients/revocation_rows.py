@@ -34,4 +34,4 @@ async def read_revocations(connection: AsyncConnection, now: float) -> Revocatio
     disabled = frozenset(row.client_id for row in known if row.disabled)
     roles = {row.client_id: lists[row.roles] for row in known}
     settings = {row.client_id: settings_of(row) for row in known if settings_of(row) != DEFAULT_SETTINGS}
-    return Revocations(number, frozenset(expiries), disabled, roles, expiries, settings)
+    return Revocations(number, frozenset(expiries), disabled, roles, expiries, settings=settings)

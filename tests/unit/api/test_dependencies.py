@@ -115,15 +115,15 @@ def test_a_users_part_is_tested_before_the_bucket_and_charged_after() -> None:
     app = app_for(ASK)
     app.results = {**app.results, "is_front_end": True}
     request = request_of(headers=HEADERS | {"X-Forwarded-User": "u1"}, app=app)
-    authenticate(request)
-    steps = [("test_asserted", "alice", "u1"), ("charge_question", "alice", 60), ("charge_asserted", "alice", "u1")]
+    run(authenticate(request))
+    steps = [("test_asserted", "alice", "u1"), ("charge_question", "alice", 60, None), ("charge_asserted", "alice", "u1")]
     assert app.calls[3:] == steps
     app.errors, app.calls = {"test_asserted": QuotaExceeded(Quota(1, 0, 7))}, []
     with pytest.raises(QuotaExceeded):
-        authenticate(request)
+        run(authenticate(request))
     assert app.calls[3:] == steps[:1]
     app.calls = []
-    authenticate(request, is_read=True)
+    run(authenticate(request, is_read=True))
     assert app.calls[3:] == [("charge_read", "alice", 60)]
 
 
