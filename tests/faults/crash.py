@@ -166,3 +166,21 @@ async def all_signed(evidence: Evidence) -> None:
 
 def upstream(fake: FakeOpenAI) -> dict[str, str]:
     return {"OPENAI_BASE_URL": fake.base_url, "OPENAI_API_KEY": KEY}
+
+
+async def steadily_refusing(service: Service, load: Load, seconds: float) -> None:
+    """Wait until only refusals came for *seconds* and /readyz says not ready."""
+    since, seen, counted, deadline = time.monotonic(), load.answered, len(load.outcomes), time.monotonic() + 120
+    unready = False
+    while time.monotonic() < since + seconds or len(load.outcomes) == counted or not unready:
+        async with httpx.AsyncClient(timeout=30) as client:
+            unready = (await client.get(service.url + "/readyz")).status_code == 503
+        if load.answered != seen:
+            since, seen, counted = time.monotonic(), load.answered, len(load.outcomes)
+        assert time.monotonic() < deadline, "questions are still answered"
+        await asyncio.sleep(0.05)
+
+
+def token_status(service: Service, secret: str) -> int:
+    form = {"grant_type": "client_credentials"}
+    return httpx.post(service.url + "/token", data=form, auth=("alice", secret), timeout=30).status_code

@@ -7,12 +7,10 @@ import shutil
 import time
 from pathlib import Path
 
-import httpx
-
 from ..support.fake_openai import FakeOpenAI
 from ..support.service import Service
 from ..support.small_disk import SmallDisk
-from .crash import upstream
+from .crash import steadily_refusing, token_status, upstream
 from .evidence import Evidence
 from .figures import Figures
 from .load import Load, ask_all
@@ -36,7 +34,7 @@ async def _fill(service: Service, secret: str, fake: FakeOpenAI, disk: SmallDisk
     async with Load(service.port, token, clients) as load:
         for _ in range(fills):
             # (1) The disk is full, even for the small records of the probes.
-            await _steadily_refusing(service, load)
+            await steadily_refusing(service, load, 3)  # longer than two probes take
             # (2) Every question is refused with the reason, and no unrecorded call goes upstream.
             calls, asked, counted = fake.calls(), _asked(disk), len(load.outcomes)
             refused = await ask_all(service.port, token, clients, [f"while full {n}-{size}" for n in range(3 * clients)])
@@ -44,7 +42,7 @@ async def _fill(service: Service, secret: str, fake: FakeOpenAI, disk: SmallDisk
             assert {(one.status, one.code) for one in load.outcomes[counted:]} <= {(503, "audit_unavailable")}
             # The notary process frees a page at times, so a question may still be recorded and asked.
             assert fake.calls() - calls <= _asked(disk) - asked
-            assert await asyncio.to_thread(_token_status, service, secret) == 503
+            assert await asyncio.to_thread(token_status, service, secret) == 503
             # (3) While the disk is full, the log has no torn line.
             assert disk.seen(LOG).read_bytes().endswith(b'"}\n')
             # (4) With space, the service resumes by itself.
@@ -73,24 +71,6 @@ async def _fill(service: Service, secret: str, fake: FakeOpenAI, disk: SmallDisk
     return figures
 
 
-async def _steadily_refusing(service: Service, load: Load) -> None:
-    """Wait until only refusals came for longer than two probes take and /readyz says not ready."""
-    since, seen, counted, deadline = time.monotonic(), load.answered, len(load.outcomes), time.monotonic() + 120
-    unready = False
-    while time.monotonic() < since + 3 or len(load.outcomes) == counted or not unready:
-        async with httpx.AsyncClient(timeout=5) as client:
-            unready = (await client.get(service.url + "/readyz")).status_code == 503
-        if load.answered != seen:
-            since, seen, counted = time.monotonic(), load.answered, len(load.outcomes)
-        assert time.monotonic() < deadline, "the disk does not fill"
-        await asyncio.sleep(0.05)
-
-
 def _asked(disk: SmallDisk) -> int:
     """How many questions the log holds."""
     return disk.seen(LOG).read_bytes().count(b'"action":"ask.received"')
-
-
-def _token_status(service: Service, secret: str) -> int:
-    form = {"grant_type": "client_credentials"}
-    return httpx.post(service.url + "/token", data=form, auth=("alice", secret), timeout=30).status_code

@@ -15,13 +15,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
-
 from ..support.fake_openai import FakeOpenAI
 from ..support.optional import leave_out
 from ..support.service import Service
 from ..support.waiting import until
-from .crash import all_signed, answered_again, upstream
+from .crash import all_signed, answered_again, steadily_refusing, token_status, upstream
 from .evidence import Evidence
 from .figures import Figures
 from .load import Load, ask_all
@@ -59,14 +57,14 @@ async def _take_away(
         await until(lambda: (service.log.with_suffix(".tree") / "checkpoint").exists())
         async with Readers(service, asking, readers) as reading:
             with _gone(service, HOW[how].format(round(2e6 * (seconds + 30)))):
-                await _steadily_refusing(service, asking)
+                await steadily_refusing(service, asking, 1)
                 # Every question is refused with the reason, no call goes upstream, no record is acknowledged.
                 calls, counted, ends = fake.calls(), len(asking.outcomes), time.monotonic() + seconds
                 while time.monotonic() < ends:
                     queries = [f"while gone {ends - time.monotonic()} {n}" for n in range(3)]
                     refused = await ask_all(service.port, token, clients, queries)
                     assert {(one.status, one.code) for one in refused} == REFUSED, refused
-                    assert await asyncio.to_thread(_token_status, service, secret) == 503
+                    assert await asyncio.to_thread(token_status, service, secret) == 503
                     await asyncio.sleep(min(1.0, max(0.0, ends - time.monotonic())))
                 assert {(one.status, one.code) for one in asking.outcomes[counted:]} <= REFUSED
                 assert fake.calls() == calls, f"{fake.calls() - calls} calls while refusing"
@@ -93,24 +91,6 @@ async def _take_away(
         ready=[took],
         remarks=reading.remarks(),
     )
-
-
-async def _steadily_refusing(service: Service, asking: Load) -> None:
-    """Wait until only refusals came for a second and /readyz says not ready."""
-    since, seen, counted, deadline = time.monotonic(), asking.answered, len(asking.outcomes), time.monotonic() + 60
-    unready = False
-    while time.monotonic() < since + 1 or len(asking.outcomes) == counted or not unready:
-        async with httpx.AsyncClient(timeout=30) as client:
-            unready = (await client.get(service.url + "/readyz")).status_code == 503
-        if asking.answered != seen:
-            since, seen, counted = time.monotonic(), asking.answered, len(asking.outcomes)
-        assert time.monotonic() < deadline, "questions are answered although the disk is gone"
-        await asyncio.sleep(0.05)
-
-
-def _token_status(service: Service, secret: str) -> int:
-    form = {"grant_type": "client_credentials"}
-    return httpx.post(service.url + "/token", data=form, auth=("alice", secret), timeout=30).status_code
 
 
 @contextmanager

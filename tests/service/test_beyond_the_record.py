@@ -9,7 +9,7 @@ import pytest
 from openai import BadRequestError, OpenAI
 
 from ..support.fake_openai import FakeOpenAI
-from ..support.sdk import client_of, refused, strict_service
+from ..support.sdk import refused, strict_service
 from ..support.sdk_bodies import CHAT, EMBEDDINGS, HI, PLAIN, RESPONSES, check_refused, send
 from ..support.service import Service
 
@@ -18,12 +18,6 @@ from ..support.service import Service
 def service(tmp_path_factory: pytest.TempPathFactory, fake: FakeOpenAI) -> Iterator[Service]:
     with strict_service(tmp_path_factory.mktemp("strict"), fake) as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def client(service: Service, token: str) -> Iterator[OpenAI]:
-    with client_of(service, token, max_retries=0) as client:
-        yield client
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])

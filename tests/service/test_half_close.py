@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import time
-from collections.abc import Iterator
 from contextlib import closing
-from typing import Any
 
 import pytest
 
@@ -18,19 +16,6 @@ from ..support.waiting import eventually
 
 LATE_SECONDS = 0.3
 """More than the 100 ms in which the end still belongs to the request."""
-
-
-@pytest.fixture(scope="module")
-def patient(tmp_path_factory: pytest.TempPathFactory, fake: FakeOpenAI) -> Iterator[Service]:
-    """A service that waits a minute for the model, without keep-alives."""
-    env: dict[str, Any] = {"LLM_TIMEOUT_SECONDS": "60", "STREAM_KEEPALIVE_SECONDS": "60"}
-    with Service(tmp_path_factory.mktemp("patient"), OPENAI_BASE_URL=fake.base_url, **env) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def patient_token(patient: Service) -> str:
-    return patient.token("alice", patient.add_client())
 
 
 def question(token: str, query: str, version: str = "1.1") -> bytes:

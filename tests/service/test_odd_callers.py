@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Iterator
 from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -77,19 +75,6 @@ def test_a_caller_who_sends_more_and_disconnects_ends_the_call_too(
     eventually(lambda: any(one["details"].get("received") == received["seq"] for one in patient.records()))
     (end,) = [one for one in patient.records() if one["details"].get("received") == received["seq"]]
     assert (end["action"], end["details"]["code"]) == ("ask.failed", "client_gone")
-
-
-@pytest.fixture(scope="module")
-def patient(tmp_path_factory: pytest.TempPathFactory, fake: FakeOpenAI) -> Iterator[Service]:
-    """A service that waits a minute for the model, without keep-alives."""
-    env: dict[str, Any] = {"LLM_TIMEOUT_SECONDS": "60", "STREAM_KEEPALIVE_SECONDS": "60"}
-    with Service(tmp_path_factory.mktemp("patient"), OPENAI_BASE_URL=fake.base_url, **env) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def patient_token(patient: Service) -> str:
-    return patient.token("alice", patient.add_client())
 
 
 @pytest.mark.parametrize("path", ENDPOINTS)

@@ -15,7 +15,7 @@ from openai import OpenAI
 
 from ..support.calls import bearer
 from ..support.fake_openai import FakeOpenAI
-from ..support.sdk import MESSAGES, QUESTION, SERVER_KEY, client_of, records_named, strict_service
+from ..support.sdk import MESSAGES, QUESTION, SERVER_KEY, records_named, strict_service
 from ..support.sdk_parameters import CHAT_PARAMETERS, EMBEDDINGS_PARAMETERS, ODD_TEXTS, RESPONSES_PARAMETERS, UNKNOWN
 from ..support.service import HTTP, Service
 
@@ -42,12 +42,6 @@ def fake() -> Iterator[FakeOpenAI]:
 def service(tmp_path_factory: pytest.TempPathFactory, fake: FakeOpenAI) -> Iterator[Service]:
     with strict_service(tmp_path_factory.mktemp("strict"), fake) as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def through(service: Service, token: str) -> Iterator[OpenAI]:
-    with client_of(service, token, max_retries=0) as client:
-        yield client
 
 
 @pytest.fixture(scope="module")
@@ -78,10 +72,10 @@ def differences(sent: dict[str, Any], came: dict[str, Any]) -> dict[str, tuple[A
     return {name: pair for name, pair in pairs.items() if exact(pair[0]) != exact(pair[1])}
 
 
-def changes(direct: OpenAI, through: OpenAI, upstream: FakeOpenAI, endpoint: str, **asked: Any) -> dict[str, tuple[Any, Any]]:
+def changes(direct: OpenAI, client: OpenAI, upstream: FakeOpenAI, endpoint: str, **asked: Any) -> dict[str, tuple[Any, Any]]:
     """What our service changes in the request of one SDK call."""
     call(direct, endpoint, **asked)
-    call(through, endpoint, **asked)
+    call(client, endpoint, **asked)
     seen = upstream.seen()
     sent, came = map(json.loads, seen["bodies"])
     assert seen["paths"] == ["/v1" + PATHS[endpoint]] * 2
@@ -99,56 +93,56 @@ def test_the_list_of_parameters_here_is_the_sdks(direct: OpenAI, endpoint: str) 
 
 @pytest.mark.parametrize("endpoint", ASKED)
 def test_of_all_parameters_only_the_models_name_is_changed(
-    direct: OpenAI, through: OpenAI, upstream: FakeOpenAI, endpoint: str
+    direct: OpenAI, client: OpenAI, upstream: FakeOpenAI, endpoint: str
 ) -> None:
-    assert changes(direct, through, upstream, endpoint, **EVERYTHING[endpoint], extra_body=UNKNOWN) == MODEL
+    assert changes(direct, client, upstream, endpoint, **EVERYTHING[endpoint], extra_body=UNKNOWN) == MODEL
 
 
 @pytest.mark.parametrize("endpoint", STREAMED)
 def test_on_a_stream_only_the_request_for_usage_is_added(
-    direct: OpenAI, through: OpenAI, upstream: FakeOpenAI, endpoint: str
+    direct: OpenAI, client: OpenAI, upstream: FakeOpenAI, endpoint: str
 ) -> None:
     asked = {**EVERYTHING[endpoint], "extra_body": UNKNOWN, "stream": True}
     options = {"include_obfuscation": False}
     usage = {"stream_options": (options, {**options, "include_usage": True})} if endpoint == "chat" else {}
-    assert changes(direct, through, upstream, endpoint, **asked) == MODEL | usage
+    assert changes(direct, client, upstream, endpoint, **asked) == MODEL | usage
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
 @pytest.mark.parametrize("endpoint", STREAMED)
 def test_a_request_without_a_cap_on_tokens_gets_that_of_its_caller(
-    direct: OpenAI, through: OpenAI, upstream: FakeOpenAI, endpoint: str, stream: bool
+    direct: OpenAI, client: OpenAI, upstream: FakeOpenAI, endpoint: str, stream: bool
 ) -> None:
     cap = {"max_tokens" if endpoint == "chat" else "max_output_tokens": (ABSENT, 50)}
     usage = {"stream_options": (ABSENT, {"include_usage": True})} if stream and endpoint == "chat" else {}
-    assert changes(direct, through, upstream, endpoint, **ASKED[endpoint], stream=stream) == MODEL | cap | usage
+    assert changes(direct, client, upstream, endpoint, **ASKED[endpoint], stream=stream) == MODEL | cap | usage
 
 
-def test_a_cap_of_null_is_none_and_all_choices_share_one(direct: OpenAI, through: OpenAI, upstream: FakeOpenAI) -> None:
+def test_a_cap_of_null_is_none_and_all_choices_share_one(direct: OpenAI, client: OpenAI, upstream: FakeOpenAI) -> None:
     nulls = {"max_tokens": None, "max_completion_tokens": None, "temperature": None, "stop": None, "n": 4}
-    found = changes(direct, through, upstream, "chat", **ASKED["chat"], **nulls)
+    found = changes(direct, client, upstream, "chat", **ASKED["chat"], **nulls)
     assert found == MODEL | {"max_tokens": (None, 12)}
 
 
-def test_a_cap_under_its_newer_name_is_sent_under_the_older_too(direct: OpenAI, through: OpenAI, upstream: FakeOpenAI) -> None:
+def test_a_cap_under_its_newer_name_is_sent_under_the_older_too(direct: OpenAI, client: OpenAI, upstream: FakeOpenAI) -> None:
     """Most servers know only the older name and silently ignore the other."""
-    found = changes(direct, through, upstream, "chat", **ASKED["chat"], max_completion_tokens=7)
+    found = changes(direct, client, upstream, "chat", **ASKED["chat"], max_completion_tokens=7)
     assert found == MODEL | {"max_tokens": (ABSENT, 7)}
 
 
-def test_the_callers_choice_about_usage_is_kept(direct: OpenAI, through: OpenAI, upstream: FakeOpenAI) -> None:
+def test_the_callers_choice_about_usage_is_kept(direct: OpenAI, client: OpenAI, upstream: FakeOpenAI) -> None:
     asked: Any = {**ASKED["chat"], "max_tokens": 5, "stream": True, "stream_options": {"include_usage": True, "x": 1}}
-    assert changes(direct, through, upstream, "chat", **asked) == MODEL
+    assert changes(direct, client, upstream, "chat", **asked) == MODEL
 
 
-def test_a_server_without_stream_options_is_not_asked_for_usage(through: OpenAI, upstream: FakeOpenAI) -> None:
-    *_, last = through.chat.completions.create(model="old/one", messages=MESSAGES, stream=True)
+def test_a_server_without_stream_options_is_not_asked_for_usage(client: OpenAI, upstream: FakeOpenAI) -> None:
+    *_, last = client.chat.completions.create(model="old/one", messages=MESSAGES, stream=True)
     assert "stream_options" not in json.loads(upstream.seen()["bodies"][-1])
     assert "receipt" in (last.model_extra or {})
 
 
-def test_no_header_of_the_caller_is_forwarded(through: OpenAI, token: str, upstream: FakeOpenAI) -> None:
-    call(through, "chat", **ASKED["chat"], extra_headers={"X-Secret": "mine", "OpenAI-Organization": "org-1", "Cookie": "a=b"})
+def test_no_header_of_the_caller_is_forwarded(client: OpenAI, token: str, upstream: FakeOpenAI) -> None:
+    call(client, "chat", **ASKED["chat"], extra_headers={"X-Secret": "mine", "OpenAI-Organization": "org-1", "Cookie": "a=b"})
     headers = upstream.seen()["headers"]
     assert headers["authorization"] == f"Bearer {SERVER_KEY}"
     assert set(headers) == {"host", "authorization", "accept", "accept-encoding", "content-type", "content-length", "user-agent"}
@@ -161,10 +155,10 @@ def test_no_header_of_the_caller_is_forwarded(through: OpenAI, token: str, upstr
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
 @pytest.mark.parametrize("endpoint", ASKED)
 def test_the_sent_bytes_can_be_rebuilt_from_the_log(
-    through: OpenAI, service: Service, upstream: FakeOpenAI, endpoint: str, stream: bool
+    client: OpenAI, service: Service, upstream: FakeOpenAI, endpoint: str, stream: bool
 ) -> None:
     asked = {**EVERYTHING[endpoint], "extra_body": UNKNOWN, **({"stream": True} if stream and endpoint in STREAMED else {})}
-    answer = create(through, endpoint)(model="small", **asked)
+    answer = create(client, endpoint)(model="small", **asked)
     request_id = answer.response.headers["x-request-id"] if "stream" in asked else answer._request_id
     details = records_named(service, request_id)[0]["details"]
     rebuilt = orjson.dumps({LISTS[endpoint]: details["messages"], **details["params"]})

@@ -22,12 +22,6 @@ def service(tmp_path_factory: pytest.TempPathFactory, fake: FakeOpenAI) -> Itera
 
 
 @pytest.fixture(scope="module")
-def client(service: Service, token: str) -> Iterator[OpenAI]:
-    with client_of(service, token, max_retries=0) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
 def researcher(service: Service) -> Iterator[OpenAI]:
     """A client with one more role."""
     roles = ("--role", "ai.playground.user", "--role", "ai.research")
