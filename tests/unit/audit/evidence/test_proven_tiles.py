@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from app.audit.evidence.proven_tiles import ProvenTiles, hashes_of
+from app.audit.evidence.proven_tiles import ProvenTiles
 from app.audit.format.merkle import leaf_hash, root_of
 from app.audit.format.note import Checkpoint
+from app.audit.format.tiles import hashes_of
 from app.errors import VerificationFailed
 
 from ....support.evidence import KeptLog
