@@ -99,7 +99,7 @@ async def model(principal: Reader, services: ServicesDep, request: Request, mode
 
 
 def _model_body(catalogue: Catalogue, entry: ModelEntry, caps: Caps) -> dict[str, Any]:
-    """OpenAI's members, and then ours and those that front ends read: docs/reference/http-api.md."""
+    """OpenAI's members, then ours and those that front ends read: docs/reference/http-api.md."""
     body = {"id": entry.name, "object": "model", "created": catalogue.created, "owned_by": entry.server.name}
     context = {"context_length": entry.context_tokens} if entry.context_tokens else {}
     if entry.is_embedder:
