@@ -62,7 +62,7 @@ async def answer_error(request: Request, error: Exception) -> Response:
     if isinstance(problem, UnsupportedCoding):
         headers["Accept-Encoding"] = ", ".join(CODINGS)
     if isinstance(problem, QuotaExceeded):
-        headers.update(quota_headers(problem.quota))
+        headers.raw.extend(quota_headers(problem.quota))
     if _has_unread_body(request):  # else the server reads and discards it for as long as it comes
         headers["Connection"] = "close"
     headers.update(_retry_headers(problem, status))

@@ -55,13 +55,13 @@ class RequestMiddleware:
                 if error_style_of(scope) == "anthropic":
                     headers.append((b"request-id", origin.request_id.encode()))  # where its SDKs look for it
                 headers.extend(SECURITY_HEADERS)
-                if all(name.lower() != b"cache-control" for name, _ in message["headers"]):
+                if b"cache-control" not in dict(headers):
                     headers.append((b"cache-control", b"no-store"))
                 docs = scope["path"].startswith("/docs")
                 headers.append((b"content-security-policy", DOCS_POLICY if docs else POLICY))
                 quota = request_context(scope).quota
                 if quota is not None:
-                    headers.extend((name.lower().encode(), value.encode()) for name, value in quota_headers(quota).items())
+                    headers.extend(quota_headers(quota))
             await send(message)
 
         try:

@@ -169,9 +169,10 @@ class Exchange:
         """Durable on return. A cancellation waits until the outcome of the write is known."""
         user_id, request_id = self._principal.user_id, self.origin.request_id
         writing = asyncio.ensure_future(self._security.log_action(user_id, action, details, request_id=request_id))
-        while not writing.done():
+        while True:
             try:
-                await asyncio.wait({writing})
+                return await asyncio.shield(writing)
             except asyncio.CancelledError:
                 self._is_stopped = True
-        return writing.result()
+                if writing.done():
+                    return writing.result()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Iterator
 
 import aiohttp
@@ -15,6 +14,7 @@ from .errors import unusable
 
 MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 """How a coded body begins. Neither JSON nor an event stream can, so no label is needed."""
+FIRST_BYTES = tuple(magic[:1] for magic in MAGIC)
 
 
 class Body:
@@ -23,7 +23,7 @@ class Body:
     def __init__(self, response: aiohttp.ClientResponse, attempts: Attempts, limit: int) -> None:
         """*limit*: of the bytes, before and after decoding."""
         self._content, self._attempts, self._limit = response.content, attempts, limit
-        self._is_deflate = re.fullmatch(r"\s*deflate\s*", response.headers.get("Content-Encoding", ""), re.IGNORECASE) is not None
+        self._is_deflate = response.headers.get("Content-Encoding", "").strip().lower() == "deflate"
         self._start: bytes | None = b""  # until the coding is known
         self._decoder: Decoder | None = None
         self._decoded: Iterator[bytes] = iter(())
@@ -63,11 +63,14 @@ class Body:
         pieces = []
         while (piece := await self.read()) is not None:
             pieces.append(piece)
+            if self._decoder is None and self._start is None and self._content.at_eof():  # nearly always
+                self._has_ended = True
+                break
         return b"".join(pieces)[: self._limit]
 
     def take_rest(self) -> None:
         """Hash what has arrived and will not be read. Call it before the response is closed."""
-        if rest := take_unread(self._content):
+        if not self._has_ended and (rest := take_unread(self._content)):
             self._attempts.add(rest)
 
     async def _arrived(self) -> bytes:
@@ -83,6 +86,9 @@ class Body:
 
     def _begin(self, start: bytes) -> bytes:
         """Find the coding. Returns what can be used now: nothing while it is not known."""
+        if not (self._is_deflate or start.startswith(FIRST_BYTES)):  # nearly always
+            self._start = None
+            return start
         self._start = start
         if any(len(start) < len(magic) and magic.startswith(start) for magic in MAGIC):
             return b""

@@ -78,7 +78,9 @@ class Connection(ResponseHandler):
 
 def _keep_seconds(headers: Mapping[str, str]) -> float:
     """A second less than the server's `Keep-Alive: timeout=N`, and at most KEEP_ALIVE_SECONDS."""
-    told = re.search(r"(?:^|[,;\s])timeout\s*=\s*\"?([0-9]{1,9})", headers.get("Keep-Alive", ""), re.IGNORECASE)
+    if "Keep-Alive" not in headers:
+        return KEEP_ALIVE_SECONDS
+    told = re.search(r"(?:^|[,;\s])timeout\s*=\s*\"?([0-9]{1,9})", headers["Keep-Alive"], re.IGNORECASE)
     return min(KEEP_ALIVE_SECONDS, int(told[1]) - 1.0) if told else KEEP_ALIVE_SECONDS
 
 

@@ -253,7 +253,7 @@ def test_only_the_token_endpoint_forbids_old_caches() -> None:
 def test_a_full_bucket_is_shown_in_the_headers() -> None:
     quota = Quota(60, 0, 7)
     response = answer(QuotaExceeded(quota))
-    assert quota_headers(quota).items() <= {name: response.headers.get(name) for name in quota_headers(quota)}.items()
+    assert set(quota_headers(quota)) <= set(response.headers.raw)
     assert response.headers["retry-after"] == "7"
 
 

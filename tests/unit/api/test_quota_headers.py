@@ -7,15 +7,15 @@ from app.limits.rate_limits import Quota
 
 
 def test_a_quota_is_shown_in_both_forms_of_header() -> None:
-    assert quota_headers(Quota(60, 7, 42)) == {
-        "RateLimit-Policy": '"rpm";q=60;w=60',
-        "RateLimit": '"rpm";r=7;t=42',
-        "x-ratelimit-limit-requests": "60",
-        "x-ratelimit-remaining-requests": "7",
-        "x-ratelimit-reset-requests": "42s",
-    }
+    assert quota_headers(Quota(60, 7, 42)) == [
+        (b"ratelimit-policy", b'"rpm";q=60;w=60'),
+        (b"ratelimit", b'"rpm";r=7;t=42'),
+        (b"x-ratelimit-limit-requests", b"60"),
+        (b"x-ratelimit-remaining-requests", b"7"),
+        (b"x-ratelimit-reset-requests", b"42s"),
+    ]
 
 
 def test_a_limit_says_what_it_counts() -> None:
-    shown = quota_headers(Quota(600, 599, 60, "reads"))
-    assert (shown["RateLimit-Policy"], shown["RateLimit"]) == ('"reads";q=600;w=60', '"reads";r=599;t=60')
+    shown = dict(quota_headers(Quota(600, 599, 60, "reads")))
+    assert (shown[b"ratelimit-policy"], shown[b"ratelimit"]) == (b'"reads";q=600;w=60', b'"reads";r=599;t=60')
