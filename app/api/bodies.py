@@ -15,7 +15,7 @@ from ..assistant.models import Question
 from ..errors import ClientGone
 from ..kit import strict_json
 from ..kit.content_coding import CODINGS, Decoder
-from .context import request_context, set_request_context
+from .context import declared_bytes, media_type_of, request_context, set_request_context
 from .dependencies import Asker
 from .http_errors import MalformedBody, MalformedJson, TooLarge, UnsupportedCoding, UnsupportedMediaType
 from .schemas import read_ask
@@ -42,8 +42,7 @@ async def read_json(request: Request, limit: int) -> JsonBody:
     Raises UnsupportedMediaType, UnsupportedCoding, TooLarge, MalformedBody, MalformedJson,
     ClientGone.
     """
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != "application/json":
+    if media_type_of(request) != "application/json":
         raise UnsupportedMediaType()
     body = await read_body(request, limit)
     is_large = len(body) >= LARGE_BYTES
@@ -70,8 +69,7 @@ async def read_body(request: Request, limit: int) -> bytes:
 
     Raises UnsupportedCoding, MalformedBody, TooLarge as early as possible, ClientGone.
     """
-    declared = request.headers.get("content-length", "0")
-    if declared.isdecimal() and int(declared[:20]) > limit:
+    if (declared_bytes(request) or 0) > limit:
         raise _too_large(limit)
     decoder = _decoder_of(request)
     pieces, received, size = [], 0, 0

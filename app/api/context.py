@@ -66,6 +66,17 @@ def address_of(scope: Mapping[str, Any]) -> str:
     return client[0][:MAX_ADDRESS] if client else "unknown"
 
 
+def media_type_of(request: Request) -> str:
+    """Content-Type in lower case, without its parameters."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def declared_bytes(request: Request) -> int | None:
+    """Content-Length, 0 if there is none. None: it is no number."""
+    length = request.headers.get("content-length", "0")
+    return int(length[:20]) if length.isdecimal() else None
+
+
 def error_style_of(request: Mapping[str, Any]) -> ErrorStyle:
     """Which error body the path of *request* uses."""
     path = request["path"]

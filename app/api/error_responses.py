@@ -27,7 +27,7 @@ from ..limits.rate_limits import QuotaExceeded
 from ..security.api_keys.form import KeyRefused
 from ..security.oauth_errors import InvalidClient
 from .addresses import description_of, nothing_at
-from .context import AppContext, error_style_of, request_context
+from .context import AppContext, declared_bytes, error_style_of, request_context
 from .error_bodies import ErrorStyle, body_of, status_of
 from .http_errors import MethodNotAllowed, TokenMissing, TooLarge, UnsupportedCoding
 from .quota_headers import quota_headers
@@ -166,8 +166,8 @@ def _has_unread_body(request: Request) -> bool:
     """Whether more of a body than a few reads may still come."""
     if request_context(request).is_body_read:
         return False
-    length = request.headers.get("content-length", "0")
-    return "transfer-encoding" in request.headers or not length.isdecimal() or int(length[:20]) > SMALL_BODY_BYTES
+    declared = declared_bytes(request)
+    return "transfer-encoding" in request.headers or declared is None or declared > SMALL_BODY_BYTES
 
 
 def _retry_headers(error: AppError, status: int) -> dict[str, str]:

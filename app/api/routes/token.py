@@ -13,7 +13,7 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from ...security.oauth_errors import InvalidClient, InvalidTokenRequest, UnsupportedGrantType
 from ..bodies import read_body
-from ..context import address_of, app_context, request_context, set_request_context
+from ..context import address_of, app_context, media_type_of, request_context, set_request_context
 from ..http_errors import UnsupportedMediaType
 from ..schemas import OAuthErrorBody, TokenResponse
 
@@ -40,7 +40,7 @@ async def token_form(request: Request) -> dict[str, str]:
     Raises RateLimited for the address, UnsupportedMediaType, TooLarge, InvalidTokenRequest.
     """
     app_context(request).buckets.test_address(address_of(request))
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM_TYPE:
+    if media_type_of(request) != FORM_TYPE:
         raise UnsupportedMediaType(f"Send the form as {FORM_TYPE}.")
     body = await read_body(request, MAX_FORM_BYTES)
     try:
