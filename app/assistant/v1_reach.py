@@ -16,7 +16,7 @@ from .v1_tools import INSTEAD, refusal, refused_in_choice, refused_member
 
 DATA = frozenset(
     {"parameters", "schema", "json_schema", "input_schema", "output_schema", "properties", "$defs", "definitions"}
-    | {"arguments", "metadata", "env"}
+    | {"arguments", "env"}
 )
 """Members whose content describes something or belongs to the caller's own functions."""
 FOREIGN = re.compile(r"((?:.*_)?(?:file|container|store|skill|connector|thread|assistant))_ids?|(.*)_reference")
@@ -61,8 +61,9 @@ def verify_reach(endpoint: Endpoint, members: Mapping[str, Any], allowed: Set[st
 
 
 def is_data(key: str, item: Any) -> bool:
-    """Whether a member is never acted upon. An object in `input` holds arguments (Anthropic)."""
-    return key in DATA or (key == "input" and isinstance(item, dict))
+    """Whether a member is never acted upon. An object in `input` holds arguments (Anthropic);
+    Codex counts its own threads in `client_metadata`."""
+    return key in DATA or key.endswith("metadata") or (key == "input" and isinstance(item, dict))
 
 
 def foreign_name(value: Mapping[str, Any], allowed: Set[str] = frozenset()) -> str | None:

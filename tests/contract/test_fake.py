@@ -237,3 +237,15 @@ def test_embeddings_depend_on_the_text_only_and_agree_in_both_encodings(fake: Fa
     assert len(vectors([1, 2, 3], dimensions=3)[0]) == 3
     assert vectors([[1, 2], [3]])[0] == vectors([1, 2])[0]
     assert client.embeddings.create(model="m", input=["a b", "c"]).usage.total_tokens == 3
+
+
+def test_a_scripted_agent_gets_its_calls_in_order_and_then_the_text(fake: FakeOpenAI, client: OpenAI) -> None:
+    fake.set(agent={"calls": [["clock", {"zone": 1}], ["weather", {"city": "x"}]], "says": "done"})
+    said, got = list[Any](ASKED), []
+    for _ in range(3):
+        message = client.chat.completions.create(model="m", messages=said, tools=TOOLS).choices[0].message
+        got.append([(call.function.name, call.function.arguments) for call in message.tool_calls or []] or message.content)
+        result = [{"role": "tool", "tool_call_id": call.id, "content": "7"} for call in message.tool_calls or []]
+        said += [message.model_dump(exclude_none=True), *result]
+    assert got == [[("clock", '{"zone":1}')], [("weather", '{"city":"x"}')], "done"]
+    assert client.responses.create(model="m", input="hi").output_text == "done"

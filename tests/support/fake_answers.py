@@ -19,6 +19,8 @@ import orjson
 from .fake_schema import instance_of
 
 CREATED = 1_700_000_000
+SCRIPT = "_script"
+"""Where a request that is answered by a `Script` holds it."""
 USAGE = orjson.Fragment(
     b'{"prompt_tokens":12,"completion_tokens":7,"total_tokens":19,'
     b'"prompt_tokens_details":{"cached_tokens":0,"audio_tokens":0},'
@@ -47,6 +49,21 @@ class Events:
     """Makes the event that reports a failure, from the number of events before it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Script:
+    """What the model does for an agent: one call after the other, then *says*."""
+
+    calls: list[tuple[str, dict[str, Any]]]
+    """The tools' names and arguments; one that is not offered is not called."""
+    says: str
+
+    def reply(self, asked: Asked, chunks: int | None) -> Reply:
+        for name, arguments in self.calls[asked.results :][:1]:
+            if any(tool["name"] == name for tool in asked.tools):
+                return Reply(_json(arguments), name)
+        return Reply(self.says)
+
+
 @dataclass(slots=True)
 class Reply:
     """The model's reply: a text, or the arguments of a tool call."""
@@ -72,9 +89,14 @@ class Asked:
     after_tool: bool
     format: dict[str, Any] | None
     """`type`, and `schema` where that is json_schema."""
+    script: Script | None = None
+    results: int = 0
+    """Of tools, so far."""
 
     def reply(self, chunks: int | None) -> Reply:
         """Without a schema, the text is long enough for *chunks*."""
+        if self.script:
+            return self.script.reply(self, chunks)
         if self.tools and self.tool_choice != "none" and not self.after_tool:
             tool = self._chosen()
             return Reply(_json(instance_of(tool.get("parameters") or {"type": "object"})), tool["name"])
@@ -175,7 +197,9 @@ def _chat(asked: dict[str, Any]) -> Asked:
     if wanted and wanted["type"] == "json_schema":
         wanted = {"type": "json_schema", "schema": wanted["json_schema"].get("schema")}
     tools = [tool["function"] for tool in asked.get("tools") or () if tool["type"] == "function"]
-    return Asked(text_of(last.get("content")), tools, asked.get("tool_choice"), last["role"] == "tool", wanted)
+    results = sum(message["role"] == "tool" for message in asked["messages"])
+    after = last["role"] == "tool"
+    return Asked(text_of(last.get("content")), tools, asked.get("tool_choice"), after, wanted, asked.get(SCRIPT), results)
 
 
 def _choice(asked: dict[str, Any], reply: Reply, chunks: int | None, call_id: str, index: int) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from .fake_answers import CHAT_ERROR, CREATED, USAGE, Asked, Events, Reply, completion_text, text_of
+from .fake_answers import CHAT_ERROR, CREATED, SCRIPT, USAGE, Asked, Events, Reply, completion_text, text_of
 
 COUNTED = 12
 """Tokens of every prompt."""
@@ -73,7 +73,10 @@ def _asked(asked: dict[str, Any]) -> Asked:
     choice: Any = asked.get("tool_choice") or {}
     wanted = {"type": "function", "name": choice["name"]} if choice.get("type") == "tool" else choice.get("type")
     query = text_of(results[-1].get("content")) if results else text_of(last)
-    return Asked(query, tools, wanted, bool(results), (asked.get("output_config") or {}).get("format"))
+    said = [part for message in asked["messages"] if isinstance(message["content"], list) for part in message["content"]]
+    so_far = sum(part["type"] == "tool_result" for part in said)
+    form = (asked.get("output_config") or {}).get("format")
+    return Asked(query, tools, wanted, bool(results), form, asked.get(SCRIPT), so_far)
 
 
 def _block(reply: Reply, number: int) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from typing import Any, Literal, TypeAlias
 
 import orjson
 
-from .fake_answers import Events, chat_document, chat_events, embedding_document
+from .fake_answers import SCRIPT, Events, Script, chat_document, chat_events, embedding_document
 from .fake_messages import INJECTED, count_document, message_document, message_events, text_document, text_events
 from .fake_responses import response_document, response_events
 
@@ -96,6 +96,8 @@ class Mode:
     interval: float = 0.0
     first: float = 0.0
     script: list[str] | None = None
+    agent: dict[str, Any] | None = None
+    """The members of `fake_answers.Script`."""
 
     def __post_init__(self) -> None:
         if not MODES.fullmatch(self.mode):
@@ -206,6 +208,8 @@ class Fake:
     def _answer(self, target: bytes, asked: dict[str, Any]) -> Call | bytes:
         mode = self.mode
         usage, number = mode.mode != "no_usage", self.counts.calls
+        if mode.agent:
+            asked[SCRIPT] = Script(**mode.agent)
         if asked.get("stream") and target in STREAMS and mode.body is None:
             return self._stream(STREAMS[target](asked, number, mode.wanted_chunks, usage))
         return self._plain(200, DOCUMENTS[target](asked, number, mode.wanted_chunks, usage))

@@ -56,7 +56,7 @@ class FakeOpenAI:
         """`bodies` (the last ones) and their `paths`, `sha256` (of each body, if kept), `headers` (of the last call)."""
         return dict(self._control("GET", "bodies"))
 
-    def set(self, mode: str = "ok", **more: float | str | dict[str, str] | list[str] | None) -> None:
+    def set(self, mode: str = "ok", **more: float | str | dict[str, Any] | list[str] | None) -> None:
         """Set the mode and the other members of `fake_modes.Mode`."""
         self._control("POST", "mode", {"mode": mode, **more})
 

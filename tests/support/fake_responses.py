@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from .fake_answers import CREATED, Asked, Events, Reply, text_of
+from .fake_answers import CREATED, SCRIPT, Asked, Events, Reply, text_of
 
 USAGE = orjson.Fragment(
     b'{"input_tokens":12,"input_tokens_details":{"cached_tokens":0,"cache_write_tokens":0},'
@@ -82,8 +82,10 @@ def _asked(asked: dict[str, Any]) -> Asked:
     last = given[-1] if isinstance(given, list) else {"content": given}
     after_tool = last.get("type") == "function_call_output"
     tools = [tool for tool in asked.get("tools") or () if tool["type"] == "function"]
-    query = last["output"] if after_tool else last["content"]
-    return Asked(text_of(query), tools, asked.get("tool_choice"), after_tool, (asked.get("text") or {}).get("format"))
+    query = last["output"] if after_tool else last.get("content")
+    results = sum(str(item.get("type")).endswith("_output") for item in given) if isinstance(given, list) else 0
+    wanted = (asked.get("text") or {}).get("format")
+    return Asked(text_of(query), tools, asked.get("tool_choice"), after_tool, wanted, asked.get(SCRIPT), results)
 
 
 def _item(reply: Reply, number: int) -> dict[str, Any]:

@@ -73,6 +73,7 @@ HARMLESS: list[dict[str, Any]] = [
     {"input": [{"type": "function_call", "name": "x", "arguments": {"tools": [MCP], "file_id": "7"}}]},
     {"input": [{"type": "function_call_output", "call_id": "c", "output": '{"tools": [{"type": "mcp"}]}'}]},
     {"metadata": {"tools": [MCP], "file_id": "7"}},
+    {"client_metadata": {"thread_id": "7"}},
     {"tool_choice": "auto"},
     {"tool_choice": {"type": "function", "name": "weather"}},
     {"tool_choice": {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": "weather"}]}},
