@@ -243,7 +243,7 @@ def test_a_scripted_agent_gets_its_calls_in_order_and_then_the_text(fake: FakeOp
     fake.set(agent={"calls": [["clock", {"zone": 1}], ["weather", {"city": "x"}]], "says": "done"})
     said, got = list[Any](ASKED), []
     for _ in range(3):
-        message = client.chat.completions.create(model="m", messages=said, tools=TOOLS).choices[0].message
+        message: Any = client.chat.completions.create(model="m", messages=said, tools=TOOLS).choices[0].message
         got.append([(call.function.name, call.function.arguments) for call in message.tool_calls or []] or message.content)
         result = [{"role": "tool", "tool_call_id": call.id, "content": "7"} for call in message.tool_calls or []]
         said += [message.model_dump(exclude_none=True), *result]
