@@ -1,0 +1,108 @@
+"""Anthropic's SDK for Node.js against a running service, with only a base URL and a token."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from typing import Any
+
+import pytest
+
+from ..support.fake_messages import COUNTED
+from ..support.fake_openai import FakeOpenAI
+from ..support.optional import NODE_FOLDER, node_with
+from ..support.sdk import ANSWER, CALLED, record_of, records_named
+from ..support.service import Service
+
+
+@pytest.fixture(scope="module")
+def seen(service: Service, fake: FakeOpenAI, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The output of tests/support/node/anthropic.js."""
+    folder = tmp_path_factory.mktemp("node")
+    script = str(NODE_FOLDER / "anthropic.js")
+    command = [node_with("@anthropic-ai/sdk"), script, service.url, f"http://127.0.0.1:{fake.port}"]
+    tokens = {
+        "TOKEN": service.token("node", service.add_client("node")),
+        "TOKEN_WITHOUT_ROLE": service.token("reader", service.add_client("reader", "ai.audit.reader")),
+    }
+    environment = {"PATH": os.environ["PATH"], "HOME": str(folder), **tokens}
+    done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=180)
+    assert done.returncode == 0, done.stderr
+    return dict(json.loads(done.stdout))
+
+
+@pytest.fixture
+def answers(seen: dict[str, Any]) -> Any:
+    return seen["answers"]
+
+
+def receipt(document: dict[str, Any]) -> str:
+    assert set(document["receipt"]) == {"seq", "hash"}
+    return f"{document['receipt']['seq']}:{document['receipt']['hash']}"
+
+
+@pytest.mark.parametrize("name", ["message", "byKey", "picture", "streamHelper", "beta"])
+def test_an_answer_is_the_upstreams(answers: Any, name: str) -> None:
+    assert [block["text"] for block in answers[name]["content"]] == [ANSWER]
+    assert answers[name]["stop_reason"] == "end_turn"
+
+
+def test_answers_and_streams_have_their_receipts(answers: Any, service: Service) -> None:
+    *events, last = answers["stream"]
+    texts = [event["delta"]["text"] for event in events if event["type"] == "content_block_delta"]
+    assert ("".join(texts), len(texts) > 1, last["type"]) == (ANSWER, True, "message_stop")
+    receipts = [receipt(answers["message"]), receipt(last)]
+    assert [record_of(service, one)["details"]["answer"] for one in receipts] == [ANSWER] * 2
+    assert service.verify(*receipts)["ok"]
+    received, answered = records_named(service, answers["requestID"])
+    assert (received["action"], answered["action"]) == ("ask.received", "ask.answered")
+
+
+@pytest.mark.parametrize("name", ["tool", "toolStream"])
+def test_a_tool_is_called(answers: Any, name: str) -> None:
+    (block,) = answers[name]["content"]
+    assert (answers[name]["stop_reason"], block["name"], block["input"]) == ("tool_use", "weather", CALLED)
+
+
+def test_tokens_are_counted(answers: Any, service: Service) -> None:
+    assert answers["count"]["input_tokens"] == COUNTED
+    assert record_of(service, receipt(answers["count"]))["details"]["answer"] == {"input_tokens": COUNTED}
+
+
+FAILURES = {
+    # name: class, status, our code, type, how often the model was asked
+    "unproven": ("AuthenticationError", 401, "invalid_token", "authentication_error", 0),
+    "unprovenStream": ("AuthenticationError", 401, "invalid_token", "authentication_error", 0),
+    "withoutRole": ("PermissionDeniedError", 403, "insufficient_scope", "permission_error", 0),
+    "unknownModel": ("NotFoundError", 404, "model_not_found", "not_found_error", 0),
+    "unknownAddress": ("NotFoundError", 404, "not_found", "not_found_error", 0),
+    "notAllowed": ("BadRequestError", 400, "invalid_request", "invalid_request_error", 0),
+    "refused400": ("BadRequestError", 400, "upstream_refused", "invalid_request_error", 1),
+    "refused404": ("NotFoundError", 404, "upstream_refused", "not_found_error", 1),
+    "refused409": ("ConflictError", 409, "upstream_refused", "conflict_error", 1),
+    "refused413": ("ContentTooLargeError", 413, "upstream_refused", "request_too_large", 1),
+    "refused422": ("UnprocessableEntityError", 422, "upstream_refused", "invalid_request_error", 1),
+    "notServed": ("BadRequestError", 400, "protocol_not_served", "invalid_request_error", 1),
+    "unpaid": ("PaymentRequiredError", 402, "upstream_out_of_quota", "billing_error", 1),
+    "down": ("ServiceUnavailableError", 503, "upstream_unavailable", "overloaded_error", 3),
+    "garbled": ("InternalServerError", 502, "upstream_error", "api_error", 1),
+    "brokenOff": ("APIError", None, "upstream_unavailable", "overloaded_error", 1),
+    "toldInTheStream": ("APIError", None, "upstream_error", "api_error", 1),
+    "tooSlow": ("APIConnectionTimeoutError", None, None, None, 1),
+    "nobodyThere": ("APIConnectionError", None, None, None, 0),
+}
+
+
+@pytest.mark.parametrize("name", FAILURES)
+def test_each_failure_is_the_sdks_own_error_after_the_announced_retries(
+    seen: dict[str, Any], service: Service, name: str
+) -> None:
+    told = seen["failures"][name]
+    assert tuple(told.get(member) for member in ("name", "status", "errorCode", "type", "calls")) == FAILURES[name], told
+    if told.get("status"):
+        assert records_named(service, told["requestID"])
+
+
+def test_every_failure_of_the_script_is_checked(seen: dict[str, Any]) -> None:
+    assert set(seen["failures"]) == set(FAILURES)
