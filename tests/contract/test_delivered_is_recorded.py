@@ -12,17 +12,23 @@ from hypothesis import strategies as st
 from app.kit.event_stream import Event
 from app.upstream.protocol.chat import CHAT
 from app.upstream.protocol.chat_stream import DONE
+from app.upstream.protocol.completions import COMPLETIONS
+from app.upstream.protocol.messages import MESSAGES
 from app.upstream.protocol.plain_answer import read_plain
 from app.upstream.protocol.responses import RESPONSES
 from app.upstream.protocol.stream_reader import StreamReader
 
 from ..support.examples import examples
 from ..support.odd_events import (
+    CHAT_MESSAGES,
     CHUNKS,
-    MESSAGES,
+    INDICES,
+    MESSAGE_EVENTS,
     NOT_SAID,
+    ODD,
     OUTPUTS,
     PLAIN_CHATS,
+    PLAIN_MESSAGES,
     TEXTS,
     TYPED_EVENTS,
     missing,
@@ -58,7 +64,7 @@ def test_of_a_chat_that_broke_off(chunks: list[Any]) -> None:
 
 
 @examples(400)
-@given(st.lists(CHUNKS, max_size=6), MESSAGES)
+@given(st.lists(CHUNKS, max_size=6), CHAT_MESSAGES)
 def test_of_a_whole_chat(chunks: list[Any], last: Any) -> None:
     reader = CHAT.reader("alias", True)
     end = {"choices": [{"index": 0, "delta": last, "finish_reason": "stop"}]}
@@ -114,6 +120,56 @@ def test_of_a_whole_response(events: list[Any], output: list[Any]) -> None:
     seen = [*delivered_by(reader, events), end]
     reader.feed(event_of(end))
     assert missing(without_echo(seen), stored(reader.completion().answer), NO_ITEM_IDS) == []
+
+
+@given(st.lists(MESSAGE_EVENTS, max_size=6))
+def test_of_a_message_that_broke_off(events: list[Any]) -> None:
+    reader = MESSAGES.reader("alias", True)
+    seen = delivered_by(reader, events)
+    assert missing(seen, stored(reader.delivered(), reader.other())) == []
+
+
+@given(st.lists(MESSAGE_EVENTS, max_size=6), ODD)
+def test_of_a_whole_message(events: list[Any], last: Any) -> None:
+    reader = MESSAGES.reader("alias", True)
+    begun, end = {"type": "message_start", "message": {"content": []}}, {"type": "message_stop", "x_more": last}
+    seen = [*delivered_by(reader, [begun, *events]), end]
+    reader.feed(event_of(end))
+    completion = reader.completion()
+    assert missing(seen, stored(completion.answer, completion.other)) == []
+
+
+@given(PLAIN_MESSAGES)
+def test_of_a_plain_message(document: Any) -> None:
+    completion = read_plain(MESSAGES, json.dumps(document).encode(), "alias", wants_text=False).completion
+    assert missing(document, stored(completion.answer, completion.other)) == []
+
+
+@given(st.lists(st.tuples(MESSAGE_EVENTS, st.booleans()), max_size=4))
+def test_of_message_events_that_repeat_a_member(events: list[Any]) -> None:
+    reader = MESSAGES.reader("alias", True)
+    given = [with_repeated_members(event, "<first>") if is_odd else event_of(event) for event, is_odd in events]
+    seen = [event for one in given for event in reader.feed(one)]
+    reader.mark_delivered()
+    told = ["<first>"] if any(b"<first>" in event.data for event in seen) else []
+    assert missing([told, *(json.loads(event.data) for event in seen)], stored(reader.delivered(), reader.other())) == []
+
+
+@given(st.lists(st.text(max_size=3), min_size=1, max_size=9), st.sampled_from(["text", "thinking", "partial_json", "signature"]))
+def test_pieces_of_a_block_stand_there_joined(pieces: list[str], name: str) -> None:
+    deltas = [{"type": "content_block_delta", "index": 0, "delta": {"type": "x", name: one}} for one in pieces]
+    reader = MESSAGES.reader("alias", False)
+    delivered_by(reader, deltas)
+    assert missing(["".join(pieces)], stored(reader.delivered())) == []
+
+
+@given(st.lists(st.fixed_dictionaries({"text": TEXTS, "index": INDICES}), min_size=1, max_size=5))
+def test_of_the_older_completions(choices: list[Any]) -> None:
+    reader = COMPLETIONS.reader("alias", False)
+    seen = delivered_by(reader, [{"choices": [choice]} for choice in choices])
+    assert missing(seen, stored(reader.delivered(), reader.other())) == []
+    plain = read_plain(COMPLETIONS, json.dumps({"choices": choices}).encode(), "alias", wants_text=False).completion
+    assert missing(choices, stored(plain.answer, plain.other)) == []
 
 
 @given(st.lists(st.tuples(CHUNKS, st.sampled_from(["<first>", "<once>", ""])), max_size=4))

@@ -32,7 +32,7 @@ def members(**known: st.SearchStrategy[Json]) -> st.SearchStrategy[dict[str, Jso
 PARTS = st.lists(members(type=st.sampled_from(["text", "thinking"]), text=TEXTS, thinking=ODD, index=INDICES), max_size=2)
 FUNCTIONS = members(name=NAMES, arguments=TEXTS)
 CALLS = st.lists(members(index=INDICES, id=IDS, type=st.sampled_from(["function", "", None]), function=FUNCTIONS), max_size=3)
-MESSAGES = members(
+CHAT_MESSAGES = members(
     role=st.sampled_from(["assistant", "", None]),
     content=TEXTS | PARTS | ODD,
     reasoning_content=TEXTS,
@@ -44,7 +44,7 @@ MESSAGES = members(
     id=IDS,
     name=NAMES,
 )
-CHOICES = members(index=INDICES, delta=MESSAGES | st.none(), message=MESSAGES, text=TEXTS, finish_reason=st.none())
+CHOICES = members(index=INDICES, delta=CHAT_MESSAGES | st.none(), message=CHAT_MESSAGES, text=TEXTS, finish_reason=st.none())
 CHUNKS = members(
     choices=st.lists(CHOICES | st.none(), max_size=2) | st.none(),
     usage=COUNTS | members(prompt_tokens=COUNTS, completion_tokens=COUNTS),
@@ -75,10 +75,54 @@ TYPED_EVENTS = members(
     sequence_number=st.integers(),
 )
 
+CITATIONS = members(type=st.just("char_location"), cited_text=TEXTS, document_title=TEXTS, index=INDICES)
+INPUTS = ODD | st.dictionaries(NAMES, TEXTS, max_size=2)
+BLOCKS = members(
+    type=st.sampled_from(["text", "thinking", "tool_use", "server_tool_use", "web_search_tool_result"]),
+    id=IDS,
+    name=NAMES,
+    text=TEXTS | ODD,
+    thinking=TEXTS,
+    signature=TEXTS,
+    input=INPUTS,
+    citations=st.none() | st.lists(CITATIONS, max_size=2),
+    content=st.lists(members(type=st.just("web_search_result"), url=TEXTS, title=TEXTS), max_size=2) | TEXTS,
+)
+BLOCK_DELTAS = members(
+    type=st.sampled_from(["text_delta", "input_json_delta", "thinking_delta", "citations_delta", "x_delta"]),
+    text=TEXTS | ODD,
+    partial_json=TEXTS,
+    thinking=TEXTS,
+    signature=TEXTS,
+    citation=CITATIONS | ODD,
+    content=TEXTS,
+)
+MESSAGE_USAGE = COUNTS | members(input_tokens=COUNTS, output_tokens=COUNTS)
+MESSAGE_MEMBERS = members(
+    content=st.lists(BLOCKS, max_size=1) | TEXTS, model=st.just("m"), usage=MESSAGE_USAGE, stop_sequence=TEXTS, container=ODD
+)
+PLAIN_MESSAGES = st.fixed_dictionaries(
+    {"content": st.lists(BLOCKS, max_size=2) | TEXTS}, optional={"stop_sequence": TEXTS, "usage": MESSAGE_USAGE, "x_more": ODD}
+)
+MESSAGE_KINDS = ("message_start", "content_block_start", "content_block_delta", "message_delta", "ping", "x_event")
+ODD_MESSAGE_EVENTS = members(
+    type=st.sampled_from(MESSAGE_KINDS),
+    index=INDICES,
+    message=MESSAGE_MEMBERS | ODD,
+    content_block=BLOCKS | ODD,
+    delta=BLOCK_DELTAS | MESSAGE_MEMBERS | ODD,
+    usage=MESSAGE_USAGE,
+)
+STARTS = st.fixed_dictionaries({"type": st.just("content_block_start"), "index": INDICES, "content_block": BLOCKS})
+DELTAS = st.fixed_dictionaries({"type": st.just("content_block_delta"), "index": INDICES, "delta": BLOCK_DELTAS})
+MESSAGE_EVENTS = DELTAS | STARTS | ODD_MESSAGE_EVENTS
+
 
 def with_repeated_members(document: Json, first: str) -> Event:
     """The event of *document*, in which some members come twice: first with the text *first*."""
-    doubled = re.sub(r'"(content|delta|item|arguments|name)": ', f'"\\1": "{first}", "\\1": ', json.dumps(document))
+    doubled = re.sub(
+        r'"(content|delta|item|arguments|name|content_block|text|message)": ', f'"\\1": "{first}", "\\1": ', json.dumps(document)
+    )
     return Event(b"", doubled.encode())
 
 
