@@ -20,6 +20,8 @@ TEXTS = frozenset(
     | {"reasoning", "reasoning_content", "thinking", "stdout", "stderr", "diff", "commands", "command"}
 )
 """What a model reads stands in these. Elsewhere the form says what is text: see _is_bytes."""
+BESIDE = ("instructions", "system")
+"""Members that hold a message beside the others."""
 _DATA_URL = re.compile(r"data:[^,]{0,200},", re.IGNORECASE)
 _BASE64_URL = re.compile(r"data:[^,\s]{0,200};base64,[A-Za-z0-9+/=_%\r\n-]*", re.IGNORECASE)
 _OPAQUE = re.compile(r"[\x21-\x7e\r\n]{256,}")
@@ -46,7 +48,8 @@ def verify_messages(endpoint: Endpoint, members: Mapping[str, Any], caps: Caps, 
             if endpoint.beyond_the_record and _is_untyped_reference(message):
                 raise foreign(place)
             _verify_message(place, message, caps, allowed)
-    _verify_message("instructions", members.get("instructions"), caps, allowed)
+    for name in BESIDE:
+        _verify_message(name, members.get(name), caps, allowed)
 
 
 def _verified_shape(endpoint: Endpoint, messages: Any) -> str | list[Any]:

@@ -51,7 +51,7 @@ def verify_params(
     for name, value in members.items():
         is_refused = name in refused or name in REFUSED or name in other_caps
         is_beyond = name in endpoint.beyond_the_record and value is not False
-        is_unknown = allowed is not None and name not in allowed
+        is_unknown = allowed is not None and name not in allowed and name != endpoint.messages
         if value is not None and (is_refused or is_beyond or is_unknown):
             raise unsupported(shown(name), f"is not allowed here: {_instead(endpoint, name)}.")
 

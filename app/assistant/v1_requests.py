@@ -78,7 +78,7 @@ class V1Requests:
         messages = members[endpoint.messages]
         params = {name: value for name, value in members.items() if name != endpoint.messages}
         params["model"] = entry.model
-        clamped = cap_tokens(endpoint, params, entry.output_limit(caps), upstream.token_param)
+        clamped = cap_tokens(endpoint, params, entry.output_limit(caps), upstream.token_param, messages)
         wants_usage = not (is_stream and endpoint.usage_is_asked_for) or _ask_for_usage(params, upstream)
         body = _encode({endpoint.messages: messages, **params, **({clamped.name: clamped.sent} if clamped else {})})
         asked = {"endpoint": f"/v1{endpoint.path}", "messages": messages, "params": params}

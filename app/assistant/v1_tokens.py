@@ -13,18 +13,23 @@ from .v1_refusals import wrong_type
 MAX_CHOICES = 128
 
 
-def cap_tokens(endpoint: Endpoint, params: dict[str, Any], limit: OutputLimit, token_param: str | None) -> Clamped | None:
-    """Hold *params* to *limit*, for all choices together. Raises InvalidParameter.
+def cap_tokens(
+    endpoint: Endpoint, params: dict[str, Any], limit: OutputLimit, token_param: str | None, messages: Any = None
+) -> Clamped | None:
+    """Hold *params* to *limit*, for all answers to *messages* together. Raises InvalidParameter.
 
     *token_param*: the only name that the server honours; None: it takes the caller's. What is
     lowered stays in *params* as it was asked for, for the record.
     """
     if not endpoint.token_caps:
         return None
-    choices = 1
+    choices = len(messages) if endpoint.answers_each and _is_batch(messages) else 1
+    if choices > limit.most:
+        raise InvalidParameter(endpoint.messages, f"has more entries than the {limit.most} tokens that you may get.")
     if params.get("n") is not None:
-        choices = _verify_count(params["n"], "n")
-        _verify_most(choices, "n", min(MAX_CHOICES, limit.most))
+        wanted_choices = _verify_count(params["n"], "n")
+        _verify_most(wanted_choices, "n", min(MAX_CHOICES, limit.most // choices))
+        choices *= wanted_choices
     most = limit.most // choices
     asked = {name: _verify_count(params[name], name) for name in endpoint.token_caps if params.get(name) is not None}
     above = [name for name, count in asked.items() if count > most]
@@ -41,6 +46,11 @@ def cap_tokens(endpoint: Endpoint, params: dict[str, Any], limit: OutputLimit, t
             del params[other]
         params[name] = asked[name] = min(asked.values())
     return Clamped(name, asked[name], most) if asked[name] > most else None
+
+
+def _is_batch(messages: Any) -> bool:
+    """Whether there are several prompts: a list of numbers is one, in tokens."""
+    return isinstance(messages, list) and type(messages[0]) is not int
 
 
 def _verify_count(value: Any, name: str) -> int:

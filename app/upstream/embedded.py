@@ -35,20 +35,13 @@ MAX_EMBEDDED_QUESTIONS = 8
 
 PARAMS = frozenset(
     {"model", "messages", "input", "instructions", "stream", "stream_options", "stop", "seed", "n", "user", "metadata", "store"}
-    | {
-        "max_tokens",
-        "max_completion_tokens",
-        "max_output_tokens",
-        "temperature",
-        "top_p",
-        "presence_penalty",
-        "frequency_penalty",
-    }
-    | {"logit_bias", "logprobs", "top_logprobs", "response_format", "text", "tools", "tool_choice", "parallel_tool_calls"}
-    | {"reasoning", "reasoning_effort", "verbosity", "truncation", "include", "service_tier", "safety_identifier"}
+    | {"max_tokens", "max_completion_tokens", "max_output_tokens", "temperature", "top_p", "top_k", "suffix", "echo"}
+    | {"presence_penalty", "frequency_penalty", "logit_bias", "logprobs", "top_logprobs", "response_format", "text"}
+    | {"tools", "tool_choice", "parallel_tool_calls", "reasoning", "reasoning_effort", "verbosity", "truncation", "include"}
+    | {"service_tier", "safety_identifier", "system", "stop_sequences", "thinking", "output_config", "context_management"}
 )
-"""What OpenAI's clients may send. llama.cpp knows more parameters, some of which reveal to one
-caller what another has asked."""
+"""What clients of OpenAI and Anthropic may send. llama.cpp knows more parameters, some of which
+reveal to one caller what another has asked."""
 
 _KEY_VARIABLE = "EMBEDDED_MODEL_API_KEY"
 _PASSED_ON = frozenset({"PATH", "HOME", "TMPDIR", "TZ", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH"})

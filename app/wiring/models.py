@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from ..assistant.v1_requests import V1Requests
-from ..catalogue.models import Catalogue, ModelEntry, Server
+from ..catalogue.models import ENDPOINTS, Catalogue, ModelEntry, Server
 from ..errors import ConfigError
 from ..kit.command import command
 from ..settings import Settings
@@ -78,7 +78,6 @@ def _answering(settings: Settings, catalogue: Catalogue, embedded: EmbeddedAddre
             )
         return catalogue
     server = Server("embedded", embedded.base_url, embedded.api_key, params=PARAMS, token_param="max_tokens")  # noqa: S106 - a name
-    entry = ModelEntry(
-        embedded.model, embedded.model, server, endpoints=frozenset({"chat", "responses"}), context_tokens=SLOT_TOKENS
-    )
+    endpoints = frozenset(ENDPOINTS) - {"embeddings"}
+    entry = ModelEntry(embedded.model, embedded.model, server, endpoints=endpoints, context_tokens=SLOT_TOKENS)
     return replace(catalogue, models={entry.name: entry})

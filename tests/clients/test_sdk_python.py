@@ -250,3 +250,25 @@ def test_audit_verify_takes_the_receipt_of_every_way_to_ask(client: OpenAI, serv
     assert (verdict["ok"], verdict["completeness"]["verdict"]) == (True, "ok"), verdict
     seq, _, digest = receipts[0].partition(":")
     assert not service.verify(f"{seq}:{digest[::-1]}")["ok"]
+
+
+# --- the older completions --------------------------------------------------------------------------------
+
+
+def test_older_completions_have_their_receipts_plain_and_streamed(client: OpenAI, service: Service) -> None:
+    answer = client.completions.create(model=MODEL, prompt=QUESTION)
+    *chunks, last = client.completions.create(model=MODEL, prompt=QUESTION, stream=True)
+    streamed = "".join(choice.text for chunk in [*chunks, last] for choice in chunk.choices)
+    assert answer.choices[0].text == streamed == ANSWER
+    for receipt in (receipt_of(answer), receipt_of(last)):
+        record = record_of(service, receipt)
+        assert record["details"]["answer"] == ANSWER
+        received = service.records()[record["details"]["received"]]["details"]
+        assert (received["endpoint"], received["messages"]) == ("/v1/completions", QUESTION)
+
+
+def test_older_completions_answer_each_of_several_prompts(client: OpenAI, service: Service) -> None:
+    answer = client.completions.create(model=MODEL, prompt=["one", "two"], n=2, max_tokens=9)
+    texts = [completion_text(prompt) for prompt in ("one", "one", "two", "two")]
+    assert [choice.text for choice in answer.choices] == texts
+    assert record_of(service, receipt_of(answer))["details"]["answer"] == texts

@@ -17,6 +17,7 @@ class Chat:
     protocol: ProtocolName = "openai"
     token_caps: tuple[str, ...] = ("max_tokens", "max_completion_tokens")
     streams = wants_objects = usage_is_asked_for = True
+    answers_each = False
     beyond_the_record: frozenset[str] = frozenset()
 
     def read(self, document: Any, model: str) -> Completion:

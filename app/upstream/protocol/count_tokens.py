@@ -15,7 +15,7 @@ class CountTokens:
     name, path, messages = MESSAGES.name, "/messages/count_tokens", MESSAGES.messages
     protocol: ProtocolName = "anthropic"
     token_caps: tuple[str, ...] = ()
-    streams, wants_objects, usage_is_asked_for = False, True, False
+    streams, wants_objects, answers_each, usage_is_asked_for = False, True, False, False
     beyond_the_record = MESSAGES.beyond_the_record
 
     def read(self, document: Any, model: str) -> Completion:

@@ -14,6 +14,7 @@ class Embeddings:
     protocol: ProtocolName = "openai"
     token_caps: tuple[str, ...] = ()
     streams = wants_objects = usage_is_asked_for = False
+    answers_each = True
     beyond_the_record: frozenset[str] = frozenset()
 
     def read(self, document: Any, model: str) -> Completion:

@@ -16,14 +16,15 @@ class Endpoint(Protocol):
     """As in the catalogue's `endpoints`."""
     path: str
     protocol: ProtocolName
-    """Whose it is. A server may speak one and not the other."""
     messages: str
     """The member of the body that holds what is asked."""
     token_caps: tuple[str, ...]
     """The parameters that cap the answer's tokens."""
     streams: bool
     wants_objects: bool
-    """Whether what is asked is a list of objects, and there may be several choices."""
+    """Whether what is asked is a list of objects."""
+    answers_each: bool
+    """Whether each text in a list gets an answer of its own."""
     usage_is_asked_for: bool
     """Whether a stream reports its usage only to callers that ask for it."""
     beyond_the_record: frozenset[str]

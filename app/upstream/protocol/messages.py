@@ -16,8 +16,8 @@ class Messages:
     name, path, messages = "messages", "/messages", "messages"
     protocol: ProtocolName = "anthropic"
     token_caps: tuple[str, ...] = ("max_tokens",)
-    streams, wants_objects, usage_is_asked_for = True, True, False
-    beyond_the_record = frozenset({"container"})
+    streams, wants_objects, answers_each, usage_is_asked_for = True, True, False, False
+    beyond_the_record = frozenset[str]()
 
     def read(self, document: Any, model: str) -> Completion:
         content = document["content"]

@@ -18,7 +18,7 @@ class Responses:
     name, path, messages = "responses", "/responses", "input"
     protocol: ProtocolName = "openai"
     token_caps: tuple[str, ...] = ("max_output_tokens",)
-    streams, wants_objects, usage_is_asked_for = True, False, False
+    streams, wants_objects, answers_each, usage_is_asked_for = True, False, False, False
     beyond_the_record = frozenset({"background", "previous_response_id", "conversation", "prompt"})
 
     def read(self, document: Any, model: str) -> Completion:

@@ -13,6 +13,7 @@ from app.catalogue.caps import OutputLimit
 from app.errors import InvalidParameter
 from app.upstream.call import Clamped
 from app.upstream.protocol.chat import CHAT
+from app.upstream.protocol.completions import COMPLETIONS
 from app.upstream.protocol.embeddings import EMBEDDINGS
 from app.upstream.protocol.endpoint import Endpoint
 from app.upstream.protocol.responses import RESPONSES
@@ -52,6 +53,21 @@ def test_a_length_keeps_its_name_and_none_is_added_unless_set(
     asked = dict(params)
     assert cap_tokens(endpoint, asked, limit, token_param) is None
     assert asked == sent
+
+
+def test_the_answers_to_all_prompts_count_together() -> None:
+    asked = {"max_tokens": 50, "n": 2}
+    assert cap_tokens(COMPLETIONS, asked, CLAMP, None, ["a", "b"]) == Clamped("max_tokens", 50, 25)
+    assert cap_tokens(COMPLETIONS, asked, CLAMP, None, [1, 2, 3]) is None
+    assert cap_tokens(COMPLETIONS, asked, CLAMP, None, "abc") is None
+    for params, prompts, param in (
+        (asked, ["a"] * 51, "n"),
+        ({}, ["a"] * 101, "prompt"),
+        ({"max_tokens": 51}, ["a"] * 2, "max_tokens"),
+    ):
+        with pytest.raises(InvalidParameter) as refused:
+            cap_tokens(COMPLETIONS, params, PLAIN, None, prompts)
+        assert refused.value.param == param
 
 
 @pytest.mark.parametrize(
