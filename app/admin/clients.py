@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from ..security.api_keys.form import NewKey
@@ -85,7 +85,7 @@ async def set_roles(client_id: str, roles: Sequence[str], *, allow_unknown: bool
         return names
 
 
-async def change_settings(client_id: str, **changes: int | None) -> ClientSettings:
+async def change_settings(client_id: str, **changes: Any) -> ClientSettings:
     """Change some settings of a client, and return all. None: back to those of the service.
 
     Raises InvalidRequest if there is no such client, AuditUnavailable.
@@ -135,5 +135,4 @@ async def revoke_token(jti: str) -> None:
 
 def _members(settings: ClientSettings, always: bool = False) -> dict[str, Any]:
     """What a record says of the settings; without *always*, only of those that are set."""
-    found = {"token_seconds": settings.token_seconds, "rpm": settings.rpm}
-    return {name: value for name, value in found.items() if always or value is not None}
+    return {name: value for name, value in asdict(settings).items() if always or value}

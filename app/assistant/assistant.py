@@ -17,8 +17,10 @@ from ..upstream.call import PreparedCall
 from ..upstream.client import Upstream
 from ..upstream.completion import Reply
 from ..upstream.protocol.chat import CHAT
+from ..upstream.protocol.stream_reader import StreamReader
 from .disconnect import Disconnected, cancel_on_disconnect
 from .exchange import Exchange
+from .known_responses import KnownResponses
 from .models import Answer, Document, Origin, Question
 from .streaming import NOT_READING, StreamSink, StreamTimeouts, relay_stream
 from .v1_requests import V1Requests
@@ -56,9 +58,14 @@ class SecureAIAssistant:
         *,
         timeouts: StreamTimeouts | None = None,
         max_waiting: int | None = None,
+        responses: KnownResponses | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """*max_waiting*: how many questions may be in progress at once; None for no limit."""
+        """*max_waiting*: how many questions may be in progress at once; None for no limit.
+
+        *responses*: those that callers may continue; None: they may continue none.
+        """
+        self._responses = responses
         self._security = security
         self._model = model
         self.v1_requests = v1_requests
@@ -107,7 +114,7 @@ class SecureAIAssistant:
     ) -> tuple[Reply, Receipt]:
         """Record the question, ask the model, record the answer: in this order, or not at all."""
         with self._admitted():
-            async with Exchange(self._security, principal, call, origin, clock=self._clock) as exchange:
+            async with self._exchange(principal, call, origin) as exchange:
                 with cancel_on_disconnect(disconnected):
                     async with asyncio.timeout(call.timeout_seconds):
                         reply = await call.upstream.complete(
@@ -128,7 +135,7 @@ class SecureAIAssistant:
         """Write the answer to *sink* as it arrives; its end only once `ask.answered` is durable."""
         reader = call.endpoint.reader(call.model, call.wants_usage)
         with self._admitted():
-            async with Exchange(self._security, principal, call, origin, reader=reader, clock=self._clock) as exchange:
+            async with self._exchange(principal, call, origin, reader) as exchange:
                 sink.name(exchange.received)
                 with cancel_on_disconnect(disconnected):
                     streamed = await relay_stream(exchange, reader, sink, self._timeouts)
@@ -142,6 +149,9 @@ class SecureAIAssistant:
                 except TimeoutError:
                     origin.terminal_record.is_written = True  # by ask.answered
                     raise ClientGone(NOT_READING) from None
+
+    def _exchange(self, principal: Principal, call: PreparedCall, origin: Origin, reader: StreamReader | None = None) -> Exchange:
+        return Exchange(self._security, principal, call, origin, reader=reader, responses=self._responses, clock=self._clock)
 
     async def until_idle(self, seconds: float) -> None:
         """Wait at most *seconds* until no question is in progress. Keep the log open until then."""

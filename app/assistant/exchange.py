@@ -6,10 +6,10 @@ import asyncio
 import hashlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import asdict
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from ..audit.format.record import Receipt
 from ..errors import AppError, Interrupted, LongTextUnavailable, UpstreamTimeout
@@ -19,8 +19,12 @@ from ..upstream.attempts import Attempts
 from ..upstream.call import PreparedCall
 from ..upstream.completion import Completion
 from ..upstream.protocol.stream_reader import StreamReader
+from .known_responses import KnownResponses, Owner
 from .models import Origin
+from .v1_policy import INSTEAD, PREVIOUS
+from .v1_refusals import unsupported
 
+T = TypeVar("T")
 LOG = logging.getLogger("app.assistant")
 
 
@@ -43,9 +47,11 @@ class Exchange:
         origin: Origin,
         *,
         reader: StreamReader | None = None,
+        responses: KnownResponses | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """*reader*: of a streamed answer; knows which part of it reached the caller."""
+        self._responses = responses if call.may_continue else None
         self.call, self.origin = call, origin
         self._security, self._principal, self._reader, self._clock = security, principal, reader, clock
         self.attempts = Attempts()
@@ -57,8 +63,12 @@ class Exchange:
         self._bytes = 0
 
     async def __aenter__(self) -> Self:
-        """Raises AuditUnavailable, or Interrupted if the service was stopped meanwhile."""
+        """Raises AuditUnavailable, or Interrupted if the service was stopped meanwhile.
+
+        Raises InvalidParameter for a response to continue that is not this caller's.
+        """
         call, origin = self.call, self.origin
+        previous = await self._previous()
         details = {
             **call.asked,
             "roles": list(self._principal.roles),
@@ -68,6 +78,7 @@ class Exchange:
             **({"client_request_id": origin.client_request_id} if origin.client_request_id else {}),
             **({"asked_model": call.asked_model} if call.asked_model is not None else {}),
             **({"clamped": asdict(call.clamped)} if call.clamped else {}),
+            **({"previous": previous._asdict()} if previous else {}),
             **self._asserted_user(),
             **({"claimed_user": origin.claimed_user.members()} if origin.claimed_user else {}),
             "credential": self._principal.credential,
@@ -123,6 +134,8 @@ class Exchange:
         except LongTextUnavailable as error:  # the log itself can be written
             await self._record_failure(error)
             raise
+        if self._responses is not None and completion.response_id:
+            await self._finished(self._responses.remember(self._owner, completion.response_id, receipt))
         tokens = (usage.input_tokens, usage.output_tokens) if usage else None
         self._security.log_answered(self._principal.user_id, self.origin.request_id, completion.model, tokens)
         return receipt
@@ -153,6 +166,21 @@ class Exchange:
     def _digest(self) -> dict[str, Any]:
         return {"bytes": self._bytes, "sha256": self._sha256.hexdigest()}
 
+    @property
+    def _owner(self) -> Owner:
+        user = self.origin.asserted_user
+        return self.call.upstream.address, self._principal.user_id, user.id if user else None
+
+    async def _previous(self) -> Receipt | None:
+        """The record of the response that the caller continues. Raises InvalidParameter."""
+        response_id = self.call.previous_response_id
+        if response_id is None:
+            return None
+        found = await self._responses.find(self._owner, response_id) if self._responses else None
+        if found is None:
+            raise unsupported(PREVIOUS, f"names no response that was recorded here for you: {INSTEAD[PREVIOUS]}.")
+        return found
+
     def _asserted_user(self) -> dict[str, Any]:
         user = self.origin.asserted_user
         return {"asserted_user": user.members()} if user else {}
@@ -168,11 +196,15 @@ class Exchange:
     async def _record(self, action: str, details: dict[str, Any]) -> Receipt:
         """Durable on return. A cancellation waits until the outcome of the write is known."""
         user_id, request_id = self._principal.user_id, self.origin.request_id
-        writing = asyncio.ensure_future(self._security.log_action(user_id, action, details, request_id=request_id))
+        return await self._finished(self._security.log_action(user_id, action, details, request_id=request_id))
+
+    async def _finished(self, work: Coroutine[Any, Any, T]) -> T:
+        """Its outcome. A cancellation waits until that is known."""
+        task = asyncio.ensure_future(work)
         while True:
             try:
-                return await asyncio.shield(writing)
+                return await asyncio.shield(task)
             except asyncio.CancelledError:
                 self._is_stopped = True
-                if writing.done():
-                    return writing.result()
+                if task.done():
+                    return task.result()

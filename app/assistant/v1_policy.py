@@ -50,7 +50,7 @@ def verify_params(
     other_caps = TOKEN_CAPS.difference(endpoint.token_caps)
     for name, value in members.items():
         is_refused = name in refused or name in REFUSED or name in other_caps
-        is_beyond = name in endpoint.beyond_the_record and value is not False
+        is_beyond = name in endpoint.beyond_the_record and value is not False and name not in server_side
         is_unknown = allowed is not None and name not in allowed and name != endpoint.messages
         if value is not None and (is_refused or is_beyond or is_unknown):
             raise unsupported(shown(name), f"is not allowed here: {_instead(endpoint, name)}.")
@@ -60,6 +60,14 @@ def _instead(endpoint: Endpoint, name: str) -> str:
     if endpoint.token_caps and name in UNCAPPED | TOKEN_CAPS and name not in endpoint.token_caps:
         return f"use {endpoint.token_caps[0]}"
     return INSTEAD.get(name, "leave it out")
+
+
+def read_previous(endpoint: Endpoint, members: Mapping[str, Any]) -> str | None:
+    """The earlier response that a caller continues. Raises InvalidParameter for no id of one."""
+    value = members.get(PREVIOUS) if PREVIOUS in endpoint.beyond_the_record else None
+    if not isinstance(value, str | None):
+        raise wrong_type(PREVIOUS, "a string")
+    return value
 
 
 def read_flag(members: Mapping[str, Any], name: str) -> bool:

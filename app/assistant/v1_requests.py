@@ -22,7 +22,7 @@ from ..upstream.errors import ProtocolNotServed
 from ..upstream.protocol.chat import CHAT
 from ..upstream.protocol.endpoint import Endpoint
 from .v1_messages import verify_messages
-from .v1_policy import read_flag, verify_params
+from .v1_policy import PREVIOUS, read_flag, read_previous, verify_params
 from .v1_reach import verify_reach
 from .v1_refusals import missing, unsupported, wrong_type
 from .v1_tokens import cap_tokens
@@ -98,6 +98,8 @@ class V1Requests:
             headers=headers,
             asked_model=name if name != entry.name else None,
             clamped=clamped,
+            may_continue=PREVIOUS in server_side and PREVIOUS in endpoint.beyond_the_record,
+            previous_response_id=read_previous(endpoint, members),
         )
 
 

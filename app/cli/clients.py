@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
@@ -31,6 +32,7 @@ TokenLifetime = Annotated[
     str, typer.Option(help="How long its access tokens live, such as 12h; `default`: as TOKEN_EXPIRY_HOURS says.")
 ]
 Rpm = Annotated[str, typer.Option(help="Its requests a minute, also above RATE_LIMIT; `default`: RATE_LIMIT.")]
+FRONT_END = "It may name the users that it asks for, as Open WebUI does."
 
 
 @clients.command("add")
@@ -40,6 +42,7 @@ def clients_add(
     key: Annotated[bool, typer.Option("--key", help="Make an API key too; `keys add` makes more.")] = False,
     token_lifetime: TokenLifetime = "",
     rpm: Rpm = "",
+    front_end: Annotated[bool, typer.Option("--front-end", help=FRONT_END)] = False,
     allow_unknown_role: AllowUnknown = False,
     as_json: Json = False,
 ) -> None:
@@ -47,7 +50,7 @@ def clients_add(
     from ..admin.clients import add_client  # late: start-up
     from ..security.models import ClientSettings  # late: start-up
 
-    settings = ClientSettings(**_settings(token_lifetime, rpm))
+    settings = ClientSettings(**_settings(token_lifetime, rpm), front_end=front_end)
     with argument("CLIENT_ID", InvalidUser), argument("--role", InvalidRoles):
         added = run(add_client(client_id, role or [ASK], settings=settings, with_key=key, allow_unknown=allow_unknown_role))
     document = {"client_id": added.client_id, "client_secret": added.secret, "roles": list(added.roles)}
@@ -73,6 +76,7 @@ def clients_list(as_json: Json = False) -> None:
             "token_seconds": one.settings.token_seconds,
             "rpm": one.settings.rpm,
             "secrets": one.secrets,
+            "front_end": one.settings.front_end,
         }
         for one in run(list_clients())
     ]
@@ -151,16 +155,25 @@ def clients_remove_secret(
 
 
 @clients.command("set")
-def clients_set(client_id: ClientId, token_lifetime: TokenLifetime = "", rpm: Rpm = "", as_json: Json = False) -> None:
-    """Set how long a client's tokens live, or its requests a minute. Applies within a second."""
+def clients_set(
+    client_id: ClientId,
+    token_lifetime: TokenLifetime = "",
+    rpm: Rpm = "",
+    front_end: Annotated[bool | None, typer.Option(help=FRONT_END)] = None,
+    as_json: Json = False,
+) -> None:
+    """Set a client's token lifetime, requests a minute, or whether it is a front end.
+
+    Applies within a second.
+    """
     from ..admin.clients import change_settings  # late: start-up
 
-    changes = _settings(token_lifetime, rpm)
+    changes = _settings(token_lifetime, rpm) | ({} if front_end is None else {"front_end": front_end})
     if not changes:
-        raise WrongUsage("Missing --token-lifetime or --rpm: nothing is set.")
+        raise WrongUsage("Missing --token-lifetime, --rpm or --front-end: nothing is set.")
     settings = run(change_settings(client_id, **changes))
-    document = {"client_id": client_id, "token_seconds": settings.token_seconds, "rpm": settings.rpm}
-    say(document, as_json, "\n".join(f"{name:<13}  {'default' if value is None else value}" for name, value in document.items()))
+    document: dict[str, Any] = {"client_id": client_id, **asdict(settings)}
+    say(document, as_json, "\n".join(f"{name:<13}  {_shown(value)}" for name, value in document.items()))
 
 
 @token.callback()
@@ -198,11 +211,11 @@ def token_revoke(
     say({"jti": jti, "revoked": True}, as_json, f"{jti} is revoked")
 
 
-def _settings(token_lifetime: str, rpm: str) -> dict[str, int | None]:
+def _settings(token_lifetime: str, rpm: str) -> dict[str, Any]:
     """Those that were given. None: as the service has it. Raises WrongUsage."""
     from ..settings import MAX_TOKEN_HOURS  # late: start-up
 
-    found: dict[str, int | None] = {}
+    found: dict[str, Any] = {}
     if token_lifetime:
         is_own = token_lifetime != DEFAULT
         found["token_seconds"] = length_of_time("--token-lifetime", token_lifetime, MAX_TOKEN_HOURS * 3600) if is_own else None
@@ -211,6 +224,12 @@ def _settings(token_lifetime: str, rpm: str) -> dict[str, int | None]:
             raise WrongUsage(f"Invalid value for --rpm: it is a whole number from 1 to {MAX_RPM:,}, or {DEFAULT}.")
         found["rpm"] = int(rpm) if rpm != DEFAULT else None
     return found
+
+
+def _shown(value: object) -> object:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return DEFAULT if value is None else value
 
 
 def _secret_lines(client_id: str, secret: str) -> str:

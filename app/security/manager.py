@@ -75,7 +75,7 @@ class SecurityManager:
 
     def is_front_end(self, client_id: str) -> bool:
         """Whether the operator lets this client name the users that it asks for."""
-        return client_id in self._revocations.front_ends
+        return self._revocations.settings_of(client_id).front_end
 
     async def verify_bearer(self, credential: str) -> Principal:
         """The proven bearer of a token or of an API key.

@@ -19,6 +19,8 @@ class ClientSettings:
     """How long its access tokens live."""
     rpm: int | None = None
     """Its calls in a minute."""
+    front_end: bool = False
+    """Whether it may name the users that it asks for."""
 
 
 DEFAULT_SETTINGS = ClientSettings()
@@ -104,7 +106,6 @@ class Revocations:
     roles: Mapping[str, frozenset[str]] = field(default_factory=dict)
     expiries: Mapping[str, int] = field(default_factory=dict, compare=False)
     """When each of *revoked* expires, in Unix seconds."""
-    front_ends: frozenset[str] = frozenset()
     settings: Mapping[str, ClientSettings] = field(default_factory=dict)
 
     def settings_of(self, client_id: str) -> ClientSettings:

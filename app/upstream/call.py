@@ -46,3 +46,7 @@ class PreparedCall:
     asked_model: str | None = None
     """The alias that the caller used, if they used one."""
     clamped: Clamped | None = None
+    may_continue: bool = False
+    """Whether the operator lets callers continue a response that the server keeps."""
+    previous_response_id: str | None = None
+    """The response that the caller continues."""

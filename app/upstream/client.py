@@ -64,6 +64,7 @@ class Upstream:
         if not is_key(api_key):
             raise ConfigError("OPENAI_API_KEY takes visible ASCII characters only.")
         self._base = _base_url(base_url or OPENAI_URL)
+        self.address = str(self._base)
         self._urls: dict[str, URL] = {}
         self._max_bytes = max_response_bytes
         self._retry_idle_close = retry_idle_close

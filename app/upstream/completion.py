@@ -34,6 +34,8 @@ class Completion:
     """Why the answer ended, in the server's words; a list where there are several choices."""
     other: dict[str, Any] | None = None
     """Texts that stand elsewhere in what the server sent, by the names of their members."""
+    response_id: str | None = None
+    """The server's name for a response that may be continued."""
 
     @property
     def stopped_by(self) -> str | None:

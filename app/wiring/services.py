@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..assistant.assistant import SecureAIAssistant
+from ..assistant.known_responses import KnownResponses
 from ..assistant.streaming import StreamTimeouts
 from ..audit.evidence.health import LogHealth
 from ..audit.evidence.reader import EvidenceReader
@@ -96,7 +97,10 @@ async def open_services(
         running_mark = opened.enter_context(marked_running(settings.audit_log_path))
         await security.load_revocations()
         await opened.enter_async_context(audit)
-        assistant = _assistant(settings, security, models.now, embedded.max_waiting if embedded else None)
+        log = settings.audit_log_path
+        responses = KnownResponses(log.with_suffix(".responses.sqlite3"))
+        opened.callback(responses.close)
+        assistant = _assistant(settings, security, models.now, embedded.max_waiting if embedded else None, responses)
 
         def use_catalogue(catalogue: Catalogue) -> None:
             replaced = models.replace(catalogue)
@@ -141,7 +145,9 @@ def _security(
     )
 
 
-def _assistant(settings: Settings, security: SecurityManager, models: Models, max_waiting: int | None) -> SecureAIAssistant:
+def _assistant(
+    settings: Settings, security: SecurityManager, models: Models, max_waiting: int | None, responses: KnownResponses
+) -> SecureAIAssistant:
     timeouts = StreamTimeouts(
         keepalive_seconds=settings.stream_keepalive_seconds,
         is_buffered=settings.audit_stream == "buffer",
@@ -152,5 +158,6 @@ def _assistant(settings: Settings, security: SecurityManager, models: Models, ma
         models.v1_requests,
         timeouts=timeouts,
         max_waiting=max_waiting,
+        responses=responses,
         clock=time.monotonic,
     )

@@ -73,7 +73,7 @@ def client_of(row: Row[Any]) -> Client:
 
 
 def settings_of(row: Row[Any]) -> ClientSettings:
-    return ClientSettings(row.token_seconds, row.rpm)
+    return ClientSettings(row.token_seconds, row.rpm, bool(row.front_end))
 
 
 def has_active_client(path: Path, timeout: float = TIMEOUT_SECONDS) -> bool:

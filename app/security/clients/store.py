@@ -12,6 +12,7 @@ import secrets
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -63,8 +64,7 @@ class ClientStore:
             roles=" ".join(verify_roles(roles)),
             disabled=False,
             created_at=int(self._now()),
-            token_seconds=settings.token_seconds,
-            rpm=settings.rpm,
+            **asdict(settings),
         )
         async with writing(self._engine) as connection:
             try:
@@ -108,7 +108,7 @@ class ClientStore:
         await self._change(client_id, roles=" ".join(verify_roles(roles)))
 
     async def set_settings(self, client_id: str, settings: ClientSettings) -> None:
-        await self._change(client_id, token_seconds=settings.token_seconds, rpm=settings.rpm)
+        await self._change(client_id, **asdict(settings))
 
     async def rotate(self, client_id: str) -> str:
         """Return a new secret. Older ones are refused at once; tokens live until they expire.

@@ -3,7 +3,7 @@
 Times are Unix seconds.
 """
 
-from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, ForeignKey, Integer, MetaData, String, Table, Text
+from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, ForeignKey, Integer, MetaData, String, Table, Text, false
 
 metadata = MetaData()
 
@@ -18,6 +18,7 @@ clients = Table(
     Column("second_sha256", String(64), nullable=True),  # of a second secret that is live too
     Column("token_seconds", Integer, nullable=True),  # how long its tokens live, where it is set
     Column("rpm", Integer, nullable=True),  # its calls in a minute, where it is set
+    Column("front_end", Boolean, nullable=False, server_default=false()),  # whether it may name users
 )
 
 keys = Table(

@@ -8,7 +8,7 @@ from ...catalogue.models import ProtocolName
 from ..completion import Completion
 from .content import news_in
 from .members import read_usage, safe_model_name
-from .responses_members import finish_of, recorded_output
+from .responses_members import finish_of, recorded_output, response_id_of
 from .responses_stream import ResponsesReader
 
 UNFINISHED = frozenset({"failed", "cancelled", "queued", "in_progress"})
@@ -34,6 +34,7 @@ class Responses:
             answer=answer,
             finish=finish_of(document),
             other=news_in({"output_text": output_text}, [answer, text]),
+            response_id=response_id_of(document),
         )
 
     def reader(self, model: str, wants_usage: bool) -> ResponsesReader:

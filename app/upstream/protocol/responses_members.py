@@ -15,6 +15,7 @@ _PLACE = ("output_index", "content_index", "summary_index", "item_id")
 _ENVELOPE = frozenset({"type", "sequence_number", "delta", "response", "logprobs", "obfuscation", "receipt", *_PLACE})
 SHELL = LABELS | {"id"}
 """What an item has besides what it says. Its id means nothing without the server's store."""
+MAX_ID = 500
 Slot = tuple[Any, ...]
 """An event's type, without its last word if it has no delta; and its place in the answer."""
 
@@ -31,6 +32,12 @@ def finish_of(response: dict[str, Any]) -> str | None:
     """Why a response ended."""
     details = response.get("incomplete_details")
     return finish_reason(details.get("reason") if isinstance(details, dict) else response.get("status"))
+
+
+def response_id_of(response: dict[str, Any]) -> str | None:
+    """The name under which the server may keep it; None for one that no request could name."""
+    value = response.get("id")
+    return value if isinstance(value, str) and 0 < len(value) <= MAX_ID and value.isprintable() else None
 
 
 class Gathered:

@@ -10,7 +10,7 @@ from ...kit.foreign_json import dumps, repeats_a_member, storable
 from ..completion import Completion
 from .content import says_anything
 from .members import read_usage, replace_model_path, safe_model_name
-from .responses_members import SHELL, TEXT, Gathered, finish_of, recorded_output
+from .responses_members import SHELL, TEXT, Gathered, finish_of, recorded_output, response_id_of
 from .stream_reader import StreamEnd, document_in
 
 LAST = frozenset({"response.completed", "response.incomplete"})
@@ -99,6 +99,7 @@ class ResponsesReader:
             read_usage(self._response.get("usage"), "input_tokens", "output_tokens"),
             answer=storable(answer),
             finish=finish_of(self._response),
+            response_id=response_id_of(self._response),
         )
 
     def delivered(self) -> Any:

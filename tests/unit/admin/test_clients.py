@@ -173,8 +173,8 @@ def test_settings_and_secrets_are_recorded_as_they_are_then() -> None:
     assert [(one["action"], list(one["details"].items())) for one in records()[1:]] == [
         ("client.added", list({"client_id": "carol", "roles": [ASK], "rpm": 600, **by}.items())),
         ("key.added", list({**key, **by}.items())),
-        ("client.settings_set", list({"client_id": "carol", "token_seconds": 60, "rpm": 600, **by}.items())),
-        ("client.settings_set", list({"client_id": "carol", "token_seconds": 60, "rpm": None, **by}.items())),
+        ("client.settings_set", list({"client_id": "carol", "token_seconds": 60, "rpm": 600, "front_end": False, **by}.items())),
+        ("client.settings_set", list({"client_id": "carol", "token_seconds": 60, "rpm": None, "front_end": False, **by}.items())),
         ("client.secret_added", list({"client_id": "carol", **by}.items())),
         ("client.secret_removed", list({"client_id": "carol", "which": "older", **by}.items())),
     ]

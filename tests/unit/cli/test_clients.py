@@ -77,10 +77,24 @@ def test_a_new_client_can_be_shown_with_a_key(monkeypatch: pytest.MonkeyPatch) -
 def test_settings_of_a_client_are_set_or_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
     changes: list[tuple[object, ...]] = []
     monkeypatch.setattr(operator_tasks, "change_settings", returning(ClientSettings(None, 600), changes))
-    assert run("clients", "set", "carol", "--rpm", "600").splitlines()[1:] == ["token_seconds  default", "rpm            600"]
-    document = {"client_id": "carol", "token_seconds": None, "rpm": 600}
+    lines = ["token_seconds  default", "rpm            600", "front_end      no"]
+    assert run("clients", "set", "carol", "--rpm", "600").splitlines()[1:] == lines
+    document = {"client_id": "carol", "token_seconds": None, "rpm": 600, "front_end": False}
     assert json.loads(run("clients", "set", "carol", "--rpm", "default", "--token-lifetime", "90m", "--json")) == document
     assert changes == [("carol", 600), ("carol", 5400, None)]
+
+
+def test_a_client_is_marked_as_a_front_end_or_not_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    changes: list[tuple[object, ...]] = []
+    monkeypatch.setattr(operator_tasks, "change_settings", returning(ClientSettings(rpm=1, front_end=True), changes))
+    assert run("clients", "set", "webui", "--front-end").splitlines()[2:] == ["rpm            1", "front_end      yes"]
+    assert json.loads(run("clients", "set", "webui", "--no-front-end", "--json"))["front_end"] is True
+    assert changes == [("webui", True), ("webui", False)]
+    added: list[tuple[object, ...]] = []
+    secret = ClientSecret("webui", "s", (ROLES[0],))
+    monkeypatch.setattr(operator_tasks, "add_client", returning(secret, added))
+    run("clients", "add", "webui", "--front-end")
+    assert added == [("webui", [ROLES[0]], ClientSettings(front_end=True), False, False)]
 
 
 @pytest.mark.parametrize(
@@ -127,6 +141,7 @@ def test_clients_are_a_table_or_a_list_of_documents(monkeypatch: pytest.MonkeyPa
         "token_seconds": None,
         "rpm": None,
         "secrets": 1,
+        "front_end": False,
     }
 
 
