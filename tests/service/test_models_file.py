@@ -28,7 +28,7 @@ def test_a_bad_models_file_stops_the_start_and_no_other_command(tmp_path: Path) 
     service = service_with(tmp_path, MODELS.format(base_url="http://127.0.0.1:9/v1"))
     assert service.verify()["ok"], "init and commands on the log need no model's key"
     service.add_client("alice")
-    for sentence in ("api_key_env names an environment variable that is not set", "LLM_MODEL, which /ask uses, is no alias"):
+    for sentence in ("api_key_env names an environment variable that is not set", "LLM_MODEL, which /ask uses, is no model"):
         ended = service.run("serve", "--port", "0", status=2)
         assert sentence in ended.stderr
         assert "Traceback" not in ended.stderr

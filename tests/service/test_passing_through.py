@@ -110,24 +110,21 @@ def test_on_a_stream_only_the_request_for_usage_is_added(
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
 @pytest.mark.parametrize("endpoint", STREAMED)
-def test_a_request_without_a_cap_on_tokens_gets_that_of_its_caller(
+def test_no_length_is_added_where_the_operator_set_none(
     direct: OpenAI, client: OpenAI, upstream: FakeOpenAI, endpoint: str, stream: bool
 ) -> None:
-    cap = {"max_tokens" if endpoint == "chat" else "max_output_tokens": (ABSENT, 50)}
     usage = {"stream_options": (ABSENT, {"include_usage": True})} if stream and endpoint == "chat" else {}
-    assert changes(direct, client, upstream, endpoint, **ASKED[endpoint], stream=stream) == MODEL | cap | usage
+    assert changes(direct, client, upstream, endpoint, **ASKED[endpoint], stream=stream) == MODEL | usage
 
 
-def test_a_cap_of_null_is_none_and_all_choices_share_one(direct: OpenAI, client: OpenAI, upstream: FakeOpenAI) -> None:
+def test_nulls_pass_as_they_came(direct: OpenAI, client: OpenAI, upstream: FakeOpenAI) -> None:
     nulls = {"max_tokens": None, "max_completion_tokens": None, "temperature": None, "stop": None, "n": 4}
-    found = changes(direct, client, upstream, "chat", **ASKED["chat"], **nulls)
-    assert found == MODEL | {"max_tokens": (None, 12)}
+    assert changes(direct, client, upstream, "chat", **ASKED["chat"], **nulls) == MODEL
 
 
-def test_a_cap_under_its_newer_name_is_sent_under_the_older_too(direct: OpenAI, client: OpenAI, upstream: FakeOpenAI) -> None:
-    """Most servers know only the older name and silently ignore the other."""
-    found = changes(direct, client, upstream, "chat", **ASKED["chat"], max_completion_tokens=7)
-    assert found == MODEL | {"max_tokens": (ABSENT, 7)}
+@pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
+def test_a_length_keeps_the_callers_name(direct: OpenAI, client: OpenAI, upstream: FakeOpenAI, name: str) -> None:
+    assert changes(direct, client, upstream, "chat", **ASKED["chat"], **{name: 7}) == MODEL
 
 
 def test_the_callers_choice_about_usage_is_kept(direct: OpenAI, client: OpenAI, upstream: FakeOpenAI) -> None:
