@@ -14,7 +14,8 @@ from ..errors import AppError, UpstreamError
 from ..kit.command import command
 from ..kit.event_stream import Event, EventParser
 
-TIMEOUT_SECONDS = 600.0
+TIMEOUT_SECONDS = 3660.0
+"""Longer than the service itself may wait for its model."""
 MAX_EVENT_BYTES = 64 << 20
 NEEDS_URL = "--url takes an address that begins with http:// or https://, such as http://127.0.0.1:8000."
 

@@ -24,6 +24,8 @@ from .errors import DEFAULT_RETRY_AFTER, log_upstream, unusable
 KEEP_ALIVE_SECONDS = 4.0
 """How long a connection may be idle. uvicorn and vLLM close theirs after 5 s, most others later."""
 IDLE_CLOSE_SECONDS = 1.0
+CONNECT_SECONDS = 10.0
+"""A server that does not take a connection for so long is unavailable."""
 MAX_HEADER_BYTES = 64 * 1024
 """Of one header, and of the status line."""
 MAX_HEADERS = 1_000
@@ -104,7 +106,7 @@ def open_session(headers: Mapping[str, str], *, is_tls: bool, is_fresh: bool = F
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
         headers=headers,
-        timeout=aiohttp.ClientTimeout(),
+        timeout=aiohttp.ClientTimeout(sock_connect=CONNECT_SECONDS),
         trust_env=False,
         auto_decompress=False,  # we decode: so a small answer cannot unfold into a large one
         max_line_size=MAX_HEADER_BYTES,

@@ -196,9 +196,11 @@ def test_a_fault_of_the_models_server_is_an_internal_server_error(
 
 def test_a_model_that_does_not_answer_in_time_is_a_504(strict: Service, upstream: FakeOpenAI) -> None:
     upstream.set("hang")
-    with newcomer(strict, "patient", max_retries=0) as client:
+    with newcomer(strict, "patient") as client:
         error = refused(ask, client)
     check_error(error, InternalServerError, 504, "server_error", "upstream_timeout")
+    assert error.response.headers["x-should-retry"] == "false"
+    assert upstream.calls() == 1, "the SDK would ask three times"
 
 
 def test_a_model_that_falls_silent_ends_its_stream_with_an_error(strict: Service, upstream: FakeOpenAI) -> None:

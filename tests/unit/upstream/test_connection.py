@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -119,6 +121,27 @@ def test_it_is_not_asked_again_in_any_other_case(number: int, steps: list[bytes 
         came = asyncio.run(ask_each(server, *[plain] * (number + 1)))
     assert isinstance(came[-1], UpstreamUnavailable)
     assert len(server.requests) == number + 1
+
+
+def test_a_server_that_takes_no_connection_is_soon_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "CONNECT_SECONDS", 0.2)
+    with ExitStack() as opened:
+        full = opened.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(4):  # nobody accepts them: later ones wait in vain
+            waiting = opened.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(full.getsockname())
+
+        async def ask() -> None:
+            upstream = Upstream(api_key="k", base_url=f"http://127.0.0.1:{full.getsockname()[1]}/v1")
+            try:
+                async with asyncio.timeout(5):
+                    with pytest.raises(UpstreamUnavailable):
+                        await plain(upstream, Attempts())
+            finally:
+                await upstream.aclose()
+
+        asyncio.run(ask())
 
 
 def test_a_connection_that_was_idle_for_long_is_not_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
