@@ -1,4 +1,4 @@
-"""Which responses were recorded here, and for whom, so that `previous_response_id` may name them.
+"""The responses that were recorded here, and their owners: `previous_response_id` may name them.
 
 Kept in SQLite beside the log, as digests alone: shared by all workers, over restarts. It proves
 nothing. What is missing there, a caller can send again: so nothing waits for it long.
