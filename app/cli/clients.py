@@ -1,4 +1,4 @@
-"""`clients` and `token`: register clients, get and revoke access tokens."""
+"""`clients`: register the programs and people who may get access tokens."""
 
 from __future__ import annotations
 
@@ -7,17 +7,15 @@ from typing import Annotated, Any
 
 import typer
 
-from ..errors import InvalidRequest, InvalidRoles, InvalidUser
+from ..errors import InvalidRoles, InvalidUser
 from ..kit.command import command
 from ..kit.moments import iso
 from .keys import MAX_RPM, key_lines, length_of_time
-from .output import LOCAL_URL, Json, Url, run, say
+from .output import Json, run, say
 from .usage import WrongUsage, argument
 
 clients = typer.Typer(help="Register the programs and people who may get access tokens.", no_args_is_help=True)
-token = typer.Typer(help="Get an access token, or revoke one.", invoke_without_command=True)
 
-CLIENT_ID, CLIENT_SECRET = "--client-id (or SECURE_AI_CLIENT_ID)", "--client-secret (or SECURE_AI_CLIENT_SECRET)"
 DEFAULT = "default"
 ClientId = Annotated[str, typer.Argument(help="The client's name: 3 to 32 characters of A-Z a-z 0-9 _ -")]
 ASK = "ai.playground.user"
@@ -174,41 +172,6 @@ def clients_set(
     settings = run(change_settings(client_id, **changes))
     document: dict[str, Any] = {"client_id": client_id, **asdict(settings)}
     say(document, as_json, "\n".join(f"{name:<13}  {_shown(value)}" for name, value in document.items()))
-
-
-@token.callback()
-def token_get(
-    context: typer.Context,
-    client_id: Annotated[str, typer.Option(envvar="SECURE_AI_CLIENT_ID", help="The client's name.")] = "",
-    client_secret: Annotated[
-        str, typer.Option(envvar="SECURE_AI_CLIENT_SECRET", help="Set it in the environment: `ps` shows arguments to all users.")
-    ] = "",
-    scope: Annotated[str, typer.Option(help="Roles, separated by spaces. Left out: all roles of the client.")] = "",
-    url: Url = LOCAL_URL,
-    as_json: Json = False,
-) -> None:
-    """Get an access token from a running service. `token revoke JTI` revokes one."""
-    if context.invoked_subcommand:
-        return
-    from .http_client import fetch_token  # late: start-up
-
-    if not client_id or not client_secret:
-        missing = " and ".join(name for name, value in ((CLIENT_ID, client_id), (CLIENT_SECRET, client_secret)) if not value)
-        raise WrongUsage(f"Missing {missing}. {command('clients add NAME --role ROLE')} makes a client with a secret.")
-    document = fetch_token(url, client_id, client_secret, scope or None)
-    say(document, as_json, document["access_token"])
-
-
-@token.command("revoke")
-def token_revoke(
-    jti: Annotated[str, typer.Argument(help="The token's id: 32 hex digits, in its token.issued record.")], as_json: Json = False
-) -> None:
-    """Revoke one token. The service refuses it within a second."""
-    from ..admin.clients import revoke_token  # late: start-up
-
-    with argument("JTI", InvalidRequest):
-        run(revoke_token(jti))
-    say({"jti": jti, "revoked": True}, as_json, f"{jti} is revoked")
 
 
 def _settings(token_lifetime: str, rpm: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import httpx
 from ..errors import AppError, UpstreamError
 from ..kit.command import command
 from ..kit.event_stream import Event, EventParser
+from .output import service_at
 
 TIMEOUT_SECONDS = 3660.0
 """Longer than the service itself may wait for its model."""
@@ -39,7 +40,11 @@ def fetch_token(url: str, client_id: str, client_secret: str, scope: str | None 
     form = {"grant_type": "client_credentials", **({"scope": scope} if scope else {})}
     with _reaching(url):
         response = httpx.post(_address(url, "/token"), data=form, auth=httpx.BasicAuth(client_id, client_secret))
-    return _document(response)
+    answer = _document(response)
+    for name, kind in (("access_token", str), ("expires_in", int), ("scope", str)):
+        if not isinstance(answer.get(name), kind):
+            raise CallFailed(f"{response.url} answered without a usable {name}. Is it this service?")
+    return answer
 
 
 def ask(url: str, token: str, query: str) -> dict[str, Any]:
@@ -101,8 +106,7 @@ def _reaching(url: str) -> Iterator[None]:
 
 
 def _address(url: str, path: str) -> str:
-    """Where *path* is; an OpenAI client's base URL, with its /v1, is understood too."""
-    return url.rstrip("/").removesuffix("/v1") + path
+    return service_at(url) + path
 
 
 def _document(response: httpx.Response) -> dict[str, Any]:

@@ -19,9 +19,10 @@ from .. import __version__
 from ..errors import AppError
 from ..kit.command import NAME_VARIABLE, PROGRAM, called_by, command
 from .audit import audit
-from .clients import clients, token
+from .clients import clients
 from .keys import keys
 from .output import LOCAL_URL, Json, Url, cut_notice, printable_lines, receipt_name, say
+from .token import token
 from .usage import usage_sentence
 
 MMAP_THRESHOLD_BYTES = 65_536

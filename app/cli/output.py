@@ -26,6 +26,11 @@ def say(document: Any, as_json: bool, text: str) -> None:
     print(json.dumps(document) if as_json else text)
 
 
+def service_at(url: str) -> str:
+    """The address of the service; an OpenAI client's base URL, with its /v1, is understood too."""
+    return url.rstrip("/").removesuffix("/v1")
+
+
 def run(work: Coroutine[Any, Any, T]) -> T:
     """What *work* returns, on an event loop of its own."""
     import asyncio  # late: start-up

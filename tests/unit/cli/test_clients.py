@@ -1,4 +1,4 @@
-"""Client and token commands: what they print for people, and as JSON for programs."""
+"""Client commands: what they print for people, and as JSON for programs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from typer.testing import CliRunner
 
 from app.admin import clients as operator_tasks
 from app.admin.clients import ClientSecret
-from app.cli import http_client
 from app.cli.main import app
 from app.cli.usage import WrongUsage
 from app.errors import InvalidRequest, InvalidRoles, InvalidUser
@@ -24,7 +23,6 @@ CLIENTS = [
     Client("alice", ROLES, False, datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)),
     Client("carol", ROLES[:1], True, datetime(2026, 1, 2, 3, 4, 6, tzinfo=UTC)),
 ]
-JTI = "ab" * 16
 
 
 def returning(value: object, calls: list[tuple[object, ...]] | None = None) -> Callable[..., Any]:
@@ -152,12 +150,9 @@ def test_an_empty_list_says_how_to_add_a_client(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_what_was_refused_from_now_on_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("disable_client", "revoke_token"):
-        monkeypatch.setattr(operator_tasks, name, returning(None))
+    monkeypatch.setattr(operator_tasks, "disable_client", returning(None))
     assert run("clients", "disable", "carol") == "carol is disabled\n"
     assert json.loads(run("clients", "disable", "carol", "--json")) == {"client_id": "carol", "disabled": True}
-    assert run("token", "revoke", JTI) == f"{JTI} is revoked\n"
-    assert json.loads(run("token", "revoke", JTI, "--json")) == {"jti": JTI, "revoked": True}
 
 
 def test_an_enabled_client_and_its_new_roles_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,22 +183,6 @@ def test_a_refused_argument_is_named(
         monkeypatch.setattr(operator_tasks, name, refuse)
     with pytest.raises(type(error), match=sentence):
         run("clients", *command)
-
-
-def test_a_token_alone_goes_to_stdout_so_that_a_shell_can_keep_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls: list[tuple[object, ...]] = []
-    document = {"access_token": "a.b.c", "token_type": "Bearer", "expires_in": 3600, "scope": ROLES[0]}
-
-    def fetch(*arguments: object) -> dict[str, object]:
-        calls.append(arguments)
-        return document
-
-    monkeypatch.setattr(http_client, "fetch_token", fetch)
-    login = ["--client-id", "alice", "--client-secret", "the-secret", "--url", "http://there"]
-    assert run("token", *login) == "a.b.c\n"
-    assert json.loads(run("token", *login, "--scope", ROLES[0], "--json")) == document
-    there = ("http://there", "alice", "the-secret")
-    assert calls == [(*there, None), (*there, ROLES[0])]
 
 
 def test_an_error_of_ours_passes_through_to_the_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -67,12 +67,20 @@ def test_the_base_url_of_an_openai_client_is_understood(url: str, answering: Ans
 
 @pytest.mark.parametrize(("scope", "form"), [(None, ""), ("a.b c.d", "&scope=a.b+c.d")])
 def test_a_token_is_asked_for_with_basic_credentials(scope: str | None, form: str, answering: Answering) -> None:
-    requests = answering(httpx.Response(200, json={"access_token": "x"}))
-    assert http_client.fetch_token(URL, "alice", "secret", scope) == {"access_token": "x"}
+    granted = {"access_token": "x", "expires_in": 60, "scope": ""}
+    requests = answering(httpx.Response(200, json=granted))
+    assert http_client.fetch_token(URL, "alice", "secret", scope) == granted
     [request] = requests
     assert request.url.path == "/token"
     assert request.content.decode() == f"grant_type=client_credentials{form}"
     assert request.headers["authorization"].startswith("Basic ")
+
+
+@pytest.mark.parametrize("granted", [{}, {"access_token": 1}, {"access_token": "x", "expires_in": "60", "scope": ""}])
+def test_a_token_response_of_something_else_is_refused(granted: dict[str, object], answering: Answering) -> None:
+    answering(httpx.Response(200, json=granted))
+    with pytest.raises(CallFailed, match="without a usable"):
+        http_client.fetch_token(URL, "alice", "secret")
 
 
 @pytest.mark.parametrize(
