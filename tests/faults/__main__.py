@@ -13,12 +13,12 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from . import crash, cut_model, cuts, every_bit, full, gone, power, stopped_streams, stuck_outputs, syscalls, tampering
+from . import bad_keys, crash, cut_model, cuts, every_bit, full, gone, power, stopped_streams, stuck_outputs, syscalls, tampering
 from .figures import Figures
 from .programs import PROGRAMS
 from .strangers import PARTS as TAMPERED
 
-PARTS = ("load", "kill", "full", "gone", "cuts", "power", "syscalls", "bits", "outputs", "tampering")
+PARTS = ("load", "kill", "full", "gone", "cuts", "power", "syscalls", "bits", "outputs", "tampering", "keys")
 READERS = 16
 Round = tuple[str, Callable[[Path], Figures]]
 """A name and what to run. `held` counts kept promises: answers, acknowledged records, faults survived, edits found."""
@@ -35,6 +35,10 @@ def rounds_of(part: str, rounds: int | None) -> Iterator[Round]:
         yield "every edit of 200 records", lambda folder: every_bit.edit_everything()
     if part == "cuts":
         yield "24 streams of the embedded model cut", partial(cut_model.leave_places, waves=3)
+    if part == "keys":
+        pairs = rounds or 20_000
+        yield f"{pairs:,} pairs: unknown id, wrong secret", partial(bad_keys.time_keys, pairs=pairs)
+        yield f"{pairs:,} pairs at /token: unknown client, wrong secret", partial(bad_keys.time_clients, pairs=pairs)
     for workers in (1, 4):
         yield from _services(part, workers, rounds)
 
@@ -54,6 +58,8 @@ def _services(part: str, workers: int, rounds: int | None) -> Iterator[Round]:
     if part == "tampering":
         for name in TAMPERED:
             yield f"{name} changed by a stranger, {workers} worker(s)", partial(tampering.tamper, part=name, workers=workers)
+    if part == "keys":
+        yield f"10,000 bad keys, {workers} worker(s)", partial(bad_keys.refuse, keys=10_000, workers=workers)
     if part == "outputs":
         minutes = rounds or 10
         soak = partial(stuck_outputs.soak, seconds=60 * minutes, workers=workers)
@@ -98,7 +104,7 @@ def main() -> int:
         "--rounds",
         type=int,
         help="how many kills (200 of one worker, 1,000 of four), losses of power (500), streams cut (1,000),"
-        " or minutes of stuck outputs (10)",
+        " pairs of keys (20,000), or minutes of stuck outputs (10)",
     )
     given = arguments.parse_args()
     print(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC   python -m tests.faults {' '.join(sys.argv[1:])}")
