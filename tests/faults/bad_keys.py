@@ -187,10 +187,9 @@ def _compare(first: str, second: str, sends: Iterator[tuple[Send, Send]]) -> Fig
             begun = time.perf_counter()
             pair[which]()
             times[which].append(1e6 * (time.perf_counter() - begun))
-    t = welch(*times)
-    usual = welch(*(sorted(one)[: len(one) * 9 // 10] for one in times))
+    t, within = welch(*times), paired_t(*times)
     medians = ", ".join(f"{name} {statistics.median(one):.1f} us" for name, one in zip((first, second), times, strict=True))
-    remark = f"Welch's t {t:+.2f}, of the fastest nine tenths {usual:+.2f}; medians: {medians}"
+    remark = f"Welch's t {t:+.2f}, within the pairs {within:+.2f}; medians: {medians}"
     assert abs(t) < MAX_T, remark
     return Figures(2 * len(times[0]), 0, time.monotonic() - started, remarks=[remark])
 
@@ -199,3 +198,14 @@ def welch(first: Sequence[float], second: Sequence[float]) -> float:
     """Welch's t: the difference of the means in units of its standard error."""
     errors = [statistics.variance(one) / len(one) for one in (first, second)]
     return (statistics.fmean(first) - statistics.fmean(second)) / math.sqrt(sum(errors))
+
+
+def paired_t(first: Sequence[float], second: Sequence[float]) -> float:
+    """Student's t of the differences within the pairs, without the largest tenth at either end.
+
+    Shown beside Welch's t: on a busy machine, whose noise both of a pair share, it sees differences of 2 us.
+    """
+    differences = sorted(one - other for one, other in zip(first, second, strict=True))
+    cut = len(differences) // 10
+    kept = differences[cut : len(differences) - cut]
+    return statistics.fmean(kept) / math.sqrt(statistics.variance(kept) / len(kept))
