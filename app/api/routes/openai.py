@@ -47,7 +47,7 @@ async def responses(principal: Asker, services: ServicesDep, request: Request) -
     """The upstream's answer with one more member: `receipt`.
 
     In a stream it is in the event that ends the response. Refused, because no record could hold
-    what they name: `background`, `previous_response_id`, `conversation`, `prompt`.
+    what they name: `background`, `conversation`, `prompt`; `previous_response_id` unless allowed.
     """
     return await answer_v1(RESPONSES, principal, services, request)
 
