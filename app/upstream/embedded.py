@@ -30,6 +30,8 @@ SLOTS = 2
 SLOT_TOKENS = 8192
 """Of one prompt and its answer: all that the model was trained for. The longest question fits
 (2,000 code points of 4 bytes, a token a byte). A longer prompt is a 400, a longer answer is cut."""
+ANSWER_TOKENS = 4096
+"""The longest answer: a small model may babble on, and there are few slots."""
 MAX_EMBEDDED_QUESTIONS = 8
 """With the model or waiting for it, over all workers; each worker has one at least."""
 
@@ -176,6 +178,7 @@ def _open_server(port: int, api_key: str) -> object:
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = _threads()
     # Each slot has its own tokens: in a shared pool one long question would make another fail.
     params.n_parallel, params.n_ctx, params.kv_unified = SLOTS, SLOTS * SLOT_TOKENS, False
+    params.n_predict = ANSWER_TOKENS
     # A disconnected caller's question ends between two batches; at the default, 2,048, after 14 s.
     params.n_batch = params.n_ubatch = 128
     # Nothing is kept between questions, so that speed and memory reveal nothing of another caller.

@@ -14,6 +14,7 @@ from app.assistant.v1_requests import V1Requests
 from app.catalogue.models import Catalogue, ModelEntry, Server
 from app.errors import InvalidInput, InvalidParameter, ModelNotFound
 from app.security.models import Principal
+from app.upstream.call import Clamped
 from app.upstream.client import Upstream
 from app.upstream.protocol.chat import CHAT
 from app.upstream.protocol.embeddings import EMBEDDINGS
@@ -55,6 +56,26 @@ def test_the_record_holds_what_is_sent() -> None:
     assert call.asked["endpoint"] == "/v1/chat/completions"
     rebuilt = orjson.dumps({"messages": call.asked["messages"], **call.asked["params"]})
     assert call.sha256 == hashlib.sha256(rebuilt).hexdigest() == hashlib.sha256(call.body).hexdigest()
+
+
+def test_what_is_lowered_is_recorded_as_it_was_asked_for() -> None:
+    some = requests()
+    clamping = replace(some.catalogue, caps=replace(CAPS, clamps=True, timeout_seconds=7, stream_timeout_seconds=70))
+    call = V1Requests(clamping, some._upstreams).prepare_v1(CHAT, {"model": "any", "messages": HI, "max_tokens": 101}, PRINCIPAL)
+    assert call.clamped == Clamped("max_tokens", 101, 100)
+    assert (orjson.loads(call.body)["max_tokens"], call.asked["params"]["max_tokens"]) == (100, 101)
+    assert (call.timeout_seconds, call.stream_timeout_seconds) == (7, 70)
+
+
+def test_an_alias_is_replaced_by_its_models_name() -> None:
+    some = requests(secret=frozenset({"ai.research"}))
+    aliased = V1Requests(replace(some.catalogue, aliases={"mini": "any", "hidden": "secret"}), some._upstreams)
+    call = aliased.prepare_v1(CHAT, {"model": "mini", "messages": HI}, PRINCIPAL)
+    assert (call.model, call.asked_model, orjson.loads(call.body)["model"]) == ("any", "mini", "any-7b")
+    assert aliased.prepare_v1(CHAT, {"model": "any", "messages": HI}, PRINCIPAL).asked_model is None
+    with pytest.raises(ModelNotFound) as caught:
+        aliased.prepare_v1(CHAT, {"model": "hidden", "messages": HI}, PRINCIPAL)
+    assert (caught.value.model, caught.value.is_known) == ("hidden", True)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from app.catalogue.caps import Caps
+from app.catalogue.caps import Caps, OutputLimit
 from app.catalogue.models import ENDPOINTS, Catalogue, ModelEntry, Server
 
 from ...support.caps import CAPS
@@ -57,6 +57,29 @@ def test_what_may_run_on_a_server_is_everyones_and_that_of_each_role() -> None:
     catalogue = replace(catalogue, role_server_side={"a.b": frozenset({"web_fetch"}), "c.d": frozenset({"container"})})
     assert catalogue.server_side_for(["a.b", "x.y"]) == {"mcp", "web_fetch"}
     assert catalogue.server_side_for([]) == {"mcp"}
+
+
+def test_the_smallest_ceiling_counts_and_the_models_own_default() -> None:
+    caps = replace(CAPS, max_output_tokens=100, default_output_tokens=10, clamps=True)
+    assert OPEN.output_limit(caps) == OutputLimit(100, 10, clamps=True)
+    small = replace(OPEN, max_output_tokens=50, default_output_tokens=5, clamps=False)
+    assert small.output_limit(caps) == OutputLimit(50, 5, clamps=False)
+    assert replace(small, max_output_tokens=200).output_limit(caps).most == 100
+    assert replace(small, context_tokens=40).output_limit(caps).most == 40
+
+
+def test_an_alias_finds_its_model_with_the_same_roles() -> None:
+    found = replace(catalogue(OPEN, OWN), aliases={"gpt-5-mini": "open", "helper": "own"})
+    assert found.model_for("gpt-5-mini", []) is OPEN
+    assert found.model_for("helper", []) is None
+    assert found.model_for("helper", ["ai.admin"], "chat") is OWN
+    assert found.visible_to([]) == [OPEN], "it is listed once"
+
+
+def test_a_model_that_only_embeds_is_an_embedder() -> None:
+    kinds = {"embeddings": True, "chat": False, "responses": False}
+    assert {one: replace(OPEN, endpoints=frozenset({one})).is_embedder for one in kinds} == kinds
+    assert not OPEN.is_embedder
 
 
 def test_no_key_is_in_what_a_catalogue_prints() -> None:

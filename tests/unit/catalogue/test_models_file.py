@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
+from app.catalogue.caps import Caps
 from app.catalogue.models import ENDPOINTS, Catalogue, ModelEntry, Server
 from app.catalogue.models_file import MAX_FILE_BYTES, read_models
 from app.catalogue.tables import CapsTable, ModelTable, ServerTable
@@ -98,6 +99,56 @@ def test_what_no_record_can_hold_is_never_allowed(file: Path, name: str) -> None
     assert sentence == f'[server_side."ai.research"] {names}.'
 
 
+def test_a_model_and_a_role_have_caps_of_their_own(file: Path) -> None:
+    text = """
+    [servers.lab]
+    base_url = "http://127.0.0.1:9/v1"
+    token_param = "max_completion_tokens"
+    [models.small]
+    server = "lab"
+    aliases = ["gpt-5-mini", "o5"]
+    max_output_tokens = 10
+    default_output_tokens = 5
+    context_tokens = 9_000_000
+    over_cap = "clamp"
+    [models.other]
+    server = "lab"
+    over_cap = "refuse"
+    [caps."a.b"]
+    max_output_tokens = 200
+    default_output_tokens = 100
+    over_cap = "clamp"
+    requests_per_minute = 1000
+    timeout_seconds = 5
+    stream_timeout_seconds = 86400
+    """
+    found = read(file, text)
+    small, other = found.models.values()
+    assert small.server.token_param == "max_completion_tokens"
+    assert (small.aliases, small.max_output_tokens, small.default_output_tokens) == (("gpt-5-mini", "o5"), 10, 5)
+    assert (small.context_tokens, small.clamps) == (9_000_000, True)
+    assert (other.aliases, other.max_output_tokens, other.context_tokens, other.clamps) == ((), None, None, False)
+    assert found.aliases == {"gpt-5-mini": "small", "o5": "small"}
+    assert found.role_caps["a.b"] == Caps(
+        CAPS.body_bytes, CAPS.messages, CAPS.message_chars, 200, 100, clamps=True, requests_per_minute=1000,
+        timeout_seconds=5, stream_timeout_seconds=86_400,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "aliases = ['small']",
+        "aliases = ['x', 'x']",
+        "aliases = ['other']\n[models.other]\nserver = 'lab'",
+        "aliases = ['x']\n[models.other]\nserver = 'lab'\naliases = ['x']",
+    ],
+)
+def test_a_name_is_one_models(file: Path, text: str) -> None:
+    (sentence,) = refusal(file, LAB + SMALL + text)
+    assert sentence.endswith("aliases holds a name that stands twice in the file: each is one model's.")
+
+
 def test_its_age_is_that_of_its_last_change(file: Path) -> None:
     file.write_text(LAB + SMALL)
     os.utime(file, (1, 1_700_000_000.9))
@@ -174,6 +225,13 @@ def test_the_example_can_be_used_as_it_is_and_shows_every_key() -> None:
         (LAB + SMALL + "[caps.a]\nmessages = 0", "[caps.a] messages takes a number of at least 1."),
         (LAB + SMALL + "[caps.a]\nmessage_chars = 0", "[caps.a] message_chars takes a number of at least 1."),
         (LAB + SMALL + "[caps.a]\ntokenz = 1", "[caps.a] tokenz is unknown"),
+        (LAB + SMALL + "[caps.a]\nover_cap = 'cut'", "[caps.a] over_cap takes refuse or clamp."),
+        (LAB + SMALL + "[caps.a]\nrequests_per_minute = 0", "[caps.a] requests_per_minute takes a number of at least 1."),
+        (LAB + SMALL + "[caps.a]\ntimeout_seconds = 3601", "[caps.a] timeout_seconds takes a number of at most 3,600."),
+        (LAB + SMALL + "max_output_tokens = 0", "[models.small] max_output_tokens takes a number of at least 1."),
+        (LAB + SMALL + "max_tokens = 5", "[models.small] max_tokens is unknown"),
+        (LAB + SMALL + "aliases = ['a b']", "[models.small] aliases takes a name of 1 to 200 visible ASCII characters"),
+        (LAB + "token_param = 'n'\n" + SMALL, "[servers.lab] token_param takes max_tokens or max_completion_tokens."),
     ],
 )
 def test_what_cannot_hold_is_refused_by_table_and_key(file: Path, text: str, sentence: str) -> None:
