@@ -116,7 +116,7 @@ class SecureAIAssistant:
         with self._admitted():
             async with self._exchange(principal, call, origin) as exchange:
                 with cancel_on_disconnect(disconnected):
-                    async with asyncio.timeout(call.timeout_seconds):
+                    async with asyncio.timeout(_seconds_of_plain(call.timeout_seconds)):
                         reply = await call.upstream.complete(
                             call.endpoint,
                             call.body,
@@ -169,3 +169,8 @@ class SecureAIAssistant:
             yield
         finally:
             self._in_progress -= 1
+
+
+def _seconds_of_plain(timeout_seconds: float) -> float:
+    """1 % less, at most 5 s: an SDK that waits as long would give up first, and ask again."""
+    return timeout_seconds - min(5.0, timeout_seconds / 100)

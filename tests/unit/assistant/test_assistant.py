@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from app.assistant import SecureAIAssistant
+from app.assistant.assistant import _seconds_of_plain
 from app.assistant.models import Question
 from app.catalogue.models import Catalogue
 from app.errors import AuditUnavailable, ClientGone, Interrupted, ModelNotFound, Overloaded, UpstreamError, UpstreamTimeout
@@ -133,6 +134,11 @@ def test_a_server_that_is_too_slow_is_asked_no_longer() -> None:
     with pytest.raises(UpstreamTimeout):
         run(lambda: slow.ask(PRINCIPAL, Question("hi", origin())))
     assert log.records[-1][1]["code"] == "upstream_timeout"
+
+
+@pytest.mark.parametrize(("timeout", "waited"), [(600, 595), (300, 297), (1, 0.99)])
+def test_the_error_comes_before_an_sdk_with_the_same_timeout_gives_up(timeout: float, waited: float) -> None:
+    assert _seconds_of_plain(timeout) == waited
 
 
 def test_a_caller_who_disconnects_ends_the_question() -> None:
