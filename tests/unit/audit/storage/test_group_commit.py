@@ -61,6 +61,11 @@ def lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_bytes().split(b"\n")[:-1]]
 
 
+def has_begun(log: AuditLog) -> bool:
+    """The writer thread has taken what was handed in: whatever follows can only wait."""
+    return bool(log._commits._unresolved) and log._commits._writer._inbox.empty()
+
+
 def verify(path: Path, *receipts: Receipt) -> None:
     assert chain_report(AuditLog(open_store(path)), receipts).findings == []
 
@@ -128,7 +133,7 @@ def test_a_record_that_waits_behind_a_hung_write_is_not_written_later(tmp_path: 
         async with recording(path) as log:
             with held(path) as let_go:
                 first = asyncio.create_task(record(log, 1))
-                await until(lambda: bool(log._commits._unresolved))  # the writer has the first one; the second can only wait
+                await until(lambda: has_begun(log))
                 second = asyncio.create_task(record(log, 2))
                 await asyncio.wait([first, second])
                 assert [type(one.exception()) for one in (first, second)] == [AuditUnavailable] * 2
@@ -146,7 +151,7 @@ def test_a_caller_who_disconnects_before_the_write_leaves_no_record(tmp_path: Pa
         async with recording(path) as log:
             with held(path):
                 first = asyncio.create_task(record(log, 1))
-                await until(lambda: bool(log._commits._unresolved))
+                await until(lambda: has_begun(log))
                 second = asyncio.create_task(record(log, 2))
                 await asyncio.sleep(0)
                 second.cancel()
