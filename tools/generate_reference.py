@@ -191,6 +191,8 @@ def errors_page() -> str:
         "- `/ask`, `/audit` and everything else: `application/problem+json` (RFC 9457) with `type`, `title`, `status`, `detail`,",
         "  `code` and `request_id`.",
         '- `/v1`: OpenAI\'s `{"error": {"message", "type", "param", "code"}}`.',
+        '- `/v1/messages`: Anthropic\'s `{"type": "error", "error": {"type", "message", "details"}, "request_id"}`. The column',
+        "  shows the `type`. `details.error_code` is the code; for a member that is wrong there are `param` and `reason`, too.",
         '- `/token`: OAuth\'s `{"error", "error_description"}` (RFC 6749, section 5.2).',
         "",
         "The record of a refusal holds the first column. A body has the same code, unless a column shows another: why a token",
@@ -198,8 +200,8 @@ def errors_page() -> str:
         "error; one with three dashes comes only from the command line, or at the start. Some errors have no code on `/v1`:",
         "the column shows their `type`, `invalid_request_error`.",
         "",
-        "| code in the record | `/ask`, `/audit` | `/v1` | `/token` | sentence |",
-        "| --- | --- | --- | --- | --- |",
+        "| code in the record | `/ask`, `/audit` | `/v1` | `/v1/messages` | `/token` | sentence |",
+        "| --- | --- | --- | --- | --- | --- |",
     ]
     rows = sorted({row_of(one) for one in error_classes() if one is not InvalidParameter})  # its code varies
     return "\n".join([*lines, *rows, "", HEADERS]) + "\n"
@@ -244,7 +246,9 @@ def row_of(kind: type[AppError]) -> str:
     for name, value in (("param", "name"), ("reason", None), ("status", 400)):
         if any(name in getattr(one.__init__, "__annotations__", {}) for one in kind.__mro__):
             setattr(error, name, value)
-    columns = [answer(style, error) if is_served(style, kind) else NOT_SERVED for style in ("problem", "openai", "oauth")]
+    columns = [
+        answer(style, error) if is_served(style, kind) else NOT_SERVED for style in ("problem", "openai", "anthropic", "oauth")
+    ]
     return f"| `{kind.code}` | {' | '.join(columns)} | {cell(sentence(error))} |"
 
 
@@ -271,6 +275,8 @@ def answer(style: Any, error: AppError) -> str:
     code = {"problem": body.get("code"), "oauth": body.get("error")}.get(style)
     if style == "openai":
         code = body["error"]["code"] or body["error"]["type"]
+    elif style == "anthropic":
+        code = body["error"]["type"]
     return str(status) if code == error.code else f"{status} `{code}`"
 
 

@@ -13,7 +13,9 @@ from typing import Any, Protocol
 import httpx
 
 VARYING_HEADERS = frozenset({"date", "content-length", "server", "transfer-encoding", "connection"})
-KEPT_TEXTS = frozenset({"code", "error", "type", "title", "object", "token_type", "scope", "verdict", "status", "model", "role"})
+KEPT_TEXTS = frozenset(
+    {"code", "error", "error_code", "type", "title", "object", "token_type", "scope", "verdict", "status", "model", "role"}
+)
 """Members whose text is part of the contract; of other members only the type is."""
 
 
@@ -80,10 +82,13 @@ def requests() -> Iterator[Request]:
         ("chat", "/v1/chat/completions", CHAT),
         ("responses", "/v1/responses", {"model": "gpt-4o-mini", "input": "hi"}),
         ("embeddings", "/v1/embeddings", {"model": "gpt-4o-mini", "input": ["hi"]}),
+        ("completions", "/v1/completions", {"model": "gpt-4o-mini", "prompt": "hi"}),
+        ("messages", "/v1/messages", {**CHAT, "max_tokens": 9}),
+        ("count_tokens", "/v1/messages/count_tokens", CHAT),
     )
     for name, path, body in bodies:
         yield Request(name, "POST", path, "user", json=body)
-        if name != "embeddings":
+        if name not in ("embeddings", "count_tokens"):
             yield Request(f"{name}, streamed", "POST", path, "user", json={**body, "stream": True})
         yield Request(f"{name}, another model", "POST", path, "user", json={**body, "model": "no-such-model"})
         yield Request(f"{name}, no model", "POST", path, "user", json={"input": "hi", "messages": []})
@@ -95,6 +100,7 @@ def requests() -> Iterator[Request]:
         yield Request(f"ask, upstream {mode}", "POST", "/ask", "user", json={"query": "hi"}, mode=mode)
     for mode in ("cut:2", "error_event:2", "garbage_event:1", "no_done"):
         yield Request(f"chat stream, {mode}", "POST", "/v1/chat/completions", "user", json={**CHAT, "stream": True}, mode=mode)
+        yield Request(f"messages stream, {mode}", "POST", "/v1/messages", "user", json={**CHAT, "stream": True}, mode=mode)
         yield Request(
             f"responses stream, {mode}",
             "POST",
