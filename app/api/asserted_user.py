@@ -76,11 +76,11 @@ def note_user_in_headers(request: Request, principal: Principal) -> AssertedUser
     return user
 
 
-def origin_with_claims(request: Request, principal: Principal, members: Any) -> Origin:
+def origin_with_claims(request: Request, principal: Principal, members: Any, *, is_read: bool = False) -> Origin:
     """The request's origin, with the user that its body names. Call it when the body was read.
 
     From a front end that named nobody in a header, this is the asserted user. Raises QuotaExceeded
-    where they have used up their part.
+    where they have used up their part. *is_read*: no model is asked, and nothing is charged.
     """
     app, context = app_context(request), request_context(request)
     origin = context.origin
@@ -91,7 +91,8 @@ def origin_with_claims(request: Request, principal: Principal, members: Any) -> 
         return replace(origin, claimed_user=user)
     origin = replace(origin, asserted_user=user)
     set_request_context(request, replace(context, origin=origin))
-    app.buckets.charge_asserted(principal.user_id, user.id)
+    if not is_read:
+        app.buckets.charge_asserted(principal.user_id, user.id)
     return origin
 
 

@@ -14,6 +14,7 @@ from ..assistant.v1_refusals import shown
 from ..catalogue.values import API_VERSION
 from ..errors import InvalidParameter
 from ..security.models import Principal
+from ..upstream.protocol.count_tokens import COUNT_TOKENS
 from ..upstream.protocol.endpoint import Endpoint
 from ..upstream.protocol.messages import MESSAGES
 from ..upstream.protocol.responses import RESPONSES
@@ -43,7 +44,7 @@ async def answer_v1(endpoint: Endpoint, principal: Principal, services: Services
             raise InvalidParameter(shown(name), what, reason="unknown_parameter")
     headers = _headers_of(endpoint, request)
     body = await read_json(request, caps.body_bytes)
-    origin = origin_with_claims(request, principal, body.document)
+    origin = origin_with_claims(request, principal, body.document, is_read=endpoint is COUNT_TOKENS)
     if body.is_large:
         call = await asyncio.to_thread(requests.prepare_v1, endpoint, body.document, principal, headers)
     else:

@@ -14,6 +14,8 @@ CLIENT_TOOLS = re.compile(r"function|custom|local_shell|apply_patch|computer([_-
 gave, and so the records hold both."""
 WEB_SEARCH = re.compile(r"web_search([_-].*)?")
 """Runs at the server, and reaches nothing of the server's or of another caller's."""
+FORMS = frozenset({"function", "input_schema", "parameters"})
+"""A tool without a type that has one of these is a function of the client."""
 CHOICES = frozenset({None, "allowed_tools", "auto", "none", "required", "any", "tool"})
 """What else the `type` in a `tool_choice` may be."""
 _DATE = re.compile(r"_([0-9]{8}|[0-9]{4}(_[0-9]{2}){2})$")
@@ -29,7 +31,7 @@ def is_allowed(kind: str, allowed: Set[str]) -> bool:
 def refused_member(tool: Mapping[str, Any], allowed: Set[str], *, may_lack_type: bool) -> str | None:
     """The member because of which the definition of a tool is refused; None: it may pass."""
     kind = tool.get("type")
-    if kind is None and may_lack_type and ("function" in tool or "input_schema" in tool):
+    if kind is None and may_lack_type and not FORMS.isdisjoint(tool):
         return None
     if not isinstance(kind, str):
         return "type"

@@ -125,6 +125,12 @@ def test_a_member_is_a_claim_of_any_client_and_asserted_by_a_front_end() -> None
     assert app.calls == [("is_front_end", "webui"), ("charge_asserted", "webui", "u1")]
 
 
+def test_a_read_is_not_charged_to_a_user() -> None:
+    app = app_with(True)
+    assert origin_with_claims(request_of(app=app), PRINCIPAL, {"user": "u1"}, is_read=True).asserted_user is not None
+    assert app.calls == [("is_front_end", "webui")]
+
+
 def test_no_member_replaces_the_user_that_a_header_names() -> None:
     app = app_with(True)
     request = request_of(headers=OPEN_WEBUI, app=app)

@@ -11,6 +11,7 @@ from app.assistant.v1_reach import verify_reach
 from app.errors import InvalidParameter
 from app.upstream.protocol.chat import CHAT
 from app.upstream.protocol.endpoint import Endpoint
+from app.upstream.protocol.messages import MESSAGES
 from app.upstream.protocol.responses import RESPONSES
 
 MCP: dict[str, Any] = {"type": "mcp", "server_label": "x", "server_url": "https://example.com"}
@@ -109,6 +110,23 @@ def test_schemas_arguments_and_outputs_are_not_looked_into(members: dict[str, An
 def test_it_is_found_at_the_other_endpoints_too(members: dict[str, Any], param: str) -> None:
     without_type = "mcp_list_tools" in str(members)  # there a tool needs none
     assert reached(members, endpoint=CHAT) == (None if without_type else param)
+
+
+def test_anthropics_tools_pass_or_not_by_where_they_run() -> None:
+    schema = {"input_schema": {"type": "object", "properties": {"tools": {"type": "array"}, "file_id": {"type": "string"}}}}
+    own = [{"name": "read", **schema}, {"type": "custom", "name": "edit", **schema}]
+    own += [{"type": kind, "name": kind} for kind in ("bash_20250124", "text_editor_20250728", "memory_20250818")]
+    call = {"type": "tool_use", "id": "t", "name": "read", "input": {"tools": [MCP], "container": "x"}}
+    result = {"type": "tool_result", "tool_use_id": "t", "content": [{"type": "tool_reference", "tool_name": "edit"}]}
+    messages = [HI, {"role": "assistant", "content": [call]}, {"role": "user", "content": [result]}]
+    whole: dict[str, Any] = {"messages": messages, "tools": own, "tool_choice": {"type": "tool", "name": "read"}}
+    assert reached(whole, endpoint=MESSAGES) is None
+    for kind in ("code_execution_20250825", "web_fetch_20250910", "mcp_toolset", "tool_search_tool_bm25_20251119"):
+        assert reached(whole | {"tools": [*own, {"type": kind, "name": "x"}]}, endpoint=MESSAGES) == "tools[5].type"
+    assert (
+        reached(whole | {"mcp_servers": [{"type": "url", "name": "x"}]}, endpoint=MESSAGES) == "mcp_servers"
+    )
+    assert reached(whole | {"container": "c"}, endpoint=MESSAGES) == "container"
 
 
 @pytest.mark.parametrize(

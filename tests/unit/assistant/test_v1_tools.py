@@ -86,6 +86,7 @@ def test_a_tool_without_a_type_is_the_clients_where_its_form_says_so() -> None:
     for tool, is_taken in (
         ({"name": "weather", "input_schema": {}}, True),
         ({"function": {"name": "weather"}}, True),
+        ({"name": "weather", "parameters": {}}, True),
         ({"google_search": {}}, False),
         ({"name": "x", "server_url": "https://example.com"}, False),
     ):
