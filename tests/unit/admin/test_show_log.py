@@ -50,7 +50,12 @@ def test_the_records_of_a_user_that_a_front_end_named_and_of_no_other() -> None:
         draft("ask.received", "webui", {"query": "one", "asserted_user": user}, ONE),
         draft("ask.received", "webui", {"query": '"asserted_user":{"id":"u1"', "asserted_user": {**user, "id": "u2"}}, OTHER),
         draft("ask.received", "u01", {"query": "proven", "claimed_user": {**user, "id": "u01"}}, OTHER),
-        draft("ask.received", "alice", {"messages": [{"asserted_user": user}], "params": {"asserted_user": user}}, OTHER),
+        draft(
+            "ask.received",
+            "alice",
+            {"messages": [{"asserted_user": user}], "params": {"asserted_user": user}, "claimed_user": user},
+            OTHER,
+        ),
         draft("ask.received", "alice", {"query": "odd", "asserted_user": "u1"}, OTHER),
         draft("ask.answered", "webui", {"received": 0, "answer": "two", "asserted_user": user}, ONE),
     )

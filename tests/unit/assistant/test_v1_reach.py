@@ -123,9 +123,7 @@ def test_anthropics_tools_pass_or_not_by_where_they_run() -> None:
     assert reached(whole, endpoint=MESSAGES) is None
     for kind in ("code_execution_20250825", "web_fetch_20250910", "mcp_toolset", "tool_search_tool_bm25_20251119"):
         assert reached(whole | {"tools": [*own, {"type": kind, "name": "x"}]}, endpoint=MESSAGES) == "tools[5].type"
-    assert (
-        reached(whole | {"mcp_servers": [{"type": "url", "name": "x"}]}, endpoint=MESSAGES) == "mcp_servers"
-    )
+    assert reached(whole | {"mcp_servers": [{"type": "url", "name": "x"}]}, endpoint=MESSAGES) == "mcp_servers"
     assert reached(whole | {"container": "c"}, endpoint=MESSAGES) == "container"
 
 
