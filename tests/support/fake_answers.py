@@ -54,13 +54,13 @@ class Script:
     """What the model does for an agent: one call after the other, then *says*."""
 
     calls: list[tuple[str, dict[str, Any]]]
-    """The tools' names and arguments; one that is not offered is not called."""
+    """The tools' names and arguments. Where the next is not offered, no tool is called."""
     says: str
 
-    def reply(self, asked: Asked, chunks: int | None) -> Reply:
-        for name, arguments in self.calls[asked.results :][:1]:
-            if any(tool["name"] == name for tool in asked.tools):
-                return Reply(_json(arguments), name)
+    def reply(self, asked: Asked) -> Reply:
+        if self.calls and any(tool["name"] == self.calls[0][0] for tool in asked.tools):
+            name, arguments = self.calls.pop(0)
+            return Reply(_json(arguments), name)
         return Reply(self.says)
 
 
@@ -90,13 +90,11 @@ class Asked:
     format: dict[str, Any] | None
     """`type`, and `schema` where that is json_schema."""
     script: Script | None = None
-    results: int = 0
-    """Of tools, so far."""
 
     def reply(self, chunks: int | None) -> Reply:
         """Without a schema, the text is long enough for *chunks*."""
         if self.script:
-            return self.script.reply(self, chunks)
+            return self.script.reply(self)
         if self.tools and self.tool_choice != "none" and not self.after_tool:
             tool = self._chosen()
             return Reply(_json(instance_of(tool.get("parameters") or {"type": "object"})), tool["name"])
@@ -197,9 +195,8 @@ def _chat(asked: dict[str, Any]) -> Asked:
     if wanted and wanted["type"] == "json_schema":
         wanted = {"type": "json_schema", "schema": wanted["json_schema"].get("schema")}
     tools = [tool["function"] for tool in asked.get("tools") or () if tool["type"] == "function"]
-    results = sum(message["role"] == "tool" for message in asked["messages"])
     after = last["role"] == "tool"
-    return Asked(text_of(last.get("content")), tools, asked.get("tool_choice"), after, wanted, asked.get(SCRIPT), results)
+    return Asked(text_of(last.get("content")), tools, asked.get("tool_choice"), after, wanted, asked.get(SCRIPT))
 
 
 def _choice(asked: dict[str, Any], reply: Reply, chunks: int | None, call_id: str, index: int) -> dict[str, Any]:

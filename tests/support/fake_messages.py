@@ -73,10 +73,8 @@ def _asked(asked: dict[str, Any]) -> Asked:
     choice: Any = asked.get("tool_choice") or {}
     wanted = {"type": "function", "name": choice["name"]} if choice.get("type") == "tool" else choice.get("type")
     query = text_of(results[-1].get("content")) if results else text_of(last)
-    said = [part for message in asked["messages"] if isinstance(message["content"], list) for part in message["content"]]
-    so_far = sum(part["type"] == "tool_result" for part in said)
     form = (asked.get("output_config") or {}).get("format")
-    return Asked(query, tools, wanted, bool(results), form, asked.get(SCRIPT), so_far)
+    return Asked(query, tools, wanted, bool(results), form, asked.get(SCRIPT))
 
 
 def _block(reply: Reply, number: int) -> dict[str, Any]:

@@ -104,6 +104,10 @@ class Mode:
             raise ValueError(f"no such mode: {self.mode}")
 
     @cached_property
+    def script_of_agent(self) -> Script | None:
+        return Script(**self.agent) if self.agent else None
+
+    @cached_property
     def kind(self) -> str:
         """The mode without its number."""
         return self.mode.partition(":")[0]
@@ -208,8 +212,8 @@ class Fake:
     def _answer(self, target: bytes, asked: dict[str, Any]) -> Call | bytes:
         mode = self.mode
         usage, number = mode.mode != "no_usage", self.counts.calls
-        if mode.agent:
-            asked[SCRIPT] = Script(**mode.agent)
+        if mode.script_of_agent:
+            asked[SCRIPT] = mode.script_of_agent
         if asked.get("stream") and target in STREAMS and mode.body is None:
             return self._stream(STREAMS[target](asked, number, mode.wanted_chunks, usage))
         return self._plain(200, DOCUMENTS[target](asked, number, mode.wanted_chunks, usage))

