@@ -68,12 +68,12 @@ class Demo:
 
     def run(self) -> Outcome:
         self.show(Panel.fit("[bold]Secure AI Assistant[/]: nothing is asked or answered before it is on disk."))
-        alice_secret, adam_secret = self.set_up()
+        alice, adam = self.set_up()
         with self.service.running():
             self.wait_for_server()
-            token = self.token("alice", alice_secret)
-            receipts = self.ask_questions(token)
-            refused = self.show_refusals(self.token("adam", adam_secret))
+            token = self.token(alice)
+            receipts = self.ask_questions(token, alice["key"])
+            refused = self.show_refusals(self.token(adam))
             self.show_log()
             self.keep_evidence(token, receipts[0])
             verified = self.verify_log(receipts)
@@ -93,14 +93,15 @@ class Demo:
 
     # --- the service and its clients -------------------------------------------------------------
 
-    def set_up(self) -> tuple[str, str]:
-        """The secrets of alice, who may ask, and of adam, who may not."""
+    def set_up(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What was shown of alice, who may ask, and of adam, who may not."""
         self.step("init", "a fresh secret, a client database, an empty audit log")
         self.service.command("init")
         self.step("clients add", "two clients: alice may ask, adam may only read the audit log")
-        alice = self.service.command("clients", "add", "alice", "--role", "ai.playground.user")
+        alice = self.service.command("clients", "add", "alice", "--role", "ai.playground.user", "--key")
         adam = self.service.command("clients", "add", "adam", "--role", "ai.audit.reader")
-        return alice["client_secret"], adam["client_secret"]
+        self.show(f"  alice's API key, shown only now\n    [green]{alice['key']}[/]")
+        return alice, adam
 
     def wait_for_server(self) -> None:
         self.step("serve", f"a real server on {self.service.url}")
@@ -110,15 +111,16 @@ class Demo:
 
     # --- questions -------------------------------------------------------------------------------
 
-    def ask_questions(self, token: str) -> list[str]:
+    def ask_questions(self, token: str, key: str) -> list[str]:
         """The receipts, as SEQ:HASH."""
         self.step("POST /token, POST /ask", "two questions to a small model on this machine")
         receipts = [self.ask(token, question) for question in QUESTIONS[:-1]]
-        self.step("POST /v1/chat/completions", "a third one as OpenAI clients ask it, streamed")
-        return [*receipts, self.stream(token, QUESTIONS[-1])]
+        self.step("OpenAI's SDK", "a third one, streamed: with a base URL and the API key, nothing else changes")
+        self.show(f'  [dim]OpenAI(base_url="{self.service.url}/v1", api_key="{key[:15]}…").chat.completions.create(…)[/]')
+        return [*receipts, self.stream(key, QUESTIONS[-1])]
 
-    def token(self, client_id: str, secret: str) -> str:
-        return str(http_client.fetch_token(self.service.url, client_id, secret)["access_token"])
+    def token(self, client: dict[str, Any]) -> str:
+        return str(http_client.fetch_token(self.service.url, client["client_id"], client["client_secret"])["access_token"])
 
     def ask(self, token: str, question: str) -> str:
         with self.console.status(f"  [bold]{question}[/]"):
@@ -127,18 +129,19 @@ class Demo:
         self.show_cut(answer.get("finish_reason"))
         return self.show_receipt(answer["receipt"])
 
-    def stream(self, token: str, question: str) -> str:
-        body = {"model": embedded.MODEL_NAME, "messages": [{"role": "user", "content": question}], "stream": True}
+    def stream(self, key: str, question: str) -> str:
+        from openai import OpenAI  # late: only here, and it takes a second
+
         self.show(f"  [bold]{question}[/]\n    ", end="")
         receipt: dict[str, Any] = {}
         finish = None
-        for event in http_client.post_stream(self.service.url, "/v1/chat/completions", token, body):
-            if event.data != b"[DONE]":
-                chunk = json.loads(event.data)
-                text = "".join(choice["delta"].get("content") or "" for choice in chunk["choices"])
-                self.show(escape(text).replace("\n", " "), end="")
-                finish = next((choice.get("finish_reason") for choice in chunk["choices"]), None) or finish
-                receipt = chunk.get("receipt", receipt)
+        with OpenAI(base_url=f"{self.service.url}/v1", api_key=key) as client:
+            asked: Any = [{"role": "user", "content": question}]
+            for chunk in client.chat.completions.create(model=embedded.MODEL_NAME, messages=asked, stream=True):
+                for choice in chunk.choices:
+                    self.show(escape(choice.delta.content or "").replace("\n", " "), end="")
+                    finish = choice.finish_reason or finish
+                receipt = (chunk.model_extra or {}).get("receipt", receipt)
         self.show("")
         self.show_cut(finish)
         return self.show_receipt(receipt)

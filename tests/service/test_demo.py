@@ -34,8 +34,10 @@ def test_the_demo_shows_green_then_red_and_leaves_nothing_behind(tmp_path: Path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert len(re.findall(r"receipt \d+:[0-9a-f]{64}", done.stdout)) == 3
     assert "401 invalid_token" in done.stdout
+    [key] = re.findall(r"\bsaa_[0-9A-Za-z]{60}\b", done.stdout)
+    assert f'api_key="{key[:15]}…"' in done.stdout
     assert "403 insufficient_scope" in done.stdout
-    green, red = done.stdout.index("✔ OK"), done.stdout.index("✘ record 4")
+    green, red = done.stdout.index("✔ OK"), done.stdout.index("✘ record 5")
     assert green < red
     assert "✘" in done.stdout[done.stdout.index("thorough tampering") :]
     assert "What to type next" in done.stdout
