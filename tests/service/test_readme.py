@@ -87,7 +87,7 @@ def test_the_tutorial_ends_with_a_verified_receipt_and_a_found_change(tmp_path: 
 def test_the_lines_for_an_openai_client_end_in_the_receipt(service: Service, token: str) -> None:
     (code,) = blocks(CONNECT, "python")
     code = code.replace("http://localhost:8000", service.url)
-    env = {**os.environ, "TOKEN": token}
+    env = {**os.environ, "SECURE_AI_KEY": token}
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert "echo" in done.stdout
