@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..catalogue.models_file import read_roles
 from ..errors import InvalidRequest
-from ..security.roles import ASK, AUDIT_READER
+from ..security.roles import ENDPOINT_ROLES
 
 ALLOW_UNKNOWN = "--allow-unknown-role"
 
@@ -18,7 +18,7 @@ def verify_known(roles: Sequence[str], models_file: Path | None) -> None:
 
     Raises ConfigError where the models file is needed to tell and cannot be read.
     """
-    known = {ASK, AUDIT_READER}
+    known = set(ENDPOINT_ROLES)
     if models_file is not None and not known.issuperset(roles):
         known |= read_roles(models_file)
     for role in roles:

@@ -9,6 +9,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from ..assistant.models import Answer
 from ..audit.format.record import Receipt
 from ..errors import InvalidRequest
+from ..security.models import NEVER, Principal
+from ..settings import Settings
 from ..upstream.completion import Usage
 from .receipts import receipt_member
 
@@ -84,6 +86,21 @@ class TokenResponse(BaseModel):
     scope: str
 
 
+class IntrospectionResponse(BaseModel):
+    """RFC 7662, section 2.2. Of a token or key that is not active, `active` is the only member."""
+
+    active: bool
+    scope: str | None = Field(None, description="The roles that it gives now, separated by spaces.")
+    client_id: str | None = None
+    token_type: str | None = None
+    exp: int | None = Field(None, description="Unix seconds; not there for a key without an end.")
+    sub: str | None = None
+    aud: str | None = None
+    iss: str | None = None
+    jti: str | None = Field(None, description="Of a token its jti, of a key its id.")
+    credential: str | None = Field(None, description="As records name it: token:JTI or key:ID.")
+
+
 class ProblemBody(BaseModel):
     """RFC 9457."""
 
@@ -127,6 +144,24 @@ class OAuthErrorBody(BaseModel):
 
     error: str
     error_description: str
+
+
+def introspection_body(principal: Principal | None, settings: Settings) -> dict[str, Any]:
+    """The members of IntrospectionResponse that are known. None: the credential is not active."""
+    if principal is None:
+        return {"active": False}
+    return {
+        "active": True,
+        "scope": " ".join(principal.roles),
+        "client_id": principal.client_id,
+        "token_type": "Bearer",
+        **({} if principal.expires_at == NEVER else {"exp": principal.expires_at}),
+        "sub": principal.user_id,
+        "aud": settings.jwt_audience,
+        "iss": settings.jwt_issuer,
+        "jti": principal.credential_id,
+        "credential": principal.credential,
+    }
 
 
 def answer_body(answer: Answer) -> dict[str, Any]:

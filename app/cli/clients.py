@@ -19,7 +19,7 @@ clients = typer.Typer(help="Register the programs and people who may get access 
 DEFAULT = "default"
 ClientId = Annotated[str, typer.Argument(help="The client's name: 3 to 32 characters of A-Z a-z 0-9 _ -")]
 ASK = "ai.playground.user"
-ROLES = f"{ASK} may ask, ai.audit.reader may read the log; repeatable."
+ROLES = f"{ASK} may ask, ai.audit.reader may read the log, ai.token.introspect may look at everyone's tokens; repeatable."
 Roles = Annotated[list[str], typer.Option("--role", help=ROLES)]
 AllowUnknown = Annotated[
     bool, typer.Option("--allow-unknown-role", help="Also take roles that no endpoint and no model asks for.")

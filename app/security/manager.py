@@ -9,11 +9,12 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ..audit.format.record import Receipt
 from ..audit.log import AuditLog
-from ..errors import Unavailable
+from ..errors import TokenError, Unavailable
 from .api_keys.form import PREFIX
 from .api_keys.verifier import KeyVerifier
 from .clients.store import ClientStore
@@ -21,6 +22,7 @@ from .database_follower import DatabaseFollower
 from .kept_refusals import DatabaseNotice
 from .models import Client, Principal, Revocations
 from .oauth_errors import InvalidScope
+from .roles import INTROSPECT
 from .security_log import SecurityLog
 from .tokens.issuer import IssuedToken, TokenIssuer
 from .tokens.verifier import TokenVerifier
@@ -120,6 +122,43 @@ class SecurityManager:
         await self.log_action(client.client_id, "token.issued", details, request_id=request_id)
         self._events.event("token_issued", user_id=client.client_id, jti=issued.jti, address=address, request_id=request_id)
         return issued
+
+    async def introspect(self, client: Client, credential: str) -> Principal | None:
+        """What a token or API key proves now (RFC 7662). None: nothing that *client* may know.
+
+        It may know its own, or all with the role for that. Raises Unavailable.
+        """
+        try:
+            principal = await self.verify_bearer(credential)
+        except TokenError:
+            return None
+        may_know = principal.client_id == client.client_id or INTROSPECT in client.roles
+        return principal if may_know else None
+
+    async def revoke_credential(self, client: Client, credential: str, *, request_id: str, address: str | None) -> None:
+        """Revoke a token or API key of *client* (RFC 7009). Its record comes first.
+
+        Nothing happens to one that proves nothing, or belongs to another. Raises AuditUnavailable,
+        Unavailable.
+        """
+        is_key, known = credential.startswith(PREFIX), self._revocations
+        try:
+            principal = await self._keys.verify(credential, known) if is_key else self._verifier.proof_of(credential).principal
+        except TokenError:
+            return
+        credential_id = principal.credential_id
+        if principal.client_id != client.client_id or credential_id in known.revoked:
+            return
+        named = {"key_id": credential_id, "client_id": client.client_id} if is_key else {"jti": credential_id}
+        details = {**named, "by": "client", "address": address}
+        await self.log_action(client.client_id, f"{principal.kind}.revoked", details, request_id=request_id)
+        if is_key:
+            await self._clients.keys.revoke(await self._clients.keys.verify_exists(credential_id))
+        else:
+            await self._clients.revoke(credential_id, principal.expires_at)
+        # This process need not wait until it reads the database again.
+        self._revocations = replace(self._revocations, revoked=self._revocations.revoked | {credential_id})
+        self._events.event(f"{principal.kind}_revoked", user_id=client.client_id, address=address, request_id=request_id, **named)
 
     def log_answered(self, user_id: str, request_id: str, model: str, tokens: tuple[int, int] | None) -> None:
         """Write to the security log that an answer was recorded: model and tokens, no text."""

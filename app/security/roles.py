@@ -10,6 +10,9 @@ from ..errors import InvalidRoles, InvalidUser
 
 ASK = "ai.playground.user"
 AUDIT_READER = "ai.audit.reader"
+INTROSPECT = "ai.token.introspect"
+ENDPOINT_ROLES = (ASK, AUDIT_READER, INTROSPECT)
+"""Those that an endpoint asks for; the models file may name more."""
 
 ADD_CLIENT = f"clients add alice --role {ASK}"
 """The command that makes a client, as an example that runs."""

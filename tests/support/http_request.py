@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, TypeVar
@@ -20,6 +20,9 @@ T = TypeVar("T")
 REQUEST_ID = "0123456789abcdef" * 2
 ADDRESS = "198.51.100.7"
 DISCONNECT: Message = {"type": "http.disconnect"}
+SETTINGS = SimpleNamespace(
+    asserted_user_header="", asserted_user_fields=(), public_url=None, rate_limit=60, jwt_issuer="issuer", jwt_audience="audience"
+)
 
 
 @dataclass
@@ -36,10 +39,11 @@ class FakeApp:
         self.buckets = _Part(self, "test_address", "test_asserted", *charges)
         self.refusals = SimpleNamespace(record=self._record)
         security: Any = _Part(self, "is_front_end")
-        security.verify_bearer = self._verify_bearer
+        for name in ("verify_bearer", "authenticate_client", "grant_token", "introspect", "revoke_credential"):
+            setattr(security, name, self._coroutine(name))
         self.services = SimpleNamespace(
             security=security,
-            settings=SimpleNamespace(asserted_user_header="", asserted_user_fields=()),
+            settings=SETTINGS,
             events=SimpleNamespace(event=self._event),
             caps_for=lambda principal: CAPS,
         )
@@ -52,8 +56,11 @@ class FakeApp:
             raise self.errors[name]
         return self.results.get(name)
 
-    async def _verify_bearer(self, credential: str) -> Any:
-        return self.answer("verify_bearer", credential)
+    def _coroutine(self, name: str) -> Callable[..., Coroutine[Any, Any, Any]]:
+        async def work(*arguments: Any, **options: Any) -> Any:
+            return self.answer(name, *arguments, *options.values())
+
+        return work
 
     async def _record(self, **members: Any) -> None:
         self.records.append(members)

@@ -1,114 +1,59 @@
-"""POST /token: OAuth 2.0 client credentials (RFC 6749, sections 2.3.1, 3.2, 4.4 and 5)."""
+"""POST /token, /token/revoke and /token/introspect: OAuth 2.0 for clients with a secret.
+
+RFC 6749 (sections 3.2, 4.4 and 5), RFC 7009 and RFC 7662.
+"""
 
 from __future__ import annotations
 
-import base64
-import binascii
-from dataclasses import replace
-from typing import Annotated
-from urllib.parse import parse_qsl, unquote_plus
+from typing import Any
 
 import orjson
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Request, Response
 
-from ...security.oauth_errors import InvalidClient, InvalidTokenRequest, UnsupportedGrantType
-from ..bodies import read_body
-from ..context import address_of, app_context, media_type_of, request_context, set_request_context
-from ..http_errors import UnsupportedMediaType
-from ..schemas import OAuthErrorBody, TokenResponse
+from ...security.oauth_errors import InvalidTokenRequest, UnsupportedGrantType
+from ..client_auth import FORM_TYPE, TokenForm, proven_client
+from ..context import address_of, app_context, request_context
+from ..schemas import IntrospectionResponse, OAuthErrorBody, TokenResponse, introspection_body
 
 router = APIRouter(tags=["token"])
-MAX_FORM_BYTES = 8 * 1024
-MAX_FIELDS = 20
-FORM_TYPE = "application/x-www-form-urlencoded"
 TEXT = {"type": "string"}
-FORM_SCHEMA = {
-    "type": "object",
-    "required": ["grant_type"],
-    "properties": {
-        "grant_type": {"type": "string", "enum": ["client_credentials"]},
-        "scope": {**TEXT, "description": "Roles, separated by spaces; all of the client's if left out."},
-        "client_id": {**TEXT, "description": "Unless sent by HTTP Basic."},
-        "client_secret": {**TEXT, "format": "password", "description": "Unless sent by HTTP Basic."},
-    },
+CREDENTIALS = {
+    "client_id": {**TEXT, "description": "Unless sent by HTTP Basic."},
+    "client_secret": {**TEXT, "format": "password", "description": "Unless sent by HTTP Basic."},
 }
+GRANT = {
+    "grant_type": {"type": "string", "enum": ["client_credentials"]},
+    "scope": {**TEXT, "description": "Roles, separated by spaces; all of the client's if left out."},
+}
+PRESENTED = {
+    "token": {**TEXT, "description": "An access token or an API key."},
+    "token_type_hint": {**TEXT, "description": "Has no effect: the form of a token and of a key differ."},
+}
+ERRORS: dict[int | str, dict[str, Any]] = {status: {"model": OAuthErrorBody} for status in (400, 401, 413, 415, 429, 503)}
 
 
-async def token_form(request: Request) -> dict[str, str]:
-    """The fields of the form that have a value (RFC 6749, section 3.2).
-
-    Raises RateLimited for the address, UnsupportedMediaType, TooLarge, InvalidTokenRequest.
-    """
-    app_context(request).buckets.test_address(address_of(request))
-    if media_type_of(request) != FORM_TYPE:
-        raise UnsupportedMediaType(f"Send the form as {FORM_TYPE}.")
-    body = await read_body(request, MAX_FORM_BYTES)
-    try:
-        pairs = parse_qsl(body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS)
-    except ValueError:  # not ASCII, broken UTF-8, too many fields
-        raise InvalidTokenRequest(f"The body is not a form of at most {MAX_FIELDS} fields.") from None
-    fields = dict(pairs)
-    if len(fields) != len(pairs):
-        raise InvalidTokenRequest("A parameter is sent twice.")
-    if any("\x00" in value for value in fields.values()):
-        raise InvalidTokenRequest("A parameter holds U+0000.")
-    return {name: value for name, value in fields.items() if value}
-
-
-def credentials(request: Request, fields: dict[str, str]) -> tuple[str, str]:
-    """Client id and secret from HTTP Basic or from the body, never both (RFC 6749, section 2.3.1).
-
-    Raises InvalidClient, InvalidTokenRequest.
-    """
-    headers = request.headers.getlist("authorization")
-    if not headers:
-        if "client_id" not in fields or "client_secret" not in fields:
-            raise InvalidClient("no_credentials")
-        return fields["client_id"], fields["client_secret"]
-    scheme, _, encoded = headers[0].partition(" ")
-    if len(headers) > 1 or scheme.lower() != "basic":
-        raise InvalidClient("malformed_credentials")
-    if "client_secret" in fields:
-        raise InvalidTokenRequest("Send the client's credentials by HTTP Basic or in the body, not both.")
-    try:
-        decoded = base64.b64decode(encoded.strip(), validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
-        raise InvalidClient("malformed_credentials") from None
-    client_id, colon, secret = decoded.partition(":")
-    if not colon:
-        raise InvalidClient("malformed_credentials")
-    client_id, secret = unquote_plus(client_id), unquote_plus(secret)
-    if fields.get("client_id", client_id) != client_id:
-        raise InvalidTokenRequest("The body names another client than the Authorization header.")
-    return client_id, secret
+def _form(required: str, properties: dict[str, Any]) -> dict[str, Any]:
+    schema = {"type": "object", "required": [required], "properties": {**properties, **CREDENTIALS}}
+    return {"requestBody": {"required": True, "content": {FORM_TYPE: {"schema": schema}}}}
 
 
 @router.post(
     "/token",
     summary="Exchange a client's credentials for an access token",
     response_model=TokenResponse,
-    responses={status: {"model": OAuthErrorBody} for status in (400, 401, 413, 415, 429, 503)},
-    openapi_extra={"requestBody": {"required": True, "content": {FORM_TYPE: {"schema": FORM_SCHEMA}}}},
+    responses=ERRORS,
+    openapi_extra=_form("grant_type", GRANT),
 )
-async def token(request: Request, fields: Annotated[dict[str, str], Depends(token_form)]) -> Response:
+async def token(request: Request, fields: TokenForm) -> Response:
     """A bearer token for POST /ask, valid for `expires_in` seconds."""
-    app, context = app_context(request), request_context(request)
-    address = address_of(request)
+    app = app_context(request)
     if "grant_type" not in fields:
         raise InvalidTokenRequest("grant_type is missing: send grant_type=client_credentials.")
     if fields["grant_type"] != "client_credentials":
         raise UnsupportedGrantType()
-    try:
-        client_id, secret = credentials(request, fields)
-        client = await app.services.security.authenticate_client(client_id, secret)
-    except InvalidClient:
-        app.buckets.charge_address(address)
-        raise
-    set_request_context(request, replace(context, user_id=client.client_id))
+    client = await proven_client(request, fields)
     app.buckets.charge_token(client.client_id)
-    issued = await app.services.security.grant_token(
-        client, fields.get("scope"), request_id=context.origin.request_id, address=address
-    )
+    issued = await app.services.security.grant_token(client, fields.get("scope"), **_origin(request))
     body = {
         "access_token": issued.access_token,
         "token_type": "Bearer",
@@ -116,3 +61,44 @@ async def token(request: Request, fields: Annotated[dict[str, str], Depends(toke
         "scope": issued.scope,
     }
     return Response(orjson.dumps(body), media_type="application/json", headers={"Pragma": "no-cache"})
+
+
+@router.post(
+    "/token/revoke",
+    summary="Revoke an access token or an API key of this client",
+    response_model=None,
+    responses={200: {"description": "It proves nothing any more, or is not a token or key of this client."}, **ERRORS},
+    openapi_extra=_form("token", PRESENTED),
+)
+async def revoke(request: Request, fields: TokenForm) -> Response:
+    """RFC 7009. All workers refuse it within a second. The answer does not say whether there was anything to revoke."""
+    app, client = app_context(request), await proven_client(request, fields)
+    app.buckets.charge_token(client.client_id)
+    await app.services.security.revoke_credential(client, _presented(fields), **_origin(request))
+    return Response()
+
+
+@router.post(
+    "/token/introspect",
+    summary="Whether an access token or an API key is valid, and for what",
+    response_model=IntrospectionResponse,
+    responses=ERRORS,
+    openapi_extra=_form("token", PRESENTED),
+)
+async def introspect(request: Request, fields: TokenForm) -> Response:
+    """RFC 7662. A client learns about its own; with the role ai.token.introspect, about everyone's."""
+    app, client = app_context(request), await proven_client(request, fields)
+    settings = app.services.settings
+    app.buckets.charge_read(client.client_id, client.settings.rpm or settings.rate_limit)
+    principal = await app.services.security.introspect(client, _presented(fields))
+    return Response(orjson.dumps(introspection_body(principal, settings)), media_type="application/json")
+
+
+def _presented(fields: dict[str, str]) -> str:
+    if "token" not in fields:
+        raise InvalidTokenRequest("token is missing: send the access token or the API key in it.")
+    return fields["token"]
+
+
+def _origin(request: Request) -> dict[str, str]:
+    return {"request_id": request_context(request).origin.request_id, "address": address_of(request)}

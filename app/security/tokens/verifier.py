@@ -80,8 +80,22 @@ class TokenVerifier:
     def verify(self, token: str, revocations: Revocations) -> Principal:
         """The proven bearer.
 
-        Raises a TokenError whose class says which step failed; `_prove` has steps (1) to (8).
+        Raises a TokenError whose class says which step failed; `proof_of` has steps (1) to (9).
         """
+        proof = self.proof_of(token)
+        principal = proof.principal
+        # (10) Not revoked, its client not disabled.
+        if principal.credential_id in revocations.revoked:
+            raise TokenRevoked()
+        if principal.client_id in revocations.disabled:
+            raise ClientDisabled()
+        # (11) It does not live longer than the settings allow today; only roles of its client.
+        if proof.lifetime_seconds > (revocations.settings_of(principal.client_id).token_seconds or self._lifetime):
+            raise TokenTooLong()
+        return revocations.as_of_now(principal)
+
+    def proof_of(self, token: str) -> Proof:
+        """What an unexpired token proves, whether or not it is accepted. Raises a TokenError."""
         if not isinstance(token, str) or len(token) > MAX_TOKEN_BYTES:
             raise TokenMalformed()
         digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
@@ -89,22 +103,14 @@ class TokenVerifier:
         if proof is None:
             proof = self._prove(token)
             self._proven.keep(digest, proof)
-        principal = proof.principal
-        # (9) Not expired, not revoked, its client not disabled. Checked for a cached token too.
-        if self._clock() >= principal.expires_at:
+        # (9) Not expired. Checked for a cached token too.
+        if self._clock() >= proof.principal.expires_at:
             self._proven.pop(digest, None)
             raise TokenExpired()
-        if principal.credential_id in revocations.revoked:
-            raise TokenRevoked()
-        if principal.client_id in revocations.disabled:
-            raise ClientDisabled()
-        # (10) It does not live longer than the settings allow today; only roles of its client.
-        if proof.lifetime_seconds > (revocations.settings_of(principal.client_id).token_seconds or self._lifetime):
-            raise TokenTooLong()
-        return revocations.as_of_now(principal)
+        return proof
 
     def _prove(self, token: str) -> Proof:
-        # (1) Its form: three base64url parts (RFC 7515, section 7.1). verify() checked its size.
+        # (1) Its form: three base64url parts (RFC 7515, section 7.1). Its size is checked.
         match = FORM.fullmatch(token)
         if match is None:
             raise TokenMalformed()

@@ -19,7 +19,7 @@ from app.security import manager as module
 from app.security.clients.store import ClientStore, open_clients
 from app.security.models import Client
 from app.security.oauth_errors import InvalidScope
-from app.security.roles import AUDIT_READER
+from app.security.roles import AUDIT_READER, INTROSPECT
 from app.security.security_log import SecurityLog
 
 from ...support.client_database import make_database
@@ -218,3 +218,92 @@ async def test_a_change_is_followed_and_a_lost_database_is_reported_once(desk: D
         ["ERROR", "clients_database_unreachable"],
         ["INFO", "clients_database_back"],
     ]
+
+
+# --- what a client does with its own tokens and keys -------------------------------------------------
+
+ORIGIN: dict[str, Any] = {"request_id": "0" * 32, "address": "192.0.2.1"}
+
+
+async def clients_with_keys(desk: Desk, *names: str) -> list[tuple[Client, str]]:
+    found = []
+    for name in names:
+        await desk.clients.add(name, [ASK])
+        new = desk.clients.keys.make()
+        await desk.clients.keys.add(new, name, (ASK,))
+        found.append((await desk.clients.verify_exists(name), new.key))
+    await desk.manager.load_revocations()
+    return found
+
+
+async def test_a_client_revokes_its_own_token_and_key_each_recorded_first(desk: Desk) -> None:
+    ((carol, key),) = await clients_with_keys(desk, "carol")
+    token = desk.manager.generate_token("carol", [ASK])
+    for credential in (token, key):
+        principal = await desk.manager.verify_bearer(credential)
+        await desk.manager.revoke_credential(carol, credential, **ORIGIN)
+        with pytest.raises(errors.TokenError):
+            await desk.manager.verify_bearer(credential)
+        assert principal.credential_id in (await desk.clients.current_revocations()).revoked
+        await desk.manager.revoke_credential(carol, credential, **ORIGIN)  # has no second record
+    jti, key_id = desk.manager._verifier.proof_of(token).principal.credential_id, key[4:15]
+    assert [(r["user_id"], r["action"], list(r["details"].items())) for r in desk.records()[1:]] == [
+        ("carol", "token.revoked", [("jti", jti), ("by", "client"), ("address", "192.0.2.1")]),
+        (
+            "carol",
+            "key.revoked",
+            [("key_id", key_id), ("client_id", "carol"), ("by", "client"), ("address", "192.0.2.1")],
+        ),
+    ]
+    assert [line.split()[1:3] for line in desk.events()] == [
+        ["token_revoked", "user_id=carol"],
+        ["key_revoked", "user_id=carol"],
+    ]
+
+
+async def test_without_its_record_nothing_is_revoked(desk: Desk) -> None:
+    ((carol, key),) = await clients_with_keys(desk, "carol")
+    desk.audit.close_until_writable("a test closed it")
+    for credential in (key, desk.manager.generate_token("carol", [ASK])):
+        with pytest.raises(errors.AuditUnavailable):
+            await desk.manager.revoke_credential(carol, credential, **ORIGIN)
+        assert (await desk.manager.verify_bearer(credential)).user_id == "carol"
+    assert (await desk.clients.current_revocations()).revoked == frozenset()
+
+
+async def test_what_is_foreign_unknown_or_expired_is_left_alone(desk: Desk) -> None:
+    (carol, key), (_, other_key) = await clients_with_keys(desk, "carol", "david")
+    other, mine = desk.manager.generate_token("david", [ASK]), desk.manager.generate_token("carol", [ASK])
+    unknown = ["", "x", "a.b.c", mine[:-2] + "xx", key[:-1], "saa_" + "0" * 60, "\ud800", "x" * 9_000]
+    for credential in (other, other_key, *unknown):
+        await desk.manager.revoke_credential(carol, credential, **ORIGIN)
+    desk.clock.now += HOUR
+    await desk.manager.revoke_credential(carol, mine, **ORIGIN)
+    assert len(desk.records()) == 1
+    assert (await desk.clients.current_revocations()).revoked == frozenset()
+
+
+async def test_a_token_that_lives_too_long_now_can_be_revoked_still(desk: Desk) -> None:
+    ((carol, _),) = await clients_with_keys(desk, "carol")
+    token = desk.manager._issuer.issue("carol", [ASK], 2 * HOUR).access_token
+    with pytest.raises(errors.TokenTooLong):
+        desk.manager.verify_token(token)
+    await desk.manager.revoke_credential(carol, token, **ORIGIN)
+    assert len((await desk.clients.current_revocations()).revoked) == 1
+
+
+async def test_a_client_learns_of_its_own_and_with_the_role_of_everyones(desk: Desk) -> None:
+    (carol, key), (_, other_key) = await clients_with_keys(desk, "carol", "david")
+    mine, other = desk.manager.generate_token("carol", [ASK]), desk.manager.generate_token("david", [ASK])
+    reader = Client("reader", (INTROSPECT,), False, ALICE.created_at)
+
+    async def known_to(client: Client) -> list[str | None]:
+        found = [await desk.manager.introspect(client, one) for one in (mine, key, other, other_key, "a.b.c", key[:-1])]
+        return [None if one is None else one.user_id for one in found]
+
+    assert await known_to(carol) == ["carol", "carol", None, None, None, None]
+    assert await known_to(reader) == ["carol", "carol", "david", "david", None, None]
+    await desk.manager.revoke_credential(carol, mine, **ORIGIN)
+    await desk.clients.disable("david")
+    await desk.manager.load_revocations()
+    assert await known_to(reader) == [None, "carol", None, None, None, None]

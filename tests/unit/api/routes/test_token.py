@@ -1,112 +1,95 @@
-"""What a token request may be: its form, and the client's credentials in one place."""
+"""The three token endpoints: what each asks of the service, charges and answers."""
 
 from __future__ import annotations
 
-import base64
+import json
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
-from app.api.http_errors import TooLarge, UnsupportedMediaType
-from app.api.routes.token import MAX_FIELDS, MAX_FORM_BYTES, credentials, token_form
-from app.errors import RateLimited
-from app.security.oauth_errors import InvalidClient, InvalidTokenRequest
+from app.api.routes.token import introspect, revoke, token
+from app.errors import AuditUnavailable, RateLimited
+from app.security.models import NEVER, Client, ClientSettings, Principal
+from app.security.oauth_errors import InvalidTokenRequest, UnsupportedGrantType
+from app.security.tokens.issuer import IssuedToken
 
-from ....support.http_request import ADDRESS, DISCONNECT, FakeApp, request_of, run
+from ....support.http_request import ADDRESS, REQUEST_ID, FakeApp, request_of, run
 
-FORM = {"content-type": "application/x-www-form-urlencoded"}
-
-
-def fields_of(body: bytes, app: FakeApp | None = None, headers: dict[str, str] = FORM) -> dict[str, str]:
-    return run(token_form(request_of("/token", headers, body=[body], app=app or FakeApp())))
-
-
-def basic(text: str) -> str:
-    return "Basic " + base64.b64encode(text.encode()).decode()
+LOGIN = {"client_id": "alice", "client_secret": "s"}
+ALICE = Client("alice", ("a.role",), False, datetime.now(UTC))
+BUSY = Client("busy", ("a.role",), False, datetime.now(UTC), ClientSettings(rpm=5_000))
+PROVEN = ("authenticate_client", "alice", "s")
+TOKEN = Principal("alice", ("a.role", "b.role"), "alice", "ab" * 16, 2_000_000_000)
+KEY = Principal("alice", (), "alice", "0123456789A", NEVER, "key")
 
 
-# --- the form ----------------------------------------------------------------------------------------
+def app_with(**results: Any) -> FakeApp:
+    return FakeApp(results={"authenticate_client": ALICE, **results})
 
 
-@pytest.mark.parametrize(
-    ("body", "fields"),
-    [
-        (b"", {}),
-        (b"a=1&b=", {"a": "1"}),
-        (b"a=1%20+2&%C3%A9=%C3%A9", {"a": "1  2", "é": "é"}),
-        (b"&".join(b"f%d=1" % number for number in range(MAX_FIELDS)), {f"f{number}": "1" for number in range(MAX_FIELDS)}),
-    ],
-)
-def test_a_form_is_its_fields_that_have_a_value(body: bytes, fields: dict[str, str]) -> None:
-    app = FakeApp()
-    assert fields_of(body, app) == fields
-    assert app.calls == [("test_address", ADDRESS)]
+def test_a_token_is_granted_after_the_client_and_its_bucket() -> None:
+    app = app_with(grant_token=IssuedToken("a.b.c", "ab" * 16, 60, "a.role"))
+    form = {**LOGIN, "grant_type": "client_credentials", "scope": "a.role"}
+    response = run(token(request_of("/token", app=app), form))
+    granted = {"access_token": "a.b.c", "token_type": "Bearer", "expires_in": 60, "scope": "a.role"}
+    assert json.loads(bytes(response.body)) == granted
+    assert app.calls == [PROVEN, ("charge_token", "alice"), ("grant_token", ALICE, "a.role", REQUEST_ID, ADDRESS)]
 
 
-@pytest.mark.parametrize(
-    "body",
-    [b"a=1&a=2", b"a=&a=1", b"a=\xff", b"a=%FF", b"a=%00", b"&".join(b"f%d=1" % number for number in range(MAX_FIELDS + 1))],
-)
-def test_a_form_that_says_two_things_or_nothing_readable_is_refused(body: bytes) -> None:
-    with pytest.raises(InvalidTokenRequest):
-        fields_of(body)
+@pytest.mark.parametrize(("form", "error"), [({}, InvalidTokenRequest), ({"grant_type": "password"}, UnsupportedGrantType)])
+def test_another_grant_is_refused_before_anything_is_proven(form: dict[str, str], error: type[Exception]) -> None:
+    app = app_with()
+    with pytest.raises(error):
+        run(token(request_of("/token", app=app), {**LOGIN, **form}))
+    assert app.calls == []
 
 
-def test_a_body_is_read_only_as_a_form_and_only_so_far() -> None:
-    with pytest.raises(UnsupportedMediaType):
-        fields_of(b"{}", headers={"content-type": "application/json"})
-    assert fields_of(b"a=1", headers={"content-type": "Application/X-WWW-Form-Urlencoded; charset=utf-8"}) == {"a": "1"}
-    with pytest.raises(TooLarge):
-        fields_of(b"a=" + b"1" * MAX_FORM_BYTES)
+def test_a_revocation_is_answered_by_nothing_once_it_is_done() -> None:
+    app = app_with()
+    response = run(revoke(request_of("/token/revoke", app=app), {**LOGIN, "token": "x", "token_type_hint": "unheard_of"}))
+    assert (response.status_code, bytes(response.body)) == (200, b"")
+    assert app.calls == [PROVEN, ("charge_token", "alice"), ("revoke_credential", ALICE, "x", REQUEST_ID, ADDRESS)]
 
 
-def test_a_failing_address_is_refused_before_its_body_is_read() -> None:
-    app = FakeApp({"test_address": RateLimited(retry_after=7)})
+def test_a_revocation_that_is_not_recorded_is_not_answered() -> None:
+    app = FakeApp({"revoke_credential": AuditUnavailable()}, {"authenticate_client": ALICE})
+    with pytest.raises(AuditUnavailable):
+        run(revoke(request_of("/token/revoke", app=app), {**LOGIN, "token": "x"}))
+
+
+@pytest.mark.parametrize("endpoint", [revoke, introspect])
+def test_without_a_token_the_request_is_refused_after_the_proof(endpoint: Any) -> None:
+    app = app_with()
+    with pytest.raises(InvalidTokenRequest, match="token is missing"):
+        run(endpoint(request_of("/token/revoke", app=app), LOGIN))
+    assert app.calls[0] == PROVEN
+
+
+@pytest.mark.parametrize(("client", "limit"), [(ALICE, 60), (BUSY, 5_000)])
+def test_an_introspection_counts_as_a_read_of_the_client(client: Client, limit: int) -> None:
+    app = app_with(authenticate_client=client)
+    run(introspect(request_of("/token/introspect", app=app), {**LOGIN, "token": "x"}))
+    assert app.calls[1:] == [("charge_read", client.client_id, limit), ("introspect", client, "x")]
+    full = FakeApp({"charge_read": RateLimited()}, app.results)
     with pytest.raises(RateLimited):
-        run(token_form(request_of("/token", FORM, body=[DISCONNECT], app=app)))
+        run(introspect(request_of("/token/introspect", app=full), {**LOGIN, "token": "x"}))
 
 
-# --- the credentials ---------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("header", "fields"),
-    [
-        (None, {"client_id": "alice", "client_secret": "s:1"}),
-        (basic("alice:s:1"), {}),
-        (basic("alice:s:1").replace("Basic", "bAsIc"), {"client_id": "alice"}),
-        (basic("%61lice:s%3A1"), {}),
-        (basic("alice:s:1").replace(" ", "   "), {}),
-    ],
-)
-def test_credentials_come_by_basic_or_in_the_body(header: str | None, fields: dict[str, str]) -> None:
-    headers = {} if header is None else {"Authorization": header}
-    assert credentials(request_of("/token", headers), fields) == ("alice", "s:1")
+ABOUT = {"client_id": "alice", "token_type": "Bearer", "sub": "alice", "aud": "audience", "iss": "issuer"}
 
 
 @pytest.mark.parametrize(
-    ("header", "reason"),
+    ("principal", "body"),
     [
-        (None, "no_credentials"),
-        ("Bearer x", "malformed_credentials"),
-        ("Basic", "malformed_credentials"),
-        ("Basic !!!", "malformed_credentials"),
-        ("Basic " + base64.b64encode(b"\xff:s").decode(), "malformed_credentials"),
-        (basic("no colon"), "malformed_credentials"),
+        (None, {"active": False}),
+        (
+            TOKEN,
+            {"scope": "a.role b.role", **ABOUT, "exp": 2_000_000_000, "jti": "ab" * 16, "credential": "token:" + "ab" * 16},
+        ),
+        (KEY, {"scope": "", **ABOUT, "jti": "0123456789A", "credential": "key:0123456789A"}),
     ],
 )
-def test_credentials_that_cannot_be_read_are_an_invalid_client(header: str | None, reason: str) -> None:
-    headers = {} if header is None else {"Authorization": header}
-    with pytest.raises(InvalidClient) as refused:
-        credentials(request_of("/token", headers), {"client_id": "alice"})
-    assert (refused.value.reason, refused.value.client_id) == (reason, None)
-
-
-def test_two_authorization_headers_are_an_invalid_client() -> None:
-    with pytest.raises(InvalidClient):
-        credentials(request_of("/token", [("Authorization", basic("a:b")), ("Authorization", basic("a:b"))]), {})
-
-
-@pytest.mark.parametrize("fields", [{"client_secret": "s"}, {"client_id": "bob"}])
-def test_credentials_that_contradict_each_other_are_an_invalid_request(fields: dict[str, str]) -> None:
-    with pytest.raises(InvalidTokenRequest):
-        credentials(request_of("/token", {"Authorization": basic("alice:s")}), fields)
+def test_what_is_known_of_a_credential_is_said(principal: Principal | None, body: dict[str, Any]) -> None:
+    response = run(introspect(request_of("/token/introspect", app=app_with(introspect=principal)), {**LOGIN, "token": "x"}))
+    assert json.loads(bytes(response.body)) == {"active": principal is not None, **body}
