@@ -104,13 +104,16 @@ def test_it_has_two_records_in_the_contracts_order(service: Service, token: str,
         ("ask.received", "alice"),
         ("ask.answered", "alice"),
     ]
-    assert list(received["details"]) == ["query", "roles", "model", "address", "upstream_sha256"]
+    assert list(received["details"]) == ["query", "roles", "model", "address", "upstream_sha256", "credential"]
+    credential = received["details"]["credential"]
+    assert re.fullmatch("token:[0-9a-f]{32}", credential)
     assert received["details"] | {"upstream_sha256": ""} == {
         "query": QUERY,
         "roles": [ASK],
         "model": "gpt-4o-mini",
         "address": "127.0.0.1",
         "upstream_sha256": "",
+        "credential": credential,
     }
     elapsed = answered["details"]["elapsed_ms"]
     assert list(answered["details"].items()) == [
@@ -122,6 +125,7 @@ def test_it_has_two_records_in_the_contracts_order(service: Service, token: str,
         ("attempts", 1),
         ("finish_reason", "stop"),
         ("upstream_response_sha256", answered["details"]["upstream_response_sha256"]),
+        ("credential", credential),
     ]
     assert re.fullmatch("[0-9a-f]{64}", answered["details"]["upstream_response_sha256"])
     assert 0 <= elapsed < 60_000
@@ -160,7 +164,7 @@ def test_a_clients_own_request_id_is_kept_beside_ours(service: Service, token: s
     response = post(service, token, x_request_id="mine-42")
     assert response.headers["x-request-id"] != "mine-42"
     received, _ = records_of(service, response)
-    assert list(received["details"])[-1] == "client_request_id"
+    assert list(received["details"])[-2:] == ["client_request_id", "credential"]
     assert received["details"]["client_request_id"] == "mine-42"
     refused = post(service, None, x_request_id="mine-43")
     assert refusal(service, refused)["details"]["client_request_id"] == "mine-43"
@@ -271,7 +275,7 @@ def test_without_the_role_it_is_403_before_the_body_is_read(service: Service, re
         assert response.headers["www-authenticate"] == wanted
         record = refusal(service, response, "ask.refused")
         assert record["user_id"] == "reader"
-        assert list(record["details"]) == ["status", "code", "method", "route", "address"]
+        assert list(record["details"]) == ["status", "code", "method", "route", "address", "credential"]
 
 
 # --- unusable requests -----------------------------------------------------------------------------
@@ -375,6 +379,7 @@ def check_failed(service: Service, response: httpx.Response, code: str) -> None:
         *is_again,
         ("delivered", None),
         ("upstream_response_sha256", details["upstream_response_sha256"]),
+        ("credential", received["details"]["credential"]),
     ]
 
 
@@ -447,9 +452,10 @@ def test_openapi_declares_the_body_and_the_security_scheme(service: Service) -> 
     assert schema["properties"]["query"] | {"title": ""} == {"minLength": 1, "maxLength": 2000, "type": "string", "title": ""}
     assert (schema["required"], schema["additionalProperties"]) == (["query"], False)
     assert {"200", "400", "401", "403", "413", "415", "422", "429", "502", "503", "504"} == set(asked["responses"])
-    (scheme,) = document["components"]["securitySchemes"].values()
-    assert scheme["flows"]["clientCredentials"]["tokenUrl"] == "token"
-    assert asked["security"] == [{"client_credentials": []}]
+    schemes = document["components"]["securitySchemes"]
+    assert schemes["client_credentials"]["flows"]["clientCredentials"]["tokenUrl"] == "token"
+    assert (schemes["api_key"]["type"], schemes["api_key"]["scheme"]) == ("http", "bearer")
+    assert asked["security"] == [{"client_credentials": []}, {"api_key": []}]
     form = document["paths"]["/token"]["post"]["requestBody"]["content"]["application/x-www-form-urlencoded"]["schema"]
     assert form["required"] == ["grant_type"]
     audit = {"checkpoint", "vkey", "tile/{address}", "tile/entries/{address}", "entries", "entries/{seq}", "receipts/{seq}"}

@@ -185,7 +185,7 @@ def test_what_a_lax_parser_would_take_is_refused_and_recorded_once(service: Serv
     response = client.post("/ask", content=body)
     check_problem(response, status, {400: "malformed_json", 422: "invalid_request"}[status])
     details = refusal(service, response)["details"]
-    assert list(details) == ["status", "code", "method", "route", "address"]
+    assert list(details) == ["status", "code", "method", "route", "address", "credential"]
 
 
 @pytest.mark.parametrize(
