@@ -346,7 +346,7 @@ UPSTREAM_TEXT = "the upstream's own words"
         ("redirect", 502, "upstream_denied"),
         ("status:400", 502, "upstream_refused"),
         ("status:401", 502, "upstream_denied"),
-        ("status:404", 502, "upstream_refused"),
+        ("status:404", 400, "protocol_not_served"),
         ("status:429", 503, "upstream_unavailable"),
         ("status:500", 503, "upstream_unavailable"),
         ("status:503", 503, "upstream_unavailable"),
@@ -459,8 +459,10 @@ def test_openapi_declares_the_body_and_the_security_scheme(service: Service) -> 
     form = document["paths"]["/token"]["post"]["requestBody"]["content"]["application/x-www-form-urlencoded"]["schema"]
     assert form["required"] == ["grant_type"]
     audit = {"checkpoint", "vkey", "tile/{address}", "tile/entries/{address}", "entries", "entries/{seq}", "receipts/{seq}"}
-    openai = {"chat/completions", "responses", "embeddings", "models", "models/{model}"}
-    ours = {"/ask", "/token", "/livez", "/readyz", *(f"/audit/{name}" for name in audit), *(f"/v1/{name}" for name in openai)}
+    asked_there = {"chat/completions", "completions", "responses", "embeddings", "messages", "messages/count_tokens"}
+    v1 = {*asked_there, "models", "models/{model}"}
+    tokens = {"/token", "/token/revoke", "/token/introspect"}
+    ours = {"/ask", *tokens, "/livez", "/readyz", *(f"/audit/{name}" for name in audit), *(f"/v1/{name}" for name in v1)}
     assert set(document["paths"]) == ours
 
 
