@@ -33,11 +33,14 @@ from ..support.waiting import eventually
 ORIGIN = "https://console.example"
 JSON = {"content-type": "application/json"}
 QUESTION = b'{"query": "hi"}'
+MESSAGES = b'{"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "hi"}]}'
 BODIES = {
     "/ask": QUESTION,
-    "/v1/chat/completions": b'{"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "hi"}]}',
+    "/v1/chat/completions": MESSAGES,
     "/v1/responses": b'{"model": "gpt-4o-mini", "input": "hi"}',
     "/v1/embeddings": b'{"model": "gpt-4o-mini", "input": "hi"}',
+    "/v1/completions": b'{"model": "gpt-4o-mini", "prompt": "hi"}',
+    **dict.fromkeys(("/v1/messages", "/v1/messages/count_tokens"), MESSAGES),
 }
 JSON_HEADER = "Content-Type: application/json\r\n"
 SECRET = "no-secret-of-anybody"
@@ -62,6 +65,8 @@ WAYS = {
     "/token": Way("/token", "client", "POST", "GET"),
     "/ask": Way("/ask", roles.ASK, "POST", "GET"),
     "/livez": Way("/livez"),
+    "/health": Way("/health"),
+    "/healthz": Way("/healthz"),
     "/readyz": Way("/readyz", None, "GET", "POST"),
     "/openapi.json": Way("/openapi.json"),
     "/": Way("/"),
@@ -71,6 +76,9 @@ WAYS = {
     "/v1/chat/completions": Way("/v1/chat/completions", roles.ASK, "POST", "GET"),
     "/v1/responses": Way("/v1/responses", roles.ASK, "POST", "GET"),
     "/v1/embeddings": Way("/v1/embeddings", roles.ASK, "POST", "GET"),
+    "/v1/completions": Way("/v1/completions", roles.ASK, "POST", "GET"),
+    "/v1/messages": Way("/v1/messages", roles.ASK, "POST", "GET"),
+    "/v1/messages/count_tokens": Way("/v1/messages/count_tokens", roles.ASK, "POST", "GET"),
     "/v1/models": Way("/v1/models", roles.ASK),
     "/v1/models/{model:path}": Way("/v1/models/gpt-4o-mini", roles.ASK),
     "/audit/checkpoint": Way("/audit/checkpoint", None, "GET", "POST"),
@@ -82,7 +90,7 @@ WAYS = {
     "/audit/receipts/{seq}": Way("/audit/receipts/0", "any"),
 }
 UNRECORDED = {
-    *("/", "/livez", "/readyz", "/openapi.json", "/docs", "/docs/start.js", "/docs/assets"),
+    *("/", "/livez", "/health", "/healthz", "/readyz", "/openapi.json", "/docs", "/docs/start.js", "/docs/assets"),
     *("/v1/models", "/v1/models/{model:path}", "/audit/checkpoint", "/audit/vkey", "/audit/tile/{address:path}"),
 }
 GUARDED = [template for template, way in WAYS.items() if way.is_guarded]
@@ -224,8 +232,11 @@ def test_records_of_others_are_404_and_the_attempt_is_recorded(out: Caller) -> N
 @pytest.mark.parametrize("template", ["/token", *GUARDED])
 def test_too_many_are_429_for_a_principal_and_for_an_address(template: str, limited: Caller) -> None:
     way, who = WAYS[template], "reader" if template in AUDIT else "alice"
-    for _ in range(61 if template == "/token" else 2):
+    reads = way.method == "GET" or template == "/v1/messages/count_tokens"
+    for _ in range(61 if template == "/token" else 601 if reads else 2):
         response = limited.succeed(way)
+        if response.status_code == 429:
+            break
     limited.check(response, 429, "rate_limited", template, user_id=who)
     headers = {"x-forwarded-for": next(addresses)}
     wrong: dict[str, Any] = {"data": FORM, "auth": ("alice", SECRET)} if template == "/token" else {}
