@@ -24,6 +24,8 @@ class Agent:
     call: Callable[[str], tuple[dict[str, Any], str]] = _call_of_reverse
     says: str = "done {word}"
     streams: bool = True
+    times: int = 1
+    """How often the tool is called."""
     then: Sequence[tuple[str, Mapping[str, str]]] = ()
     """Tools called afterwards."""
     makes_file: bool = False
@@ -59,7 +61,7 @@ class Task:
 
     def script(self) -> dict[str, Any]:
         """For the fake upstream."""
-        first = [(self.agent.tool, self.call[0])] if self.agent.tool else []
+        first = [(self.agent.tool, self.call[0])] * self.agent.times if self.agent.tool else []
         rest = [(tool, {name: text.format(word=self.word) for name, text in given.items()}) for tool, given in self.agent.then]
         return {"calls": [*first, *rest], "says": self.says}
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..support.paths import ROOT
@@ -28,9 +28,16 @@ class Client:
     agent: Agent | None = None
     recipe: str | None = None
     """A section of docs/how-to/connect-a-client.md; then the command ends with the task."""
-    env: Mapping[str, str] = field(default_factory=dict)
+    renews: bool = False
+    """It has no key that lasts, but tokens with a short life."""
     is_light: bool = False
     needs: Path = THEIR_PYTHON
+
+    @property
+    def path(self) -> str:
+        """Its PATH."""
+        own = [str(NPM / ".bin"), str(node_folder())] if self.needs == NPM else []
+        return os.pathsep.join([*own, os.environ["PATH"]])
 
     @property
     def lack(self) -> str | None:
@@ -56,8 +63,12 @@ def _script(name: str, calls: int, python: str | Path = THEIR_PYTHON) -> Client:
     return Client(name, _python(python, f"tests.clients.{name.replace('-', '_')}_chat"), calls, is_light=True)
 
 
+def _agent(name: str, python: str = "agents") -> Sequence[str]:
+    return _python(environment(python), f"tests.clients.agents.{name}_agent")
+
+
 def _framework(name: str, python: str, calls: int = 2, agent: Agent = Agent(), *, is_light: bool = False) -> Client:  # noqa: B008
-    command = _python(environment(python), f"tests.clients.agents.{name.replace('-', '_').removesuffix('_agent')}_agent")
+    command = _agent(name.replace("-", "_").removesuffix("_agent"), python)
     return Client(name, command, calls, agent, is_light=is_light, needs=environment(python))
 
 
@@ -65,8 +76,17 @@ def _command_line(name: str, *command: str, calls: int = 2, tool: Agent, recipe:
     return Client(name, command, calls, tool, recipe, needs=NPM)
 
 
+def _renewing(name: str, recipe: str, command: Sequence[str], agent: Agent, needs: Path) -> Client:
+    """An agent that outlives its first token."""
+    lasting = replace(agent, times=9)
+    return Client(name, command, lasting.times + 1, lasting, recipe, renews=True, needs=needs)
+
+
 _node = ("node", "--import", (NODE_FOLDER / "loopback_only.mjs").as_uri(), str(NODE_FOLDER / "ai_sdk.mjs"))
 _aider = "--yes-always --no-check-update --no-show-release-notes --no-gitignore --no-detect-urls --no-pretty --edit-format whole"
+
+_codex = ("codex", "exec", "--sandbox", "danger-full-access")
+_claude = ("claude", "--allowedTools=Bash", "--print")
 
 CLIENTS = (
     _script("langchain", 15, sys.executable),
@@ -94,13 +114,13 @@ CLIENTS = (
     ),
     _command_line(
         "codex",
-        *("codex", "exec", "--sandbox", "danger-full-access"),
+        *_codex,
         tool=shell("exec_command", "cmd"),
         recipe="Codex",
     ),
     _command_line(
         "claude-code",
-        *("claude", "--allowedTools=Bash", "--print"),
+        *_claude,
         tool=shell("Bash", description="x"),
         recipe="Claude Code",
     ),
@@ -121,10 +141,8 @@ CLIENTS = (
     _command_line(
         "continue", *("cn", "--config", "../.continue/config.yaml", "--auto", "--print"), tool=shell("Bash"), recipe="Continue"
     ),
+    _renewing("callable-key", "In Python", _agent("callable_key"), Agent(), environment("agents")),
+    _renewing("httpx-auth", "In Python", _agent("httpx_auth"), Agent(), environment("agents")),
+    _renewing("codex-renewing", "In Codex", _codex, shell("exec_command", "cmd"), NPM),
+    _renewing("claude-renewing", "In Claude Code", _claude, shell("Bash", description="x"), NPM),
 )
-
-
-def path_of(client: Client) -> str:
-    """PATH for *client*."""
-    own = [str(NPM / ".bin"), str(node_folder())] if client.needs == NPM else []
-    return os.pathsep.join([*own, os.environ["PATH"]])

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from ..support.fake_openai import completion_text
 
 Record: TypeAlias = Mapping[str, Any]
-HARMLESS = {"client.added", "key.added", "ask.received", "ask.answered"}
+HARMLESS = {"client.added", "key.added", "token.issued", "ask.received", "ask.answered"}
 
 
 def check_records(calls: int, records: Sequence[Record], sent: Sequence[str]) -> str | None:
@@ -35,6 +35,11 @@ def check_echoes(records: Sequence[Record]) -> str | None:
     if wrong or not echoes:
         return f"of {len(echoes)} recorded texts {len(wrong)} are not what the upstream answered"
     return None
+
+
+def credentials(records: Sequence[Record]) -> set[str]:
+    """With which the questions were asked."""
+    return {record["details"]["credential"] for record in records if record["action"] == "ask.received"}
 
 
 def _asked(records: Sequence[Record]) -> dict[int, Mapping[str, Any]]:

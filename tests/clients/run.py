@@ -1,0 +1,106 @@
+"""One client's run against the service, and why it failed, if it did."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from ..support.fake_openai import FakeOpenAI
+from ..support.paths import ROOT
+from ..support.service import Service
+from .agent import Task
+from .catalogue import Client
+from .recipe import follow
+from .records import check_echoes, check_records, credentials
+
+ALIAS = "house"
+SECONDS = 180
+LIFE_SECONDS, SLOW_SECONDS = 20, 2.5
+"""Of a token, and of each answer to a client that renews its tokens."""
+
+QUIET = {"LANGSMITH_TRACING": "false", "LANGCHAIN_TRACING_V2": "false", "DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1"}
+QUIET |= {"HAYSTACK_TELEMETRY_ENABLED": "False", "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
+"""Switches off telemetry; `loopback_only` shows whether anything is sent elsewhere."""
+
+
+@dataclass(frozen=True)
+class Run:
+    client: Client
+    service: Service
+    fake: FakeOpenAI
+    folder: Path
+
+    @cached_property
+    def task(self) -> Task | None:
+        return Task(self.client.agent) if self.client.agent else None
+
+    @property
+    def work(self) -> Path:
+        return self.folder / "work"
+
+    def reason(self) -> str | None:
+        """Why it failed, if it did. Prints the output of client and service on a failure."""
+        self.fake.reset()
+        if self.task:
+            self.fake.set(agent=self.task.script(), delay=SLOW_SECONDS if self.client.renews else 0.0)
+        self.work.mkdir(parents=True)
+        subprocess.run(["git", "init", "-q"], cwd=self.work, check=True)
+        command, env = self._command(), self._environment()
+        where = self.work if self.client.recipe else ROOT
+        try:
+            done = subprocess.run(
+                command, cwd=where, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=SECONDS
+            )
+        except subprocess.TimeoutExpired:
+            return f"it did not end within {SECONDS} s"
+        reason = f"it ended with {done.returncode}" if done.returncode else self._problem(done.stdout)
+        if reason:
+            print(done.stdout, done.stderr, self.service.output(), sep="\n", file=sys.stderr)
+        return reason
+
+    def _command(self) -> Sequence[str]:
+        if not self.client.recipe:
+            return self.client.command
+        typed = follow(self.client.recipe, self.folder, self.work, self.service.url)
+        return ("bash", "-ec", typed + 'exec "$@" "$CLIENT_TASK"', self.client.name, *self.client.command)
+
+    def _environment(self) -> Mapping[str, str]:
+        """What its recipe sets is left out."""
+        client, url = self.client, self.service.url
+        env = {"PATH": client.path, "LANG": "C.UTF-8", "HOME": str(self.folder), "CLIENT_MODEL": ALIAS, **QUIET}
+        if self.task:
+            env |= {"CLIENT_TASK": self.task.text, "CLIENT_SAYS": self.task.says}
+        if client.renews:
+            secret = self.service.cli("clients", "add", client.name, "--token-lifetime", f"{LIFE_SECONDS}s")["client_secret"]
+            env |= {"SECURE_AI_CLIENT_ID": client.name, "SECURE_AI_CLIENT_SECRET": secret, "OPENAI_BASE_URL": url + "/v1"}
+            env |= {"PATH": f"{self._install()}:{client.path}", "PYTHONPATH": f"{ROOT}:{self.work}", "OPENAI_API_KEY": "unused"}
+            return env
+        key = self.service.cli("clients", "add", client.name, "--key")["key"]
+        given = {"OPENAI_BASE_URL": url + "/v1", "OPENAI_API_KEY": key, "LLM_USER_PATH": str(self.folder)}
+        return env | ({"SECURE_AI_KEY": key} if client.recipe else given)
+
+    def _install(self) -> Path:
+        """The folder of our own command, which a recipe may run."""
+        program = self.folder / "bin" / "secure-ai-assistant"
+        program.parent.mkdir()
+        program.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m app "$@"\n')
+        program.chmod(0o700)
+        return program.parent
+
+    def _problem(self, said: str) -> str | None:
+        """The first thing that is wrong after a client that ended well."""
+        records = [record for record in self.service.records() if record["user_id"] == self.client.name]
+        reason = check_records(self.client.calls, records, self.fake.seen()["sha256"])
+        if self.task is None:
+            return reason or check_echoes(records)
+        if self.client.recipe and self.task.says.strip() not in said:
+            return f"it does not print {self.task.says!r}"
+        if self.task.agent.streams and not self.fake.streams()["finished"]:
+            return "it does not stream"
+        if self.client.renews and len(credentials(records)) < 2:
+            return "it did not renew its token"
+        return reason or self.task.check_work(self.work) or self.task.check_records(records)
