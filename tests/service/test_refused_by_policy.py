@@ -209,7 +209,7 @@ def test_azures_version_passes_in_the_address(client: OpenAI, upstream: FakeOpen
     assert upstream.calls() == 1
 
 
-@pytest.mark.parametrize("path", ["/completions", "/v1/chat/completions", "/files"])
+@pytest.mark.parametrize("path", ["/edits", "/v1/chat/completions", "/files"])
 def test_an_address_that_is_not_there_says_which_are(client: OpenAI, service: Service, path: str) -> None:
     error = refused(send, client, path, PLAIN[CHAT])
     assert "POST /v1/chat/completions, POST /v1/responses, POST /v1/embeddings" in str(error)

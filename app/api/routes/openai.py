@@ -53,20 +53,6 @@ async def responses(principal: Asker, services: ServicesDep, request: Request) -
 
 
 @router.post(
-    "/completions",
-    summary="OpenAI's older completions, streaming included",
-    responses=REFUSALS,
-    openapi_extra=body_schema(COMPLETIONS, TEXTS),
-)
-async def completions(principal: Asker, services: ServicesDep, request: Request) -> Response:
-    """The upstream's answer with one more member: `receipt`.
-
-    In a stream it is in the last chunk before `[DONE]`.
-    """
-    return await answer_v1(COMPLETIONS, principal, services, request)
-
-
-@router.post(
     "/embeddings",
     summary="OpenAI's embeddings",
     responses=REFUSALS,
@@ -78,6 +64,20 @@ async def embeddings(principal: Asker, services: ServicesDep, request: Request) 
     The record holds the digest of the vectors.
     """
     return await answer_v1(EMBEDDINGS, principal, services, request)
+
+
+@router.post(
+    "/completions",
+    summary="OpenAI's older completions, streaming included",
+    responses=REFUSALS,
+    openapi_extra=body_schema(COMPLETIONS, TEXTS),
+)
+async def completions(principal: Asker, services: ServicesDep, request: Request) -> Response:
+    """The upstream's answer with one more member: `receipt`.
+
+    In a stream it is in the last chunk before `[DONE]`.
+    """
+    return await answer_v1(COMPLETIONS, principal, services, request)
 
 
 @router.get("/models", summary="The models that you may use", responses=MODEL_REFUSALS)
