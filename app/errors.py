@@ -12,7 +12,7 @@ AppError
 │   ├── TokenMissingClaim  TokenInvalidClaim  TokenWrongIssuer  TokenWrongAudience
 │   ├── TokenExpired  TokenNotYetValid  TokenTooLong  TokenRevoked  ClientDisabled
 │   ├── InvalidUser  InvalidRoles  InvalidNonce
-│   └── TokenMissing: app/api/http_errors.py
+│   └── TokenMissing: app/api/http_errors.py; KeyRefused: app/security/api_keys/form.py
 ├── ClientRefused               no token for this client: app/security/oauth_errors.py
 ├── VerificationFailed (a ValueError)  broken evidence, or evidence that does not prove its claim
 ├── InsufficientScope           proven, but without the role; carries its name
@@ -177,10 +177,10 @@ class VerificationFailed(AppError, ValueError):
 
 class InsufficientScope(AppError):
     code = "insufficient_scope"
-    detail = "Your token lacks the role that this call needs."
+    detail = "Your key or token lacks the role that this call needs."
 
     def __init__(self, needed_role: str) -> None:
-        super().__init__(f"Your token lacks the role {needed_role} that this call needs.")
+        super().__init__(f"Your key or token lacks the role {needed_role} that this call needs.")
         self.needed_role = needed_role
 
 

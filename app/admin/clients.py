@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from ..security.api_keys.form import NewKey
+from ..security.api_keys.form import NewKey, is_key_id
 from ..security.clients.rows import verify_secrets
 from ..security.models import DEFAULT_SETTINGS, Client, ClientSettings
 from ..security.roles import verify_roles, verify_user_id
 from ..security.tokens.jti import verify_jti
 from ..settings import MAX_TOKEN_HOURS
-from .keys import store_key
+from .keys import revoke_key, store_key
 from .operator import operating, reading_clients
 
 
@@ -125,8 +125,12 @@ async def remove_secret(client_id: str, *, newer: bool = False) -> None:
 async def revoke_token(jti: str) -> None:
     """Revoke a token for as long as any token can live, whatever TOKEN_EXPIRY_HOURS becomes.
 
-    Raises InvalidRequest for what is not a jti, AuditUnavailable.
+    The id of an API key revokes that key. Raises InvalidRequest for what is neither,
+    AuditUnavailable.
     """
+    if is_key_id(jti):
+        await revoke_key(jti)
+        return
     async with operating() as operator:
         verify_jti(jti)
         await operator.record("token.revoked", jti=jti)

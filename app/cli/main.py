@@ -137,7 +137,7 @@ def ask(
     access_token: Annotated[
         str,
         typer.Option(
-            "--token", envvar="SECURE_AI_TOKEN", help="An access token. The command `token` prints one.", show_envvar=True
+            "--token", envvar="SECURE_AI_TOKEN", help="An API key, or an access token (`token` prints one).", show_envvar=True
         ),
     ],
     url: Url = LOCAL_URL,

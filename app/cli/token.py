@@ -97,9 +97,10 @@ def token_get(
 
 @token.command("revoke")
 def token_revoke(
-    jti: Annotated[str, typer.Argument(help="The token's id: 32 hex digits, in its token.issued record.")], as_json: Json = False
+    jti: Annotated[str, typer.Argument(help="The token's id: 32 hex digits, in its token.issued record. Or the id of a key.")],
+    as_json: Json = False,
 ) -> None:
-    """Revoke one token. The service refuses it within a second."""
+    """Revoke one token, or an API key. The service refuses it within a second."""
     from ..admin.clients import revoke_token  # late: start-up
 
     with argument("JTI", InvalidRequest):

@@ -58,6 +58,12 @@ def test_its_receipts_are_served_again_under_a_newer_checkpoint(old: Service, tm
     assert f"{proven['seq']}:{proven['record']['hash']}" == FACTS["receipts"][1]
 
 
+def test_its_database_is_brought_up_to_date_and_a_client_gets_a_key(old: Service) -> None:
+    added = old.cli("keys", "add", "alice", "--expires", "1h")
+    assert old.ask(added["key"]).status_code == 200
+    assert [key["key_id"] for key in old.cli("keys", "list")] == [added["key_id"]]
+
+
 def test_its_clients_are_known_with_their_roles_and_state(old: Service) -> None:
     listed = {client["client_id"]: client for client in old.cli("clients", "list")}
     assert listed.keys() == {"alice", "auditor", "bob"}

@@ -30,6 +30,8 @@ class Planted:
     def __init__(self, service: Service, fake: FakeOpenAI) -> None:
         self.service, self.fake = service, fake
         self.secret = service.add_client("alice")
+        self.key = str(service.cli("keys", "add", "alice")["key"])
+        self.dead = str(service.cli("keys", "add", "alice", "--expires", "1s")["key"])
         self.rotated = service.add_client("bobby")
         self.new = str(service.cli("clients", "rotate", "bobby")["client_secret"])
         self.token = service.token("alice", self.secret)
@@ -71,6 +73,7 @@ def send_wrong_things(planted: Planted) -> None:
         {**FORM, "client_secret": secret},
         {**FORM, "client_id": "alice", "client_secret": secret, "scope": secret},
         {"grant_type": secret, "client_id": "alice", "client_secret": secret},
+        {**FORM, "client_id": planted.key, "client_secret": planted.key},
         {**FORM, secret: secret},
         {**FORM, "assertion": token},
     ]
@@ -89,12 +92,19 @@ def send_wrong_things(planted: Planted) -> None:
         f"Bearer {token}x",
         f"Bearer {token} {token}",
         f"Token {token}",
+        f"Bearer {planted.key}",
+        f"Bearer {planted.dead}",
+        f"Bearer {planted.key[:-1]}",
+        f"Bearer x{planted.key}",
+        planted.key,
     ):
         planted.keep(HTTP.post(url + "/ask", json={"query": PROMPT}, headers={"Authorization": header}))
     for path in (
         f"/{secret}",
         f"/ask/{token}",
         f"/ask?access_token={token}",
+        f"/v1/models/{planted.key}",
+        f"/ask?access_token={planted.key}",
         f"/docs/{secret}",
         f"/{quote(PROMPT)}",
         f"/?q={quote(PROMPT)}",
@@ -166,6 +176,14 @@ def test_a_clients_secret_appears_nowhere(planted: Planted, what: str) -> None:
 
 def test_a_token_appears_nowhere_nor_does_its_signature(planted: Planted) -> None:
     for secret in (planted.token, planted.token.rpartition(".")[2]):
+        assert found(secret, planted.files()) == []
+        assert [r.request.url for r in planted.said if found(secret, {"": r.content, "headers": str(r.headers).encode()})] == []
+
+
+@pytest.mark.parametrize("what", ["key", "dead"])
+def test_an_api_key_appears_nowhere_nor_does_its_secret(planted: Planted, what: str) -> None:
+    key = str(getattr(planted, what))
+    for secret in (key, key[15:-6]):
         assert found(secret, planted.files()) == []
         assert [r.request.url for r in planted.said if found(secret, {"": r.content, "headers": str(r.headers).encode()})] == []
 

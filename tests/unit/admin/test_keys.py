@@ -48,6 +48,13 @@ def test_a_key_is_recorded_listed_and_revoked_without_its_secret() -> None:
     assert f"key_revoked client_id=alice key_id={added.key_id}" in events
 
 
+@pytest.mark.usefixtures("alice")
+def test_the_command_that_revokes_tokens_revokes_a_key_too() -> None:
+    added = asyncio.run(keys.add_key("alice"))
+    asyncio.run(clients.revoke_token(added.key_id))
+    assert [action for action, _ in records()] == ["key.added", "key.revoked"]
+
+
 REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
     "nobody's": (lambda: keys.add_key("nobody"), InvalidRequest, "no such client"),
     "a disabled client's": (lambda: keys.add_key("gone"), InvalidRequest, "clients enable gone"),

@@ -76,7 +76,7 @@ def test_an_error_ends_with_status_two_and_one_sentence(
         (["nonsense"], "No such command"),
         (["init", "--nonsense"], "No such option"),
         (["serve", "--port", "65536"], "--port takes a whole number from 0 to 65,535. The port"),
-        (["ask", "Hello?"], "Missing --token (or SECURE_AI_TOKEN). An access token"),
+        (["ask", "Hello?"], "Missing --token (or SECURE_AI_TOKEN). An API key"),
         (["token", "--client-id", "alice"], "--client-secret"),
     ],
 )

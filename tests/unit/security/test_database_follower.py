@@ -117,6 +117,23 @@ async def test_what_it_lacks_is_written_into_it_for_processes_that_start_later(d
     assert (set(found.revoked), set(found.disabled)) == ({JTI}, {"bob"})
 
 
+async def test_a_key_that_was_revoked_stays_so_in_an_older_database(desk: Desk) -> None:
+    store = desk.stores[0]
+    new = store.keys.make()
+    await store.keys.add(new, "alice", (ASK,))
+    with sqlite3.connect(desk.path) as now, sqlite3.connect(desk.old) as old:
+        now.backup(old)
+    await store.keys.revoke(await store.keys.verify_exists(new.key_id))
+    await desk.follow()
+    desk.replace_by(desk.old)
+    for _ in range(2):
+        await desk.follow()
+        assert all(new.key_id in one.revoked for one in desk.known)
+    late = open_clients(desk.path)
+    assert new.key_id in (await desk.follower(late).load()).revoked, "it is written into it"
+    await late.aclose()
+
+
 async def test_an_operator_can_enable_a_client_that_stayed_disabled(desk: Desk) -> None:
     desk.replace_by(desk.old)
     for _ in range(3):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,8 +17,9 @@ from app import errors
 from app.audit.log import AuditLog
 from app.security import SecurityManager
 from app.security import manager as module
+from app.security.api_keys.form import KeyRefused
 from app.security.clients.store import ClientStore, open_clients
-from app.security.models import Client
+from app.security.models import Client, ClientSettings
 from app.security.oauth_errors import InvalidScope
 from app.security.roles import AUDIT_READER, INTROSPECT
 from app.security.security_log import SecurityLog
@@ -182,6 +184,54 @@ async def test_tokens_of_an_enabled_client_count_again_a_lost_role_does_not(desk
     await desk.clients.set_roles("carol", [ASK, AUDIT_READER])
     await manager.load_revocations()
     assert manager.verify_token(token).roles == (ASK, AUDIT_READER)
+
+
+async def test_a_bearer_is_a_token_or_a_key_and_a_change_makes_keys_known_again(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "RELOAD_SECONDS", 0.002)
+    manager, clients = desk.manager, desk.clients
+    await clients.add("carol", [ASK])
+    new = clients.keys.make()
+    await clients.keys.add(new, "carol", (ASK,))
+    assert (await manager.verify_bearer(new.key)).credential == f"key:{new.key_id}"
+    assert (await manager.verify_bearer(manager.generate_token("carol", [ASK]))).kind == "token"
+    for wrong in ("saa_", "saa_x.y.z", new.key[:-1]):
+        with pytest.raises(KeyRefused):
+            await manager.verify_bearer(wrong)
+    with pytest.raises(errors.TokenMalformed):
+        await manager.verify_bearer(new.key[1:])
+    following = asyncio.create_task(manager.follow_revocations())
+    with sqlite3.connect(desk.folder / "clients.sqlite3") as database:  # as nothing of ours does
+        database.execute("DELETE FROM keys")
+        database.execute("UPDATE generation SET value = value + 1")
+    reasons = list[str]()
+
+    async def ask_again() -> None:
+        while not reasons:
+            try:
+                await manager.verify_bearer(new.key)
+            except KeyRefused as error:
+                reasons.append(error.reason)
+            await asyncio.sleep(0.01)
+
+    await asyncio.wait_for(ask_again(), 30)
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)
+    assert reasons == ["unknown"]
+
+
+async def test_a_clients_own_lifetime_holds_for_tokens_made_before(desk: Desk) -> None:
+    await desk.clients.add("carol", [ASK], ClientSettings(token_seconds=2 * HOUR))
+    await desk.manager.load_revocations()
+    client = await desk.clients.verify_exists("carol")
+    issued = await desk.manager.grant_token(client, None, request_id="0" * 32, address=None)
+    assert issued.expires_in == 2 * HOUR
+    assert desk.manager.verify_token(issued.access_token).expires_at == NOW + 2 * HOUR
+    await desk.clients.set_settings("carol", ClientSettings(token_seconds=HOUR))
+    await desk.manager.load_revocations()
+    with pytest.raises(errors.TokenTooLong):
+        desk.manager.verify_token(issued.access_token)
 
 
 def is_refused(desk: Desk, token: str) -> bool:
