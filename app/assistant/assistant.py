@@ -172,5 +172,5 @@ class SecureAIAssistant:
 
 
 def _seconds_of_plain(timeout_seconds: float) -> float:
-    """1 % less, at most 5 s: an SDK that waits as long would give up first, and ask again."""
-    return timeout_seconds - min(5.0, timeout_seconds / 100)
+    """Above a minute up to 5 s less: an SDK that waits as long would give up first and ask again."""
+    return timeout_seconds - min(5.0, max(0.0, timeout_seconds - 60) / 100)

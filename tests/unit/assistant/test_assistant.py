@@ -136,7 +136,7 @@ def test_a_server_that_is_too_slow_is_asked_no_longer() -> None:
     assert log.records[-1][1]["code"] == "upstream_timeout"
 
 
-@pytest.mark.parametrize(("timeout", "waited"), [(600, 595), (300, 297), (1, 0.99)])
+@pytest.mark.parametrize(("timeout", "waited"), [(600, 595), (160, 159), (60, 60), (0.5, 0.5)])
 def test_the_error_comes_before_an_sdk_with_the_same_timeout_gives_up(timeout: float, waited: float) -> None:
     assert _seconds_of_plain(timeout) == waited
 
