@@ -37,8 +37,8 @@ class V1Requests:
         self._upstreams = upstreams
 
     def verify_may_use(self, name: str, principal: Principal) -> None:
-        """Raises ModelNotFound if *principal* may not chat with the model."""
-        self.entry(name, principal, CHAT.name)
+        """Raises ModelNotFound if *principal* may not chat with the model, ProtocolNotServed."""
+        self._upstream_of(self.entry(name, principal, CHAT.name), CHAT)
 
     def entry(self, name: str, principal: Principal, endpoint: str | None = None) -> ModelEntry:
         """The model that *principal* may use at *endpoint* (None: at any), by its name or an alias.
@@ -50,6 +50,13 @@ class V1Requests:
         if entry is None:
             raise ModelNotFound(name, is_known=name in catalogue.models or name in catalogue.aliases)
         return entry
+
+    def _upstream_of(self, entry: ModelEntry, endpoint: Endpoint) -> Upstream:
+        """Raises ProtocolNotServed if it is known not to speak the endpoint's protocol."""
+        upstream = self._upstreams[entry.server.name]
+        if upstream.protocols is not None and endpoint.protocol not in upstream.protocols:
+            raise ProtocolNotServed()
+        return upstream
 
     def prepare_v1(
         self, endpoint: Endpoint, members: Any, principal: Principal, headers: Mapping[str, str] = NO_HEADERS
@@ -63,9 +70,7 @@ class V1Requests:
             raise InvalidInput(f'Send one JSON object: {{"model": "…", "{endpoint.messages}": …}}.')
         name = _asked_model(members)
         entry = self.entry(name, principal, endpoint.name)
-        caps, upstream = self.catalogue.caps_for(principal.roles), self._upstreams[entry.server.name]
-        if upstream.protocols is not None and endpoint.protocol not in upstream.protocols:
-            raise ProtocolNotServed()
+        caps, upstream = self.catalogue.caps_for(principal.roles), self._upstream_of(entry, endpoint)
         server_side = self.catalogue.server_side_for(principal.roles)
         verify_params(endpoint, members, self.catalogue.refused_params, entry.server.params, server_side)
         if endpoint.streams or endpoint.wants_objects:  # a server calls no tools to embed something

@@ -105,6 +105,15 @@ def test_a_server_is_not_asked_in_a_protocol_that_it_is_known_to_lack(
     assert upstream.calls() == 0
 
 
+def test_ask_says_so_where_its_model_speaks_another_protocol(tmp_path: Path, upstream: FakeOpenAI) -> None:
+    (tmp_path / "models.toml").write_text(MODELS.format(url=upstream.base_url))
+    with Service(tmp_path, MODELS_FILE="models.toml", LLM_MODEL="anthropic", SERVER_KEY=KEY) as service:
+        token = service.token("alice", service.add_client("alice"))
+        refused = service.ask(token)
+        assert (refused.status_code, refused.json()["code"], upstream.calls()) == (400, "protocol_not_served", 0)
+        assert post(service, token, model="anthropic").status_code == 200
+
+
 def test_where_nothing_is_known_a_404_of_the_server_tells(service: Service, token: str, upstream: FakeOpenAI) -> None:
     upstream.set("status:404", body="404 page not found")
     for path in ("/v1/messages", "/v1/messages/count_tokens", "/v1/chat/completions"):
