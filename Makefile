@@ -86,9 +86,6 @@ clients: $(LIGHT) ## other people's clients against a live service; needs node
 clients-all: $(LIGHT) $(HEAVY) ## these and the agents that are many megabytes: downloads about 2 GB
 	$(BIN)/python -m tests.clients --all
 
-clients-open-webui: dev .venv-clients-open-webui/.runtime ## two users of Open WebUI, by API and in a browser: downloads 500 MB
-	$(BIN)/python -m tests.clients.open_webui
-
 faults: dev ## the long versions of the crash tests
 	$(BIN)/python -m tests.faults
 
