@@ -14,8 +14,8 @@ INTROSPECT = "ai.token.introspect"
 ENDPOINT_ROLES = (ASK, AUDIT_READER, INTROSPECT)
 """Those that an endpoint asks for; the models file may name more."""
 
-ADD_CLIENT = f"clients add alice --role {ASK}"
-"""The command that makes a client, as an example that runs."""
+ADD_CLIENT = "clients add alice --key"
+"""The command that makes a client with a key, as an example that runs."""
 
 MAX_ROLES = 32
 """Bounds the size of a token, which names each role twice."""

@@ -145,7 +145,7 @@ def test_clients_are_a_table_or_a_list_of_documents(monkeypatch: pytest.MonkeyPa
 
 def test_an_empty_list_says_how_to_add_a_client(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(operator_tasks, "list_clients", returning([]))
-    assert "clients add alice --role ai.playground.user" in run("clients", "list")
+    assert "clients add alice --key" in run("clients", "list")
     assert run("clients", "list", "--json") == "[]\n"
 
 

@@ -101,7 +101,7 @@ def test_init_prints_what_was_made(run: Run, capsys: pytest.CaptureFixture[str],
     paths = {"env_file": None, "database": None, "audit_log": "log", "log_key": "key", "secret_filled_into": None}
     assert json.loads(capsys.readouterr().out) == {**paths, "receipt": f"0:{'ab' * 32}"}
     assert run("init", "--new-log") == 0
-    add, serve = "  python -m app clients add alice --role ai.playground.user\n", "  python -m app serve\n"
+    add, serve = "  python -m app clients add alice --key\n", "  python -m app serve\n"
     assert capsys.readouterr().out == f"made audit log: log\nmade log key: key\nnext:\n{add}{serve}"
     monkeypatch.setattr(setup, "set_up", lambda *, new_log: setup.SetupResult(has_clients=True))
     assert run("init") == 0

@@ -41,7 +41,7 @@ def test_the_plan_holds_the_settings_and_the_catalogue() -> None:
 
 
 def test_the_plan_names_the_command_that_makes_a_client_if_none_can_ask() -> None:
-    add = "python -m app clients add alice --role ai.playground.user"
+    add = "python -m app clients add alice --key"
     assert ServicePlan.decode(preflight()).first_step == add
     asyncio.run(clients.add_client("alice", [ASK]))
     assert ServicePlan.decode(preflight()).first_step is None
