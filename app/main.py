@@ -20,7 +20,7 @@ from .api.context import AppContext
 from .api.cors import add_cors
 from .api.error_responses import answer_error
 from .api.middleware import RequestMiddleware
-from .api.routes import anthropic, ask, audit, docs, health, openai, token
+from .api.routes import anthropic, ask, audit, discovery, docs, health, openai, token
 from .api.scoreboard import Scoreboard
 from .audit.evidence.health import LogHealth
 from .catalogue.models import Catalogue
@@ -72,8 +72,8 @@ def create_app(
     app.add_exception_handler(AppError, answer_error)
     app.add_exception_handler(HTTPException, answer_error)
     app.add_exception_handler(RequestValidationError, answer_error)
-    for router in (token.router, ask.router, openai.router, anthropic.router, audit.router, health.router):
-        app.include_router(router)
+    for room in (token, discovery, ask, openai, anthropic, audit, health):
+        app.include_router(room.router)
     if settings.docs_enabled:
         docs.add_docs(app)
     # The middleware that is added last runs first.

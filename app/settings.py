@@ -23,6 +23,7 @@ from .catalogue.values import (
     OverCap,
     ParamName,
     PerMinute,
+    PublicUrl,
     Seconds,
     ServerSideName,
     SqliteUrl,
@@ -90,6 +91,7 @@ class Settings(BaseSettings):
     system_prompt: str = Field("You are a helpful assistant. Answer briefly and truthfully.", max_length=20_000)
 
     # Endpoints
+    public_url: PublicUrl | None = None
     v1_max_body_bytes: BodyBytes = 8 << 20
     v1_max_messages: MessageCount = 1000
     v1_max_message_chars: CharacterCount = 500_000
@@ -111,19 +113,17 @@ class Settings(BaseSettings):
     def _split_at_commas(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
-    @field_validator(
-        *("openai_api_key", "openai_base_url", "models_file", "llm_temperature", "v1_default_tokens", "asserted_user_rate_limit"),
-        mode="before",
-    )
-    @classmethod
-    def _empty_means_unset(cls, value: object) -> object:
-        return None if isinstance(value, str) and not value.strip() else value
-
     @field_validator("*", mode="before")
     @classmethod
     def _strip(cls, value: object, info: ValidationInfo) -> object:
-        """`echo key > secret` ends in a newline, which no value needs. A prompt is left alone."""
-        return value.strip() if isinstance(value, str) and info.field_name != "system_prompt" else value
+        """`echo key > secret` ends in a newline, which no value needs. A prompt is left alone.
+
+        An empty value means the same as none, where there need not be one.
+        """
+        if not isinstance(value, str) or info.field_name == "system_prompt":
+            return value
+        needs_none = cls.model_fields[str(info.field_name)].default is None
+        return value.strip() or (None if needs_none else "")
 
     @field_validator("secret_key")
     @classmethod

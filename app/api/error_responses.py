@@ -29,7 +29,8 @@ from ..security.oauth_errors import InvalidClient
 from .addresses import description_of, nothing_at
 from .context import AppContext, declared_bytes, error_style_of, request_context
 from .error_bodies import ErrorStyle, body_of, status_of
-from .http_errors import MethodNotAllowed, TokenMissing, TooLarge, UnsupportedCoding
+from .http_errors import MalformedHttp, MethodNotAllowed, TokenMissing, TooLarge, UnsupportedCoding
+from .public_address import RESOURCE, public_address
 from .quota_headers import quota_headers
 
 POINTLESS = frozenset(
@@ -66,7 +67,7 @@ async def answer_error(request: Request, error: Exception) -> Response:
     if _has_unread_body(request):  # else the server reads and discards it for as long as it comes
         headers["Connection"] = "close"
     headers.update(_retry_headers(problem, status))
-    headers.update(_authentication_headers(style, problem, status))
+    headers.update(_authentication_headers(style, problem, status, request))
     return response
 
 
@@ -181,14 +182,22 @@ def _retry_headers(error: AppError, status: int) -> dict[str, str]:
     return headers
 
 
-def _authentication_headers(style: ErrorStyle, error: AppError, status: int) -> dict[str, str]:
+def _authentication_headers(style: ErrorStyle, error: AppError, status: int, request: Request) -> dict[str, str]:
     """RFC 6749, section 5.1 and 5.2, at the token endpoint; RFC 6750, section 3, elsewhere."""
     if style == "oauth":
         return {"Pragma": "no-cache", **({"WWW-Authenticate": f"Basic {REALM}"} if status == 401 else {})}
     if isinstance(error, TokenMissing):  # RFC 6750, section 3.1: no code where no credentials were sent
-        return {"WWW-Authenticate": f"Bearer {REALM}"}
+        return {"WWW-Authenticate": f"Bearer {REALM}{_resource_metadata(request)}"}
     if status == 401:
-        return {"WWW-Authenticate": f'Bearer {REALM}, error="invalid_token"'}
+        return {"WWW-Authenticate": f'Bearer {REALM}, error="invalid_token"{_resource_metadata(request)}'}
     if isinstance(error, InsufficientScope):
         return {"WWW-Authenticate": f'Bearer {REALM}, error="insufficient_scope", scope="{error.needed_role}"'}
     return {}
+
+
+def _resource_metadata(request: Request) -> str:
+    """RFC 9728, section 5.1. Nothing where the request does not say how it reached us."""
+    try:
+        return f', resource_metadata="{public_address(request)}{RESOURCE}"'
+    except MalformedHttp:
+        return ""

@@ -101,6 +101,33 @@ class IntrospectionResponse(BaseModel):
     credential: str | None = Field(None, description="As records name it: token:JTI or key:ID.")
 
 
+class AuthorizationServer(BaseModel):
+    """RFC 8414, section 2."""
+
+    issuer: str
+    token_endpoint: str
+    scopes_supported: list[str]
+    response_types_supported: list[str] = Field(description="Empty: there is no authorization endpoint.")
+    grant_types_supported: list[str]
+    token_endpoint_auth_methods_supported: list[str]
+    revocation_endpoint: str
+    revocation_endpoint_auth_methods_supported: list[str]
+    introspection_endpoint: str
+    introspection_endpoint_auth_methods_supported: list[str]
+    service_documentation: str | None = Field(None, description="Unless DOCS_ENABLED=false.")
+
+
+class ProtectedResource(BaseModel):
+    """RFC 9728, section 2."""
+
+    resource: str
+    authorization_servers: list[str]
+    scopes_supported: list[str]
+    bearer_methods_supported: list[str]
+    resource_name: str
+    resource_documentation: str | None = Field(None, description="Unless DOCS_ENABLED=false.")
+
+
 class ProblemBody(BaseModel):
     """RFC 9457."""
 

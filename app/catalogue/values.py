@@ -64,6 +64,13 @@ def _verify_base_url(value: str) -> str:
     return _verify_http_address(value)
 
 
+def _verify_public_url(value: str) -> str:
+    """It stands in headers, and paths are appended to it."""
+    if not re.fullmatch(r"[!$-;=@-\[\]_a-z~]+", value):
+        raise ValueError("takes an address such as https://ai.example.com, without ? and #")
+    return _verify_http_address(value).rstrip("/")
+
+
 def _verify_variable_name(value: str) -> str:
     if not is_variable_name(value):
         raise ValueError("takes the name of an environment variable, such as OPENAI_API_KEY, and never the key itself")
@@ -138,6 +145,8 @@ def sqlite_path(url: str) -> Path | None:
 HttpAddress = Annotated[str, AfterValidator(_verify_http_address)]
 """http(s)://host/path, without a user name."""
 BaseUrl = Annotated[str, AfterValidator(_verify_base_url)]
+PublicUrl = Annotated[str, AfterValidator(_verify_public_url)]
+"""http(s)://host, maybe with a path; no slash at its end."""
 ServerSideName = Annotated[str, AfterValidator(_verify_server_side)]
 """A tool that runs on a model's server, or what is kept there."""
 HeaderName = Annotated[str, AfterValidator(_verify_header)]

@@ -105,7 +105,7 @@ def test_every_key_that_proves_nothing_gets_one_body(service: Service, alice: Cl
     for key in (expired["key"], revoked["key"], disabled.key, unknown, forged, "saa_", "saa_" + "0" * 60):
         for path, member in (("/ask", "detail"), ("/v1/chat/completions", "error")):
             answer = HTTP.post(service.url + path, json={"query": "hi"}, headers=bearer(key))
-            assert (answer.status_code, answer.headers["www-authenticate"].endswith('error="invalid_token"')) == (401, True)
+            assert (answer.status_code, 'error="invalid_token"' in answer.headers["www-authenticate"]) == (401, True)
             shown = answer.json()[member]
             body = {"message": SENTENCE, "type": "invalid_request_error", "param": None, "code": "invalid_api_key"}
             assert shown == (SENTENCE if member == "detail" else body)

@@ -17,7 +17,7 @@ from app import __version__
 from app.main import create_app
 from app.settings import load_settings
 
-from ..support.calls import bearer, check_problem, records_of, refusal
+from ..support.calls import bearer, challenge, check_problem, records_of, refusal
 from ..support.fake_openai import FakeOpenAI, completion_text
 from ..support.service import HTTP, Service
 from ..support.tokens import ASK, forged
@@ -185,7 +185,7 @@ def test_a_brace_without_a_token_is_401(service: Service) -> None:
     """The body is not read before the caller is authenticated."""
     response = post(service, None, b"{")
     check_problem(response, 401, "invalid_token")
-    assert response.headers["www-authenticate"] == 'Bearer realm="secure-ai-assistant"'
+    assert response.headers["www-authenticate"] == challenge(service)
     record = refusal(service, response)
     assert record["user_id"] is None
     assert list(record["details"].items()) == [
@@ -224,7 +224,7 @@ def test_only_the_record_says_why_a_token_was_refused(service: Service, code: st
     response = service.ask(forged(service, **FAULTS[code]))
     shown = "token_expired" if code == "token_expired" else "invalid_token"
     check_problem(response, 401, shown)
-    assert response.headers["www-authenticate"] == 'Bearer realm="secure-ai-assistant", error="invalid_token"'
+    assert response.headers["www-authenticate"] == challenge(service, "invalid_token")
     record = refusal(service, response)
     assert (record["details"]["code"], record["user_id"]) == (code, None)
     service.security_log(f" {code} address=127.0.0.1 request_id={record['request_id']}")
@@ -463,7 +463,8 @@ def test_openapi_declares_the_body_and_the_security_scheme(service: Service) -> 
     v1 = {*asked_there, "models", "models/{model}"}
     tokens = {"/token", "/token/revoke", "/token/introspect"}
     ours = {"/ask", *tokens, "/livez", "/readyz", *(f"/audit/{name}" for name in audit), *(f"/v1/{name}" for name in v1)}
-    assert set(document["paths"]) == ours
+    wellknown = {f"/.well-known/oauth-{name}" for name in ("authorization-server", "protected-resource")}
+    assert set(document["paths"]) == ours | wellknown
 
 
 def test_the_docs_can_be_switched_off(other: Service) -> None:

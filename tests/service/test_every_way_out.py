@@ -44,6 +44,8 @@ BODIES = {
 }
 JSON_HEADER = "Content-Type: application/json\r\n"
 SECRET = "no-secret-of-anybody"
+OAUTH_FORM = {**FORM, "token": "x"}
+"""For all three endpoints of clients; each takes its own parameters of it."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,10 @@ class Way:
 
 WAYS = {
     "/token": Way("/token", "client", "POST", "GET"),
+    "/token/revoke": Way("/token/revoke", "client", "POST", "GET"),
+    "/token/introspect": Way("/token/introspect", "client", "POST", "GET"),
+    "/.well-known/oauth-authorization-server": Way("/.well-known/oauth-authorization-server"),
+    "/.well-known/oauth-protected-resource": Way("/.well-known/oauth-protected-resource"),
     "/ask": Way("/ask", roles.ASK, "POST", "GET"),
     "/livez": Way("/livez"),
     "/health": Way("/health"),
@@ -91,8 +97,11 @@ WAYS = {
 }
 UNRECORDED = {
     *("/", "/livez", "/health", "/healthz", "/readyz", "/openapi.json", "/docs", "/docs/start.js", "/docs/assets"),
+    *("/token/revoke", "/token/introspect"),  # of what proves nothing, as here
+    *("/.well-known/oauth-authorization-server", "/.well-known/oauth-protected-resource"),
     *("/v1/models", "/v1/models/{model:path}", "/audit/checkpoint", "/audit/vkey", "/audit/tile/{address:path}"),
 }
+OF_CLIENTS = [template for template, way in WAYS.items() if way.role == "client"]
 GUARDED = [template for template, way in WAYS.items() if way.is_guarded]
 AUDIT = [template for template in GUARDED if template.startswith("/audit")]
 addresses = (f"203.0.{high}.{low}" for high in range(256) for low in range(1, 255))
@@ -113,7 +122,7 @@ class Caller:
     def succeed(self, way: Way, method: str = "") -> httpx.Response:
         """Call it as a caller that may."""
         if way.role == "client":
-            return self.call(way, data=FORM, auth=("alice", self.secret))
+            return self.call(way, data=OAUTH_FORM, auth=("alice", self.secret))
         token = None if way.role is None else self.tokens.get(way.role, self.tokens[roles.AUDIT_READER])
         return self.call(way, token, method=method)
 
@@ -229,17 +238,17 @@ def test_records_of_others_are_404_and_the_attempt_is_recorded(out: Caller) -> N
             out.check(out.call(WAYS[template], out.tokens[token], path=path), 404, "not_found", template, user_id=who)
 
 
-@pytest.mark.parametrize("template", ["/token", *GUARDED])
+@pytest.mark.parametrize("template", [*OF_CLIENTS, *GUARDED])
 def test_too_many_are_429_for_a_principal_and_for_an_address(template: str, limited: Caller) -> None:
     way, who = WAYS[template], "reader" if template in AUDIT else "alice"
-    reads = way.method == "GET" or template == "/v1/messages/count_tokens"
-    for _ in range(61 if template == "/token" else 601 if reads else 2):
+    reads = way.method == "GET" or template in ("/v1/messages/count_tokens", "/token/introspect")
+    for _ in range(601 if reads else 61 if template in OF_CLIENTS else 2):
         response = limited.succeed(way)
         if response.status_code == 429:
             break
     limited.check(response, 429, "rate_limited", template, user_id=who)
     headers = {"x-forwarded-for": next(addresses)}
-    wrong: dict[str, Any] = {"data": FORM, "auth": ("alice", SECRET)} if template == "/token" else {}
+    wrong: dict[str, Any] = {"data": FORM, "auth": ("alice", SECRET)} if template in OF_CLIENTS else {}
     first, second = (limited.call(way, headers=headers, **wrong) for _ in range(2))
     limited.check(first, 401, "invalid_client" if wrong else "token_missing", template)
     limited.check(second, 429, "rate_limited", template)
@@ -288,8 +297,12 @@ def test_an_unusable_body_is_refused_at_every_endpoint_that_takes_one(out: Calle
         out.check(response, status, code, "/token")
     response = out.call(WAYS["/token"], auth=good, data={**FORM, "scope": "x.y"})
     out.check(response, 400, "invalid_scope", "/token", user_id="alice")
-    response = out.call(WAYS["/token"], auth=("alice", SECRET), data=FORM)
-    out.check(response, 401, "invalid_client", "/token")
+    for template in OF_CLIENTS:
+        response = out.call(WAYS[template], auth=("alice", SECRET), data=OAUTH_FORM)
+        out.check(response, 401, "invalid_client", template)
+    for template in OF_CLIENTS[1:]:
+        response = out.call(WAYS[template], auth=good, data=FORM)
+        out.check(response, 400, "invalid_request", template, user_id="alice")
 
 
 @pytest.mark.parametrize("query", ["from=x", "limit=0", "limit=1001", "from=1&from=2", "other=1"])

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from ..support.calls import FORM, check_oauth_error, records_of, refusal
+from ..support.calls import FORM, challenge, check_oauth_error, records_of, refusal
 from ..support.fake_openai import FakeOpenAI
 from ..support.optional import leave_out
 from ..support.service import HTTP, Service
@@ -232,7 +232,7 @@ def refused_as(service: Service, token: str) -> str | None:
         return None
     assert (response.status_code, response.json()["code"]) == (401, "invalid_token")
     assert response.json()["detail"] == "The access token is not valid. Ask POST /token for a new one."
-    assert response.headers["www-authenticate"].endswith('error="invalid_token"')
+    assert response.headers["www-authenticate"] == challenge(service, "invalid_token")
     record = refusal(service, response)
     assert record["details"]["code"] not in response.text
     return str(record["details"]["code"])

@@ -17,6 +17,13 @@ def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
+def challenge(service: Service, error: str = "") -> str:
+    """The WWW-Authenticate of a 401 to a bearer (RFC 6750, section 3, and RFC 9728, section 5.1)."""
+    words = f', error="{error}"' if error else ""
+    metadata = f"{service.url}/.well-known/oauth-protected-resource"
+    return f'Bearer realm="secure-ai-assistant"{words}, resource_metadata="{metadata}"'
+
+
 def records_of(service: Service, response: httpx.Response) -> list[dict[str, Any]]:
     """The records of the request answered by *response*."""
     return [record for record in service.records() if record["request_id"] == response.headers["x-request-id"]]

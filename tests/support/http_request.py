@@ -21,7 +21,13 @@ REQUEST_ID = "0123456789abcdef" * 2
 ADDRESS = "198.51.100.7"
 DISCONNECT: Message = {"type": "http.disconnect"}
 SETTINGS = SimpleNamespace(
-    asserted_user_header="", asserted_user_fields=(), public_url=None, rate_limit=60, jwt_issuer="issuer", jwt_audience="audience"
+    asserted_user_header="",
+    asserted_user_fields=(),
+    docs_enabled=True,
+    jwt_audience="audience",
+    jwt_issuer="issuer",
+    public_url=None,
+    rate_limit=60,
 )
 
 

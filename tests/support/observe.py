@@ -6,6 +6,7 @@ Codes, statuses, header names, and the members and types of every answer; the CL
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -122,6 +123,12 @@ def requests() -> Iterator[Request]:
     }.items():
         encoded = str(httpx.QueryParams(form)).encode()
         yield Request(name, "POST", "/token", content=encoded, headers={"content-type": "application/x-www-form-urlencoded"})
+    for path in ("/token/revoke", "/token/introspect"):
+        content, headers = b"token=x", {"content-type": "application/x-www-form-urlencoded"}
+        yield Request(f"{path}, no client", "POST", path, content=content, headers=headers)
+        yield Request(f"{path}, wrong method", "GET", path)
+    for path in ("/.well-known/oauth-authorization-server", "/.well-known/oauth-protected-resource"):
+        yield Request(path, "GET", path)
     yield Request("token, as JSON", "POST", "/token", json={"grant_type": "client_credentials"})
     for name, path, auth in (
         ("checkpoint", "/audit/checkpoint", None),
@@ -156,7 +163,9 @@ def observed_answer(response: httpx.Response) -> dict[str, Any]:
     text = response.text
     headers = sorted(set(response.headers) - VARYING_HEADERS)
     seen: dict[str, Any] = {"status": response.status_code, "type": response.headers.get("content-type"), "headers": headers}
-    seen |= {name: response.headers[name] for name in ("www-authenticate", "x-should-retry", "allow") if name in headers}
+    for name in ("www-authenticate", "x-should-retry", "allow"):
+        if name in headers:
+            seen[name] = re.sub(r"127\.0\.0\.1:[0-9]+", "HOST", response.headers[name])
     if "json" in (seen["type"] or "") and "ndjson" not in seen["type"]:
         seen["body"] = shape(response.json())
     elif "event-stream" in (seen["type"] or ""):

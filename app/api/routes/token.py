@@ -71,7 +71,10 @@ async def token(request: Request, fields: TokenForm) -> Response:
     openapi_extra=_form("token", PRESENTED),
 )
 async def revoke(request: Request, fields: TokenForm) -> Response:
-    """RFC 7009. All workers refuse it within a second. The answer does not say whether there was anything to revoke."""
+    """RFC 7009. All workers refuse it within a second.
+
+    The answer does not say whether there was anything to revoke.
+    """
     app, client = app_context(request), await proven_client(request, fields)
     app.buckets.charge_token(client.client_id)
     await app.services.security.revoke_credential(client, _presented(fields), **_origin(request))
@@ -86,7 +89,7 @@ async def revoke(request: Request, fields: TokenForm) -> Response:
     openapi_extra=_form("token", PRESENTED),
 )
 async def introspect(request: Request, fields: TokenForm) -> Response:
-    """RFC 7662. A client learns about its own; with the role ai.token.introspect, about everyone's."""
+    """RFC 7662. A client learns of its own; with the role ai.token.introspect, of everyone's."""
     app, client = app_context(request), await proven_client(request, fields)
     settings = app.services.settings
     app.buckets.charge_read(client.client_id, client.settings.rpm or settings.rate_limit)

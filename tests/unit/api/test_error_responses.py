@@ -43,12 +43,15 @@ SECRET_DIGEST = "sha256:" + hashlib.sha256(SECRET.encode()).hexdigest()
 RETRY = ("retry-after", "retry-after-ms", "x-should-retry")
 
 
+METADATA = 'resource_metadata="http://h:8000/.well-known/oauth-protected-resource"'
+
+
 def answer(error: Exception, request: Request | None = None) -> Response:
     return run(answer_error(request or request_of(), error))
 
 
 def headers_of(error: Exception, path: str = "/ask", *names: str) -> dict[str, str]:
-    response = answer(error, request_of(path))
+    response = answer(error, request_of(path, {"Host": "h:8000"}, app=FakeApp()))
     return {name: response.headers[name] for name in names if name in response.headers}
 
 
@@ -229,8 +232,8 @@ def test_a_retry_is_called_pointless_only_where_it_is() -> None:
 @pytest.mark.parametrize(
     ("path", "error", "challenge"),
     [
-        ("/ask", TokenMissing(), 'Bearer realm="secure-ai-assistant"'),
-        ("/ask", TokenExpired(), 'Bearer realm="secure-ai-assistant", error="invalid_token"'),
+        ("/ask", TokenMissing(), f'Bearer realm="secure-ai-assistant", {METADATA}'),
+        ("/v1/models", TokenExpired(), f'Bearer realm="secure-ai-assistant", error="invalid_token", {METADATA}'),
         (
             "/v1/models",
             InsufficientScope("ai.playground.user"),
@@ -243,6 +246,12 @@ def test_a_retry_is_called_pointless_only_where_it_is() -> None:
 )
 def test_a_challenge_says_which_proof_is_wanted(path: str, error: AppError, challenge: str | None) -> None:
     assert headers_of(error, path, "www-authenticate").get("www-authenticate") == challenge
+
+
+@pytest.mark.parametrize("host", ['a", error="x', "a b", ""])
+def test_a_host_that_is_none_is_not_repeated_in_a_challenge(host: str) -> None:
+    response = answer(TokenExpired(), request_of("/ask", {"Host": host}, app=FakeApp()))
+    assert response.headers["www-authenticate"] == 'Bearer realm="secure-ai-assistant", error="invalid_token"'
 
 
 def test_only_the_token_endpoint_forbids_old_caches() -> None:

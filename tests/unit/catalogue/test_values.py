@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from app.catalogue.values import MAX_ROLE_LENGTH, BaseUrl, HttpAddress, Name, NonEmpty, Role, VariableName, is_role
+from app.catalogue.values import MAX_ROLE_LENGTH, BaseUrl, HttpAddress, Name, NonEmpty, PublicUrl, Role, VariableName, is_role
 
 
 def sentence(kind: Any, value: object) -> str | None:
@@ -79,3 +79,20 @@ def test_a_role_is_a_to_z_and_dots_up_to_its_longest() -> None:
 def test_an_empty_list_is_refused() -> None:
     assert sentence(NonEmpty[Role], ["a", "b"]) is None
     assert (sentence(NonEmpty[Role], []) or "").startswith("is empty, so nobody could use the model")
+
+
+@pytest.mark.parametrize("value", ["https://ai.example.com", "http://127.0.0.1:8000", "https://[::1]:8443/ai", "https://h/a/~b"])
+def test_a_public_address_is_taken_without_a_slash_at_its_end(value: str) -> None:
+    assert sentence(PublicUrl, value) is None
+    assert TypeAdapter(PublicUrl).validate_python(value + "/") == value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("", "ai.example.com", "ftp://h", "https://", "https://h?", "https://h/?a=b", "https://h#a", "https://me:p@h"),
+        *('https://h/"', "https://h/\\", "https://h/ a", "https://h\r\nX: y", "https://\xfcber.example", "https://h:0"),
+    ],
+)
+def test_a_public_address_that_no_header_can_hold_is_refused(value: str) -> None:
+    assert (sentence(PublicUrl, value) or "").startswith("takes an address ")
