@@ -172,5 +172,5 @@ class SecureAIAssistant:
 
 
 def _seconds_of_plain(timeout_seconds: float) -> float:
-    """Above a minute up to 5 s less: an SDK that waits as long would give up first and ask again."""
+    """Above a minute up to 5 s less: an SDK that waits as long would give up first, and retry."""
     return timeout_seconds - min(5.0, max(0.0, timeout_seconds - 60) / 100)
