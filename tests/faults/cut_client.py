@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-ENDPOINTS = ("/v1/chat/completions", "/v1/responses", "/ask")
+ENDPOINTS = ("/v1/chat/completions", "/v1/responses", "/v1/messages", "/ask")
 MOMENTS = {
     "before the first byte": 2,
     "in the head": 1,
@@ -25,7 +25,7 @@ MOMENTS = {
 """When the caller leaves, with the weight of each moment in the draw."""
 WAYS = ("close", "reset", "half-close")
 KEEP_ALIVE = b": keep-alive\n\n"
-ENDS = (b"data: [DONE]\n\n", b"event: response.completed\n", b"event: done\n")
+ENDS = (b"data: [DONE]\n\n", b"event: response.completed\n", b"event: message_stop\n", b"event: done\n")
 SMALL_BUFFER = 4096
 
 
@@ -230,6 +230,8 @@ def text_in(endpoint: str, given: bytes) -> str:
             pieces.append(document.get("text", ""))
         elif endpoint == "/v1/responses":
             pieces.append(document["delta"] if document.get("type") == "response.output_text.delta" else "")
+        elif endpoint == "/v1/messages":
+            pieces.append(document["delta"]["text"] if document.get("type") == "content_block_delta" else "")
         else:
             pieces += [choice["delta"].get("content") or "" for choice in document.get("choices", ()) if choice["index"] == 0]
     return "".join(pieces)

@@ -76,10 +76,15 @@ def check_stopped(caller: Caller, records: CutRecords) -> str:
 def _error_code(caller: Caller) -> object:
     """The code of the error event that ends the stream."""
     *_, last = documents_in(caller.given()) or [{}]
-    return (last if caller.plan.endpoint == "/ask" else last.get("error", {})).get("code")
+    told = last if caller.plan.endpoint == "/ask" else last.get("error", {})
+    return told.get("code") or told.get("details", {}).get("error_code")
 
 
-ERROR_BEGINS = {"/ask": b"event: error\n", "/v1/responses": b"event: response.failed\n", "/v1/chat/completions": b"data: "}
+ERROR_BEGINS = {
+    **dict.fromkeys(("/ask", "/v1/messages"), b"event: error\n"),
+    "/v1/responses": b"event: response.failed\n",
+    "/v1/chat/completions": b"data: ",
+}
 """The first bytes of an error event."""
 
 

@@ -98,8 +98,8 @@ def test_pipelined_streams_come_in_their_order(patient: Service, patient_token: 
         while raw.count(b"\r\n0\r\n\r\n") < len(ENDPOINTS):
             raw += (piece := caller.recv(65536))
             assert piece
-    first, second, third = raw.split(b"HTTP/1.1 200 OK")[1:]
-    assert [b"chatcmpl-" in first, b"response.completed" in second, b"event: done" in third] == [True] * 3
+    told = (b"chatcmpl-", b"response.completed", b"message_stop", b"event: done")
+    assert [end in answer for end, answer in zip(told, raw.split(b"HTTP/1.1 200 OK")[1:], strict=True)] == [True] * 4
 
 
 def test_a_caller_who_waits_for_100_continue_gets_a_stream_too(

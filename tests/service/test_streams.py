@@ -41,6 +41,10 @@ def stream(service: Service, token: str, path: str = "/v1/chat/completions", **m
     return response, "".join(f"{event}\n\n" for event in text.split("\n\n") if event and not event.startswith(":"))
 
 
+def body_for(path: str) -> dict[str, Any]:
+    return {"query": QUERY} if path == "/ask" else CHAT if path == "/v1/messages" else CHAT | RESPONSES
+
+
 def data_of(text: str) -> list[str]:
     return [line[6:] for line in text.split("\n") if line.startswith("data: ")]
 
@@ -154,19 +158,21 @@ def test_pieces_arrive_while_the_model_still_answers(service: Service, token: st
 
 
 @pytest.mark.parametrize("mode", ["cut:2", "error_event:2", "garbage_event:2"])
-@pytest.mark.parametrize("path", ["/v1/chat/completions", "/ask", "/v1/responses"])
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/ask", "/v1/responses", "/v1/messages"])
 def test_a_broken_stream_ends_with_an_error_event_and_no_end_marker(
     service: Service, token: str, upstream: FakeOpenAI, path: str, mode: str
 ) -> None:
     upstream.set(mode, interval=0.1 if mode == "cut:2" else 0)
-    response, text = stream(service, token, path, json={"query": QUERY} if path == "/ask" else CHAT | RESPONSES)
+    response, text = stream(service, token, path, json=body_for(path))
     code = "upstream_unavailable" if mode == "cut:2" else "upstream_error"
     problem = json.loads(data_of(text)[-1])
     if path == "/v1/responses":
         assert (problem["type"], problem["response"]["status"]) == ("response.failed", "failed")
         assert problem["response"]["error"]["code"] == code
-    assert (problem if path == "/ask" else problem["error"])["code"] == code
-    assert ("event: error\n" in text) == (path == "/ask")
+    told = problem if path == "/ask" else problem["error"]
+    assert (told["details"]["error_code"] if path == "/v1/messages" else told["code"]) == code
+    assert ("event: error\n" in text) == (path in ("/ask", "/v1/messages"))
+    assert "message_stop" not in text
     assert "[DONE]" not in text
     assert '"receipt"' not in text
     _, failed = records_of(service, response)
@@ -232,12 +238,12 @@ def test_keep_alives_come_while_the_model_is_silent(hasty: Service, hasty_token:
             assert "receipt" in raw
 
 
-@pytest.mark.parametrize("path", ["/v1/chat/completions", "/ask", "/v1/responses"])
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/ask", "/v1/responses", "/v1/messages"])
 def test_a_disconnect_ends_the_call_and_the_record_says_what_was_delivered(
     service: Service, token: str, upstream: FakeOpenAI, path: str
 ) -> None:
     upstream.set("stall:2")
-    with streaming(service, token, path, json={"query": QUERY} if path == "/ask" else CHAT | RESPONSES) as response:
+    with streaming(service, token, path, json=body_for(path)) as response:
         got = ""
         for piece in response.iter_text():
             got += piece
