@@ -24,6 +24,8 @@ OTHERS_SLOTS = frozenset({"id_slot", "cache_prompt", "n_cache_reuse", "slot_id"}
 """Parameters of llama.cpp that let a caller find out what another caller has asked."""
 REFUSED = UNCAPPED | OTHER_MODELS | OTHERS_SLOTS
 PREVIOUS = "previous_response_id"
+READ = TOKEN_CAPS | {"model", "messages", "input", "prompt", "instructions", "system", "stream", "stream_options", "n"}
+"""What this service reads, under these names alone."""
 INSTEAD = {
     "background": "leave it out, the answer comes on this connection",
     PREVIOUS: "send the whole conversation in input (Agents SDK: to_input_list() or a session; LangChain: "
@@ -49,11 +51,19 @@ def verify_params(
     """
     other_caps = TOKEN_CAPS.difference(endpoint.token_caps)
     for name, value in members.items():
-        is_refused = name in refused or name in REFUSED or name in other_caps
-        is_beyond = name in endpoint.beyond_the_record and value is not False and name not in server_side
+        known = folded(name)
+        is_refused = name in refused or known in refused or known in REFUSED or known in other_caps
+        is_beyond = known in endpoint.beyond_the_record and value is not False and name not in server_side
         is_unknown = allowed is not None and name not in allowed and name != endpoint.messages
         if value is not None and (is_refused or is_beyond or is_unknown):
-            raise unsupported(shown(name), f"is not allowed here: {_instead(endpoint, name)}.")
+            raise unsupported(shown(name), f"is not allowed here: {_instead(endpoint, known)}.")
+        if known != name and known in READ:
+            raise unsupported(shown(name), f"is not allowed here: write {known}.")
+
+
+def folded(name: str) -> str:
+    """The name that servers take *name* for which ignore case, as those written in Go do."""
+    return name if name.isascii() and name.islower() else name.casefold()
 
 
 def _instead(endpoint: Endpoint, name: str) -> str:

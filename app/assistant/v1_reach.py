@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Set
 from typing import Any
 
 from ..upstream.protocol.endpoint import Endpoint
+from .v1_policy import folded
 from .v1_refusals import MAX_SHOWN, foreign, shown, unsupported
 from .v1_tools import INSTEAD, refusal, refused_in_choice, refused_member
 
@@ -26,6 +27,8 @@ WITHIN_THE_REQUEST = "tool_reference"
 """Anthropic's name for a tool that the same request defines."""
 SERVERS = "mcp_servers"
 """The member in which Anthropic's protocol names servers whose tools the model's server calls."""
+LOOKED_AT = frozenset({"tools", "tool_choice", SERVERS, "type", "container", "audio", "environment", "execution"})
+"""What is looked for here, besides FOREIGN. No other spelling passes: see `folded`."""
 IMPLIED = {"file_search": "vector_store", "mcp": "connector"}
 """A tool that is allowed may name what it cannot do without."""
 Place = tuple["Place | None", str | int]
@@ -50,6 +53,8 @@ def verify_reach(endpoint: Endpoint, members: Mapping[str, Any], allowed: Set[st
         if not is_message and (name := foreign_name(value, allowed)):
             raise foreign(_text_of((place, name)))
         for key, item in value.items():
+            if (known := folded(key)) != key and (known in LOOKED_AT or FOREIGN.fullmatch(known)):
+                raise unsupported(_text_of((place, key)), f"is not allowed here: write {known}.")
             if isinstance(item, dict | list) and not is_data(key, item):
                 at = (place, key)
                 is_chosen = is_choice or key == "tool_choice"

@@ -58,6 +58,16 @@ def test_the_operators_list_and_the_servers_list_are_kept() -> None:
     assert param_error({"model": "m"}, allowed=frozenset({"model"})) is None
 
 
+OTHER_SPELLINGS = ["Model", "MAX_TOKENS", "N", "me\u017fsages", "\u212a", "Num_Predict", "Previous_Response_ID"]
+
+
+@pytest.mark.parametrize("name", OTHER_SPELLINGS)
+def test_a_server_that_ignores_case_gets_no_other_spelling(name: str) -> None:
+    refused = frozenset({"k"})
+    assert param_error({"model": "m", name: 1}, RESPONSES, refused=refused) == (name, "unsupported_parameter")
+    assert param_error({"Mood": 1, "TopK": 2}, RESPONSES, refused=refused) is None
+
+
 def test_every_set_of_names_has_its_reason() -> None:
     body = ast.parse(inspect.getsource(v1_policy)).body
     unexplained = [

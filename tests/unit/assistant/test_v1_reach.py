@@ -55,6 +55,10 @@ ELSEWHERE: list[tuple[dict[str, Any], str]] = [
     ({"tool_choice": {"type": "allowed_tools", "tools": [{"type": "shell"}, MCP]}}, "tool_choice.tools[1].type"),
     ({"mcp_servers": [{"type": "url", "url": "https://example.com"}]}, "mcp_servers"),
     ({"x_new": [{"mcp_servers": {"a": 1}}]}, "x_new[0].mcp_servers"),
+    ({"Tools": [MCP]}, "Tools"),
+    ({"tool\u017f": [MCP]}, "tool\u017f"),
+    ({"tools": [{**FUNCTION, "Type": "mcp"}]}, "tools[0].Type"),
+    ({"input": [{"role": "user", "content": [{"type": "input_file", "File_ID": "f"}]}]}, "input[0].content[0].File_ID"),
 ]
 
 
@@ -98,6 +102,8 @@ HARMLESS: list[dict[str, Any]] = [
         ]
     },
     {"mcp_servers": []},
+    {"tools": [{**FUNCTION, "parameters": {"properties": {"Type": {}, "File_ID": {}}}}], "metadata": {"Tools": [MCP]}},
+    {"logit_bias": {"50256": -1}, "x_new": {"Content-Type": "x", "topK": 1}},
 ]
 
 
