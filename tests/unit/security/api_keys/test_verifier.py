@@ -136,5 +136,6 @@ async def test_an_expired_key_is_refused_and_its_first_use_recorded_once(desk: D
     desk.is_log_open = True
     for verifier in (desk.verifier, desk.verifier, desk.another()):
         assert await desk.reason(new.key, verifier) == ("expired", new.key_id)
+        assert len(desk.records) == 1, "at the first use after the log is back"
     details = {"key_id": new.key_id, "client_id": "alice", "expires_at": "2026-09-21T15:13:20Z"}
     assert desk.records == [(None, "key.expired", details)]

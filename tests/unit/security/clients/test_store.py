@@ -10,7 +10,7 @@ import pytest
 
 from app.errors import InvalidRequest, InvalidUser
 from app.security.clients.store import ClientStore, open_clients
-from app.security.models import Revocations
+from app.security.models import ClientSettings, Revocations
 from app.security.oauth_errors import InvalidClient
 from app.security.roles import ASK, AUDIT_READER
 
@@ -124,6 +124,35 @@ async def test_rotation_kills_the_old_secret_at_once(store: ClientStore) -> None
     new = await store.rotate("alice")
     assert await refusal(store, "alice", old) == ("wrong_secret", "alice")
     assert (await store.authenticate("alice", new)).roles == (ASK,)
+
+
+async def test_two_secrets_work_until_one_of_them_is_removed(store: ClientStore) -> None:
+    first = await store.add("alice", [ASK])
+    with pytest.raises(InvalidRequest, match="has one secret"):
+        await store.remove_secret("alice")
+    second = await store.add_secret("alice")
+    with pytest.raises(InvalidRequest, match=r"has two secrets.*clients remove-secret alice"):
+        await store.add_secret("alice")
+    for secret in (first, second):
+        assert (await store.authenticate("alice", secret)).secrets == 2
+    await store.remove_secret("alice")
+    assert await refusal(store, "alice", first) == ("wrong_secret", "alice")
+    third = await store.add_secret("alice")
+    await store.remove_secret("alice", newer=True)
+    assert await refusal(store, "alice", third) == ("wrong_secret", "alice")
+    assert (await store.authenticate("alice", second)).secrets == 1
+    await store.add_secret("alice")
+    last = await store.rotate("alice")
+    assert await refusal(store, "alice", second) == ("wrong_secret", "alice")
+    assert (await store.authenticate("alice", last)).secrets == 1
+
+
+async def test_a_clients_own_settings_are_known_everywhere(store: ClientStore) -> None:
+    await store.add("alice", [ASK], ClientSettings(token_seconds=60))
+    await store.add("bobby", [ASK])
+    await store.set_settings("alice", ClientSettings(rpm=9))
+    assert (await store.verify_exists("alice")).settings == ClientSettings(rpm=9)
+    assert (await store.current_revocations()).settings == {"alice": ClientSettings(rpm=9)}
 
 
 async def test_a_revocation_is_denied_until_it_expires_and_only_ever_lengthened(path: Path) -> None:
