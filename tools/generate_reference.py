@@ -211,7 +211,7 @@ HEADERS = """## Headers that belong to an error
 
 | header | when |
 | --- | --- |
-| `WWW-Authenticate` | 401 and 403 (RFC 6750); Basic at `/token` |
+| `WWW-Authenticate` | 401 and 403 (RFC 6750), with `resource_metadata` in a 401 (RFC 9728); Basic at `/token` |
 | `Retry-After`, `retry-after-ms` | where waiting helps: how long |
 | `x-should-retry: false` | where an SDK's immediate retry cannot help |
 | `Allow` | 405 |

@@ -38,7 +38,7 @@ def test_the_collection_runs_green_against_a_live_service(service: Service, secr
     run = newman(tmp_path, COLLECTION, base_url=service.url, client_id="alice", client_secret=secret)
     assert run["failures"] == [], run["text"]
     assert run["status"] == 0, run["text"]
-    assert run["stats"]["requests"] == {"total": 33, "pending": 0, "failed": 0}
+    assert run["stats"]["requests"] == {"total": 37, "pending": 0, "failed": 0}
     assert run["stats"]["assertions"]["total"] > 50, "the checks of the collection did not run"
 
 
@@ -52,5 +52,5 @@ def test_the_collection_holds_no_secret_and_asks_only_the_given_service() -> Non
     text = COLLECTION.read_text()
     variables = {one["key"]: one["value"] for one in json.loads(text)["variable"]}
     assert variables["client_secret"] == variables["access_token"] == ""
-    assert text.count('"raw": "{{base_url}}/') == text.count('"host"') == 33
+    assert text.count('"raw": "{{base_url}}/') == text.count('"host"') == 37
     assert text.count("://") == 2, "the schema's name and the default base_url"
