@@ -13,7 +13,7 @@ import httpx
 from ..errors import AppError, UpstreamError
 from ..kit.command import command
 from ..kit.event_stream import Event, EventParser
-from .output import service_at
+from .output import service_at, unusable_in
 
 TIMEOUT_SECONDS = 3660.0
 """Longer than the service itself may wait for its model."""
@@ -41,9 +41,8 @@ def fetch_token(url: str, client_id: str, client_secret: str, scope: str | None 
     with _reaching(url):
         response = httpx.post(_address(url, "/token"), data=form, auth=httpx.BasicAuth(client_id, client_secret))
     answer = _document(response)
-    for name, kind in (("access_token", str), ("expires_in", int), ("scope", str)):
-        if not isinstance(answer.get(name), kind):
-            raise CallFailed(f"{response.url} answered without a usable {name}. Is it this service?")
+    if name := unusable_in(answer):
+        raise CallFailed(f"{response.url} answered without a usable {name}. Is it this service?")
     return answer
 
 
@@ -135,6 +134,6 @@ def _refusal(status: int | None, answer: dict[str, Any], headers: Mapping[str, s
 def _object(data: bytes) -> dict[str, Any] | None:
     try:
         found = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None

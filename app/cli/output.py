@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Coroutine
+import re
+from collections.abc import Coroutine, Mapping
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -29,6 +30,20 @@ def say(document: Any, as_json: bool, text: str) -> None:
 def service_at(url: str) -> str:
     """The address of the service; an OpenAI client's base URL, with its /v1, is understood too."""
     return url.rstrip("/").removesuffix("/v1")
+
+
+def unusable_in(answer: Mapping[str, Any]) -> str | None:
+    """The first member of a token response that is missing, or is not what RFC 6749 says."""
+    lifetime = answer.get("expires_in")
+    if not _matches(r"[!-~]+", answer.get("access_token")):
+        return "access_token"
+    if type(lifetime) is not int or not 0 < lifetime < 2**31:
+        return "expires_in"
+    return None if _matches(r"[ -~]*", answer.get("scope")) else "scope"
+
+
+def _matches(pattern: str, value: object) -> bool:
+    return isinstance(value, str) and re.fullmatch(pattern, value) is not None
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
 from ...errors import AuditUnavailable, Unavailable
@@ -23,10 +24,8 @@ class Keys(Protocol):
     async def find(self, key_id: str) -> Any:
         """The row of a key; for an unknown one, a row whose id is "". Both take as long."""
 
-    async def is_expiry_noted(self, key_id: str) -> bool: ...
-
-    async def note_expiry(self, key_id: str) -> None:
-        """The first use of an expired key is recorded now. No other process needs to know soon."""
+    def noting_expiry(self, key_id: str) -> AbstractAsyncContextManager[bool]:
+        """Whether this is the first use of an expired key: noted once the block ends, else not."""
 
 
 class KeyVerifier:
@@ -88,8 +87,8 @@ class KeyVerifier:
         expires_at = iso(moment(principal.expires_at))
         details = {"key_id": key_id, "client_id": principal.client_id, "expires_at": expires_at}
         try:
-            if not await self._keys.is_expiry_noted(key_id):
-                await self._record(None, "key.expired", details)
-                await self._keys.note_expiry(key_id)
+            async with self._keys.noting_expiry(key_id) as is_first:
+                if is_first:
+                    await self._record(None, "key.expired", details)
         except (AuditUnavailable, Unavailable):
             self._noted.discard(key_id)  # the refusal stands; the next use tries again

@@ -6,7 +6,8 @@ A key's row never changes. That it was revoked stands in `revocations`, as for a
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 from sqlalchemy import Row, select
@@ -95,13 +96,16 @@ class KeyStore:
         async with writing(self._engine) as connection:
             await write_revocation(connection, key.key_id, expires_at, int(self._now()))
 
-    async def is_expiry_noted(self, key_id: str) -> bool:
-        return bool((await self.find(key_id)).expiry_noted)
+    @asynccontextmanager
+    async def noting_expiry(self, key_id: str) -> AsyncIterator[bool]:
+        """Whether this is the first use of an expired key: noted once the block ends, else not.
 
-    async def note_expiry(self, key_id: str) -> None:
-        """The first use of an expired key is recorded now. No process needs to learn of it."""
+        One process at a time. No process needs to learn of it: the generation stays.
+        """
+        first = keys.update().where(keys.c.key_id == key_id, ~keys.c.expiry_noted).values(expiry_noted=True)
         async with reading(self._engine) as connection:
-            await connection.execute(keys.update().where(keys.c.key_id == key_id).values(expiry_noted=True))
+            await connection.exec_driver_sql("BEGIN IMMEDIATE")
+            yield (await connection.execute(first)).rowcount == 1
             await connection.commit()
 
 

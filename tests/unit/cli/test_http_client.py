@@ -76,7 +76,18 @@ def test_a_token_is_asked_for_with_basic_credentials(scope: str | None, form: st
     assert request.headers["authorization"].startswith("Basic ")
 
 
-@pytest.mark.parametrize("granted", [{}, {"access_token": 1}, {"access_token": "x", "expires_in": "60", "scope": ""}])
+GRANTED = {"access_token": "x", "expires_in": 60, "scope": ""}
+
+
+@pytest.mark.parametrize(
+    "granted",
+    [
+        {},
+        *({**GRANTED, "access_token": value} for value in (1, None, "", "a\nb", "a b", "\x1b[2J", "\u00e9")),
+        *({**GRANTED, "expires_in": value} for value in ("60", True, 0, -1, 60.5, 10**12, 10**30)),
+        *({**GRANTED, "scope": value} for value in (None, "\x1b[2J")),
+    ],
+)
 def test_a_token_response_of_something_else_is_refused(granted: dict[str, object], answering: Answering) -> None:
     answering(httpx.Response(200, json=granted))
     with pytest.raises(CallFailed, match="without a usable"):
@@ -124,7 +135,7 @@ def test_a_refusal_says_how_long_to_wait_and_which_record_it_has(
     assert caught.value.detail == f"429 rate_limited: Wait. {end}"
 
 
-@pytest.mark.parametrize("content", [b"", b"<html>", b"[]", b"null", b"\xff"])
+@pytest.mark.parametrize("content", [b"", b"<html>", b"[]", b"null", b"\xff", b"[" * 100_000])
 def test_what_is_no_json_object_is_no_answer_of_ours(content: bytes, answering: Answering) -> None:
     for status in (200, 502):
         answering(httpx.Response(status, content=content))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import threading
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from app.cli import token_cache
 from app.cli.http_client import CallFailed
 from app.cli.token_cache import kept_token, read_secret, token_path
 from app.cli.usage import WrongUsage
@@ -52,7 +54,15 @@ def test_only_this_user_may_read_what_is_kept(issuer: Issuer) -> None:
     assert modes == {"program": 0o700, "kept.json": 0o600, "kept.lock": 0o600}
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", "x", '{"access_token":"a","scope":"","expires_at":"x","lifetime":1}', "\xff"])
+BROKEN = [
+    *("", "{}", "[]", "x", "\xff", "[" * 100_000),
+    *(f'{{"access_token":"a","scope":"","expires_at":{at},"lifetime":100}}' for at in ('"x"', "1e999", "1000050.5", "9" * 30)),
+    '{"access_token":null,"scope":"","expires_at":1000100,"lifetime":100}',
+    '{"access_token":"a","scope":"","expires_at":1000100,"lifetime":-100}',
+]
+
+
+@pytest.mark.parametrize("text", BROKEN, ids=range(len(BROKEN)))
 def test_a_broken_file_is_fetched_anew(issuer: Issuer, text: str) -> None:
     issuer.get()
     issuer.path.write_text(text, "latin-1")
@@ -65,6 +75,31 @@ def test_a_file_that_others_may_write_is_not_trusted(issuer: Issuer) -> None:
     issuer.path.chmod(0o620)
     assert issuer.get() == "token-2"
     assert stat.S_IMODE(issuer.path.stat().st_mode) == 0o600
+
+
+def test_a_folder_that_others_may_write_in_is_refused(issuer: Issuer) -> None:
+    issuer.get()
+    issuer.path.parent.chmod(0o770)
+    with pytest.raises(WrongUsage, match=str(issuer.path.parent)):
+        issuer.get()
+    assert issuer.issued == 1
+
+
+def test_a_clock_that_is_set_back_keeps_no_token_for_longer(issuer: Issuer) -> None:
+    issuer.get()
+    issuer.time -= 3600
+    assert (issuer.get(), issuer.get()) == ("token-2", "token-2")
+
+
+def test_a_token_that_cannot_be_kept_is_returned_with_a_warning(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(token_cache, "replace_file", full)
+        assert issuer.get() == "token-1"
+    assert issuer.warnings == ["The token is not kept for the next call: No space left on device."]
+    assert issuer.get() == "token-2"
 
 
 def test_of_several_at_once_one_renews(issuer: Issuer) -> None:

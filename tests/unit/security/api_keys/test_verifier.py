@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,6 +44,7 @@ class Desk:
         return KeyVerifier(self.clients.keys, self._record, self.clock)
 
     async def _record(self, user_id: str | None, action: str, details: Mapping[str, Any]) -> None:
+        await asyncio.sleep(0.01)
         if not self.is_log_open:
             raise AuditUnavailable
         self.records.append((user_id, action, dict(details)))
@@ -139,3 +141,9 @@ async def test_an_expired_key_is_refused_and_its_first_use_recorded_once(desk: D
         assert len(desk.records) == 1, "at the first use after the log is back"
     details = {"key_id": new.key_id, "client_id": "alice", "expires_at": "2026-09-21T15:13:20Z"}
     assert desk.records == [(None, "key.expired", details)]
+
+
+async def test_of_several_workers_one_records_the_use_of_an_expired_key(desk: Desk) -> None:
+    new = await desk.add(expires_at=NOW)
+    await asyncio.gather(*(desk.reason(new.key, desk.another()) for _ in range(6)))
+    assert [action for _, action, _ in desk.records] == ["key.expired"]

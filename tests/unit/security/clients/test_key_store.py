@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.errors import InvalidRequest
+from app.errors import AuditUnavailable, InvalidRequest
 from app.kit.moments import moment
 from app.security.clients.migrations import create_or_upgrade_database
 from app.security.clients.store import ClientStore, open_clients
@@ -98,7 +98,10 @@ async def test_the_first_use_after_its_end_is_noted_without_a_change(store: Clie
     new = store.keys.make()
     await store.keys.add(new, "alice", (ASK,), expires_at=NOW)
     before = await store.generation()
-    assert not await store.keys.is_expiry_noted(new.key_id)
-    await store.keys.note_expiry(new.key_id)
-    assert await store.keys.is_expiry_noted(new.key_id)
+    with pytest.raises(AuditUnavailable):
+        async with store.keys.noting_expiry(new.key_id):
+            raise AuditUnavailable
+    for is_expected in (True, False):
+        async with store.keys.noting_expiry(new.key_id) as is_first:
+            assert is_first is is_expected
     assert await store.generation() == before, "no process has to read anything again"
