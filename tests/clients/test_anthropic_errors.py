@@ -227,6 +227,16 @@ def test_a_stream_that_breaks_off_raises_and_its_record_says_what_came(
     assert failed["details"]["delivered"]["answer"] == "".join(texts_of(seen))
 
 
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+def test_a_model_that_does_not_answer_in_time_is_asked_once(strict: Service, upstream: FakeOpenAI, stream: bool) -> None:
+    upstream.set("hang")
+    with hasty_anthropic(strict, f"patient-{stream}") as client:
+        error = refused(ask, client, stream=stream)
+    assert isinstance(error, InternalServerError)
+    assert (error.status_code, error.type, error.error_code) == (504, "timeout_error", "upstream_timeout")
+    assert (client.waits, upstream.calls()) == ([], 1)
+
+
 def test_a_temporary_error_is_tried_three_times_after_the_named_time(service: Service, upstream: FakeOpenAI) -> None:
     upstream.set("status:529", headers={"Retry-After": "7"})
     with hasty_anthropic(service, "tried-thrice") as client:

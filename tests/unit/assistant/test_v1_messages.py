@@ -13,6 +13,7 @@ from app.errors import InvalidParameter
 from app.upstream.protocol.chat import CHAT
 from app.upstream.protocol.embeddings import EMBEDDINGS
 from app.upstream.protocol.endpoint import Endpoint
+from app.upstream.protocol.messages import MESSAGES
 from app.upstream.protocol.responses import RESPONSES
 
 from ...support.caps import CAPS as DEFAULT_CAPS
@@ -155,6 +156,30 @@ def test_other_ids_and_empty_ones_and_data_name_nothing(part: dict[str, Any]) ->
 )
 def test_no_text_passes_for_bytes(message: dict[str, Any]) -> None:
     assert message_error([message]) == ("messages[0]", "string_above_max_length")
+
+
+ANTHROPICS: list[tuple[dict[str, Any], bool]] = [  # a block, and whether it counts as text
+    ({"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "iVBORw0K" * 50}}, False),
+    ({"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": "JVBERi0x" * 50}}, False),
+    ({"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "some prose " * 50}}, True),
+    ({"type": "thinking", "thinking": "hm", "signature": "c2lnbmF0dXJl" * 50}, False),
+    ({"type": "thinking", "thinking": "some prose " * 50, "signature": ""}, True),
+    ({"type": "redacted_thinking", "data": "cmVkYWN0ZWQ=" * 50}, False),
+    ({"type": "tool_use", "id": "t", "name": "read", "input": {"file_id": "mine"}}, False),
+    ({"type": "tool_use", "id": "t", "name": "read", "input": {"path": "some prose " * 50}}, True),
+    ({"type": "tool_result", "tool_use_id": "t", "content": [{"type": "text", "text": "some prose " * 50}]}, True),
+    ({"type": "tool_result", "tool_use_id": "t", "content": [{"type": "tool_reference", "tool_name": "read"}]}, False),
+]
+
+
+@pytest.mark.parametrize(
+    ("block", "is_text"), ANTHROPICS, ids=lambda value: str(value.get("type")) if isinstance(value, dict) else ""
+)
+def test_of_anthropics_blocks_texts_count_and_bytes_do_not(block: dict[str, Any], is_text: bool) -> None:
+    refusal = ("messages[0]", "string_above_max_length")
+    narrow = replace(CAPS, message_chars=100)
+    assert message_error([{"role": "user", "content": [block]}], MESSAGES, narrow) == (refusal if is_text else None)
+    assert message_error([HI], MESSAGES, CAPS, system=[{"type": "text", "text": "x" * 11}]) == ("system", refusal[1])
 
 
 def test_instructions_are_a_message_too() -> None:
