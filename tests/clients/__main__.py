@@ -9,29 +9,14 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
-from ..support.fake_openai import FakeOpenAI
-from ..support.service import Service
 from .catalogue import CLIENTS, Client
-from .run import ALIAS, Run
+from .run import Run, live_service
 
 HOW = "`make clients` and `make clients-all` install what is needed, but node 18 or newer (Debian: apt-get install nodejs npm)"
 SECONDS = 180
-KEY = "sk-planted-key-0123456789"
-
-MODELS = """
-[servers.fake]
-base_url = "{base_url}"
-api_key_env = "OPENAI_API_KEY"
-[models.{alias}]
-server = "fake"
-model = "the-upstreams-own-name"
-aliases = ["gpt-4o-mini"]
-"""
 
 
 def main(clients: Sequence[Client]) -> int:
@@ -40,19 +25,15 @@ def main(clients: Sequence[Client]) -> int:
         print(f"{lack}; {HOW}", file=sys.stderr)
         return 1
     failed = 0
-    with tempfile.TemporaryDirectory(prefix="clients-") as work, FakeOpenAI(keep_digests=True) as fake:
-        folder = Path(work)
-        models = folder / "models.toml"
-        models.write_text(MODELS.format(base_url=fake.base_url, alias=ALIAS))
-        with Service(folder / "service", MODELS_FILE=str(models), LLM_MODEL=ALIAS, OPENAI_API_KEY=KEY) as service:
-            for client in clients:
-                started = time.monotonic()
-                reason = Run(client, service, fake, folder / client.name).reason()
-                failed += reason is not None
-                took = time.monotonic() - started
-                verdict = f"failed: {reason}" if reason else f"ok, {client.calls} calls, {took:.1f} s"
-                print(f"{client.name:<16} {verdict}", flush=True)
-            report = service.verify()
+    with live_service() as (service, fake, folder):
+        for client in clients:
+            started = time.monotonic()
+            reason = Run(client, service, fake, folder / client.name).reason()
+            failed += reason is not None
+            took = time.monotonic() - started
+            verdict = f"failed: {reason}" if reason else f"ok, {client.calls} calls, {took:.1f} s"
+            print(f"{client.name:<16} {verdict}", flush=True)
+        report = service.verify()
     print(f"audit verify {'ok' if report['ok'] else f'failed: {report}'}")
     print(f"{len(clients) - failed} passed, {failed} failed")
     return 1 if failed or not report["ok"] else 0

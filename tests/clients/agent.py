@@ -32,11 +32,11 @@ class Agent:
     """With what the tool gave, or else the word."""
 
 
-def shell(tool: str, member: str = "command", **more: Any) -> Agent:
+def shell(tool: str, member: str = "command", then: str = "", **more: Any) -> Agent:
     """One whose *tool* takes a command as *member*. Only who runs it knows its result."""
 
     def call(word: str) -> tuple[dict[str, Any], str]:
-        command = f"echo made-$(({word} + 1)) > {FILE}; cat {FILE}"
+        command = f"echo made-$(({word} + 1)) > {FILE}; cat {FILE}{then}"
         return {member: [command] if member == "commands" else command, **more}, f"made-{int(word) + 1}"
 
     return Agent(tool, call, makes_file=True)

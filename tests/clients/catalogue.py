@@ -134,7 +134,7 @@ CLIENTS = (
     _command_line(
         "qwen-code",
         *("qwen", "--auth-type", "openai", "--yolo", "--prompt"),
-        tool=shell("run_shell_command", description="x", is_background=False),
+        tool=shell("run_shell_command", then="; sleep 0.5", description="x", is_background=False),
         recipe="qwen-code",
     ),
     _command_line("cline", "cline", tool=shell("run_commands", "commands"), recipe="Cline"),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +20,16 @@ from .recipe import follow
 from .records import check_echoes, check_records, credentials
 
 ALIAS = "house"
+KEY = "sk-planted-key-0123456789"
+MODELS = """
+[servers.fake]
+base_url = "{base_url}"
+api_key_env = "OPENAI_API_KEY"
+[models.{alias}]
+server = "fake"
+model = "the-upstreams-own-name"
+aliases = ["gpt-4o-mini"]
+"""
 SECONDS = 180
 LIFE_SECONDS, SLOW_SECONDS = 20, 2.5
 """Of a token, and of each answer to a client that renews its tokens."""
@@ -25,6 +37,16 @@ LIFE_SECONDS, SLOW_SECONDS = 20, 2.5
 QUIET = {"LANGSMITH_TRACING": "false", "LANGCHAIN_TRACING_V2": "false", "DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1"}
 QUIET |= {"HAYSTACK_TELEMETRY_ENABLED": "False", "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
 """Switches off telemetry; `loopback_only` shows whether anything is sent elsewhere."""
+
+
+@contextmanager
+def live_service() -> Iterator[tuple[Service, FakeOpenAI, Path]]:
+    """A service before the fake upstream, and a folder."""
+    with tempfile.TemporaryDirectory(prefix="clients-") as work, FakeOpenAI(keep_digests=True) as fake:
+        models = Path(work) / "models.toml"
+        models.write_text(MODELS.format(base_url=fake.base_url, alias=ALIAS))
+        with Service(Path(work) / "service", MODELS_FILE=str(models), LLM_MODEL=ALIAS, OPENAI_API_KEY=KEY) as service:
+            yield service, fake, Path(work)
 
 
 @dataclass(frozen=True)
