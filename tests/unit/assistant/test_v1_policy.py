@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from app.assistant import v1_policy
-from app.assistant.v1_policy import REFUSED, TOKEN_CAPS, read_flag, verify_params
+from app.assistant.v1_policy import PREVIOUS, REFUSED, TOKEN_CAPS, read_flag, read_previous, verify_params
 from app.errors import InvalidParameter
 from app.upstream.protocol.chat import CHAT
 from app.upstream.protocol.embeddings import EMBEDDINGS
@@ -66,6 +66,22 @@ def test_a_server_that_ignores_case_gets_no_other_spelling(name: str) -> None:
     refused = frozenset({"k"})
     assert param_error({"model": "m", name: 1}, RESPONSES, refused=refused) == (name, "unsupported_parameter")
     assert param_error({"Mood": 1, "TopK": 2}, RESPONSES, refused=refused) is None
+
+
+def test_what_a_server_may_keep_passes_by_its_name_unless_refused_otherwise() -> None:
+    members, kept = {PREVIOUS: "resp_1"}, frozenset({PREVIOUS})
+    assert param_error(members, RESPONSES) == (PREVIOUS, "unsupported_parameter")
+    verify_params(RESPONSES, members, frozenset(), None, kept)
+    for refused, allowed in ((kept, None), (frozenset[str](), frozenset({"model"}))):
+        with pytest.raises(InvalidParameter):
+            verify_params(RESPONSES, members, refused, allowed, kept)
+
+
+def test_an_earlier_response_is_named_by_a_text_at_responses_only() -> None:
+    assert [read_previous(RESPONSES, {PREVIOUS: value}) for value in ("resp_1", None)] == ["resp_1", None]
+    assert read_previous(CHAT, {PREVIOUS: 7}) is None
+    with pytest.raises(InvalidParameter):
+        read_previous(RESPONSES, {PREVIOUS: 7})
 
 
 def test_every_set_of_names_has_its_reason() -> None:
