@@ -117,7 +117,7 @@ def read_words(raw: bytes) -> ErrorWords:
         reason=code or (kind if has_word_in_type else None),
         status=next((one for one in numbers if type(one) is int and 400 <= one <= 599), None),
         meaning=_meaning(errors),
-        is_error=bool(error) or document.get("type") in ("error", "response.failed"),
+        is_error=bool(error) or document.get("type") in ("error", "response.failed") or document.get("object") == "error",
         is_anthropic=isinstance(error, dict) and document.get("type") == "error",
         is_failed_response=document.get("type") == "response.failed" or document.get("status") == "failed",
     )

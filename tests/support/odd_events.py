@@ -112,6 +112,8 @@ ODD_MESSAGE_EVENTS = members(
     content_block=BLOCKS | ODD,
     delta=BLOCK_DELTAS | MESSAGE_MEMBERS | ODD,
     usage=MESSAGE_USAGE,
+    content=ODD,
+    id=IDS,
 )
 STARTS = st.fixed_dictionaries({"type": st.just("content_block_start"), "index": INDICES, "content_block": BLOCKS})
 DELTAS = st.fixed_dictionaries({"type": st.just("content_block_delta"), "index": INDICES, "delta": BLOCK_DELTAS})

@@ -19,9 +19,9 @@ class CountTokens:
     beyond_the_record = MESSAGES.beyond_the_record
 
     def read(self, document: Any, model: str) -> Completion:
-        if document.get("error"):
+        if document.get("error") or "input_tokens" not in document:
             raise TypeError
-        return Completion(None, model, None, answer={"input_tokens": document["input_tokens"]})
+        return Completion(None, model, None, answer=document)
 
     def reader(self, model: str, wants_usage: bool) -> NoReturn:
         raise AssertionError("a count does not stream: such a request is refused")

@@ -8,7 +8,7 @@ from ...catalogue.models import ProtocolName
 from ..completion import Completion
 from .content import news_in
 from .members import finish_reason, read_usage, safe_model_name
-from .messages_members import further, recorded_content
+from .messages_members import MESSAGE, further, recorded_content
 from .messages_stream import MessagesReader
 
 
@@ -30,7 +30,7 @@ class Messages:
             read_usage(document.get("usage"), "input_tokens", "output_tokens"),
             answer=answer,
             finish=finish_reason(document.get("stop_reason")),
-            other=news_in(further(document), answer),
+            other=news_in(further(document, MESSAGE), answer),
         )
 
     def reader(self, model: str, wants_usage: bool) -> MessagesReader:

@@ -6,7 +6,7 @@ from typing import Any
 
 from ...errors import UpstreamError
 from .chat_members import index_of
-from .content import LABELS, Latest, said, says_anything, text_of
+from .content import LABELS, Latest, says_anything, text_of
 from .merging import Message
 
 BEGUN, BLOCK, DELTA, CHANGED, LAST = (
@@ -16,22 +16,29 @@ BEGUN, BLOCK, DELTA, CHANGED, LAST = (
 PLACES = {BEGUN: "message", BLOCK: "content_block", DELTA: "delta", CHANGED: "delta"}
 """The member of an event that says something."""
 MAX_BLOCKS = 1024
-_KNOWN = LABELS | {"id", "model", "content", "usage", "stop_reason", "index", "receipt"}
-"""What a message and its events have besides. A record keeps the texts of all other members."""
+MESSAGE = LABELS | {"id", "model", "content", "usage", "stop_reason", "receipt"}
+EVENT = LABELS | {"usage", "index"}
+"""What a message and an event have besides. A record keeps the texts of all other members."""
 _RENAMED = {"partial_json": "input"}
 
 
-def further(members: dict[str, Any]) -> dict[str, Any]:
+def further(members: dict[str, Any], known: frozenset[str]) -> dict[str, Any]:
     """The members that the protocol does not have, and that say something."""
-    if members.keys() <= _KNOWN:
+    if members.keys() <= known:
         return {}
-    return {name: value for name, value in members.items() if name not in _KNOWN and says_anything(value)}
+    return {name: value for name, value in members.items() if name not in known and says_anything(value)}
 
 
 def recorded_content(blocks: list[Any]) -> tuple[Any, str]:
     """*blocks* as a record holds them, and the text in them: only the text if that is all."""
     text = text_of(blocks) or ""
-    return (text if "".join(said(blocks)) == text else blocks), text
+    return (text if all(map(_is_only_text, blocks)) else blocks), text
+
+
+def _is_only_text(block: Any) -> bool:
+    members = block if isinstance(block, dict) else {"text": block}
+    more = any(value for name, value in members.items() if name not in ("type", "text"))
+    return members.get("type", "text") == "text" and isinstance(members.get("text"), str) and not more
 
 
 class Gathered:
@@ -61,7 +68,7 @@ class Gathered:
                 block.add(part)
             else:
                 self._add_message(part)
-        for name, value in further(document).items():
+        for name, value in further(document, EVENT).items():
             self._other.add(name, value)
         if raw is not None and block is not None:
             block.add_raw(raw)
@@ -77,7 +84,7 @@ class Gathered:
 
     def _add_message(self, message: dict[str, Any]) -> None:
         """Of an event that begins or changes the message. Its content comes in other events."""
-        for name, value in further(message).items():
+        for name, value in further(message, MESSAGE).items():
             self._other.add(name, value)
         content = message.get("content")
         if says_anything(content):

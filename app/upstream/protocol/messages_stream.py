@@ -43,7 +43,7 @@ class MessagesReader:
         raw = event.data if repeats_a_member(document, event.data) else None
         event = self._cleaned(event, document)
         self._passed_on.append((kind, document, raw))
-        if kind == LAST:
+        if kind == LAST or event.name == LAST.encode():  # some programs read the name alone
             if not self._has_begun:
                 raise UpstreamError  # an end without any answer
             self.is_over, self._last, self._document = True, event, document

@@ -182,6 +182,7 @@ def test_the_reason_of_a_refusal_is_its_code_or_the_word_in_its_type() -> None:
         (body(code=401), UpstreamDenied),
         (body(code=404, message="no such model"), UpstreamRefused),
         (body(code="context_length_exceeded"), ContextLengthExceeded),
+        (b'{"object": "error", "message": "x", "type": "NotFoundError", "code": 404}', UpstreamRefused),  # older vLLM, Mistral
         (b'{"type": "response.failed", "response": {"error": {"code": "insufficient_quota"}}}', UpstreamOutOfQuota),
         (body(message="odd"), UpstreamError),
         (b'{"message": "Insufficient Balance"}', UpstreamError),  # of an answer: it does not say that it is an error

@@ -6,6 +6,7 @@ import logging
 
 import pytest
 
+from app.catalogue.models import ProtocolName
 from app.errors import UpstreamError, UpstreamUnavailable
 from app.upstream.errors import (
     MALFORMED,
@@ -16,6 +17,7 @@ from app.upstream.errors import (
     UpstreamRefused,
     error_of_document,
     error_of_status,
+    is_not_served,
 )
 
 
@@ -52,6 +54,22 @@ STATUSES = [
 @pytest.mark.parametrize(("status", "kind"), STATUSES)
 def test_each_status_has_its_error(status: int, kind: type[UpstreamError]) -> None:
     assert type(error_of_status(status, b"", None)) is kind
+
+
+@pytest.mark.parametrize(
+    ("raw", "served"),
+    [
+        (b"404 page not found", []),
+        (b'{"detail": "Not Found"}', []),
+        (b'{"error": {"message": "model m not found", "code": null}}', ["openai"]),
+        (b'{"error": "model m not found"}', ["openai"]),
+        (b'{"object": "error", "message": "The model m does not exist.", "code": 404}', ["openai"]),
+        (b'{"type": "error", "error": {"type": "not_found_error", "message": "model: m"}}', ["anthropic"]),
+    ],
+)
+def test_a_404_in_the_form_of_a_protocol_says_that_it_is_served(raw: bytes, served: list[ProtocolName]) -> None:
+    protocols: tuple[ProtocolName, ...] = ("openai", "anthropic")
+    assert [protocol for protocol in protocols if not is_not_served(protocol, raw)] == served
 
 
 def test_of_the_servers_text_only_plain_words_are_kept() -> None:

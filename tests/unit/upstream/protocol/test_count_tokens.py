@@ -10,9 +10,9 @@ from app.upstream.completion import Completion
 from app.upstream.protocol.count_tokens import COUNT_TOKENS
 
 
-def test_the_record_holds_the_count_and_no_usage() -> None:
-    found = COUNT_TOKENS.read({"input_tokens": 12, "context_management": None}, "alias")
-    assert found == Completion(None, "alias", None, answer={"input_tokens": 12})
+def test_the_record_holds_all_of_the_answer_and_no_usage() -> None:
+    document = {"input_tokens": 12, "context_management": {"original_input_tokens": 99}}
+    assert COUNT_TOKENS.read(document, "alias") == Completion(None, "alias", None, answer=document)
 
 
 @pytest.mark.parametrize("document", [{}, [], {"error": {}, "x": 1}, {"error": {"message": "x"}, "input_tokens": 1}])

@@ -81,3 +81,5 @@ def test_only_blocks_of_text_are_recorded_as_one_text() -> None:
     assert recorded_content([{**TEXT, "text": "a"}, {**TEXT, "text": "b"}]) == ("ab", "ab")
     named = [{**TEXT, "text": "a", "citations": ["x"]}]
     assert recorded_content(named) == (named, "a")
+    for odd in ({"type": "x_score", "score": 5}, {"type": "tool_use", "input": {"amount": 5}}, 5):
+        assert recorded_content([odd]) == ([odd], "")

@@ -48,6 +48,13 @@ def test_events_pass_unchanged_and_message_stop_is_held_back() -> None:
     assert reader.completion() == Completion("Hello", "small-1", Usage(3, 5), answer="Hello", finish="end_turn")
 
 
+def test_an_end_by_its_name_alone_is_held_back_too() -> None:
+    last = Event(b"message_stop", b'{"type":"ping","note":"n"}')
+    reader, passed_on = read(begun(), last)
+    assert (passed_on, reader.is_over, reader.held_back().last) == ([begun()], True, last)
+    assert reader.completion().other == {"note": "n"}
+
+
 def test_until_it_ends_the_record_holds_what_was_passed_on() -> None:
     reader, _ = read(begun(), BLOCK, text("Hel"))
     assert (reader.delivered(), reader.other(), reader.is_over) == ("Hel", None, False)
