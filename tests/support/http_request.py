@@ -104,7 +104,7 @@ def scope_of(
         "headers": [(name.lower().encode(), value.encode("latin-1")) for name, value in pairs],
         "client": client,
         "server": ("127.0.0.1", 8000),
-        "app": SimpleNamespace(state=state, routes=[], openapi_schema={"paths": {}}),
+        "app": SimpleNamespace(state=state, routes=[], openapi=lambda: {"paths": {}}),
     }
 
 
