@@ -183,7 +183,7 @@ def _settings(token_lifetime: str, rpm: str) -> dict[str, Any]:
         is_own = token_lifetime != DEFAULT
         found["token_seconds"] = length_of_time("--token-lifetime", token_lifetime, MAX_TOKEN_HOURS * 3600) if is_own else None
     if rpm:
-        if rpm != DEFAULT and not (rpm.isascii() and rpm.isdecimal() and 1 <= int(rpm[:9]) <= MAX_RPM):
+        if rpm != DEFAULT and not (rpm.isascii() and rpm.isdecimal() and len(rpm) < 9 and 1 <= int(rpm) <= MAX_RPM):
             raise WrongUsage(f"Invalid value for --rpm: it is a whole number from 1 to {MAX_RPM:,}, or {DEFAULT}.")
         found["rpm"] = int(rpm) if rpm != DEFAULT else None
     return found

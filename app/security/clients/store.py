@@ -171,9 +171,9 @@ class ClientStore:
             await write_revocation(connection, jti, expires_at, int(self._now()))
 
     async def current_revocations(self) -> Revocations:
-        """The state of all clients, and all revocations that have not expired, in one snapshot."""
+        """The state of all clients and all revocations, in one snapshot."""
         async with reading(self._engine) as connection:
-            return await read_revocations(connection, self._now())
+            return await read_revocations(connection)
 
     async def generation(self) -> int:
         """Changes with every change to clients and revocations, by any process.

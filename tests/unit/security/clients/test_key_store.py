@@ -59,7 +59,7 @@ async def test_keys_are_listed_with_all_but_their_secret(store: ClientStore) -> 
             await call
 
 
-async def test_a_revoked_key_is_refused_for_as_long_as_it_could_live(store: ClientStore) -> None:
+async def test_a_revoked_key_stays_revoked_whatever_the_clock_says(store: ClientStore, tmp_path: Path) -> None:
     lasting, short = store.keys.make(), store.keys.make()
     await store.keys.add(lasting, "alice", (ASK,))
     await store.keys.add(short, "alice", (ASK,), expires_at=NOW + 60)
@@ -71,6 +71,10 @@ async def test_a_revoked_key_is_refused_for_as_long_as_it_could_live(store: Clie
     listed = {one.key_id: one for one in await store.keys.list_all()}
     assert [listed[new.key_id].state(moment(NOW + 99)) for new in (lasting, short)] == ["revoked", "revoked"]
     assert listed[short.key_id].revoked_at == moment(NOW)
+    ahead = open_clients(tmp_path / "clients.sqlite3", now=lambda: NOW + 10**9)
+    await ahead.keys.revoke(await store.keys.verify_exists(lasting.key_id))
+    assert (await ahead.current_revocations()).revoked == {lasting.key_id, short.key_id}
+    await ahead.aclose()
 
 
 async def test_what_is_no_id_of_a_key_is_refused_without_an_echo(store: ClientStore) -> None:
