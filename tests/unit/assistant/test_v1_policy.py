@@ -68,7 +68,7 @@ def test_a_server_that_ignores_case_gets_no_other_spelling(name: str) -> None:
     assert param_error({"Mood": 1, "TopK": 2}, RESPONSES, refused=refused) is None
 
 
-def test_what_a_server_may_keep_passes_by_its_name_unless_refused_otherwise() -> None:
+def test_what_a_server_may_keep_passes_unless_it_is_refused_otherwise() -> None:
     members, kept = {PREVIOUS: "resp_1"}, frozenset({PREVIOUS})
     assert param_error(members, RESPONSES) == (PREVIOUS, "unsupported_parameter")
     verify_params(RESPONSES, members, frozenset(), None, kept)
