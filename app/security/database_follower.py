@@ -37,6 +37,8 @@ class DatabaseFollower:
         self._kept, self._fresh = KeptRefusals(), Revocations(0, frozenset(), frozenset())
         self._unstored = self._has_told = False
         self._unrecorded: dict[str, Any] | None = None
+        self.replacements = 0
+        """How often this process found another database in place of its own."""
 
     async def load(self) -> Revocations:
         """At the start of the process, and whenever something was changed."""
@@ -71,6 +73,7 @@ class DatabaseFollower:
         return self._kept.over(fresh, now)
 
     def _replaced(self, known: Revocations, fresh: Revocations, how: str, is_first: bool) -> Revocations:
+        self.replacements += 1
         before, self._fresh, now = self._fresh, fresh, self._now()
         longest = max([self._token_seconds, *(one.token_seconds or 0 for one in known.settings.values())])
         self._kept = self._kept.after(known, fresh, now, now + longest)

@@ -184,8 +184,9 @@ class SecurityManager:
         while True:
             await asyncio.sleep(RELOAD_SECONDS)
             try:
-                known, self._revocations = self._revocations, await self._database.follow(self._revocations)
-                if self._revocations is not known:
+                replacements = self._database.replacements
+                self._revocations = await self._database.follow(self._revocations)
+                if self._database.replacements != replacements:
                     self._keys.forget()
                 if not self.is_following:
                     self._events.event("clients_database_back")

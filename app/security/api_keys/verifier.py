@@ -41,7 +41,7 @@ class KeyVerifier:
         self._noted: set[str] = set()
 
     def forget(self) -> None:
-        """Look up every key again: the database was changed, or is another one."""
+        """Look up every key again: the database is another one."""
         self._proven = ProofCache()
 
     async def verify(self, key: str, revocations: Revocations) -> Principal:
