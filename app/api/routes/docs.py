@@ -47,6 +47,7 @@ async def root() -> Response:
     return RedirectResponse("docs", 307)
 
 
+@router.head("/docs")
 @router.get("/docs")
 async def docs() -> Response:
     return Response(PAGE, media_type="text/html")
