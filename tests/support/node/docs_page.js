@@ -40,11 +40,11 @@ async function main() {
     const dialog = page.locator(".modal-ux");
     await dialog.locator("#client_id_clientCredentials, #client_id").first().fill(process.env.CLIENT_ID);
     await dialog.locator("#client_secret_clientCredentials, #client_secret").first().fill(process.env.CLIENT_SECRET);
-    await dialog.locator("button.authorize").click();
+    await dialog.getByRole("button", { name: "Apply given OAuth2 credentials" }).click(); // beside it is the form of an API key
     await dialog.locator("button", { hasText: "Logout" }).waitFor();
     seen.authorised = await dialog.locator("h6").innerText();
     await page.screenshot({ path: `${screenshot}-authorised.png` });
-    await dialog.locator("button.btn-done").click();
+    await dialog.locator("button.btn-done").first().click();
 
     const ask = page.locator(".opblock", { has: page.locator('[data-path="/ask"]') });
     await ask.locator(".opblock-summary-control").click();
