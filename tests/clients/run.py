@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -49,6 +51,14 @@ def live_service() -> Iterator[tuple[Service, FakeOpenAI, Path]]:
             yield service, fake, Path(work)
 
 
+def end_daemons(home: Path) -> None:
+    """What a client leaves running in its *home*, as Cline does."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if f"HOME={home}\0".encode() in (process / "environ").read_bytes():
+                os.kill(int(process.name), signal.SIGKILL)
+
+
 @dataclass(frozen=True)
 class Run:
     client: Client
@@ -79,6 +89,8 @@ class Run:
             )
         except subprocess.TimeoutExpired:
             return f"it did not end within {SECONDS} s"
+        finally:
+            end_daemons(self.folder)
         reason = f"it ended with {done.returncode}" if done.returncode else self._problem(done.stdout)
         if reason:
             print(done.stdout, done.stderr, self.service.output(), sep="\n", file=sys.stderr)
