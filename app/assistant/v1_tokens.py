@@ -8,6 +8,7 @@ from ..catalogue.caps import OutputLimit
 from ..errors import InvalidParameter
 from ..upstream.call import Clamped
 from ..upstream.protocol.endpoint import Endpoint
+from ..upstream.protocol.members import MAX_TOKENS
 from .v1_refusals import wrong_type
 
 MAX_CHOICES = 128
@@ -33,7 +34,7 @@ def cap_tokens(
     most = limit.most // choices
     asked = {name: _verify_count(params[name], name) for name in endpoint.token_caps if params.get(name) is not None}
     above = [name for name, count in asked.items() if count > most]
-    if above and (len(above) > 1 or not limit.clamps):
+    if above and (len(above) > 1 or not limit.clamps or asked[above[0]] > MAX_TOKENS):  # no record could hold it
         _verify_most(asked[above[0]], above[0], most)
     wanted = token_param if token_param in endpoint.token_caps else None
     name = wanted or next(iter(above or asked), endpoint.token_caps[0])
