@@ -29,7 +29,7 @@ START_SECONDS = 180
 TOOL = "get_current_timestamp"
 OFFLINE = {"OFFLINE_MODE": "true", "HF_HUB_OFFLINE": "1", "ENABLE_OLLAMA_API": "false", "RAG_EMBEDDING_ENGINE": "openai"}
 OFFLINE |= {"SCARF_NO_ANALYTICS": "true", "DO_NOT_TRACK": "true", "ANONYMIZED_TELEMETRY": "false"}
-OPEN = {"BYPASS_MODEL_ACCESS_CONTROL": "true", "WEBUI_SECRET_KEY": "not-a-secret-of-anybody"}
+OFFLINE |= {"WEBUI_SECRET_KEY": "not-a-secret-of-anybody"}
 
 
 @contextmanager
@@ -38,7 +38,7 @@ def open_webui(folder: Path, **env: str) -> Iterator[httpx.Client]:
     port, data = free_port(), folder / "data"
     data.mkdir(parents=True)
     command = [str(environment("open_webui").with_name("open-webui")), "serve", "--host", "127.0.0.1", "--port", str(port)]
-    own = {"PATH": os.environ["PATH"], "HOME": str(folder), "DATA_DIR": str(data), **OFFLINE, **OPEN, **env}
+    own = {"PATH": os.environ["PATH"], "HOME": str(folder), "DATA_DIR": str(data), **OFFLINE, **env}
     with (folder / "log").open("wb") as log, httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
         process = subprocess.Popen(command, cwd=folder, env=own, stdout=log, stderr=log)
         try:
