@@ -88,7 +88,7 @@ class SecureAIAssistant:
         model = self._model
         self.v1_requests.verify_may_use(model.name, principal)
         body = model.build_body(question.query, stream=stream)
-        asked, caps = {"query": question.query}, self.v1_requests.catalogue.caps_for(principal.roles)
+        asked, caps = {"query": question.query}, self.v1_requests.catalogue.caps_for(principal.roles, principal.client_roles)
         digest, seconds = hashlib.sha256(body).hexdigest(), (caps.timeout_seconds, caps.stream_timeout_seconds)
         return PreparedCall(model.upstream, CHAT, model.name, body, digest, asked, *seconds, wants_text=True)
 

@@ -70,7 +70,7 @@ class V1Requests:
             raise InvalidInput(f'Send one JSON object: {{"model": "…", "{endpoint.messages}": …}}.')
         name = _asked_model(members)
         entry = self.entry(name, principal, endpoint.name)
-        caps, upstream = self.catalogue.caps_for(principal.roles), self._upstream_of(entry, endpoint)
+        caps, upstream = self.catalogue.caps_for(principal.roles, principal.client_roles), self._upstream_of(entry, endpoint)
         server_side = self.catalogue.server_side_for(principal.roles)
         verify_params(endpoint, members, self.catalogue.refused_params, entry.server.params, server_side)
         if endpoint.streams or endpoint.wants_objects:  # a server calls no tools to embed something

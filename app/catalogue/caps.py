@@ -36,6 +36,11 @@ class OutputLimit:
     clamps: bool
 
 
+def smallest(several: Iterable[Caps]) -> Caps:
+    """The smallest of each cap; there is at least one."""
+    return Caps(*map(min, zip(*map(astuple, several), strict=True)))
+
+
 def largest(several: Iterable[Caps]) -> Caps:
     """The largest of each cap; there is at least one."""
     return Caps(*map(max, zip(*map(astuple, several), strict=True)))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from .caps import Caps, OutputLimit, largest
+from .caps import Caps, OutputLimit, largest, smallest
 
 EndpointName = Literal["chat", "responses", "embeddings", "completions", "messages"]
 ENDPOINTS: tuple[str, ...] = get_args(EndpointName)
@@ -113,8 +113,16 @@ class Catalogue:
             return self.server_side
         return self.server_side.union(*(self.role_server_side.get(role, ()) for role in roles))
 
-    def caps_for(self, roles: Iterable[str]) -> Caps:
-        """The largest of each cap among the roles with caps of their own, which may be lower."""
+    def caps_for(self, roles: Iterable[str], client_roles: Collection[str] = ()) -> Caps:
+        """The largest of each cap among the roles with caps of their own, which may be lower.
+
+        *client_roles*: of the client whose credential has only *roles*. It gets no more than those:
+        else a client would escape a lower cap by a token without that role.
+        """
+        found = self._largest_for(roles)
+        return smallest((found, self._largest_for(client_roles))) if client_roles and self.role_caps else found
+
+    def _largest_for(self, roles: Iterable[str]) -> Caps:
         own = [self.role_caps[role] for role in roles if role in self.role_caps]
         if not own:
             return self.caps

@@ -76,6 +76,8 @@ class Principal:
     """The client's own limit for a minute; None: RATE_LIMIT."""
     key_rpm: int | None = None
     """Of these, how many may come with this key."""
+    client_roles: frozenset[str] = frozenset()
+    """All roles of the client, where they are more than *roles*. They give no right."""
 
     @property
     def credential(self) -> str:
@@ -112,9 +114,11 @@ class Revocations:
         return self.settings.get(client_id, DEFAULT_SETTINGS)
 
     def as_of_now(self, principal: Principal) -> Principal:
-        """*principal* with only the roles that its client still has, and its limit of today."""
-        current, rpm = self.roles.get(principal.client_id), self.settings_of(principal.client_id).rpm
-        if (current is None or current.issuperset(principal.roles)) and rpm == principal.client_rpm:
+        """*principal* with only the roles that its client still has, and its limits of today."""
+        rpm, held = self.settings_of(principal.client_id).rpm, frozenset(principal.roles)
+        current = self.roles.get(principal.client_id, held)
+        if current == held and rpm == principal.client_rpm:
             return principal
-        roles = tuple(role for role in principal.roles if current is None or role in current)
-        return replace(principal, roles=roles, client_rpm=rpm)
+        roles = tuple(role for role in principal.roles if role in current)
+        more = current if len(roles) < len(current) else frozenset()
+        return replace(principal, roles=roles, client_rpm=rpm, client_roles=more)

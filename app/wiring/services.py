@@ -56,7 +56,7 @@ class Services:
 
     def caps_for(self, principal: Principal) -> Caps:
         """Everything that differs between principals is found here."""
-        caps = self.assistant.v1_requests.catalogue.caps_for(principal.roles)
+        caps = self.assistant.v1_requests.catalogue.caps_for(principal.roles, principal.client_roles)
         rpm = principal.client_rpm
         return caps if rpm is None else replace(caps, requests_per_minute=rpm)
 

@@ -51,6 +51,14 @@ def test_a_roles_own_caps_count_even_if_lower_the_largest_of_several() -> None:
     assert found.caps_for(["a.low", "a.mixed"]) == replace(mixed, body_bytes=2048, clamps=True, timeout_seconds=600)
 
 
+def test_a_credential_without_a_role_does_not_escape_its_lower_caps() -> None:
+    low, high = replace(CAPS, requests_per_minute=1, messages=9), replace(CAPS, requests_per_minute=99_999)
+    found = catalogue(**{"a.low": low, "a.high": high})
+    assert found.caps_for(["x.y"], ["x.y", "a.low"]) == replace(CAPS, requests_per_minute=1, messages=min(9, CAPS.messages))
+    assert found.caps_for(["x.y"], ["x.y", "a.high"]) == CAPS, "nor does it gain by those that it has not"
+    assert found.caps_for(["a.low"], ["a.low", "a.high"]) == low
+
+
 def test_what_may_run_on_a_server_is_everyones_and_that_of_each_role() -> None:
     catalogue = Catalogue({}, CAPS, {}, frozenset(), server_side=frozenset({"mcp"}))
     assert catalogue.server_side_for(["a.b"]) == {"mcp"}

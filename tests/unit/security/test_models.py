@@ -32,7 +32,9 @@ def test_a_principal_has_the_limit_and_the_roles_that_its_client_has_now() -> No
     now = Revocations(
         1, frozenset(), frozenset(), {"alice": frozenset(["ai.audit.reader"])}, settings={"alice": ClientSettings(rpm=9)}
     )
-    assert now.as_of_now(PRINCIPAL) == replace(PRINCIPAL, roles=(), client_rpm=9)
+    changed = replace(PRINCIPAL, roles=(), client_rpm=9, client_roles=frozenset(["ai.audit.reader"]))
+    assert now.as_of_now(PRINCIPAL) == changed
+    assert not changed.has("ai.audit.reader")
     assert Revocations(1, frozenset(), frozenset()).as_of_now(PRINCIPAL) is PRINCIPAL, "nothing is copied where nothing differs"
 
 
