@@ -77,6 +77,8 @@ def test_a_role_has_its_own_number_of_questions_a_minute(service: Service, upstr
     assert responses[0].headers["ratelimit-policy"] == '"rpm";q=3;w=60'
     other = service.token("other", service.add_client("other"))
     assert ask(service, other).headers["ratelimit-policy"] == '"rpm";q=10;w=60'
+    without = service.cli("keys", "add", "hasty", "--role", "ai.playground.user")["key"]
+    assert ask(service, without).status_code == 429, "a key without the role does not escape its limit"
     listed = HTTP.get(service.url + "/v1/models", headers=bearer(hasty))
     assert (listed.status_code, listed.headers["ratelimit-policy"]) == (200, '"reads";q=600;w=60')
 
