@@ -109,7 +109,7 @@ def test_what_is_lowered_stays_as_it_was_asked_for(
 
 
 @pytest.mark.parametrize("params", [{OLD: 0}, {OLD: "5"}, {"n": 101}, {OLD: 101, NEW: 102}, {OLD: 2**64}], ids=str)
-def test_only_one_length_above_the_ceiling_that_a_record_can_hold_is_lowered(params: dict[str, Any]) -> None:
+def test_only_one_length_that_a_record_can_hold_is_lowered(params: dict[str, Any]) -> None:
     with pytest.raises(InvalidParameter):
         cap_tokens(CHAT, params, CLAMP, None)
 
