@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from anthropic import Anthropic, AsyncAnthropic
+from anthropic import Anthropic, AsyncAnthropic, Omit
 
 from ..support.anthropic_sdk import ASKED, PICTURE, TOOLS, anthropic_of, ask, text_of, texts_of
 from ..support.fake_messages import COUNTED
@@ -113,3 +113,15 @@ def test_the_asynchronous_client_streams_alike(service: Service, token: str) -> 
 
     streamed, plain = asyncio.run(whole())
     assert streamed == text_of(plain) == ANSWER
+
+
+def test_an_api_key_does_in_either_header(service: Service) -> None:
+    service.add_client("keyholder")
+    added = service.cli("keys", "add", "keyholder")
+    key = added["key"]
+    with anthropic_of(service, key) as client, anthropic_of(service, "", default_headers={"X-Api-Key": key}) as by_header:
+        assert text_of(ask(client)) == ANSWER
+        without: Any = {"Authorization": Omit()}
+        assert text_of(ask(by_header, extra_headers=without)) == ANSWER
+    asked = [record for record in service.records() if record["user_id"] == "keyholder" and record["action"].startswith("ask.")]
+    assert [record["details"]["credential"] for record in asked] == [f"key:{added['key_id']}"] * 4
