@@ -158,9 +158,9 @@ def test_a_client_is_a_front_end_for_as_long_as_the_operator_says_so(open_house:
     service = open_house.service
     assert is_named()
     assert service.cli("clients", "set", "webui", "--no-front-end")["front_end"] is False
-    eventually(lambda: not is_named(), seconds=2)
+    eventually(lambda: not is_named())
     service.cli("clients", "set", "webui", "--front-end")
-    eventually(is_named, seconds=2)
+    eventually(is_named)
     record = [one for one in service.records() if one["action"] == "client.settings_set"][-1]
     assert record["details"] == {"client_id": "webui", "token_seconds": None, "rpm": None, "front_end": True, "by": "operator"}
 
