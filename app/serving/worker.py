@@ -82,6 +82,7 @@ def run_worker(shared: SharedParts, output: ServiceOutput, ready: ReadyFlag, num
 
     def on_started() -> None:
         policy.follow(app)
+        output.flush()  # before the parent says that all are ready
         ready.set()
 
     gc.collect()

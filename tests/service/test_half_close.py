@@ -27,8 +27,9 @@ def question(token: str, query: str, version: str = "1.1") -> bytes:
 def send_and_end(service: Service, *pieces: bytes) -> bytes:
     """All that comes back to a caller who ends their sending right after the last piece."""
     with closing(socket.create_connection(("127.0.0.1", service.port), timeout=30)) as caller:
-        for piece in pieces:
+        for piece in pieces[:-1]:
             caller.sendall(piece)
+        caller.sendall(pieces[-1], socket.MSG_MORE)  # it leaves together with the end
         caller.shutdown(socket.SHUT_WR)
         return b"".join(iter(lambda: caller.recv(65536), b""))
 
