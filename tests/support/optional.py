@@ -15,7 +15,7 @@ NODE_HOW = "install node 18 or newer (Debian: apt-get install nodejs npm), then:
 
 
 def leave_out(reason: str) -> NoReturn:
-    """Skip the test with *why*; fail it if no test may be skipped (.ci/run)."""
+    """Skip the test with *reason*; fail it if no test may be skipped (.ci/run)."""
     if os.environ.get("REQUIRE_ALL_TESTS") == "1":
         pytest.fail(f"REQUIRE_ALL_TESTS=1, but {reason}", pytrace=False)
     pytest.skip(f"LEFT OUT: {reason}")
