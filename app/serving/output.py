@@ -65,7 +65,7 @@ class _Handler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         try:
             self._writer.put(self.format(record) + "\n")
-        except Exception:  # noqa: BLE001 - as every handler of logging
+        except Exception:  # noqa: BLE001 - a message that cannot be shown must not stop who logs it
             self.handleError(record)
 
     def handle_told(self, record: logging.LogRecord) -> None:

@@ -104,7 +104,7 @@ class SigningLoop:
         except AppError as error:
             if self._health.problem is None:
                 self._report_problem(error)
-        except Exception:  # the outermost level of this process or thread
+        except Exception:  # whatever it is, it is reported and the signing goes on
             if self._problem != UNEXPECTED:  # log the traceback once, not at each step
                 LOG.exception(UNEXPECTED)
             self._report_problem(EvidenceUnavailable(UNEXPECTED))

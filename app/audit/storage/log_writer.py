@@ -156,7 +156,7 @@ class LogWriter:
             return None, append(write, records, self._clock)
         except AppError as error:
             return error, []
-        except Exception:  # the outermost handler of the thread: without it the log would stay closed
+        except Exception:  # the callers are refused; if it ended the thread, the log would stay closed
             LOG.exception("Writing to the audit log failed unexpectedly.")
             return AuditUnavailable("Writing to the audit log failed unexpectedly: see the service's own output."), []
 

@@ -72,7 +72,7 @@ class LongRecords:
                 self._texts.keep(texts)
         except AppError as error:
             outcome = error
-        except Exception:  # the outermost handler of the thread: the caller must not wait for ever
+        except Exception:  # if it ended the thread, the caller would wait for ever
             LOG.exception("Keeping a long record failed unexpectedly.")
             outcome = AuditUnavailable("Keeping a long record failed unexpectedly: see the service's own output.")
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
