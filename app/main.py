@@ -22,6 +22,7 @@ from .api.error_responses import answer_error
 from .api.middleware import RequestMiddleware
 from .api.routes import anthropic, ask, audit, discovery, docs, health, openai, token
 from .api.scoreboard import Scoreboard
+from .api.worker_state import beat_forever, record_replacement, watch_limits
 from .audit.evidence.health import LogHealth
 from .catalogue.models import Catalogue
 from .errors import AppError, LimitsUnavailable
@@ -100,12 +101,13 @@ def _lifespan(
             async with open_services(
                 settings, catalogue, embedded, slot.set_closed, scoreboard.log, scoreboard.database
             ) as services:
-                with suppress(LimitsUnavailable):  # then each request is refused with it
-                    buckets.open()
                 refusals = RefusalRecorder(services.audit, services.events, buckets.admit_refusal)
                 services.events.count_losses(slot.count_lost_events)
                 app.state.context = AppContext(services, buckets, refusals, scoreboard, slot)
                 tasks = [
+                    _keep(beat_forever(slot)),
+                    _keep(record_replacement(slot, services.audit, services.events)),
+                    _keep(watch_limits(buckets, slot, services.events)),
                     _keep(services.security.follow_revocations()),
                     _keep(refusals.summarise_forever()),
                     _keep(_forget_forever(buckets)),

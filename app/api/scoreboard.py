@@ -1,16 +1,19 @@
 """Memory that all processes of one service share: whether each can record, and what it counts.
 
-The parent makes it before it forks. There is no lock: each worker writes only its own slot.
+The parent makes it before it forks. There is no lock: each worker writes only its own slot, and the
+parent only while the slot has no worker.
 """
 
 from __future__ import annotations
 
 import mmap
+import time
 
 from ..audit.evidence.health import LogHealth
 from ..security.kept_refusals import DatabaseNotice
 
-CLOSED, REFUSED, LOST_MESSAGES, LOST_EVENTS = range(4)  # positions in a slot
+# Positions in a slot.
+CLOSED, REFUSED, LOST_MESSAGES, LOST_EVENTS, BEAT, STOOD_PID, STOOD_MS, UNCOUNTED = range(8)
 WORDS = 8  # a slot fills one cache line
 WORD_BYTES = 8
 
@@ -28,14 +31,26 @@ class Scoreboard:
 
     def slot(self, number: int) -> Slot:
         """The slot of worker *number* (from 0), set to open; it counts on after its predecessor."""
-        slot = Slot(self._words[number * WORDS : (number + 1) * WORDS])
+        slot = Slot(self._words_of(number))
         slot.set_closed(False)
         return slot
+
+    def pulse(self, number: int) -> Pulse:
+        """How the parent sees worker *number*."""
+        return Pulse(self._words_of(number))
 
     @property
     def any_closed(self) -> bool:
         """Whether any worker refuses requests because it cannot record."""
         return any(self._words[CLOSED::WORDS])
+
+    def _words_of(self, number: int) -> memoryview:
+        return self._words[number * WORDS : (number + 1) * WORDS]
+
+    @property
+    def any_uncounted(self) -> bool:
+        """Whether any worker refuses requests because it cannot count them against their limits."""
+        return any(self._words[UNCOUNTED::WORDS])
 
     @property
     def refused(self) -> int:
@@ -82,3 +97,47 @@ class Slot:
     @refused.setter
     def refused(self, count: int) -> None:
         self._words[REFUSED] = count
+
+    def set_uncounted(self, is_uncounted: bool) -> None:
+        self._words[UNCOUNTED] = is_uncounted
+
+    def beat(self) -> None:
+        """The event loop of this worker moves. From the first one on it is expected to."""
+        self._words[BEAT] = _now_ms()
+
+    def end_beat(self) -> None:
+        """It stops now: nothing is expected any more."""
+        self._words[BEAT] = 0
+
+    @property
+    def stood(self) -> tuple[int, float] | None:
+        """The pid of a predecessor that stood still, and its seconds; until that is recorded."""
+        pid, milliseconds = self._words[STOOD_PID], self._words[STOOD_MS]
+        return (pid, milliseconds / 1000) if pid else None
+
+    def forget_stood(self) -> None:
+        self._words[STOOD_PID] = 0
+
+
+class Pulse:
+    """What the parent reads of one worker, and leaves for its successor."""
+
+    def __init__(self, words: memoryview) -> None:
+        self._words = words
+
+    def clear(self) -> None:
+        """Before a worker is started."""
+        self._words[BEAT] = 0
+
+    @property
+    def beaten_at(self) -> float:
+        """Worker *pid* stood still for *seconds*, and is ended. Its successor records it."""
+        return self._words[BEAT] / 1000
+
+    def note_stood(self, pid: int, seconds: float) -> None:
+        """The worker *pid* stood still for *seconds*, and is ended. Its successor records it."""
+        self._words[STOOD_PID], self._words[STOOD_MS] = pid, round(seconds * 1000)
+
+
+def _now_ms() -> int:
+    return round(time.monotonic() * 1000)

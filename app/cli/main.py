@@ -18,6 +18,7 @@ import typer
 from .. import __version__
 from ..errors import AppError
 from ..kit.command import NAME_VARIABLE, PROGRAM, called_by, command
+from ..kit.process import keep_memory_private
 from .audit import audit
 from .clients import clients
 from .keys import keys
@@ -42,6 +43,7 @@ app.add_typer(audit, name="audit")
 
 def main() -> None:
     """Run `python -m app`. An error of ours ends it with one sentence on stderr and status 2."""
+    keep_memory_private()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

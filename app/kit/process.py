@@ -1,16 +1,15 @@
-"""Child processes: fork and spawn, a name for `ps`, and an end with their parent."""
+"""Processes: private memory, children by fork and spawn, a name for `ps`, an end with parents."""
 
 from __future__ import annotations
 
 import ctypes
 import logging
 import os
+import resource
 import signal
 import sys
 import weakref
 from collections.abc import Callable
-from contextlib import suppress
-from pathlib import Path
 from typing import Protocol
 
 from ..errors import AppError
@@ -18,7 +17,7 @@ from ..errors import AppError
 LOG = logging.getLogger("app.process")
 EXIT_CONFIG = 2
 """The exit status of a child that cannot start as it is configured."""
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NAME = 1, 4, 15  # linux/prctl.h
 
 
 def fork(work: Callable[[], int]) -> int:
@@ -77,13 +76,25 @@ os.register_at_fork(after_in_child=_reset_all)
 
 def show_as(name: str) -> None:
     """Name this process in `ps` and `top`, at most 15 bytes."""
-    with suppress(OSError):
-        Path("/proc/self/comm").write_text(name)
+    _prctl(_PR_SET_NAME, name.encode())
+
+
+def keep_memory_private() -> None:
+    """No core file, and no other process of this user reads memory, environment or descriptors.
+
+    Forked children inherit it; a new program must call it again. /proc/PID then belongs to root.
+    """
+    _prctl(_PR_SET_DUMPABLE, 0)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _prctl(option: int, value: int | bytes) -> None:
+    ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 
 
 def die_with(parent: int, number: int) -> None:
     """Get signal *number* when the process *parent* dies, however it dies."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)
+    _prctl(_PR_SET_PDEATHSIG, number)
     if os.getppid() != parent:  # it died before that
         os._exit(1)
 

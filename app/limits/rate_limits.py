@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from limits import RateLimitItemPerMinute
 from slowapi import Limiter
@@ -149,10 +150,15 @@ class Buckets:
         with _storage_faults():
             self._storage.forget_old()
 
-    def open(self) -> None:
-        """Open the storage now, so that the first request does not wait for it."""
+    def probe(self) -> None:
+        """Whether hits can be counted. Raises LimitsUnavailable."""
         with _storage_faults():
-            self._storage.check()
+            self._storage.probe()
+
+    @property
+    def folder(self) -> Path:
+        """Where hits are counted."""
+        return self._storage.folder
 
     def close(self) -> None:
         self._storage.close()

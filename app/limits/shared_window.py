@@ -25,6 +25,7 @@ from limits.storage import MovingWindowSupport, Storage
 from ..errors import ConfigError
 
 SCHEME = "window"
+MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of our own in it: shared_window_url
 SCHEMA = "CREATE TABLE IF NOT EXISTS hits (key TEXT, at REAL, n INTEGER, PRIMARY KEY (key, at, n)) WITHOUT ROWID"
 ENDS = """
 SELECT * FROM (SELECT at, n FROM hits WHERE key = :key AND at > :start AND at <= :now ORDER BY at, n LIMIT 1) UNION ALL
@@ -46,10 +47,12 @@ OPEN_RETRY_SECONDS = 0.005
 def shared_window_url(log: Path) -> str:
     """The storage URL of all processes that serve *log*.
 
-    Raises ConfigError if another user owns its folder.
+    Raises ConfigError if there is no place for its folder, or another user owns it.
     """
-    memory = Path("/dev/shm")  # noqa: S108 - a folder of our own in it, checked below
-    base = memory if os.access(memory, os.W_OK) else Path(tempfile.gettempdir())
+    try:
+        base = MEMORY if os.access(MEMORY, os.W_OK) else Path(tempfile.gettempdir())
+    except FileNotFoundError:
+        raise ConfigError(f"The limiter needs a folder that this user can write: {MEMORY}, or else TMPDIR.") from None
     digest = hashlib.sha256(os.fsencode(log.absolute())).hexdigest()[:16]
     folder = base / f"secure-ai-assistant-{os.getuid()}-{digest}"
     try:
@@ -146,6 +149,22 @@ class WindowStorage(MovingWindowSupport, Storage):
     def check(self) -> bool:
         return bool(self._db.execute("SELECT 1").fetchone())
 
+    def probe(self) -> None:
+        """Write a hit, and delete it. Raises sqlite3.Error where none can be written."""
+        db = self._db
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            db.execute("INSERT INTO hits (key, at, n) VALUES ('', ?, 0)", (self._clock(),))
+            db.execute("DELETE FROM hits WHERE key = ''")
+            db.execute("COMMIT")
+        except BaseException:
+            db.execute("ROLLBACK")
+            raise
+
+    @property
+    def folder(self) -> Path:
+        return Path(self._path).parent
+
     def close(self) -> None:
         """The last process to close it removes its files."""
         if self._connection is not None:
@@ -201,8 +220,9 @@ def _connect(path: str) -> sqlite3.Connection:
         try:
             connection.executescript(f"PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF; {SCHEMA}")
             return connection
-        except sqlite3.OperationalError:  # the switch to WAL ignores the timeout while another process opens the file
-            if time.monotonic() > deadline:
+        except sqlite3.OperationalError as error:
+            # The switch to WAL ignores the timeout while another process opens the file.
+            if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) or time.monotonic() > deadline:
                 connection.close()
                 raise
             time.sleep(OPEN_RETRY_SECONDS)

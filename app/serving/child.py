@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 SHORT_LIFE_SECONDS = 2
 """A child that lives less long waits longer for each restart."""
@@ -33,12 +34,26 @@ class ReadyFlag:
         self._memory[0] = 0
 
 
+class Pulse(Protocol):
+    """The heartbeat of a child, in shared memory."""
+
+    @property
+    def beaten_at(self) -> float:
+        """When it moved last, on the monotonic clock. 0: it is not expected to."""
+
+    def clear(self) -> None:
+        """Before it is started."""
+
+    def note_stood(self, pid: int, seconds: float) -> None:
+        """It was ended because it stood still; its successor says so."""
+
+
 class Child:
     """Restarted as often as it ends, with a pause before."""
 
-    def __init__(self, start: Callable[[], int], last: bool, ready: ReadyFlag | None = None) -> None:
+    def __init__(self, start: Callable[[], int], last: bool, ready: ReadyFlag | None = None, pulse: Pulse | None = None) -> None:
         """*start* returns the pid. *ready* is set by the child; None: it needs no preparation."""
-        self._start, self.last, self._ready = start, last, ready
+        self._start, self.last, self._ready, self._pulse = start, last, ready, pulse
         self.pid = 0
         self.pause = 0.0
         """Seconds between its end and its restart."""
@@ -50,16 +65,23 @@ class Child:
     @property
     def has_settled(self) -> bool:
         """Whether it has ever been ready."""
-        self._has_settled = self._has_settled or self._is_ready
+        self._has_settled = self._has_settled or (self._ready is not None and self._ready.is_set)
         return self._has_settled
 
     @property
-    def handles_hangup(self) -> bool:
+    def is_ready(self) -> bool:
         return bool(self.pid) and self._ready is not None and self._ready.is_set
+
+    @property
+    def beaten_at(self) -> float:
+        """When it moved last, on the monotonic clock. 0: it is not expected to."""
+        return 0.0 if self._pulse is None else self._pulse.beaten_at
 
     def run(self) -> None:
         if self._ready is not None:
             self._ready.clear()
+        if self._pulse is not None:
+            self._pulse.clear()
         self._started = time.monotonic()
         self.pid = self._start()
         self._has_settled = self._has_settled or self._ready is None
@@ -86,9 +108,14 @@ class Child:
         if self.pid:
             os.kill(self.pid, number)
 
-    @property
-    def _is_ready(self) -> bool:
-        return self._ready is not None and self._ready.is_set
+    def end_because_still(self, seconds: float) -> None:
+        """By SIGKILL: a stopped process takes no other signal."""
+        self._has_settled = self.has_settled
+        if self._ready is not None:
+            self._ready.clear()  # not ready until its successor is
+        if self._pulse is not None:
+            self._pulse.note_stood(self.pid, seconds)
+        self.send(signal.SIGKILL)
 
 
 def _longer(pause: float) -> float:

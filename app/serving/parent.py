@@ -19,7 +19,7 @@ from functools import partial
 from ..api.scoreboard import Scoreboard
 from ..audit.evidence.health import LogHealth
 from ..errors import ConfigError
-from ..kit.process import EXIT_CONFIG, ask_child, fork, spawn
+from ..kit.process import EXIT_CONFIG, ask_child, fork, keep_memory_private, spawn
 from ..upstream import embedded
 from ..upstream.embedded import EmbeddedAddress
 from ..wiring.log_files import LogFiles
@@ -59,7 +59,8 @@ def serve(output: ServiceOutput, *, host: str, port: int, workers: int, as_json:
     shared = SharedParts(plan.settings, SharedPolicy(plan.catalogue), _address_of(model, workers), listener, scoreboard)
     for number in range(workers):
         ready = ReadyFlag()
-        supervisor.add(f"worker {number + 1}", partial(fork, partial(_work, shared, output, ready, number)), ready=ready)
+        work = partial(fork, partial(_work, shared, output, ready, number))
+        supervisor.add(f"worker {number + 1}", work, ready=ready, pulse=scoreboard.pulse(number))
     # The notary stops last: it signs what the workers recorded at the end.
     ready = ReadyFlag()
     supervisor.add("notary", partial(fork, partial(_sign, plan.log_files, scoreboard.log, ready)), last=True, ready=ready)
@@ -151,6 +152,7 @@ def _announce(
 
 def main(host: str, port: str, workers: str, *options: str) -> int:
     """`python -m app.serving.parent HOST PORT WORKERS [--json]`; `serve` becomes this process."""
+    keep_memory_private()
     output = open_output()
     try:
         return serve(output, host=host, port=int(port), workers=int(workers), as_json="--json" in options)

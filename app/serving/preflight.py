@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import pickle
 from contextlib import closing, suppress
+from pathlib import Path
 
 from ..errors import ConfigError, EvidenceUnavailable
 from ..kit.command import command
-from ..limits.shared_window import shared_window_url
+from ..limits.shared_window import MEMORY, SCHEME, shared_window_url
 from ..security.clients.rows import has_active_client
 from ..security.clients.store import open_clients
 from ..security.roles import ADD_CLIENT
@@ -19,6 +21,8 @@ from ..wiring.catalogue import read_catalogue
 from ..wiring.log_files import LogFiles
 from ..wiring.start_checks import verify_start
 from .plan import ServicePlan
+
+LOG = logging.getLogger("app.serving")
 
 
 def preflight() -> bytes:
@@ -33,7 +37,9 @@ def preflight() -> bytes:
         audit.recover()
     with suppress(EvidenceUnavailable):  # the notary process logs it; receipts are refused until it can sign
         signer.verify_start()
-    shared_window_url(settings.audit_log_path)
+    folder = Path(shared_window_url(settings.audit_log_path).removeprefix(f"{SCHEME}://")).parent
+    if folder.parent != MEMORY:
+        LOG.warning("%s is missing or cannot be written: the limits are counted in %s, which may be slower.", MEMORY, folder)
     return ServicePlan(
         is_embedded=settings.is_embedded,
         grace_seconds=settings.shutdown_grace_seconds,

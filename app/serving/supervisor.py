@@ -10,7 +10,8 @@ from types import FrameType
 
 from ..kit.process import EXIT_CONFIG
 from ..wiring.stop_times import CUT_SHARE, FINISH_SHARE
-from .child import FIRST_PAUSE_SECONDS, Child, ReadyFlag
+from .child import FIRST_PAUSE_SECONDS, Child, Pulse, ReadyFlag
+from .still_watch import StillWatch
 
 LOG = logging.getLogger("app.serving")
 POLL_SECONDS = 0.05
@@ -26,16 +27,25 @@ class Supervisor:
         """
         self._grace_seconds, self._on_ready = grace_seconds, on_ready
         self._children: dict[str, Child] = {}
+        self._watch = StillWatch()
         self._reload: Child | None = None
         self._has_stopped = self._has_hangup = self._was_ready = False
 
-    def add(self, name: str, start: Callable[[], int], *, last: bool = False, ready: ReadyFlag | None = None) -> None:
+    def add(
+        self,
+        name: str,
+        start: Callable[[], int],
+        *,
+        last: bool = False,
+        ready: ReadyFlag | None = None,
+        pulse: Pulse | None = None,
+    ) -> None:
         """*start* returns the pid. *last*: stopped only after all the others have ended.
 
         *ready*: set by the child, which also handles SIGHUP from then on. Without one it counts as
-        ready from its start.
+        ready from its start. *pulse*: if it stands still, it is ended and started again.
         """
-        self._children[name] = Child(start, last, ready)
+        self._children[name] = Child(start, last, ready, pulse)
 
     def on_hangup(self, start: Callable[[], int]) -> None:
         """At SIGHUP, which is passed on, start one more process.
@@ -69,6 +79,7 @@ class Supervisor:
             if failed is not None and not self._has_stopped:
                 self._stop_all()
                 return failed
+            self._end_still()
             self._follow_hangup()
             if not self._was_ready and all(child.has_settled for child in self._children.values()):
                 self._was_ready = True
@@ -97,6 +108,14 @@ class Supervisor:
                 child.run()
         return None
 
+    def _end_still(self) -> None:
+        found = self._watch.look(self._children)
+        if found is not None:
+            name, seconds = found
+            child = self._children[name]
+            LOG.error("%s (pid %d) stood still for %.1f s; it is ended.", name, child.pid, seconds)
+            child.end_because_still(seconds)
+
     def _follow_hangup(self) -> None:
         if self._reload is not None and self._reload.reap() == 0:
             self._pass_on_hangup()
@@ -108,7 +127,7 @@ class Supervisor:
 
     def _pass_on_hangup(self) -> None:
         for child in self._children.values():
-            if child.handles_hangup:
+            if child.is_ready:
                 child.send(signal.SIGHUP)
 
     def _stop_all(self) -> None:

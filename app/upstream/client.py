@@ -30,6 +30,7 @@ An answer of 4,096 tokens with twenty logprobs each has 90,000."""
 MAX_STREAM_BYTES = 64 * 1024 * 1024
 """Of one whole stream. A token is about 250 bytes of events."""
 IDLE_CLOSE = "idle_close"
+MIN_SECRET = 8
 NEWER_NAME = "max_completion_tokens"
 _ERROR_BYTES = 64 * 1024
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
@@ -72,6 +73,7 @@ class Upstream:
         self.protocols = protocols
         host = self._base.host or ""
         is_openai = host == "openai.com" or host.endswith((".openai.com", ".azure.com"))
+        self._key = api_key.encode()
         self.token_param = token_param or (NEWER_NAME if is_openai else None)
         self._headers = {"Accept-Encoding": "identity", "Content-Type": "application/json"}
         if api_key:
@@ -151,7 +153,7 @@ class Upstream:
             raise error_of_fault(fault) from None
         attempts.begin_answer()
         if not 200 <= response.status < 300:
-            raise await self._refusal(endpoint, response, attempts)
+            raise await self._refusal(endpoint, response, attempts, body)
         return response
 
     async def _post(
@@ -164,17 +166,21 @@ class Upstream:
             self._sessions[is_fresh] = session
         return await session.post(url, data=body, headers=headers, allow_redirects=False)
 
-    async def _refusal(self, endpoint: Endpoint, response: aiohttp.ClientResponse, attempts: Attempts) -> UpstreamError:
+    async def _refusal(
+        self, endpoint: Endpoint, response: aiohttp.ClientResponse, attempts: Attempts, sent: bytes
+    ) -> UpstreamError:
         async with response:
             body = Body(response, attempts, _ERROR_BYTES)
             try:
                 raw = await body.read_all()
             finally:
                 body.take_rest()
-        log_upstream(f"status {response.status}", raw)
+        if len(self._key) >= MIN_SECRET:  # a shorter one is no secret, and may be part of a word
+            raw = raw.replace(self._key, b"")
+        log_upstream(f"status {response.status}", raw, sent)
         if self.protocols is None and response.status == 404 and is_not_served(endpoint.protocol, raw):
             return ProtocolNotServed()
-        return error_of_status(response.status, raw, response.headers.get("Retry-After"))
+        return error_of_status(response.status, raw, response.headers.get("Retry-After"), sent)
 
 
 def _base_url(base_url: str) -> URL:

@@ -19,7 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ..errors import ConfigError
-from ..kit.process import die_with, wait_for_stop
+from ..kit.process import die_with, keep_memory_private, wait_for_stop
 from ..kit.relay import Relay
 
 MODEL_NAME = "smollm2-135m-instruct"
@@ -112,6 +112,7 @@ def main(argv: list[str]) -> int:
     Returns 1 if it cannot serve.
     """
     port, parent = int(argv[1]), int(argv[2])
+    keep_memory_private()
     die_with(parent, signal.SIGKILL)
     for number in (signal.SIGINT, signal.SIGHUP):  # they reach the whole group; the parent decides
         signal.signal(number, signal.SIG_IGN)

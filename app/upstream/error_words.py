@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ..kit.foreign_json import loads
+from ..kit.secret_look import looks_secret
 
 MAX_ERROR_BYTES = 1024 * 1024
 MAX_MESSAGE = 2_000
@@ -94,8 +95,12 @@ class ErrorWords:
         return " ".join(f"{name}={word}" for name, word in known.items() if word)
 
 
-def read_words(raw: bytes) -> ErrorWords:
-    """The words in *raw*, the body of an error or of an answer that cannot be used."""
+def read_words(raw: bytes, sent: bytes = b"") -> ErrorWords:
+    """The words in *raw*, the body of an error or of an answer that cannot be used.
+
+    `param` is kept only if it names members of *sent*, the body that was refused: anything else
+    could be a value, such as a key or what somebody asked.
+    """
     try:
         document = loads(raw, errors="replace") if len(raw) <= MAX_ERROR_BYTES else None
     except (ValueError, RecursionError):
@@ -113,7 +118,7 @@ def read_words(raw: bytes) -> ErrorWords:
     return ErrorWords(
         code=code,
         type=kind,
-        param=_plain(_PARAM, own.get("param")),
+        param=_param(own.get("param"), sent),
         reason=code or (kind if has_word_in_type else None),
         status=next((one for one in numbers if type(one) is int and 400 <= one <= 599), None),
         meaning=_meaning(errors),
@@ -171,4 +176,11 @@ def _meaning_of_message(message: str) -> Meaning | None:
 
 
 def _plain(form: re.Pattern[str], value: Any) -> str | None:
-    return value if isinstance(value, str) and form.fullmatch(value) else None
+    return value if isinstance(value, str) and form.fullmatch(value) and not looks_secret(value) else None
+
+
+def _param(value: Any, sent: bytes) -> str | None:
+    param = _plain(_PARAM, value)
+    names = re.findall(r"[A-Za-z_]\w*", param or "", re.ASCII)
+    is_member = all(re.search(rb'(?<!\\)"%b" ?:' % name.encode(), sent) for name in names)
+    return param if names and is_member else None

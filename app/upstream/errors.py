@@ -111,12 +111,12 @@ def error_of_document(raw: bytes, what: str) -> UpstreamError:
     return UpstreamError()
 
 
-def error_of_status(status: int, raw: bytes, retry_after: str | None) -> UpstreamError:
-    """The error for any status but 2xx. *retry_after* is the server's header.
+def error_of_status(status: int, raw: bytes, retry_after: str | None, sent: bytes = b"") -> UpstreamError:
+    """The error for any status but 2xx. *retry_after* is the server's header, *sent* our body.
 
     Of the server's own text only plain words are kept: its `code` or `type`, and its `param`.
     """
-    words = read_words(raw)
+    words = read_words(raw, sent)
     if status == 402 or words.meaning == "no_money":
         return UpstreamOutOfQuota()
     if words.meaning == "too_long" and status not in PASSING_STATUSES | ABOUT_US:
@@ -137,12 +137,12 @@ def is_not_served(protocol: ProtocolName, raw: bytes) -> bool:
     return not words.is_error or words.is_anthropic != (protocol == "anthropic")
 
 
-def log_upstream(what: str, raw: bytes) -> None:
+def log_upstream(what: str, raw: bytes, sent: bytes = b"") -> None:
     """For the operator: what happened; plain words, size and SHA-256 of the server's answer.
 
     The text itself is left out: servers repeat what they were asked, and answers are private.
     """
-    words = read_words(raw).shown()
+    words = read_words(raw, sent).shown()
     digest = hashlib.sha256(raw).hexdigest()[:16]
     _LOG.warning("upstream %s: %s(%d bytes, sha256 %s)", what, f"{words} " if words else "", len(raw), digest)
 

@@ -13,12 +13,26 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from . import bad_keys, crash, cut_model, cuts, every_bit, full, gone, power, stopped_streams, stuck_outputs, syscalls, tampering
+from . import (
+    bad_keys,
+    crash,
+    cut_model,
+    cuts,
+    every_bit,
+    full,
+    gone,
+    power,
+    stood_still,
+    stopped_streams,
+    stuck_outputs,
+    syscalls,
+    tampering,
+)
 from .figures import Figures
 from .programs import PROGRAMS
 from .strangers import PARTS as TAMPERED
 
-PARTS = ("load", "kill", "full", "gone", "cuts", "power", "syscalls", "bits", "outputs", "tampering", "keys")
+PARTS = ("load", "kill", "full", "gone", "cuts", "power", "syscalls", "bits", "outputs", "tampering", "keys", "still")
 READERS = 16
 Round = tuple[str, Callable[[Path], Figures]]
 """A name and what to run. `held` counts kept promises: answers, acknowledged records, faults survived, edits found."""
@@ -60,6 +74,10 @@ def _services(part: str, workers: int, rounds: int | None) -> Iterator[Round]:
             yield f"{name} changed by a stranger, {workers} worker(s)", partial(tampering.tamper, part=name, workers=workers)
     if part == "keys":
         yield f"10,000 bad keys, {workers} worker(s)", partial(bad_keys.refuse, keys=10_000, workers=workers)
+    if part == "still":
+        stops = rounds or 20
+        frozen = partial(stood_still.freeze, rounds=stops, workers=workers)
+        yield f"{stops} x SIGSTOP of a worker, 16 clients, {workers} worker(s)", frozen
     if part == "outputs":
         minutes = rounds or 10
         soak = partial(stuck_outputs.soak, seconds=60 * minutes, workers=workers)

@@ -31,9 +31,11 @@ async def readyz(request: Request) -> Response:
     services, scoreboard, log = app.services, app.scoreboard, app.scoreboard.log
     is_open = services.audit.closed_because is None and not scoreboard.any_closed
     writable = is_open and log.problem is None and services.audit.is_in_place()
+    is_ready = writable and not scoreboard.any_uncounted
     body: dict[str, Any] = {
-        "status": "ready" if writable else "unavailable",
+        "status": "ready" if is_ready else "unavailable",
         "audit": "writable" if writable else "audit_unavailable",  # the security log says why
+        "limits": "not counted: every request is refused" if scoreboard.any_uncounted else "counted",
         "refused_for_audit": scoreboard.refused,
         "log": "as signed" if log.problem is None else "not what was signed: nothing is recorded",
         "log_recheck": {"position": log.recheck.position, "size": log.recheck.size, "passes": log.recheck.passes},
@@ -44,7 +46,7 @@ async def readyz(request: Request) -> Response:
         "model": services.model_note,
         "lost": {"output": scoreboard.lost_messages, "security_log": scoreboard.lost_events},
     }
-    return Response(orjson.dumps(body), 200 if writable else 503, media_type="application/json")
+    return Response(orjson.dumps(body), 200 if is_ready else 503, media_type="application/json")
 
 
 def _signing(log: LogHealth) -> str:

@@ -51,7 +51,7 @@ ACTIONS = frozenset(
         *("client.settings_set", "client.secret_added", "client.secret_removed", "key.added", "key.revoked", "key.expired"),
         *("token.issued", "token.revoked", "policy.changed"),
         *("ask.received", "ask.answered", "ask.failed", "ask.refused"),
-        *("request.refused", "request.refused_summary", "audit.read"),
+        *("request.refused", "request.refused_summary", "audit.read", "worker.replaced"),
     }
 )
 """The closed list: subject.event. A new meaning gets a new name; an old name keeps its meaning."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 from app.api.scoreboard import Scoreboard
 
@@ -36,3 +37,37 @@ def test_a_replacement_begins_open_and_counts_on() -> None:
     assert (slot.closed, scoreboard.any_closed, slot.refused) == (False, False, 5)
     scoreboard.slot(0).set_closed(True)
     assert (slot.closed, scoreboard.any_closed) == (False, True)
+
+
+def test_the_parent_sees_when_a_worker_moved_last_until_it_stops() -> None:
+    scoreboard = Scoreboard(2)
+    pulse, slot = scoreboard.pulse(1), scoreboard.slot(1)
+    assert pulse.beaten_at == 0, "nothing is expected of a worker that is not ready"
+    before = time.monotonic()
+    slot.beat()
+    assert before - 0.001 <= pulse.beaten_at <= time.monotonic() + 0.001
+    assert scoreboard.pulse(0).beaten_at == 0
+    slot.end_beat()
+    assert pulse.beaten_at == 0
+    slot.beat()
+    pulse.clear()
+    assert pulse.beaten_at == 0
+
+
+def test_a_successor_learns_of_a_worker_that_stood_still() -> None:
+    scoreboard = Scoreboard(2)
+    scoreboard.pulse(1).note_stood(4_000_000, 2.25)
+    slot = scoreboard.slot(1)
+    assert (slot.stood, scoreboard.slot(0).stood) == ((4_000_000, 2.25), None)
+    slot.forget_stood()
+    assert slot.stood is None
+
+
+def test_one_worker_that_cannot_count_is_seen_by_all() -> None:
+    scoreboard = Scoreboard(3)
+    slots = [scoreboard.slot(number) for number in range(3)]
+    assert not scoreboard.any_uncounted
+    slots[2].set_uncounted(True)
+    assert scoreboard.any_uncounted
+    slots[2].set_uncounted(False)
+    assert not scoreboard.any_uncounted

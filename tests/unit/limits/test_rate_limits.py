@@ -36,7 +36,7 @@ def open_buckets(log: Path) -> Iterator[Callable[..., Buckets]]:
 
     def open_with(**limits: int) -> Buckets:
         opened.append(Buckets(load_settings(audit_log_path=log, **limits)))
-        opened[-1].open()
+        opened[-1].probe()
         return opened[-1]
 
     yield open_with
@@ -163,7 +163,7 @@ def test_what_cannot_be_counted_is_not_allowed(log: Path) -> None:
     ):
         with pytest.raises(LimitsUnavailable):
             refused("alice")
-    for fails in (buckets.open, buckets.forget_old):
+    for fails in (buckets.probe, buckets.forget_old):
         with pytest.raises(LimitsUnavailable):
             fails()
     assert not buckets.admit_refusal("alice"), "then it is counted in the summary"

@@ -65,14 +65,14 @@ def test_a_child_has_settled_once_it_has_said_that_it_is_ready() -> None:
     ready = ReadyFlag()
     child = Child(python("import time; time.sleep(60)"), last=False, ready=ready)
     child.run()
-    assert (child.has_settled, child.handles_hangup) == (False, False)
+    assert (child.has_settled, child.is_ready) == (False, False)
     ready.set()  # as the child does after a fork
-    assert (child.has_settled, child.handles_hangup) == (True, True)
+    assert (child.has_settled, child.is_ready) == (True, True)
     child.send(signal.SIGKILL)
     assert reaped(child) == -signal.SIGKILL
-    assert (child.has_settled, child.handles_hangup, child.cause) == (True, False, "signal SIGKILL")
+    assert (child.has_settled, child.is_ready, child.cause) == (True, False, "signal SIGKILL")
     child.run()
-    assert (child.has_settled, child.handles_hangup) == (True, False), "not ready again yet"
+    assert (child.has_settled, child.is_ready) == (True, False), "not ready again yet"
     child.send(signal.SIGKILL)
     reaped(child)
 

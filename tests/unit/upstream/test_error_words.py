@@ -141,7 +141,7 @@ def body(**error: object) -> bytes:
 
 @pytest.mark.parametrize("status", [400, 404, 413, 422, 500, 503])
 def test_a_context_that_is_too_short_is_one_error_whatever_the_status(status: int) -> None:
-    error = error_of_status(status, body(message=TOO_LONG[0], param="messages"), "7")
+    error = error_of_status(status, body(message=TOO_LONG[0], param="messages"), "7", b'{"messages":[]}')
     assert isinstance(error, ContextLengthExceeded)
     assert (error.status, error.reason, error.param, error.retry_after) == (400, "context_length_exceeded", "messages", None)
     assert error.detail == ContextLengthExceeded.detail
@@ -192,3 +192,27 @@ def test_the_reason_of_a_refusal_is_its_code_or_the_word_in_its_type() -> None:
 )
 def test_an_answer_that_is_an_error_is_the_error_that_it_says(document: bytes, kind: type[UpstreamError]) -> None:
     assert type(error_of_document(document, "unusable answer")) is kind
+
+
+SENT = (
+    rb'{"messages":[{"role":"user","content":"say \"merger\": now, sk9Qx7Lm2Vt4Rz8Wp1"}],"max_tokens" : 5,"tools":[{"name":"n"}]}'
+)
+
+
+@pytest.mark.parametrize("param", ["messages", "messages[0].content", "messages.0.role", "max_tokens", "tools[0].name"])
+def test_a_param_that_names_members_of_what_was_sent_is_kept(param: str) -> None:
+    assert read_words(body(param=param), SENT).param == param
+
+
+@pytest.mark.parametrize(
+    "param", ["merger", "user", "sk9Qx7Lm2Vt4Rz8Wp1", "messages[0].merger", "0", "[0]", "temperature", "a b", ""]
+)
+def test_a_param_that_could_be_a_value_is_not(param: str) -> None:
+    assert read_words(body(param=param), SENT).param is None
+    assert read_words(body(param="messages")).param is None, "nothing is known of what was sent"
+
+
+@pytest.mark.parametrize("word", ["sk_live_9f8b2c7d1e4a6f3b", "d41d8cd98f00b204e9800998ecf8427e"])
+def test_a_word_that_looks_like_a_secret_is_none(word: str) -> None:
+    words = read_words(body(code=word, type=word))
+    assert (words.code, words.type, words.reason) == (None, None, None)

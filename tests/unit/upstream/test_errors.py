@@ -74,7 +74,7 @@ def test_a_404_in_the_form_of_a_protocol_says_that_it_is_served(raw: bytes, serv
 
 def test_of_the_servers_text_only_plain_words_are_kept() -> None:
     raw = b'{"error": {"code": "context_length_exceeded", "param": "messages[0]", "message": "secret"}}'
-    error = error_of_status(400, raw, None)
+    error = error_of_status(400, raw, None, b'{"messages":[]}')
     assert isinstance(error, UpstreamRefused)
     assert (error.status, error.reason, error.param) == (400, "context_length_exceeded", "messages[0]")
     odd = error_of_status(400, b'{"error": {"code": "Your key sk-1", "param": {"x": 1}}}', None)

@@ -19,13 +19,20 @@ NOTE = "small-1 at http://127.0.0.1:9/v1"
 
 
 def ask(
-    closed_because: str | None = None, *, is_in_place: bool = True, is_following: bool = True, closed: int | None = None
+    closed_because: str | None = None,
+    *,
+    is_in_place: bool = True,
+    is_following: bool = True,
+    closed: int | None = None,
+    uncounted: int | None = None,
 ) -> Response:
     scoreboard = Scoreboard(2)
     slots = [scoreboard.slot(number) for number in range(2)]
     slots[0].refused, slots[1].refused = 1, 2
     if closed is not None:
         slots[closed].set_closed(True)
+    if uncounted is not None:
+        slots[uncounted].set_uncounted(True)
     audit = SimpleNamespace(closed_because=closed_because, is_in_place=lambda: is_in_place)
     security = SimpleNamespace(is_following=is_following)
     app: Any = SimpleNamespace(services=SimpleNamespace(audit=audit, security=security, model_note=NOTE), scoreboard=scoreboard)
@@ -41,6 +48,7 @@ def test_a_service_that_can_record_is_ready() -> None:
     assert list(orjson.loads(response.body).items()) == [
         ("status", "ready"),
         ("audit", "writable"),
+        ("limits", "counted"),
         ("refused_for_audit", 3),
         ("log", "as signed"),
         ("log_recheck", {"position": 0, "size": 0, "passes": 0}),
@@ -68,3 +76,11 @@ def test_a_service_that_cannot_record_is_not_and_does_not_say_why(how: dict[str,
 def test_stale_revocations_are_said_and_do_not_stop_the_service() -> None:
     response = ask(is_following=False)
     assert (response.status_code, orjson.loads(response.body)["revocations"].split(":")[0]) == (200, "stale")
+
+
+@pytest.mark.parametrize("worker", [0, 1])
+def test_a_service_that_cannot_count_requests_is_not_ready_and_says_so(worker: int) -> None:
+    response = ask(uncounted=worker)
+    document = orjson.loads(response.body)
+    assert (response.status_code, document["status"], document["audit"]) == (503, "unavailable", "writable")
+    assert document["limits"] == "not counted: every request is refused"

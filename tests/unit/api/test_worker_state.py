@@ -1,0 +1,91 @@
+"""A worker beats until it stops, records that it took another's place, and says when it cannot count."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from app.api import worker_state as module
+from app.api.scoreboard import Scoreboard
+from app.api.worker_state import beat_forever, record_replacement, watch_limits
+from app.limits.rate_limits import Buckets
+from app.limits.shared_window import shared_window_url
+from app.security.security_log import SecurityLog
+from app.settings import Settings, load_settings
+from app.wiring.audit import open_audit
+
+from ...support import installation
+from ...support.clean_settings import use_defaults
+from ...support.waiting import until
+from ...support.windows import remove_windows
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
+    use_defaults(monkeypatch, tmp_path)
+    monkeypatch.setattr(module, "PROBE_SECONDS", 0.01)
+    yield load_settings(audit_log_path=tmp_path / installation.LOG)
+    remove_windows(tmp_path / installation.LOG)
+
+
+def test_a_worker_beats_until_it_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BEAT_SECONDS", 0.01)
+    scoreboard = Scoreboard(1)
+    pulse = scoreboard.pulse(0)
+
+    async def main() -> None:
+        beating = asyncio.create_task(beat_forever(scoreboard.slot(0)))
+        await until(lambda: pulse.beaten_at > 0)
+        first = pulse.beaten_at
+        await until(lambda: pulse.beaten_at > first)
+        beating.cancel()
+        await asyncio.gather(beating, return_exceptions=True)
+
+    asyncio.run(main())
+    assert pulse.beaten_at == 0
+
+
+def test_a_replacement_is_recorded_once_the_log_takes_it(settings: Settings) -> None:
+    installation.init()
+    events, scoreboard = SecurityLog(settings.security_log_path), Scoreboard(1)
+    scoreboard.pulse(0).note_stood(4_000_000, 2.25)
+    slot = scoreboard.slot(0)
+
+    async def main() -> None:
+        with closing(open_audit(settings, events)) as audit:
+            audit.close_until_writable("a test")
+            async with audit:
+                await record_replacement(slot, audit, events)
+                await record_replacement(slot, audit, events)
+
+    asyncio.run(main())
+    events.close()
+    records = [json.loads(line) for line in installation.LOG.read_bytes().splitlines()]
+    replaced = [one["details"] for one in records if one["action"] == "worker.replaced"]
+    assert replaced == [{"pid": 4_000_000, "reason": "stands_still", "seconds": 2.25}]
+    assert "ERROR worker_replaced pid=4000000 seconds=2.25" in settings.security_log_path.read_text()
+
+
+def test_limits_that_cannot_be_counted_are_told_until_they_can(settings: Settings) -> None:
+    events, scoreboard, buckets = SecurityLog(settings.security_log_path), Scoreboard(1), Buckets(settings)
+    file = Path(shared_window_url(settings.audit_log_path).removeprefix("window://"))
+    file.write_bytes(b"this is no database" * 100)
+
+    async def main() -> None:
+        watching = asyncio.create_task(watch_limits(buckets, scoreboard.slot(0), events))
+        await until(lambda: scoreboard.any_uncounted)
+        file.unlink()
+        await until(lambda: not scoreboard.any_uncounted)
+        watching.cancel()
+
+    settings.security_log_path.parent.mkdir(exist_ok=True)
+    asyncio.run(main())
+    events.close()
+    buckets.close()
+    told = [line.split()[2] for line in settings.security_log_path.read_text().splitlines()]
+    assert told == ["limits_unavailable", "limits_back"]
