@@ -89,3 +89,12 @@ def test_compose_opens_the_port_to_this_machine_only() -> None:
 
 def test_settings_may_come_from_the_environment_alone() -> None:
     assert compose()["services"]["assistant"]["env_file"] == [{"path": ".env", "required": False}]
+
+
+def test_the_proxy_is_trusted_by_its_own_address_alone() -> None:
+    edge, service = compose()["services"]["edge"], compose()["services"]["assistant"]
+    address = edge["networks"]["default"]["ipv4_address"]
+    assert service["environment"]["TRUSTED_PROXIES"] == f"${{TRUSTED_PROXIES:-{address}}}"
+    assert edge["profiles"] == ["edge"]
+    assert (edge["read_only"], edge["cap_drop"]) == (True, ["ALL"])
+    assert all(volume.endswith(":ro") for volume in edge["volumes"])
