@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ..security.api_keys.form import NewKey, is_key_id
-from ..security.clients.rows import verify_secrets
 from ..security.models import DEFAULT_SETTINGS, Client, ClientSettings
 from ..security.roles import verify_roles, verify_user_id
 from ..security.tokens.jti import verify_jti
@@ -43,9 +42,8 @@ async def add_client(
     names = verify_roles(list(roles))
     verify_user_id(client_id)
     async with operating(None if allow_unknown else names) as operator:
-        await operator.store.verify_free(client_id)
-        await operator.record("client.added", client_id=client_id, roles=list(names), **_members(settings))
-        secret = await operator.store.add(client_id, names, settings)
+        record = operator.recording("client.added", client_id=client_id, roles=list(names), **_members(settings))
+        secret = await operator.store.add(client_id, names, settings, record)
         key = await store_key(operator, client_id, names) if with_key else None
         return ClientSecret(client_id, secret, names, key)
 
@@ -59,17 +57,13 @@ async def list_clients() -> list[Client]:
 async def disable_client(client_id: str) -> None:
     """Raises InvalidRequest if there is no such client, AuditUnavailable."""
     async with operating() as operator:
-        await operator.store.verify_exists(client_id)
-        await operator.record("client.disabled", client_id=client_id)
-        await operator.store.disable(client_id)
+        await operator.store.disable(client_id, operator.recording("client.disabled", client_id=client_id))
 
 
 async def enable_client(client_id: str) -> None:
     """Raises InvalidRequest if there is no such client, AuditUnavailable."""
     async with operating() as operator:
-        await operator.store.verify_exists(client_id)
-        await operator.record("client.enabled", client_id=client_id)
-        await operator.store.enable(client_id)
+        await operator.store.enable(client_id, operator.recording("client.enabled", client_id=client_id))
 
 
 async def set_roles(client_id: str, roles: Sequence[str], *, allow_unknown: bool = False) -> tuple[str, ...]:
@@ -79,9 +73,8 @@ async def set_roles(client_id: str, roles: Sequence[str], *, allow_unknown: bool
     """
     names = verify_roles(list(roles))
     async with operating(None if allow_unknown else names) as operator:
-        await operator.store.verify_exists(client_id)
-        await operator.record("client.roles_set", client_id=client_id, roles=list(names))
-        await operator.store.set_roles(client_id, names)
+        record = operator.recording("client.roles_set", client_id=client_id, roles=list(names))
+        await operator.store.set_roles(client_id, names, record)
         return names
 
 
@@ -91,41 +84,40 @@ async def change_settings(client_id: str, **changes: Any) -> ClientSettings:
     Raises InvalidRequest if there is no such client, AuditUnavailable.
     """
     async with operating() as operator:
-        settings = replace((await operator.store.verify_exists(client_id)).settings, **changes)
-        await operator.record("client.settings_set", client_id=client_id, **_members(settings, always=True))
-        await operator.store.set_settings(client_id, settings)
-        return settings
+
+        async def record(settings: ClientSettings) -> None:
+            await operator.record("client.settings_set", client_id=client_id, **_members(settings, always=True))
+
+        return await operator.store.change_settings(client_id, changes, record)
 
 
 async def rotate_client(client_id: str) -> ClientSecret:
     """Raises InvalidRequest if there is no such client or it is disabled, AuditUnavailable."""
     async with operating() as operator:
         client = await operator.store.verify_active(client_id)
-        await operator.record("client.rotated", client_id=client_id)
-        return ClientSecret(client_id, await operator.store.rotate(client_id), client.roles)
+        record = operator.recording("client.rotated", client_id=client_id)
+        return ClientSecret(client_id, await operator.store.rotate(client_id, record), client.roles)
 
 
 async def add_secret(client_id: str) -> ClientSecret:
     """A second secret, beside the one that is live. Raises as `rotate_client`."""
     async with operating() as operator:
         client = await operator.store.verify_active(client_id)
-        verify_secrets(client, 1)
-        await operator.record("client.secret_added", client_id=client_id)
-        return ClientSecret(client_id, await operator.store.add_secret(client_id), client.roles)
+        record = operator.recording("client.secret_added", client_id=client_id)
+        return ClientSecret(client_id, await operator.store.add_secret(client_id, record), client.roles)
 
 
 async def remove_secret(client_id: str, *, newer: bool = False) -> None:
     """Of two secrets, the older one, or the *newer*. Raises as `rotate_client`."""
     async with operating() as operator:
-        verify_secrets(await operator.store.verify_active(client_id), 2)
-        await operator.record("client.secret_removed", client_id=client_id, which="newer" if newer else "older")
-        await operator.store.remove_secret(client_id, newer=newer)
+        record = operator.recording("client.secret_removed", client_id=client_id, which="newer" if newer else "older")
+        await operator.store.remove_secret(client_id, newer=newer, record=record)
 
 
 async def revoke_token(jti: str) -> None:
     """Revoke a token for as long as any token can live, whatever TOKEN_EXPIRY_HOURS becomes.
 
-    The id of an API key revokes that key. Raises InvalidRequest for what is neither,
+    Recorded once. The id of an API key revokes that key. Raises InvalidRequest for what is neither,
     AuditUnavailable.
     """
     if is_key_id(jti):
@@ -133,8 +125,8 @@ async def revoke_token(jti: str) -> None:
         return
     async with operating() as operator:
         verify_jti(jti)
-        await operator.record("token.revoked", jti=jti)
-        await operator.store.revoke(jti, int(time.time() + MAX_TOKEN_HOURS * 3600))
+        record = operator.recording("token.revoked", jti=jti)
+        await operator.store.revoke(jti, int(time.time() + MAX_TOKEN_HOURS * 3600), record)
 
 
 def _members(settings: ClientSettings, always: bool = False) -> dict[str, Any]:

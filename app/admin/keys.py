@@ -65,7 +65,7 @@ async def store_key(
 ) -> NewKey:
     """Record and store a new key. *expires_at* is in Unix seconds."""
     new = operator.store.keys.make()
-    await operator.record(
+    record = operator.recording(
         "key.added",
         key_id=new.key_id,
         client_id=client_id,
@@ -74,7 +74,7 @@ async def store_key(
         rpm=rpm,
         expires_at=None if expires_at is None else iso(moment(expires_at)),
     )
-    await operator.store.keys.add(new, client_id, roles, name=name, rpm=rpm, expires_at=expires_at)
+    await operator.store.keys.add(new, client_id, roles, name=name, rpm=rpm, expires_at=expires_at, record=record)
     return new
 
 
@@ -88,9 +88,9 @@ async def list_keys(client_id: str | None = None) -> list[ApiKey]:
 
 
 async def revoke_key(key_id: str) -> ApiKey:
-    """Raises InvalidRequest for what is no id of a key, AuditUnavailable."""
+    """Recorded once. Raises InvalidRequest for what is no id of a key, AuditUnavailable."""
     async with operating() as operator:
         key = await operator.store.keys.verify_exists(key_id)
-        await operator.record("key.revoked", key_id=key_id, client_id=key.client_id)
-        await operator.store.keys.revoke(key)
+        record = operator.recording("key.revoked", key_id=key_id, client_id=key.client_id)
+        await operator.store.revoke(key_id, key.ends_at, record)
         return key

@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from ..audit.log import AuditLog
 from ..audit.storage.file_system import verify_locks_hold
 from ..security.clients.database import faults_named
 from ..security.clients.store import ClientStore, open_clients
+from ..security.clients.transactions import Record
 from ..security.security_log import SecurityLog
 from ..settings import load_settings
 from ..wiring.audit import open_audit
@@ -32,6 +34,10 @@ class Operator:
         await self.audit.record(action, user_id=None, details={**details, "by": "operator"})
         named = {name: details[name] for name in ("client_id", "jti", "key_id") if name in details}
         self.events.event(action.replace(".", "_"), **named)
+
+    def recording(self, action: str, **details: Any) -> Record:
+        """For a change that is recorded once it is sure to be possible."""
+        return partial(self.record, action, **details)
 
 
 @asynccontextmanager

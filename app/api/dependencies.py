@@ -59,8 +59,8 @@ async def authenticate(request: Request, *, is_read: bool = False) -> Principal:
     user = note_user_in_headers(request, principal)
     if user is not None and not is_read:
         buckets.test_asserted(principal.user_id, user.id)
-    user_id, limit = principal.user_id, app.services.caps_for(principal).requests_per_minute
-    quota = buckets.charge_read(user_id, limit) if is_read else buckets.charge_question(user_id, limit, principal.key_limit)
+    charge = buckets.charge_read if is_read else buckets.charge_question
+    quota = charge(principal.user_id, app.services.caps_for(principal).requests_per_minute, principal.key_limit)
     if user is not None and not is_read:
         buckets.charge_asserted(principal.user_id, user.id)
     set_request_context(request, replace(request_context(request), quota=quota))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any, Literal
 
-from ..errors import AppError, AuditCorrupt, InvalidParameter, TokenError
+from ..errors import AppError, AuditCorrupt, InvalidParameter, TokenError, TokenMalformed
 from ..security.api_keys.form import KeyRefused
 from ..upstream.errors import UpstreamBusy, UpstreamRefused
 from .http_errors import HeadTooLarge, TokenMissing
@@ -108,6 +108,11 @@ HINTS = {
     "model_not_found": "GET /v1/models lists yours.",
 }
 """What a caller of this API can do about it, after the sentence of the error."""
+SEND_ONE = (
+    "Send one API key, which begins with saa_, or one access token, and nothing else: "
+    "Authorization: Bearer <it>, or x-api-key: <it>."
+)
+"""For what cannot be a token, or came with something else."""
 
 
 def status_of(style: ErrorStyle, error: AppError) -> int:
@@ -141,6 +146,8 @@ def public_detail(error: AppError) -> str:
     """The sentence that a body shows. It hides reasons against a token, and faults of the log."""
     if isinstance(error, TokenMissing | KeyRefused):
         return error.detail
+    if isinstance(error, TokenMalformed):
+        return SEND_ONE
     if isinstance(error, AuditCorrupt):
         return AuditCorrupt.detail
     code = public_code(error)

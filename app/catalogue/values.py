@@ -44,15 +44,19 @@ def is_variable_name(value: str) -> bool:
 
 
 def _verify_http_address(value: str) -> str:
+    return _verified_address(value, "http://127.0.0.1:11434/v1")
+
+
+def _verified_address(value: str, example: str) -> str:
     try:
         parts = urlsplit(value)
         is_address = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and URL(value).host
     except ValueError:  # a port that is no number, a bracket that is never closed, a name that is no host's
         is_address = False
     if not is_address or re.search(r"[\s\x00-\x1f\x7f]", value):
-        raise ValueError("takes an address such as http://127.0.0.1:11434/v1")
+        raise ValueError(f"takes an address such as {example}")
     if "@" in parts.netloc:  # addresses are logged, and this one would hold a password
-        raise ValueError("takes an address without a user name: the key is set on its own")
+        raise ValueError("takes an address without a user name: keys have settings of their own")
     return value
 
 
@@ -68,7 +72,7 @@ def _verify_public_url(value: str) -> str:
     """It stands in headers, and paths are appended to it."""
     if not re.fullmatch(r"[!$-;=@-\[\]_a-z~]+", value):
         raise ValueError("takes an address such as https://ai.example.com, without ? and #")
-    return _verify_http_address(value).rstrip("/")
+    return _verified_address(value, "https://ai.example.com").rstrip("/")
 
 
 def _verify_variable_name(value: str) -> str:

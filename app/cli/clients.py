@@ -27,9 +27,9 @@ AllowUnknown = Annotated[
 
 
 TokenLifetime = Annotated[
-    str, typer.Option(help="How long its access tokens live, such as 12h; `default`: as TOKEN_EXPIRY_HOURS says.")
+    str | None, typer.Option(help="How long its access tokens live, such as 12h; `default`: as TOKEN_EXPIRY_HOURS says.")
 ]
-Rpm = Annotated[str, typer.Option(help="Its requests a minute, also above RATE_LIMIT; `default`: RATE_LIMIT.")]
+Rpm = Annotated[str | None, typer.Option(help="Its requests a minute, also above RATE_LIMIT; `default`: RATE_LIMIT.")]
 FRONT_END = "It may name the users that it asks for, as Open WebUI does."
 
 
@@ -38,8 +38,8 @@ def clients_add(
     client_id: ClientId,
     role: Annotated[list[str] | None, typer.Option("--role", help=f"{ROLES} Left out: {ASK}.")] = None,
     key: Annotated[bool, typer.Option("--key", help="Make an API key too; `keys add` makes more.")] = False,
-    token_lifetime: TokenLifetime = "",
-    rpm: Rpm = "",
+    token_lifetime: TokenLifetime = None,
+    rpm: Rpm = None,
     front_end: Annotated[bool, typer.Option("--front-end", help=FRONT_END)] = False,
     allow_unknown_role: AllowUnknown = False,
     as_json: Json = False,
@@ -155,8 +155,8 @@ def clients_remove_secret(
 @clients.command("set")
 def clients_set(
     client_id: ClientId,
-    token_lifetime: TokenLifetime = "",
-    rpm: Rpm = "",
+    token_lifetime: TokenLifetime = None,
+    rpm: Rpm = None,
     front_end: Annotated[bool | None, typer.Option(help=FRONT_END)] = None,
     as_json: Json = False,
 ) -> None:
@@ -174,15 +174,15 @@ def clients_set(
     say(document, as_json, "\n".join(f"{name:<13}  {_shown(value)}" for name, value in document.items()))
 
 
-def _settings(token_lifetime: str, rpm: str) -> dict[str, Any]:
+def _settings(token_lifetime: str | None, rpm: str | None) -> dict[str, Any]:
     """Those that were given. None: as the service has it. Raises WrongUsage."""
     from ..settings import MAX_TOKEN_HOURS  # late: start-up
 
     found: dict[str, Any] = {}
-    if token_lifetime:
+    if token_lifetime is not None:
         is_own = token_lifetime != DEFAULT
         found["token_seconds"] = length_of_time("--token-lifetime", token_lifetime, MAX_TOKEN_HOURS * 3600) if is_own else None
-    if rpm:
+    if rpm is not None:
         if rpm != DEFAULT and not (rpm.isascii() and rpm.isdecimal() and len(rpm) < 9 and 1 <= int(rpm) <= MAX_RPM):
             raise WrongUsage(f"Invalid value for --rpm: it is a whole number from 1 to {MAX_RPM:,}, or {DEFAULT}.")
         found["rpm"] = int(rpm) if rpm != DEFAULT else None

@@ -24,8 +24,10 @@ def keys_add(
     role: Annotated[
         list[str] | None, typer.Option("--role", help="One of the client's roles; repeatable. Left out: all.")
     ] = None,
-    expires: Annotated[str, typer.Option(help="How long it is valid: 90d, 12h, 30m. Left out: until it is revoked.")] = "",
-    name: Annotated[str, typer.Option(help="What it is for, such as laptop: shown in lists.")] = "",
+    expires: Annotated[
+        str | None, typer.Option(help="How long it is valid: 90d, 12h, 30m. Left out: until it is revoked.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="What it is for, such as laptop: shown in lists.")] = None,
     rpm: Annotated[
         int | None, typer.Option(min=1, max=MAX_RPM, help="At most so many of the client's requests a minute with this key.")
     ] = None,
@@ -34,9 +36,9 @@ def keys_add(
     """Make an API key for a client and show it. The key is not stored: copy it now."""
     from ..admin.keys import add_key  # late: start-up
 
-    seconds = length_of_time("--expires", expires, MAX_EXPIRY_SECONDS) if expires else None
+    seconds = None if expires is None else length_of_time("--expires", expires, MAX_EXPIRY_SECONDS)
     with argument("--role", InvalidRoles):
-        added = run(add_key(client_id, role or (), name=name or None, rpm=rpm, expires_in=seconds))
+        added = run(add_key(client_id, role or (), name=name, rpm=rpm, expires_in=seconds))
     expires_at = iso(added.expires_at) if added.expires_at else None
     document = {
         "key_id": added.key_id,
@@ -56,7 +58,7 @@ def keys_add(
 
 @keys.command("list")
 def keys_list(
-    client_id: Annotated[str, typer.Argument(metavar="[CLIENT]", help="Only the keys of this client.")] = "",
+    client_id: Annotated[str | None, typer.Argument(metavar="[CLIENT]", help="Only the keys of this client.")] = None,
     as_json: Json = False,
 ) -> None:
     """List API keys without their secrets, the expired and revoked ones too."""
@@ -75,7 +77,7 @@ def keys_list(
             "expires_at": iso(one.expires_at) if one.expires_at else None,
             "revoked_at": iso(one.revoked_at) if one.revoked_at else None,
         }
-        for one in run(list_keys(client_id or None))
+        for one in run(list_keys(client_id))
     ]
     lines = [
         f"{row['key_id']}  {row['client_id']:<32}  {row['state']:<7}  expires {row['expires_at'] or 'never':<20}  "

@@ -29,7 +29,7 @@ MIN_TOKENS_PER_MINUTE = 60
 """A client may fetch this many tokens even if RATE_LIMIT is lower: fetching one is cheap."""
 MIN_READS_PER_MINUTE = 600
 """A principal may read so often even if their limit on questions is lower: a read asks no model."""
-QUESTIONS, KEYS, READS, TOKENS = "rpm", "key", "reads", "tokens"
+QUESTIONS, KEYS, READS, KEY_READS, TOKENS = "rpm", "key", "reads", "key_reads", "tokens"
 """The names of the limits that callers see."""
 
 
@@ -87,18 +87,12 @@ class Buckets:
 
         *key*: the id of an API key with a limit of its own, and that limit. The tighter one counts.
         """
-        if key is None:
-            return self._charge(_PerMinute(per_minute), QUESTIONS, user_id)
-        key_id, own = key[0], _PerMinute(key[1])
-        with _storage_faults():
-            if not self._window.test(own, KEYS, key_id):
-                raise QuotaExceeded(self._quota(own, KEYS, key_id))
-        shared = self._charge(_PerMinute(per_minute), QUESTIONS, user_id)
-        return min(shared, self._charge(own, KEYS, key_id), key=lambda quota: quota.remaining)
+        return self._charge_both(QUESTIONS, user_id, per_minute, KEYS, key)
 
-    def charge_read(self, user_id: str, per_minute: int) -> Quota:
-        """Count one read. *per_minute*: of the principal's questions. Raises QuotaExceeded."""
-        return self._charge(_PerMinute(max(per_minute, MIN_READS_PER_MINUTE)), READS, user_id)
+    def charge_read(self, user_id: str, per_minute: int, key: tuple[str, int] | None = None) -> Quota:
+        """Count one read, as `charge_question`. The limits are those of questions, or more."""
+        reads = None if key is None else (key[0], max(key[1], MIN_READS_PER_MINUTE))
+        return self._charge_both(READS, user_id, max(per_minute, MIN_READS_PER_MINUTE), KEY_READS, reads)
 
     def test_asserted(self, user_id: str, asserted_id: str) -> None:
         """Raises QuotaExceeded if a user that a front end names has used up their part.
@@ -162,6 +156,17 @@ class Buckets:
 
     def close(self) -> None:
         self._storage.close()
+
+    def _charge_both(self, name: str, user_id: str, limit: int, key_name: str, key: tuple[str, int] | None) -> Quota:
+        """Count one call in the bucket of a principal, and in that of a key that narrows it."""
+        if key is None or key[1] >= limit:
+            return self._charge(_PerMinute(limit), name, user_id)
+        key_id, own = key[0], _PerMinute(key[1])
+        with _storage_faults():
+            if not self._window.test(own, key_name, key_id):
+                raise QuotaExceeded(self._quota(own, key_name, key_id))
+        shared = self._charge(_PerMinute(limit), name, user_id)
+        return min(shared, self._charge(own, key_name, key_id), key=lambda quota: quota.remaining)
 
     def _charge(self, item: _PerMinute, *key: str) -> Quota:
         with _storage_faults():

@@ -136,7 +136,7 @@ class SecurityManager:
         return principal if may_know else None
 
     async def revoke_credential(self, client: Client, credential: str, *, request_id: str, address: str | None) -> None:
-        """Revoke a token or API key of *client* (RFC 7009). Its record comes first.
+        """Revoke a token or API key of *client* (RFC 7009). Its record comes first, and only once.
 
         Nothing happens to one that proves nothing, or belongs to another. Raises AuditUnavailable,
         Unavailable.
@@ -151,14 +151,15 @@ class SecurityManager:
             return
         named = {"key_id": credential_id, "client_id": client.client_id} if is_key else {"jti": credential_id}
         details = {**named, "by": "client", "address": address}
-        await self.log_action(client.client_id, f"{principal.kind}.revoked", details, request_id=request_id)
-        if is_key:
-            await self._clients.keys.revoke(await self._clients.keys.verify_exists(credential_id))
-        else:
-            await self._clients.revoke(credential_id, principal.expires_at)
+        events, kind = self._events, principal.kind
+
+        async def record() -> None:
+            await self.log_action(client.client_id, f"{kind}.revoked", details, request_id=request_id)
+            events.event(f"{kind}_revoked", user_id=client.client_id, address=address, request_id=request_id, **named)
+
+        await self._clients.revoke(credential_id, principal.expires_at, record)
         # This process need not wait until it reads the database again.
         self._revocations = replace(self._revocations, revoked=self._revocations.revoked | {credential_id})
-        self._events.event(f"{principal.kind}_revoked", user_id=client.client_id, address=address, request_id=request_id, **named)
 
     def log_answered(self, user_id: str, request_id: str, model: str, tokens: tuple[int, int] | None) -> None:
         """Write to the security log that an answer was recorded: model and tokens, no text."""

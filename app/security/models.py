@@ -52,6 +52,11 @@ class ApiKey:
     expires_at: datetime | None
     revoked_at: datetime | None = None
 
+    @property
+    def ends_at(self) -> int:
+        """When it expires, in Unix seconds; NEVER for none."""
+        return NEVER if self.expires_at is None else int(self.expires_at.timestamp())
+
     def state(self, now: datetime) -> Literal["active", "expired", "revoked"]:
         if self.revoked_at is not None:
             return "revoked"

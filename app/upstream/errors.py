@@ -71,7 +71,10 @@ class ProtocolNotServed(UpstreamError):
     """The server has nothing at this address, or is known not to speak the protocol."""
 
     code = "protocol_not_served"
-    detail = "The model's server does not serve this endpoint. Use another endpoint, or another model."
+    detail = (
+        "The model's server does not serve this endpoint. Use another endpoint or model; "
+        "if none works, tell the operator of this service: the server's address may be wrong."
+    )
 
 
 class Reading:

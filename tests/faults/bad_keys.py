@@ -58,7 +58,7 @@ async def _fill(path: Path) -> tuple[list[NewKey], list[NewKey], list[NewKey]]:
             await store.keys.add(new, "alice", ("ai.playground.user",), expires_at=None if expires_at > 2**50 else expires_at)
     good, expired, revoked = made.values()
     for new in revoked:
-        await store.keys.revoke(await store.keys.verify_exists(new.key_id))
+        await store.revoke(new.key_id, NEVER)
     await store.aclose()
     return good, expired, revoked
 

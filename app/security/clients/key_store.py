@@ -1,4 +1,4 @@
-"""The API keys of the clients: added, listed, looked up and revoked.
+"""The API keys of the clients: added, listed and looked up.
 
 A key's row never changes. That it was revoked stands in `revocations`, as for a token.
 """
@@ -17,11 +17,10 @@ from ...errors import InvalidRequest
 from ...kit.command import command
 from ...kit.moments import moment
 from ..api_keys.form import NewKey, is_key_id, make_key
-from ..models import NEVER, ApiKey
-from .revocation_rows import write_revocation
+from ..models import ApiKey
 from .rows import NO_DIGEST, WANTED, existing, lookup
 from .tables import keys, revocations
-from .transactions import reading, writing
+from .transactions import Record, reading, unrecorded, writing
 
 KEY_OR_DECOY = lookup(keys, key_id="", client_id="", sha256=NO_DIGEST, roles="none", created_at=0, expiry_noted=False)
 KEY_AND_REVOCATION = select(keys, revocations.c.revoked_at).outerjoin(revocations, revocations.c.jti == keys.c.key_id)
@@ -46,6 +45,7 @@ class KeyStore:
         name: str | None = None,
         rpm: int | None = None,
         expires_at: int | None = None,
+        record: Record = unrecorded,
     ) -> None:
         """Store the SHA-256 of a key. Raises InvalidRequest if there is no such client."""
         row = keys.insert().values(
@@ -59,7 +59,7 @@ class KeyStore:
             expires_at=expires_at,
             expiry_noted=False,
         )
-        async with writing(self._engine) as connection:
+        async with writing(self._engine, record) as connection:
             await existing(connection, client_id)
             await connection.execute(row)
 
@@ -89,12 +89,6 @@ class KeyStore:
         """The row of a key; for an unknown one, a row whose id is "". Both take as long."""
         async with reading(self._engine) as connection:
             return (await connection.execute(KEY_OR_DECOY, {WANTED: key_id})).one()
-
-    async def revoke(self, key: ApiKey) -> None:
-        """Refuse the key from now on. Safe to repeat."""
-        expires_at = NEVER if key.expires_at is None else int(key.expires_at.timestamp())
-        async with writing(self._engine) as connection:
-            await write_revocation(connection, key.key_id, expires_at, int(self._now()))
 
     @asynccontextmanager
     async def noting_expiry(self, key_id: str) -> AsyncIterator[bool]:

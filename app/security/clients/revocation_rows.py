@@ -16,14 +16,16 @@ KEPT_AFTER_EXPIRY_SECONDS = 24 * 3600
 That of a key is kept as long as the key's row, which is never deleted."""
 
 
-async def write_revocation(connection: AsyncConnection, jti: str, expires_at: int, now: int) -> None:
-    """A second revocation may extend the first, never shorten it."""
+async def write_revocation(connection: AsyncConnection, jti: str, expires_at: int, now: int) -> bool:
+    """Whether it is the first. A second one may extend the first, never shorten it."""
     is_old = revocations.c.expires_at < now - KEPT_AFTER_EXPIRY_SECONDS
     await connection.execute(revocations.delete().where(is_old, revocations.c.jti.not_in(select(keys.c.key_id))))
+    known = (await connection.execute(select(revocations.c.jti).where(revocations.c.jti == jti))).first()
     entry = upsert(revocations).values(jti=jti, expires_at=expires_at, revoked_at=now)
     longer = {"expires_at": entry.excluded.expires_at}
     is_longer = revocations.c.expires_at < entry.excluded.expires_at
     await connection.execute(entry.on_conflict_do_update(index_elements=["jti"], set_=longer, where=is_longer))
+    return known is None
 
 
 async def read_revocations(connection: AsyncConnection) -> Revocations:

@@ -35,21 +35,18 @@ CLIENT_OR_DECOY = lookup(clients, client_id="", secret_sha256=NO_DIGEST, roles="
 
 
 async def find_or_decoy(connection: AsyncConnection, client_id: str) -> Row[Any]:
-    """The row of a client; for an unknown one, a row whose id is "". Both take as long."""
+    """The row of a client; for an unknown one, a row whose id is "". Both take as long.
+
+    A malformed id may hold a lone surrogate, which SQLite does not take.
+    """
     wanted = client_id if is_user_id(client_id) else ""
     return (await connection.execute(CLIENT_OR_DECOY, {WANTED: wanted})).one()
 
 
-async def find(connection: AsyncConnection, client_id: str) -> Row[Any] | None:
-    """None for an unknown client; also for a malformed id, which may hold a lone surrogate."""
-    row = await find_or_decoy(connection, client_id)
-    return row if row.client_id else None
-
-
 async def existing(connection: AsyncConnection, client_id: str) -> Row[Any]:
     """Raises InvalidRequest if there is no such client."""
-    row = await find(connection, client_id)
-    if row is None:
+    row = await find_or_decoy(connection, client_id)
+    if not row.client_id:
         raise InvalidRequest(f"There is no such client. {command('clients list')} shows all clients.")
     return row
 

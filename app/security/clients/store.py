@@ -11,8 +11,8 @@ import hmac
 import secrets
 import time
 from base64 import urlsafe_b64encode
-from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ...errors import ConfigError, InvalidRequest, Unavailable
+from ..api_keys.form import is_key_id
 from ..models import DEFAULT_SETTINGS, Client, ClientSettings, Revocations
 from ..oauth_errors import InvalidClient
 from ..roles import verify_roles, verify_user_id
@@ -30,9 +31,9 @@ from .key_store import KeyStore
 from .migrations import verify_schema
 from .replaced import DatabasePlace, store_refusals
 from .revocation_rows import read_revocations, write_revocation
-from .rows import NO_DIGEST, active, client_of, existing, find, find_or_decoy, name_taken, update, verify_secrets
+from .rows import NO_DIGEST, active, client_of, existing, find_or_decoy, name_taken, settings_of, update, verify_secrets
 from .tables import clients
-from .transactions import open_async_engine, reading, writing
+from .transactions import Record, open_async_engine, reading, unrecorded, writing
 
 Clock = Callable[[], float]
 Randomness = Callable[[int], bytes]
@@ -44,7 +45,8 @@ SECRET_BYTES = 32
 class ClientStore:
     """Every method is one transaction, durable on return.
 
-    Each raises Unavailable if the database cannot be used.
+    Each raises Unavailable if the database cannot be used. The *record* of a change is called once
+    the change is sure to be possible, and before it is made.
     """
 
     def __init__(self, engine: AsyncEngine, place: DatabasePlace, *, now: Clock, random_bytes: Randomness) -> None:
@@ -52,7 +54,13 @@ class ClientStore:
         self._now, self._random_bytes = now, random_bytes
         self.keys = KeyStore(engine, now, random_bytes)
 
-    async def add(self, client_id: str, roles: list[str] | tuple[str, ...], settings: ClientSettings = DEFAULT_SETTINGS) -> str:
+    async def add(
+        self,
+        client_id: str,
+        roles: list[str] | tuple[str, ...],
+        settings: ClientSettings = DEFAULT_SETTINGS,
+        record: Record = unrecorded,
+    ) -> str:
         """Register a client and return its secret, of which only the SHA-256 is stored.
 
         Raises InvalidUser, InvalidRoles, or InvalidRequest if the name is taken.
@@ -66,18 +74,12 @@ class ClientStore:
             created_at=int(self._now()),
             **asdict(settings),
         )
-        async with writing(self._engine) as connection:
+        async with writing(self._engine, record) as connection:
             try:
                 await connection.execute(row)
             except IntegrityError:
                 raise name_taken(client_id) from None
         return secret
-
-    async def verify_free(self, client_id: str) -> None:
-        """Raises InvalidRequest if a client has this name, as `add` does."""
-        async with reading(self._engine) as connection:
-            if await find(connection, client_id) is not None:
-                raise name_taken(client_id)
 
     async def verify_exists(self, client_id: str) -> Client:
         """The client. Raises InvalidRequest if there is none, as `disable` does."""
@@ -95,43 +97,51 @@ class ClientStore:
             rows = (await connection.execute(select(clients).order_by(clients.c.client_id))).all()
         return [client_of(row) for row in rows]
 
-    async def disable(self, client_id: str) -> None:
+    async def disable(self, client_id: str, record: Record = unrecorded) -> None:
         """Refuse the client, its tokens and keys. Raises InvalidRequest, as all below."""
-        await self._change(client_id, disabled=True)
+        await self._change(client_id, record, disabled=True)
 
-    async def enable(self, client_id: str) -> None:
+    async def enable(self, client_id: str, record: Record = unrecorded) -> None:
         """Undo `disable`: its unexpired tokens and keys count again, too."""
-        await self._change(client_id, disabled=False)
+        await self._change(client_id, record, disabled=False)
 
-    async def set_roles(self, client_id: str, roles: list[str] | tuple[str, ...]) -> None:
+    async def set_roles(self, client_id: str, roles: list[str] | tuple[str, ...], record: Record = unrecorded) -> None:
         """Its tokens and keys lose the roles that it has no more. Raises InvalidRoles too."""
-        await self._change(client_id, roles=" ".join(verify_roles(roles)))
+        await self._change(client_id, record, roles=" ".join(verify_roles(roles)))
 
-    async def set_settings(self, client_id: str, settings: ClientSettings) -> None:
-        await self._change(client_id, **asdict(settings))
+    async def change_settings(
+        self, client_id: str, changes: Mapping[str, Any], record: Callable[[ClientSettings], Awaitable[object]] | None = None
+    ) -> ClientSettings:
+        """Change some settings, and return all, which *record* is given too."""
+        async with writing(self._engine) as connection:
+            settings = replace(settings_of(await existing(connection, client_id)), **changes)
+            await update(connection, client_id, **asdict(settings))
+            if record is not None:
+                await record(settings)
+        return settings
 
-    async def rotate(self, client_id: str) -> str:
+    async def rotate(self, client_id: str, record: Record = unrecorded) -> str:
         """Return a new secret. Older ones are refused at once; tokens live until they expire.
 
         Raises InvalidRequest if there is no such client or it is disabled.
         """
         secret = self._new_secret()
-        async with writing(self._engine) as connection:
+        async with writing(self._engine, record) as connection:
             await active(connection, client_id)
             await update(connection, client_id, secret_sha256=_digest(secret), second_sha256=None)
         return secret
 
-    async def add_secret(self, client_id: str) -> str:
+    async def add_secret(self, client_id: str, record: Record = unrecorded) -> str:
         """Return a second secret; the first stays live. Raises InvalidRequest."""
         secret = self._new_secret()
-        async with writing(self._engine) as connection:
+        async with writing(self._engine, record) as connection:
             verify_secrets(client_of(await active(connection, client_id)), 1)
             await update(connection, client_id, second_sha256=_digest(secret))
         return secret
 
-    async def remove_secret(self, client_id: str, *, newer: bool = False) -> None:
+    async def remove_secret(self, client_id: str, *, newer: bool = False, record: Record = unrecorded) -> None:
         """Refuse the older of two secrets, or the *newer*. Raises InvalidRequest."""
-        async with writing(self._engine) as connection:
+        async with writing(self._engine, record) as connection:
             row = await active(connection, client_id)
             verify_secrets(client_of(row), 2)
             left = row.secret_sha256 if newer else row.second_sha256
@@ -159,16 +169,19 @@ class ClientStore:
             raise InvalidClient("client_disabled", client_id)
         return client_of(row)
 
-    async def revoke(self, jti: str, expires_at: int) -> None:
-        """Refuse the token *jti* until *expires_at*, in Unix seconds: its `exp` or later.
+    async def revoke(self, credential_id: str, expires_at: int, record: Record = unrecorded) -> None:
+        """Refuse a token or key until *expires_at*, in Unix seconds: its end or later.
 
-        A second revocation may extend the first, never shorten it. Raises InvalidRequest.
+        A second revocation may extend the first, never shorten it. It is not recorded: it refuses
+        nothing that was not refused. Raises InvalidRequest.
         """
-        verify_jti(jti)
+        if not is_key_id(credential_id):
+            verify_jti(credential_id)
         if type(expires_at) is not int or not 0 <= expires_at < 2**63:
             raise InvalidRequest("A token's expiry is a whole number of Unix seconds.")
         async with writing(self._engine) as connection:
-            await write_revocation(connection, jti, expires_at, int(self._now()))
+            if await write_revocation(connection, credential_id, expires_at, int(self._now())):
+                await record()
 
     async def current_revocations(self) -> Revocations:
         """The state of all clients and all revocations, in one snapshot."""
@@ -201,8 +214,8 @@ class ClientStore:
     async def aclose(self) -> None:
         await self._engine.dispose()
 
-    async def _change(self, client_id: str, **values: Any) -> None:
-        async with writing(self._engine) as connection:
+    async def _change(self, client_id: str, record: Record, **values: Any) -> None:
+        async with writing(self._engine, record) as connection:
             await existing(connection, client_id)
             await update(connection, client_id, **values)
 

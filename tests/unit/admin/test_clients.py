@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from app.admin import clients
+from app.admin import clients, keys
 from app.audit.log import AuditLog
-from app.errors import AuditUnavailable, ConfigError, InvalidRequest, InvalidRoles, InvalidUser
+from app.errors import AuditUnavailable, ConfigError, InvalidRequest, InvalidRoles, InvalidUser, Unavailable
 from app.security.models import ClientSettings
 from app.security.roles import ASK, AUDIT_READER
 
@@ -158,6 +158,39 @@ def test_nothing_is_done_that_cannot_be_recorded(monkeypatch: pytest.MonkeyPatch
     assert rows("SELECT * FROM clients") == stored
     assert rows("SELECT * FROM revocations") == []
     assert "client_disabled" not in Path("logs/security.log").read_text()
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_change_that_the_database_refuses_is_not_recorded() -> None:
+    key = asyncio.run(clients.add_client("carol", [ASK], with_key=True)).key
+    assert key is not None
+    asyncio.run(clients.add_secret("carol"))
+    with sqlite3.connect("logs/clients.sqlite3") as database:
+        database.execute("CREATE TRIGGER full BEFORE UPDATE ON generation BEGIN SELECT RAISE(FAIL, 'full'); END")
+    database.close()
+    log = LOG.read_bytes()
+    for change in (
+        clients.add_client("dave", [ASK]),
+        clients.rotate_client("carol"),
+        clients.disable_client("carol"),
+        clients.enable_client("carol"),
+        clients.set_roles("carol", [AUDIT_READER]),
+        clients.remove_secret("carol"),
+        keys.add_key("carol"),
+    ):
+        with pytest.raises(Unavailable):
+            asyncio.run(change)
+    assert LOG.read_bytes() == log
+
+
+@pytest.mark.usefixtures("installed")
+def test_what_is_revoked_already_has_no_second_record() -> None:
+    key = asyncio.run(clients.add_client("carol", [ASK], with_key=True)).key
+    assert key is not None
+    for _ in range(2):
+        asyncio.run(clients.revoke_token(JTI))
+        asyncio.run(keys.revoke_key(key.key_id))
+    assert [one["action"] for one in records()[3:]] == ["token.revoked", "key.revoked"]
 
 
 @pytest.mark.usefixtures("installed")

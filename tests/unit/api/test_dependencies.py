@@ -124,7 +124,7 @@ def test_a_users_part_is_tested_before_the_bucket_and_charged_after() -> None:
     assert app.calls[3:] == steps[:1]
     app.calls = []
     run(authenticate(request, is_read=True))
-    assert app.calls[3:] == [("charge_read", "alice", 60)]
+    assert app.calls[3:] == [("charge_read", "alice", 60, None)]
 
 
 # --- the role ----------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from app.api.error_bodies import (
     OPENAI_TYPES,
     OVERLOADED,
     OWN_STATUS,
+    SEND_ONE,
     STATUS,
     ErrorStyle,
     body_of,
@@ -35,6 +36,7 @@ from app.errors import (
     TokenBadSignature,
     TokenError,
     TokenExpired,
+    TokenMalformed,
     UpstreamTimeout,
 )
 from app.security.api_keys.form import KeyRefused
@@ -231,6 +233,7 @@ def test_a_body_never_says_what_is_wrong_with_the_log() -> None:
     [
         (TokenMissing(), TokenMissing.detail),
         (KeyRefused("revoked", "a" * 11), KeyRefused.detail),
+        (TokenMalformed("Alice's token has two parts."), SEND_ONE),
         (TokenBadSignature(), "The access token is not valid. Ask POST /token for a new one."),
         (TokenExpired(), "The access token has expired. Ask POST /token for a new one."),
         (RateLimited(), "Too many requests in the last minute. Wait as long as Retry-After says."),

@@ -95,4 +95,5 @@ def test_a_public_address_is_taken_without_a_slash_at_its_end(value: str) -> Non
     ],
 )
 def test_a_public_address_that_no_header_can_hold_is_refused(value: str) -> None:
-    assert (sentence(PublicUrl, value) or "").startswith("takes an address ")
+    found = sentence(PublicUrl, value) or ""
+    assert found.startswith(("takes an address such as https://ai.example.com", "takes an address without a user name"))

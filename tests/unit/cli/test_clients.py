@@ -100,7 +100,7 @@ def test_a_client_is_marked_as_a_front_end_or_not_any_more(monkeypatch: pytest.M
     [
         [],
         *(["--rpm", value] for value in ("0", "-1", "x", "10000001", "٣", "1.5", "00000001" + 30 * "9")),
-        *(["--token-lifetime", value] for value in ("31d", "0s", "12", "h", "1w")),
+        *(["--token-lifetime", value] for value in ("31d", "0s", "12", "h", "1w", "")),
     ],
     ids=str,
 )

@@ -57,7 +57,7 @@ def test_a_new_key_is_shown_once_with_all_that_it_may_do(monkeypatch: pytest.Mon
     assert calls == [("alice", (), None, None, None), ("alice", [*ROLES], "laptop", 600, 90 * 86_400)]
 
 
-@pytest.mark.parametrize("expires", ["90", "x", "0d", "3651d"])
+@pytest.mark.parametrize("expires", ["90", "x", "0d", "3651d", ""])
 def test_an_end_that_cannot_be_is_refused(expires: str) -> None:
     done = CliRunner().invoke(app, ["keys", "add", "alice", "--expires", expires])
     assert isinstance(done.exception, WrongUsage)

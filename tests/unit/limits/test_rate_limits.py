@@ -118,6 +118,16 @@ def test_a_keys_limit_only_narrows_what_its_client_has(open_buckets: Callable[..
     assert left("k3", 100, "bobby") == 3
 
 
+def test_a_keys_limit_narrows_the_reads_of_its_client_too(open_buckets: Callable[..., Buckets]) -> None:
+    buckets, least = open_buckets(), MIN_READS_PER_MINUTE
+    narrow = buckets.charge_read("alice", 2000, ("k1", 1000))
+    assert (narrow.limit, narrow.remaining, narrow.name) == (1000, 999, "key_reads")
+    assert buckets.charge_read("alice", 2000, ("k2", 1)).limit == least, "but a read asks no model"
+    wide = buckets.charge_read("alice", 2000)
+    assert (wide.limit, wide.remaining, wide.name) == (2000, 1997, "reads")
+    assert buckets.charge_question("alice", 2000, ("k1", 1000)).remaining == 999, "questions are counted apart"
+
+
 def test_tokens_follow_the_rate_limit_once_it_is_high(open_buckets: Callable[..., Buckets]) -> None:
     assert open_buckets(rate_limit=1).charge_token("alice").limit == MIN_TOKENS_PER_MINUTE
     assert open_buckets(rate_limit=100).charge_token("alice").limit == 100

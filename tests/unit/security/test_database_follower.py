@@ -16,7 +16,7 @@ from app.errors import AuditUnavailable, Unavailable
 from app.security.clients.store import ClientStore, open_clients
 from app.security.database_follower import DatabaseFollower
 from app.security.kept_refusals import DatabaseNotice
-from app.security.models import Revocations
+from app.security.models import NEVER, Revocations
 from app.security.security_log import SecurityLog
 
 from ...support.client_database import make_database
@@ -123,7 +123,7 @@ async def test_a_key_that_was_revoked_stays_so_in_an_older_database(desk: Desk) 
     await store.keys.add(new, "alice", (ASK,))
     with sqlite3.connect(desk.path) as now, sqlite3.connect(desk.old) as old:
         now.backup(old)
-    await store.keys.revoke(await store.keys.verify_exists(new.key_id))
+    await store.revoke(new.key_id, NEVER)
     await desk.follow()
     desk.replace_by(desk.old)
     for _ in range(2):

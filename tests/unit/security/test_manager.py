@@ -203,7 +203,8 @@ async def test_a_bearer_is_a_token_or_a_key_of_the_database_of_now(desk: Desk, m
     following = asyncio.create_task(manager.follow_revocations())
     with sqlite3.connect(desk.folder / "clients.sqlite3") as database:  # as an older state would be
         database.execute("DELETE FROM keys")
-        database.execute("UPDATE generation SET value = value - 1")
+        database.execute("DELETE FROM revocations")
+        database.execute("UPDATE generation SET value = value - 2")
     reasons = list[str]()
 
     async def ask_again() -> None:
@@ -227,7 +228,7 @@ async def test_a_clients_own_lifetime_holds_for_tokens_made_before(desk: Desk) -
     issued = await desk.manager.grant_token(client, None, request_id="0" * 32, address=None)
     assert issued.expires_in == 2 * HOUR
     assert desk.manager.verify_token(issued.access_token).expires_at == NOW + 2 * HOUR
-    await desk.clients.set_settings("carol", ClientSettings(token_seconds=HOUR))
+    await desk.clients.change_settings("carol", {"token_seconds": HOUR})
     await desk.manager.load_revocations()
     with pytest.raises(errors.TokenTooLong):
         desk.manager.verify_token(issued.access_token)
@@ -308,6 +309,15 @@ async def test_a_client_revokes_its_own_token_and_key_each_recorded_first(desk: 
         ["token_revoked", "user_id=carol"],
         ["key_revoked", "user_id=carol"],
     ]
+
+
+async def test_a_credential_that_is_revoked_eight_times_at_once_has_one_record(desk: Desk) -> None:
+    ((carol, key),) = await clients_with_keys(desk, "carol")
+    token = desk.manager.generate_token("carol", [ASK])
+    for credential in (token, key):
+        await asyncio.gather(*(desk.manager.revoke_credential(carol, credential, **ORIGIN) for _ in range(8)))
+    assert [record["action"] for record in desk.records()[1:]] == ["token.revoked", "key.revoked"]
+    assert [line.split()[1] for line in desk.events()] == ["token_revoked", "key_revoked"]
 
 
 async def test_without_its_record_nothing_is_revoked(desk: Desk) -> None:

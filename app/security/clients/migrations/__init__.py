@@ -17,7 +17,7 @@ from ....kit.command import command
 from ....kit.durable_files import sync_folder
 from ..database import TIMEOUT_SECONDS, connected
 
-SCHEMA_REVISION = "0003"
+SCHEMA_REVISION = "0004"
 """The newest revision in `versions`, which this code reads and writes. Revisions sort by age."""
 
 FOLDER = Path(__file__).parent

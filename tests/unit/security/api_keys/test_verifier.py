@@ -15,7 +15,7 @@ from app.security.api_keys.form import KeyRefused, NewKey, make_key
 from app.security.api_keys.verifier import KeyVerifier
 from app.security.clients.migrations import create_or_upgrade_database
 from app.security.clients.store import ClientStore, open_clients
-from app.security.models import NEVER, ClientSettings, Principal
+from app.security.models import NEVER, Principal
 from app.security.roles import ASK, AUDIT_READER
 
 from ....support.tokens import HOUR, NOTHING_REVOKED, NOW, Clock
@@ -82,7 +82,7 @@ async def test_a_key_proves_its_client_with_the_roles_of_both(desk: Desk) -> Non
     await desk.clients.set_roles("alice", [ASK])
     narrow = await desk.add(roles=(AUDIT_READER,))
     assert (await desk.prove(narrow.key)).roles == (), "a role that the client has no more"
-    await desk.clients.set_settings("alice", ClientSettings(rpm=5))
+    await desk.clients.change_settings("alice", {"rpm": 5})
     assert (await desk.prove(new.key)).client_rpm == 5
 
 
@@ -93,7 +93,7 @@ async def test_every_other_key_is_refused_with_a_reason_for_the_record(desk: Des
     await desk.clients.keys.add(other, "alice", (ASK,))
     assert forged.key_id == other.key_id
     assert await desk.reason(forged.key) == ("wrong_secret", other.key_id)
-    await desk.clients.keys.revoke(await desk.clients.keys.verify_exists(new.key_id))
+    await desk.clients.revoke(new.key_id, NEVER)
     assert await desk.reason(new.key) == ("revoked", new.key_id)
     unknown = desk.clients.keys.make()
     assert await desk.reason(unknown.key) == ("unknown", unknown.key_id)

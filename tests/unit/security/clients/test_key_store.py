@@ -65,14 +65,14 @@ async def test_a_revoked_key_stays_revoked_whatever_the_clock_says(store: Client
     await store.keys.add(short, "alice", (ASK,), expires_at=NOW + 60)
     before = await store.generation()
     for new in (lasting, short, short):
-        await store.keys.revoke(await store.keys.verify_exists(new.key_id))
+        await store.revoke(new.key_id, (await store.keys.verify_exists(new.key_id)).ends_at)
     assert await store.generation() == before + 3
     assert (await store.current_revocations()).expiries == {lasting.key_id: NEVER, short.key_id: NOW + 60}
     listed = {one.key_id: one for one in await store.keys.list_all()}
     assert [listed[new.key_id].state(moment(NOW + 99)) for new in (lasting, short)] == ["revoked", "revoked"]
     assert listed[short.key_id].revoked_at == moment(NOW)
     ahead = open_clients(tmp_path / "clients.sqlite3", now=lambda: NOW + 10**9)
-    await ahead.keys.revoke(await store.keys.verify_exists(lasting.key_id))
+    await ahead.revoke(lasting.key_id, (await ahead.keys.verify_exists(lasting.key_id)).ends_at)
     assert (await ahead.current_revocations()).revoked == {lasting.key_id, short.key_id}
     await ahead.aclose()
 

@@ -17,7 +17,7 @@ from app.security.clients.database import connected
 from app.security.clients.migrations import FOLDER, SCHEMA_REVISION, create_or_upgrade_database
 from app.security.clients.store import open_clients
 from app.security.clients.tables import metadata
-from app.security.models import Revocations
+from app.security.models import NEVER, Revocations
 from app.security.roles import ASK
 
 from ....support.client_database import python, use
@@ -35,6 +35,13 @@ def execute(path: Path, statement: str) -> None:
     connection.execute(statement)
     connection.commit()
     connection.close()
+
+
+def revoked(path: Path) -> tuple[int, set[str]]:
+    """The generation, and what is refused."""
+    with connected(path, 1) as connection:
+        rows = connection.exec_driver_sql("SELECT jti FROM revocations WHERE expires_at = ?", (NEVER,)).scalars()
+        return connection.exec_driver_sql("SELECT value FROM generation").scalar_one(), set(rows)
 
 
 def test_the_revision_the_newest_migration_and_the_tables_are_the_same(path: Path) -> None:
@@ -84,6 +91,16 @@ def test_a_schema_of_another_time_stops_the_start_and_says_what_to_do(path: Path
     execute(path, spoil)
     with pytest.raises(ConfigError, match=sentence):
         open_clients(path)
+
+
+def test_a_key_that_is_deleted_by_hand_is_revoked_also_with_its_client(path: Path) -> None:
+    use(path)  # adds alice
+    for key_id in ("a" * 11, "b" * 11):
+        execute(path, f"INSERT INTO keys VALUES ('{key_id}', 'alice', '', 'none', NULL, NULL, 0, NULL, 0)")
+    execute(path, f"DELETE FROM keys WHERE key_id = '{'a' * 11}'")
+    assert revoked(path) == (2, {"a" * 11})
+    execute(path, "DELETE FROM clients")
+    assert revoked(path) == (3, {"a" * 11, "b" * 11})
 
 
 def test_a_missing_database_stops_the_start_and_is_not_made_by_it(tmp_path: Path) -> None:

@@ -91,7 +91,6 @@ async def test_an_ill_formed_id_is_never_added_and_reads_as_unknown(store: Clien
     with pytest.raises(InvalidUser):
         await store.add(client_id, [ASK])
     assert await refusal(store, client_id, "secret") == ("unknown_client", client_id), "the record masks it where it looks secret"
-    await store.verify_free(client_id)
     with pytest.raises(InvalidRequest, match="no such client"):
         await store.disable(client_id)
     with pytest.raises(InvalidRequest, match="no such client"):
@@ -150,8 +149,8 @@ async def test_two_secrets_work_until_one_of_them_is_removed(store: ClientStore)
 async def test_a_clients_own_settings_are_known_everywhere(store: ClientStore) -> None:
     await store.add("alice", [ASK], ClientSettings(token_seconds=60))
     await store.add("bobby", [ASK])
-    await store.set_settings("alice", ClientSettings(rpm=9))
-    assert (await store.verify_exists("alice")).settings == ClientSettings(rpm=9)
+    assert await store.change_settings("alice", {"rpm": 9}) == ClientSettings(token_seconds=60, rpm=9)
+    assert await store.change_settings("alice", {"token_seconds": None}) == ClientSettings(rpm=9)
     assert (await store.current_revocations()).settings == {"alice": ClientSettings(rpm=9)}
 
 
@@ -163,6 +162,26 @@ async def test_a_revocation_that_names_no_token_is_refused(store: ClientStore, j
     with pytest.raises(InvalidRequest):
         await store.revoke(jti, expires_at)
     assert await store.generation() == 0
+
+
+async def test_of_revocations_at_one_time_the_first_alone_is_recorded(path: Path) -> None:
+    stores, recorded = [open_clients(path) for _ in range(4)], list[str]()
+
+    async def record() -> None:
+        recorded.append(JTI)
+        await asyncio.sleep(0.01)  # the others wait for it
+
+    await asyncio.gather(*(store.revoke(JTI, 2**40 + number, record) for number, store in enumerate(stores)))
+    assert recorded == [JTI]
+    assert (await stores[0].current_revocations()).expiries == {JTI: 2**40 + 3}
+    for store in stores:
+        await store.aclose()
+
+
+async def test_two_changes_of_a_clients_settings_are_both_made(store: ClientStore) -> None:
+    await store.add("alice", [ASK])
+    await asyncio.gather(*(store.change_settings("alice", change) for change in ({"rpm": 9}, {"token_seconds": 60})))
+    assert (await store.verify_exists("alice")).settings == ClientSettings(token_seconds=60, rpm=9)
 
 
 async def test_every_change_moves_the_generation_and_another_store_sees_it(store: ClientStore, path: Path) -> None:

@@ -1,0 +1,29 @@
+"""A key or client whose row is deleted by hand: the key is revoked, in workers that know it too.
+
+Nothing of ours deletes such rows. Who has the file may, and means to take access away.
+"""
+
+from alembic import op
+
+revision = "0004"
+down_revision = "0003"
+
+NEVER = 2**53
+KEY = f"""
+CREATE TRIGGER key_deleted AFTER DELETE ON keys BEGIN
+    INSERT OR IGNORE INTO revocations (jti, expires_at, revoked_at)
+        VALUES (OLD.key_id, {NEVER}, CAST(strftime('%s', 'now') AS INTEGER));
+    UPDATE generation SET value = value + 1;
+END
+"""  # noqa: S608 - a constant
+CLIENT = "CREATE TRIGGER client_deleted AFTER DELETE ON clients BEGIN DELETE FROM keys WHERE client_id = OLD.client_id; END"
+
+
+def upgrade() -> None:
+    op.execute(KEY)
+    op.execute(CLIENT)
+
+
+def downgrade() -> None:
+    op.execute("DROP TRIGGER client_deleted")
+    op.execute("DROP TRIGGER key_deleted")

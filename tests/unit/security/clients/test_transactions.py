@@ -1,0 +1,67 @@
+"""A change and its record: neither without the other, as far as one process can see to it."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from app.errors import AuditUnavailable, Unavailable
+from app.security.clients.store import open_clients
+from app.security.roles import ASK
+
+from ....support.client_database import make_database
+
+pytestmark = pytest.mark.anyio
+JTI = "0123456789abcdef" * 2
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return make_database(tmp_path / "clients.sqlite3")
+
+
+async def test_a_database_that_another_process_holds_is_told_before_the_record(path: Path) -> None:
+    store, recorded = open_clients(path, timeout=0.01), list[str]()
+    await store.add("alice", [ASK])
+
+    async def record(*_: object) -> None:
+        recorded.append("a change")
+
+    with sqlite3.connect(path) as other:
+        other.execute("BEGIN IMMEDIATE")
+        for change in (
+            store.add("bobby", [ASK], record=record),
+            store.disable("alice", record),
+            store.change_settings("alice", {"rpm": 9}, record),
+            store.rotate("alice", record),
+            store.revoke(JTI, 2**40, record),
+            store.keys.add(store.keys.make(), "alice", (ASK,), record=record),
+        ):
+            with pytest.raises(Unavailable):
+                await change
+    assert recorded == []
+    await store.aclose()
+
+
+async def test_a_change_waits_for_its_record_and_is_not_made_without_it(path: Path) -> None:
+    store, seen = open_clients(path), list[int]()
+
+    async def record() -> None:
+        seen.append(await store.generation())
+        if len(seen) == 2:
+            raise AuditUnavailable
+
+    await store.add("alice", [ASK], record=record)
+    with pytest.raises(AuditUnavailable):
+        await store.disable("alice", record)
+    assert seen == [0, 1], "nobody sees a change before its record"
+    assert await store.generation() == 1
+    assert not (await store.verify_exists("alice")).disabled
+    await store.aclose()
