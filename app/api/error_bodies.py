@@ -17,6 +17,7 @@ ErrorStyle = Literal["anthropic", "oauth", "openai", "problem"]
 
 STATUS = {
     "malformed_http": 400,
+    "request_timeout": 408,
     "malformed_body": 400,
     "malformed_json": 400,
     "cross_origin_refused": 400,
@@ -48,6 +49,7 @@ STATUS = {
     "audit_corrupt": 503,
     "evidence_unavailable": 503,
     "overloaded": 503,
+    "too_many_connections": 503,
     "interrupted": 503,
     "upstream_timeout": 504,
     # No endpoint answers with these: they stop a command, or become another error.

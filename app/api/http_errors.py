@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from ..errors import InvalidInput, TokenError
+from ..errors import InvalidInput, TokenError, Unavailable
 
 
 class MalformedHttp(InvalidInput):
     code = "malformed_http"
     detail = "This is not a request of HTTP/1.1 (RFC 9112)."
+
+
+class RequestTimeout(InvalidInput):
+    code = "request_timeout"
+    detail = "The request took too long to arrive."
+
+
+class TooManyConnections(Unavailable):
+    code = "too_many_connections"
+    detail = "The service has as many connections as it can serve; try again later."
 
 
 class MethodNotAllowed(InvalidInput):

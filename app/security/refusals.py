@@ -66,6 +66,10 @@ class RefusalRecorder:
         action = "ask.refused" if policy else "request.refused"
         await asyncio.shield(self._record(action, {kind: 1}, user_id=user_id, request_id=request_id, details=details))
 
+    def count(self, code: str, address: str) -> None:
+        """Count a refusal of what never became a request: it has no record of its own."""
+        self._count(Kind(None, network_of(address), code), 1)
+
     async def summarise(self) -> None:
         """Record all that was counted since the last summary.
 

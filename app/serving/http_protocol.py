@@ -1,245 +1,248 @@
-"""uvicorn's HTTP protocol with bounds on heads, trailers, and what waits behind an answer.
+"""HTTP/1.1 on one connection: one request at a time, and everything that comes within bounds.
 
-With http_1_0.py the only file that depends on uvicorn's internals: see
-tests/contract/test_library_insides.py.
-Bytes that never become a request are answered and recorded as a request that failed.
+With http_request.py the only file that depends on uvicorn's internals: see
+tests/contract/test_library_insides.py and docs/decisions/0045-our-own-http-protocol.md.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import re
-from typing import Any
+from typing import Any, cast
 
-from starlette.types import Receive, Scope, Send
-from uvicorn._types import ASGI3Application
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.config import Config
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
+from uvicorn.protocols.utils import get_remote_addr
+from uvicorn.server import ServerState
 
-from ..api.http_errors import HeadTooLarge, MalformedHttp
-from ..api.middleware import RequestMiddleware
+from ..api.http_errors import MalformedHttp, RequestTimeout, TooLarge, TooManyConnections
 from ..errors import AppError, ClientGone
-from .http_1_0 import unchunked
+from ..limits.networks import network_of
+from .connections import Connections
+from .deadlines import Phase, Waiting, has_left
+from .http_parser import Head, MessageParser
+from .http_request import HttpRequest, ServerParts, open_request
+from .incoming import Incoming
+from .refused import refusal
 
-MAX_HEAD_BYTES = 32 * 1024
-"""Of a request line with its headers. The rest of the read that passes it may come on top."""
-UPGRADE = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
-MUTED = ("Invalid HTTP request received.", "ASGI callable returned without completing response.")
-"""Messages that uvicorn would log for every broken request that anyone sends."""
-ABORT_GRACE_SECONDS = 1.0
-"""From an answer that was given up to the end of its connection."""
-UNREAD_SECONDS = 5.0
-"""A closing connection whose caller reads nothing for so long is aborted."""
+HEALTH = frozenset({"/livez", "/readyz", "/health", "/healthz"})
 HALF_CLOSE_SECONDS = 0.1
 """A caller whose sending ends this soon after the request waits for the answer: eof_received."""
-MAX_PIPELINED = 512
-"""Requests of one connection that wait for the answers before them."""
-MAX_BEHIND_BYTES = 64 * 1024
-"""Bytes that may follow a request before its answer is complete."""
+MAX_IGNORED = 256 * 1024
+"""Bytes that are read and ignored after a refusal, so that the caller can read it."""
 
 
-class BoundedHttpProtocol(HttpToolsProtocol):
-    """Ends what httptools and uvicorn would gather without end; ignores Upgrade (RFC 9110, 7.8)."""
+class HttpProtocol(asyncio.Protocol):
+    """What follows a request is parsed after its answer."""
 
-    _head_bytes = 0
-    _has_begun = False  # a head has begun and has not ended
-    _in_head = True  # in a head or before one
-    _ended_here = False  # a message ended in this read, so most of the read was no head
-    _is_over = False  # nothing more is read from this connection
-    _trailer_bytes = 0  # of all messages of this connection
-    _behind = 0  # bytes that came after the request that is being answered
-    _running: RequestResponseCycle | None = None  # being answered, or answered last
-    _last_read = 0.0  # on the loop's clock
-    _has_ended_sending = False  # the caller, who waits for the answer
+    def __init__(
+        self,
+        connections: Connections,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        self._connections, self._bounds = connections, connections.bounds
+        self._server = ServerParts(config, server_state, app_state)
+        self._loop = _loop or asyncio.get_running_loop()
+        self._waiting = Waiting(self._loop.time)
+        self.network = self._address = "unknown"
+        self._is_guest = self._has_ended_sending = False
+        self._parser: MessageParser | None = None  # many connections never send a head
+        self._request: HttpRequest | None = None  # being answered, or answered last
+        self._incoming = Incoming(connections)
+        self._ignored = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._flow = FlowControl(self._transport)
+        self._client = get_remote_addr(self._transport)
+        if self._client:
+            self._address, self.network = self._client[0], network_of(self._client[0])
+        self._server.state.connections.add(cast(Any, self))
+        self._is_guest = not self._connections.admit(self, self._address)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._server.state.connections.discard(cast(Any, self))
+        self._connections.remove(self)
+        if not self._incoming.is_empty:
+            self._connections.count(ClientGone.code, self._address)
+        self._end_reading()
+        if self._request is not None:
+            self._request.lose()
+        self._flow.resume_writing()
 
     def data_received(self, data: bytes) -> None:
-        self._last_read = self.loop.time()
-        if self._is_over:
+        self._waiting.last_byte = self._loop.time()
+        if self._waiting.phase is not Phase.OVER:
+            self._take(data)
             return
-        if len(self.pipeline) > MAX_PIPELINED:
-            self._is_over = True
-            self.transport.abort()
-            return
-        if self._in_head:
-            end = data.find(b"\r\n\r\n")
-            head = data if end < 0 else data[:end]
-            if UPGRADE.search(head):  # the parser would stop after the head and lose the body
-                data = UPGRADE.sub(b"\r\nx-upgrade:", head) + data[len(head) :]
-        self._ended_here = False
-        if self._running is not None and not (self._running.response_complete or self._running.more_body):
-            self._behind += len(data)
-            if self._behind > MAX_BEHIND_BYTES:
-                self._is_over = True
-                self.transport.abort()
-                return
-        super().data_received(data)
-        if self._behind:  # uvicorn would stop reading, and not see that the caller disconnects
-            self.flow.resume_reading()
-        if self._in_head and not self._ended_here:
-            self._head_bytes += len(data)
-            if self._head_bytes > MAX_HEAD_BYTES and not self._is_over:
-                self._refuse(HeadTooLarge())
+        self._ignored += len(data)
+        if self._ignored > MAX_IGNORED:
+            self._transport.abort()
 
-    def on_message_begin(self) -> None:
-        self._in_head = self._has_begun = True
-        super().on_message_begin()
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if self._has_begun:
-            super().on_header(name, value)
-            return
-        self._trailer_bytes += len(name) + len(value) + 4  # nobody reads trailers; uvicorn keeps them all
-        if self._trailer_bytes > MAX_HEAD_BYTES:
-            self._is_over = True
-            self.transport.close()
-
-    def _unsupported_upgrade_warning(self) -> None:
-        """The parser stopped after a head with an Upgrade that `data_received` did not see.
-
-        What follows could be the body or another request, so the connection ends with this answer.
-        """
-        self._is_over = True
-        self.cycle.keep_alive = False
-        if self.cycle.response_complete:
-            self.transport.close()
-
-    def on_headers_complete(self) -> None:
-        super().on_headers_complete()  # raises for a bad target: then the head is broken
-        self._in_head = self._has_begun = False
-        self._head_bytes = 0
-
-    def on_message_complete(self) -> None:
-        self._in_head = self._ended_here = True
-        super().on_message_complete()
-
-    def send_400_response(self, msg: str) -> None:
-        if self._in_head:
-            self._refuse(MalformedHttp())
-            return
-        self._is_over = True
-        if self.cycle.response_complete:  # answered before its body came
-            self.transport.close()
-            return
-        # The request refuses its body when it reads it.
-        self.cycle.body = _BrokenBody()
-        self.cycle.more_body = self.cycle.keep_alive = False
-        self.cycle.message_event.set()
-
-    def eof_received(self) -> bool:  # type: ignore[override]  # uvicorn never goes on
+    def eof_received(self) -> bool:
         """Whether to go on, because the caller still reads.
 
         A caller who closes the connection ends their sending, too. Who waits for the answer ends it
         together with the request (`nc -N`, some proxies), who gives up does it later.
         """
-        running, is_whole = self._running, self._is_over or not (self._has_begun or self.cycle.more_body)
-        if running is None or running.response_complete or not is_whole:
+        request, waiting = self._request, self._waiting
+        if waiting.phase not in (Phase.ANSWER, Phase.OVER) or request is None or request.response_complete:
             return False
         if not self._has_ended_sending:
-            is_late = self.loop.time() - self._last_read > HALF_CLOSE_SECONDS
-            if is_late or running.response_started:  # who has read of the answer already has not waited for it
+            is_late = self._loop.time() - waiting.last_byte > HALF_CLOSE_SECONDS
+            if is_late or request.response_started:  # who has read of the answer already has not waited for it
                 return False
         self._has_ended_sending = True
-        self.cycle.keep_alive = False
+        self._end_with(request)
         return True
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)  # notifies the newest request only
-        if self._running is not None:
-            self._running.disconnected = True
-            self._running.message_event.set()
-        if self._has_begun and not self._is_over:
-            self._refuse(ClientGone())
-        if self.pipeline:  # uvicorn forgets requests that still wait when their caller disconnects
-            task = self.loop.create_task(_record_unanswered([self.pipeline.pop() for _ in range(len(self.pipeline))]))
-            task.add_done_callback(self.tasks.discard)
-            self.tasks.add(task)
+    def pause_writing(self) -> None:
+        self._flow.pause_writing()
 
-    def on_response_complete(self) -> None:
-        super().on_response_complete()
-        self._abort_unless_read()
+    def resume_writing(self) -> None:
+        self._flow.resume_writing()
+
+    def _take(self, data: bytes, at: int = 0) -> None:
+        """Read one request from *at* on; keep what comes behind it."""
+        try:
+            while at < len(data) and (phase := self._waiting.phase) is not Phase.OVER:
+                if phase is Phase.ANSWER:
+                    if not self._incoming.hold(data, at):
+                        self._flow.pause_reading()  # `look` notices if the caller disconnects
+                    return
+                at = self._take_body(data, at) if phase is Phase.BODY else self._take_head(data, at)
+        except AppError as error:
+            self._refuse(error)
+        if self._has_ended_sending and self._request is not None:
+            self._end_with(self._request)
+
+    def _take_head(self, data: bytes, at: int) -> int:
+        """Begin a request once its head is whole; where that ends in *data*. Raises AppError."""
+        head, end = self._incoming.collect(data, at)
+        if head is not None:
+            self._parser = self._parser or MessageParser(self._bounds)
+            self._begin(self._parser, self._parser.read_head(head))
+        elif self._waiting.phase is not Phase.HEAD and not self._incoming.is_empty:
+            self._waiting.enter(Phase.HEAD)
+        return end
+
+    def _begin(self, parser: MessageParser, head: Head) -> None:
+        if self._is_guest and head.path not in HEALTH:
+            self._refuse(TooManyConnections(), head.path)
+            return
+        self._connections.begin(self)
+        request = open_request(head, self._server, self._transport, self._flow, self._client, self._on_answered)
+        request.keep_alive &= not (self._is_guest or self._connections.is_stopping)
+        self._request = request
+        self._waiting.body_bytes = 0
+        self._waiting.enter(Phase.BODY)
+        if parser.is_whole:
+            self._end_body(request)
+        request.start(self._server)
+
+    def _take_body(self, data: bytes, at: int) -> int:
+        parser, request = cast(MessageParser, self._parser), cast(HttpRequest, self._request)
+        try:
+            body, end = parser.read_body(data, at)
+        except (MalformedHttp, TooLarge) as error:
+            self._fail(request, error)
+            return len(data)
+        self._waiting.body_bytes += len(body)
+        if body and not request.response_complete:
+            request.add(body)
+            if len(request.body) > HIGH_WATER_LIMIT:
+                self._flow.pause_reading()
+        if parser.is_whole:
+            self._end_body(request)
+            if parser.is_rest_lost:
+                request.keep_alive = False
+                self._end_reading()
+        return end
+
+    def _end_body(self, request: HttpRequest) -> None:
+        request.end_body()
+        self._waiting.enter(Phase.ANSWER)
+        if request.response_complete:
+            self._rest()
+
+    def _end_reading(self) -> None:
+        """What comes from now on is ignored."""
+        self._waiting.enter(Phase.OVER)
+        self._incoming.clear()
+
+    def _on_answered(self) -> None:
+        self._server.state.total_requests += 1
+        if self._transport.is_closing():
+            return
+        self._flow.resume_reading()
+        if self._waiting.phase is Phase.ANSWER:
+            self._rest()
+        elif self._waiting.phase is Phase.OVER:
+            self._transport.close()
+
+    def _end_with(self, request: HttpRequest) -> None:
+        """The caller sends no more: end the connection with the last whole request."""
+        if request.response_complete or self._waiting.phase is Phase.BODY:
+            self._transport.close()
+        elif self._incoming.is_empty:
+            request.keep_alive = False
+
+    def _rest(self) -> None:
+        """Go on with the next request."""
+        self._waiting.enter(Phase.IDLE)
+        self._connections.rest(self)
+        self._take(*self._incoming.take())
+
+    def _refuse(self, error: AppError, path: str = "") -> None:
+        """Answer what is no request, after an answer that is under way, and end the connection."""
+        self._connections.count(error.code, self._address)
+        self._end_reading()
+        if self._request and not self._request.response_complete:
+            self._request.keep_alive = False
+            return
+        self._transport.write(refusal(error, path))
+        self._transport.write_eof()  # a close with unread bytes would be a reset, which discards the answer
+
+    def _fail(self, request: HttpRequest, error: AppError) -> None:
+        """The body of *request* does not come whole. It is answered when it reads its body."""
+        self._end_reading()
+        request.fail(error)
+        if request.response_complete:
+            self._transport.close()
+
+    def drop(self) -> None:
+        self._end_reading()
+        self._transport.close()
+
+    def look(self, now: float) -> None:
+        """Called each second: end what has waited too long."""
+        waiting, request, is_stopping = self._waiting, self._request, self._connections.is_stopping
+        if waiting.is_unread(now, self._transport.get_write_buffer_size(), self._bounds, is_stopping):
+            self._connections.count("answer_unread", self._address)
+            self._transport.abort()
+        elif waiting.phase in (Phase.ANSWER, Phase.OVER) and request and not request.response_complete:
+            if self._flow.read_paused and has_left(self._transport):
+                self._transport.abort()
+        elif not self._flow.read_paused and waiting.is_overdue(now, self._bounds, request, is_stopping):
+            self._end_overdue(request)
+
+    def _end_overdue(self, request: HttpRequest | None) -> None:
+        if self._waiting.phase is Phase.HEAD:
+            self._refuse(RequestTimeout())
+        elif self._waiting.phase is Phase.BODY and request is not None:
+            self._fail(request, RequestTimeout())
+        elif self._waiting.phase is Phase.OVER:
+            self._transport.abort()
+        else:
+            self._transport.close()
 
     def shutdown(self) -> None:
-        super().shutdown()
-        self._abort_unless_read()
-
-    def timeout_keep_alive_handler(self) -> None:
-        super().timeout_keep_alive_handler()
-        self._abort_unless_read()
-
-    def _abort_unless_read(self, before: int | None = None) -> None:
-        """A closed transport waits for its caller to read everything: abort it if they do not."""
-        left = self.transport.get_write_buffer_size() if self.transport.is_closing() else 0
-        if left and before is not None and left >= before:
-            self.transport.abort()
-        elif left:
-            self.loop.call_later(UNREAD_SECONDS, self._abort_unless_read, left)
-
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        self._running, self._behind = cycle, 0
-
-        async def run(scope: Any, receive: Any, send: Any) -> None:
-            try:
-                await app(scope, receive, send if scope["http_version"] != "1.0" else unchunked(cycle, send))
-            finally:
-                if not cycle.response_complete:  # given up; uvicorn would wait for the caller to read
-                    self.loop.call_later(ABORT_GRACE_SECONDS, self.transport.abort)
-
-        super()._start_asgi_task(cycle, run)
-
-    def _refuse(self, error: AppError) -> None:
-        """Answer like any request, after those that came before, and end the connection."""
-        self._is_over = True
-
-        async def fail(scope: Scope, receive: Receive, send: Send) -> None:
-            raise error
-
-        app: Any = RequestMiddleware(fail)  # uvicorn has its own types for ASGI
-        before, self.cycle = self.cycle, self._cycle_of_no_request()
-        if before is None or before.response_complete:
-            self._start_asgi_task(self.cycle, app)
+        """Called by uvicorn when the service stops."""
+        self._connections.is_stopping = True
+        if self._request is not None and not self._request.response_complete:
+            self._request.keep_alive = False
         else:
-            self.pipeline.appendleft((self.cycle, app))
-
-    def _cycle_of_no_request(self) -> RequestResponseCycle:
-        super().on_message_begin()  # a new scope
-        nothing: Any = {
-            **self.scope,
-            "app": self.app,
-            "method": "",
-            "path": "",
-            "query_string": b"",
-        }
-        cycle = RequestResponseCycle(
-            scope=nothing,
-            transport=self.transport,
-            flow=self.flow,
-            logger=self.logger,
-            access_logger=self.access_logger,
-            access_log=self.access_log,
-            default_headers=self.server_state.default_headers,
-            message_event=asyncio.Event(),
-            expect_100_continue=False,
-            keep_alive=False,
-            on_response=self.on_response_complete,
-        )
-        cycle.disconnected = self.parser is None
-        return cycle
-
-
-class _BrokenBody(bytearray):
-    """In place of a body that is not valid HTTP: reading it raises."""
-
-    def __bytes__(self) -> bytes:
-        raise MalformedHttp()
-
-
-async def _record_unanswered(waiting: list[tuple[RequestResponseCycle, ASGI3Application]]) -> None:
-    """Run requests of a caller who disconnected: they fail one by one, and each is recorded."""
-    for cycle, app in waiting:
-        cycle.disconnected = True
-        await cycle.run_asgi(app)
-
-
-def mute_strangers() -> None:
-    """Keep strangers from filling our output: see MUTED."""
-    logging.getLogger("uvicorn.error").addFilter(lambda record: record.msg not in MUTED)
+            self._end_reading()
+            self._transport.close()

@@ -13,15 +13,17 @@ import signal
 import socket
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from types import FrameType
+from typing import Any, cast
 
 import uvicorn
-from fastapi import FastAPI
 
 from ..api.context import AppContext
 from ..catalogue.models import Catalogue
 from ..errors import EvidenceUnavailable
 from ..kit.process import show_as
+from ..limits.bounds import Bounds, raise_descriptor_limit
 from ..main import create_app
 from ..security.clients.store import open_clients
 from ..settings import Settings
@@ -30,7 +32,9 @@ from ..wiring.models import open_models
 from ..wiring.start_checks import verify_start
 from ..wiring.stop_times import FINISH_SHARE
 from .child import ReadyFlag
-from .http_protocol import BoundedHttpProtocol, mute_strangers
+from .connections import Connections
+from .http_protocol import HttpProtocol
+from .http_request import mute_strangers
 from .output import ServiceOutput
 from .shared_parts import SharedParts, SharedPolicy
 
@@ -69,9 +73,10 @@ def run_worker(shared: SharedParts, output: ServiceOutput, ready: ReadyFlag, num
         scoreboard=shared.scoreboard,
         worker=number,
     )
+    connections = Connections(Bounds().within(raise_descriptor_limit()), settings.trusted_proxies)
     config = uvicorn.Config(
         app,
-        http=BoundedHttpProtocol,
+        http=cast(Any, partial(HttpProtocol, connections)),
         log_config=None,
         access_log=False,  # the audit log is the record of who asked what
         proxy_headers=False,  # ours obeys TRUSTED_PROXIES; uvicorn's trusts loopback by default
@@ -81,7 +86,9 @@ def run_worker(shared: SharedParts, output: ServiceOutput, ready: ReadyFlag, num
     )
 
     def on_started() -> None:
-        policy.follow(app)
+        context: AppContext = app.state.context
+        connections.count = context.refusals.count
+        policy.follow(context)
         output.flush()  # before the parent says that all are ready
         ready.set()
 
@@ -100,9 +107,8 @@ class PolicyFollower:
         self._encoded = shared.read()
         self.catalogue = _decode(self._encoded)
 
-    def follow(self, app: FastAPI) -> None:
+    def follow(self, context: AppContext) -> None:
         """Call it on the event loop, once the lifespan has begun."""
-        context: AppContext = app.state.context
         self._take(context)  # a SIGHUP may have come while this worker started
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._hang_up, context)
 

@@ -10,7 +10,6 @@ import asyncio
 import inspect
 import re
 import tomllib
-from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any
 
@@ -25,8 +24,10 @@ from langchain_openai.chat_models.base import BaseChatOpenAI
 from starlette.middleware.cors import CORSMiddleware
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import Server, ServerState
 
-from app.serving.http_protocol import MUTED, BoundedHttpProtocol
+from app.serving.http_protocol import HttpProtocol
+from app.serving.http_request import MUTED
 from app.upstream.client import Upstream
 from app.upstream.completion import Reply
 from app.upstream.connection import take_unread
@@ -35,7 +36,7 @@ from app.upstream.protocol.endpoint import Endpoint
 
 from ..support.paths import ROOT
 
-UVICORN = "app/serving/http_protocol.py (or http_1_0.py) relies on this part of uvicorn"
+UVICORN = "app/serving/http_protocol.py (or http_request.py) relies on this part of uvicorn"
 
 
 def pin_of(package: str) -> str:
@@ -52,77 +53,48 @@ def test_the_library_is_pinned_to_the_minor_version_in_use(package: str) -> None
 # --- uvicorn ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", [name for name in vars(BoundedHttpProtocol) if callable(vars(BoundedHttpProtocol)[name])])
-def test_uvicorn_has_every_method_that_we_override(name: str) -> None:
-    ours = {"_abort_unless_read", "_refuse", "_cycle_of_no_request"}
-    if name in ours:
-        assert not hasattr(HttpToolsProtocol, name), f"{UVICORN}: it has its own {name} now"
-        return
-    theirs: Callable[..., Any] = getattr(HttpToolsProtocol, name)
-    assert (
-        inspect.signature(theirs).parameters.keys() == inspect.signature(getattr(BoundedHttpProtocol, name)).parameters.keys()
-    ), f"{UVICORN}: {name} takes other arguments"
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "transport",
-        "flow",
-        "pipeline",
-        "cycle",
-        "scope",
-        "parser",
-        "loop",
-        "tasks",
-        "app",
-        "logger",
-        "access_logger",
-        "access_log",
-    ],
-)
-def test_uvicorn_sets_every_attribute_that_we_read(name: str) -> None:
-    assert f"self.{name}" in inspect.getsource(HttpToolsProtocol), f"{UVICORN}: self.{name} is gone"
-
-
-def test_uvicorn_ends_a_connection_whose_caller_ends_their_sending() -> None:
-    """Ours returns True to go on; asyncio and uvloop close the connection for anything false."""
-    ended: object = HttpToolsProtocol.eof_received(object())  # type: ignore[func-returns-value,arg-type]
-    assert ended is None, f"{UVICORN}: eof_received does something now"
-
-
 def test_uvicorn_builds_a_cycle_from_what_we_give_it() -> None:
     ours = {
         *("scope", "transport", "flow", "logger", "access_logger", "access_log", "default_headers", "message_event"),
         *("expect_100_continue", "keep_alive", "on_response"),
     }
     assert inspect.signature(RequestResponseCycle).parameters.keys() == ours, f"{UVICORN}: RequestResponseCycle"
+    assert list(inspect.signature(RequestResponseCycle.receive).parameters) == ["self"], f"{UVICORN}: receive"
 
 
 @pytest.mark.parametrize(
     "name",
     [
         *("body", "more_body", "keep_alive", "disconnected", "response_started", "response_complete", "message_event"),
-        *("chunked_encoding", "expected_content_length"),
+        *("chunked_encoding", "expected_content_length", "waiting_for_100_continue", "transport", "flow", "scope"),
     ],
 )
 def test_a_cycle_has_the_state_that_we_set(name: str) -> None:
     assert f"self.{name}" in inspect.getsource(RequestResponseCycle), f"{UVICORN}: the cycle's {name} is gone"
 
 
-def test_uvicorn_ends_a_body_without_length_where_the_connection_ends() -> None:
+def test_uvicorn_counts_a_body_against_the_length_that_we_set() -> None:
     source = inspect.getsource(RequestResponseCycle.send)
-    assert "self.expected_content_length != 0" in source, f"{UVICORN}: _Endless answers these comparisons only"
-    assert "num_bytes > self.expected_content_length" in source
+    assert "self.expected_content_length -= num_bytes" in source, f"{UVICORN}: send_without_chunks sets it for each piece"
+    assert "self.expected_content_length != 0" in source
 
 
-def test_uvicorn_says_the_messages_that_are_muted() -> None:
-    source = inspect.getsource(inspect.getmodule(HttpToolsProtocol))  # type: ignore[arg-type]
-    assert [message for message in MUTED if message not in source] == [], f"{UVICORN}: its wording"
+def test_uvicorn_says_the_message_that_is_muted() -> None:
+    assert MUTED in inspect.getsource(RequestResponseCycle), f"{UVICORN}: its wording"
 
 
-def test_uvicorn_can_be_told_to_read_on() -> None:
-    assert callable(FlowControl.resume_reading)
+def test_uvicorn_makes_a_protocol_with_the_arguments_that_we_take() -> None:
+    """And stops it through `shutdown`, once it is in `connections`."""
+    assert list(inspect.signature(HttpToolsProtocol).parameters) == list(inspect.signature(HttpProtocol).parameters)[1:]
+    source = inspect.getsource(Server)
+    assert "for connection in list(self.server_state.connections):" in source, f"{UVICORN}: Server.shutdown"
+    assert "connection.shutdown()" in source
+    assert {"connections", "tasks", "total_requests", "default_headers"} <= vars(ServerState()).keys(), f"{UVICORN}: ServerState"
+
+
+@pytest.mark.parametrize("name", ["pause_reading", "resume_reading", "pause_writing", "resume_writing", "drain"])
+def test_uvicorns_flow_control_has_what_we_call(name: str) -> None:
+    assert callable(getattr(FlowControl, name)), f"{UVICORN}: FlowControl"
 
 
 # --- Starlette ---------------------------------------------------------------------------------

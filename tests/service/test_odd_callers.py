@@ -5,11 +5,13 @@ from __future__ import annotations
 import socket
 import struct
 from contextlib import closing, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from app.limits.bounds import Bounds
 from app.upstream.embedded import EmbeddedAddress
 
 from ..faults.cut_client import ENDPOINTS, stream_body, stream_request
@@ -26,7 +28,8 @@ def test_a_caller_who_never_reads_the_end_loses_the_connection(
 ) -> None:
     """The last bytes wait in the server's memory, too few to block it: for the server the answer is complete."""
     monkeypatch.chdir(tmp_path)
-    inside = Inside(Service(tmp_path), EmbeddedAddress(upstream.base_url, "no-key", MODEL, max_waiting=1))
+    endpoint = EmbeddedAddress(upstream.base_url, "no-key", MODEL, max_waiting=1)
+    inside = Inside(Service(tmp_path), endpoint, replace(Bounds(), unread_seconds=1))
     create_server = socket.create_server
 
     def with_small_buffers(address: tuple[str, int]) -> socket.socket:
@@ -35,7 +38,6 @@ def test_a_caller_who_never_reads_the_end_loses_the_connection(
         return listener
 
     monkeypatch.setattr(socket, "create_server", with_small_buffers)
-    monkeypatch.setattr(inside.server.config, "timeout_keep_alive", 1)
     upstream.set(chunks=160)
     with inside, closing(socket.socket()) as caller:
         token = inside.service.token("alice", inside.service.add_client())

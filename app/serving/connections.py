@@ -1,0 +1,130 @@
+"""All connections of one worker: how many there may be, and which of them has waited too long."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+from collections import Counter
+from collections.abc import Callable, Iterable
+from itertools import islice
+from typing import Protocol
+
+from ..api.http_errors import TooManyConnections
+from ..limits.bounds import Bounds
+
+SWEEP_SECONDS = 1.0
+LOOKED_AT = 256
+"""How many waiting connections are looked at for one of the same address."""
+
+
+class Connection(Protocol):
+    """What is known of a connection here."""
+
+    network: str
+    """Its address, as it counts."""
+
+    def look(self, now: float) -> None:
+        """Called each second: end what has waited too long."""
+
+    def drop(self) -> None:
+        """Close it: it is in the middle of no request."""
+
+
+class Connections:
+    """Belongs to one event loop."""
+
+    def __init__(self, bounds: Bounds, trusted: Iterable[str] = (), count: Callable[[str, str], None] | None = None) -> None:
+        """*trusted*: networks of proxies, which the bound per address does not concern.
+
+        *count* is told the code and the address of what is refused without becoming a request.
+        """
+        self.bounds = bounds
+        self.count = count or (lambda code, address: None)
+        self.is_stopping = False
+        self.kept_bytes = 0
+        """Of unfinished heads, and of what waits behind requests."""
+        self._all: set[Connection] = set()
+        self._of: Counter[str] = Counter()
+        self._guests: dict[Connection, None] = {}
+        self._new: dict[Connection, None] = {}  # without a whole request yet, the oldest first
+        self._idle: dict[Connection, None] = {}  # between two requests, the longest first
+        self._trusted = [ipaddress.ip_network(one, strict=False) for one in trusted]
+        self._is_trusted: dict[str, bool] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def admit(self, connection: Connection, address: str) -> bool:
+        """Take a new connection. False: there is no room, and it is a guest.
+
+        To make room, one that is in the middle of no request is closed.
+        """
+        network = connection.network
+        self._all.add(connection)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)
+        room = len(self._all) - len(self._guests) <= self.bounds.connections or self._drop_one(None)
+        if room and self._of[network] >= self.bounds.connections_per_address and not self._is_proxy(address):
+            room = self._drop_one(network)
+        if room:
+            self._of[network] += 1
+            self._new[connection] = None
+            return True
+        if len(self._guests) >= self.bounds.guests:
+            self._drop(next(iter(self._guests)))
+        self._guests[connection] = None
+        return False
+
+    def begin(self, connection: Connection) -> None:
+        """A whole head has come."""
+        self._new.pop(connection, None)
+        self._idle.pop(connection, None)
+
+    def rest(self, connection: Connection) -> None:
+        """The answer is complete."""
+        if connection not in self._guests:
+            self._idle[connection] = None
+
+    def remove(self, connection: Connection) -> None:
+        """Once it is lost."""
+        if connection not in self._all:
+            return
+        self._all.discard(connection)
+        if connection in self._guests:
+            del self._guests[connection]
+            return
+        self.begin(connection)
+        self._of[connection.network] -= 1
+        if not self._of[connection.network]:
+            del self._of[connection.network]
+
+    def _drop_one(self, network: str | None) -> bool:
+        """Of those of *network*; None: of all."""
+        for group in (self._new, self._idle):
+            for one in islice(group, LOOKED_AT):
+                if network is None or one.network == network:
+                    self._drop(one)
+                    return True
+        return False
+
+    def _drop(self, one: Connection) -> None:
+        if one not in self._idle:
+            self.count(TooManyConnections.code, one.network)
+        one.drop()
+        self.remove(one)
+
+    def _is_proxy(self, address: str) -> bool:
+        if not self._trusted:
+            return False
+        if address not in self._is_trusted:
+            try:
+                parsed = ipaddress.ip_address(address)
+            except ValueError:
+                return False
+            self._is_trusted[address] = any(parsed in network for network in self._trusted)
+        return self._is_trusted[address]
+
+    def _sweep(self) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        for connection in tuple(self._all):
+            connection.look(now)
+        self._timer = loop.call_later(SWEEP_SECONDS, self._sweep) if self._all else None

@@ -1,0 +1,84 @@
+"""How long one connection may wait in each phase. It is looked at once a second."""
+
+from __future__ import annotations
+
+import asyncio
+import select
+from collections.abc import Callable
+from enum import Enum, auto
+from typing import Protocol
+
+from ..limits.bounds import Bounds
+
+STOP_SECONDS = 1.0
+"""While the service stops: without progress for so long, a body or an unread answer is cut."""
+LINGER_SECONDS = 1.0
+"""After a refusal, so that the caller can read it."""
+
+
+class Phase(Enum):
+    NEW = auto()  # before the first request
+    IDLE = auto()  # between two
+    HEAD = auto()
+    BODY = auto()
+    ANSWER = auto()  # the request is whole
+    OVER = auto()  # what comes is ignored
+
+
+class Provable(Protocol):
+    @property
+    def is_proven(self) -> bool:
+        """Whether a credential of the caller was verified."""
+
+
+class Waiting:
+    """What one connection waits for, and since when."""
+
+    __slots__ = ("_now", "body_bytes", "last_byte", "last_read", "phase", "since", "unread")
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        """*now*: the event loop's time."""
+        self._now, self.phase = now, Phase.NEW
+        self.since = self.last_byte = self.last_read = now()
+        """*last_byte*: when the caller last sent something; *last_read*: read of an answer."""
+        self.body_bytes = 0
+        self.unread = 0
+        """Bytes of answers that the caller had not read at the last look."""
+
+    def enter(self, phase: Phase) -> None:
+        self.phase, self.since = phase, self._now()
+
+    def is_unread(self, now: float, unread: int, bounds: Bounds, is_stopping: bool) -> bool:
+        """Whether the caller has read nothing of the *unread* bytes for too long."""
+        if unread < self.unread or not unread:
+            self.last_read = now
+        self.unread = unread
+        return now - self.last_read > (STOP_SECONDS if is_stopping else bounds.unread_seconds)
+
+    def is_overdue(self, now: float, bounds: Bounds, request: Provable | None, is_stopping: bool) -> bool:
+        """Whether the phase has lasted too long. *request*: whose body comes."""
+        waited = now - self.since
+        match self.phase:
+            case Phase.NEW:
+                return waited > bounds.first_byte_seconds
+            case Phase.IDLE:
+                return waited > bounds.idle_seconds
+            case Phase.HEAD:
+                return waited > bounds.head_seconds
+            case Phase.BODY if is_stopping and now - self.last_byte > STOP_SECONDS:
+                return True
+            case Phase.BODY if request is not None and request.is_proven:
+                is_slow = waited > bounds.body_seconds and self.body_bytes < bounds.least_body_rate * waited
+                return is_slow or waited > bounds.proven_body_seconds
+            case Phase.BODY:
+                return waited > bounds.body_seconds
+            case Phase.OVER:
+                return waited > LINGER_SECONDS
+        return False
+
+
+def has_left(transport: asyncio.Transport) -> bool:
+    """Whether the caller has disconnected, for a connection that is not read."""
+    poll = select.poll()
+    poll.register(transport.get_extra_info("socket").fileno(), select.POLLRDHUP)
+    return bool(poll.poll(0))

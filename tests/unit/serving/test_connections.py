@@ -1,0 +1,128 @@
+"""How many connections there may be, and which is closed to make room."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from app.limits.bounds import Bounds
+from app.serving.connections import Connections
+
+BOUNDS = Bounds(connections=3, connections_per_address=2, guests=1)
+
+
+@dataclass(eq=False)
+class One:
+    network: str
+    is_open: bool = True
+    looks: list[float] = field(default_factory=list)
+
+    def look(self, now: float) -> None:
+        self.looks.append(now)
+
+    def drop(self) -> None:
+        self.is_open = False
+
+
+class Given:
+    """Connections whose refusals are counted."""
+
+    def __init__(self, **how: Any) -> None:
+        self.counted: Counter[tuple[str, str]] = Counter()
+        self.all = Connections(BOUNDS, count=lambda code, address: self.counted.update([(code, address)]), **how)
+
+    def open(self, network: str, *, begun: bool = False) -> tuple[One, bool]:
+        one = One(network)
+        is_admitted = self.all.admit(one, network)
+        if begun:
+            self.all.begin(one)
+        return one, is_admitted
+
+
+def on_a_loop(check: Callable[[], None]) -> None:
+    async def run() -> None:
+        check()
+
+    asyncio.run(run())
+
+
+def test_the_oldest_without_a_request_makes_room() -> None:
+    def check() -> None:
+        given = Given()
+        asking, _ = given.open("a", begun=True)
+        old, _ = given.open("b")
+        new, _ = given.open("c")
+        assert given.open("d")[1]
+        assert [asking.is_open, old.is_open, new.is_open] == [True, False, True]
+        assert given.counted == {("too_many_connections", "b"): 1}
+
+    on_a_loop(check)
+
+
+def test_an_idle_one_makes_room_only_where_all_others_ask() -> None:
+    def check() -> None:
+        given = Given()
+        idle, _ = given.open("a", begun=True)
+        given.all.rest(idle)
+        silent, _ = given.open("b")
+        given.open("c", begun=True)
+        assert given.open("d", begun=True)[1]
+        assert (idle.is_open, silent.is_open) == (True, False)
+        assert given.open("e", begun=True)[1]
+        assert not idle.is_open
+        assert given.counted == {("too_many_connections", "b"): 1}  # who is idle was refused nothing
+
+    on_a_loop(check)
+
+
+def test_where_all_ask_a_new_one_is_a_guest_and_a_newer_guest_replaces_it() -> None:
+    def check() -> None:
+        given = Given()
+        for network in "abc":
+            given.open(network, begun=True)
+        guest, is_admitted = given.open("d")
+        assert (is_admitted, guest.is_open) == (False, True)
+        newer, is_admitted = given.open("e")
+        assert (is_admitted, guest.is_open, newer.is_open) == (False, False, True)
+        given.all.remove(newer)
+        assert not given.open("f")[1]
+
+    on_a_loop(check)
+
+
+def test_one_address_has_its_own_bound_and_a_proxy_has_none() -> None:
+    def check() -> None:
+        given = Given(trusted=["10.0.0.0/8"])
+        for _ in range(2):
+            given.open("a", begun=True)
+        assert [given.open("a")[1], given.open("b")[1]] == [False, True]
+        proxied = Given(trusted=["10.0.0.0/8"])
+        assert all(proxied.open("10.1.2.3", begun=True)[1] for _ in range(3))
+
+    on_a_loop(check)
+
+
+def test_a_lost_one_leaves_room() -> None:
+    def check() -> None:
+        given = Given()
+        opened = [given.open(network, begun=True)[0] for network in "abc"]
+        given.all.remove(opened[0])
+        given.all.remove(opened[0])
+        assert [given.open("d", begun=True)[1], given.open("e")[1]] == [True, False]
+
+    on_a_loop(check)
+
+
+def test_each_is_looked_at_every_second() -> None:
+    async def run() -> None:
+        given = Given()
+        one, _ = given.open("a")
+        async with asyncio.timeout(30):
+            while not one.looks:
+                await asyncio.sleep(0.05)
+        given.all.remove(one)
+
+    asyncio.run(run())
