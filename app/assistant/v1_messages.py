@@ -19,11 +19,12 @@ TEXTS = frozenset(
     {"content", "text", "input", "output", "instructions", "arguments", "refusal", "transcript", "summary"}
     | {"reasoning", "reasoning_content", "thinking", "stdout", "stderr", "diff", "commands", "command"}
 )
-"""What a model reads stands in these. Elsewhere the form says what is text: see _is_bytes."""
+"""What a model reads stands in these. Elsewhere the form says what is text: see _text_length."""
 BESIDE = ("instructions", "system")
 """Members that hold a message beside the others."""
 _DATA_URL = re.compile(r"data:[^,]{0,200},", re.IGNORECASE)
-_BASE64_URL = re.compile(r"data:[^,\s]{0,200};base64,[A-Za-z0-9+/=_%\r\n-]*", re.IGNORECASE)
+_BASE64_URL = re.compile(r"data:[^,\s]{0,200};base64,", re.IGNORECASE)
+_BASE64 = re.compile(r"[A-Za-z0-9+/=_%\r\n-]*")
 _OPAQUE = re.compile(r"[\x21-\x7e\r\n]{256,}")
 """No blanks: prose has some."""
 
@@ -73,28 +74,37 @@ def _verify_message(place: str, message: Any, caps: Caps, allowed: Set[str]) -> 
     pending: list[tuple[Any, str, bool]] = [(message, "content", False)]  # a value, its member, and whether it is in data
     while pending:
         value, key, in_data = pending.pop()
-        if isinstance(value, str):
-            length += 0 if _is_name(key, value) or _is_bytes(key, value) else len(value)
-        elif isinstance(value, list):
-            pending.extend((item, "" if key in NAMES else key, in_data) for item in value)
-        elif isinstance(value, dict):
+        if type(value) is str:
+            length += _text_length(key, value)
+        elif type(value) is list:
+            key = "" if key in NAMES else key
+            pending += [(item, key, in_data) for item in value]
+        elif type(value) is dict:
             if not in_data and foreign_name(value, allowed):
                 raise foreign(place)
-            pending.extend((item, key, in_data or is_data(key, item)) for key, item in value.items())
+            for key, item in value.items():
+                if type(item) is str:  # nearly always
+                    if key not in NAMES or len(item) > NAME_LENGTH:
+                        length += _text_length(key, item)
+                elif type(item) is dict or type(item) is list:
+                    pending.append((item, key, in_data or is_data(key, item)))
     if length > caps.message_chars:
         what = f"is longer than the {caps.message_chars} characters that you may send in one."
         raise InvalidParameter(place, what, reason="string_above_max_length")
 
 
-def _is_name(key: str, value: str) -> bool:
-    return key in NAMES and len(value) <= NAME_LENGTH
-
-
-def _is_bytes(key: str, value: str) -> bool:
-    """Images, files and what only a server can read: the cap on bytes limits them."""
+def _text_length(key: str, value: str) -> int:
+    """How many characters of *value* count. Images, files and what only a server can read do not:
+    the cap on bytes limits them."""
+    if key in NAMES and len(value) <= NAME_LENGTH:
+        return 0
+    may_be_url = value.startswith(("d", "D"))
     if key in TEXTS:
-        return _BASE64_URL.fullmatch(value) is not None
-    return _DATA_URL.match(value) is not None or _OPAQUE.fullmatch(value) is not None
+        begun = _BASE64_URL.match(value) if may_be_url else None
+        is_bytes = begun and _BASE64.fullmatch(value, begun.end())
+    else:
+        is_bytes = (may_be_url and _DATA_URL.match(value)) or _OPAQUE.fullmatch(value)
+    return 0 if is_bytes else len(value)
 
 
 def _is_untyped_reference(message: Any) -> bool:

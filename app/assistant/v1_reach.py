@@ -44,18 +44,20 @@ def verify_reach(endpoint: Endpoint, members: Mapping[str, Any], allowed: Set[st
     pending: list[tuple[Any, Place | None, bool, bool]] = [(members, None, False, False)]
     while pending:
         value, place, is_message, is_choice = pending.pop()
-        if isinstance(value, list):
-            inside = [
-                (item, (place, at), is_message, is_choice) for at, item in enumerate(value) if isinstance(item, dict | list)
+        if type(value) is list:
+            pending += [
+                (item, (place, at), is_message, is_choice)
+                for at, item in enumerate(value)
+                if type(item) is dict or type(item) is list
             ]
-            pending.extend(inside)
             continue
         if not is_message and (name := foreign_name(value, allowed)):
             raise foreign(_text_of((place, name)))
+        names = "\n".join(value)
+        if not (names.isascii() and names.islower()):
+            _verify_spelling(value, place)
         for key, item in value.items():
-            if (known := folded(key)) != key and (known in LOOKED_AT or FOREIGN.fullmatch(known)):
-                raise unsupported(_text_of((place, key)), f"is not allowed here: write {known}.")
-            if isinstance(item, dict | list) and not is_data(key, item):
+            if (type(item) is dict or type(item) is list) and not is_data(key, item):
                 at = (place, key)
                 is_chosen = is_choice or key == "tool_choice"
                 if key in ("tools", "tool_choice"):
@@ -63,6 +65,12 @@ def verify_reach(endpoint: Endpoint, members: Mapping[str, Any], allowed: Set[st
                 elif key == SERVERS and item and SERVERS not in allowed:
                     raise unsupported(_text_of(at), f"is not allowed here: {INSTEAD}.")
                 pending.append((item, at, is_message or (place is None and key == endpoint.messages), is_chosen))
+
+
+def _verify_spelling(value: Mapping[str, Any], place: Place | None) -> None:
+    for key in value:
+        if (known := folded(key)) != key and (known in LOOKED_AT or FOREIGN.fullmatch(known)):
+            raise unsupported(_text_of((place, key)), f"is not allowed here: write {known}.")
 
 
 def is_data(key: str, item: Any) -> bool:
@@ -73,16 +81,23 @@ def is_data(key: str, item: Any) -> bool:
 
 def foreign_name(value: Mapping[str, Any], allowed: Set[str] = frozenset()) -> str | None:
     """The member of *value* that names content on the server, if one does."""
-    for key, item in value.items():
-        if key.endswith(("_id", "_ids", "_reference")) and item and _is_foreign(key, allowed):
-            return key
-        if key == "type" and isinstance(item, str) and item.endswith("_reference") and _is_foreign(item, allowed):
-            return key
-        if key == "container" and isinstance(item, str) and key not in allowed:
-            return key
-        if key in ("container", "audio") and isinstance(item, dict) and "id" in item and key not in allowed:
-            return key  # audio: an earlier answer
+    kind, container, audio = value.get("type"), value.get("container"), value.get("audio")  # audio: an earlier answer
+    if isinstance(kind, str) and kind.endswith("_reference") and _is_foreign(kind, allowed):
+        return "type"
+    if container is not None and "container" not in allowed and (isinstance(container, str) or _has_id(container)):
+        return "container"
+    if audio is not None and "audio" not in allowed and _has_id(audio):
+        return "audio"
+    names = "\n".join(value)  # to look at each name costs more
+    if "_id" in names or "_reference" in names:
+        for key, item in value.items():
+            if item and key.endswith(("_id", "_ids", "_reference")) and _is_foreign(key, allowed):
+                return key
     return None
+
+
+def _has_id(value: Any) -> bool:
+    return isinstance(value, dict) and "id" in value
 
 
 def _is_foreign(name: str, allowed: Set[str]) -> bool:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ..errors import InvalidRoles
+from ..errors import InvalidRequest, InvalidRoles
 from ..kit.command import command
 from ..kit.moments import SECONDS, duration, iso
 from .output import Json, run, say
@@ -94,7 +94,8 @@ def keys_revoke(
     """Revoke one API key. The service refuses it within a second."""
     from ..admin.keys import revoke_key  # late: start-up
 
-    revoked = run(revoke_key(key_id))
+    with argument("KEY_ID", InvalidRequest):
+        revoked = run(revoke_key(key_id))
     document = {"key_id": revoked.key_id, "client_id": revoked.client_id, "revoked": True}
     say(document, as_json, f"key {revoked.key_id} of {revoked.client_id} is revoked")
 

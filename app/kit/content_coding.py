@@ -67,6 +67,11 @@ _READ = {**CODINGS, "deflate": _Deflate}
 """What is read."""
 
 
+def is_read(label: str) -> bool:
+    """Whether *label*, in lower case, names a coding that is read here, or none."""
+    return label in _READ or label in ("", "identity", "x-gzip")
+
+
 class Decoder:
     """Undoes one coding while its bytes arrive. Members and frames that follow another are joined.
 

@@ -23,7 +23,7 @@ def loads(data: bytes, *, errors: str = "strict") -> Any:
     try:
         return orjson.loads(data)
     except ValueError:
-        return json.loads(data.decode("utf-8", errors))
+        return json.loads(data.decode("utf-8-sig", errors))  # SDKs drop a byte order mark
 
 
 def dumps(value: Any) -> bytes:
@@ -79,7 +79,7 @@ def repeats_a_member(value: Any, data: bytes) -> bool:
         nonlocal is_repeated
         is_repeated = is_repeated or len({name for name, _ in pairs}) < len(pairs)
 
-    json.loads(data.decode("utf-8", "replace"), object_pairs_hook=members)
+    json.loads(data.decode("utf-8-sig", "replace"), object_pairs_hook=members)
     return is_repeated
 
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator
 
 import aiohttp
 
-from ..kit.content_coding import Decoder
+from ..kit.content_coding import Decoder, is_read
 from .attempts import Attempts
 from .connection import CONNECTION_FAULTS, error_of_fault, take_unread
 from .errors import unusable
 
 MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 """How a coded body begins. Neither JSON nor an event stream can, so no label is needed."""
+WORD = re.compile(r"[a-z0-9, -]{1,40}")
 FIRST_BYTES = tuple(magic[:1] for magic in MAGIC)
 
 
@@ -23,7 +25,10 @@ class Body:
     def __init__(self, response: aiohttp.ClientResponse, attempts: Attempts, limit: int) -> None:
         """*limit*: of the bytes, before and after decoding."""
         self._content, self._attempts, self._limit = response.content, attempts, limit
-        self._is_deflate = response.headers.get("Content-Encoding", "").strip().lower() == "deflate"
+        label = response.headers.get("Content-Encoding", "").strip().lower()
+        self._is_deflate = label == "deflate"
+        self.unread_coding = None if is_read(label) else label if WORD.fullmatch(label) else "unknown"
+        """The label of a coding that is not read here. The body may be plain all the same."""
         self._start: bytes | None = b""  # until the coding is known
         self._decoder: Decoder | None = None
         self._decoded: Iterator[bytes] = iter(())

@@ -112,7 +112,7 @@ class Upstream:
             raise unusable(b"", f"answer of more than {MAX_CONTAINERS} lists and objects")
         if not received.is_decoded:
             attempts.whole = raw
-        with Reading(raw):
+        with Reading(raw, coding=received.unread_coding):
             return read_plain(endpoint, raw, model, wants_text=wants_text)
 
     async def open_stream(

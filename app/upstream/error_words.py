@@ -31,6 +31,7 @@ _QUOTED = re.compile(r"(?<!\w)'[^']*'(?!\w)|\"[^\"]*\"")
 _MONEY = frozenset(
     {"billing", "balance", "credit", "credits", "payment", "arrears", "arrearage", "unpaid", "prepaid", "recharge"}
 )
+_SPENT_WORDS = ({"insufficient", "quota"}, {"exceeded", "current", "quota"}, {"budget", "exceeded"})
 _LACKING = r"insufficient|not enough|out of|used all|more|negative"
 _FUNDS = r"(?:balance|credits?|funds|quota|resource package)"
 _SPENT = r"insufficient|too low|not enough|exhausted|depleted|used up|negative|run out|ran out"
@@ -158,7 +159,7 @@ def _meaning(errors: list[dict[str, Any]]) -> Meaning | None:
 def _meaning_of_word(word: str) -> Meaning | None:
     """Of `insufficient_quota`, `InsufficientBalance`, `exceed_context_size_error`, …"""
     parts = frozenset(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", word[:100]).lower().replace("-", "_").split("_"))
-    if not parts.isdisjoint(_MONEY) or parts >= {"insufficient", "quota"} or parts >= {"budget", "exceeded"}:
+    if not parts.isdisjoint(_MONEY) or any(parts >= words for words in _SPENT_WORDS):
         return "no_money"
     if "context" in parts and not parts.isdisjoint(("length", "size", "window", "limit", "exceeded", "overflow")):
         return "too_long"

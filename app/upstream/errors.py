@@ -83,22 +83,31 @@ class Reading:
     *raw* is what is read, and *what* names it in the log.
     """
 
-    __slots__ = ("_raw", "_what")
+    __slots__ = ("_coding", "_raw", "_what")
 
-    def __init__(self, raw: bytes, what: str = "unusable answer") -> None:
-        self._raw, self._what = raw, what
+    def __init__(self, raw: bytes, what: str = "unusable answer", coding: str | None = None) -> None:
+        """*coding*: as in `unusable_document`."""
+        self._raw, self._what, self._coding = raw, what, coding
 
     def __enter__(self) -> None: ...
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if isinstance(error, MALFORMED):
-            raise error_of_document(self._raw, self._what) from None
+            raise unusable_document(self._raw, self._what, self._coding) from None
 
 
 def unusable(raw: bytes, what: str) -> UpstreamError:
     """The error for an answer that cannot be used; logs it."""
     log_upstream(what, raw)
     return UpstreamError()
+
+
+def unusable_document(raw: bytes, what: str, coding: str | None) -> UpstreamError:
+    """As `error_of_document`. *coding*: that in which the server says it is, if it is not read."""
+    if coding is None or read_words(raw).is_error:
+        return error_of_document(raw, what)
+    log_upstream(f"{what} with Content-Encoding {coding}, which is not read", raw)
+    return UpstreamError(f"The model's server compressed its answer ({coding}), which was asked for uncompressed.")
 
 
 def error_of_document(raw: bytes, what: str) -> UpstreamError:

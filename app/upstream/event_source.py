@@ -9,7 +9,7 @@ import aiohttp
 
 from ..kit.event_stream import Event, EventParser
 from .body import Body
-from .errors import error_of_document, unusable
+from .errors import unusable, unusable_document
 
 EVENT_STREAM = "text/event-stream"
 MAX_EVENT_BYTES = 4 * 1024 * 1024
@@ -31,6 +31,7 @@ class EventSource:
         self._parser = EventParser(MAX_EVENT_BYTES)
         self._unparsed = b""  # what `verify_beginning` has read
         self._document: bytes | None = b""  # what has come, as long as it may be a JSON document
+        self._coding = body.unread_coding  # until an event shows that it is none
 
     async def verify_beginning(self) -> None:
         """Return once the answer's beginning shows that it is a stream, whatever its label says.
@@ -45,7 +46,7 @@ class EventSource:
                 break
             start += piece
         if not is_stream:
-            raise error_of_document(start, NO_STREAM)
+            raise unusable_document(start, NO_STREAM, self._coding)
         self._unparsed, self._document = start, None
 
     async def read(self) -> list[Event] | None:
@@ -62,9 +63,14 @@ class EventSource:
             raise unusable(b"", "stream that is too long")
         if piece is None:
             if self._document:
-                raise error_of_document(self._document, NO_STREAM)
-            return self._parser.end() or None
+                raise unusable_document(self._document, NO_STREAM, self._coding)
+            events = self._parser.end()
+            if not events and self._coding:
+                raise unusable_document(b"", NO_STREAM, self._coding)
+            return events or None
         events = self._parser.feed(piece)
+        if events:
+            self._coding = None
         if self._document is not None:
             self._document += piece
             if events or not _may_be_document(self._document) or len(self._document) > MAX_DOCUMENT_BYTES:

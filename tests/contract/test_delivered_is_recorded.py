@@ -197,4 +197,6 @@ def test_of_typed_events_that_repeat_a_member(events: list[Any]) -> None:
 
 def without_echo(events: list[Any]) -> list[Any]:
     """Of a response in an event, only the output was not asked for."""
-    return [{**event, "response": (event.get("response") or {}).get("output")} for event in events]
+    responses = [event.get("response") for event in events]
+    outputs = [one.get("output") if isinstance(one, dict) else one for one in responses]
+    return [{**event, "response": output} for event, output in zip(events, outputs, strict=True)]

@@ -44,7 +44,7 @@ CHAT_MESSAGES = members(
     id=IDS,
     name=NAMES,
 )
-CHOICES = members(index=INDICES, delta=CHAT_MESSAGES | st.none(), message=CHAT_MESSAGES, text=TEXTS, finish_reason=st.none())
+CHOICES = members(index=INDICES, delta=CHAT_MESSAGES | ODD, message=CHAT_MESSAGES | ODD, text=TEXTS, finish_reason=st.none())
 CHUNKS = members(
     choices=st.lists(CHOICES | st.none(), max_size=2) | st.none(),
     usage=COUNTS | members(prompt_tokens=COUNTS, completion_tokens=COUNTS),
@@ -71,7 +71,7 @@ TYPED_EVENTS = members(
     delta=TEXTS | ODD,
     text=TEXTS,
     item=ITEMS,
-    response=members(output=OUTPUTS, model=st.just("m")),
+    response=members(output=OUTPUTS | ODD, model=st.just("m")) | ODD,
     sequence_number=st.integers(),
 )
 

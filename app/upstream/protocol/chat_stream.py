@@ -54,7 +54,7 @@ class ChatReader:
         if chunk is None:
             return []
         choices = chunk.get("choices") or []
-        if chunk.get("error") or event.name == b"error" or not isinstance(choices, list):
+        if chunk.get("error") or chunk.get("object") == "error" or event.name == b"error" or not isinstance(choices, list):
             raise UpstreamError
         usage = chunk.get("usage")
         if usage is not None:
@@ -84,9 +84,10 @@ class ChatReader:
             index, delta = choice.get("index"), choice.get("delta")
             if type(index) is not int:
                 index = index_of(choice, place)
-            if type(delta) is not dict:
+            is_odd = type(delta) is not dict
+            if is_odd:
                 delta = message_of(choice, "delta")
-            if not choice.keys() <= CHOICE or "message" in choice:
+            if is_odd or not choice.keys() <= CHOICE or "message" in choice:
                 deltas += [(name, value, None) for name, value in further_in_choice(choice, index, delta)]
             deltas.append((index, delta, raw))
             if index not in self._finish:

@@ -67,8 +67,9 @@ class Gathered:
         if not isinstance(delta, str) and says_anything(delta, SHELL):
             members["delta"] = delta
         response = event.get("response")
-        if isinstance(response, dict) and says_anything(response.get("output"), SHELL):
-            members["output"] = response["output"]
+        output = response.get("output") if isinstance(response, dict) else response
+        if says_anything(output, SHELL):
+            members["output"] = output
         if members:
             kind, *place = slot
             self._values.add((str(kind).rpartition(".")[0] or kind, *place), members)

@@ -65,7 +65,7 @@ class ResponsesReader:
         if not isinstance(output, list | None) or (output is None and not self._passed_on and self._delivered.is_in([])):
             raise UpstreamError  # an end without any answer
         self.is_over, self._last, self._document, self._response = True, event, document, response
-        self._passed_on.append(({name: value for name, value in document.items() if name != "response"}, raw))
+        self._passed_on.append(({name: value for name, value in document.items() if value is not response}, raw))
 
     def _cleaned(self, event: Event, document: dict[str, Any]) -> Event:
         """Without a path as the model's name, and without the receipt of another gateway."""

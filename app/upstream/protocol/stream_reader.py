@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
@@ -15,6 +16,10 @@ from ...kit.strict_json import verify_depth
 from ..completion import Completion
 from ..errors import Reading
 from .content import says_anything
+
+PING = re.compile(rb"\W*(?:ping|keep[-_ ]?alive|heart[-_ ]?beat)\W*", re.IGNORECASE)
+"""What servers send as the whole data of an event that keeps a line open. Other words may be an
+error's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +89,11 @@ def document_in(event: Event) -> dict[str, Any] | None:
     try:
         document = orjson.loads(data)
     except ValueError:
-        if not data or data.isspace():
+        if not data or data.isspace() or PING.fullmatch(data):
             return None
         document = loads(data, errors="replace")
     if type(document) is not dict:
-        if says_anything(document):
+        if says_anything(document) and not PING.fullmatch(data):
             raise TypeError
         return None
     verify_depth(document, data)

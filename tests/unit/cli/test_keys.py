@@ -14,6 +14,7 @@ from app.admin import keys as operator_tasks
 from app.admin.keys import AddedKey
 from app.cli.main import app
 from app.cli.usage import WrongUsage
+from app.errors import InvalidRequest
 from app.security.models import ApiKey
 
 END = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -92,3 +93,12 @@ def test_a_key_is_revoked_without_a_question(monkeypatch: pytest.MonkeyPatch) ->
     assert run("keys", "revoke", "a" * 11) == "key aaaaaaaaaaa of alice is revoked\n"
     document = {"key_id": "a" * 11, "client_id": "alice", "revoked": True}
     assert json.loads(run("keys", "revoke", "a" * 11, "--json")) == document
+
+
+def test_what_is_no_id_of_a_key_is_refused_by_its_argument(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refuse(key_id: str) -> None:
+        raise InvalidRequest("no id")
+
+    monkeypatch.setattr(operator_tasks, "revoke_key", refuse)
+    with pytest.raises(InvalidRequest, match="Invalid value for KEY_ID: no id"):
+        run("keys", "revoke", "xyz")

@@ -60,6 +60,13 @@ def test_what_is_no_json_is_refused(data: bytes) -> None:
         loads(data)
 
 
+def test_a_byte_order_mark_is_dropped_as_sdks_do() -> None:
+    data = b'\xef\xbb\xbf{"a": ": "}'
+    assert loads(data) == {"a": ": "}
+    assert not repeats_a_member(loads(data), data)
+    assert repeats_a_member({"a": 2}, b'\xef\xbb\xbf{"a": 1, "\\u0061": 2}')
+
+
 def test_bytes_that_are_not_utf_8_may_be_replaced() -> None:
     assert loads(b'"a\xffb"', errors="replace") == "a\ufffdb"
 

@@ -114,6 +114,27 @@ def test_a_body_that_is_not_what_it_began_as_is_no_answer(sent: bytes) -> None:
     assert attempts.response_sha256 == sha256(sent)
 
 
+BROTLI = b"\x0b\x02\x80hello\x03"
+MONEY = b'{"error": {"code": "insufficient_quota"}}'
+
+
+@pytest.mark.parametrize(
+    ("label", "sent", "said"),
+    [
+        ("br", BROTLI, "compressed its answer (br), "),
+        ("gzip, br", BROTLI, "compressed its answer (gzip, br), "),
+        ("<b>x</b>", BROTLI, "compressed its answer (unknown), "),
+        ("br", b"{}", "compressed its answer (br), "),
+        ("gzip", b"{}", "something that cannot be used"),
+        ("br", MONEY, "until its bill is paid"),
+    ],
+)
+def test_a_coding_that_is_not_read_is_named(label: str, sent: bytes, said: str) -> None:
+    error, attempts = ask(whole(sent, f"Content-Encoding: {label}"))
+    assert said in str(error)
+    assert attempts.response_sha256 == sha256(sent)
+
+
 CUT = [
     ([head("Content-Length: 1000"), ANSWER, End.CLOSE], ANSWER),
     ([head("Content-Length: 1000") + ANSWER, End.CLOSE], ANSWER),  # head, body and end together

@@ -79,6 +79,7 @@ Server overloaded, please retry later
 """.strip().splitlines()
 WORDS: dict[str | None, str] = {
     "no_money": """insufficient_quota billing_hard_limit_reached billing_not_active insufficient_balance InsufficientBalance
+        exceeded_current_quota_error
         Arrearage insufficient_user_quota payment_required credit_balance_too_low insufficient_credits billing_error
         budget_exceeded""",
     "too_long": """context_length_exceeded exceed_context_size_error ContextWindowExceededError prompt_too_long

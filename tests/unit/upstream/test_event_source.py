@@ -76,6 +76,13 @@ def test_a_stream_is_read_whatever_its_label_says(label: str | None, before: byt
     assert attempts.count == 1
 
 
+@pytest.mark.parametrize("label", LABELS)
+def test_a_coding_that_is_not_read_is_named(label: str | None) -> None:
+    coding = "Content-Encoding: br"
+    assert "compressed its answer (br)" in str(ask(whole(b"\x0b\x02\x80hello\x03", coding, kind=label))[0])
+    assert ask(whole(STREAM, coding, kind=label))[0] == "four"
+
+
 @pytest.mark.parametrize("encode", [gzip.compress, zstd.compress])
 def test_a_coded_stream_is_decoded_and_its_digest_is_of_the_bytes_sent(encode: Any) -> None:
     sent = encode(STREAM)

@@ -125,6 +125,9 @@ def test_a_receipt_of_another_service_like_ours_is_removed(foreign: Any) -> None
         b'{"choices": [7]}',
         b'{"error": {"message": "sorry"}}',
         b'{"error": "sorry", "choices": []}',
+        b'{"object": "error", "message": "sorry", "code": 500}',
+        b"Internal Server Error",
+        b"ping failed",
     ],
 )
 def test_what_is_no_chunk_is_refused(data: bytes) -> None:
@@ -137,7 +140,9 @@ def test_an_event_named_error_is_one() -> None:
         read(Event(b"error", b'{"message": "sorry"}'))
 
 
-@pytest.mark.parametrize("data", [b"", b" ", b"\n", b"null", b"[]", b"7", b'""', b"[null, {}]"])
+@pytest.mark.parametrize(
+    "data", [b"", b" ", b"\n", b"null", b"[]", b"7", b'""', b"[null, {}]", b"ping", b'"Ping"', b"[KEEP-ALIVE]"]
+)
 def test_an_event_with_nothing_in_it_is_skipped(data: bytes) -> None:
     reader, given = read(chunk(says("a")), Event(b"", data), Event(b"ping", data), chunk(says("b", finish="stop")), DONE)
     assert given == [chunk(says("a"))]
@@ -262,6 +267,13 @@ def test_texts_beside_the_message_are_recorded() -> None:
         "provider": "P",
         "choices[0].note": "n",
     }
+
+
+@pytest.mark.parametrize("delta", ["text", ["text"], [{"content": "text"}]])
+def test_a_delta_that_is_no_object_is_recorded_too(delta: Any) -> None:
+    reader, given = read(chunk({"index": 0, "delta": delta}), chunk(says("a", finish="stop")), DONE)
+    assert len(given) == 1
+    assert reader.completion().other == {"choices[0].delta": delta}
 
 
 def test_half_an_emoji_is_passed_on_and_recorded() -> None:
