@@ -73,8 +73,8 @@ def create_app(
     app.add_exception_handler(AppError, answer_error)
     app.add_exception_handler(HTTPException, answer_error)
     app.add_exception_handler(RequestValidationError, answer_error)
-    for room in (token, discovery, ask, openai, anthropic, audit, health):
-        app.include_router(room.router)
+    for routes in (token, discovery, ask, openai, anthropic, audit, health):
+        app.include_router(routes.router)
     if settings.docs_enabled:
         docs.add_docs(app)
     # The middleware that is added last runs first.
@@ -111,7 +111,7 @@ def _lifespan(
                     _keep(services.security.follow_revocations()),
                     _keep(refusals.summarise_forever()),
                     _keep(_forget_forever(buckets)),
-                    _keep(watch_health(scoreboard.log, services.running_mark, services.events, tells=worker == 0)),
+                    _keep(watch_health(scoreboard.log, services.running_mark, services.events, reports=worker == 0)),
                 ]
                 with _signing(settings, services.events, scoreboard.log) if signs_checkpoints else nullcontext():
                     yield

@@ -62,12 +62,12 @@ class Settings(BaseSettings):
 
     # Rate limits
     rate_limit: PerMinute = 60
-    address_rate_limit: int = Field(600, ge=1, le=10_000_000)
+    address_rate_limit: PerMinute = 600
 
     # Users of front ends
     asserted_user_header: HeaderName = ""
     asserted_user_fields: Annotated[tuple[Literal["email", "name"], ...], NoDecode] = ()
-    asserted_user_rate_limit: int | None = Field(None, ge=1, le=10_000_000)
+    asserted_user_rate_limit: PerMinute | None = None
 
     # Audit log
     audit_log_path: Path = Path("./logs/audit_log.jsonl")

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
-from ..audit.format.record import parse_line
+from ..audit.format.record import parse_line, request_member
 from ..audit.log import AuditLog
 from ..settings import load_settings
 from ..wiring.audit import open_audit
@@ -25,7 +25,7 @@ def records(request_id: str | None = None, asserted_user: str | None = None) -> 
     *request_id*: those of requests whose id begins so. *asserted_user*: those of questions that a
     front end asked for this user.
     """
-    needle = f'"request_id":"{request_id}'.encode() if request_id else b""
+    needle = request_member(request_id) if request_id else b""
     for line in _open_log().lines():
         if needle in line and (asserted_user is None or b'"asserted_user":{' in line):  # most lines are never parsed
             record = read(line)

@@ -148,7 +148,7 @@ def _details_of(error: AppError) -> dict[str, Any]:
     if isinstance(error, KeyRefused):
         return {"reason": error.reason, **({"key_id": error.key_id} if error.key_id else {})}
     if isinstance(error, InvalidClient):
-        client_id, shown = error.client_id, masked(error.client_id or "", MAX_CLIENT_ID)  # made in any case, for one time
+        client_id, shown = error.client_id, masked(error.client_id or "", MAX_CLIENT_ID)  # always made: both cases take as long
         return {"reason": error.reason, "client_id": shown if client_id and error.reason == "unknown_client" else client_id}
     return {}
 

@@ -30,11 +30,8 @@ def with_receipt(raw: bytes, document: Mapping[str, Any], receipt: Receipt, aske
 
     Before it stands *asked_model*, if the caller used an alias.
     """
-    own = {"receipt": receipt_member(receipt)} if asked_model is None else _alias_and_receipt(asked_model, receipt)
+    own: dict[str, Any] = {} if asked_model is None else {"asked_model": asked_model}
+    own["receipt"] = receipt_member(receipt)
     if not own.keys().isdisjoint(document):  # of another service like ours, behind this one
         return dumps({**document, **own})
     return b"%b%b%b" % (raw.rstrip()[:-1], b"," if document else b"", dumps(own)[1:])
-
-
-def _alias_and_receipt(asked_model: str, receipt: Receipt) -> dict[str, Any]:
-    return {"asked_model": asked_model, "receipt": receipt_member(receipt)}

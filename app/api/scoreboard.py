@@ -6,16 +6,15 @@ parent only while the slot has no worker.
 
 from __future__ import annotations
 
-import mmap
 import time
 
 from ..audit.evidence.health import LogHealth
+from ..kit.shared_words import SharedWords
 from ..security.kept_refusals import DatabaseNotice
 
 # Positions in a slot.
 CLOSED, REFUSED, LOST_MESSAGES, LOST_EVENTS, BEAT, STOOD_PID, STOOD_MS, UNCOUNTED = range(8)
 WORDS = 8  # a slot fills one cache line
-WORD_BYTES = 8
 
 
 class Scoreboard:
@@ -26,8 +25,7 @@ class Scoreboard:
         self.log = LogHealth()
         """What the notary process finds out about the log; only that one writes it."""
         self.database = DatabaseNotice()
-        memory = mmap.mmap(-1, slots * WORDS * WORD_BYTES)  # anonymous, shared with forked children, zeroed
-        self._words = memoryview(memory).cast("Q")  # machine words: no reader sees half a write
+        self._words = SharedWords(slots * WORDS).words
 
     def slot(self, number: int) -> Slot:
         """The slot of worker *number* (from 0), set to open; it counts on after its predecessor."""
@@ -74,12 +72,8 @@ class Slot:
     def __init__(self, words: memoryview) -> None:
         self._words = words
 
-    @property
-    def closed(self) -> bool:
-        """Whether this worker refuses requests because it cannot record."""
-        return bool(self._words[CLOSED])
-
     def set_closed(self, closed: bool) -> None:
+        """Whether this worker refuses requests because it cannot record."""
         self._words[CLOSED] = closed
 
     def count_lost_messages(self, count: int) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
-from fastapi import Request, Response
+from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
 from ..assistant.v1_refusals import shown
@@ -25,10 +26,13 @@ from .receipts import call_headers, receipt_headers, with_receipt
 from .responses_stream import ResponsesStreamSink
 from .streams import EventStream, MessagesStreamSink, V1StreamSink
 
+Route = TypeVar("Route", bound=Callable[..., Any])
 QUERY = {"openai": frozenset({API_VERSION}), "anthropic": frozenset({API_VERSION, "beta"})}
 """What an address may carry, because SDKs add it. It has no effect here."""
 PASSED_ON = {"openai": (), "anthropic": ("anthropic-version", "anthropic-beta")}
 """Headers that belong to the protocol, as the body does: the model's server gets them, too."""
+OBJECTS = {"type": "array", "items": {"type": "object"}, "minItems": 1}
+TEXTS = {"anyOf": [{"type": "string"}, {"type": "array", "items": {}}]}
 HEADER = re.compile(r"[\x20-\x7e]{1,2000}")
 SINKS: dict[str, type[V1StreamSink]] = {RESPONSES.path: ResponsesStreamSink, MESSAGES.path: MessagesStreamSink}
 
@@ -72,11 +76,17 @@ def _headers_of(endpoint: Endpoint, request: Request) -> dict[str, str]:
     return headers
 
 
-# --- for the description of the API ---------------------------------------------------------------
+# --- routes and their descriptions ----------------------------------------------------------------
 
 
-def body_schema(endpoint: Endpoint, asked: dict[str, Any]) -> dict[str, Any]:
+def v1_route(router: APIRouter, errors: type[BaseModel], endpoint: Endpoint, summary: str) -> Callable[[Route], Route]:
+    """Makes a function the route of *endpoint*. *errors*: the body of a refusal."""
+    return router.post(endpoint.path, summary=summary, responses=refusals(errors), openapi_extra=body_schema(endpoint))
+
+
+def body_schema(endpoint: Endpoint) -> dict[str, Any]:
     """The members that this service reads; all others pass through."""
+    asked = OBJECTS if endpoint.wants_objects else TEXTS
     members: dict[str, Any] = {"model": {"type": "string"}, endpoint.messages: asked}
     members |= {name: {"type": "integer", "minimum": 1} for name in endpoint.token_caps}
     if endpoint.streams:

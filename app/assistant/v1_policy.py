@@ -62,7 +62,7 @@ def verify_params(
 
 
 def folded(name: str) -> str:
-    """The name that servers take *name* for which ignore case, as those written in Go do."""
+    """*name* as those servers read it that ignore case, such as those written in Go."""
     return name if name.isascii() and name.islower() else name.casefold()
 
 

@@ -7,12 +7,12 @@ from functools import partial
 from typing import Any
 
 from .format.chain import link
-from .format.record import EMPTY, MAX_DETAILS_BYTES, Draft, LogEnd, Receipt, draft, parse_line, split_lines, whole_draft
+from .format.record import EMPTY, MAX_DETAILS_BYTES, LogEnd, Receipt, details_of, draft, split_lines, whole_draft
 from .storage.append import append, now_utc
 from .storage.group_commit import GroupCommit
 from .storage.long_records import LongRecords
 from .storage.long_texts import LongTexts
-from .storage.store import AuditStore, Batch, Recovery
+from .storage.store import AuditStore, Batch
 
 
 class AuditLog:
@@ -87,13 +87,7 @@ class AuditLog:
 
     def create(self, details: Mapping[str, Any]) -> Receipt:
         """Begin a log with `log.opened`. Blocks. Raises AuditCorrupt if there is, or was, one."""
-        receipts: list[Receipt] = []
-
-        def build(end: LogEnd, recovered: tuple[Recovery, ...]) -> Batch:
-            return self._first_line(draft("log.opened", None, details), receipts)
-
-        self._store.create(build)
-        return receipts[0]
+        return append(self._store.create, [draft("log.opened", None, details)], self._clock)[0]
 
     def begin_another(self, details: Mapping[str, Any]) -> Receipt:
         """Rename the present log; begin another, whose first record names the old end. Blocks."""
@@ -102,15 +96,12 @@ class AuditLog:
         def build(old: LogEnd | None, kept_as: str | None) -> Batch:
             head = None if old is None else {"seq": old.seq, "hash": old.hash, "size": old.size}
             opened = draft("log.opened", None, {**details, "previous": {"kept_as": kept_as, "head": head}})
-            return self._first_line(opened, receipts)
+            data, made, end = link([opened], EMPTY, self._clock())
+            receipts.extend(made)
+            return Batch(data, end)
 
         self._store.retire(build)
         return receipts[0]
-
-    def _first_line(self, opened: Draft, receipts: list[Receipt]) -> Batch:
-        data, made, end = link([opened], EMPTY, self._clock())
-        receipts.extend(made)
-        return Batch(data, end)
 
     def recover(self) -> None:
         """At start: check the end of the log; set a torn tail aside, and record that. Blocks.
@@ -132,11 +123,7 @@ class AuditLog:
 
     def first_details(self) -> dict[str, Any]:
         """The details of the first record: the origin and key of the log. Empty if not readable."""
-        try:
-            details = parse_line(next(self.lines(), b""))["details"]
-        except (ValueError, KeyError):
-            return {}
-        return details if isinstance(details, dict) else {}
+        return details_of(next(self.lines(), b""))
 
     def close(self) -> None:
         """Close the files."""

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass
 
+MAX_PER_MINUTE = 10_000_000
+"""No limit on requests is higher."""
+
 
 @dataclass(frozen=True, slots=True)
 class Caps:

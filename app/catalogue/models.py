@@ -20,7 +20,7 @@ class Server:
 
     name: str
     base_url: str | None
-    """None is OpenAI."""
+    """Ends before `/chat/completions`. None is OpenAI."""
     api_key: str = field(repr=False)
     """Not sent when empty."""
     stream_usage: bool = True

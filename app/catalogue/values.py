@@ -15,6 +15,9 @@ from urllib.parse import unquote, urlsplit
 from pydantic import AfterValidator, Field
 from yarl import URL
 
+from .caps import MAX_PER_MINUTE
+from .role_names import MAX_ROLE_LENGTH, is_role
+
 T = TypeVar("T")
 
 PLACEHOLDERS = frozenset({"your_openai_api_key_here", "32_char_random_string_here"})
@@ -24,13 +27,7 @@ API_VERSION = "api-version"
 """The one parameter that an address may carry: Azure's, and that of its clients."""
 NEVER_SERVER_SIDE = frozenset({"background", "conversation", "prompt"})
 """No record can hold what these do, or the service cannot read what comes of them."""
-MAX_ROLE_LENGTH = 64
-"""Bounds the size of a token, which carries up to 32 roles."""
-_ROLE = re.compile(r"[a-z.]+")
-
-
-def is_role(value: object) -> bool:
-    return isinstance(value, str) and len(value) <= MAX_ROLE_LENGTH and _ROLE.fullmatch(value) is not None
+_IDENTIFIER = r"[A-Za-z_][A-Za-z0-9_]*"
 
 
 def is_key(value: str) -> bool:
@@ -38,9 +35,15 @@ def is_key(value: str) -> bool:
     return re.fullmatch(r"[\x21-\x7e]*", value) is not None
 
 
-def is_variable_name(value: str) -> bool:
-    """Whether *value* can name an environment variable or a parameter."""
-    return re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value) is not None
+def _of_form(pattern: str, what: str) -> AfterValidator:
+    """A check that the whole value matches *pattern*; *what* is the end of the sentence."""
+
+    def verify(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(what)
+        return value
+
+    return AfterValidator(verify)
 
 
 def _verify_http_address(value: str) -> str:
@@ -75,29 +78,11 @@ def _verify_public_url(value: str) -> str:
     return _verified_address(value, "https://ai.example.com").rstrip("/")
 
 
-def _verify_variable_name(value: str) -> str:
-    if not is_variable_name(value):
-        raise ValueError("takes the name of an environment variable, such as OPENAI_API_KEY, and never the key itself")
-    return value
-
-
-def _verify_param(value: str) -> str:
-    if not is_variable_name(value):
-        raise ValueError("takes names of parameters such as logit_bias, separated by commas")
-    return value
-
-
 def _verify_network(value: str) -> str:
     try:
         ipaddress.ip_network(value)
     except ValueError:
         raise ValueError("takes addresses or networks such as 10.0.0.0/8, separated by commas") from None
-    return value
-
-
-def _verify_name(value: str) -> str:
-    if not re.fullmatch(r"[\x21-\x7e]{1,200}", value):
-        raise ValueError("takes a name of 1 to 200 visible ASCII characters, without spaces")
     return value
 
 
@@ -117,19 +102,6 @@ def _verify_server_side(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_:.-]{0,99}", value) or value in NEVER_SERVER_SIDE:
         never = ", ".join(sorted(NEVER_SERVER_SIDE))
         raise ValueError(f"takes names such as mcp, code_interpreter or previous_response_id, and never {never}")
-    return value
-
-
-def _verify_header(value: str) -> str:
-    if not re.fullmatch(r"([A-Za-z0-9-]{1,100})?", value):
-        raise ValueError("takes the name of one header, such as X-User")
-    return value
-
-
-def _verify_origin(value: str) -> str:
-    """C2SP signed-note: a key name holds neither white space nor a plus sign."""
-    if value and (re.search(r"[\s+]", value) or len(value) > 200):
-        raise ValueError("takes at most 200 characters without spaces and without +")
     return value
 
 
@@ -153,13 +125,16 @@ PublicUrl = Annotated[str, AfterValidator(_verify_public_url)]
 """http(s)://host, maybe with a path; no slash at its end."""
 ServerSideName = Annotated[str, AfterValidator(_verify_server_side)]
 """A tool that runs on a model's server, or what is kept there."""
-HeaderName = Annotated[str, AfterValidator(_verify_header)]
-LogName = Annotated[str, AfterValidator(_verify_origin)]
+HeaderName = Annotated[str, _of_form(r"([A-Za-z0-9-]{1,100})?", "takes the name of one header, such as X-User")]
+LogName = Annotated[str, _of_form(r"[^\s+]{0,200}", "takes at most 200 characters without spaces and without +")]
+"""C2SP signed-note: a key name holds neither white space nor a plus sign."""
 SqliteUrl = Annotated[str, AfterValidator(_verify_sqlite_url)]
-VariableName = Annotated[str, AfterValidator(_verify_variable_name)]
-ParamName = Annotated[str, AfterValidator(_verify_param)]
+VariableName = Annotated[
+    str, _of_form(_IDENTIFIER, "takes the name of an environment variable, such as OPENAI_API_KEY, and never the key itself")
+]
+ParamName = Annotated[str, _of_form(_IDENTIFIER, "takes names of parameters such as logit_bias, separated by commas")]
 Network = Annotated[str, AfterValidator(_verify_network)]
-Name = Annotated[str, AfterValidator(_verify_name)]
+Name = Annotated[str, _of_form(r"[\x21-\x7e]{1,200}", "takes a name of 1 to 200 visible ASCII characters, without spaces")]
 Role = Annotated[str, AfterValidator(_verify_role)]
 NonEmpty = Annotated[list[T], AfterValidator(_verify_not_empty)]
 
@@ -171,7 +146,7 @@ CharacterCount = Annotated[int, Field(ge=1, le=1 << 30)]
 TokenCount = Annotated[int, Field(ge=1, le=1_000_000)]
 ContextTokens = Annotated[int, Field(ge=1, le=1_000_000_000)]
 TokenParam = Literal["max_tokens", "max_completion_tokens"]
-PerMinute = Annotated[int, Field(ge=1, le=10_000_000)]
+PerMinute = Annotated[int, Field(ge=1, le=MAX_PER_MINUTE)]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 """For an answer that is not streamed, and for the silence of a stream."""
 StreamSeconds = Annotated[float, Field(gt=0, le=86_400)]

@@ -7,25 +7,24 @@ from typing import Annotated, Any
 
 import typer
 
+from ..catalogue.caps import MAX_PER_MINUTE
 from ..errors import InvalidRoles, InvalidUser
 from ..kit.command import command
 from ..kit.moments import iso
-from .keys import MAX_RPM, key_lines, length_of_time
+from ..security.roles import ADD_CLIENT, ASK, AUDIT_READER, INTROSPECT
+from .keys import key_lines, length_of_time
 from .output import Json, run, say
 from .usage import WrongUsage, argument
 
 clients = typer.Typer(help="Register the programs and people who may get access tokens.", no_args_is_help=True)
 
 DEFAULT = "default"
-ClientId = Annotated[str, typer.Argument(help="The client's name: 3 to 32 characters of A-Z a-z 0-9 _ -")]
-ASK = "ai.playground.user"
-ROLES = f"{ASK} may ask, ai.audit.reader may read the log, ai.token.introspect may look at everyone's tokens; repeatable."
+ClientId = Annotated[str, typer.Argument(help=InvalidUser.detail)]
+ROLES = f"{ASK} may ask, {AUDIT_READER} may read the log, {INTROSPECT} may look at everyone's tokens; repeatable."
 Roles = Annotated[list[str], typer.Option("--role", help=ROLES)]
 AllowUnknown = Annotated[
     bool, typer.Option("--allow-unknown-role", help="Also take roles that no endpoint and no model asks for.")
 ]
-
-
 TokenLifetime = Annotated[
     str | None, typer.Option(help="How long its access tokens live, such as 12h; `default`: as TOKEN_EXPIRY_HOURS says.")
 ]
@@ -63,7 +62,6 @@ def clients_add(
 def clients_list(as_json: Json = False) -> None:
     """List all clients with their roles and state."""
     from ..admin.clients import list_clients  # late: start-up
-    from ..security.roles import ADD_CLIENT  # late: start-up
 
     rows: list[dict[str, Any]] = [
         {
@@ -183,8 +181,8 @@ def _settings(token_lifetime: str | None, rpm: str | None) -> dict[str, Any]:
         is_own = token_lifetime != DEFAULT
         found["token_seconds"] = length_of_time("--token-lifetime", token_lifetime, MAX_TOKEN_HOURS * 3600) if is_own else None
     if rpm is not None:
-        if rpm != DEFAULT and not (rpm.isascii() and rpm.isdecimal() and len(rpm) < 9 and 1 <= int(rpm) <= MAX_RPM):
-            raise WrongUsage(f"Invalid value for --rpm: it is a whole number from 1 to {MAX_RPM:,}, or {DEFAULT}.")
+        if rpm != DEFAULT and not (rpm.isascii() and rpm.isdecimal() and len(rpm) < 9 and 1 <= int(rpm) <= MAX_PER_MINUTE):
+            raise WrongUsage(f"Invalid value for --rpm: it is a whole number from 1 to {MAX_PER_MINUTE:,}, or {DEFAULT}.")
         found["rpm"] = int(rpm) if rpm != DEFAULT else None
     return found
 

@@ -17,6 +17,7 @@ from rich.table import Table
 
 from ..errors import ConfigError
 from ..kit.command import command
+from ..security.roles import ASK, AUDIT_READER
 from ..upstream import embedded
 from . import http_client
 from .demo_service import DemoService
@@ -98,8 +99,8 @@ class Demo:
         self.step("init", "a fresh secret, a client database, an empty audit log")
         self.service.command("init")
         self.step("clients add", "two clients: alice may ask, adam may only read the audit log")
-        alice = self.service.command("clients", "add", "alice", "--role", "ai.playground.user", "--key")
-        adam = self.service.command("clients", "add", "adam", "--role", "ai.audit.reader")
+        alice = self.service.command("clients", "add", "alice", "--role", ASK, "--key")
+        adam = self.service.command("clients", "add", "adam", "--role", AUDIT_READER)
         self.show(f"  alice's API key, shown only now\n    [green]{alice['key']}[/]")
         return alice, adam
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ..catalogue.caps import MAX_PER_MINUTE
 from ..errors import InvalidRequest, InvalidRoles
 from ..kit.command import command
 from ..kit.moments import SECONDS, duration, iso
@@ -15,7 +16,6 @@ from .usage import WrongUsage, argument
 
 keys = typer.Typer(help="API keys: they last, and work wherever an access token does.", no_args_is_help=True)
 MAX_EXPIRY_SECONDS = 3650 * SECONDS["d"]
-MAX_RPM = 10_000_000
 
 
 @keys.command("add")
@@ -29,7 +29,8 @@ def keys_add(
     ] = None,
     name: Annotated[str | None, typer.Option(help="What it is for, such as laptop: shown in lists.")] = None,
     rpm: Annotated[
-        int | None, typer.Option(min=1, max=MAX_RPM, help="At most so many of the client's requests a minute with this key.")
+        int | None,
+        typer.Option(min=1, max=MAX_PER_MINUTE, help="At most so many of the client's requests a minute with this key."),
     ] = None,
     as_json: Json = False,
 ) -> None:

@@ -19,6 +19,7 @@ from .. import __version__
 from ..errors import AppError
 from ..kit.command import NAME_VARIABLE, PROGRAM, called_by, command
 from ..kit.process import keep_memory_private
+from ..security.roles import ADD_CLIENT
 from .audit import audit
 from .clients import clients
 from .keys import keys
@@ -99,7 +100,6 @@ def init(
     Safe to repeat: what is there is kept.
     """
     from ..admin.setup import set_up  # late: start-up
-    from ..security.roles import ADD_CLIENT  # late: start-up
 
     done = set_up(new_log=new_log)
     paths = {"env_file": done.env_file, "database": done.database, "audit_log": done.audit_log, "log_key": done.log_key}

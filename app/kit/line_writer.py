@@ -40,14 +40,14 @@ class LineWriter:
         self,
         open_output: Callable[[], Output],
         lost_line: Callable[[int], str],
-        on_trouble: Callable[[str], None] = lambda why: None,
+        on_problem: Callable[[str], None] = lambda why: None,
     ) -> None:
         """*lost_line* says in one line how many were lost.
 
-        *on_trouble* is called with the reason when lines begin to be lost, once until a line is
+        *on_problem* is called with the reason when lines begin to be lost, once until a line is
         written again.
         """
-        self._open_output, self._lost_line, self._on_trouble = open_output, lost_line, on_trouble
+        self._open_output, self._lost_line, self._on_problem = open_output, lost_line, on_problem
         self._on_lost: Callable[[int], None] = lambda count: None
         self.reset_in_child()
         reset_after_fork(self)
@@ -57,8 +57,8 @@ class LineWriter:
         self._lock = threading.RLock()  # reentrant: a signal handler may log
         self._drain: _Drain | None = None
         self._hung: list[_Drain] = []
-        self._untold = 0  # lost, and not yet said
-        self._is_in_trouble = False
+        self._unreported = 0  # lost, and not yet counted in a line
+        self._is_failing = False
 
     def count_losses(self, on_lost: Callable[[int], None]) -> None:
         """Call *on_lost* with the number of lines whenever some are lost. It must not block."""
@@ -72,7 +72,7 @@ class LineWriter:
             if drain is None or not drain.has_room(line):
                 self._lose(1, HANGS if drain else "no thread can be started")
                 return
-            self._say_lost(drain)
+            self._report_lost(drain)
             drain.put(line)
 
     def flush(self, seconds: float = FLUSH_SECONDS) -> bool:
@@ -117,17 +117,17 @@ class LineWriter:
             return None
         return self._drain
 
-    def _say_lost(self, drain: _Drain) -> None:
-        if self._untold:
-            drain.queue.put(self._untold)
-            self._untold = 0
+    def _report_lost(self, drain: _Drain) -> None:
+        if self._unreported:
+            drain.queue.put(self._unreported)
+            self._unreported = 0
 
     def _lose(self, count: int, why: str) -> None:
-        self._untold += count
+        self._unreported += count
         self._on_lost(count)
-        if not self._is_in_trouble:
-            self._is_in_trouble = True
-            self._on_trouble(why)
+        if not self._is_failing:
+            self._is_failing = True
+            self._on_problem(why)
 
     # --- on the writing thread -------------------------------------------------------------------
 
@@ -141,12 +141,12 @@ class LineWriter:
             drain.waiting -= sum(len(item) for item in items if isinstance(item, str))
             if failure is not None:
                 unwritten = items[len(items) - failure.lost :]
-                self._untold += sum(item for item in unwritten if isinstance(item, int))
+                self._unreported += sum(item for item in unwritten if isinstance(item, int))
                 self._lose(sum(isinstance(item, str) for item in unwritten), failure.why)
                 return
-            self._is_in_trouble = False
+            self._is_failing = False
             if drain is self._drain and drain.queue.empty():
-                self._say_lost(drain)
+                self._report_lost(drain)
 
 
 class _Drain:

@@ -24,10 +24,10 @@ _OTHER: Kind = ("other",)
 class RepeatFilter(logging.Filter):
     """Lines are of one kind if they differ in numbers and identifiers only."""
 
-    def __init__(self, tell: Callable[[logging.LogRecord], None], window_seconds: float = WINDOW_SECONDS) -> None:
-        """*tell* gets one record for each kind that came more often than it was shown."""
+    def __init__(self, report: Callable[[logging.LogRecord], None], window_seconds: float = WINDOW_SECONDS) -> None:
+        """*report* gets one record for each kind that came more often than it was shown."""
         super().__init__()
-        self._tell, self._window_seconds = tell, window_seconds
+        self._report, self._window_seconds = report, window_seconds
         self.reset_in_child()
         reset_after_fork(self)
 
@@ -47,12 +47,12 @@ class RepeatFilter(logging.Filter):
             if kind not in self._seen and len(self._seen) >= MAX_KINDS:
                 kind = _OTHER
             seen = self._seen[kind] = self._seen.get(kind, 0) + 1
-            if seen <= SHOWN or not self._will_tell():
+            if seen <= SHOWN or not self._will_report():
                 return True
             self._hidden[kind] = record.name, record.levelno, _text_of(record)
             return False
 
-    def tell(self) -> None:
+    def report_hidden(self) -> None:
         """End the window: say how many lines of each kind were not shown."""
         with self._lock:
             seen, self._seen, hidden, self._hidden = self._seen, {}, self._hidden, {}
@@ -63,12 +63,12 @@ class RepeatFilter(logging.Filter):
         for kind, (name, level, text) in hidden.items():
             what = "other lines" if kind == _OTHER else "more lines like this"
             text = f"{text} ({seen[kind] - SHOWN} {what} within {self._window_seconds:g} s)"
-            self._tell(logging.LogRecord(name, level, "", 0, text, (), None))
+            self._report(logging.LogRecord(name, level, "", 0, text, (), None))
 
-    def _will_tell(self) -> bool:
+    def _will_report(self) -> bool:
         """Whether a timer runs that ends this window."""
         if self._timer is None:
-            timer = threading.Timer(max(0.0, self._began + self._window_seconds - time.monotonic()), self.tell)
+            timer = threading.Timer(max(0.0, self._began + self._window_seconds - time.monotonic()), self.report_hidden)
             timer.daemon = True
             try:
                 timer.start()

@@ -61,7 +61,7 @@ class _PerMinute(RateLimitItemPerMinute):
 class Buckets:
     """One moving window of 60 s for each key.
 
-    If the storage fails, LimitsUnavailable: uncounted is not unlimited.
+    Raises LimitsUnavailable if the storage fails: a call that cannot be counted is refused.
     """
 
     def __init__(self, settings: Settings) -> None:

@@ -35,7 +35,7 @@ class DatabaseFollower:
         self._clients, self._record, self._events, self._notice = clients, record, events, notice
         self._token_seconds, self._now = token_seconds, now
         self._kept, self._fresh = KeptRefusals(), Revocations(0, frozenset(), frozenset())
-        self._unstored = self._has_told = False
+        self._unstored = self._has_logged = False
         self._unrecorded: dict[str, Any] | None = None
         self.replacements = 0
         """How often this process found another database in place of its own."""
@@ -78,7 +78,7 @@ class DatabaseFollower:
         longest = max([self._token_seconds, *(one.token_seconds or 0 for one in known.settings.values())])
         self._kept = self._kept.after(known, fresh, now, now + longest)
         self._unstored = bool(self._kept.revoked or self._kept.disabled)
-        self._has_told = False
+        self._has_logged = False
         if is_first:
             self._report(how, before.generation, self._kept)
         self._notice.note_kept(len(self._kept), self._kept.ends_at)
@@ -103,9 +103,9 @@ class DatabaseFollower:
                 self._unstored = False
                 self._fresh = await self._clients.current_revocations()
             except Unavailable as error:
-                if not self._has_told:
+                if not self._has_logged:
                     LOG.error("Revocations that the database lacks are kept in memory only: %s", error.detail)
-                self._has_told = True
+                self._has_logged = True
         if self._unrecorded is not None:
             try:
                 await self._record(None, "database.replaced", self._unrecorded)

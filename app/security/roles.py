@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypeGuard
 
 from ..audit.format.record import USER_ID
-from ..catalogue.values import is_role
+from ..catalogue.role_names import is_role
 from ..errors import InvalidRoles, InvalidUser
 
 ASK = "ai.playground.user"

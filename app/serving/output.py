@@ -59,7 +59,7 @@ class _Handler(logging.Handler):
     def __init__(self, writer: LineWriter) -> None:
         super().__init__()
         self._writer = writer
-        self._repeats = RepeatFilter(self.handle_told)
+        self._repeats = RepeatFilter(self.handle_report)
         self.addFilter(self._repeats)
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -68,13 +68,13 @@ class _Handler(logging.Handler):
         except Exception:  # noqa: BLE001 - a message that cannot be shown must not stop who logs it
             self.handleError(record)
 
-    def handle_told(self, record: logging.LogRecord) -> None:
+    def handle_report(self, record: logging.LogRecord) -> None:
         """Past the filter, which has counted these lines already."""
         with self.lock or threading.RLock():
             self.emit(record)
 
     def flush(self) -> None:
-        self._repeats.tell()
+        self._repeats.report_hidden()
         self._writer.flush()
 
 

@@ -66,11 +66,14 @@ class Body:
     async def read_all(self) -> bytes:
         """Everything, or with `is_too_long` the beginning. Raises UpstreamError."""
         pieces = []
-        while (piece := await self.read()) is not None:
-            pieces.append(piece)
-            if self._decoder is None and self._start is None and self._content.at_eof():  # nearly always
-                self._has_ended = True
-                break
+        try:
+            while (piece := await self.read()) is not None:
+                pieces.append(piece)
+                if self._decoder is None and self._start is None and self._content.at_eof():  # nearly always
+                    self._has_ended = True
+                    break
+        finally:
+            self.take_rest()
         return b"".join(pieces)[: self._limit]
 
     def take_rest(self) -> None:

@@ -8,7 +8,7 @@ from types import MappingProxyType
 import aiohttp
 from yarl import URL
 
-from ..catalogue.models import Auth
+from ..catalogue.models import Server
 from ..catalogue.values import is_key
 from ..errors import ConfigError, UpstreamError
 from .attempts import Attempts
@@ -43,42 +43,30 @@ class Upstream:
     There is no timeout in here: callers set one around the whole call.
     """
 
-    def __init__(
-        self,
-        *,
-        api_key: str,
-        base_url: str | None,
-        max_response_bytes: int = MAX_RESPONSE_BYTES,
-        stream_usage: bool = True,
-        retry_idle_close: bool = True,
-        protocols: frozenset[str] | None = None,
-        auth: Auth | None = None,
-        token_param: str | None = None,
-    ) -> None:
-        """*base_url* ends before `/chat/completions`; None is OpenAI. Raises ConfigError.
+    def __init__(self, server: Server, *, max_response_bytes: int = MAX_RESPONSE_BYTES) -> None:
+        """Raises ConfigError.
 
-        *retry_idle_close*: ask once more on a new connection where one that had been idle is closed
-        within a second of sending, before a byte of the answer. *protocols*, *auth*, *token_param*:
-        as in Server. OpenAI and Azure honour `max_completion_tokens` alone: their newer models
-        refuse the older name.
+        `retry_idle_close` asks once more on a new connection where one that had been idle is closed
+        within a second of sending, before a byte of the answer. OpenAI and Azure honour
+        `max_completion_tokens` alone: their newer models refuse the older name.
         """
-        if not is_key(api_key):
+        if not is_key(server.api_key):
             raise ConfigError("OPENAI_API_KEY takes visible ASCII characters only.")
-        self._base = _base_url(base_url or OPENAI_URL)
+        self._base = _base_url(server.base_url or OPENAI_URL)
         self.address = str(self._base)
         self._urls: dict[str, URL] = {}
         self._max_bytes = max_response_bytes
-        self._retry_idle_close = retry_idle_close
-        self.stream_usage = stream_usage
-        self.protocols = protocols
+        self._retry_idle_close = server.retry_idle_close
+        self.stream_usage = server.stream_usage
+        self.protocols = server.protocols
         host = self._base.host or ""
         is_openai = host == "openai.com" or host.endswith((".openai.com", ".azure.com"))
-        self._key = api_key.encode()
-        self.token_param = token_param or (NEWER_NAME if is_openai else None)
+        self._key = server.api_key.encode()
+        self.token_param = server.token_param or (NEWER_NAME if is_openai else None)
         self._headers = {"Accept-Encoding": "identity", "Content-Type": "application/json"}
-        if api_key:
-            by_key = auth == "x-api-key" or (auth is None and self._base.host == ANTHROPIC_HOST)
-            self._headers |= {"x-api-key": api_key} if by_key else {"Authorization": f"Bearer {api_key}"}
+        if key := server.api_key:
+            by_key = server.auth == "x-api-key" or (server.auth is None and self._base.host == ANTHROPIC_HOST)
+            self._headers |= {"x-api-key": key} if by_key else {"Authorization": f"Bearer {key}"}
         self._sessions: dict[bool, aiohttp.ClientSession] = {}  # by whether each request has a new connection
 
     async def complete(
@@ -102,10 +90,7 @@ class Upstream:
         attempts = attempts or Attempts()
         async with await self._send(endpoint, body, {"Accept": "application/json", **headers}, attempts) as response:
             received = Body(response, attempts, self._max_bytes)
-            try:
-                raw = await received.read_all()
-            finally:
-                received.take_rest()
+            raw = await received.read_all()
         if received.is_too_long:
             raise unusable(b"", f"answer of more than {self._max_bytes} bytes")
         if len(raw) > MAX_CONTAINERS and raw.count(b"[") + raw.count(b"{") > MAX_CONTAINERS:
@@ -170,11 +155,7 @@ class Upstream:
         self, endpoint: Endpoint, response: aiohttp.ClientResponse, attempts: Attempts, sent: bytes
     ) -> UpstreamError:
         async with response:
-            body = Body(response, attempts, _ERROR_BYTES)
-            try:
-                raw = await body.read_all()
-            finally:
-                body.take_rest()
+            raw = await Body(response, attempts, _ERROR_BYTES).read_all()
         if len(self._key) >= MIN_SECRET:  # a shorter one is no secret, and may be part of a word
             raw = raw.replace(self._key, b"")
         log_upstream(f"status {response.status}", raw, sent)

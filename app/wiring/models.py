@@ -41,7 +41,7 @@ def open_models(
     """
     catalogue = _answering(settings, catalogue, embedded)
     servers = dict.fromkeys(entry.server for entry in catalogue.models.values())
-    upstreams = {server: opened.get(server) or _open_upstream(server) for server in servers}
+    upstreams = {server: opened.get(server) or Upstream(server) for server in servers}
     entry = catalogue.models[embedded.model if embedded else settings.llm_model]
     language_model = LanguageModel(
         upstreams[entry.server],
@@ -55,18 +55,6 @@ def open_models(
     note = f"{entry.name} ({EMBEDDED_NOTE})" if embedded else entry.name
     by_name = {server.name: upstream for server, upstream in upstreams.items()}
     return Models(language_model, V1Requests(catalogue, by_name), upstreams, note)
-
-
-def _open_upstream(server: Server) -> Upstream:
-    return Upstream(
-        api_key=server.api_key,
-        base_url=server.base_url,
-        stream_usage=server.stream_usage,
-        retry_idle_close=server.retry_idle_close,
-        protocols=server.protocols,
-        auth=server.auth,
-        token_param=server.token_param,
-    )
 
 
 def _answering(settings: Settings, catalogue: Catalogue, embedded: EmbeddedAddress | None) -> Catalogue:

@@ -59,14 +59,6 @@ def client(service: Service, token: str) -> Iterator[Anthropic]:
         yield client
 
 
-@pytest.fixture
-def upstream(fake: FakeOpenAI) -> Iterator[FakeOpenAI]:
-    """The fake, for a test that sets its mode."""
-    fake.reset()
-    yield fake
-    fake.reset()
-
-
 # --- authorisation -----------------------------------------------------------------------------------------
 
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 from typing import Any
 
 import pytest
 
 from ..support.fake_messages import COUNTED
 from ..support.fake_openai import FakeOpenAI
-from ..support.optional import NODE_FOLDER, node_with
+from ..support.node_sdk import receipt_in, use_node_sdk
 from ..support.sdk import ANSWER, CALLED, record_of, records_named
 from ..support.service import Service
 
@@ -19,27 +16,12 @@ from ..support.service import Service
 @pytest.fixture(scope="module")
 def seen(service: Service, fake: FakeOpenAI, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The output of tests/support/node/anthropic.js."""
-    folder = tmp_path_factory.mktemp("node")
-    script = str(NODE_FOLDER / "anthropic.js")
-    command = [node_with("@anthropic-ai/sdk"), script, service.url, f"http://127.0.0.1:{fake.port}"]
-    tokens = {
-        "TOKEN": service.token("node", service.add_client("node")),
-        "TOKEN_WITHOUT_ROLE": service.token("reader", service.add_client("reader", "ai.audit.reader")),
-    }
-    environment = {"PATH": os.environ["PATH"], "HOME": str(folder), **tokens}
-    done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=180)
-    assert done.returncode == 0, done.stderr
-    return dict(json.loads(done.stdout))
+    return use_node_sdk("anthropic.js", "@anthropic-ai/sdk", service.url, service, fake, tmp_path_factory.mktemp("node"))
 
 
 @pytest.fixture
 def answers(seen: dict[str, Any]) -> Any:
     return seen["answers"]
-
-
-def receipt(document: dict[str, Any]) -> str:
-    assert set(document["receipt"]) == {"seq", "hash"}
-    return f"{document['receipt']['seq']}:{document['receipt']['hash']}"
 
 
 @pytest.mark.parametrize("name", ["message", "byKey", "picture", "streamHelper", "beta"])
@@ -52,7 +34,7 @@ def test_answers_and_streams_have_their_receipts(answers: Any, service: Service)
     *events, last = answers["stream"]
     texts = [event["delta"]["text"] for event in events if event["type"] == "content_block_delta"]
     assert ("".join(texts), len(texts) > 1, last["type"]) == (ANSWER, True, "message_stop")
-    receipts = [receipt(answers["message"]), receipt(last)]
+    receipts = [receipt_in(answers["message"]), receipt_in(last)]
     assert [record_of(service, one)["details"]["answer"] for one in receipts] == [ANSWER] * 2
     assert service.verify(*receipts)["ok"]
     received, answered = records_named(service, answers["requestID"])
@@ -67,7 +49,7 @@ def test_a_tool_is_called(answers: Any, name: str) -> None:
 
 def test_tokens_are_counted(answers: Any, service: Service) -> None:
     assert answers["count"]["input_tokens"] == COUNTED
-    assert record_of(service, receipt(answers["count"]))["details"]["answer"] == {"input_tokens": COUNTED}
+    assert record_of(service, receipt_in(answers["count"]))["details"]["answer"] == {"input_tokens": COUNTED}
 
 
 FAILURES = {

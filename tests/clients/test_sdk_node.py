@@ -3,37 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ..support.fake_openai import FakeOpenAI, completion_text
-from ..support.optional import NODE_FOLDER, node_with
-from ..support.sdk import CALLED, MODEL, QUESTION, record_of, records_named
+from ..support.fake_openai import FakeOpenAI
+from ..support.node_sdk import receipt_in, use_node_sdk
+from ..support.sdk import ANSWER, CALLED, MODEL, record_of, records_named
 from ..support.service import Service
-
-ANSWER = completion_text(QUESTION)
-
-
-def use_sdk(folder: Path, service: Service, fake: FakeOpenAI) -> dict[str, Any]:
-    """The output of tests/support/node/sdk.js."""
-    command = [node_with("openai"), str(NODE_FOLDER / "sdk.js"), service.url + "/v1", f"http://127.0.0.1:{fake.port}"]
-    tokens = {
-        "TOKEN": service.token("node", service.add_client("node")),
-        "TOKEN_WITHOUT_ROLE": service.token("reader", service.add_client("reader", "ai.audit.reader")),
-    }
-    environment = {"PATH": os.environ["PATH"], "HOME": str(folder), **tokens}
-    done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=180)
-    assert done.returncode == 0, done.stderr
-    return dict(json.loads(done.stdout))
 
 
 @pytest.fixture(scope="module")
 def seen(service: Service, fake: FakeOpenAI, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    return use_sdk(tmp_path_factory.mktemp("node"), service, fake)
+    """The output of tests/support/node/sdk.js."""
+    return use_node_sdk("sdk.js", "openai", service.url + "/v1", service, fake, tmp_path_factory.mktemp("node"))
 
 
 @pytest.fixture
@@ -41,19 +24,14 @@ def answers(seen: dict[str, Any]) -> Any:
     return seen["answers"]
 
 
-def receipt(document: dict[str, Any]) -> str:
-    assert set(document["receipt"]) == {"seq", "hash"}
-    return f"{document['receipt']['seq']}:{document['receipt']['hash']}"
-
-
 def text_of(completion: dict[str, Any]) -> str:
     return str(completion["choices"][0]["message"]["content"])
 
 
-def test_a_chat_answer_is_the_upstreams_with_a_receipt(answers: Any, service: Service) -> None:
+def test_a_chat_answer_is_the_upstreams_with_a_receipt_in(answers: Any, service: Service) -> None:
     assert text_of(answers["chat"]) == text_of(answers["picture"]) == text_of(answers["streamHelper"]) == ANSWER
     assert answers["chat"]["usage"]["total_tokens"] == 19
-    assert record_of(service, receipt(answers["chat"]))["details"]["answer"] == ANSWER
+    assert record_of(service, receipt_in(answers["chat"]))["details"]["answer"] == ANSWER
 
 
 @pytest.mark.parametrize(("name", "counted"), [("stream", []), ("countedStream", [19])])
@@ -66,7 +44,7 @@ def test_a_stream_gives_the_same_text_and_its_receipt_in_the_last_chunk(
     assert len([delta for delta in deltas if delta]) > 1
     assert [chunk["usage"]["total_tokens"] for chunk in [*chunks, last] if chunk.get("usage")] == counted
     assert not any("receipt" in chunk for chunk in chunks)
-    assert record_of(service, receipt(last))["details"]["answer"] == ANSWER
+    assert record_of(service, receipt_in(last))["details"]["answer"] == ANSWER
 
 
 def test_headers_name_the_request_and_the_limit(answers: Any, service: Service) -> None:
@@ -102,7 +80,7 @@ def test_a_response_and_its_stream_are_the_same_and_have_their_receipts(answers:
     assert answers["response"]["output_text"] == answers["responseHelper"]["output_text"] == ANSWER
     assert "".join(event["delta"] for event in events if event["type"] == "response.output_text.delta") == ANSWER
     assert last["type"] == "response.completed"
-    receipts = [receipt(answers["response"]), receipt(last)]
+    receipts = [receipt_in(answers["response"]), receipt_in(last)]
     assert [record_of(service, one)["details"]["answer"] for one in receipts] == [ANSWER] * 2
     assert service.verify(*receipts)["ok"]
 
@@ -110,7 +88,7 @@ def test_a_response_and_its_stream_are_the_same_and_have_their_receipts(answers:
 def test_embeddings_are_the_same_in_both_encodings(answers: Any, service: Service) -> None:
     packed, plain = answers["embeddings"], answers["embeddingsAsNumbers"]
     assert [one["embedding"] for one in packed["data"]] == [pytest.approx(one["embedding"], rel=1e-6) for one in plain["data"]]
-    assert record_of(service, receipt(packed))["details"]["answer"] == {"vectors": 2}
+    assert record_of(service, receipt_in(packed))["details"]["answer"] == {"vectors": 2}
 
 
 def test_the_models_are_the_operators(answers: Any) -> None:

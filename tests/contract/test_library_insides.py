@@ -26,6 +26,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import Server, ServerState
 
+from app.catalogue.models import Server as ModelServer
 from app.serving.http_protocol import HttpProtocol
 from app.serving.http_request import MUTED
 from app.upstream.client import Upstream
@@ -170,7 +171,7 @@ class Recorder(Upstream):
     """Answers with DOCUMENT, and keeps the bodies that were to be sent."""
 
     def __init__(self) -> None:
-        super().__init__(api_key="k", base_url="http://127.0.0.1:9/v1")
+        super().__init__(ModelServer("none", "http://127.0.0.1:9/v1", "k"))
         self.bodies: list[bytes] = []
 
     async def complete(self, endpoint: Endpoint, body: bytes, model: str, **_: Any) -> Reply:

@@ -8,7 +8,6 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -22,7 +21,7 @@ from app.audit.storage.store import Batch, Build, Recovery
 from app.errors import AppError, AuditUnavailable
 
 from ..support.checked import chain_report
-from ..support.replaced_os import replaced_os
+from ..support.replaced_os import RealOs, replaced_os
 from ..support.stores import open_store
 
 TIME = "2026-11-23T09:15:02.123456Z"
@@ -65,7 +64,7 @@ def verify(store: JsonlStore, receipts: list[Receipt]) -> None:
     assert verdict.ok, verdict.findings
 
 
-class LosingDisk:
+class LosingDisk(RealOs):
     """The next sync fails, and of what was not durable *lose* takes away: the cache had dropped the clean pages."""
 
     def __init__(self, lose: Callable[[int], None]) -> None:
@@ -77,9 +76,6 @@ class LosingDisk:
             self._lose(fd)
             raise OSError(errno.EIO, "injected")
         os.fdatasync(fd)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(os, name)
 
 
 def zeros(start: int, size: int | None = None) -> Callable[[int], None]:

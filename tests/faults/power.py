@@ -30,8 +30,8 @@ from app.audit.verification.verifier import verify_log
 from app.errors import AppError, AuditCorrupt, EvidenceUnavailable
 
 from ..support.checked import chain_report
-from ..support.forgetful_disk import Died, DyingDisk
-from ..support.replaced_os import replaced_os
+from ..support.forgetful_disk import DyingDisk
+from ..support.replaced_os import Died, replaced_os
 from ..support.stores import opened_log
 from .figures import Figures
 

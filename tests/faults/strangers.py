@@ -16,6 +16,7 @@ from app.audit.format.chain import link
 from app.audit.format.note import Signer
 from app.audit.format.record import LogEnd, draft
 
+from ..support.changed_files import add, copy_over, edit
 from ..support.service import Service
 from ..support.waiting import eventually
 
@@ -62,27 +63,6 @@ def beside(service: Service, ending: str) -> Path:
 
 def database(service: Service) -> Path:
     return service.log.with_name("clients.sqlite3")
-
-
-def edit(path: Path, offset: int) -> None:
-    with path.open("r+b") as file:
-        file.seek(offset, os.SEEK_END if offset < 0 else os.SEEK_SET)
-        byte = file.read(1)
-        file.seek(-1, os.SEEK_CUR)
-        file.write(bytes([byte[0] ^ 1]))
-
-
-def add(path: Path, data: bytes) -> None:
-    with path.open("ab") as file:
-        file.write(data)
-
-
-def copy_over(path: Path, change: Callable[[Path], object] = lambda path: None) -> None:
-    """Put a copy, maybe a changed one, at the path."""
-    copy = path.with_name(f"{path.name}.copy")
-    shutil.copy(path, copy)
-    change(copy)
-    os.replace(copy, path)
 
 
 def forged(log: Path) -> bytes:

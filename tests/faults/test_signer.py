@@ -14,7 +14,8 @@ from app.errors import EvidenceUnavailable
 from app.kit import durable_files as files
 
 from ..support.evidence import KeptLog, published_in
-from ..support.forgetful_folder import Died, ForgetfulFolder
+from ..support.forgetful_folder import ForgetfulFolder
+from ..support.replaced_os import Died
 
 
 def cut_short(kept: KeptLog, monkeypatch: pytest.MonkeyPatch, end_at: int, fails: bool = False) -> ForgetfulFolder:

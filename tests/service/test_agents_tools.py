@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -57,13 +56,6 @@ RESULTS: list[dict[str, Any]] = [
     {"type": "function_call_output", "call_id": "c8", "output": [{"type": "input_text", "text": "found"}]},
 ]
 TURN = [{**HI, "type": "message"}, *CALLS, *RESULTS]
-
-
-@pytest.fixture
-def upstream(fake: FakeOpenAI) -> Iterator[FakeOpenAI]:
-    fake.reset()
-    yield fake
-    fake.reset()
 
 
 def turn(token: str, service: Service, stream: bool) -> tuple[dict[str, Any], dict[str, Any]]:

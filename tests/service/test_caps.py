@@ -28,13 +28,6 @@ def service(tmp_path_factory: pytest.TempPathFactory, fake: FakeOpenAI) -> Itera
         yield running
 
 
-@pytest.fixture
-def upstream(fake: FakeOpenAI) -> Iterator[FakeOpenAI]:
-    fake.reset()
-    yield fake
-    fake.reset()
-
-
 def post(service: Service, token: str, path: str, **body: Any) -> httpx.Response:
     response = HTTP.post(f"{service.url}/v1{path}", json=BODIES[path] | body, headers=bearer(token))
     assert response.status_code == 200, response.text

@@ -12,11 +12,12 @@ from ..support.paths import ROOT
 TRACED = """
 import asyncio, os
 from app.upstream.langchain import LanguageModel
+from app.catalogue.models import Server
 from app.upstream.client import Upstream
 os.environ.update(LANGCHAIN_TRACING="true", LANGSMITH_TRACING_V2="true")  # also after the import
 import langsmith.utils
 assert langsmith.utils.tracing_is_enabled()
-upstream = Upstream(api_key="k", base_url=os.environ["FAKE"])
+upstream = Upstream(Server("fake", os.environ["FAKE"], "k"))
 model = LanguageModel(upstream, model="m", base_url=os.environ["FAKE"], temperature=0, max_tokens=9, system_prompt="")
 os.environ["LANGSMITH_TRACING"] = "true"  # too late: the switch outranks it
 assert not langsmith.utils.tracing_is_enabled()

@@ -47,14 +47,6 @@ def service(tmp_path_factory: pytest.TempPathFactory, fake: FakeOpenAI) -> Itera
         yield running
 
 
-@pytest.fixture
-def upstream(fake: FakeOpenAI) -> Iterator[FakeOpenAI]:
-    """The fake, for a test that sets its mode or counts its calls."""
-    fake.reset()
-    yield fake
-    fake.reset()
-
-
 def post(service: Service, token: str, path: str = "/v1/messages", *, model: str = "both", **more: Any) -> httpx.Response:
     body = {**(CHAT if "chat" in path else ASKED), "model": model, **more}
     return HTTP.post(service.url + path, json=body, headers={"x-api-key": token})

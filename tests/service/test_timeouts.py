@@ -38,13 +38,6 @@ def service(tmp_path_factory: pytest.TempPathFactory, fake: FakeOpenAI) -> Itera
         yield running
 
 
-@pytest.fixture
-def upstream(fake: FakeOpenAI) -> Iterator[FakeOpenAI]:
-    fake.reset()
-    yield fake
-    fake.reset()
-
-
 def token_with(service: Service, name: str, role: str) -> str:
     roles = ("--role", "ai.playground.user", "--role", role)
     return service.token(name, service.cli("clients", "add", name, *roles)["client_secret"])

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from anthropic import Anthropic, APIStatusError
 
-from .sdk import MODEL, PARAMETERS, PIXEL, QUESTION
+from .sdk import MODEL, PARAMETERS, PIXEL, QUESTION, Impatient
 from .service import Service
 
 ASKED: Any = {"model": MODEL, "max_tokens": 99, "messages": [{"role": "user", "content": QUESTION}]}
@@ -26,15 +26,8 @@ def anthropic_newcomer(service: Service, name: str, **more: Any) -> Anthropic:
     return anthropic_of(service, service.token(name, service.add_client(name)), **more)
 
 
-class ImpatientAnthropic(Anthropic):
-    """Keeps the announced delay and the SDK's own delay before each retry, and does not wait."""
-
-    waits: list[tuple[str | None, float]]
-
-    def _calculate_retry_timeout(self, remaining_retries: int, options: Any, response_headers: Any = None) -> float:
-        announced = response_headers.get("retry-after-ms")
-        self.waits.append((announced, super()._calculate_retry_timeout(remaining_retries, options, response_headers)))
-        return 0.0
+class ImpatientAnthropic(Impatient, Anthropic):
+    """Anthropic's."""
 
 
 def hasty_anthropic(service: Service, name: str) -> ImpatientAnthropic:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar, cast
 
 from app.assistant.models import Origin
 from app.audit.format.record import Receipt
+from app.catalogue.models import Server
 from app.security.manager import SecurityManager
 from app.security.models import Principal
 from app.upstream.call import PreparedCall
@@ -28,7 +29,7 @@ def make(
     base_url: str | None, *, key: str = KEY, system: str = "Be {brief}.", cap: int = 1_000_000, name: str = "small-1"
 ) -> LanguageModel:
     return LanguageModel(
-        Upstream(api_key=key, base_url=base_url, max_response_bytes=cap),
+        Upstream(Server("fake", base_url, key), max_response_bytes=cap),
         model=name,
         base_url=base_url,
         temperature=0.7,

@@ -16,15 +16,13 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from .replaced_os import Died, RealOs
+
 PAGE, SECTOR = 4096, 512
 
 
-class Died(BaseException):
-    """A writer was killed: none of its code runs on, and the kernel releases its lock."""
-
-
 @dataclass
-class ForgetfulDisk:
+class ForgetfulDisk(RealOs):
     """Watches one file. *fail*: the numbers, from 0, of the watched calls (write, truncate, sync) that fail."""
 
     file: Path
@@ -62,9 +60,6 @@ class ForgetfulDisk:
         if failed:
             raise OSError(errno.EIO, "injected")
         return None
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(os, name)
 
     def _is_watched(self, fd: int) -> bool:
         return self.file.exists() and os.path.samestat(os.fstat(fd), self.file.stat())

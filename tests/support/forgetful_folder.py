@@ -12,13 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-
-class Died(BaseException):
-    """The process ends here. A BaseException, so that no error handling of the code catches it."""
+from .replaced_os import Died, RealOs
 
 
 @dataclass
-class ForgetfulFolder:
+class ForgetfulFolder(RealOs):
     """Watches one folder. *end_at*: the number of the watched call (open, write, sync, rename) that does not happen."""
 
     folder: Path
@@ -80,9 +78,6 @@ class ForgetfulFolder:
     def close(self, fd: int) -> None:
         self._fds.pop(fd, None)
         os.close(fd)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(os, name)
 
     # --- afterwards ------------------------------------------------------------------------------
 

@@ -12,13 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-
-class Died(BaseException):
-    """The process ends here. A BaseException, so that no error handling of the code catches it."""
+from .replaced_os import Died, RealOs
 
 
 @dataclass
-class ForgetfulTree:
+class ForgetfulTree(RealOs):
     """Watches everything below *top*, which is itself durable. *end_at*: the number of the call that does not happen."""
 
     top: Path
@@ -46,9 +44,6 @@ class ForgetfulTree:
         self._step()
         assert self._bytes.get(old.stat().st_ino) == old.read_bytes(), "its bytes are not durable yet"
         os.rename(old, new)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(os, name)
 
     def next_process(self) -> ForgetfulTree:
         """The next process on the same disk; its calls succeed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import pkgutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -20,6 +21,17 @@ def modules_with_os() -> list[ModuleType]:
     """Found by a search, so that a new module cannot be forgotten."""
     names = [one.name for one in pkgutil.walk_packages(audit.__path__, f"{audit.__name__}.")]
     return [one for one in (durable_files, *map(importlib.import_module, names)) if hasattr(one, "os")]
+
+
+class RealOs:
+    """`os` itself, for a class that replaces some of its calls."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(os, name)
+
+
+class Died(BaseException):
+    """The process ends here. A BaseException, so that no error handling of the code catches it."""
 
 
 @contextmanager

@@ -128,15 +128,19 @@ def newcomer(service: Service, name: str, **more: Any) -> OpenAI:
     return client_of(service, service.token(name, service.add_client(name)), **more)
 
 
-class ImpatientClient(OpenAI):
-    """Keeps the announced delay and the SDK's own delay before each retry, and does not wait."""
+class Impatient:
+    """For a client of either SDK: keeps the announced delay and the SDK's own before each retry, and does not wait."""
 
     waits: list[tuple[str | None, float]]
 
     def _calculate_retry_timeout(self, remaining_retries: int, options: Any, response_headers: Any = None) -> float:
-        announced = response_headers.get("retry-after-ms")
-        self.waits.append((announced, super()._calculate_retry_timeout(remaining_retries, options, response_headers)))
+        own: float = super()._calculate_retry_timeout(remaining_retries, options, response_headers)  # type: ignore[misc]  # the SDK's
+        self.waits.append((response_headers.get("retry-after-ms"), own))
         return 0.0
+
+
+class ImpatientClient(Impatient, OpenAI):
+    """OpenAI's."""
 
 
 def hasty(service: Service, name: str) -> ImpatientClient:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any
 
 POLL_SECONDS = 0.01
 WAIT_SECONDS = 60.0
@@ -21,6 +22,16 @@ async def until(condition: Callable[[], bool], otherwise: str = FALSE, seconds: 
     """As `eventually`, while the event loop goes on."""
     for _ in _polls(condition, otherwise, seconds):
         await asyncio.sleep(POLL_SECONDS)
+
+
+def run_in_time(work: Coroutine[Any, Any, None], seconds: float = WAIT_SECONDS) -> None:
+    """Run *work* on an event loop of its own. Raises TimeoutError after *seconds*."""
+
+    async def bounded() -> None:
+        async with asyncio.timeout(seconds):
+            await work
+
+    asyncio.run(bounded())
 
 
 def _polls(condition: Callable[[], bool], otherwise: str, seconds: float) -> Iterator[None]:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sqlalchemy import make_url
 
 from app.admin.setup import set_up
+from app.catalogue.models import Server
 from app.catalogue.values import PLACEHOLDERS
 from app.errors import ConfigError
 from app.settings import Settings, load_settings, read_environment
@@ -83,6 +84,8 @@ def test_init_changes_nothing_where_another_setting_is_refused(monkeypatch: pyte
         ("SECRET_KEY", "s" * 31, "SECRET_KEY is shorter than 32 bytes: python -m app init"),
         ("SECRET_KEY", "32_char_random_string_here", "SECRET_KEY is still the placeholder: python -m app init"),
         ("OPENAI_API_KEY", "your_openai_api_key_here", "OPENAI_API_KEY is still the placeholder: set your key"),
+        ("OPENAI_API_KEY", "two\nlines", "OPENAI_API_KEY holds other than visible ASCII characters"),
+        ("OPENAI_API_KEY", "ключ", "OPENAI_API_KEY holds other than visible ASCII characters"),
         ("JWT_ALGORITHM", "none", "JWT_ALGORITHM takes HS256, HS384 or HS512"),
         ("JWT_ALGORITHM", "RS256", "JWT_ALGORITHM takes HS256, HS384 or HS512"),
         ("JWT_ALGORITHM", "HS512", "SECRET_KEY is too short for HS512: "),
@@ -350,4 +353,4 @@ def test_what_the_settings_take_a_worker_can_use(key: str, address: str) -> None
     except ConfigError:
         return
     assert found.openai_base_url is not None
-    Upstream(api_key=found.openai_api_key.get_secret_value() if found.openai_api_key else "", base_url=found.openai_base_url)
+    Upstream(Server("default", found.openai_base_url, found.openai_api_key.get_secret_value() if found.openai_api_key else ""))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
 
 from fastapi import APIRouter, Request, Response
 
@@ -10,19 +10,13 @@ from ...upstream.protocol.count_tokens import COUNT_TOKENS
 from ...upstream.protocol.messages import MESSAGES
 from ..dependencies import Asker, Reader, ServicesDep
 from ..schemas import AnthropicErrorBody
-from ..v1_answers import answer_v1, body_schema, refusals
+from ..v1_answers import answer_v1, v1_route
 
 router = APIRouter(prefix="/v1", tags=["anthropic"])
-REFUSALS = refusals(AnthropicErrorBody)
-ASKED: dict[str, Any] = {"type": "array", "items": {"type": "object"}, "minItems": 1}
+route = partial(v1_route, router, AnthropicErrorBody)
 
 
-@router.post(
-    "/messages",
-    summary="Anthropic's messages, streaming included",
-    responses=REFUSALS,
-    openapi_extra=body_schema(MESSAGES, ASKED),
-)
+@route(MESSAGES, "Anthropic's messages, streaming included")
 async def messages(principal: Asker, services: ServicesDep, request: Request) -> Response:
     """The upstream's answer with one more member: `receipt`.
 
@@ -31,12 +25,7 @@ async def messages(principal: Asker, services: ServicesDep, request: Request) ->
     return await answer_v1(MESSAGES, principal, services, request)
 
 
-@router.post(
-    "/messages/count_tokens",
-    summary="How many tokens Anthropic's messages would be",
-    responses=REFUSALS,
-    openapi_extra=body_schema(COUNT_TOKENS, ASKED),
-)
+@route(COUNT_TOKENS, "How many tokens Anthropic's messages would be")
 async def count_tokens(principal: Reader, services: ServicesDep, request: Request) -> Response:
     """The upstream's count with one more member: `receipt`."""
     return await answer_v1(COUNT_TOKENS, principal, services, request)

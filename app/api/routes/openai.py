@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import orjson
@@ -15,20 +16,14 @@ from ...upstream.protocol.embeddings import EMBEDDINGS
 from ...upstream.protocol.responses import RESPONSES
 from ..dependencies import Asker, Reader, ServicesDep
 from ..schemas import OpenAIErrorBody
-from ..v1_answers import answer_v1, body_schema, refusals
+from ..v1_answers import answer_v1, refusals, v1_route
 
 router = APIRouter(prefix="/v1", tags=["openai"])
-REFUSALS = refusals(OpenAIErrorBody)
+route = partial(v1_route, router, OpenAIErrorBody)
 MODEL_REFUSALS = refusals(OpenAIErrorBody, 401, 403, 404, 429, 503)
-TEXTS = {"anyOf": [{"type": "string"}, {"type": "array", "items": {}}]}
 
 
-@router.post(
-    "/chat/completions",
-    summary="OpenAI's chat completions, streaming included",
-    responses=REFUSALS,
-    openapi_extra=body_schema(CHAT, {"type": "array", "items": {"type": "object"}, "minItems": 1}),
-)
+@route(CHAT, "OpenAI's chat completions, streaming included")
 async def chat_completions(principal: Asker, services: ServicesDep, request: Request) -> Response:
     """The upstream's answer with one more member: `receipt`.
 
@@ -37,12 +32,7 @@ async def chat_completions(principal: Asker, services: ServicesDep, request: Req
     return await answer_v1(CHAT, principal, services, request)
 
 
-@router.post(
-    "/responses",
-    summary="OpenAI's responses, streaming included",
-    responses=REFUSALS,
-    openapi_extra=body_schema(RESPONSES, TEXTS),
-)
+@route(RESPONSES, "OpenAI's responses, streaming included")
 async def responses(principal: Asker, services: ServicesDep, request: Request) -> Response:
     """The upstream's answer with one more member: `receipt`.
 
@@ -52,12 +42,7 @@ async def responses(principal: Asker, services: ServicesDep, request: Request) -
     return await answer_v1(RESPONSES, principal, services, request)
 
 
-@router.post(
-    "/embeddings",
-    summary="OpenAI's embeddings",
-    responses=REFUSALS,
-    openapi_extra=body_schema(EMBEDDINGS, TEXTS),
-)
+@route(EMBEDDINGS, "OpenAI's embeddings")
 async def embeddings(principal: Asker, services: ServicesDep, request: Request) -> Response:
     """The upstream's answer with one more member: `receipt`.
 
@@ -66,12 +51,7 @@ async def embeddings(principal: Asker, services: ServicesDep, request: Request) 
     return await answer_v1(EMBEDDINGS, principal, services, request)
 
 
-@router.post(
-    "/completions",
-    summary="OpenAI's older completions, streaming included",
-    responses=REFUSALS,
-    openapi_extra=body_schema(COMPLETIONS, TEXTS),
-)
+@route(COMPLETIONS, "OpenAI's older completions, streaming included")
 async def completions(principal: Asker, services: ServicesDep, request: Request) -> Response:
     """The upstream's answer with one more member: `receipt`.
 

@@ -61,7 +61,7 @@ class LogHealth:
         """The signing loop has moved."""
         self._words[BEAT] = _now()
 
-    def note_head(self, size: int, age_seconds: float) -> None:
+    def note_checkpoint(self, size: int, age_seconds: float) -> None:
         """A checkpoint over *size* records is served. *age_seconds*: since it was signed."""
         self._words[SIGNED_AT] = max(1, _now() - round(age_seconds * 1000))
         self._words[SIZE] = size

@@ -43,7 +43,7 @@ class Pass:
         return self._seq == self.signed.size
 
     def read(self, at_most: int) -> int:
-        """Compare the next tiles, of about *at_most* bytes; how many bytes it were.
+        """Compare the next tiles, of about *at_most* bytes. Returns how many bytes were compared.
 
         Raises AuditCorrupt for a record that is not what was signed, and VerificationFailed for a
         stored tree that is damaged.

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from ...errors import AuditCorrupt, VerificationFailed
 from ..format.merkle import HASH_BYTES, RightEdge, leaf_hash
 from ..format.note import Checkpoint, VerifierKey
-from ..format.record import EMPTY, MAX_LINE_BYTES, LogEnd, hash_of, is_record, parse_line, split_lines
+from ..format.record import EMPTY, MAX_LINE_BYTES, LogEnd, details_of, hash_of, is_record, split_lines
 from ..format.tiles import WIDTH, Tile
 from ..storage.store import AuditStore
 from .leaves import BATCH_RECORDS, RESTORE, Leaves, read_leaves
@@ -94,10 +94,7 @@ class SignedLog:
     def named_key(self) -> str | None:
         """The verifier key in the log's first record. None: there is none, or it cannot be read."""
         first = next(split_lines(self._store.chunks(min(MAX_LINE_BYTES, self._store.size()))), b"")
-        try:
-            named = parse_line(first)["details"].get("vkey")
-        except (ValueError, KeyError, AttributeError):
-            return None  # the check of the chain reports a broken first record
+        named = details_of(first).get("vkey")  # the check of the chain reports a broken first record
         return str(named) if named else None
 
     # --- the last record of the first *size* -----------------------------------------------------

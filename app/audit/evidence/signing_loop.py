@@ -9,10 +9,9 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from ...errors import AppError, AuditCorrupt, AuditUnavailable, EvidenceUnavailable
-from ..format.chain import link
-from ..format.record import LogEnd, draft
-from ..storage.append import now_utc, recovered_draft
-from ..storage.store import AuditStore, Batch, Recovery
+from ..format.record import draft
+from ..storage.append import append
+from ..storage.store import AuditStore
 from .health import LogHealth
 from .log_watch import LogWatch, ReportEvent
 from .published import SignedCheckpoint
@@ -123,7 +122,7 @@ class SigningLoop:
             self._health.note_behind(True)
             signed = self._signer.publish_next()
         if signed is not None and signed is not self._last:
-            self._health.note_head(signed.size, self._signer.tree.checkpoint_age_seconds())
+            self._health.note_checkpoint(signed.size, self._signer.tree.checkpoint_age_seconds())
             self._last = signed
         is_behind = signed is not None and signed.size <= durable.seq
         self._health.note_behind(is_behind)
@@ -163,18 +162,9 @@ class SigningLoop:
             self._unrecorded_step = 0.0
 
     def _append(self, action: str, details: Mapping[str, object], after: int | None = None) -> bool:
-        """Returns whether the record is durable. If not, the workers report the problem.
-
-        *after*: append only if this is still the last record; another process may have added one.
-        """
-
-        def build(end: LogEnd, recovered: tuple[Recovery, ...]) -> Batch:
-            own = [draft(action, None, details)] if after in (None, end.seq) else []
-            data, _, new_end = link([*map(recovered_draft, recovered), *own], end, now_utc())
-            return Batch(data, new_end)
-
+        """Returns whether the record is durable. If not, the workers report the problem."""
         try:
-            self._store.append(build)
+            append(self._store.append, [draft(action, None, details)], after=after)
         except (AuditUnavailable, AuditCorrupt):  # the next look says what is wrong with the log
             return False
         return True

@@ -154,10 +154,24 @@ def parse_line(line: bytes) -> dict[str, Any]:
     return record
 
 
+def details_of(line: bytes) -> dict[str, Any]:
+    """The details of a stored line. Empty if they cannot be read."""
+    try:
+        details = parse_line(line).get("details")
+    except ValueError:
+        return {}
+    return details if isinstance(details, dict) else {}
+
+
 def seq_of(line: bytes) -> int | None:
     """The number that a line says it has. None: it does not begin as a record."""
     found = _SEQ.match(line)
     return int(found[1]) if found else None
+
+
+def request_member(request_id: str) -> bytes:
+    """What the lines of a request hold; of *request_id*, the first digits are enough."""
+    return b'"request_id":"%b' % request_id.encode()
 
 
 def user_of(line: bytes) -> str | None:

@@ -15,15 +15,19 @@ def now_utc() -> str:
     return datetime.now(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
-def append(write: Callable[[Build], None], records: list[Draft], clock: Callable[[], str] = now_utc) -> list[Receipt]:
-    """Append *records* with *write*, a store's `append` or `recover`; their receipts. Blocks.
+def append(
+    write: Callable[[Build], None], records: list[Draft], clock: Callable[[], str] = now_utc, *, after: int | None = None
+) -> list[Receipt]:
+    """Append *records* with *write*, a store's `append`, `recover` or `create`; their receipts. Blocks.
 
-    Torn tails that were set aside are recorded first. Raises what *write* raises.
+    Torn tails that were set aside are recorded first. *after*: only if this is still the last
+    record, because another process may have added one. Raises what *write* raises.
     """
     receipts: list[Receipt] = []
 
     def build(end: LogEnd, recovered: tuple[Recovery, ...]) -> Batch:
-        data, made, new_end = link([recovered_draft(one) for one in recovered] + records, end, clock())
+        own = records if after in (None, end.seq) else []
+        data, made, new_end = link([*map(recovered_draft, recovered), *own], end, clock())
         receipts.extend(made[len(recovered) :])
         return Batch(data, new_end)
 

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...catalogue.models import ProtocolName
 from ..completion import Completion
 from .chat_members import DOCUMENT, PLAIN_CHOICE, further, further_in_choice, index_of, message_of, recorded
 from .chat_stream import ChatReader
 from .content import Latest, news_in, text_of
+from .endpoint import Endpoint
 from .members import finish_reason, one_or_all, read_usage, safe_model_name
 
 
-class Chat:
+class Chat(Endpoint):
     name, path, messages = "chat", "/chat/completions", "messages"
-    protocol: ProtocolName = "openai"
     token_caps: tuple[str, ...] = ("max_tokens", "max_completion_tokens")
     streams = wants_objects = usage_is_asked_for = True
-    answers_each = False
-    beyond_the_record: frozenset[str] = frozenset()
 
     def read(self, document: Any, model: str) -> Completion:
         choices = document["choices"]

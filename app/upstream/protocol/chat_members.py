@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from .content import LABELS, says_anything
-from .members import one_or_all
+from .members import one_or_all, with_events
 
 DOCUMENT = LABELS | {"id", "created", "model", "choices", "usage", "system_fingerprint", "service_tier", "error", "receipt"}
 PLAIN_CHOICE = frozenset({"index", "message", "finish_reason", "logprobs"})
@@ -57,5 +57,5 @@ def recorded(messages: list[tuple[dict[str, Any], list[Any]]]) -> Any:
 def _recorded(message: dict[str, Any], events: list[Any]) -> Any:
     members = {name: value for name, value in message.items() if name != "role" and value not in (None, "", [])}
     if events:
-        return {"read_as": members, "events": events} if "events" in members else {**members, "events": events}
+        return with_events(members, events)
     return message.get("content") if members.keys() <= {"content"} and isinstance(message.get("content"), str | None) else members

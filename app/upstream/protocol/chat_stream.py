@@ -10,7 +10,7 @@ from ...kit.foreign_json import dumps, repeats_a_member, storable
 from ..completion import Completion, Usage
 from .chat_members import CHOICE, DOCUMENT, further, further_in_choice, index_of, message_of, recorded
 from .content import Latest, news_in, text_of
-from .members import finish_reason, one_or_all, read_usage, replace_model_path, safe_model_name
+from .members import cleaned, finish_reason, one_or_all, read_usage, safe_model_name
 from .merging import Message
 from .stream_reader import StreamEnd, document_in
 
@@ -69,7 +69,8 @@ class ChatReader:
             return []  # nothing may follow the last chunk, which has the receipt
         text, has_end = self._read_choices(choices, deltas, raw)
         if "receipt" in chunk or chunk.get("model") != self._model:
-            event = self._cleaned(event, chunk)
+            event = cleaned(event, chunk, chunk, self._alias)
+            self._model = safe_model_name(chunk, self._model)
         may_be_last = has_end or (usage is not None and not choices)
         if may_be_last or choices or not self._last:
             self._last = chunk
@@ -110,15 +111,6 @@ class ChatReader:
         self._passed_on += deltas
         self.text += text
         return [*released, event]
-
-    def _cleaned(self, event: Event, chunk: dict[str, Any]) -> Event:
-        """Without a path as the model's name, and without the receipt of another gateway."""
-        is_changed = "receipt" in chunk
-        chunk.pop("receipt", None)
-        if chunk.get("model"):
-            is_changed = replace_model_path(chunk, self._alias) or is_changed
-            self._model = safe_model_name(chunk, self._model)
-        return Event(event.name, dumps(chunk)) if is_changed else event
 
     def _release(self) -> list[Event]:
         """What was held back, now that another chunk follows it."""

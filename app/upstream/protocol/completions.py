@@ -12,7 +12,7 @@ from .chat_stream import ChatReader
 
 class Completions(Chat):
     name, path, messages = "completions", "/completions", "prompt"
-    token_caps: tuple[str, ...] = ("max_tokens",)
+    token_caps = ("max_tokens",)
     wants_objects, answers_each = False, True
 
     def read(self, document: Any, model: str) -> Completion:

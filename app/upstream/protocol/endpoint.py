@@ -2,34 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from abc import ABC, abstractmethod
+from typing import Any
 
 from ...catalogue.models import ProtocolName
 from ..completion import Completion
 from .stream_reader import StreamReader
 
 
-class Endpoint(Protocol):
+class Endpoint(ABC):
     """One endpoint. Its `path` is both ours (after /v1) and the server's (after its base URL)."""
 
     name: str
     """As in the catalogue's `endpoints`."""
     path: str
-    protocol: ProtocolName
     messages: str
     """The member of the body that holds what is asked."""
-    token_caps: tuple[str, ...]
+    protocol: ProtocolName = "openai"
+    token_caps: tuple[str, ...] = ()
     """The parameters that cap the answer's tokens."""
-    streams: bool
-    wants_objects: bool
+    streams: bool = False
+    wants_objects: bool = False
     """Whether what is asked is a list of objects."""
-    answers_each: bool
+    answers_each: bool = False
     """Whether each text in a list gets an answer of its own."""
-    usage_is_asked_for: bool
+    usage_is_asked_for: bool = False
     """Whether a stream reports its usage only to callers that ask for it."""
-    beyond_the_record: frozenset[str]
+    beyond_the_record: frozenset[str] = frozenset()
     """Parameters that make the server use or do something which no record here holds."""
 
+    @abstractmethod
     def read(self, document: Any, model: str) -> Completion:
         """Read a plain answer. *model* is the name to use if the server gives none.
 
@@ -38,3 +40,4 @@ class Endpoint(Protocol):
 
     def reader(self, model: str, wants_usage: bool) -> StreamReader:
         """A reader for one stream. *wants_usage*: pass the usage chunk on to the caller."""
+        raise AssertionError(f"{self.path} does not stream: such a request is refused")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ...kit.event_stream import Event
+from ...kit.foreign_json import dumps
 from ..completion import Usage
 
 MAX_MODEL_NAME = 500
@@ -33,6 +35,16 @@ def replace_model_path(document: dict[str, Any], alias: str) -> bool:
     return False
 
 
+def cleaned(event: Event, document: dict[str, Any], part: Any, alias: str) -> Event:
+    """*event*, which holds *document*: without another gateway's receipt, and without a path as the
+    model's name in *part* of it."""
+    is_changed = "receipt" in document
+    document.pop("receipt", None)
+    if isinstance(part, dict):
+        is_changed = replace_model_path(part, alias) or is_changed
+    return Event(event.name, dumps(document)) if is_changed else event
+
+
 def finish_reason(value: Any) -> str | None:
     """The server's word, cut if it is long; None if there is none yet."""
     if not value:
@@ -40,6 +52,11 @@ def finish_reason(value: Any) -> str | None:
     if not isinstance(value, str | int):
         return "unknown"
     return str(value)[:MAX_WORD].encode("utf-8", "backslashreplace").decode()
+
+
+def with_events(members: dict[str, Any], events: list[Any]) -> dict[str, Any]:
+    """*members* of a message or block with the *events* that gave them, as a record holds them."""
+    return {"read_as": members, "events": events} if "events" in members else {**members, "events": events}
 
 
 def one_or_all(values: list[Any]) -> Any:

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...catalogue.models import ProtocolName
 from ..completion import Completion
 from .content import news_in
+from .endpoint import Endpoint
 from .members import finish_reason, read_usage, safe_model_name
 from .messages_members import MESSAGE, further, recorded_content
 from .messages_stream import MessagesReader
 
 
-class Messages:
+class Messages(Endpoint):
     name, path, messages = "messages", "/messages", "messages"
-    protocol: ProtocolName = "anthropic"
-    token_caps: tuple[str, ...] = ("max_tokens",)
-    streams, wants_objects, answers_each, usage_is_asked_for = True, True, False, False
-    beyond_the_record = frozenset[str]()
+    protocol = "anthropic"
+    token_caps = ("max_tokens",)
+    streams = wants_objects = True
 
     def read(self, document: Any, model: str) -> Completion:
         content = document["content"]

@@ -7,6 +7,7 @@ from typing import Any
 from ...errors import UpstreamError
 from .chat_members import index_of
 from .content import LABELS, Latest, says_anything, text_of
+from .members import with_events
 from .merging import Message
 
 BEGUN, BLOCK, DELTA, CHANGED, LAST = (
@@ -112,6 +113,4 @@ def _as_members(delta: dict[str, Any]) -> dict[str, Any]:
 
 def _recorded(block: dict[str, Any], events: list[Any]) -> dict[str, Any]:
     members = {name: value for name, value in block.items() if value is not None}
-    if not events:
-        return members
-    return {"read_as": members, "events": events} if "events" in members else {**members, "events": events}
+    return with_events(members, events) if events else members

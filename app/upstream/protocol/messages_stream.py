@@ -6,10 +6,10 @@ from typing import Any
 
 from ...errors import UpstreamError
 from ...kit.event_stream import Event
-from ...kit.foreign_json import dumps, repeats_a_member, storable
+from ...kit.foreign_json import repeats_a_member, storable
 from ..completion import Completion
 from .content import news_in
-from .members import finish_reason, read_usage, replace_model_path, safe_model_name
+from .members import cleaned, finish_reason, read_usage, safe_model_name
 from .messages_members import BEGUN, CHANGED, LAST, PLACES, Gathered, recorded_content
 from .stream_reader import StreamEnd, document_in
 
@@ -41,7 +41,7 @@ class MessagesReader:
         if not isinstance(kind, str):
             kind = ""
         raw = event.data if repeats_a_member(document, event.data) else None
-        event = self._cleaned(event, document)
+        event = cleaned(event, document, document.get("message"), self._alias)
         self._passed_on.append((kind, document, raw))
         if kind == LAST or event.name == LAST.encode():  # some programs read the name alone
             if not self._has_begun:
@@ -62,15 +62,6 @@ class MessagesReader:
         for counts in (message.get("usage"), document.get("usage")):
             if isinstance(counts, dict):
                 self._counts |= {name: count for name, count in counts.items() if count is not None}
-
-    def _cleaned(self, event: Event, document: dict[str, Any]) -> Event:
-        """Without a path as the model's name, and without the receipt of another gateway."""
-        is_changed = "receipt" in document
-        document.pop("receipt", None)
-        message = document.get("message")
-        if isinstance(message, dict):
-            is_changed = replace_model_path(message, self._alias) or is_changed
-        return Event(event.name, dumps(document)) if is_changed else event
 
     def end(self) -> None:
         raise UpstreamError  # message_stop never came

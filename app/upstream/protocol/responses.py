@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...catalogue.models import ProtocolName
 from ..completion import Completion
 from .content import news_in
+from .endpoint import Endpoint
 from .members import read_usage, safe_model_name
 from .responses_members import finish_of, recorded_output, response_id_of
 from .responses_stream import ResponsesReader
@@ -14,11 +14,10 @@ from .responses_stream import ResponsesReader
 UNFINISHED = frozenset({"failed", "cancelled", "queued", "in_progress"})
 
 
-class Responses:
+class Responses(Endpoint):
     name, path, messages = "responses", "/responses", "input"
-    protocol: ProtocolName = "openai"
-    token_caps: tuple[str, ...] = ("max_output_tokens",)
-    streams, wants_objects, answers_each, usage_is_asked_for = True, False, False, False
+    token_caps = ("max_output_tokens",)
+    streams = True
     beyond_the_record = frozenset({"background", "previous_response_id", "conversation", "prompt"})
 
     def read(self, document: Any, model: str) -> Completion:

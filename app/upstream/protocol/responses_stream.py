@@ -6,10 +6,10 @@ from typing import Any
 
 from ...errors import UpstreamError
 from ...kit.event_stream import Event
-from ...kit.foreign_json import dumps, repeats_a_member, storable
+from ...kit.foreign_json import repeats_a_member, storable
 from ..completion import Completion
 from .content import says_anything
-from .members import read_usage, replace_model_path, safe_model_name
+from .members import cleaned, read_usage, safe_model_name
 from .responses_members import SHELL, TEXT, Gathered, finish_of, recorded_output, response_id_of
 from .stream_reader import StreamEnd, document_in
 
@@ -45,7 +45,7 @@ class ResponsesReader:
         if kind in FAILED or event.name == b"error" or document.get("error"):
             raise UpstreamError
         raw = event.data if repeats_a_member(document, event.data) else None
-        event = self._cleaned(event, document)
+        event = cleaned(event, document, document.get("response"), self._alias)
         if kind in LAST:
             self._end_with(event, document, raw)
             return []
@@ -66,15 +66,6 @@ class ResponsesReader:
             raise UpstreamError  # an end without any answer
         self.is_over, self._last, self._document, self._response = True, event, document, response
         self._passed_on.append(({name: value for name, value in document.items() if value is not response}, raw))
-
-    def _cleaned(self, event: Event, document: dict[str, Any]) -> Event:
-        """Without a path as the model's name, and without the receipt of another gateway."""
-        is_changed = "receipt" in document
-        document.pop("receipt", None)
-        response = document.get("response")
-        if isinstance(response, dict):
-            is_changed = replace_model_path(response, self._alias) or is_changed
-        return Event(event.name, dumps(document)) if is_changed else event
 
     def end(self) -> None:
         raise UpstreamError  # the event that ends a response never came

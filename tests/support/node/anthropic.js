@@ -3,6 +3,7 @@
 "use strict";
 
 const { Anthropic } = require("@anthropic-ai/sdk");
+const { all, run } = require("./once.js");
 
 const [baseURL, fakeURL] = process.argv.slice(2);
 const client = new Anthropic({ baseURL, apiKey: process.env.TOKEN });
@@ -18,33 +19,6 @@ const asked = { model, max_tokens: 99, messages: [{ role: "user", content: quest
 const schema = { type: "object", properties: { city: { type: "string" }, days: { type: "integer" } }, required: ["city", "days"] };
 const tools = [{ name: "weather", description: "The weather.", input_schema: schema }];
 const picture = { type: "image", source: { type: "base64", media_type: "image/png", data: "iVBORw0KGgo=" } };
-
-/** The fake's mode; its counts begin anew. */
-async function upstream(mode, more = {}) {
-  await fetch(`${fakeURL}/control/reset`, { method: "POST" });
-  await fetch(`${fakeURL}/control/mode`, { method: "POST", body: JSON.stringify({ mode, ...more }) });
-}
-
-async function calls() {
-  return (await (await fetch(`${fakeURL}/control/calls`)).json()).calls;
-}
-
-async function all(stream) {
-  const seen = [];
-  for await (const one of await stream) seen.push(one);
-  return seen;
-}
-
-/** The error that *call* rejects with, and how often the model was asked for it. */
-async function failure(call) {
-  try {
-    await call();
-  } catch (error) {
-    const { status, errorCode, type, requestID } = error;
-    return { name: error.constructor.name, status, errorCode, type, requestID, calls: await calls() };
-  }
-  throw new Error("it did not fail");
-}
 
 const answers = {
   message: () => client.messages.create(asked),
@@ -82,19 +56,4 @@ const failures = {
   nobodyThere: ["ok", () => nobody.messages.create(asked)],
 };
 
-async function main() {
-  const seen = { answers: {}, failures: {} };
-  await upstream("ok");
-  for (const [name, ask] of Object.entries(answers)) seen.answers[name] = await ask();
-  for (const [name, [mode, call, more]] of Object.entries(failures)) {
-    await upstream(mode, more);
-    seen.failures[name] = await failure(call);
-  }
-  await upstream("ok");
-  process.stdout.write(JSON.stringify(seen));
-}
-
-main().catch((error) => {
-  process.stderr.write(`${error.stack}\n`);
-  process.exitCode = 1;
-});
+run(fakeURL, answers, failures, ({ status, errorCode, type, requestID }) => ({ status, errorCode, type, requestID }));

@@ -3,6 +3,7 @@
 "use strict";
 
 const { OpenAI } = require("openai");
+const { all, run } = require("./once.js");
 
 const [baseURL, fakeURL] = process.argv.slice(2);
 const client = new OpenAI({ baseURL, apiKey: process.env.TOKEN });
@@ -24,34 +25,6 @@ const parameters = {
 const schema = { name: "trip", strict: true, schema: parameters };
 const tools = [{ type: "function", function: { name: "weather", parameters } }];
 const picture = { type: "image_url", image_url: { url: "data:image/png;base64,iVBORw0KGgo=", detail: "low" } };
-
-/** The fake's mode; its counts begin anew. */
-async function upstream(mode, more = {}) {
-  await fetch(`${fakeURL}/control/reset`, { method: "POST" });
-  await fetch(`${fakeURL}/control/mode`, { method: "POST", body: JSON.stringify({ mode, ...more }) });
-}
-
-async function calls() {
-  return (await (await fetch(`${fakeURL}/control/calls`)).json()).calls;
-}
-
-async function all(stream) {
-  const seen = [];
-  for await (const one of await stream) seen.push(one);
-  return seen;
-}
-
-/** The error that *call* rejects with, and how often the model was asked for it. */
-async function failure(call) {
-  try {
-    await call();
-  } catch (error) {
-    const { status, code, type, param, requestID } = error;
-    const members = error.error ? Object.keys(error.error) : null;
-    return { name: error.constructor.name, status, code, type, param, requestID, members, calls: await calls() };
-  }
-  throw new Error("it did not fail");
-}
 
 const answers = {
   chat: () => client.chat.completions.create(chat),
@@ -96,19 +69,7 @@ const failures = {
   nobodyThere: ["ok", () => nobody.chat.completions.create(chat)],
 };
 
-async function main() {
-  const seen = { answers: {}, failures: {} };
-  await upstream("ok");
-  for (const [name, ask] of Object.entries(answers)) seen.answers[name] = await ask();
-  for (const [name, [mode, call, more]] of Object.entries(failures)) {
-    await upstream(mode, more);
-    seen.failures[name] = await failure(call);
-  }
-  await upstream("ok");
-  process.stdout.write(JSON.stringify(seen));
-}
-
-main().catch((error) => {
-  process.stderr.write(`${error.stack}\n`);
-  process.exitCode = 1;
+run(fakeURL, answers, failures, (error) => {
+  const { status, code, type, param, requestID } = error;
+  return { status, code, type, param, requestID, members: error.error ? Object.keys(error.error) : null };
 });

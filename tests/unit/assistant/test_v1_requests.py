@@ -30,13 +30,13 @@ CAPS = replace(DEFAULT_CAPS, messages=3, message_chars=100, max_output_tokens=10
 
 def requests(*, stream_usage: bool = True, **models: frozenset[str] | None) -> V1Requests:
     """*models*: aliases and the roles that may use them; `any` is everyone's."""
-    server = Server("local", "http://127.0.0.1:9/v1", "")
+    server = Server("local", "http://127.0.0.1:9/v1", "", stream_usage)
     entries = {
         alias: ModelEntry(alias, f"{alias}-7b", server, roles, endpoints=frozenset({"chat", "responses"}))
         for alias, roles in ({"any": None} | models).items()
     }
     catalogue = Catalogue(entries, CAPS, {}, frozenset({"seed"}))
-    return V1Requests(catalogue, {"local": Upstream(api_key="", base_url=server.base_url, stream_usage=stream_usage)})
+    return V1Requests(catalogue, {"local": Upstream(server)})
 
 
 def sent(members: Mapping[str, Any], endpoint: Endpoint = CHAT, **more: Any) -> Any:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -18,26 +16,13 @@ from app.errors import InvalidRequest, InvalidRoles, InvalidUser
 from app.security.api_keys.form import NewKey
 from app.security.models import Client, ClientSettings
 
+from ...support.commands import returning, run
+
 ROLES = ("ai.playground.user", "ai.audit.reader")
 CLIENTS = [
     Client("alice", ROLES, False, datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)),
     Client("carol", ROLES[:1], True, datetime(2026, 1, 2, 3, 4, 6, tzinfo=UTC)),
 ]
-
-
-def returning(value: object, calls: list[tuple[object, ...]] | None = None) -> Callable[..., Any]:
-    async def work(*arguments: object, **options: object) -> object:
-        if calls is not None:
-            calls.append((*arguments, *options.values()))
-        return value
-
-    return work
-
-
-def run(*arguments: str) -> str:
-    done = CliRunner().invoke(app, arguments, catch_exceptions=False)
-    assert done.exit_code == 0, done.output
-    return done.stdout
 
 
 def test_a_new_client_is_shown_with_its_secret_and_roles(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -17,24 +15,12 @@ from app.cli.usage import WrongUsage
 from app.errors import InvalidRequest
 from app.security.models import ApiKey
 
+from ...support.commands import returning, run
+
 END = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 ROLES = ("ai.playground.user",)
 ADDED = AddedKey("a" * 11, "saa_the-key", "alice", ROLES, END, "laptop")
 KEYS = [ApiKey("a" * 11, "alice", ROLES, "laptop", 9, END, END, END), ApiKey("b" * 11, "bobby", ROLES, None, None, END, None)]
-
-
-def returning(value: object, calls: list[tuple[object, ...]]) -> Callable[..., Any]:
-    async def work(*arguments: object, **options: object) -> object:
-        calls.append((*arguments, *options.values()))
-        return value
-
-    return work
-
-
-def run(*arguments: str) -> str:
-    done = CliRunner().invoke(app, arguments, catch_exceptions=False)
-    assert done.exit_code == 0, done.output
-    return done.stdout
 
 
 def test_a_new_key_is_shown_once_with_all_that_it_may_do(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,8 @@ from app.cli.http_client import CallFailed
 from app.cli.main import app
 from app.cli.usage import WrongUsage
 
+from ...support.commands import run
+
 ROLE = "ai.playground.user"
 JTI = "ab" * 16
 DOCUMENT = {"access_token": "a.b.c", "token_type": "Bearer", "expires_in": 3600, "scope": ROLE}
@@ -34,12 +36,6 @@ def calls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[object,
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("SECURE_AI_CLIENT_SECRET", "the-secret")
     return found
-
-
-def run(*arguments: str) -> str:
-    done = CliRunner().invoke(app, arguments, catch_exceptions=False)
-    assert done.exit_code == 0, done.output
-    return done.stdout
 
 
 def test_a_token_alone_goes_to_stdout_so_that_a_shell_can_keep_it(calls: list[tuple[object, ...]]) -> None:

@@ -16,7 +16,8 @@ import pytest
 from app.kit import durable_files
 from app.kit.durable_files import create_file, is_same_file, read_at, replace_file, write_at, write_file, write_pieces
 
-from ...support.forgetful_tree import Died, ForgetfulTree
+from ...support.forgetful_tree import ForgetfulTree
+from ...support.replaced_os import Died, RealOs
 
 OLD, NEW = b"old", b"new content"
 
@@ -27,7 +28,7 @@ def on(disk: object) -> Iterator[None]:
         yield
 
 
-class Limited:
+class Limited(RealOs):
     """A disk that takes at most *most* bytes at a time, and fails once *space* is used up."""
 
     def __init__(self, most: int, space: int = 1 << 30) -> None:
@@ -42,9 +43,6 @@ class Limited:
 
     def pread(self, fd: int, length: int, offset: int) -> bytes:
         return os.pread(fd, min(length, self._most), offset)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(os, name)
 
 
 # --- a descriptor --------------------------------------------------------------------------------
@@ -189,7 +187,7 @@ def test_pieces_are_written_in_place_and_the_file_is_made_once(tmp_path: Path) -
     path = tmp_path / "file"
     synced: list[str] = []
 
-    class Watching:
+    class Watching(RealOs):
         def fdatasync(self, fd: int) -> None:
             synced.append("bytes")
             os.fdatasync(fd)
@@ -197,9 +195,6 @@ def test_pieces_are_written_in_place_and_the_file_is_made_once(tmp_path: Path) -
         def fsync(self, fd: int) -> None:
             synced.append("folder" if stat.S_ISDIR(os.fstat(fd).st_mode) else "file")
             os.fsync(fd)
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(os, name)
 
     with on(Watching()):
         write_pieces(path, [(0, b"aaaa"), (6, b"bb")])

@@ -31,17 +31,17 @@ class Log:
 def log() -> Iterator[Log]:
     one = Log(60)
     yield one
-    one.filter.tell()
+    one.filter.report_hidden()
 
 
 def test_the_same_sentence_is_shown_a_few_times_and_then_counted(log: Log) -> None:
     for number in range(197):
         log.logger.warning("upstream %s: (%d bytes, sha256 %s)", "connection failure", number, f"{number:016x}")
     assert len(log.shown) == SHOWN
-    log.filter.tell()
+    log.filter.report_hidden()
     assert log.shown[-1].startswith("upstream connection failure: (196 bytes, sha256 ")
     assert log.shown[-1].endswith(f" ({197 - SHOWN} more lines like this within 60 s)")
-    log.filter.tell()
+    log.filter.report_hidden()
     assert len(log.shown) == SHOWN + 1, "it is said once"
 
 
@@ -81,7 +81,7 @@ def test_the_kinds_are_bounded_and_so_are_the_threads(log: Log, monkeypatch: pyt
         log.logger.warning(f"sentence {number}")
     assert len(log.shown) == 10 + SHOWN
     assert threading.active_count() <= before + 1
-    log.filter.tell()
+    log.filter.report_hidden()
     assert log.shown[-1] == f"sentence 99 ({90 - SHOWN} other lines within 60 s)"
 
 
@@ -89,5 +89,5 @@ def test_a_message_that_does_not_fit_its_arguments_breaks_nothing(log: Log) -> N
     for _ in range(SHOWN + 1):
         record = log.logger.makeRecord("test", logging.WARNING, "", 0, "%d bytes", ("x",), None)
         log.filter.filter(record)
-    log.filter.tell()
+    log.filter.report_hidden()
     assert log.shown == ["%d bytes (1 more lines like this within 60 s)"]

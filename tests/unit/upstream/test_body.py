@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from app.catalogue.models import Server
 from app.errors import UpstreamError, UpstreamUnavailable
 from app.upstream.attempts import Attempts
 from app.upstream.client import Upstream
@@ -57,7 +58,7 @@ def ask_for(answer: Callable[[Request], Answer], timeout: float = 20) -> tuple[R
     attempts = Attempts()
 
     async def main(base_url: str) -> Reply | BaseException:
-        upstream = Upstream(api_key="", base_url=base_url, max_response_bytes=LIMIT)
+        upstream = Upstream(Server("fake", base_url, ""), max_response_bytes=LIMIT)
         try:
             async with asyncio.timeout(timeout):
                 return await upstream.complete(CHAT, b"{}", "m", attempts=attempts)

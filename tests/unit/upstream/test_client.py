@@ -6,7 +6,6 @@ import asyncio
 import json
 import logging
 import socket
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,18 +16,6 @@ from app.upstream.errors import UpstreamDenied, UpstreamOutOfQuota, UpstreamRefu
 from app.upstream.langchain import LanguageModel
 from tests.support.asking import KEY, ask, make, send, use
 from tests.support.fake_openai import FakeOpenAI
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[FakeOpenAI]:
-    with FakeOpenAI(keep_digests=True) as fake:
-        yield fake
-
-
-@pytest.fixture
-def fake(server: FakeOpenAI) -> FakeOpenAI:
-    server.reset()
-    return server
 
 
 def reply(content: object = "fine", **members: object) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from app.catalogue.models import Server
 from app.errors import UpstreamError, UpstreamUnavailable
 from app.upstream import connection
 from app.upstream.attempts import Attempts
@@ -43,7 +44,7 @@ async def streamed(upstream: Upstream, attempts: Attempts) -> str | None:
 
 async def ask_each(server: RawServer, *asks: Ask, pause: float = 0.0, **members: Any) -> list[Attempts | UpstreamError]:
     """Ask one after the other by one Upstream; what each came to."""
-    upstream = Upstream(api_key="k", base_url=server.base_url, **members)
+    upstream = Upstream(Server("fake", server.base_url, "k", **members))
     came: list[Attempts | UpstreamError] = []
     try:
         for ask in asks:
@@ -133,7 +134,7 @@ def test_a_server_that_takes_no_connection_is_soon_unavailable(monkeypatch: pyte
             waiting.connect_ex(full.getsockname())
 
         async def ask() -> None:
-            upstream = Upstream(api_key="k", base_url=f"http://127.0.0.1:{full.getsockname()[1]}/v1")
+            upstream = Upstream(Server("full", f"http://127.0.0.1:{full.getsockname()[1]}/v1", "k"))
             try:
                 async with asyncio.timeout(5):
                     with pytest.raises(UpstreamUnavailable):

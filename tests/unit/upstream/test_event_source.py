@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from app.catalogue.models import Server
 from app.errors import UpstreamError, UpstreamUnavailable
 from app.upstream.attempts import Attempts
 from app.upstream.client import Upstream
@@ -36,7 +37,7 @@ def ask(*steps: Any, late: float = 0.0) -> tuple[str | UpstreamError | None, Att
     attempts = Attempts()
 
     async def main(base_url: str) -> str | UpstreamError | None:
-        upstream = Upstream(api_key="", base_url=base_url)
+        upstream = Upstream(Server("fake", base_url, ""))
         reader = CHAT.reader("m", False)
         try:
             async with asyncio.timeout(20):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import Iterator
 
 import pytest
 
@@ -28,18 +27,6 @@ QUERIES = [
     "\x7f\x01",
     ODD,
 ]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[FakeOpenAI]:
-    with FakeOpenAI(keep_digests=True) as fake:
-        yield fake
-
-
-@pytest.fixture
-def fake(server: FakeOpenAI) -> FakeOpenAI:
-    server.reset()
-    return server
 
 
 def test_the_server_gets_exactly_the_prepared_bytes(fake: FakeOpenAI) -> None:

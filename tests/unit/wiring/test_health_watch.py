@@ -1,4 +1,4 @@
-"""Once a second a worker renews its mark, and one of them tells that the notary stands still."""
+"""Once a second a worker renews its mark, and one of them reports that the notary stands still."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def events_in(folder: Path) -> list[str]:
     return [line.split()[2] for line in path.read_text().splitlines()] if path.exists() else []
 
 
-@pytest.mark.parametrize("tells", [True, False])
+@pytest.mark.parametrize("reports", [True, False])
 def test_a_notary_that_stands_still_is_told_once_by_one_worker(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tells: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reports: bool
 ) -> None:
     monkeypatch.setattr(module, "WATCH_SECONDS", 0.01)
     monkeypatch.setattr(health_module, "STILL_SECONDS", 0.2)
@@ -32,13 +32,13 @@ def test_a_notary_that_stands_still_is_told_once_by_one_worker(
 
     async def main() -> None:
         with marked_running(log) as mark:
-            watching = asyncio.create_task(watch_health(health, mark, events, tells=tells))
+            watching = asyncio.create_task(watch_health(health, mark, events, reports=reports))
             (tmp_path / "log.jsonl.running").unlink()
-            await until(lambda: is_running(log) and health.stands_still and len(events_in(tmp_path)) == (2 if tells else 1))
+            await until(lambda: is_running(log) and health.stands_still and len(events_in(tmp_path)) == (2 if reports else 1))
             health.beat()
-            await until(lambda: len(events_in(tmp_path)) == (3 if tells else 1))
+            await until(lambda: len(events_in(tmp_path)) == (3 if reports else 1))
             watching.cancel()
 
     asyncio.run(main())
     events.close()
-    assert events_in(tmp_path) == ["running_mark_restored", *(["notary_stands_still", "notary_moves_again"] if tells else [])]
+    assert events_in(tmp_path) == ["running_mark_restored", *(["notary_stands_still", "notary_moves_again"] if reports else [])]

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from app.api.routes.openai import TEXTS
 from app.api.v1_answers import body_schema
 from app.upstream.protocol.chat import CHAT
 from app.upstream.protocol.completions import COMPLETIONS
@@ -28,7 +27,7 @@ from app.upstream.protocol.responses import RESPONSES
     ids=lambda value: getattr(value, "name", ""),
 )
 def test_the_schema_lists_the_members_that_are_read_here(endpoint: Endpoint, members: set[str]) -> None:
-    body: dict[str, Any] = body_schema(endpoint, TEXTS)["requestBody"]
+    body: dict[str, Any] = body_schema(endpoint)["requestBody"]
     schema = body["content"]["application/json"]["schema"]
     assert body["required"]
     assert set(schema["properties"]) == members

@@ -32,7 +32,7 @@ def test_nothing_may_be_recorded_from_a_closing_to_the_next_opening() -> None:
 def test_the_age_of_the_head_counts_from_its_signature(clock: list[float]) -> None:
     health = LogHealth()
     assert (health.size, health.head_age_seconds) == (0, None)
-    health.note_head(300, 2.5)
+    health.note_checkpoint(300, 2.5)
     clock[0] += 1
     assert (health.size, health.head_age_seconds) == (300, 3.5)
 

@@ -16,6 +16,7 @@ from app.audit.evidence.log_key import KeyFile, store_signer
 from app.audit.evidence.log_watch import PASS_SECONDS, LogWatch
 from app.audit.evidence.signing_loop import SigningLoop
 
+from ....support.changed_files import add, copy_over, edit
 from ....support.evidence import SIGNER, KeptLog
 
 RECORDS = 1_600
@@ -66,24 +67,6 @@ def desk(tmp_path: Path) -> Desk:
         assert desk.step() is None
     assert desk.health.size == RECORDS
     return desk
-
-
-def edit(path: Path, offset: int) -> None:
-    with path.open("r+b") as file:
-        file.seek(offset, os.SEEK_END if offset < 0 else os.SEEK_SET)
-        byte = file.read(1)
-        file.seek(-1, os.SEEK_CUR)
-        file.write(bytes([byte[0] ^ 1]))
-
-
-def copy_over(path: Path) -> None:
-    shutil.copy(path, path.with_name("copy"))
-    os.replace(path.with_name("copy"), path)
-
-
-def add(path: Path, data: bytes) -> None:
-    with path.open("ab") as file:
-        file.write(data)
 
 
 def test_a_log_that_only_grows_stays_open(desk: Desk) -> None:

@@ -17,6 +17,7 @@ from app.audit.storage.store import Batch
 from app.errors import EvidenceUnavailable
 
 from ....support.evidence import SIGNER, STAMP, KeptLog, published_in
+from ....support.replaced_os import RealOs
 
 SPAWN = multiprocessing.get_context("spawn")
 
@@ -136,14 +137,11 @@ def test_the_start_and_a_publication_read_a_few_kib_of_a_long_log(kept: KeptLog,
     assert kept.signed().size == 100_000
     store, read = CountingStore(kept.path), [0]
 
-    class Counting:
+    class Counting(RealOs):
         def pread(self, fd: int, size: int, offset: int) -> bytes:
             data = os.pread(fd, size, offset)
             read[0] += len(data)
             return data
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(os, name)
 
     monkeypatch.setattr(tree, "os", Counting())
     checkpoint_signer = type(kept.checkpoint_signer)(store, kept.tree, SIGNER)

@@ -27,6 +27,7 @@ from app.audit.format.record import (
     Receipt,
     begins_as_record,
     computed_hash,
+    details_of,
     draft,
     end_before,
     hash_of,
@@ -35,6 +36,7 @@ from app.audit.format.record import (
     line_of,
     parse_line,
     prev_hash_of,
+    request_member,
     seq_of,
     split_lines,
     user_of,
@@ -155,6 +157,17 @@ def test_a_line_that_is_no_record_gives_nothing(line: bytes) -> None:
     assert end_before(line, 0) is None
     assert not begins_as_record(line)
     assert not is_record(line, 7)
+
+
+@pytest.mark.parametrize("line", [b"", b"\xff", b"[1]", b"{}", b'{"details":[1]}', stored({"n": 1})[:-9]])
+def test_the_details_of_a_line_that_cannot_be_read_are_empty(line: bytes) -> None:
+    assert details_of(line) == {}
+    assert details_of(stored({"n": 1})) == {"n": 1}
+
+
+def test_the_first_digits_of_a_request_id_find_its_line() -> None:
+    assert all(request_member(ID[:digits]) in stored({}) for digits in (1, 8, 32))
+    assert request_member(ID[1:]) not in stored({"text": ID})
 
 
 def test_a_changed_line_has_another_hash_than_it_says() -> None:

@@ -55,6 +55,14 @@ def test_nothing_to_append_is_an_empty_batch_unless_there_is_a_recovery() -> Non
     assert len(torn.records()) == 1
 
 
+def test_a_record_for_a_silent_log_is_left_out_once_another_has_come() -> None:
+    end = LogEnd(900, 4, "0" * 64)
+    last, behind = Store(end, RECOVERIES[:1]), Store(end, RECOVERIES[:1])
+    assert [one.seq for one in append(last.write, [draft("log.alive", None, {})], after=4)] == [6]
+    assert append(behind.write, [draft("log.alive", None, {})], after=3) == []
+    assert [one["action"] for one in behind.records()] == ["log.recovered"], "what was recovered is recorded all the same"
+
+
 def test_an_error_of_the_store_is_passed_on() -> None:
     def full(build: Build) -> None:
         raise AuditUnavailable("full")

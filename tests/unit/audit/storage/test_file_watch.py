@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +13,7 @@ from app.audit.log import AuditLog
 from app.audit.storage.jsonl import JsonlStore
 from app.errors import AuditCorrupt
 
+from ....support.changed_files import add, copy_over
 from ....support.stored_log import record, stored
 from ....support.stores import open_store
 
@@ -28,16 +28,6 @@ def store(tmp_path: Path) -> JsonlStore:
 
 def another(store: JsonlStore) -> JsonlStore:
     return open_store(store.path)
-
-
-def copy_over(path: Path) -> None:
-    shutil.copy(path, path.with_name("copy"))
-    os.replace(path.with_name("copy"), path)
-
-
-def add(path: Path, data: bytes) -> None:
-    with path.open("ab") as file:
-        file.write(data)
 
 
 def test_a_log_that_is_written_to_is_sound_and_its_stamp_changes(store: JsonlStore) -> None:

@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from app.errors import AuditCorrupt, AuditUnavailable
 from ....support.checked import chain_report
 from ....support.paths import ROOT
 from ....support.stores import open_store
-from ....support.waiting import until
+from ....support.waiting import run_in_time, until
 
 WRITE_TIMEOUT = 0.4
 PROBE_SECONDS = 0.2
@@ -33,14 +33,6 @@ TIMEOUT_SECONDS = 30.0
 @pytest.fixture(autouse=True)
 def probes_are_frequent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log_writer, "PROBE_SECONDS", PROBE_SECONDS)
-
-
-def run(work: Coroutine[Any, Any, None]) -> None:
-    async def bounded() -> None:
-        async with asyncio.timeout(60):
-            await work
-
-    asyncio.run(bounded())
 
 
 @asynccontextmanager
@@ -123,7 +115,7 @@ def test_while_the_disk_hangs_callers_are_refused_in_time_then_it_resumes(tmp_pa
         resumed = next(one for one in lines(path) if one["action"] == "log.resumed")
         assert resumed["details"]["refused"] == 9
 
-    run(main())
+    run_in_time(main())
 
 
 def test_a_record_that_waits_behind_a_hung_write_is_not_written_later(tmp_path: Path) -> None:
@@ -141,7 +133,7 @@ def test_a_record_that_waits_behind_a_hung_write_is_not_written_later(tmp_path: 
                 await until(lambda: log.closed_because is None)
         assert [one["details"].get("n") for one in lines(path) if one["action"] == "ask.received"] in ([], [1])
 
-    run(main())
+    run_in_time(main())
 
 
 def test_a_caller_who_disconnects_before_the_write_leaves_no_record(tmp_path: Path) -> None:
@@ -159,7 +151,7 @@ def test_a_caller_who_disconnects_before_the_write_leaves_no_record(tmp_path: Pa
             await until(lambda: log.closed_because is None)
         assert 2 not in [one["details"].get("n") for one in lines(path)]
 
-    run(main())
+    run_in_time(main())
 
 
 def test_the_end_of_the_service_does_not_wait_for_a_hung_disk(tmp_path: Path) -> None:
@@ -179,7 +171,7 @@ def test_the_end_of_the_service_does_not_wait_for_a_hung_disk(tmp_path: Path) ->
             with pytest.raises(AuditUnavailable, match="not open"):
                 await record(log)
 
-    run(main())
+    run_in_time(main())
 
 
 def test_what_was_handed_in_before_the_end_is_still_written(tmp_path: Path) -> None:
@@ -191,7 +183,7 @@ def test_what_was_handed_in_before_the_end_is_still_written(tmp_path: Path) -> N
             await asyncio.sleep(0)
         verify(path, *[await one for one in waiting])
 
-    run(main())
+    run_in_time(main())
 
 
 # --- a blocked event loop, and a healthy disk -----------------------------------------------------
@@ -252,7 +244,7 @@ def test_a_disk_that_hangs_is_noticed_though_the_loop_is_often_blocked(tmp_path:
                 assert isinstance(waiting.exception(), AuditUnavailable)
             await until(lambda: log.closed_because is None)
 
-    run(main())
+    run_in_time(main())
 
 
 # --- a log that is taken away --------------------------------------------------------------------
@@ -278,7 +270,7 @@ def test_a_log_that_is_moved_away_closes_the_service_until_it_is_back(tmp_path: 
             verify(path, first, await record(log))
         assert changes == ["audit_closed", "audit_resumed"]
 
-    run(main())
+    run_in_time(main())
 
 
 def test_a_log_that_is_cut_while_it_is_written_closes_the_service_for_good(tmp_path: Path) -> None:
@@ -294,7 +286,7 @@ def test_a_log_that_is_cut_while_it_is_written_closes_the_service_for_good(tmp_p
                 await asyncio.sleep(3 * PROBE_SECONDS)
             assert "shorter than it was" in str(log.closed_because)
 
-    run(main())
+    run_in_time(main())
 
 
 def test_a_log_that_starts_while_nothing_can_be_written_opens_when_it_can(tmp_path: Path) -> None:
@@ -321,7 +313,7 @@ def test_a_log_that_starts_while_nothing_can_be_written_opens_when_it_can(tmp_pa
             verify(path, await record(log))
         assert [one["action"] for one in lines(path)] == ["log.opened", "log.resumed", "ask.received"]
 
-    run(main())
+    run_in_time(main())
 
 
 def test_a_closed_log_whose_end_was_edited_stays_closed(tmp_path: Path) -> None:
@@ -341,7 +333,7 @@ def test_a_closed_log_whose_end_was_edited_stays_closed(tmp_path: Path) -> None:
         with pytest.raises(AuditCorrupt):
             AuditLog(open_store(path)).recover()
 
-    run(main())
+    run_in_time(main())
 
 
 def test_the_writer_outlives_an_unexpected_error(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -364,4 +356,4 @@ def test_the_writer_outlives_an_unexpected_error(tmp_path: Path, caplog: pytest.
             verify(path, await record(log))
         assert "the clock broke" in caplog.text
 
-    run(main())
+    run_in_time(main())

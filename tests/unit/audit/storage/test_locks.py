@@ -9,7 +9,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,7 +17,7 @@ from app.audit.storage.locks import LockedLog
 from app.audit.storage.marks import MarksRead
 from app.errors import AuditCorrupt, AuditUnavailable, ConfigError
 
-from ....support.replaced_os import replaced_os
+from ....support.replaced_os import RealOs, replaced_os
 
 Locking = Callable[[LockedLog], AbstractContextManager[None]]
 LOCKS: dict[str, Locking] = {"write": LockedLog.write_lock, "sync": LockedLog.sync_lock, "both": LockedLog.both_locks}
@@ -176,12 +175,9 @@ def test_an_unlock_that_fails_closes_the_files_so_that_no_lock_is_kept(log: Lock
 def test_a_new_log_s_files_are_private_and_their_names_durable(tmp_path: Path) -> None:
     synced: list[Path] = []
 
-    class Watching:
+    class Watching(RealOs):
         def fsync(self, fd: int) -> None:
             synced.append(Path(f"/proc/self/fd/{fd}").readlink())
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(os, name)
 
     log = LockedLog(tmp_path / "logs" / "log")
     with replaced_os(Watching()):

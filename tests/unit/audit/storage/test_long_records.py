@@ -9,7 +9,7 @@ import logging
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from app.errors import AuditUnavailable, LongTextUnavailable
 from ....support.checked import chain_report, check_texts
 from ....support.paths import ROOT
 from ....support.stores import open_store
-from ....support.waiting import until
+from ....support.waiting import run_in_time, until
 
 TIMEOUT = 0.4
 LONG = "long " * 20_000
@@ -44,14 +44,6 @@ class SlowTexts(LongTexts):
         self.hanging += 1
         assert self.let_go.wait(60)
         super().keep(texts)
-
-
-def run(work: Coroutine[Any, Any, None]) -> None:
-    async def bounded() -> None:
-        async with asyncio.timeout(60):
-            await work
-
-    asyncio.run(bounded())
 
 
 @asynccontextmanager
@@ -109,7 +101,7 @@ def test_a_long_text_is_kept_whole_before_the_record_that_names_it(tmp_path: Pat
         assert check_texts(texts, lines(tmp_path)) == TextsReport(kept=1)
         assert texts.path_of(digest_of(LONG)["sha256"]).read_text() == LONG
 
-    run(main())
+    run_in_time(main())
 
 
 def test_without_a_folder_the_digest_is_all_that_is_left(tmp_path: Path) -> None:
@@ -120,7 +112,7 @@ def test_without_a_folder_the_digest_is_all_that_is_left(tmp_path: Path) -> None
         assert len(queries(tmp_path)) == 1 + 3 * MAX_THREADS
         assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == []
 
-    run(main())
+    run_in_time(main())
 
 
 def test_what_fits_is_kept_nowhere_else(tmp_path: Path) -> None:
@@ -131,7 +123,7 @@ def test_what_fits_is_kept_nowhere_else(tmp_path: Path) -> None:
         assert queries(tmp_path) == ["x" * 60_000]
         assert not texts.folder.exists()
 
-    run(main())
+    run_in_time(main())
 
 
 @pytest.mark.parametrize("action", ["ask.unknown", "ask.received"])
@@ -143,7 +135,7 @@ def test_a_long_record_that_is_invalid_raises_and_keeps_nothing(tmp_path: Path, 
                 await log.record(action, user_id="not one", details={"query": LONG})
         assert not texts.folder.exists()
 
-    run(main())
+    run_in_time(main())
 
 
 # --- what fails ----------------------------------------------------------------------------------
@@ -169,7 +161,7 @@ def test_a_text_that_cannot_be_kept_refuses_its_record_and_no_other(tmp_path: Pa
         assert changes == ["long_texts_not_kept", "long_texts_kept_again"]
         assert [one.getMessage() for one in caplog.records if "Not a directory" in one.getMessage()] == [caplog.messages[0]]
 
-    run(main())
+    run_in_time(main())
 
 
 def test_while_the_disk_of_the_texts_hangs_callers_are_refused_in_time(tmp_path: Path) -> None:
@@ -189,7 +181,7 @@ def test_while_the_disk_of_the_texts_hangs_callers_are_refused_in_time(tmp_path:
         assert queries(tmp_path) == ["short", digest_of(LONG)]  # nothing of those who were refused
         assert check_texts(texts, lines(tmp_path)) == TextsReport(kept=1)
 
-    run(main())
+    run_in_time(main())
 
 
 def test_a_caller_who_disconnects_leaves_no_record_and_frees_the_thread(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -208,7 +200,7 @@ def test_a_caller_who_disconnects_leaves_no_record_and_frees_the_thread(tmp_path
         assert queries(tmp_path) == [digest_of(LONG)] * 2 * MAX_THREADS
         assert caplog.messages == []
 
-    run(main())
+    run_in_time(main())
 
 
 def test_while_the_log_is_closed_a_long_record_keeps_nothing(tmp_path: Path) -> None:
@@ -225,7 +217,7 @@ def test_while_the_log_is_closed_a_long_record_keeps_nothing(tmp_path: Path) -> 
             await until(lambda: log.closed_because is None)
             await record(log, LONG)
 
-    run(main())
+    run_in_time(main())
 
 
 @pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
@@ -237,7 +229,7 @@ def test_a_log_whose_texts_hang_can_be_closed_and_its_loop_ended(tmp_path: Path)
             with pytest.raises(AuditUnavailable):
                 await record(log, LONG)
 
-    run(main())
+    run_in_time(main())
     texts.let_go.set()  # its loop is gone: the thread ends all the same
     for thread in threads_of_long_records():
         thread.join(60)
@@ -286,4 +278,4 @@ def test_an_unexpected_error_refuses_the_record_and_is_logged(tmp_path: Path, ca
         assert queries(tmp_path) == []
         assert "the texts broke" in caplog.text
 
-    run(main())
+    run_in_time(main())

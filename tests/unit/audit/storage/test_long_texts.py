@@ -16,9 +16,9 @@ import pytest
 from app.audit.storage.long_texts import LongTexts
 from app.errors import AuditUnavailable
 
-from ....support.forgetful_tree import Died, ForgetfulTree
+from ....support.forgetful_tree import ForgetfulTree
 from ....support.optional import leave_out
-from ....support.replaced_os import replaced_os
+from ....support.replaced_os import Died, replaced_os
 
 TEXT = b"long " * 20_000
 

@@ -15,6 +15,8 @@ from app.audit.storage import marks as marks_module
 from app.audit.storage.marks import MARK_BYTES, Marks, MarksRead, mark_of, parse_mark
 from app.kit import durable_files
 
+from ....support.replaced_os import RealOs
+
 END = LogEnd(size=1234, seq=7, hash="ab" * 32)
 LATER = LogEnd(size=2345, seq=9, hash="cd" * 32)
 LINE = b"00000000000000001234 00000000000000000007 " + b"ab" * 32 + b" e2553b77\n"
@@ -95,12 +97,9 @@ def test_a_mark_of_another_process_is_seen_at_once(fd: int) -> None:
     assert (ours.durable(), ours.written()) == (LATER, LATER)
 
 
-class Failing:
+class Failing(RealOs):
     def pwrite(self, fd: int, data: Any, offset: int) -> int:
         raise OSError(28, "injected")
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(os, name)
 
 
 def test_a_mark_may_lag_but_the_start_of_a_sync_must_be_marked(fd: int) -> None:

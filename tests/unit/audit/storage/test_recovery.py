@@ -25,7 +25,7 @@ from app.audit.storage.recovery import (
 )
 from app.errors import AuditCorrupt
 
-from ....support.replaced_os import replaced_os
+from ....support.replaced_os import RealOs, replaced_os
 from ....support.stored_log import lines_after
 
 DATA, _, END = lines_after(EMPTY, *({"n": n, "text": "x" * 900} for n in range(20)))
@@ -76,16 +76,13 @@ def test_records_past_the_durable_end_are_written_again_before_the_sync(fd_of: C
     """From the beginning of the block that the durable end is in: its page may be clean, and lost."""
     calls: list[tuple[int, int] | str] = []
 
-    class Watching:
+    class Watching(RealOs):
         def pwrite(self, fd: int, data: Any, offset: int) -> int:
             calls.append((offset, offset + len(data)))
             return os.pwrite(fd, data, offset)
 
         def fdatasync(self, fd: int) -> None:
             calls.append("sync")
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(os, name)
 
     fd, known = fd_of(DATA), end_after(7)
     with replaced_os(Watching()):
@@ -146,12 +143,9 @@ def test_a_torn_tail_is_copied_durably_and_the_log_stays_as_it_is(
     torn = b"torn" * 100
     synced: list[Path] = []
 
-    class Watching:
+    class Watching(RealOs):
         def fsync(self, fd: int) -> None:
             synced.append(Path(f"/proc/self/fd/{fd}").readlink())
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(os, name)
 
     fd = fd_of(DATA + torn)
     with replaced_os(Watching()):

@@ -18,7 +18,7 @@ from app.audit.storage.store import Batch
 from app.audit.storage.tail import LogTail
 from app.errors import AuditCorrupt, AuditUnavailable
 
-from ....support.replaced_os import replaced_os
+from ....support.replaced_os import RealOs, replaced_os
 from ....support.stored_log import building, lines_after
 
 DATA, _, END = lines_after(EMPTY, *({"n": n, "text": "x" * 3000} for n in range(3)))
@@ -47,7 +47,7 @@ def add(log: LockedLog, data: bytes) -> None:
     os.pwrite(log.fd, data, log.size)
 
 
-class FailingSync:
+class FailingSync(RealOs):
     """The first *fails* syncs fail; *lose*: from there the cache has zeros then."""
 
     def __init__(self, fails: int = 1, lose: int | None = None) -> None:
@@ -60,9 +60,6 @@ class FailingSync:
                 os.pwrite(fd, bytes(os.fstat(fd).st_size - self._lose), self._lose)
             raise OSError(errno.EIO, "injected")
         os.fdatasync(fd)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(os, name)
 
 
 # --- find the end --------------------------------------------------------------------------------
@@ -134,14 +131,11 @@ def test_a_committed_batch_is_marked_written_and_durable(log: LockedLog, tail: L
 
 
 def test_a_short_write_is_taken_back_and_the_marks_say_so(log: LockedLog, tail: LogTail) -> None:
-    class Full:
+    class Full(RealOs):
         def pwrite(self, fd: int, data: Any, offset: int) -> int:
             if fd == log.fd and offset > END.size:
                 raise OSError(errno.ENOSPC, "injected")
             return os.pwrite(fd, bytes(data)[:100] if fd == log.fd else data, offset)
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(os, name)
 
     with replaced_os(Full()), pytest.raises(OSError, match="injected"):
         tail.commit(END, Batch(NEXT, AFTER))

@@ -28,8 +28,3 @@ def upgrade() -> None:
         sa.Column("value", sa.BigInteger, nullable=False),
     )
     op.bulk_insert(generation, [{"id": 1, "value": 0}])
-
-
-def downgrade() -> None:
-    for table in ("generation", "revocations", "clients"):
-        op.drop_table(table)

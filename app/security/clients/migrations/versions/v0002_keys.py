@@ -23,9 +23,3 @@ def upgrade() -> None:
         sa.Column("expires_at", sa.BigInteger, nullable=True),
         sa.Column("expiry_noted", sa.Boolean, nullable=False),
     )
-
-
-def downgrade() -> None:
-    op.drop_table("keys")
-    for name in ("rpm", "token_seconds", "second_sha256"):
-        op.drop_column("clients", name)
