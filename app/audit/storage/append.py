@@ -18,7 +18,7 @@ def now_utc() -> str:
 def append(
     write: Callable[[Build], None], records: list[Draft], clock: Callable[[], str] = now_utc, *, after: int | None = None
 ) -> list[Receipt]:
-    """Append *records* with *write*, a store's `append`, `recover` or `create`; their receipts. Blocks.
+    """Append *records* with *write*, a method of a store; their receipts. Blocks.
 
     Torn tails that were set aside are recorded first. *after*: only if this is still the last
     record, because another process may have added one. Raises what *write* raises.

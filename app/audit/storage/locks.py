@@ -147,7 +147,7 @@ class LockedLog:
         os.close(old_fd)
 
     def sync_lock_file(self) -> None:
-        """Make the lock file durable once, so that after a power loss there is at least an old mark."""
+        """Make the lock file durable once: after a power loss there is at least an old mark."""
         os.fsync(self._lock_fd)
 
     def close(self) -> None:
