@@ -78,8 +78,15 @@ def declared_bytes(request: Request) -> int | None:
 
 
 def error_style_of(request: Mapping[str, Any]) -> ErrorStyle:
-    """Which error body the path of *request* uses."""
+    """Which error body *request* gets: its path says so, for models Anthropic's own header."""
     path = request["path"]
     if path.startswith("/v1/"):
-        return "anthropic" if path == "/v1/messages" or path.startswith("/v1/messages/") else "openai"
+        is_models = path == "/v1/models" or path.startswith("/v1/models/")
+        is_anthropic = path == "/v1/messages" or path.startswith("/v1/messages/") or (is_models and _is_anthropics(request))
+        return "anthropic" if is_anthropic else "openai"
     return "oauth" if path == "/token" or path.startswith("/token/") else "problem"
+
+
+def _is_anthropics(request: Mapping[str, Any]) -> bool:
+    """Whether a client of Anthropic's protocol sends it: the version is a must there."""
+    return any(name == b"anthropic-version" for name, _ in request["headers"])

@@ -9,7 +9,7 @@ import pytest
 from ..support.fake_messages import COUNTED
 from ..support.fake_openai import FakeOpenAI
 from ..support.node_sdk import receipt_in, use_node_sdk
-from ..support.sdk import ANSWER, CALLED, record_of, records_named
+from ..support.sdk import ANSWER, CALLED, MODEL, record_of, records_named
 from ..support.service import Service
 
 
@@ -52,12 +52,19 @@ def test_tokens_are_counted(answers: Any, service: Service) -> None:
     assert record_of(service, receipt_in(answers["count"]))["details"]["answer"] == {"input_tokens": COUNTED}
 
 
+def test_models_are_listed_and_found(answers: Any) -> None:
+    (model,) = answers["models"]
+    assert answers["model"] == model
+    assert (model["id"], model["type"], model["display_name"], model["max_tokens"]) == (MODEL, "model", MODEL, 131_072)
+
+
 FAILURES = {
     # name: class, status, our code, type, how often the model was asked
     "unproven": ("AuthenticationError", 401, "invalid_token", "authentication_error", 0),
     "unprovenStream": ("AuthenticationError", 401, "invalid_token", "authentication_error", 0),
     "withoutRole": ("PermissionDeniedError", 403, "insufficient_scope", "permission_error", 0),
     "unknownModel": ("NotFoundError", 404, "model_not_found", "not_found_error", 0),
+    "unknownListed": ("NotFoundError", 404, "model_not_found", "not_found_error", 0),
     "unknownAddress": ("NotFoundError", 404, "not_found", "not_found_error", 0),
     "notAllowed": ("BadRequestError", 400, "invalid_request", "invalid_request_error", 0),
     "refused400": ("BadRequestError", 400, "upstream_refused", "invalid_request_error", 1),

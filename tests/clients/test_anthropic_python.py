@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 import pytest
-from anthropic import Anthropic, AsyncAnthropic, Omit
+from anthropic import Anthropic, AsyncAnthropic, NotFoundError, Omit
 
-from ..support.anthropic_sdk import ASKED, PICTURE, TOOLS, anthropic_of, ask, text_of, texts_of
+from ..support.anthropic_sdk import ASKED, PICTURE, TOOLS, anthropic_of, ask, check_error, refused, text_of, texts_of
 from ..support.fake_messages import COUNTED
 from ..support.fake_openai import FakeOpenAI, completion_text
 from ..support.sdk import ANSWER, CALLED, MODEL, QUESTION, receipt_of, record_of, records_named
@@ -85,6 +86,16 @@ def test_tokens_are_counted_with_the_same_records(client: Anthropic, service: Se
     assert record["details"]["usage"] is None
     received = service.records()[record["details"]["received"]]
     assert received["details"]["endpoint"] == "/v1/messages/count_tokens"
+
+
+def test_models_are_listed_and_found(client: Anthropic) -> None:
+    page = client.models.list(limit=1)
+    (model,) = [*page, *client.beta.models.list()][:1]
+    assert (page.has_more, page.first_id, page.last_id) == (False, MODEL, MODEL)
+    assert (model.id, model.type, model.display_name, model.max_tokens) == (MODEL, "model", MODEL, 131_072)
+    assert isinstance(model.created_at, datetime)
+    assert client.models.retrieve(MODEL) == model
+    check_error(refused(client.models.retrieve, "gpt-9"), NotFoundError, 404, "not_found_error", "model_not_found")
 
 
 def test_the_callers_key_stays_here_and_the_protocols_headers_pass(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 import httpx
@@ -16,6 +17,7 @@ from ..support.sdk import strict_service
 from ..support.service import HTTP, Service
 
 HI = [{"role": "user", "content": "hi"}]
+COMMON = {"object", "created", "owned_by", "display_name", "created_at", "lifecycle", "max_tokens", "max_input_tokens"}
 BODIES: dict[str, Any] = {"/chat/completions": {"messages": HI}, "/responses": {"input": "hi"}}
 CAP = {"/chat/completions": "max_tokens", "/responses": "max_output_tokens"}
 ANSWERS = [(path, stream) for path in BODIES for stream in (False, True)]
@@ -110,7 +112,7 @@ def test_a_models_own_name_is_no_alias(service: Service, token: str, upstream: F
 
 def test_the_list_of_models_says_what_each_is_for(service: Service, token: str) -> None:
     data = HTTP.get(f"{service.url}/v1/models", headers=bearer(token)).json()["data"]
-    found = {one.pop("id"): {name: one[name] for name in one if name not in ("object", "created", "owned_by")} for one in data}
+    found = {one.pop("id"): {name: one[name] for name in one if name not in COMMON} for one in data}
     chat = {"kind": "chat", "type": "chat"}
     assert found == {
         "small": {**chat, "context_length": 4000, "max_output_tokens": 50, "aliases": ["gpt-5-mini", "helper/one"]},
@@ -121,6 +123,23 @@ def test_the_list_of_models_says_what_each_is_for(service: Service, token: str) 
     }
     alias = HTTP.get(f"{service.url}/v1/models/helper/one", headers=bearer(token)).json()
     assert (alias["id"], alias["aliases"]) == ("small", ["gpt-5-mini", "helper/one"])
+
+
+def test_the_same_list_is_anthropics_to_a_client_that_says_so(service: Service, token: str) -> None:
+    """The one member whose value differs is `type`; errors have Anthropic's form."""
+    anthropic = bearer(token) | {"anthropic-version": "2023-06-01"}
+    url = f"{service.url}/v1/models"
+    plain, other = (HTTP.get(url, headers=headers).json() for headers in (bearer(token), anthropic))
+    assert {one.pop("type") for one in other["data"]} == {"model"}
+    assert {one.pop("type") for one in plain["data"]} == {"chat", "embedding"}
+    assert plain == other
+    assert (other["first_id"], other["last_id"], other["has_more"]) == ("small", "vectors", False)
+    small = other["data"][0]
+    assert (small["display_name"], small["max_tokens"], small["max_input_tokens"]) == ("small", 50, 4000)
+    assert datetime.fromisoformat(small["created_at"]).timestamp() == small["created"]
+    missing = HTTP.get(f"{url}/gpt-9", headers=anthropic)
+    assert missing.json()["error"]["type"] == "not_found_error"
+    assert missing.headers["request-id"] == missing.json()["request_id"]
 
 
 def test_reads_have_a_limit_of_their_own(service: Service, token: str) -> None:

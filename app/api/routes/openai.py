@@ -10,11 +10,14 @@ from fastapi import APIRouter, Request, Response
 
 from ...catalogue.caps import Caps
 from ...catalogue.models import Catalogue, ModelEntry
+from ...kit.moments import iso, moment
 from ...upstream.protocol.chat import CHAT
 from ...upstream.protocol.completions import COMPLETIONS
 from ...upstream.protocol.embeddings import EMBEDDINGS
 from ...upstream.protocol.responses import RESPONSES
+from ..context import error_style_of
 from ..dependencies import Asker, Reader, ServicesDep
+from ..error_bodies import ErrorStyle
 from ..schemas import OpenAIErrorBody
 from ..v1_answers import answer_v1, refusals, v1_route
 
@@ -61,29 +64,44 @@ async def completions(principal: Asker, services: ServicesDep, request: Request)
 
 
 @router.get("/models", summary="The models that you may use", responses=MODEL_REFUSALS)
-async def models(principal: Reader, services: ServicesDep) -> Response:
+async def models(principal: Reader, services: ServicesDep, request: Request) -> Response:
     """From the configuration: no upstream is asked.
 
-    `kind` says whether a model chats or embeds.
+    `kind` says whether a model chats or embeds. One page, in OpenAI's and in Anthropic's form.
     """
     catalogue, caps = services.assistant.v1_requests.catalogue, services.caps_for(principal)
-    data = [_model_body(catalogue, entry, caps) for entry in catalogue.visible_to(principal.roles)]
-    return Response(orjson.dumps({"object": "list", "data": data}), media_type="application/json")
+    entries, style = catalogue.visible_to(principal.roles), error_style_of(request)
+    data = [_model_body(catalogue, entry, caps, style) for entry in entries]
+    ends = {"first_id": data[0]["id"], "last_id": data[-1]["id"]} if data else {"first_id": None, "last_id": None}
+    return Response(orjson.dumps({"object": "list", "data": data, "has_more": False, **ends}), media_type="application/json")
 
 
 @router.get("/models/{model:path}", summary="One of them", responses=MODEL_REFUSALS)
 async def model(principal: Reader, services: ServicesDep, request: Request, model: str) -> Response:
     requests = services.assistant.v1_requests
-    body = _model_body(requests.catalogue, requests.entry(model, principal), services.caps_for(principal))
+    entry, style = requests.entry(model, principal), error_style_of(request)
+    body = _model_body(requests.catalogue, entry, services.caps_for(principal), style)
     return Response(orjson.dumps(body), media_type="application/json")
 
 
-def _model_body(catalogue: Catalogue, entry: ModelEntry, caps: Caps) -> dict[str, Any]:
-    """OpenAI's members, then ours and those that front ends read: docs/reference/http-api.md."""
-    body = {"id": entry.name, "object": "model", "created": catalogue.created, "owned_by": entry.server.name}
-    context = {"context_length": entry.context_tokens} if entry.context_tokens else {}
+def _model_body(catalogue: Catalogue, entry: ModelEntry, caps: Caps, style: ErrorStyle) -> dict[str, Any]:
+    """OpenAI's members, Anthropic's, ours, those of front ends: docs/reference/http-api.md."""
+    kind, type_ = ("embeddings", "embedding") if entry.is_embedder else ("chat", "chat")
+    body = {
+        "id": entry.name,
+        "object": "model",
+        "created": catalogue.created,
+        "owned_by": entry.server.name,
+        "display_name": entry.name,
+        "created_at": iso(moment(catalogue.created)),
+        "lifecycle": "active",
+        "kind": kind,
+        "type": "model" if style == "anthropic" else type_,
+    }
+    if entry.context_tokens:
+        body |= {"context_length": entry.context_tokens, "max_input_tokens": entry.context_tokens}
     if entry.is_embedder:
-        return {**body, "kind": "embeddings", "type": "embedding", **context, "info": {"meta": {"hidden": True}}}
+        return body | {"info": {"meta": {"hidden": True}}}
     most = entry.output_limit(caps).most
     aliases = {"aliases": entry.aliases} if entry.aliases else {}
-    return {**body, "kind": "chat", "type": "chat", **context, "max_output_tokens": most, **aliases}
+    return body | {"max_output_tokens": most, "max_tokens": most} | aliases

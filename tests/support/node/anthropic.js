@@ -30,6 +30,8 @@ const answers = {
   tool: () => client.messages.create({ ...asked, tools }),
   toolStream: () => client.messages.stream({ ...asked, tools }).finalMessage(),
   beta: () => client.beta.messages.create({ ...asked, betas: ["context-1m-2025-08-07"] }),
+  models: () => all(client.models.list({ limit: 1 })),
+  model: () => client.models.retrieve(model),
   count: () => client.messages.countTokens({ model, messages: asked.messages, tools }),
 };
 
@@ -39,6 +41,7 @@ const failures = {
   unprovenStream: ["ok", () => all(stranger.messages.create({ ...asked, stream: true }))],
   withoutRole: ["ok", () => reader.messages.create(asked)],
   unknownModel: ["ok", () => client.messages.create({ ...asked, model: "gpt-9" })],
+  unknownListed: ["ok", () => client.models.retrieve("gpt-9")],
   unknownAddress: ["ok", () => client.messages.batches.list()],
   notAllowed: ["ok", () => client.messages.countTokens({ ...asked, n_predict: 1 })],
   refused400: ["status:400", () => client.messages.create(asked)],

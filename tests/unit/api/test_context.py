@@ -49,6 +49,15 @@ def test_the_path_decides_the_style_of_errors(path: str, style: str) -> None:
     assert error_style_of(request_of(path)) == error_style_of(scope_of(path)) == style
 
 
+@pytest.mark.parametrize(
+    ("path", "style"),
+    [("/v1/models", "anthropic"), ("/v1/models/a/b", "anthropic"), ("/v1/modelsx", "openai"), ("/v1/responses", "openai")],
+)
+def test_models_are_anthropics_to_a_client_that_names_its_version(path: str, style: str) -> None:
+    assert error_style_of(request_of(path, {"Anthropic-Version": "2023-06-01"})) == style
+    assert error_style_of(request_of(path)) == "openai"
+
+
 def test_the_address_is_the_peers_and_is_cut() -> None:
     assert address_of(scope_of(client=("2001:db8::1", 1))) == "2001:db8::1"
     assert address_of(scope_of(client=("x" * 100, 1))) == "x" * 64
