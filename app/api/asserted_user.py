@@ -11,6 +11,7 @@ from fastapi import Request
 
 from ..assistant.models import Origin
 from ..errors import InvalidRequest
+from ..limits.rate_limits import QuotaExceeded
 from ..security.asserted_user import AssertedUser
 from ..security.models import Principal
 from .context import app_context, request_context, set_request_context
@@ -37,12 +38,12 @@ KNOWN_HEADERS = (
 
 
 def user_in_headers(request: Request, kinds: tuple[UserHeaders, ...], fields: Set[str]) -> AssertedUser | None:
-    """Of the first of *kinds* that the request has. *fields*: of `email` and `name`, what to take.
+    """Of the first of *kinds* that names one. *fields*: of `email` and `name`, what to take.
 
     Raises InvalidRequest for a header that is sent twice: one of them may be somebody else's.
     """
     for kind in kinds:
-        if kind.id in request.headers:
+        if request.headers.get(kind.id, "").strip():
             email = _value(request, kind.email) if "email" in fields else None
             name = _value(request, kind.name) if "name" in fields else None
             return AssertedUser.of(_value(request, kind.id), kind.id, email, name)
@@ -92,7 +93,12 @@ def origin_with_claims(request: Request, principal: Principal, members: Any, *, 
     origin = replace(origin, asserted_user=user)
     set_request_context(request, replace(context, origin=origin))
     if not is_read:
-        app.buckets.charge_asserted(principal.user_id, user.id)
+        try:
+            app.buckets.charge_asserted(principal.user_id, user.id)
+        except QuotaExceeded:  # then the part of the front end's other users stays whole
+            app.buckets.give_back_question(principal.user_id, principal.key_limit)
+            set_request_context(request, replace(request_context(request), quota=None))
+            raise
     return origin
 
 

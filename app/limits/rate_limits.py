@@ -89,6 +89,13 @@ class Buckets:
         """
         return self._charge_both(QUESTIONS, user_id, per_minute, KEYS, key)
 
+    def give_back_question(self, user_id: str, key: tuple[str, int] | None = None) -> None:
+        """Undo the last `charge_question`."""
+        with _storage_faults():
+            self._storage.give_back(self._token.key_for(QUESTIONS, user_id))
+            if key is not None:
+                self._storage.give_back(self._token.key_for(KEYS, key[0]))
+
     def charge_read(self, user_id: str, per_minute: int, key: tuple[str, int] | None = None) -> Quota:
         """Count one read, as `charge_question`. The limits are those of questions, or more."""
         reads = None if key is None else (key[0], max(key[1], MIN_READS_PER_MINUTE))

@@ -37,6 +37,7 @@ DELETE FROM hits WHERE key = :key AND at <= (
     SELECT max(at) FROM (SELECT at FROM hits WHERE key = :key AND at <= :start ORDER BY at, n LIMIT 4)
 )
 """
+GIVE_BACK = "DELETE FROM hits WHERE (key, at, n) = (SELECT key, at, n FROM hits WHERE key = ? ORDER BY at DESC, n DESC LIMIT 1)"
 LONGEST_WINDOW_SECONDS = 60
 LOCK_TIMEOUT_SECONDS = 0.25
 """A hit takes 20 us. A longer wait would block the event loop, and with it every caller."""
@@ -114,6 +115,10 @@ class WindowStorage(MovingWindowSupport, Storage):
             db.execute("ROLLBACK")
             raise
         return is_allowed
+
+    def give_back(self, key: str) -> None:
+        """Take the newest hit away: the others are still numbered without gaps."""
+        self._db.execute(GIVE_BACK, (key,))
 
     def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:
         """When the oldest hit of the last *expiry* seconds was, and how many there are."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import httpx
 import pytest
 from openai import BadRequestError, OpenAI
 
@@ -193,3 +194,17 @@ def test_users_of_a_front_end_divide_its_bucket(narrow: House) -> None:
     assert records_named(narrow.service, answers[0][1])[0]["details"]["asserted_user"] == full
     assert [ask({"Remote-User": "ben"})[0] for _ in range(LIMIT + 1)] == [200] * LIMIT + [429]
     assert [ask({}, {"user": name})[0] for name in ("cat", "dan")] == [200, 429], "the front end's own limit"
+
+
+def test_one_whom_only_bodies_name_uses_up_nobody_elses_part(narrow: House) -> None:
+    service = narrow.service
+    token = service.token("portal", service.cli("clients", "add", "portal", "--front-end")["client_secret"])
+
+    def ask(name: str) -> httpx.Response:
+        body = {"model": "gpt-4o-mini", "messages": HI, "user": name}
+        return HTTP.post(service.url + "/v1/chat/completions", json=body, headers=bearer(token))
+
+    answers = [ask("ann") for _ in range(3 * LIMIT)]
+    assert [answer.status_code for answer in answers] == [200] * LIMIT + [429] * 2 * LIMIT
+    assert answers[-1].headers.get_list("ratelimit-policy") == [f'"asserted";q={LIMIT};w=60']
+    assert [ask("ben").status_code for _ in range(LIMIT + 1)] == [200] * LIMIT + [429]

@@ -63,6 +63,7 @@ def test_the_id_alone_is_taken_unless_the_settings_say_more() -> None:
         ({"X-Forwarded-User": "b\xe4r"}, AssertedUser("bär", "x-forwarded-user")),
         ({"X-OpenWebUI-User-Email": "ann@example.com"}, None),
         ({"X-Forwarded-User": " "}, None),
+        ({"X-OpenWebUI-User-Id": " ", "X-Forwarded-User": "ann"}, AssertedUser("ann", "x-forwarded-user")),
         ({}, None),
     ],
 )
@@ -145,6 +146,8 @@ def test_a_user_of_a_body_who_used_up_their_part_is_refused() -> None:
     with pytest.raises(QuotaExceeded):
         origin_of(request, {"user": "u1"})
     assert request_context(request).origin.asserted_user == AssertedUser("u1", "user")
+    assert app.calls[-1] == ("give_back_question", "webui", None), "others lose nothing by it"
+    assert request_context(request).quota is None, "the headers show the user's part alone"
 
 
 def test_a_body_that_names_nobody_asks_nothing_of_the_service() -> None:

@@ -54,6 +54,7 @@ STEPS = st.lists(
         st.tuples(st.just("hit"), st.sampled_from("ab"), st.integers(1, 3)),
         st.tuples(st.just("wait"), st.just(""), st.sampled_from([1, 7, 29, 30, 59, 60, 61, 200])),
         st.tuples(st.just("forget"), st.just(""), st.just(0)),
+        st.tuples(st.just("give back"), st.sampled_from("ab"), st.just(0)),
     ),
     max_size=60,
 )
@@ -84,6 +85,9 @@ def test_it_allows_and_counts_what_a_simple_model_allows_and_counts(steps: list[
             assert storage.acquire_entry(key, limit, WINDOW, number) == model.hit(key, limit, number, clock.now)
         elif what == "wait":
             clock.now += number
+        elif what == "give back":
+            storage.give_back(key)
+            del model.hits[key][-1:]
         else:
             storage.forget_old()
         for one in "ab":
