@@ -178,7 +178,8 @@ class Exchange:
             return None
         found = await self._responses.find(self._owner, response_id) if self._responses else None
         if found is None:
-            raise unsupported(PREVIOUS, f"names no response that was recorded here for you: {INSTEAD[PREVIOUS]}.")
+            instead = INSTEAD[PREVIOUS].format(self.call.endpoint.messages)
+            raise unsupported(PREVIOUS, f"names no response that was recorded here for you: {instead}.")
         return found
 
     def _asserted_user(self) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 from ..catalogue.caps import Caps
 from ..errors import InvalidParameter
 from ..upstream.protocol.endpoint import Endpoint
+from .v1_policy import folded
 from .v1_reach import foreign_name, is_data
 from .v1_refusals import foreign, missing, wrong_type
 
@@ -46,7 +47,7 @@ def verify_messages(endpoint: Endpoint, members: Mapping[str, Any], caps: Caps, 
     else:
         for number, message in enumerate(messages):
             place = f"{name}[{number}]"
-            if endpoint.beyond_the_record and _is_untyped_reference(message):
+            if endpoint.keeps_answers and _is_untyped_reference(message):
                 raise foreign(place)
             _verify_message(place, message, caps, allowed)
     for name in BESIDE:
@@ -109,4 +110,4 @@ def _text_length(key: str, value: str) -> int:
 
 def _is_untyped_reference(message: Any) -> bool:
     """An item_reference of /v1/responses, whose `type` may be left out."""
-    return isinstance(message, dict) and "id" in message and not (message.get("type") or message.get("role"))
+    return isinstance(message, dict) and "id" in map(folded, message) and not (message.get("type") or message.get("role"))

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..upstream.protocol.endpoint import Endpoint
 from .v1_policy import folded
-from .v1_refusals import MAX_SHOWN, foreign, shown, unsupported
+from .v1_refusals import MAX_SHOWN, foreign, shown, unsupported, wrong_type
 from .v1_tools import INSTEAD, refusal, refused_in_choice, refused_member
 
 DATA = frozenset(
@@ -20,15 +20,16 @@ DATA = frozenset(
     | {"arguments", "env"}
 )
 """Members whose content describes something or belongs to the caller's own functions."""
-FOREIGN = re.compile(r"((?:.*_)?(?:file|container|store|skill|connector|thread|assistant))_ids?|(.*)_reference")
+FOREIGN = re.compile(r"((?:.*_)?(?:file|container|store|skill|connector|thread|assistant|prompt))_ids?|(.*)_reference")
 """Such members name content on the server, under the one key that all callers share: maybe
 another's. The group is what the operator may allow."""
 WITHIN_THE_REQUEST = "tool_reference"
 """Anthropic's name for a tool that the same request defines."""
-SERVERS = "mcp_servers"
-"""The member in which Anthropic's protocol names servers whose tools the model's server calls."""
-LOOKED_AT = frozenset({"tools", "tool_choice", SERVERS, "type", "container", "audio", "environment", "execution"})
-"""What is looked for here, besides FOREIGN. No other spelling passes: see `folded`."""
+RUN_THERE = frozenset({"mcp_servers", "plugins"})
+"""Members in which Anthropic's protocol, and OpenRouter's, name what runs on the server's side."""
+TOOLS = frozenset({"tools", "tool_choice"})
+IN_TOOLS = frozenset({"type", "environment", "execution"})
+"""What says where a tool runs."""
 IMPLIED = {"file_search": "vector_store", "mcp": "connector"}
 """A tool that is allowed may name what it cannot do without."""
 Place = tuple["Place | None", str | int]
@@ -41,12 +42,12 @@ def verify_reach(endpoint: Endpoint, members: Mapping[str, Any], allowed: Set[st
     *allowed*: names of tools and of kinds of content that the operator allows.
     """
     may_lack_type = endpoint.name != "responses" or "mcp" in allowed
-    pending: list[tuple[Any, Place | None, bool, bool]] = [(members, None, False, False)]
+    pending: list[tuple[Any, Place | None, bool, str]] = [(members, None, False, "")]
     while pending:
-        value, place, is_message, is_choice = pending.pop()
+        value, place, is_message, within = pending.pop()  # within: the one of TOOLS that it stands in
         if type(value) is list:
             pending += [
-                (item, (place, at), is_message, is_choice)
+                (item, (place, at), is_message, within)
                 for at, item in enumerate(value)
                 if type(item) is dict or type(item) is list
             ]
@@ -55,22 +56,31 @@ def verify_reach(endpoint: Endpoint, members: Mapping[str, Any], allowed: Set[st
             raise foreign(_text_of((place, name)))
         names = "\n".join(value)
         if not (names.isascii() and names.islower()):
-            _verify_spelling(value, place)
+            _verify_spelling(value, place, within, allowed)
         for key, item in value.items():
             if (type(item) is dict or type(item) is list) and not is_data(key, item):
                 at = (place, key)
-                is_chosen = is_choice or key == "tool_choice"
-                if key in ("tools", "tool_choice"):
-                    _verify_tools(item, at, allowed, is_choice=is_chosen, may_lack_type=may_lack_type)
-                elif key == SERVERS and item and SERVERS not in allowed:
+                chosen = key if key in TOOLS and within != "tool_choice" else within
+                if key in TOOLS:
+                    _verify_tools(item, at, allowed, is_choice=chosen == "tool_choice", may_lack_type=may_lack_type)
+                elif key in RUN_THERE and item and key not in allowed:
                     raise unsupported(_text_of(at), f"is not allowed here: {INSTEAD}.")
-                pending.append((item, at, is_message or (place is None and key == endpoint.messages), is_chosen))
+                pending.append((item, at, is_message or (place is None and key == endpoint.messages), chosen))
+            elif key == "tools" and within != "tool_choice" and isinstance(item, str) and item:
+                raise wrong_type(_text_of((place, key)), "a list of objects")
 
 
-def _verify_spelling(value: Mapping[str, Any], place: Place | None) -> None:
-    for key in value:
-        if (known := folded(key)) != key and (known in LOOKED_AT or FOREIGN.fullmatch(known)):
+def _verify_spelling(value: Mapping[str, Any], place: Place | None, within: str, allowed: Set[str]) -> None:
+    for key, item in value.items():
+        if (known := folded(key)) != key and _is_obeyed(known, item, within, allowed):
             raise unsupported(_text_of((place, key)), f"is not allowed here: write {known}.")
+
+
+def _is_obeyed(known: str, item: Any, within: str, allowed: Set[str]) -> bool:
+    """Whether a server that takes another spelling for *known* would do what is looked for here."""
+    if known in TOOLS or known in RUN_THERE:
+        return bool(item)
+    return (bool(within) and known in IN_TOOLS) or foreign_name({known: item}, allowed) is not None
 
 
 def is_data(key: str, item: Any) -> bool:
@@ -97,7 +107,7 @@ def foreign_name(value: Mapping[str, Any], allowed: Set[str] = frozenset()) -> s
 
 
 def _has_id(value: Any) -> bool:
-    return isinstance(value, dict) and "id" in value
+    return isinstance(value, dict) and "id" in map(folded, value)
 
 
 def _is_foreign(name: str, allowed: Set[str]) -> bool:
@@ -109,21 +119,25 @@ def _is_foreign(name: str, allowed: Set[str]) -> bool:
 
 
 def _verify_tools(value: Any, place: Place, allowed: Set[str], *, is_choice: bool, may_lack_type: bool) -> None:
-    for tool, where in _objects(value, place):
+    for tool, where in _entries(value, place):
+        if not isinstance(tool, dict):
+            if is_choice or tool is None:
+                continue
+            raise wrong_type(_text_of(where), "an object that names its type")
         member = refused_in_choice(tool, allowed) if is_choice else refused_member(tool, allowed, may_lack_type=may_lack_type)
         if member:
             raise refusal(_text_of((where, member)), member, tool.get("type"))
 
 
-def _objects(value: Any, place: Place) -> Iterator[tuple[dict[str, Any], Place]]:
-    """The object *value*, or those in the list *value* and in the lists in it."""
+def _entries(value: Any, place: Place) -> Iterator[tuple[Any, Place]]:
+    """*value*, or what is in the list *value* and in the lists in it."""
     pending = [(value, place)]
     while pending:
         value, place = pending.pop()
-        if isinstance(value, dict):
-            yield value, place
-        elif isinstance(value, list):
+        if isinstance(value, list):
             pending.extend([(item, (place, at)) for at, item in enumerate(value)][::-1])
+        else:
+            yield value, place
 
 
 def _text_of(place: Place) -> str:

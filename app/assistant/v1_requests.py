@@ -22,7 +22,7 @@ from ..upstream.errors import ProtocolNotServed
 from ..upstream.protocol.chat import CHAT
 from ..upstream.protocol.endpoint import Endpoint
 from .v1_messages import verify_messages
-from .v1_policy import PREVIOUS, read_flag, read_previous, verify_params
+from .v1_policy import PREVIOUS, is_generated, read_flag, read_previous, verify_params
 from .v1_reach import verify_reach
 from .v1_refusals import missing, unsupported, wrong_type
 from .v1_tokens import cap_tokens
@@ -73,7 +73,7 @@ class V1Requests:
         caps, upstream = self.catalogue.caps_for(principal.roles, principal.client_roles), self._upstream_of(entry, endpoint)
         server_side = self.catalogue.server_side_for(principal.roles)
         verify_params(endpoint, members, self.catalogue.refused_params, entry.server.params, server_side)
-        if endpoint.streams or endpoint.wants_objects:  # a server calls no tools to embed something
+        if is_generated(endpoint):
             verify_reach(endpoint, members, server_side)
         verify_messages(endpoint, members, caps, server_side)
         is_stream = read_flag(members, "stream")
@@ -103,7 +103,7 @@ class V1Requests:
             headers=headers,
             asked_model=name if name != entry.name else None,
             clamped=clamped,
-            may_continue=PREVIOUS in server_side and PREVIOUS in endpoint.beyond_the_record,
+            may_continue=endpoint.keeps_answers and PREVIOUS in server_side,
             previous_response_id=read_previous(endpoint, members),
         )
 

@@ -145,7 +145,10 @@ def test_null_is_as_if_it_were_not_there(client: OpenAI, upstream: FakeOpenAI) -
     assert upstream.calls() == 3
 
 
-def test_at_other_endpoints_conversation_is_an_ordinary_member(client: OpenAI, upstream: FakeOpenAI) -> None:
-    for path in (CHAT, EMBEDDINGS):
-        send(client, path, PLAIN[path] | {"conversation": "conv_1", "prompt": "p"})
-    assert upstream.calls() == 2
+@pytest.mark.parametrize("name", ["conversation", "prompt", "previous_response_id"])
+def test_a_chat_may_not_either_as_gateways_translate_it(
+    client: OpenAI, service: Service, upstream: FakeOpenAI, name: str
+) -> None:
+    error = refused(send, client, CHAT, PLAIN[CHAT] | {name: "x"})
+    check_refused(service, upstream, error, BadRequestError, name, "unsupported_parameter")
+    send(client, EMBEDDINGS, PLAIN[EMBEDDINGS] | {name: "x"})

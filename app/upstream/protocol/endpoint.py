@@ -28,8 +28,8 @@ class Endpoint(ABC):
     """Whether each text in a list gets an answer of its own."""
     usage_is_asked_for: bool = False
     """Whether a stream reports its usage only to callers that ask for it."""
-    beyond_the_record: frozenset[str] = frozenset()
-    """Parameters that make the server use or do something which no record here holds."""
+    keeps_answers: bool = False
+    """Whether a later request can name an answer, or a part of it, that the server has kept."""
 
     @abstractmethod
     def read(self, document: Any, model: str) -> Completion:

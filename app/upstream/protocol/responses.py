@@ -17,8 +17,7 @@ UNFINISHED = frozenset({"failed", "cancelled", "queued", "in_progress"})
 class Responses(Endpoint):
     name, path, messages = "responses", "/responses", "input"
     token_caps = ("max_output_tokens",)
-    streams = True
-    beyond_the_record = frozenset({"background", "previous_response_id", "conversation", "prompt"})
+    streams = keeps_answers = True
 
     def read(self, document: Any, model: str) -> Completion:
         output = document["output"]

@@ -50,7 +50,7 @@ SHAPES: list[tuple[Endpoint, Any, str, str]] = [
     (RESPONSES, "", "input", "empty_string"),
     (RESPONSES, 7, "input", "invalid_type"),
     (RESPONSES, "x" * 11, "input", "string_above_max_length"),
-    (RESPONSES, [{"id": "item_1"}], "input[0]", "unsupported_parameter"),
+    *((RESPONSES, [{name: "item_1"}], "input[0]", "unsupported_parameter") for name in ("id", "ID")),
     (EMBEDDINGS, ["x"] * 4, "input", "array_above_max_length"),
     (EMBEDDINGS, ["x", "x" * 11], "input[1]", "string_above_max_length"),
 ]

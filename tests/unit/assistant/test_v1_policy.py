@@ -10,11 +10,14 @@ from typing import Any
 import pytest
 
 from app.assistant import v1_policy
-from app.assistant.v1_policy import PREVIOUS, REFUSED, TOKEN_CAPS, read_flag, read_previous, verify_params
+from app.assistant.v1_policy import BEYOND, PREVIOUS, REFUSED, TOKEN_CAPS, read_flag, read_previous, verify_params
 from app.errors import InvalidParameter
 from app.upstream.protocol.chat import CHAT
+from app.upstream.protocol.completions import COMPLETIONS
+from app.upstream.protocol.count_tokens import COUNT_TOKENS
 from app.upstream.protocol.embeddings import EMBEDDINGS
 from app.upstream.protocol.endpoint import Endpoint
+from app.upstream.protocol.messages import MESSAGES
 from app.upstream.protocol.responses import RESPONSES
 
 ENDPOINTS: list[Endpoint] = [CHAT, RESPONSES, EMBEDDINGS]
@@ -45,11 +48,13 @@ def test_each_endpoint_takes_its_own_caps_on_tokens_only(endpoint: Endpoint) -> 
     assert taken == set(endpoint.token_caps)
 
 
-@pytest.mark.parametrize("name", sorted(RESPONSES.beyond_the_record))
-def test_what_no_record_would_hold_is_refused_at_responses_only(name: str) -> None:
-    assert param_error({name: "x"}, RESPONSES) == (name, "unsupported_parameter")
-    assert param_error({name: False}, RESPONSES) is None
-    assert param_error({name: "x"}, CHAT) is None
+@pytest.mark.parametrize("endpoint", [CHAT, RESPONSES, MESSAGES, COUNT_TOKENS], ids=lambda one: one.path)
+@pytest.mark.parametrize("name", sorted(BEYOND))
+def test_what_no_record_would_hold_is_refused_but_for_embeddings(name: str, endpoint: Endpoint) -> None:
+    assert param_error({name: "x"}, endpoint) == (name, "unsupported_parameter")
+    assert param_error({name: False}, endpoint) is None
+    assert param_error({name: "x"}, EMBEDDINGS) is None
+    assert param_error({"prompt": "x"}, COMPLETIONS) is None, "there it is what is asked"
 
 
 def test_the_operators_list_and_the_servers_list_are_kept() -> None:
@@ -71,6 +76,8 @@ def test_a_server_that_ignores_case_gets_no_other_spelling(name: str) -> None:
 def test_what_a_server_may_keep_passes_unless_it_is_refused_otherwise() -> None:
     members, kept = {PREVIOUS: "resp_1"}, frozenset({PREVIOUS})
     assert param_error(members, RESPONSES) == (PREVIOUS, "unsupported_parameter")
+    with pytest.raises(InvalidParameter, match=r"send the whole conversation in messages\."):
+        verify_params(CHAT, members, frozenset(), None, kept)  # which keeps no answers
     verify_params(RESPONSES, members, frozenset(), None, kept)
     for refused, allowed in ((kept, None), (frozenset[str](), frozenset({"model"}))):
         with pytest.raises(InvalidParameter):
