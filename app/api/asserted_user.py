@@ -11,7 +11,6 @@ from fastapi import Request
 
 from ..assistant.models import Origin
 from ..errors import InvalidRequest
-from ..limits.rate_limits import QuotaExceeded
 from ..security.asserted_user import AssertedUser
 from ..security.models import Principal
 from .context import app_context, request_context, set_request_context
@@ -91,14 +90,10 @@ def origin_with_claims(request: Request, principal: Principal, members: Any, *, 
     if not app.services.security.is_front_end(principal.client_id):
         return replace(origin, claimed_user=user)
     origin = replace(origin, asserted_user=user)
-    set_request_context(request, replace(context, origin=origin))
+    set_request_context(request, replace(context, origin=origin, quota=None))  # for a refusal, which shows the user's
     if not is_read:
-        try:
-            app.buckets.charge_asserted(principal.user_id, user.id)
-        except QuotaExceeded:  # then the part of the front end's other users stays whole
-            app.buckets.give_back_question(principal.user_id, principal.key_limit)
-            set_request_context(request, replace(request_context(request), quota=None))
-            raise
+        app.buckets.charge_asserted(principal.user_id, user.id, principal.key_limit)
+    set_request_context(request, replace(context, origin=origin))
     return origin
 
 

@@ -62,7 +62,7 @@ async def authenticate(request: Request, *, is_read: bool = False) -> Principal:
     charge = buckets.charge_read if is_read else buckets.charge_question
     quota = charge(principal.user_id, app.services.caps_for(principal).requests_per_minute, principal.key_limit)
     if user is not None and not is_read:
-        buckets.charge_asserted(principal.user_id, user.id)
+        buckets.charge_asserted(principal.user_id, user.id, principal.key_limit)
     set_request_context(request, replace(request_context(request), quota=quota))
     return principal
 

@@ -89,13 +89,6 @@ class Buckets:
         """
         return self._charge_both(QUESTIONS, user_id, per_minute, KEYS, key)
 
-    def give_back_question(self, user_id: str, key: tuple[str, int] | None = None) -> None:
-        """Undo the last `charge_question`."""
-        with _storage_faults():
-            self._storage.give_back(self._token.key_for(QUESTIONS, user_id))
-            if key is not None:
-                self._storage.give_back(self._token.key_for(KEYS, key[0]))
-
     def charge_read(self, user_id: str, per_minute: int, key: tuple[str, int] | None = None) -> Quota:
         """Count one read, as `charge_question`. The limits are those of questions, or more."""
         reads = None if key is None else (key[0], max(key[1], MIN_READS_PER_MINUTE))
@@ -112,10 +105,18 @@ class Buckets:
                 if not self._window.test(self._asserted, "asserted", user_id, asserted_id):
                     raise QuotaExceeded(self._quota(self._asserted, "asserted", user_id, asserted_id))
 
-    def charge_asserted(self, user_id: str, asserted_id: str) -> None:
-        """Count one call of a user that a front end names. Raises QuotaExceeded."""
+    def charge_asserted(self, user_id: str, asserted_id: str, key: tuple[str, int] | None = None) -> None:
+        """Count a question that was charged, for a user that a front end names.
+
+        Raises QuotaExceeded, with the question given back: the part of others stays whole.
+        *key*: as in `charge_question`.
+        """
         if self._asserted is not None:
-            self._charge(self._asserted, "asserted", user_id, asserted_id)
+            try:
+                self._charge(self._asserted, "asserted", user_id, asserted_id)
+            except QuotaExceeded:
+                self._give_back_question(user_id, key)
+                raise
 
     def charge_token(self, client_id: str) -> Quota:
         """Count one token for a proven client. Raises QuotaExceeded."""
@@ -163,6 +164,12 @@ class Buckets:
 
     def close(self) -> None:
         self._storage.close()
+
+    def _give_back_question(self, user_id: str, key: tuple[str, int] | None) -> None:
+        with _storage_faults():
+            self._storage.give_back(self._token.key_for(QUESTIONS, user_id))
+            if key is not None:
+                self._storage.give_back(self._token.key_for(KEYS, key[0]))
 
     def _charge_both(self, name: str, user_id: str, limit: int, key_name: str, key: tuple[str, int] | None) -> Quota:
         """Count one call in the bucket of a principal, and in that of a key that narrows it."""

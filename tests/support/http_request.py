@@ -41,7 +41,7 @@ class FakeApp:
 
     def __post_init__(self) -> None:
         self.slot = SimpleNamespace(refused=0)
-        charges = ("charge_address", "charge_question", "charge_read", "charge_token", "charge_asserted", "give_back_question")
+        charges = ("charge_address", "charge_question", "charge_read", "charge_token", "charge_asserted")
         self.buckets = _Part(self, "test_address", "test_asserted", *charges)
         self.refusals = SimpleNamespace(record=self._record)
         security: Any = _Part(self, "is_front_end")

@@ -123,7 +123,7 @@ def test_a_member_is_a_claim_of_any_client_and_asserted_by_a_front_end() -> None
     request = request_of(app=app)
     assert origin_of(request, {"user": "u1"}) == (user, None)
     assert request_context(request).origin.asserted_user == user, "a refusal names them too"
-    assert app.calls == [("is_front_end", "webui"), ("charge_asserted", "webui", "u1")]
+    assert app.calls == [("is_front_end", "webui"), ("charge_asserted", "webui", "u1", None)]
 
 
 def test_a_read_is_not_charged_to_a_user() -> None:
@@ -146,7 +146,6 @@ def test_a_user_of_a_body_who_used_up_their_part_is_refused() -> None:
     with pytest.raises(QuotaExceeded):
         origin_of(request, {"user": "u1"})
     assert request_context(request).origin.asserted_user == AssertedUser("u1", "user")
-    assert app.calls[-1] == ("give_back_question", "webui", None), "others lose nothing by it"
     assert request_context(request).quota is None, "the headers show the user's part alone"
 
 

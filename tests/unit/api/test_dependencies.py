@@ -116,7 +116,7 @@ def test_a_users_part_is_tested_before_the_bucket_and_charged_after() -> None:
     app.results = {**app.results, "is_front_end": True}
     request = request_of(headers=HEADERS | {"X-Forwarded-User": "u1"}, app=app)
     run(authenticate(request))
-    steps = [("test_asserted", "alice", "u1"), ("charge_question", "alice", 60, None), ("charge_asserted", "alice", "u1")]
+    steps = [("test_asserted", "alice", "u1"), ("charge_question", "alice", 60, None), ("charge_asserted", "alice", "u1", None)]
     assert app.calls[3:] == steps
     app.errors, app.calls = {"test_asserted": QuotaExceeded(Quota(1, 0, 7))}, []
     with pytest.raises(QuotaExceeded):

@@ -128,14 +128,15 @@ def test_a_keys_limit_narrows_the_reads_of_its_client_too(open_buckets: Callable
     assert buckets.charge_question("alice", 2000, ("k1", 1000)).remaining == 999, "questions are counted apart"
 
 
-def test_a_question_that_is_given_back_counts_for_neither_client_nor_key(open_buckets: Callable[..., Buckets]) -> None:
-    buckets = open_buckets()
+def test_a_question_past_a_users_part_counts_for_neither_client_nor_key(open_buckets: Callable[..., Buckets]) -> None:
+    buckets, key = open_buckets(asserted_user_rate_limit=1), ("k1", 3)
+    assert buckets.charge_question("webui", 4, key).remaining == 2
+    buckets.charge_asserted("webui", "u1", key)
     for _ in range(9):
-        assert buckets.charge_question("alice", 2, ("k1", 3)).remaining == 1
-        buckets.give_back_question("alice", ("k1", 3))
-    assert [buckets.charge_question("alice", 2).remaining for _ in range(2)] == [1, 0]
-    buckets.give_back_question("alice")
-    assert buckets.charge_question("alice", 2).remaining == 0
+        assert buckets.charge_question("webui", 4, key).remaining == 1
+        with pytest.raises(QuotaExceeded):
+            buckets.charge_asserted("webui", "u1", key)
+    assert [buckets.charge_question("webui", 4).remaining for _ in range(3)] == [2, 1, 0]
 
 
 def test_tokens_follow_the_rate_limit_once_it_is_high(open_buckets: Callable[..., Buckets]) -> None:
