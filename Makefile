@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install dev demo serve test test-fast check bench bench-startup bench-peers clients clients-all clients-webui faults docs docs-reference clean
+.PHONY: install dev demo serve test test-fast check bench bench-startup bench-peers clients clients-all clients-webui faults docs docs-reference audit release clean
 
 .venv/.runtime: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.11")'
@@ -104,5 +104,18 @@ docs: .venv-docs/.runtime ## the pages of docs/ as a site in site/; a broken lin
 docs-reference: install ## writes the reference pages of settings, commands and errors from the code
 	$(BIN)/python tools/generate_reference.py
 
+.venv-audit/.runtime: requirements-audit.lock
+	test -x .venv-audit/bin/python || $(PYTHON) -m venv .venv-audit
+	.venv-audit/bin/python -m pip install -q --disable-pip-version-check --no-deps --require-hashes -r requirements-audit.lock
+	touch $@
+
+audit: install .venv-audit/.runtime ## bill of materials, licences and known weaknesses; ADVISORIES=folder needs no network
+	$(BIN)/python tools/audit.py $(if $(ADVISORIES),--advisories $(ADVISORIES))
+
+release: audit ## a wheel, a source archive, the bill of materials, and notes with their digests, in dist/
+	$(BIN)/python -m pip wheel -q --disable-pip-version-check --no-deps --no-build-isolation -w dist .
+	git archive --format=tar.gz --prefix=secure-ai-assistant/ -o dist/secure-ai-assistant.tar.gz HEAD
+	$(BIN)/python tools/release_notes.py dist/* > dist/RELEASE.md
+
 clean:
-	rm -rf .venv .venv-clients* .venv-docs site .cache tests/clients/n*/node_modules .venv-litellm .venv-aegis .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-clients* .venv-docs .venv-audit dist site .cache tests/clients/n*/node_modules .venv-litellm .venv-aegis .pytest_cache .mypy_cache .ruff_cache .hypothesis

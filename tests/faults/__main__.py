@@ -20,8 +20,10 @@ from . import (
     cuts,
     every_bit,
     full,
+    full_memory,
     gone,
     power,
+    secrets,
     stood_still,
     stopped_streams,
     stuck_outputs,
@@ -32,7 +34,22 @@ from .figures import Figures
 from .programs import PROGRAMS
 from .strangers import PARTS as TAMPERED
 
-PARTS = ("load", "kill", "full", "gone", "cuts", "power", "syscalls", "bits", "outputs", "tampering", "keys", "still")
+PARTS = (
+    "load",
+    "kill",
+    "full",
+    "gone",
+    "cuts",
+    "power",
+    "syscalls",
+    "bits",
+    "outputs",
+    "tampering",
+    "keys",
+    "still",
+    "secrets",
+    "shm",
+)
 READERS = 16
 Round = tuple[str, Callable[[Path], Figures]]
 """A name and what to run. `held` counts kept promises: answers, acknowledged records, faults survived, edits found."""
@@ -74,6 +91,10 @@ def _services(part: str, workers: int, rounds: int | None) -> Iterator[Round]:
             yield f"{name} changed by a stranger, {workers} worker(s)", partial(tampering.tamper, part=name, workers=workers)
     if part == "keys":
         yield f"10,000 bad keys, {workers} worker(s)", partial(bad_keys.refuse, keys=10_000, workers=workers)
+    if part == "shm":
+        yield f"/dev/shm filled 5 times, 16 clients, {workers} worker(s)", partial(full_memory.fill, workers=workers, fills=5)
+    if part == "secrets":
+        yield f"secrets in every place, {workers} worker(s)", partial(secrets.hunt, workers=workers)
     if part == "still":
         stops = rounds or 20
         frozen = partial(stood_still.freeze, rounds=stops, workers=workers)

@@ -181,17 +181,17 @@ class Hunt(Planted):
                 self._run(*words, *option)
         self._run("ask", "hi", "--url", self.service.url, env={"SECURE_AI_TOKEN": token + "x"})
         self._run("token", "get", "--client-id", "alice", "--secret-file", "secret.txt", "--url", self.service.url)
-        away = self.secrets["address with a password"]
+        away, password = self.secrets["address with a password"], self.secrets["password of a database"]
         for env in (
-            *({"RATE_LIMIT": secret} for secret in self.secrets.values()),
+            {"RATE_LIMIT": " ".join(self.secrets.values())},
             {"OPENAI_BASE_URL": f"http://u:{away}@127.0.0.1/v1"},
             {"OPENAI_BASE_URL": f"http://127.0.0.1/v1?key={away}"},
-            {"DATABASE_URL": f"postgresql://u:{self.secrets['password of a database']}@db/x"},
-            {"DATABASE_URL": f"sqlite+aiosqlite://u:{self.secrets['password of a database']}@/x"},
+            {"DATABASE_URL": f"postgresql://u:{password}@db/x"},
+            {"DATABASE_URL": f"sqlite+aiosqlite://u:{password}@/x"},
             {"SECRET_KEY": SIGNING_KEY[:20]},
             {"OPENAI_API_KEY": KEY + "\u00e4"},
         ):
-            self._run("serve", "--port", "0", env=env)
+            self._run("serve", "--port", "0", env={"MODELS_FILE": "", **env})
 
     def _run(self, *words: str, env: dict[str, str] | None = None) -> None:
         before, self.service.env = self.service.env, {**self.service.env, **(env or {})}

@@ -12,10 +12,13 @@ from .optional import leave_out
 
 
 class SmallDisk:
-    """A tmpfs of *kib* KiB at *place*, seen only by commands behind `prefix`: `with SmallDisk(folder / "audit") as disk`."""
+    """A tmpfs of *kib* KiB at *place*, seen only by commands behind `prefix`: `with SmallDisk(folder / "audit") as disk`.
 
-    def __init__(self, place: Path, kib: int = 64) -> None:
-        self.place, self._kib = place, kib
+    *home*: the folder in which commands run; by default the one that holds *place*.
+    """
+
+    def __init__(self, place: Path, kib: int = 64, home: Path | None = None) -> None:
+        self.place, self._kib, self._home = place, kib, home or place.parent
         place.mkdir(parents=True, exist_ok=True)
         self._alone = [] if os.geteuid() == 0 else ["--map-root-user"]
 
@@ -41,7 +44,7 @@ class SmallDisk:
     def prefix(self) -> list[str]:
         """Put this before a command that uses the disk."""
         own = ["--user", "--preserve-credentials"] if self._alone else []
-        back = ["sh", "-c", 'cd "$0" && exec "$@"', str(self.place.parent)]
+        back = ["sh", "-c", 'cd "$0" && exec "$@"', str(self._home)]
         return ["nsenter", f"--target={self._holder.pid}", "--mount", *own, *back]
 
     def seen(self, name: str) -> Path:
