@@ -13,10 +13,10 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from .catalogue.findings import reason_of
 from .catalogue.values import (
     PLACEHOLDERS,
+    BaseUrl,
     BodyBytes,
     CharacterCount,
     HeaderName,
-    HttpAddress,
     LogName,
     MessageCount,
     Network,
@@ -82,7 +82,7 @@ class Settings(BaseSettings):
     # Models
     models_file: Path | None = None
     openai_api_key: SecretStr | None = None
-    openai_base_url: HttpAddress | None = None
+    openai_base_url: BaseUrl | None = None
     llm_model: str = Field("gpt-4o-mini", min_length=1, max_length=200)
     llm_temperature: float | None = Field(None, ge=0, le=2)
     llm_max_tokens: int = Field(1000, ge=1, le=1_000_000)

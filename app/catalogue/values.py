@@ -118,8 +118,6 @@ def sqlite_path(url: str) -> Path | None:
     return Path(database).absolute() if database and database != ":memory:" and "\0" not in database else None
 
 
-HttpAddress = Annotated[str, AfterValidator(_verify_http_address)]
-"""http(s)://host/path, without a user name."""
 BaseUrl = Annotated[str, AfterValidator(_verify_base_url)]
 PublicUrl = Annotated[str, AfterValidator(_verify_public_url)]
 """http(s)://host, maybe with a path; no slash at its end."""

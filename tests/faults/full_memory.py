@@ -29,7 +29,7 @@ def fill(folder: Path, *, workers: int, fills: int = 1, clients: int = 16) -> Fi
     """*fills* times: full until requests are refused for it, then space again. Nobody restarts anything."""
     folder.mkdir(parents=True, exist_ok=True)
     with FakeOpenAI() as fake, SmallDisk(MEMORY, KIB, home=folder) as memory:
-        with Service(folder, workers=workers, workers=1, prefix=memory.prefix, **upstream(fake)) as service:
+        with Service(folder, workers=workers, prefix=memory.prefix, **upstream(fake)) as service:
             return asyncio.run(_fill(service, memory, fills, clients))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from app.catalogue.values import BaseUrl, HttpAddress, Name, NonEmpty, PublicUrl, Role, VariableName
+from app.catalogue.values import BaseUrl, Name, NonEmpty, PublicUrl, Role, VariableName
 
 
 def sentence(kind: Any, value: object) -> str | None:
@@ -22,7 +22,7 @@ def sentence(kind: Any, value: object) -> str | None:
 
 @pytest.mark.parametrize("value", ["http://127.0.0.1:11434/v1", "https://[::1]/", "https://models.example.com"])
 def test_an_address_of_http_is_taken(value: str) -> None:
-    assert sentence(HttpAddress, value) is sentence(BaseUrl, value) is None
+    assert sentence(BaseUrl, value) is None
 
 
 @pytest.mark.parametrize(
@@ -42,12 +42,11 @@ def test_an_address_of_http_is_taken(value: str) -> None:
     ],
 )
 def test_an_address_of_something_else_is_refused(value: str) -> None:
-    assert sentence(HttpAddress, value) == "takes an address such as http://127.0.0.1:11434/v1"
     assert sentence(BaseUrl, value) == "takes an address such as http://127.0.0.1:11434/v1"
 
 
 def test_an_address_with_a_password_is_refused_without_it() -> None:
-    found = sentence(HttpAddress, "http://me:planted@host/v1")
+    found = sentence(BaseUrl, "http://me:planted@host/v1")
     assert found is not None
     assert found.startswith("takes an address without a user name")
     assert "planted" not in found
@@ -65,12 +64,6 @@ def test_a_base_url_may_end_in_azures_version(value: str) -> None:
 )
 def test_a_base_url_carries_no_other_parameter(query: str) -> None:
     assert (sentence(BaseUrl, "http://h/v1" + query) or "").startswith("takes an address with no parameter but ?api-version=")
-
-
-@pytest.mark.parametrize("value", ["http://h/v1?key=b", "http://h/v1#b"])
-def test_only_a_base_url_must_be_open_at_its_end(value: str) -> None:
-    assert sentence(HttpAddress, value) is None
-    assert (sentence(BaseUrl, value) or "").startswith("takes an address with no parameter but ?api-version=")
 
 
 @pytest.mark.parametrize(("kind", "good"), [(Name, "org/Model-7B"), (VariableName, "Lab_Key2"), (Role, "ai.research")])
