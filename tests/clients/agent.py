@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-FILE = "made.txt"
+FILE, GATE = "made.txt", "gate"
+"""What a tool makes; what it reads before, if it is there: see `mid_run.py`."""
 
 
 def _call_of_reverse(word: str) -> tuple[dict[str, Any], str]:
@@ -36,10 +38,21 @@ def shell(tool: str, member: str = "command", then: str = "", **more: Any) -> Ag
     """One whose *tool* takes a command as *member*. Only who runs it knows its result."""
 
     def call(word: str) -> tuple[dict[str, Any], str]:
-        command = f"echo made-$(({word} + 1)) > {FILE}; cat {FILE}{then}"
+        command = f"cat {GATE} 2> /dev/null; echo made-$(({word} + 1)) > {FILE}; cat {FILE}{then}"
         return {member: [command] if member == "commands" else command, **more}, f"made-{int(word) + 1}"
 
     return Agent(tool, call, makes_file=True)
+
+
+def calls_in(answer: Any) -> Iterator[tuple[str, Any]]:
+    """The names and arguments of the tools that a recorded *answer* calls, in any protocol's form."""
+    if isinstance(answer, dict):
+        given = answer.get("arguments", answer.get("input"))
+        if "name" in answer and given is not None:
+            yield answer["name"], json.loads(given) if isinstance(given, str) else given
+    if isinstance(answer, dict | list):
+        for part in answer.values() if isinstance(answer, dict) else answer:
+            yield from calls_in(part)
 
 
 @dataclass(frozen=True)
@@ -59,11 +72,16 @@ class Task:
     def call(self) -> tuple[dict[str, Any], str]:
         return self.agent.call(self.word)
 
+    @property
+    def calls(self) -> list[tuple[str, Any]]:
+        first = [(self.agent.tool, self.call[0])] * self.agent.times if self.agent.tool else []
+        return first + [
+            (tool, {name: text.format(word=self.word) for name, text in given.items()}) for tool, given in self.agent.then
+        ]
+
     def script(self) -> dict[str, Any]:
         """For the fake upstream."""
-        first = [(self.agent.tool, self.call[0])] * self.agent.times if self.agent.tool else []
-        rest = [(tool, {name: text.format(word=self.word) for name, text in given.items()}) for tool, given in self.agent.then]
-        return {"calls": [*first, *rest], "says": self.says}
+        return {"calls": self.calls, "says": self.says}
 
     def check_work(self, folder: Path) -> str | None:
         if not self.agent.makes_file:
@@ -71,15 +89,15 @@ class Task:
         made = (folder / FILE).read_text() if (folder / FILE).exists() else ""
         return None if (self.call[1] if self.agent.tool else self.word) in made else f"{FILE} holds {made!r}"
 
-    def check_records(self, records: Sequence[Mapping[str, Any]]) -> str | None:
-        """The first thing that the client's *records* do not hold, or None."""
+    def check_records(self, records: Sequence[Mapping[str, Any]], is_cut: bool = False) -> str | None:
+        """The first thing that the client's *records* do not hold, or None. *is_cut*: it was not to come to its end."""
         asked = [repr(record["details"]["messages"]) for record in records if record["action"] == "ask.received"]
         answers = [record["details"]["answer"] for record in records if record["action"] == "ask.answered"]
+        called = [call for answer in answers for call in calls_in(answer)]
         wanted = {
-            "the task": any(self.word in text for text in asked),
-            "the last answer": bool(self.agent.then) or self.says in answers,
+            "the task": any(self.text in text for text in asked),
+            "the calls, each once": called == self.calls,
+            "the tool's result": self.agent.tool is None or any(self.call[1] in text for text in asked),
+            "the last answer": is_cut or bool(self.agent.then) or self.says in answers,
         }
-        if tool := self.agent.tool:
-            wanted["the call"] = any(tool in repr(answer) and self.word in repr(answer) for answer in answers)
-            wanted["the tool's result"] = any(self.call[1] in text for text in asked)
         return next((f"the records do not hold {what}" for what, is_there in wanted.items() if not is_there), None)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..support.paths import ROOT
-from .agent import FILE, Agent, shell
+from .agent import FILE, GATE, Agent, shell
 
 HERE = Path(__file__).parent
 THEIR_PYTHON = ROOT / ".venv-clients" / "bin" / "python"
@@ -30,8 +30,15 @@ class Client:
     """A section of docs/how-to/connect-a-client.md; then the command ends with the task."""
     renews: bool = False
     """It has no key that lasts, but tokens with a short life."""
+    is_cut: bool = False
+    """Its key is revoked: see `mid_run.py`."""
     is_light: bool = False
     needs: Path = THEIR_PYTHON
+
+    @property
+    def is_long(self) -> bool:
+        """It runs for longer than a token lives."""
+        return self.renews or self.is_cut
 
     @property
     def path(self) -> str:
@@ -82,18 +89,28 @@ def _renewing(name: str, recipe: str, command: Sequence[str], agent: Agent, need
     return Client(name, command, lasting.times + 1, lasting, recipe, renews=True, needs=needs)
 
 
-_node = ("node", "--import", (NODE_FOLDER / "loopback_only.mjs").as_uri(), str(NODE_FOLDER / "ai_sdk.mjs"))
+def _cut(client: Client) -> Client:
+    """On a key through a restart of the service, until the key is revoked."""
+    assert client.agent
+    agent, calls = replace(client.agent, times=2, then=()), client.calls + (client.agent.tool is None)
+    return replace(client, name=f"{client.name}-revoked", calls=calls, agent=agent, is_light=False, is_cut=True)
+
+
+_node = ("node", "--import", (NODE_FOLDER / "loopback_only.mjs").as_uri())
+_ai_sdk = NODE_FOLDER / "node_modules" / "ai"
 _aider = "--yes-always --no-check-update --no-show-release-notes --no-gitignore --no-detect-urls --no-pretty --edit-format whole"
 
 _codex = ("codex", "exec", "--sandbox", "danger-full-access")
 _claude = ("claude", "--allowedTools=Bash", "--print")
 
-CLIENTS = (
+_UNCUT = (
     _script("langchain", 15, sys.executable),
     _script("llama-index", 8),
     _script("instructor", 8),
     _script("llm", 7),
-    Client("ai-sdk", _node, 9, is_light=True, needs=NODE_FOLDER / "node_modules" / "ai"),
+    Client("ai-sdk", (*_node, str(NODE_FOLDER / "ai_sdk.mjs")), 9, is_light=True, needs=_ai_sdk),
+    Client("ai-sdk-agent", (*_node, str(NODE_FOLDER / "ai_sdk_agent.mjs")), 2, Agent(), is_light=True, needs=_ai_sdk),
+    Client("llama-index-agent", _python(THEIR_PYTHON, "tests.clients.agents.llama_index_agent"), 2, Agent(), is_light=True),
     _framework("langchain-agent", "agents", is_light=True),
     _framework("openai-agents", "agents", is_light=True),
     _framework("pydantic-ai", "agents", is_light=True),
@@ -106,7 +123,14 @@ CLIENTS = (
     _framework("smolagents", "frameworks", agent=Agent(then=[("final_answer", {"answer": "done {word}"})])),
     Client(
         "aider",
-        (str(environment("aider").with_name("aider")), *_aider.split(), "--message"),
+        (
+            str(environment("aider").with_name("aider")),
+            *_aider.split(),
+            "--auto-test",
+            "--test-cmd",
+            f"! cat {GATE}",
+            "--message",
+        ),
         2,
         Agent(tool=None, says=LISTING, makes_file=True),
         "aider",
@@ -115,7 +139,7 @@ CLIENTS = (
     _command_line(
         "codex",
         *_codex,
-        tool=shell("exec_command", "cmd"),
+        tool=shell("exec_command", "cmd", yield_time_ms=30_000),
         recipe="Codex",
     ),
     _command_line(
@@ -143,6 +167,8 @@ CLIENTS = (
     ),
     _renewing("callable-key", "In Python", _agent("callable_key"), Agent(), environment("agents")),
     _renewing("httpx-auth", "In Python", _agent("httpx_auth"), Agent(), environment("agents")),
-    _renewing("codex-renewing", "In Codex", _codex, shell("exec_command", "cmd"), NPM),
+    _renewing("codex-renewing", "In Codex", _codex, shell("exec_command", "cmd", yield_time_ms=30_000), NPM),
     _renewing("claude-renewing", "In Claude Code", _claude, shell("Bash", description="x"), NPM),
 )
+CLIENTS = (*_UNCUT, *(_cut(one) for one in _UNCUT if one.agent and not one.renews and one.name not in ("dspy", "lm-eval")))
+"""DSPy and lm-eval call no tool twice."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from pathlib import Path
 
 from pydantic import BaseModel
 
@@ -50,4 +51,6 @@ def must_arrive(pieces: list[str], text: str) -> None:
 
 def reverse(text: str) -> str:
     """Turn a text around."""
+    if gate := os.environ.get("CLIENT_GATE"):
+        Path(gate).read_bytes()
     return text[::-1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, TypeAlias
 
 from ..support.fake_openai import completion_text
@@ -40,6 +41,16 @@ def check_echoes(records: Sequence[Record]) -> str | None:
 def credentials(records: Sequence[Record]) -> set[str]:
     """With which the questions were asked."""
     return {record["details"]["credential"] for record in records if record["action"] == "ask.received"}
+
+
+def time_of(record: Record) -> float:
+    return datetime.fromisoformat(record["timestamp"]).timestamp()
+
+
+def seconds(records: Sequence[Record]) -> float:
+    """From the first question to the last answer."""
+    times = [time_of(record) for record in records if record["action"] in ("ask.received", "ask.answered")]
+    return max(times, default=0.0) - min(times, default=0.0)
 
 
 def _asked(records: Sequence[Record]) -> dict[int, Mapping[str, Any]]:

@@ -7,19 +7,22 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from ..support.fake_openai import FakeOpenAI
 from ..support.paths import ROOT
 from ..support.service import Service
-from .agent import Task
+from .agent import GATE, Task
 from .catalogue import Client
+from .mid_run import MidRun
 from .recipe import follow
-from .records import check_echoes, check_records, credentials
+from .records import check_echoes, check_records, credentials, seconds
 
 ALIAS = "house"
 KEY = "sk-planted-key-0123456789"
@@ -32,9 +35,11 @@ server = "fake"
 model = "the-upstreams-own-name"
 aliases = ["gpt-4o-mini"]
 """
-SECONDS = 180
-LIFE_SECONDS, SLOW_SECONDS = 20, 2.5
-"""Of a token, and of each answer to a client that renews its tokens."""
+SECONDS = 600
+LIFE_SECONDS = 20
+"""Of a token."""
+LONG_SECONDS = 25
+"""All answers to a client that must run for longer."""
 
 QUIET = {"LANGSMITH_TRACING": "false", "LANGCHAIN_TRACING_V2": "false", "DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1"}
 QUIET |= {"HAYSTACK_TELEMETRY_ENABLED": "False", "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
@@ -74,27 +79,56 @@ class Run:
     def work(self) -> Path:
         return self.folder / "work"
 
+    @cached_property
+    def key(self) -> Mapping[str, Any]:
+        """A client with one, registered when it is first asked for."""
+        life = ["--token-lifetime", f"{LIFE_SECONDS}s"] if self.client.is_long else []
+        return dict(self.service.cli("clients", "add", self.client.name, "--key", *life))
+
+    @cached_property
+    def mid_run(self) -> MidRun | None:
+        return MidRun(self.service, self.key, self.work / GATE) if self.client.is_cut else None
+
+    @property
+    def note(self) -> str:
+        """What else is to be said of a run that went well."""
+        return f", refused {self.mid_run.seconds():.2f} s after the revocation" if self.mid_run else ""
+
     def reason(self) -> str | None:
         """Why it failed, if it did. Prints the output of client and service on a failure."""
         self.fake.reset()
-        if self.task:
-            self.fake.set(agent=self.task.script(), delay=SLOW_SECONDS if self.client.renews else 0.0)
         self.work.mkdir(parents=True)
         subprocess.run(["git", "init", "-q"], cwd=self.work, check=True)
         command, env = self._command(), self._environment()
-        where = self.work if self.client.recipe else ROOT
+        if self.task:
+            self.fake.set(agent=self.task.script(), delay=LONG_SECONDS / self.client.calls if self.client.is_long else 0.0)
         try:
-            done = subprocess.run(
-                command, cwd=where, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=SECONDS
-            )
+            done = self._run(command, env, self.work if self.client.recipe else ROOT)
         except subprocess.TimeoutExpired:
             return f"it did not end within {SECONDS} s"
         finally:
             end_daemons(self.folder)
-        reason = f"it ended with {done.returncode}" if done.returncode else self._problem(done.stdout)
+        is_wrong = done.returncode and not self.mid_run
+        reason = f"it ended with {done.returncode}" if is_wrong else self._problem(done.stdout, done.stderr)
         if reason:
             print(done.stdout, done.stderr, self.service.output(), sep="\n", file=sys.stderr)
         return reason
+
+    def _run(self, command: Sequence[str], env: Mapping[str, str], where: Path) -> subprocess.CompletedProcess[str]:
+        pipe, end = subprocess.PIPE, time.monotonic() + SECONDS
+        with subprocess.Popen(
+            command, cwd=where, env=env, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True
+        ) as process:
+            while True:
+                try:
+                    out, err = process.communicate(timeout=0.1)
+                    return subprocess.CompletedProcess(command, process.returncode, out, err)
+                except subprocess.TimeoutExpired:
+                    if time.monotonic() > end:
+                        process.kill()
+                        raise
+                if self.mid_run:
+                    self.mid_run.look()
 
     def _command(self) -> Sequence[str]:
         if not self.client.recipe:
@@ -108,14 +142,14 @@ class Run:
         env = {"PATH": client.path, "LANG": "C.UTF-8", "HOME": str(self.folder), "CLIENT_MODEL": ALIAS, **QUIET}
         if self.task:
             env |= {"CLIENT_TASK": self.task.text, "CLIENT_SAYS": self.task.says}
+        given = {"OPENAI_BASE_URL": url + "/v1", "OPENAI_API_KEY": self.key["key"], "LLM_USER_PATH": str(self.folder)}
         if client.renews:
-            secret = self.service.cli("clients", "add", client.name, "--token-lifetime", f"{LIFE_SECONDS}s")["client_secret"]
-            env |= {"SECURE_AI_CLIENT_ID": client.name, "SECURE_AI_CLIENT_SECRET": secret, "OPENAI_BASE_URL": url + "/v1"}
-            env |= {"PATH": f"{self._install()}:{client.path}", "PYTHONPATH": f"{ROOT}:{self.work}", "OPENAI_API_KEY": "unused"}
-            return env
-        key = self.service.cli("clients", "add", client.name, "--key")["key"]
-        given = {"OPENAI_BASE_URL": url + "/v1", "OPENAI_API_KEY": key, "LLM_USER_PATH": str(self.folder)}
-        return env | ({"SECURE_AI_KEY": key} if client.recipe else given)
+            env |= {"SECURE_AI_CLIENT_ID": client.name, "SECURE_AI_CLIENT_SECRET": self.key["client_secret"]}
+            env |= {"PATH": f"{self._install()}:{client.path}", "PYTHONPATH": f"{ROOT}:{self.work}"}
+            return env | given | {"OPENAI_API_KEY": "unused"}
+        if self.mid_run:
+            env |= {"CLIENT_GATE": str(self.mid_run.gate)}
+        return env | ({"SECURE_AI_KEY": self.key["key"]} if client.recipe else given)
 
     def _install(self) -> Path:
         """The folder of our own command, which a recipe may run."""
@@ -125,16 +159,21 @@ class Run:
         program.chmod(0o700)
         return program.parent
 
-    def _problem(self, said: str) -> str | None:
-        """The first thing that is wrong after a client that ended well."""
-        records = [record for record in self.service.records() if record["user_id"] == self.client.name]
+    def _problem(self, said: str, warned: str) -> str | None:
+        """The first thing that is wrong after a client that ended as it should."""
+        records = [one for one in self.service.records() if one["user_id"] == self.client.name and one["action"] != "key.revoked"]
         reason = check_records(self.client.calls, records, self.fake.seen()["sha256"])
         if self.task is None:
             return reason or check_echoes(records)
-        if self.client.recipe and self.task.says.strip() not in said:
-            return f"it does not print {self.task.says!r}"
+        if self.client.is_long and seconds(records) < LIFE_SECONDS:
+            return f"it ran for {seconds(records):.0f} s only"
         if self.task.agent.streams and not self.fake.streams()["finished"]:
             return "it does not stream"
+        reason = reason or self.task.check_work(self.work) or self.task.check_records(records, bool(self.mid_run))
+        if self.mid_run:
+            return reason or self.mid_run.problem(said + warned)
+        if self.client.recipe and self.task.says.strip() not in said:
+            return f"it does not print {self.task.says!r}"
         if self.client.renews and len(credentials(records)) < 2:
             return "it did not renew its token"
-        return reason or self.task.check_work(self.work) or self.task.check_records(records)
+        return reason

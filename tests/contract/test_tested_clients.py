@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ..clients.catalogue import CLIENTS
-from ..clients.recipe import BLOCK, section
+from ..clients.recipe import BLOCK, PAGE, section
 from ..support.paths import ROOT
 
 LOCKS = sorted([*ROOT.glob("tests/clients/environments/*.lock"), *ROOT.glob("tests/clients/*/package-lock.json")])
@@ -33,3 +33,8 @@ def test_the_page_names_the_versions_that_are_pinned() -> None:
 @pytest.mark.parametrize("recipe", sorted({client.recipe for client in CLIENTS if client.recipe}))
 def test_each_recipe_says_what_to_type(recipe: str) -> None:
     assert any(language == "sh" for language, _, _ in BLOCK.findall(section(recipe)))
+
+
+def test_each_recipe_is_run_for_longer_than_a_token_lives() -> None:
+    recipes = re.findall(r"^### (.+)$", PAGE.read_text(), re.MULTILINE)
+    assert {client.recipe for client in CLIENTS if client.is_long and client.recipe} == set(recipes)

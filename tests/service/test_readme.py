@@ -11,6 +11,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from ..support.fake_openai import FakeOpenAI
 from ..support.optional import leave_out
 from ..support.paths import ROOT
@@ -84,8 +86,9 @@ def test_the_tutorial_ends_with_a_verified_receipt_and_a_found_change(tmp_path: 
     assert output.endswith("found, exit status 1\n")
 
 
-def test_the_lines_for_an_openai_client_end_in_the_receipt(service: Service, token: str) -> None:
-    (code,) = blocks(CONNECT, "python")
+@pytest.mark.parametrize("client", ["OpenAI", "Anthropic"])
+def test_the_lines_for_any_sdk_end_in_the_receipt(service: Service, token: str, client: str) -> None:
+    (code,) = blocks(section_of(CONNECT, f"Any {client} client"), "python")
     code = code.replace("http://localhost:8000", service.url)
     env = {**os.environ, "SECURE_AI_KEY": token}
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=60)

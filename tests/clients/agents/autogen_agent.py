@@ -16,7 +16,7 @@ INFO = ModelInfo(vision=False, function_calling=True, json_output=True, structur
 
 async def main() -> None:
     client = OpenAIChatCompletionClient(model=MODEL, model_info=INFO)
-    agent = AssistantAgent("house", client, tools=[reverse], reflect_on_tool_use=True, model_client_stream=True)
+    agent = AssistantAgent("house", client, tools=[reverse], max_tool_iterations=5, model_client_stream=True)
     events = [event async for event in agent.run_stream(task=TASK)]
     must_arrive([event.content for event in events if isinstance(event, ModelClientStreamingChunkEvent)], SAYS)
     await client.close()

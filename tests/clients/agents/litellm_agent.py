@@ -1,4 +1,4 @@
-"""LiteLLM as a client: one call of a tool, and a streamed answer."""
+"""LiteLLM as a client: calls of a tool, and a streamed answer."""
 
 from __future__ import annotations
 
@@ -16,12 +16,16 @@ ASKED: dict[str, Any] = {"model": f"openai/{MODEL}", "api_base": BASE_URL, "api_
 
 def main() -> None:
     said: list[Any] = [{"role": "user", "content": TASK}]
-    message = litellm.completion(**ASKED, messages=said).choices[0].message
-    call = message.tool_calls[0]
-    result = reverse(**json.loads(call.function.arguments))
-    said += [message, {"role": "tool", "tool_call_id": call.id, "content": result}]
-    stream = litellm.completion(**ASKED, messages=said, stream=True)
-    must_arrive([chunk.choices[0].delta.content or "" for chunk in stream if chunk.choices], SAYS)
+    while True:
+        chunks = list(litellm.completion(**ASKED, messages=said, stream=True))
+        message = litellm.stream_chunk_builder(chunks).choices[0].message
+        if not message.tool_calls:
+            break
+        said.append(message)
+        for call in message.tool_calls:
+            result = reverse(**json.loads(call.function.arguments))
+            said.append({"role": "tool", "tool_call_id": call.id, "content": result})
+    must_arrive([chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices], SAYS)
 
 
 if __name__ == "__main__":

@@ -9,13 +9,13 @@ from semantic_kernel.agents import ChatCompletionAgent  # type: ignore[import-no
 from semantic_kernel.connectors.ai.open_ai import OpenAIChatCompletion  # type: ignore[import-not-found]
 from semantic_kernel.functions import kernel_function  # type: ignore[import-not-found]
 
-from ..given import BASE_URL, MODEL, SAYS, TASK, TOKEN, must_arrive
+from ..given import BASE_URL, MODEL, SAYS, TASK, TOKEN, must_arrive, reverse
 
 
 class Words:
     @kernel_function(name="reverse", description="Turn a text around.")  # type: ignore[untyped-decorator]
     def reverse(self, text: str) -> str:
-        return text[::-1]
+        return reverse(text)
 
 
 async def main() -> None:

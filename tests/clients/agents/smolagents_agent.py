@@ -14,7 +14,9 @@ def reverse(text: str) -> str:
     Args:
         text: the text
     """
-    return text[::-1]
+    from tests.clients.given import reverse  # smolagents takes the source of a tool, and nothing around it
+
+    return reverse(text)
 
 
 def main() -> None:
