@@ -54,8 +54,8 @@ def log_text(verified: Verified) -> str:
 
 def receipt_document(proven: ProvenRecord) -> dict[str, Any]:
     checkpoint = proven.checkpoint
-    head = {"origin": checkpoint.origin, "size": checkpoint.size, "root": base64.b64encode(checkpoint.root).decode()}
-    return {"ok": True, "seq": proven.seq, "record": read(proven.line), "checkpoint": head, "problem": None}
+    signed = {"origin": checkpoint.origin, "size": checkpoint.size, "root": base64.b64encode(checkpoint.root).decode()}
+    return {"ok": True, "seq": proven.seq, "record": read(proven.line), "checkpoint": signed, "problem": None}
 
 
 def receipt_text(proven: ProvenRecord) -> str:

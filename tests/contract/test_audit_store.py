@@ -49,8 +49,8 @@ class StoreContract:
     def test_the_bytes_are_kept_as_they_were_given(self, store: AuditStore) -> None:
         given: list[bytes] = []
 
-        def build(head: LogEnd, recovered: tuple[Recovery, ...]) -> Batch:
-            data, _, after = link([draft("log.alive", None, {"text": "é\u2028\n"})] * 3, head, STAMP)
+        def build(end: LogEnd, recovered: tuple[Recovery, ...]) -> Batch:
+            data, _, after = link([draft("log.alive", None, {"text": "é\u2028\n"})] * 3, end, STAMP)
             given.append(data)
             return Batch(data, after)
 
@@ -95,7 +95,7 @@ class StoreContract:
         assert verify(store, *receipts) == 321
 
     def test_a_build_that_fails_leaves_nothing_and_no_lock(self, store: AuditStore, place: Path) -> None:
-        def build(head: LogEnd, recovered: tuple[Recovery, ...]) -> Batch:
+        def build(end: LogEnd, recovered: tuple[Recovery, ...]) -> Batch:
             raise KeyError("not ours")
 
         with pytest.raises(KeyError):

@@ -34,20 +34,8 @@ class Place(BaseModel):
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[FakeOpenAI]:
-    with FakeOpenAI() as running:
-        yield running
-
-
-@pytest.fixture
-def fake(server: FakeOpenAI) -> FakeOpenAI:
-    server.reset()
-    return server
-
-
-@pytest.fixture(scope="module")
-def client(server: FakeOpenAI) -> Iterator[OpenAI]:
-    with OpenAI(api_key="k", base_url=server.base_url, max_retries=0) as sdk:
+def client(fake: FakeOpenAI) -> Iterator[OpenAI]:
+    with OpenAI(api_key="k", base_url=fake.base_url, max_retries=0) as sdk:
         yield sdk
 
 
@@ -62,50 +50,50 @@ def contents(chunks: list[ChatCompletionChunk], index: int = 0) -> list[str]:
     ]
 
 
-def test_a_chat_is_answered_with_usage_and_counted_with_its_path(fake: FakeOpenAI, client: OpenAI) -> None:
+def test_a_chat_is_answered_with_usage_and_counted_with_its_path(upstream: FakeOpenAI, client: OpenAI) -> None:
     answer = client.chat.completions.create(model="m", messages=ASKED, n=2)
     assert [choice.message.content for choice in answer.choices] == [ECHO, ECHO]
     assert answer.usage
     assert (answer.usage.prompt_tokens, answer.usage.completion_tokens) == (12, 7)
-    assert (fake.calls(), fake.calls("open"), fake.seen()["paths"]) == (1, 0, ["/v1/chat/completions"])
-    assert fake.seen()["headers"]["authorization"] == "Bearer k"
+    assert (upstream.calls(), upstream.calls("open"), upstream.seen()["paths"]) == (1, 0, ["/v1/chat/completions"])
+    assert upstream.seen()["headers"]["authorization"] == "Bearer k"
 
 
-def test_the_text_parts_of_a_message_are_the_query(fake: FakeOpenAI, client: OpenAI) -> None:
+def test_the_text_parts_of_a_message_are_the_query(upstream: FakeOpenAI, client: OpenAI) -> None:
     image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
     parts: Any = [{"role": "user", "content": [{"type": "text", "text": "h"}, image, {"type": "text", "text": "i"}]}]
     assert client.chat.completions.create(model="m", messages=parts).choices[0].message.content == ECHO
 
 
-def test_a_stream_has_role_text_finish_and_end(fake: FakeOpenAI, client: OpenAI) -> None:
+def test_a_stream_has_role_text_finish_and_end(upstream: FakeOpenAI, client: OpenAI) -> None:
     chunks = chat(client)
     assert chunks[0].choices[0].delta.role == "assistant"
     assert "".join(contents(chunks)) == ECHO
     assert len(contents(chunks)) == 4
     assert chunks[-1].choices[0].finish_reason == "stop"
     assert all(chunk.usage is None for chunk in chunks)
-    assert fake.streams() == {"open": 0, "finished": 1, "aborted": 0}
+    assert upstream.streams() == {"open": 0, "finished": 1, "aborted": 0}
 
 
-def test_usage_comes_last_and_only_if_asked(fake: FakeOpenAI, client: OpenAI) -> None:
+def test_usage_comes_last_and_only_if_asked(upstream: FakeOpenAI, client: OpenAI) -> None:
     *_, last = chat(client, stream_options={"include_usage": True})
     assert last.choices == []
     assert last.usage
     assert last.usage.total_tokens == 19
-    fake.set("no_usage")
+    upstream.set("no_usage")
     assert chat(client, stream_options={"include_usage": True})[-1].choices[0].finish_reason == "stop"
 
 
 @pytest.mark.parametrize("chunks", [1, 4, 64])
-def test_a_stream_has_as_many_content_chunks_as_were_set(fake: FakeOpenAI, client: OpenAI, chunks: int) -> None:
-    fake.set(chunks=chunks)
+def test_a_stream_has_as_many_content_chunks_as_were_set(upstream: FakeOpenAI, client: OpenAI, chunks: int) -> None:
+    upstream.set(chunks=chunks)
     texts = contents(chat(client))
     assert len(texts) == chunks
     plain = client.chat.completions.create(model="m", messages=ASKED).choices[0].message.content
     assert "".join(texts) == plain == completion_text("hi", chunks)
 
 
-def test_the_choices_of_a_stream_take_turns_and_have_logprobs(fake: FakeOpenAI, client: OpenAI) -> None:
+def test_the_choices_of_a_stream_take_turns_and_have_logprobs(upstream: FakeOpenAI, client: OpenAI) -> None:
     chunks = chat(client, n=2, logprobs=True, top_logprobs=2)
     assert contents(chunks, 0) == contents(chunks, 1)
     assert [chunk.choices[0].index for chunk in chunks] == [0, 1] * 6
@@ -117,7 +105,7 @@ def test_the_choices_of_a_stream_take_turns_and_have_logprobs(fake: FakeOpenAI, 
     assert "".join(token.token for token in plain.content or []) == ECHO
 
 
-def test_a_tool_is_called_once_and_then_answered_with_text(fake: FakeOpenAI, client: OpenAI) -> None:
+def test_a_tool_is_called_once_and_then_answered_with_text(upstream: FakeOpenAI, client: OpenAI) -> None:
     (choice,) = client.chat.completions.create(model="m", messages=ASKED, tools=TOOLS).choices
     assert choice.finish_reason == "tool_calls"
     (call,) = choice.message.tool_calls or []
@@ -128,7 +116,7 @@ def test_a_tool_is_called_once_and_then_answered_with_text(fake: FakeOpenAI, cli
     assert (choice.message.content, choice.finish_reason) == (completion_text("rain"), "stop")
 
 
-def test_a_tool_can_be_named_or_none(fake: FakeOpenAI, client: OpenAI) -> None:
+def test_a_tool_can_be_named_or_none(upstream: FakeOpenAI, client: OpenAI) -> None:
     named: Any = {"type": "function", "function": {"name": "clock"}}
     answer = client.chat.completions.create(model="m", messages=ASKED, tools=TOOLS, tool_choice=named)
     (call,) = answer.choices[0].message.tool_calls or []
@@ -138,7 +126,7 @@ def test_a_tool_can_be_named_or_none(fake: FakeOpenAI, client: OpenAI) -> None:
     assert answer.choices[0].message.content == ECHO
 
 
-def test_a_streamed_tool_call_comes_in_pieces_that_the_sdk_puts_together(fake: FakeOpenAI, client: OpenAI) -> None:
+def test_a_streamed_tool_call_comes_in_pieces_that_the_sdk_puts_together(upstream: FakeOpenAI, client: OpenAI) -> None:
     with client.chat.completions.stream(model="m", messages=ASKED, tools=TOOLS) as stream:
         kinds = [event.type for event in stream]
         (choice,) = stream.get_final_completion().choices
@@ -148,7 +136,7 @@ def test_a_streamed_tool_call_comes_in_pieces_that_the_sdk_puts_together(fake: F
     assert (call.function.name, json.loads(call.function.arguments)) == ("weather", ARGUMENTS)
 
 
-def test_a_schema_is_answered_with_an_instance_of_it(fake: FakeOpenAI, client: OpenAI) -> None:
+def test_a_schema_is_answered_with_an_instance_of_it(upstream: FakeOpenAI, client: OpenAI) -> None:
     parsed = client.chat.completions.parse(model="m", messages=ASKED, response_format=Place).choices[0].message.parsed
     assert parsed
     assert (parsed.name, parsed.latitude, parsed.kind, len(parsed.near)) == ("text", 1.5, "town", 1)
@@ -186,18 +174,18 @@ def test_a_schema_that_holds_itself_ends_where_it_may() -> None:
         instance_of({"properties": {"next": {"$ref": "#"}}, "required": ["next"]})
 
 
-def test_a_response_is_a_text_with_usage(fake: FakeOpenAI, client: OpenAI) -> None:
+def test_a_response_is_a_text_with_usage(upstream: FakeOpenAI, client: OpenAI) -> None:
     parts: Any = [{"role": "user", "content": [{"type": "input_text", "text": "hi"}]}]
     for given in ("hi", ASKED, parts):
         answer = client.responses.create(model="m", input=given, temperature=0.5)
         assert (answer.output_text, answer.status, answer.temperature) == (ECHO, "completed", 0.5)
         assert answer.usage
         assert (answer.usage.input_tokens, answer.usage.output_tokens, answer.usage.total_tokens) == (12, 7, 19)
-    fake.set("no_usage")
+    upstream.set("no_usage")
     assert client.responses.create(model="m", input="hi").usage is None
 
 
-def test_a_streamed_response_builds_up_the_plain_one(fake: FakeOpenAI, client: OpenAI) -> None:
+def test_a_streamed_response_builds_up_the_plain_one(upstream: FakeOpenAI, client: OpenAI) -> None:
     events = list(client.responses.create(model="m", input="hi", stream=True))
     assert [event.sequence_number for event in events] == list(range(12))
     kinds = ["created", "in_progress", "output_item.added", "content_part.added", *["output_text.delta"] * 4]
@@ -211,7 +199,7 @@ def test_a_streamed_response_builds_up_the_plain_one(fake: FakeOpenAI, client: O
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_response_calls_a_tool_once(fake: FakeOpenAI, client: OpenAI, stream: bool) -> None:
+def test_a_response_calls_a_tool_once(upstream: FakeOpenAI, client: OpenAI, stream: bool) -> None:
     tools: Any = [{"type": "function", "name": "weather", "parameters": PARAMETERS, "strict": False}]
     if stream:
         with client.responses.stream(model="m", input="hi", tools=tools) as opened:
@@ -226,7 +214,7 @@ def test_a_response_calls_a_tool_once(fake: FakeOpenAI, client: OpenAI, stream: 
     assert client.responses.create(model="m", input=[result], tools=tools).output_text == completion_text("rain")
 
 
-def test_embeddings_depend_on_the_text_only_and_agree_in_both_encodings(fake: FakeOpenAI, client: OpenAI) -> None:
+def test_embeddings_depend_on_the_text_only_and_agree_in_both_encodings(upstream: FakeOpenAI, client: OpenAI) -> None:
     def vectors(given: Any, **more: Any) -> list[Any]:
         return [found.embedding for found in client.embeddings.create(model="m", input=given, **more).data]
 
@@ -239,8 +227,8 @@ def test_embeddings_depend_on_the_text_only_and_agree_in_both_encodings(fake: Fa
     assert client.embeddings.create(model="m", input=["a b", "c"]).usage.total_tokens == 3
 
 
-def test_a_scripted_agent_gets_its_calls_in_order_and_then_the_text(fake: FakeOpenAI, client: OpenAI) -> None:
-    fake.set(agent={"calls": [["clock", {"zone": 1}], ["weather", {"city": "x"}]], "says": "done"})
+def test_a_scripted_agent_gets_its_calls_in_order_and_then_the_text(upstream: FakeOpenAI, client: OpenAI) -> None:
+    upstream.set(agent={"calls": [["clock", {"zone": 1}], ["weather", {"city": "x"}]], "says": "done"})
     said, got = list[Any](ASKED), []
     for _ in range(3):
         message: Any = client.chat.completions.create(model="m", messages=said, tools=TOOLS).choices[0].message

@@ -41,8 +41,8 @@ def few(count: int, length: int = 10) -> list[Draft]:
 
 
 def building(drafts: list[Draft], receipts: list[Receipt]) -> Build:
-    def build(head: LogEnd, recovered: tuple[Recovery, ...]) -> Batch:
-        data, made, after = link(drafts, head, TIME)
+    def build(end: LogEnd, recovered: tuple[Recovery, ...]) -> Batch:
+        data, made, after = link(drafts, end, TIME)
         receipts.extend(made)
         return Batch(data, after)
 

@@ -142,9 +142,9 @@ def _sign(machine: Machine, disk: DyingDisk) -> None:
     checkpoint_signer = machine.checkpoint_signer()
     while not disk.is_off:
         with suppress(AppError):
-            head = checkpoint_signer.publish_next()
-            if head is not None and head.note not in machine.notes[-1:]:
-                machine.notes.append(head.note)
+            signed = checkpoint_signer.publish_next()
+            if signed is not None and signed.note not in machine.notes[-1:]:
+                machine.notes.append(signed.note)
 
 
 # --- what is left on the disk -------------------------------------------------------------------
@@ -234,12 +234,12 @@ def _refused_with_reason(machine: Machine, error: AuditCorrupt) -> None:
 def _signed_again(machine: Machine) -> None:
     checkpoint_signer = machine.checkpoint_signer()
     try:
-        head = _turn(checkpoint_signer)
+        signed = _turn(checkpoint_signer)
     except AppError as error:
         raise AssertionError(f"no new checkpoint is signed: {error}") from error
     leaves = [leaf_hash(line[:-1]) for line in AuditLog(JsonlStore(machine.path)).lines()]
-    assert head.size == len(leaves), (head.size, len(leaves))
-    machine.notes.append(head.note)
+    assert signed.size == len(leaves), (signed.size, len(leaves))
+    machine.notes.append(signed.note)
     for note in machine.notes:
         checkpoint = verify_checkpoint(note, SIGNER.verifier_key)
         assert checkpoint.root == root_of(leaves[: checkpoint.size]), (
@@ -253,9 +253,9 @@ def _turn(checkpoint_signer: CheckpointSigner) -> SignedCheckpoint:
     for left in reversed(range(3)):
         try:
             checkpoint_signer.verify_start()
-            head = checkpoint_signer.publish_next()
-            assert head is not None
-            return head
+            signed = checkpoint_signer.publish_next()
+            assert signed is not None
+            return signed
         except EvidenceUnavailable:
             if not left:
                 raise

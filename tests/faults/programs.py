@@ -66,8 +66,8 @@ from app.audit.format.note import Signer
 from app.audit.evidence.stored_tree import StoredTree
 signer = CheckpointSigner(store, StoredTree.beside(store.path), Signer("test", Ed25519PrivateKey.from_private_bytes(bytes(32))))
 def turn(**how):
-    head = signer.publish_next(timeout_seconds=0, **how)
-    return [Receipt(head.size, head.checkpoint.root.hex())]
+    signed = signer.publish_next(timeout_seconds=0, **how)
+    return [Receipt(signed.size, signed.checkpoint.root.hex())]
 attempt(lambda: turn(at_most=100))
 attempt(turn)
 """

@@ -87,10 +87,10 @@ class Readers:
         note = await self._get(connection, "/audit/checkpoint")
         if note is None:
             return
-        head = verify_checkpoint(note, self._key)
+        signed = verify_checkpoint(note, self._key)
         self.checked["heads"] += 1
-        index = random.randrange((head.size + 255) // 256)
-        tile = Tile(0, index, min(256, head.size - index * 256))
+        index = random.randrange((signed.size + 255) // 256)
+        tile = Tile(0, index, min(256, signed.size - index * 256))
         hashes = await self._get(connection, f"/audit/tile/{tile.path()}")
         page = await self._get(connection, f"/audit/entries?from={index * 256}&limit=20")
         if hashes is not None and page is not None:

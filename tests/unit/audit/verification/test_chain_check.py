@@ -73,12 +73,12 @@ def test_an_empty_log_is_not_sound() -> None:
 
 
 def test_a_part_of_a_log_can_be_checked_from_its_head() -> None:
-    head = EMPTY
+    end = EMPTY
     for line in LOG[:50]:
-        head = next_log_end(line, head) or pytest.fail("a sound line did not follow")
-    assert check_chain(LOG[50:], start=head).ok
-    assert not check_chain(LOG[51:], start=head).ok
-    assert check_chain([], start=head).ok
+        end = next_log_end(line, end) or pytest.fail("a sound line did not follow")
+    assert check_chain(LOG[50:], start=end).ok
+    assert not check_chain(LOG[51:], start=end).ok
+    assert check_chain([], start=end).ok
 
 
 # --- one byte ------------------------------------------------------------------------------------
