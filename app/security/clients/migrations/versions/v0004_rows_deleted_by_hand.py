@@ -22,8 +22,3 @@ CLIENT = "CREATE TRIGGER client_deleted AFTER DELETE ON clients BEGIN DELETE FRO
 def upgrade() -> None:
     op.execute(KEY)
     op.execute(CLIENT)
-
-
-def downgrade() -> None:
-    op.execute("DROP TRIGGER client_deleted")
-    op.execute("DROP TRIGGER key_deleted")
