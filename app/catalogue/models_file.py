@@ -37,19 +37,7 @@ def read_models(path: Path, environment: Mapping[str, str], caps: Caps, refused_
     problems = _server_problems(file.servers, keys) + _model_problems(file)
     if problems:
         raise _refusal(path, problems)
-    servers = {
-        name: Server(
-            name,
-            table.base_url,
-            keys[name],
-            table.stream_usage,
-            retry_idle_close=table.retry_idle_close,
-            protocols=frozenset(table.protocols) if table.protocols else None,
-            auth=table.auth,
-            token_param=table.token_param,
-        )
-        for name, table in file.servers.items()
-    }
+    servers = {name: table.server(name, keys[name]) for name, table in file.servers.items()}
     models = {name: _entry(name, table, servers) for name, table in file.models.items()}
     aliases = {alias: name for name, table in file.models.items() for alias in table.aliases}
     role_caps = {role: table.over(caps) for role, table in file.caps.items()}

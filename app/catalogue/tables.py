@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from .caps import Caps
-from .models import Auth, EndpointName, ProtocolName
+from .models import Auth, EndpointName, ProtocolName, Server
 from .values import (
     BaseUrl,
     BodyBytes,
@@ -41,6 +41,11 @@ class ServerTable(_Table):
     protocols: NonEmpty[ProtocolName] | None = None
     auth: Auth | None = None
     token_param: TokenParam | None = None
+
+    def server(self, name: str, api_key: str) -> Server:
+        protocols = frozenset(self.protocols) if self.protocols else None
+        own = self.model_dump(exclude={"api_key_env", "protocols"})
+        return Server(name, api_key=api_key, protocols=protocols, **own)
 
 
 class ModelTable(_Table):

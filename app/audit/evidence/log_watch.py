@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
 
 from ...errors import AuditCorrupt, VerificationFailed
 from ..format.note import Checkpoint
@@ -140,10 +139,10 @@ class LogWatch:
         if seen.are_locks_intact:
             return
         self._report("log_locks_restored", "WARNING", "a lock file of the audit log was removed, replaced or emptied")
-        with suppress(AuditCorrupt):  # the store holds the old files open, and notices
+        try:
             append(self._store.recover, [])
-            return
-        append(self._store.recover, [])
+        except AuditCorrupt:  # the store held the old files open; now it opens those that are there
+            append(self._store.recover, [])
 
     def _look_at_small_files(self) -> None:
         if self._signer.restore_verifier_key():
