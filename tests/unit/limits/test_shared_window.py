@@ -96,6 +96,16 @@ def test_it_allows_and_counts_what_a_simple_model_allows_and_counts(steps: list[
     storage.close()
 
 
+def test_the_newest_hit_is_the_one_that_is_given_back(storage: WindowStorage, clock: Clock) -> None:
+    for now in (1000.0, 1010.0):
+        clock.now = now
+        storage.acquire_entry("alice", 9, WINDOW)
+    storage.give_back("alice")
+    assert storage.get_moving_window("alice", 9, WINDOW) == (1000.0, 1)
+    assert storage.acquire_entry("alice", 2, WINDOW)
+    assert not storage.acquire_entry("alice", 2, WINDOW)
+
+
 @pytest.mark.parametrize("expired", range(10))
 def test_the_oldest_hit_in_the_window_is_found_wherever_it_is(storage: WindowStorage, clock: Clock, expired: int) -> None:
     for number in range(9):
