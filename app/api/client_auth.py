@@ -73,7 +73,7 @@ def credentials(request: Request, fields: dict[str, str]) -> tuple[str, str]:
 async def proven_client(request: Request, fields: dict[str, str]) -> Client:
     """The client whose credentials are sent. Raises InvalidClient, InvalidTokenRequest.
 
-    A failed proof is charged to the address, as one of a bearer token is.
+    A failed proof is charged to the address, as one of a bearer token is. Raises RateLimited, too.
     """
     app = app_context(request)
     try:

@@ -1,4 +1,4 @@
-"""The steps before a route, in order: address, credential, principal's bucket, role, the body."""
+"""The steps before a route, in order: credential, address, principal's bucket, role, the body."""
 
 from __future__ import annotations
 
@@ -44,14 +44,13 @@ async def authenticate(request: Request, *, is_read: bool = False) -> Principal:
     *is_read*: no model is asked, so the bucket of reads is charged.
     """
     app, context = app_context(request), request_context(request)
-    address, buckets = address_of(request), app.buckets
-    # (1) Too many failed proofs from this address? Tested here, charged only when a proof fails.
-    buckets.test_address(address)
-    # (2) The bearer token or API key.
+    buckets = app.buckets
+    # (1) The bearer token or API key.
     try:
         principal = await app.services.security.verify_bearer(bearer_token(request))
     except TokenError:
-        buckets.charge_address(address)
+        # (2) Charged to the address: too many? A good credential is not refused for it.
+        buckets.charge_address(address_of(request))
         raise
     context = replace(context, user_id=principal.user_id, credential=principal.credential)
     set_request_context(request, context)  # before (3), whose refusal is recorded with the user id

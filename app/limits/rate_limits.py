@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 import os
 import sqlite3
-import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 
 from limits import RateLimitItemPerMinute
 from slowapi import Limiter
@@ -29,6 +29,8 @@ MIN_TOKENS_PER_MINUTE = 60
 """A client may fetch this many tokens even if RATE_LIMIT is lower: fetching one is cheap."""
 MIN_READS_PER_MINUTE = 600
 """A principal may read so often even if their limit on questions is lower: a read asks no model."""
+UNPROVEN_SHARE = 1 / 3
+"""Of AUDIT_REFUSALS_PER_MINUTE: records of all who are not proven, a minute, after a burst."""
 QUESTIONS, KEYS, READS, KEY_READS, TOKENS = "rpm", "key", "reads", "key_reads", "tokens"
 """The names of the limits that callers see."""
 
@@ -80,6 +82,7 @@ class Buckets:
         self._address = _PerMinute(settings.address_rate_limit)
         self._refusal = _PerMinute(settings.audit_refusals_per_minute)
         part = settings.asserted_user_rate_limit
+        self._unproven_from = 0.0  # before that time, no refusal of an unproven caller is admitted
         self._asserted = None if part is None else _PerMinute(part)
 
     def charge_question(self, user_id: str, per_minute: int, key: tuple[str, int] | None = None) -> Quota:
@@ -130,20 +133,31 @@ class Buckets:
         network = network_of(address)
         with _storage_faults():
             if not self._window.test(self._address, "address", network):
-                raise RateLimited(retry_after=self._quota(self._address, "address", network).reset_seconds)
+                raise self._address_limited(network)
 
     def charge_address(self, address: str) -> None:
-        """Count one failed proof of identity."""
+        """Count one failed proof of identity. Raises RateLimited after too many of them."""
+        network = network_of(address)
         with _storage_faults():
-            self._window.hit(self._address, "address", network_of(address))
+            if not self._window.hit(self._address, "address", network):
+                raise self._address_limited(network)
 
-    def admit_refusal(self, key: str) -> bool:
-        """Whether one more refusal of *key* may have a record of its own this minute.
+    def admit_refusal(self, user_id: str | None, network: str) -> bool:
+        """Whether one more refusal may have a record of its own. Never raises.
 
-        Never raises.
+        Counted for each principal. Where none is proven, for each network and for all of them
+        together: a burst of AUDIT_REFUSALS_PER_MINUTE, then a third of that a minute.
         """
         try:
-            return self._window.hit(self._refusal, "refusal", key)
+            if user_id is not None:
+                return self._window.hit(self._refusal, "refusal", f"user:{user_id}")
+            now = monotonic()
+            if now < self._unproven_from or not self._window.hit(self._refusal, "refusal", f"address:{network}"):
+                return False
+            burst = self._refusal.amount
+            wait = self._storage.take("unproven", burst, burst * UNPROVEN_SHARE / 60)
+            self._unproven_from = now + wait
+            return not wait
         except sqlite3.Error:
             return False
 
@@ -182,6 +196,9 @@ class Buckets:
         shared = self._charge(_PerMinute(limit), name, user_id)
         return min(shared, self._charge(own, key_name, key_id), key=lambda quota: quota.remaining)
 
+    def _address_limited(self, network: str) -> RateLimited:
+        return RateLimited(retry_after=self._quota(self._address, "address", network).reset_seconds)
+
     def _charge(self, item: _PerMinute, *key: str) -> Quota:
         with _storage_faults():
             is_allowed = self._window.hit(item, *key)
@@ -192,7 +209,7 @@ class Buckets:
 
     def _quota(self, item: _PerMinute, *key: str) -> Quota:
         reset_at, remaining = self._window.get_window_stats(item, *key)
-        return Quota(item.amount, max(0, remaining), max(1, math.ceil(reset_at - time.monotonic())), key[0])
+        return Quota(item.amount, max(0, remaining), max(1, math.ceil(reset_at - monotonic())), key[0])
 
 
 @contextmanager

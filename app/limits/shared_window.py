@@ -26,7 +26,10 @@ from ..errors import ConfigError
 
 SCHEME = "window"
 MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of our own in it: shared_window_url
-SCHEMA = "CREATE TABLE IF NOT EXISTS hits (key TEXT, at REAL, n INTEGER, PRIMARY KEY (key, at, n)) WITHOUT ROWID"
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS hits (key TEXT, at REAL, n INTEGER, PRIMARY KEY (key, at, n)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS levels (key TEXT PRIMARY KEY, at REAL, level REAL) WITHOUT ROWID
+"""
 ENDS = """
 SELECT * FROM (SELECT at, n FROM hits WHERE key = :key AND at > :start AND at <= :now ORDER BY at, n LIMIT 1) UNION ALL
 SELECT * FROM (SELECT at, n FROM hits WHERE key = :key AND at > :start AND at <= :now ORDER BY at DESC, n DESC LIMIT 1)
@@ -97,11 +100,15 @@ class WindowStorage(MovingWindowSupport, Storage):
             self._connection = _connect(self._path)
         return self._connection
 
-    def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
-        """Add *amount* hits if at most *limit* are then in the last *expiry* seconds, else none."""
+    def _writing(self) -> sqlite3.Connection:
+        """Begins a transaction, alone over all processes; `with` ends it."""
         db = self._db
         db.execute("BEGIN IMMEDIATE")
-        try:
+        return db
+
+    def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
+        """Add *amount* hits if at most *limit* are then in the last *expiry* seconds, else none."""
+        with self._writing() as db:
             # Read under the lock: before it, hits of other processes could be later than this.
             now = self._clock()
             _, count, newest = self._window(key, expiry, now)
@@ -110,15 +117,26 @@ class WindowStorage(MovingWindowSupport, Storage):
                 hits = [(key, now, newest + number) for number in range(1, amount + 1)]
                 db.executemany("INSERT INTO hits (key, at, n) VALUES (?, ?, ?)", hits)
                 db.execute(DELETE_OLDEST, {"key": key, "start": now - expiry})
-            db.execute("COMMIT")
-        except BaseException:
-            db.execute("ROLLBACK")
-            raise
         return is_allowed
 
     def give_back(self, key: str) -> None:
         """Take the newest hit away: the others are still numbered without gaps."""
         self._db.execute(GIVE_BACK, (key,))
+
+    def take(self, key: str, capacity: int, per_second: float) -> float:
+        """Take one from a bucket of *capacity* that is filled by *per_second*.
+
+        0.0 if there was one, else the seconds until there is.
+        """
+        with self._writing() as db:
+            now = self._clock()
+            at, level = db.execute("SELECT at, level FROM levels WHERE key = ?", (key,)).fetchone() or (now, capacity)
+            if at > now:  # from before a reboot
+                at, level = now, capacity
+            level = min(capacity, level + (now - at) * per_second)
+            if level >= 1:
+                db.execute("INSERT OR REPLACE INTO levels (key, at, level) VALUES (?, ?, ?)", (key, now, level - 1))
+        return 0.0 if level >= 1 else (1 - level) / per_second
 
     def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:
         """When the oldest hit of the last *expiry* seconds was, and how many there are."""
@@ -137,13 +155,9 @@ class WindowStorage(MovingWindowSupport, Storage):
 
         Takes milliseconds: do not call it while a request waits.
         """
-        db = self._db
-        db.execute("BEGIN IMMEDIATE")
-        try:
+        with self._writing() as db:
             now = self._clock()
             db.execute("DELETE FROM hits WHERE at <= ? OR at > ?", (now - LONGEST_WINDOW_SECONDS, now))
-        finally:
-            db.execute("COMMIT")
 
     def clear(self, key: str) -> None:
         self._db.execute("DELETE FROM hits WHERE key = ?", (key,))
@@ -156,15 +170,9 @@ class WindowStorage(MovingWindowSupport, Storage):
 
     def probe(self) -> None:
         """Write a hit, and delete it. Raises sqlite3.Error where none can be written."""
-        db = self._db
-        db.execute("BEGIN IMMEDIATE")
-        try:
+        with self._writing() as db:
             db.execute("INSERT INTO hits (key, at, n) VALUES ('', ?, 0)", (self._clock(),))
             db.execute("DELETE FROM hits WHERE key = ''")
-            db.execute("COMMIT")
-        except BaseException:
-            db.execute("ROLLBACK")
-            raise
 
     @property
     def folder(self) -> Path:

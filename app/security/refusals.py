@@ -1,4 +1,4 @@
-"""Every refusal is recorded: on its own up to a bound per principal or address, then in summaries.
+"""Every refusal is recorded: on its own up to bounds, then in summaries.
 
 Single records and the counts of the summaries add up to all refusals, except those counted in a
 process that is killed by SIGKILL before its next summary.
@@ -17,13 +17,10 @@ from ..limits.networks import network_of
 from .security_log import SecurityLog
 
 SUMMARY_SECONDS = 60
-MAX_KINDS = 1_000
-"""Kinds of refusal counted between two summaries.
-
-The rest share one count, which bounds the memory.
-"""
-MAX_ROWS = 100
-"""Rows in one summary, so that it fits into one record."""
+MAX_KINDS = 20_000
+"""Kinds of refusal told apart between two summaries, in about 6 MB. The rest share one count."""
+MAX_ROWS = 20
+"""The most frequent kinds, which one summary names."""
 
 SHOWN = ("status", "method", "route", "reason", "key_id")
 """What a line of the security log takes from a record's details."""
@@ -43,8 +40,8 @@ OTHER = Kind(None, None, "other")
 class RefusalRecorder:
     """Writes `request.refused`, `ask.refused` and `request.refused_summary`."""
 
-    def __init__(self, audit: AuditLog, events: SecurityLog, admit: Callable[[str], bool]) -> None:
-        """*admit* says whether a key may have one more record of its own this minute."""
+    def __init__(self, audit: AuditLog, events: SecurityLog, admit: Callable[[str | None, str], bool]) -> None:
+        """*admit* says whether a principal, or a network, may have one more record of its own."""
         self._audit, self._events, self._admit = audit, events, admit
         self._counted: Counter[Kind] = Counter()
         self._summing = asyncio.Lock()
@@ -58,7 +55,7 @@ class RefusalRecorder:
         address, code = details.get("address"), str(details["code"])
         network = network_of(str(address))
         kind = Kind(user_id, None if user_id else network, code)
-        if not self._admit(f"user:{user_id}" if user_id else f"address:{network}"):
+        if not self._admit(user_id, network):
             self._count(kind, 1)
             return
         event = {name: details[name] for name in SHOWN if details.get(name) is not None}
@@ -108,7 +105,10 @@ class RefusalRecorder:
 
 
 def _summary(counted: Counter[Kind]) -> dict[str, Any]:
-    """The most frequent kinds, and how many refusals all others stand for."""
+    """How often each code came, from how many networks; the most frequent kinds; the others.
+
+    `networks` is a least number if there were more than MAX_KINDS kinds.
+    """
     rows = counted.most_common(MAX_ROWS)
     refusals = [
         {
@@ -119,5 +119,10 @@ def _summary(counted: Counter[Kind]) -> dict[str, Any]:
         }
         for kind, count in rows
     ]
+    codes = Counter[str]()
+    for kind, count in counted.items():
+        codes[kind.code] += count
+    networks = len({kind.network for kind in counted} - {None})
     total = counted.total()
-    return {"total": total, "refusals": refusals, "others": total - sum(count for _, count in rows)}
+    others = total - sum(count for _, count in rows)
+    return {"total": total, "refusals": refusals, "others": others, "codes": dict(codes), "networks": networks}

@@ -73,22 +73,21 @@ def test_a_token_in_the_address_is_refused_even_beside_a_good_header(query: str)
 # --- the steps ---------------------------------------------------------------------------------------
 
 
-def test_a_good_token_passes_address_proof_and_bucket_in_this_order() -> None:
+def test_a_good_token_passes_proof_and_bucket_in_this_order() -> None:
     app = app_for(ASK)
     request = request_of(headers=HEADERS, app=app)
     assert run(authenticate(request)) == principal_with(ASK)
     proof, bucket = ("verify_bearer", "good"), ("charge_question", "alice", 60, None)
-    assert app.calls == [("test_address", ADDRESS), proof, ("is_front_end", "alice"), bucket]
+    assert app.calls == [proof, ("is_front_end", "alice"), bucket]
     context = request_context(request)
     assert (context.user_id, context.quota) == ("alice", QUOTA)
 
 
-def test_a_failing_address_is_refused_before_its_token_is_read() -> None:
-    app = app_for(ASK, test_address=RateLimited(retry_after=7))
+def test_an_address_that_failed_too_often_is_told_to_wait() -> None:
+    app = app_for(ASK, verify_bearer=TokenExpired(), charge_address=RateLimited(retry_after=7))
     request = request_of(headers=HEADERS, app=app)
     with pytest.raises(RateLimited):
         run(authenticate(request))
-    assert app.calls == [("test_address", ADDRESS)]
     assert request_context(request).user_id is None
 
 
@@ -117,14 +116,14 @@ def test_a_users_part_is_tested_before_the_bucket_and_charged_after() -> None:
     request = request_of(headers=HEADERS | {"X-Forwarded-User": "u1"}, app=app)
     run(authenticate(request))
     steps = [("test_asserted", "alice", "u1"), ("charge_question", "alice", 60, None), ("charge_asserted", "alice", "u1", None)]
-    assert app.calls[3:] == steps
+    assert app.calls[2:] == steps
     app.errors, app.calls = {"test_asserted": QuotaExceeded(Quota(1, 0, 7))}, []
     with pytest.raises(QuotaExceeded):
         run(authenticate(request))
-    assert app.calls[3:] == steps[:1]
+    assert app.calls[2:] == steps[:1]
     app.calls = []
     run(authenticate(request, is_read=True))
-    assert app.calls[3:] == [("charge_read", "alice", 60, None)]
+    assert app.calls[2:] == [("charge_read", "alice", 60, None)]
 
 
 # --- the role ----------------------------------------------------------------------------------------

@@ -7,10 +7,12 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from time import monotonic
 
 import pytest
 
 from app.errors import LimitsUnavailable, RateLimited
+from app.limits import rate_limits
 from app.limits.rate_limits import MIN_READS_PER_MINUTE, MIN_TOKENS_PER_MINUTE, Buckets, QuotaExceeded
 from app.limits.shared_window import shared_window_url
 from app.settings import load_settings
@@ -152,16 +154,40 @@ def test_only_failed_proofs_count_against_an_address(open_buckets: Callable[...,
     buckets.charge_address("2001:db8::2")
     with pytest.raises(RateLimited) as refused:
         buckets.test_address("2001:db8::3")
+    with pytest.raises(RateLimited):
+        buckets.charge_address("2001:db8::4")
     assert not isinstance(refused.value, QuotaExceeded), "the caller is not proven and sees no quota"
     assert 1 <= (refused.value.retry_after or 0) <= 60
     buckets.test_address("2001:db8:0:1::1")
 
 
+def test_refusals_of_all_the_unproven_are_a_burst_and_then_a_third(
+    open_buckets: Callable[..., Buckets], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    buckets, now = open_buckets(audit_refusals_per_minute=300), monotonic()
+
+    def admitted(after: float, each_seconds: float = 0.0) -> int:
+        """Of 1,000 refusals from as many addresses."""
+        count = 0
+        for number in range(1000):
+            monkeypatch.setattr(buckets._storage, "_clock", lambda moment=now + after + number * each_seconds: moment)
+            monkeypatch.setattr(rate_limits, "monotonic", buckets._storage._clock)
+            count += buckets.admit_refusal(None, f"198.18.{number // 250}.{number % 250}")
+        return count
+
+    assert admitted(0) == 300
+    assert admitted(0) == 0
+    assert 99 <= admitted(0, 0.06) <= 101
+    assert buckets.admit_refusal("alice", "198.18.0.1"), "a principal's are counted apart"
+    assert admitted(1000) == 300, "a quiet time fills the bucket"
+
+
 def test_two_processes_that_serve_one_log_share_their_buckets(open_buckets: Callable[..., Buckets]) -> None:
     one, other = open_buckets(audit_refusals_per_minute=1), open_buckets(audit_refusals_per_minute=1)
-    assert one.admit_refusal("user:alice")
-    assert not other.admit_refusal("user:alice")
-    assert other.admit_refusal("address:127.0.0.1")
+    assert one.admit_refusal("alice", "127.0.0.1")
+    assert not other.admit_refusal("alice", "127.0.0.2")
+    assert other.admit_refusal(None, "127.0.0.1")
+    assert not one.admit_refusal(None, "127.0.0.2"), "all who are not proven share a bucket"
 
 
 def test_slowapi_reads_no_settings_of_its_own(open_buckets: Callable[..., Buckets], tmp_path: Path) -> None:
@@ -187,6 +213,6 @@ def test_what_cannot_be_counted_is_not_allowed(log: Path) -> None:
     for fails in (buckets.probe, buckets.forget_old):
         with pytest.raises(LimitsUnavailable):
             fails()
-    assert not buckets.admit_refusal("alice"), "then it is counted in the summary"
+    assert not buckets.admit_refusal("alice", "::1"), "then it is counted in the summary"
     buckets.close()
     assert not file.parent.exists(), "the last one to close it removes it"

@@ -27,9 +27,9 @@ class Recorder:
         self.events = folder / "security.log"
         seen = Counter[str]()
 
-        def admit(key: str) -> bool:
-            seen[key] += 1
-            return seen[key] <= admitted
+        def admit(user_id: str | None, network: str) -> bool:
+            seen[network] += 1
+            return seen[network] <= admitted
 
         self.security_log = SecurityLog(self.events)
         self.recorder = RefusalRecorder(self.log, self.security_log, admit)
@@ -121,11 +121,15 @@ def test_more_kinds_of_refusal_than_a_summary_names_are_still_counted(tmp_path: 
         one = Recorder(tmp_path, admitted=0)
         async with one:
             for number in range(refusals.MAX_KINDS + 50):
-                await one.refuse(1, f"198.18.{number // 250}.{number % 250}")
+                one.recorder.count("not_found" if number else "gone", f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}")
+            await one.refuse(7, "10.0.0.1")
             await one.recorder.close()
-        assert one.recorded() == (0, refusals.MAX_KINDS + 50)
+        assert one.recorded() == (0, refusals.MAX_KINDS + 57)
         summary = json.loads(one.path.read_bytes().splitlines()[-1])["details"]
         assert len(summary["refusals"]) == refusals.MAX_ROWS
+        assert summary["refusals"][1] == {"address": "10.0.0.1", "code": "not_found", "count": 8}
+        assert summary["networks"] == refusals.MAX_KINDS
+        assert summary["codes"] == {"gone": 1, "not_found": refusals.MAX_KINDS + 6, "other": 50}
         assert summary["others"] == summary["total"] - sum(row["count"] for row in summary["refusals"])
 
     asyncio.run(asyncio.wait_for(main(), 60))
