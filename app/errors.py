@@ -23,7 +23,7 @@ AppError
 │   ├── AuditCorrupt            the log is not what was written; the start stops
 │   ├── EvidenceUnavailable     no tree or checkpoint for this record yet
 │   ├── LimitsUnavailable       the request could not be counted
-│   └── Overloaded              too many questions are waiting for the model
+│   └── Overloaded              too many questions wait; TooMuchInFlight: app/limits/held_bytes.py
 ├── UpstreamError               the model's server sent something unusable
 │   ├── UpstreamUnavailable  UpstreamTimeout
 │   └── UpstreamRefused  UpstreamDenied  …: app/upstream/errors.py

@@ -26,6 +26,8 @@ from .api.worker_state import beat_forever, record_replacement, watch_limits
 from .audit.evidence.health import LogHealth
 from .catalogue.models import Catalogue
 from .errors import AppError, LimitsUnavailable
+from .limits.bounds import Bounds
+from .limits.held_bytes import HeldBytes
 from .limits.rate_limits import Buckets
 from .security.refusals import SUMMARY_SECONDS, RefusalRecorder
 from .security.security_log import SecurityLog
@@ -97,13 +99,15 @@ def _lifespan(
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         buckets, slot = Buckets(settings), scoreboard.slot(worker)
+        bounds = Bounds().for_bodies_of(settings.v1_max_body_bytes)
+        held = HeldBytes(bounds.body_bytes, bounds.body_bytes_each)
         try:
             async with open_services(
                 settings, catalogue, embedded, slot.set_closed, scoreboard.log, scoreboard.database
             ) as services:
                 refusals = RefusalRecorder(services.audit, services.events, buckets.admit_refusal)
                 services.events.count_losses(slot.count_lost_events)
-                app.state.context = AppContext(services, buckets, refusals, scoreboard, slot)
+                app.state.context = AppContext(services, buckets, refusals, scoreboard, slot, held)
                 tasks = [
                     _keep(beat_forever(slot)),
                     _keep(record_replacement(slot, services.audit, services.events)),

@@ -15,7 +15,7 @@ from ..assistant.models import Question
 from ..errors import ClientGone
 from ..kit import strict_json
 from ..kit.content_coding import CODINGS, Decoder
-from .context import declared_bytes, media_type_of, request_context, set_request_context
+from .context import declared_bytes, hold_of, media_type_of, request_context, set_request_context
 from .dependencies import Asker
 from .http_errors import MalformedBody, MalformedJson, TooLarge, UnsupportedCoding, UnsupportedMediaType
 from .schemas import read_ask
@@ -67,11 +67,11 @@ AskedQuestion = Annotated[Question, Depends(asked_question)]
 async def read_body(request: Request, limit: int) -> bytes:
     """The whole body, decoded, at most *limit* bytes.
 
-    Raises UnsupportedCoding, MalformedBody, TooLarge as early as possible, ClientGone.
+    Raises UnsupportedCoding, MalformedBody, TooLarge as early as possible, TooMuchInFlight, ClientGone.
     """
     if (declared_bytes(request) or 0) > limit:
         raise _too_large(limit)
-    decoder = _decoder_of(request)
+    decoder, hold = _decoder_of(request), hold_of(request)
     pieces, received, size = [], 0, 0
     try:
         async for piece in request.stream():
@@ -79,12 +79,14 @@ async def read_body(request: Request, limit: int) -> bytes:
             if received > limit:
                 raise _too_large(limit)
             if decoder is None:
+                hold.add(len(piece))
                 pieces.append(piece)
                 continue
             for part in decoder.feed(piece):
                 size += len(part)
                 if size > limit:
                     raise _too_large(limit)
+                hold.add(len(part))
                 pieces.append(part)
                 await asyncio.sleep(0)  # each part is a millisecond's work: serve others between them
         if decoder is not None:

@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import Request
 
 from ..assistant.models import Origin
+from ..limits.held_bytes import HeldBytes, Hold
 from ..limits.rate_limits import Buckets, Quota
 from ..security.refusals import RefusalRecorder
 from ..wiring.services import Services
@@ -28,6 +29,8 @@ class AppContext:
     scoreboard: Scoreboard
     slot: Slot
     """This worker's part of the scoreboard."""
+    held: HeldBytes
+    """What the bodies of requests take of this worker's memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,13 @@ class RequestContext:
 def app_context(request: Request) -> AppContext:
     context: AppContext = request.app.state.context
     return context
+
+
+def hold_of(request: Request) -> Hold:
+    """What the body of *request* holds from now on, for the principal so far. RequestMiddleware ends it."""
+    hold = Hold(app_context(request).held, request_context(request).user_id)
+    request["state"]["hold"] = hold
+    return hold
 
 
 def request_context(request: Mapping[str, Any]) -> RequestContext:

@@ -50,6 +50,7 @@ STATUS = {
     "evidence_unavailable": 503,
     "overloaded": 503,
     "too_many_connections": 503,
+    "too_much_in_flight": 503,
     "interrupted": 503,
     "upstream_timeout": 504,
     # No endpoint answers with these: they stop a command, or become another error.

@@ -41,7 +41,8 @@ class RequestMiddleware:
             await self._app(scope, receive, send)
             return
         origin = Origin(secrets.token_hex(16), address_of(scope), _client_request_id(scope))
-        scope.setdefault("state", {})["context"] = RequestContext(origin)
+        state = scope.setdefault("state", {})
+        state["context"] = RequestContext(origin)
         started = False
 
         async def send_with_headers(message: Message) -> None:
@@ -73,6 +74,9 @@ class RequestMiddleware:
             if started:
                 raise  # half a response: the server closes the connection
             await response(scope, receive, send_with_headers)
+        finally:
+            if "hold" in state:
+                state["hold"].end()
 
 
 def _as_app_error(error: BaseException, request_id: str) -> AppError:

@@ -46,6 +46,11 @@ class Bounds:
         connections = min(self.connections, room)
         return replace(self, connections=connections, connections_per_address=min(self.connections_per_address, connections))
 
+    def for_bodies_of(self, size: int) -> Bounds:
+        """With room for one body of *size* bytes of each of three principals."""
+        each = max(self.body_bytes_each, size)
+        return replace(self, body_bytes=max(self.body_bytes, 3 * each), body_bytes_each=each)
+
 
 OWN_DESCRIPTORS = 64
 """The log, the database, the sockets and pipes of one worker."""

@@ -13,6 +13,7 @@ from starlette.types import Message, Scope
 
 from app.api.context import RequestContext
 from app.assistant.models import Origin
+from app.limits.held_bytes import HeldBytes
 
 from .caps import CAPS
 
@@ -41,6 +42,7 @@ class FakeApp:
 
     def __post_init__(self) -> None:
         self.slot = SimpleNamespace(refused=0)
+        self.held = HeldBytes(1_000_000, 1_000_000)
         charges = ("charge_address", "charge_question", "charge_read", "charge_token", "charge_asserted")
         self.buckets = _Part(self, "test_address", "test_asserted", *charges)
         self.refusals = SimpleNamespace(record=self._record)

@@ -6,21 +6,40 @@ import asyncio
 from typing import Any
 
 import pytest
+from fastapi import Request
 
 from app.api.bodies import LARGE_BYTES, MAX_ASK_BYTES, MAX_CONTAINERS, asked_question, disconnect_watch, read_body, read_json
 from app.api.context import request_context
 from app.api.http_errors import MalformedBody, MalformedJson, TooLarge, UnsupportedCoding, UnsupportedMediaType
 from app.errors import ClientGone, InvalidRequest
+from app.limits.held_bytes import HeldBytes, TooMuchInFlight
 from app.security.models import Principal
 
+from ...support import http_request
 from ...support.codings import PACKED
-from ...support.http_request import DISCONNECT, REQUEST_ID, request_of, run
+from ...support.http_request import DISCONNECT, REQUEST_ID, FakeApp, run
 
 JSON = {"content-type": "application/json"}
 ALICE = Principal("alice", (), "alice", "0" * 32, 2_000_000_000)
 
 
+def request_of(**how: Any) -> Request:
+    return http_request.request_of(**{"app": FakeApp(), **how})
+
+
 # --- its bytes ---------------------------------------------------------------------------------------
+
+
+def test_a_body_is_held_until_the_request_ends_and_not_beyond_the_bound() -> None:
+    app = FakeApp()
+    app.held = HeldBytes(10, 6)
+    first, second = request_of(app=app, body=[b"1234"]), request_of(app=app, body=[b"12", b"3"])
+    assert run(read_body(first, 100)) == b"1234"
+    with pytest.raises(TooMuchInFlight):
+        run(read_body(second, 100))
+    for request in (second, first):
+        request["state"]["hold"].end()
+    assert app.held.total == 0
 
 
 @pytest.mark.parametrize("body", [[b""], [b"1234"], [b"12", b"34"], [b"", b"1234", b""]])

@@ -1,0 +1,51 @@
+"""Memory that the bodies of requests take, in all and for each holder."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from ..errors import Unavailable
+
+
+class TooMuchInFlight(Unavailable):
+    code = "too_much_in_flight"
+    detail = "The bodies of requests that are being answered take as much memory as they may. Try again later."
+
+
+class HeldBytes:
+    """Of one worker. A holder is a principal; all who are not proven are one holder, None."""
+
+    def __init__(self, most: int, most_each: int) -> None:
+        self._most, self._most_each = most, most_each
+        self._held: Counter[str | None] = Counter()
+
+    @property
+    def total(self) -> int:
+        return self._held.total()
+
+    def take(self, holder: str | None, count: int) -> None:
+        """Raises TooMuchInFlight, with nothing taken."""
+        if self._held[holder] + count > self._most_each or self._held.total() + count > self._most:
+            raise TooMuchInFlight()
+        self._held[holder] += count
+
+    def give_back(self, holder: str | None, count: int) -> None:
+        self._held[holder] -= count
+        if not self._held[holder]:
+            del self._held[holder]
+
+
+class Hold:
+    """What one request holds."""
+
+    def __init__(self, held: HeldBytes, holder: str | None) -> None:
+        self._held, self._holder, self._count = held, holder, 0
+
+    def add(self, count: int) -> None:
+        """Raises TooMuchInFlight."""
+        self._held.take(self._holder, count)
+        self._count += count
+
+    def end(self) -> None:
+        self._held.give_back(self._holder, self._count)
+        self._count = 0
