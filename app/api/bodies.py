@@ -67,7 +67,8 @@ AskedQuestion = Annotated[Question, Depends(asked_question)]
 async def read_body(request: Request, limit: int) -> bytes:
     """The whole body, decoded, at most *limit* bytes.
 
-    Raises UnsupportedCoding, MalformedBody, TooLarge as early as possible, TooMuchInFlight, ClientGone.
+    Raises UnsupportedCoding, MalformedBody, TooLarge as early as possible, TooMuchInFlight,
+    ClientGone.
     """
     if (declared_bytes(request) or 0) > limit:
         raise _too_large(limit)

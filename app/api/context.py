@@ -54,7 +54,7 @@ def app_context(request: Request) -> AppContext:
 
 
 def hold_of(request: Request) -> Hold:
-    """What the body of *request* holds from now on, for the principal so far. RequestMiddleware ends it."""
+    """Counts the body of *request*, for the principal so far. RequestMiddleware ends it."""
     hold = Hold(app_context(request).held, request_context(request).user_id)
     request["state"]["hold"] = hold
     return hold

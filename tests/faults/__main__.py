@@ -22,6 +22,7 @@ from . import (
     full,
     full_memory,
     gone,
+    hostile,
     power,
     secrets,
     stood_still,
@@ -49,6 +50,7 @@ PARTS = (
     "still",
     "secrets",
     "shm",
+    "connections",
 )
 READERS = 16
 Round = tuple[str, Callable[[Path], Figures]]
@@ -70,6 +72,8 @@ def rounds_of(part: str, rounds: int | None) -> Iterator[Round]:
         pairs = rounds or 20_000
         yield f"{pairs:,} pairs: unknown id, wrong secret", partial(bad_keys.time_keys, pairs=pairs)
         yield f"{pairs:,} pairs at /token: unknown client, wrong secret", partial(bad_keys.time_clients, pairs=pairs)
+    if part == "connections":
+        hostile.raise_client_limit()
     for workers in (1, 4):
         yield from _services(part, workers, rounds)
 
@@ -89,6 +93,12 @@ def _services(part: str, workers: int, rounds: int | None) -> Iterator[Round]:
     if part == "tampering":
         for name in TAMPERED:
             yield f"{name} changed by a stranger, {workers} worker(s)", partial(tampering.tamper, part=name, workers=workers)
+    if part == "connections":
+        for row in hostile.ROWS:
+            yield (
+                f"{row.long:,} x {row.name}, {workers} worker(s)",
+                partial(hostile.attack, row=row, amount=row.long, workers=workers),
+            )
     if part == "keys":
         yield f"10,000 bad keys, {workers} worker(s)", partial(bad_keys.refuse, keys=10_000, workers=workers)
     if part == "shm":

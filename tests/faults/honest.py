@@ -37,9 +37,8 @@ class Waits:
             usual = centile(vars(quiet)[name], 99)
             p99, lost = centile(seconds, 99), seconds.count(inf)
             share = f" ({p99 / usual:.1f} x quiet)" if usual and p99 < inf else ""
-            yield f"{name} p99 {1000 * p99:.0f} ms{share}, longest {max(seconds, default=inf):.2f} s" + f", {lost} lost" * bool(
-                lost
-            )
+            missed = f", {lost} of {len(seconds)} without an answer" if lost else ""
+            yield f"{name} p99 {1000 * p99:.0f} ms{share}, longest {max(seconds, default=inf):.2f} s{missed}"
 
 
 def centile(values: list[float], number: int) -> float:

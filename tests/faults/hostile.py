@@ -23,7 +23,6 @@ from .footprint import Footprint
 from .honest import honest_caller
 
 QUIET_SECONDS = 3.0
-AFTER_SECONDS = 1.0
 HEAD = b"POST /token HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
 MB = 1_000_000
 
@@ -204,27 +203,35 @@ ROWS = (
 
 def attack(folder: Path, row: Row, amount: int, workers: int = 1) -> Figures:
     """Run *row* against a service of its own, beside an honest caller."""
-    raise_client_limit()
-    prefix = ("prlimit", f"--nofile={row.descriptors}") if row.descriptors else ()
     begun = time.monotonic()
-    with FakeOpenAI() as fake:
-        upstream: Any = {"OPENAI_BASE_URL": fake.base_url, "OPENAI_API_KEY": "k"}
-        service = Service(folder, workers=workers, prefix=prefix, **upstream).start()
-        with service:
-            target = Target(service, fake, service.token("alice", service.add_client()))
-            with honest_caller(service.port, target.token) as quiet:
-                time.sleep(QUIET_SECONDS)
-            before = target.memory
-            with honest_caller(service.port, target.token) as waits:
-                remarks = list(row.attack(target, amount))
-                time.sleep(AFTER_SECONDS)
-            if service.process is not None:
-                remarks += [f"{target.memory.grown_since(before):+.0f} MB after it", f"stop {stopped(target):.1f} s"]
-        records = service.records()
-        assert service.verify()["status"] == "ok"
-    refused = sum(one["details"]["total"] for one in records if one["action"] == "request.refused_summary")
-    remarks += [*waits.told(quiet), f"{refused} refusals summed up", f"wanted: {row.wanted}"]
-    return Figures(len(waits.asked), len(records), time.monotonic() - begun, remarks=remarks)
+    with FakeOpenAI() as fake, target_in(folder, fake, workers, row.descriptors) as target:
+        before = target.memory
+        figures = attack_at(target, row, amount, QUIET_SECONDS)
+        if target.service.process is not None:
+            figures.remarks += [f"{target.memory.grown_since(before):+.0f} MB after it", f"stop {stopped(target):.1f} s"]
+        records = target.service.records()
+        assert target.service.verify()["ok"]
+    summed = sum(one["details"]["total"] for one in records if one["action"] == "request.refused_summary")
+    remarks = [*figures.remarks, f"{summed} refusals summed up", f"wanted: {row.wanted}"]
+    return Figures(figures.answers, len(records), time.monotonic() - begun, remarks=remarks)
+
+
+@contextmanager
+def target_in(folder: Path, fake: FakeOpenAI, workers: int = 1, descriptors: str | None = None) -> Iterator[Target]:
+    prefix = ("prlimit", f"--nofile={descriptors}") if descriptors else ()
+    upstream: Any = {"OPENAI_BASE_URL": fake.base_url, "OPENAI_API_KEY": "k"}
+    with Service(folder, workers=workers, prefix=prefix, **upstream) as service:
+        yield Target(service, fake, service.token("alice", service.add_client()))
+
+
+def attack_at(target: Target, row: Row, amount: int, quiet_seconds: float) -> Figures:
+    begun, port = time.monotonic(), target.service.port
+    with honest_caller(port, target.token) as quiet:
+        time.sleep(quiet_seconds)
+    with honest_caller(port, target.token) as waits:
+        remarks = list(row.attack(target, amount))
+        time.sleep(quiet_seconds)
+    return Figures(len(waits.asked), 0, time.monotonic() - begun, remarks=[*remarks, *waits.told(quiet)])
 
 
 def stopped(target: Target) -> float:
