@@ -35,6 +35,8 @@ class Bounds:
     """Sent on one connection behind a request before its answer: then no more is read."""
     kept_bytes: int = 16 * MIB
     """Unfinished heads, and what waits behind a request, of all connections."""
+    unread_bytes: int = 64 * MIB
+    """Of answers that callers have not read: then the one that reads least is closed."""
     body_bytes: int = 48 * MIB
     """Bodies of all requests that are being answered."""
     body_bytes_each: int = 16 * MIB

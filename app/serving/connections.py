@@ -11,6 +11,7 @@ from typing import Protocol
 
 from ..api.http_errors import TooManyConnections
 from ..limits.bounds import Bounds
+from .deadlines import Waiting
 
 SWEEP_SECONDS = 1.0
 LOOKED_AT = 256
@@ -22,9 +23,17 @@ class Connection(Protocol):
 
     network: str
     """Its address, as it counts."""
+    waiting: Waiting
+
+    @property
+    def unread_bytes(self) -> int:
+        """Of answers that wait for the caller to read."""
 
     def look(self, now: float) -> None:
         """Called each second: end what has waited too long."""
+
+    def give_up(self) -> None:
+        """Close it at once: the caller reads nothing."""
 
     def drop(self) -> None:
         """Close it: it is in the middle of no request."""
@@ -48,6 +57,7 @@ class Connections:
         self._guests: dict[Connection, None] = {}
         self._new: dict[Connection, None] = {}  # without a whole request yet, the oldest first
         self._idle: dict[Connection, None] = {}  # between two requests, the longest first
+        self._unread: dict[Connection, None] = {}  # with more of an answer than the network takes
         self._trusted = [ipaddress.ip_network(one, strict=False) for one in trusted]
         self._is_trusted: dict[str, bool] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -83,8 +93,21 @@ class Connections:
         if connection not in self._guests:
             self._idle[connection] = None
 
+    def wait_for_reader(self, connection: Connection) -> None:
+        """The network takes no more of its answer now. If all such are too much, give one up."""
+        self._unread[connection] = None
+        while len(self._unread) > 1 and sum(one.unread_bytes for one in self._unread) > self.bounds.unread_bytes:
+            least = min((one for one in self._unread if one is not connection), key=lambda one: one.waiting.last_read)
+            del self._unread[least]
+            least.give_up()
+
+    def go_on(self, connection: Connection) -> None:
+        """The network takes more again."""
+        self._unread.pop(connection, None)
+
     def remove(self, connection: Connection) -> None:
         """Once it is lost."""
+        self.go_on(connection)
         if connection not in self._all:
             return
         self._all.discard(connection)

@@ -45,13 +45,12 @@ class HttpProtocol(asyncio.Protocol):
         self._connections, self._bounds = connections, connections.bounds
         self._server = ServerParts(config, server_state, app_state)
         self._loop = _loop or asyncio.get_running_loop()
-        self._waiting = Waiting(self._loop.time)
+        self.waiting = Waiting(self._loop.time)
         self.network = self._address = "unknown"
         self._is_guest = self._has_ended_sending = False
         self._parser: MessageParser | None = None  # many connections never send a head
         self._request: HttpRequest | None = None  # being answered, or answered last
-        self._incoming = Incoming(connections)
-        self._ignored = 0
+        self._incoming, self._ignored = Incoming(connections), 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -73,8 +72,8 @@ class HttpProtocol(asyncio.Protocol):
         self._flow.resume_writing()
 
     def data_received(self, data: bytes) -> None:
-        self._waiting.last_byte = self._loop.time()
-        if self._waiting.phase is not Phase.OVER:
+        self.waiting.last_byte = self._loop.time()
+        if self.waiting.phase is not Phase.OVER:
             self._take(data)
             return
         self._ignored += len(data)
@@ -87,7 +86,7 @@ class HttpProtocol(asyncio.Protocol):
         A caller who closes the connection ends their sending, too. Who waits for the answer ends it
         together with the request (`nc -N`, some proxies), who gives up does it later.
         """
-        request, waiting = self._request, self._waiting
+        request, waiting = self._request, self.waiting
         if waiting.phase not in (Phase.ANSWER, Phase.OVER) or request is None or request.response_complete:
             return False
         if not self._has_ended_sending:
@@ -100,14 +99,15 @@ class HttpProtocol(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._flow.pause_writing()
+        self._connections.wait_for_reader(self)
 
     def resume_writing(self) -> None:
         self._flow.resume_writing()
+        self._connections.go_on(self)
 
     def _take(self, data: bytes, at: int = 0) -> None:
-        """Read one request from *at* on; keep what comes behind it."""
         try:
-            while at < len(data) and (phase := self._waiting.phase) is not Phase.OVER:
+            while at < len(data) and (phase := self.waiting.phase) is not Phase.OVER:
                 if phase is Phase.ANSWER:
                     if not self._incoming.hold(data, at):
                         self._flow.pause_reading()  # `look` notices if the caller disconnects
@@ -124,8 +124,8 @@ class HttpProtocol(asyncio.Protocol):
         if head is not None:
             self._parser = self._parser or MessageParser(self._bounds)
             self._begin(self._parser, self._parser.read_head(head))
-        elif self._waiting.phase is not Phase.HEAD and not self._incoming.is_empty:
-            self._waiting.enter(Phase.HEAD)
+        elif self.waiting.phase is not Phase.HEAD and not self._incoming.is_empty:
+            self.waiting.enter(Phase.HEAD)
         return end
 
     def _begin(self, parser: MessageParser, head: Head) -> None:
@@ -136,8 +136,8 @@ class HttpProtocol(asyncio.Protocol):
         request = open_request(head, self._server, self._transport, self._flow, self._client, self._on_answered)
         request.keep_alive &= not (self._is_guest or self._connections.is_stopping)
         self._request = request
-        self._waiting.body_bytes = 0
-        self._waiting.enter(Phase.BODY)
+        self.waiting.body_bytes = 0
+        self.waiting.enter(Phase.BODY)
         if parser.is_whole:
             self._end_body(request)
         request.start(self._server)
@@ -149,7 +149,7 @@ class HttpProtocol(asyncio.Protocol):
         except (MalformedHttp, TooLarge) as error:
             self._fail(request, error)
             return len(data)
-        self._waiting.body_bytes += len(body)
+        self.waiting.body_bytes += len(body)
         if body and not request.response_complete:
             request.add(body)
             if len(request.body) > HIGH_WATER_LIMIT:
@@ -163,13 +163,12 @@ class HttpProtocol(asyncio.Protocol):
 
     def _end_body(self, request: HttpRequest) -> None:
         request.end_body()
-        self._waiting.enter(Phase.ANSWER)
+        self.waiting.enter(Phase.ANSWER)
         if request.response_complete:
             self._rest()
 
     def _end_reading(self) -> None:
-        """What comes from now on is ignored."""
-        self._waiting.enter(Phase.OVER)
+        self.waiting.enter(Phase.OVER)
         self._incoming.clear()
 
     def _on_answered(self) -> None:
@@ -177,21 +176,21 @@ class HttpProtocol(asyncio.Protocol):
         if self._transport.is_closing():
             return
         self._flow.resume_reading()
-        if self._waiting.phase is Phase.ANSWER:
+        if self.waiting.phase is Phase.ANSWER:
             self._rest()
-        elif self._waiting.phase is Phase.OVER:
+        elif self.waiting.phase is Phase.OVER:
             self._transport.close()
 
     def _end_with(self, request: HttpRequest) -> None:
         """The caller sends no more: end the connection with the last whole request."""
-        if request.response_complete or self._waiting.phase is Phase.BODY:
+        if request.response_complete or self.waiting.phase is Phase.BODY:
             self._transport.close()
         elif self._incoming.is_empty:
             request.keep_alive = False
 
     def _rest(self) -> None:
         """Go on with the next request."""
-        self._waiting.enter(Phase.IDLE)
+        self.waiting.enter(Phase.IDLE)
         self._connections.rest(self)
         self._take(*self._incoming.take())
 
@@ -206,11 +205,18 @@ class HttpProtocol(asyncio.Protocol):
         self._transport.write_eof()  # a close with unread bytes would be a reset, which discards the answer
 
     def _fail(self, request: HttpRequest, error: AppError) -> None:
-        """The body of *request* does not come whole. It is answered when it reads its body."""
-        self._end_reading()
         request.fail(error)
+        self._end_reading()
         if request.response_complete:
             self._transport.close()
+
+    @property
+    def unread_bytes(self) -> int:
+        return self._transport.get_write_buffer_size()
+
+    def give_up(self) -> None:
+        self._connections.count("answer_unread", self._address)
+        self._transport.abort()
 
     def drop(self) -> None:
         self._end_reading()
@@ -218,10 +224,9 @@ class HttpProtocol(asyncio.Protocol):
 
     def look(self, now: float) -> None:
         """Called each second: end what has waited too long."""
-        waiting, request, is_stopping = self._waiting, self._request, self._connections.is_stopping
-        if waiting.is_unread(now, self._transport.get_write_buffer_size(), self._bounds, is_stopping):
-            self._connections.count("answer_unread", self._address)
-            self._transport.abort()
+        waiting, request, is_stopping = self.waiting, self._request, self._connections.is_stopping
+        if waiting.is_unread(now, self.unread_bytes, self._bounds, is_stopping):
+            self.give_up()
         elif waiting.phase in (Phase.ANSWER, Phase.OVER) and request and not request.response_complete:
             if self._flow.read_paused and has_left(self._transport):
                 self._transport.abort()
@@ -229,12 +234,10 @@ class HttpProtocol(asyncio.Protocol):
             self._end_overdue(request)
 
     def _end_overdue(self, request: HttpRequest | None) -> None:
-        if self._waiting.phase is Phase.HEAD:
+        if self.waiting.phase is Phase.HEAD:
             self._refuse(RequestTimeout())
-        elif self._waiting.phase is Phase.BODY and request is not None:
+        elif self.waiting.phase is Phase.BODY and request is not None:
             self._fail(request, RequestTimeout())
-        elif self._waiting.phase is Phase.OVER:
-            self._transport.abort()
         else:
             self._transport.close()
 
@@ -244,5 +247,4 @@ class HttpProtocol(asyncio.Protocol):
         if self._request is not None and not self._request.response_complete:
             self._request.keep_alive = False
         else:
-            self._end_reading()
-            self._transport.close()
+            self.drop()

@@ -16,14 +16,19 @@ from .errors import unusable
 MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 """How a coded body begins. Neither JSON nor an event stream can, so no label is needed."""
 WORD = re.compile(r"[a-z0-9, -]{1,40}")
+LARGE_BYTES = 256 * 1024
+"""From here on a plain answer is read only when it is its turn."""
 FIRST_BYTES = tuple(magic[:1] for magic in MAGIC)
 
 
 class Body:
     """A `read` that is cancelled loses nothing."""
 
-    def __init__(self, response: aiohttp.ClientResponse, attempts: Attempts, limit: int) -> None:
-        """*limit*: of the bytes, before and after decoding."""
+    def __init__(
+        self, response: aiohttp.ClientResponse, attempts: Attempts, limit: int, large: asyncio.Semaphore | None = None
+    ) -> None:
+        """*limit*: of the bytes, before and after decoding. *large*: turns for large ones."""
+        self._large, self._has_turn = large, False
         self._content, self._attempts, self._limit = response.content, attempts, limit
         label = response.headers.get("Content-Encoding", "").strip().lower()
         self._is_deflate = label == "deflate"
@@ -63,12 +68,20 @@ class Body:
         self._decoded = self._decoder.feed(piece)
         return b""
 
+    def end_turn(self) -> None:
+        """Let another large answer be read."""
+        if self._has_turn and self._large is not None:
+            self._has_turn = False
+            self._large.release()
+
     async def read_all(self) -> bytes:
         """Everything, or with `is_too_long` the beginning. Raises UpstreamError."""
         pieces = []
         try:
             while (piece := await self.read()) is not None:
                 pieces.append(piece)
+                if self._bytes > LARGE_BYTES and self._large is not None and not self._has_turn:
+                    self._has_turn = await self._large.acquire()
                 if self._decoder is None and self._start is None and self._content.at_eof():  # nearly always
                     self._has_ended = True
                     break

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -29,6 +30,8 @@ MAX_CONTAINERS = 1_000_000
 An answer of 4,096 tokens with twenty logprobs each has 90,000."""
 MAX_STREAM_BYTES = 64 * 1024 * 1024
 """Of one whole stream. A token is about 250 bytes of events."""
+LARGE_AT_ONCE = 4
+"""Plain answers above `body.LARGE_BYTES` that are read and parsed at once. Others wait, unread."""
 IDLE_CLOSE = "idle_close"
 MIN_SECRET = 8
 NEWER_NAME = "max_completion_tokens"
@@ -67,6 +70,7 @@ class Upstream:
         if key := server.api_key:
             by_key = server.auth == "x-api-key" or (server.auth is None and self._base.host == ANTHROPIC_HOST)
             self._headers |= {"x-api-key": key} if by_key else {"Authorization": f"Bearer {key}"}
+        self._large = asyncio.Semaphore(LARGE_AT_ONCE)
         self._sessions: dict[bool, aiohttp.ClientSession] = {}  # by whether each request has a new connection
 
     async def complete(
@@ -88,9 +92,16 @@ class Upstream:
         be used. The server may have generated an answer in any of these cases.
         """
         attempts = attempts or Attempts()
-        async with await self._send(endpoint, body, {"Accept": "application/json", **headers}, attempts) as response:
-            received = Body(response, attempts, self._max_bytes)
-            raw = await received.read_all()
+        response = await self._send(endpoint, body, {"Accept": "application/json", **headers}, attempts)
+        received = Body(response, attempts, self._max_bytes, self._large)
+        try:
+            async with response:
+                raw = await received.read_all()
+            return self._read(endpoint, received, raw, model, attempts, wants_text)
+        finally:
+            received.end_turn()
+
+    def _read(self, endpoint: Endpoint, received: Body, raw: bytes, model: str, attempts: Attempts, wants_text: bool) -> Reply:
         if received.is_too_long:
             raise unusable(b"", f"answer of more than {self._max_bytes} bytes")
         if len(raw) > MAX_CONTAINERS and raw.count(b"[") + raw.count(b"{") > MAX_CONTAINERS:

@@ -10,8 +10,9 @@ from typing import Any
 
 from app.limits.bounds import Bounds
 from app.serving.connections import Connections
+from app.serving.deadlines import Waiting
 
-BOUNDS = Bounds(connections=3, connections_per_address=2, guests=1)
+BOUNDS = Bounds(connections=3, connections_per_address=2, guests=1, unread_bytes=100)
 
 
 @dataclass(eq=False)
@@ -19,11 +20,16 @@ class One:
     network: str
     is_open: bool = True
     looks: list[float] = field(default_factory=list)
+    unread_bytes: int = 0
+    waiting: Waiting = field(default_factory=lambda: Waiting(lambda: 0.0))
 
     def look(self, now: float) -> None:
         self.looks.append(now)
 
     def drop(self) -> None:
+        self.is_open = False
+
+    def give_up(self) -> None:
         self.is_open = False
 
 
@@ -112,6 +118,24 @@ def test_a_lost_one_leaves_room() -> None:
         given.all.remove(opened[0])
         given.all.remove(opened[0])
         assert [given.open("d", begun=True)[1], given.open("e")[1]] == [True, False]
+
+    on_a_loop(check)
+
+
+def test_the_answer_that_was_not_read_for_longest_is_given_up_first() -> None:
+    def check() -> None:
+        given = Given()
+        reads, does_not, newest = (given.open(network, begun=True)[0] for network in "abc")
+        for one, last_read in ((reads, 9.0), (does_not, 1.0), (newest, 2.0)):
+            one.waiting.last_read, one.unread_bytes = last_read, 60
+        given.all.wait_for_reader(does_not)
+        given.all.go_on(does_not)
+        given.all.wait_for_reader(reads)
+        assert [reads.is_open, does_not.is_open] == [True, True]
+        given.all.wait_for_reader(does_not)
+        assert [reads.is_open, does_not.is_open] == [False, True]  # the answer that is written now stays
+        given.all.wait_for_reader(newest)
+        assert [does_not.is_open, newest.is_open] == [False, True]
 
     on_a_loop(check)
 
