@@ -1,6 +1,6 @@
 """An honest caller, as a process of its own: how long it waits for health and for answers.
 
-`python -m tests.faults.honest PORT TOKEN` asks until its stdin ends, then prints its waits as JSON.
+`python -m tests.faults.honest PORT TOKEN PATH` asks until its stdin ends, then prints its waits as JSON.
 """
 
 from __future__ import annotations
@@ -57,22 +57,22 @@ def ask(connection: HTTPConnection, path: str, token: str) -> float:
     return time.perf_counter() - begun if response.status == 200 else inf
 
 
-def main(port: int, token: str) -> None:
+def main(port: int, token: str, path: str) -> None:
     waits, pooled = Waits(), HTTPConnection("127.0.0.1", port, timeout=30)
     while not select.select([sys.stdin], [], [], PAUSE_SECONDS)[0]:
-        for path, seconds in (("/livez", waits.health), ("/readyz", waits.health), ("/ask", waits.asked)):
+        for asked, seconds in (("/livez", waits.health), ("/readyz", waits.health), (path, waits.asked)):
             connection = HTTPConnection("127.0.0.1", port, timeout=30)
-            seconds.append(ask(connection, path, token))
+            seconds.append(ask(connection, asked, token))
             connection.close()
-        waits.pooled.append(ask(pooled, "/ask", token))
+        waits.pooled.append(ask(pooled, path, token))
     pooled.close()
     print(json.dumps(vars(waits)))
 
 
 @contextmanager
-def honest_caller(port: int, token: str) -> Iterator[Waits]:
+def honest_caller(port: int, token: str, path: str) -> Iterator[Waits]:
     """What it waited is known after the block."""
-    waits, command = Waits(), [sys.executable, "-m", "tests.faults.honest", str(port), token]
+    waits, command = Waits(), [sys.executable, "-m", "tests.faults.honest", str(port), token, path]
     process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         yield waits
@@ -82,4 +82,4 @@ def honest_caller(port: int, token: str) -> Iterator[Waits]:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2])
+    main(int(sys.argv[1]), *sys.argv[2:])

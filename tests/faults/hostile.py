@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +53,8 @@ class Target:
         return Footprint.largest(self.service.worker_pids())
 
 
-Attack = Callable[[Target, int], Iterator[str]]
-"""Yields what is worth telling besides the honest caller's waits. The number is how much of it."""
+Attack = Callable[[Target, int], Iterator[str | None]]
+"""Yields what is worth telling besides the honest caller's waits; None: those end here. The number is how much of it."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,8 @@ class Row:
     short: int
     descriptors: str | None = None
     """Soft and hard limit of the service."""
+    path: str = "/ask"
+    """What the honest caller asks."""
 
 
 # --- the attacks ---------------------------------------------------------------------------------
@@ -148,7 +151,7 @@ def leave_bodies_open(target: Target, bodies: int, path: str = "/v1/chat/complet
     yield f"+{most:.0f} MB (wanted 64)"
 
 
-def read_nothing(target: Target, callers: int) -> Iterator[str]:
+def read_nothing(target: Target, callers: int) -> Iterator[str | None]:
     """Answers of 8 MB."""
     text = {"role": "assistant", "content": "x" * 8 * MB}
     answer = {"id": "c", "object": "chat.completion", "created": 1, "model": "small-1"}
@@ -163,7 +166,8 @@ def read_nothing(target: Target, callers: int) -> Iterator[str]:
             most = max(most, target.memory.grown_since(before))
             time.sleep(0.1)
         yield f"+{most:.0f} MB at most"
-        yield f"stop {stopped(target):.1f} s"
+        yield None
+        yield f"stop beside them {stopped(target):.1f} s"
 
 
 def never_end(target: Target, seconds: int) -> Iterator[str]:
@@ -195,7 +199,7 @@ ROWS = (
     Row("POST /token, 2 of 100 bytes", "cut in 10 s", fall_silent, 20, 3),
     Row("bodies of 8 MB but for the last byte", "< 64 MB", leave_bodies_open, 200, 8),
     Row("the same without a token", "< 64 MB", partial(leave_bodies_open, path="/token"), 200, 8),
-    Row("8 MB answers that nobody reads", "bounded, < 1 s", read_nothing, 100, 0),
+    Row("8 MB answers that nobody reads", "bounded, < 1 s", read_nothing, 100, 0, path="/v1/models"),
     Row("endless chunk extensions and trailers", "bounded", never_end, 4, 1),
     Row("Host missing, twice, malformed", "400", name_no_host, 1, 1),
 )
@@ -226,12 +230,14 @@ def target_in(folder: Path, fake: FakeOpenAI, workers: int = 1, descriptors: str
 
 def attack_at(target: Target, row: Row, amount: int, quiet_seconds: float) -> Figures:
     begun, port = time.monotonic(), target.service.port
-    with honest_caller(port, target.token) as quiet:
+    with honest_caller(port, target.token, row.path) as quiet:
         time.sleep(quiet_seconds)
-    with honest_caller(port, target.token) as waits:
-        remarks = list(row.attack(target, amount))
+    steps = row.attack(target, amount)
+    with honest_caller(port, target.token, row.path) as waits:
+        remarks = list(takewhile(lambda step: step is not None, steps))
         time.sleep(quiet_seconds)
-    return Figures(len(waits.asked), 0, time.monotonic() - begun, remarks=[*remarks, *waits.told(quiet)])
+    told = [one for one in (*remarks, *steps) if one is not None]
+    return Figures(len(waits.asked), 0, time.monotonic() - begun, remarks=[*told, *waits.told(quiet)])
 
 
 def stopped(target: Target) -> float:
