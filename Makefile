@@ -1,6 +1,8 @@
 # Everything a newcomer needs: `make demo` and `make test`. Each target installs what it needs.
 PYTHON ?= python3
 BIN := .venv/bin
+# The tests start hundreds of Python processes: without bytecode, each compiles what it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: install dev demo serve test test-fast check bench bench-startup bench-peers clients clients-all clients-webui faults docs docs-reference audit release clean
 

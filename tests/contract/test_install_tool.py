@@ -9,6 +9,7 @@ import importlib.util
 import subprocess
 import sys
 import sysconfig
+import zipfile
 from pathlib import Path
 from types import ModuleType
 
@@ -77,6 +78,25 @@ def test_what_is_loaded_stays_byte_for_byte(tool: ModuleType, path: Path) -> Non
 @pytest.mark.parametrize("data", [b"", b"#!/bin/sh\n", b"\x7fELF\x01\x01" + b"\0" * 100], ids=["empty", "script", "32 bits"])
 def test_what_is_no_library_of_64_bits_stays_as_it_is(tool: ModuleType, data: bytes) -> None:
     assert tool.without_sections(data) == data
+
+
+def test_several_pips_share_the_packages_of_a_lock(tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wheels of nothing but their names, so that no index is asked."""
+    if importlib.util.find_spec("pip") is None:
+        leave_out("there is no pip in this environment")
+    packages, names = [], ["first", "second", "third"]
+    for name in names:
+        wheel, info = tmp_path / f"{name}-1-py3-none-any.whl", f"{name}-1.dist-info"
+        with zipfile.ZipFile(wheel, "w") as file:
+            file.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n")
+            file.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+            file.writestr(f"{info}/RECORD", "")
+        packages.append(f"{name}==1 \\\n    --hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}")
+    into = {"PIP_TARGET": str(tmp_path / "into"), "PIP_CONFIG_FILE": "/dev/null"}
+    for variable, value in {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path), **into}.items():
+        monkeypatch.setenv(variable, value)
+    assert tool.install(packages) == 0
+    assert sorted(path.name for path in (tmp_path / "into").iterdir()) == [f"{name}-1.dist-info" for name in names]
 
 
 def test_a_package_with_another_hash_is_refused_with_all_that_pip_says(tmp_path: Path) -> None:

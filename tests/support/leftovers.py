@@ -7,8 +7,10 @@ import hashlib
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import TypeVar
@@ -16,6 +18,7 @@ from typing import TypeVar
 from .paths import ROOT
 
 MEMORY = Path("/dev/shm")
+LOGS = str(ROOT / "logs")
 LIMITER_FOLDERS = "secure-ai-assistant-"
 CACHES = {".hypothesis", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".import_linter_cache", ".grimp_cache", "__pycache__"}
 """Made in the project's folder by the tools of the suite."""
@@ -35,7 +38,7 @@ class Held:
     @classmethod
     def now(cls, temporary: Path) -> Held:
         """*temporary*: the folder for temporary files, which no other process of the suite uses."""
-        return cls(_descriptors(), frozenset(threading.enumerate()), _children(), frozenset(_files(temporary)))
+        return cls(_descriptors(), frozenset(threading.enumerate()), _children(), _files(temporary))
 
     def __sub__(self, before: Held) -> Held:
         return Held(*(getattr(self, one.name) - getattr(before, one.name) for one in fields(Held)))
@@ -68,9 +71,11 @@ def left_since(before: Held, temporary: Path, logs: Path, *, sockets: bool) -> H
             found = replace(found, files=found.files - (others - _limiter_folders(logs)))
         return found if sockets else found.without_sockets()
 
-    if _once_ended(left, USUAL_ENDING_SECONDS):
+    found = _once_ended(left, USUAL_ENDING_SECONDS)
+    if found:
         gc.collect()  # a reference cycle may hold a descriptor
-    return _once_ended(left)
+        found = _once_ended(left)
+    return found
 
 
 def running_below(folder: Path) -> list[str]:
@@ -123,13 +128,20 @@ def _children() -> frozenset[int]:
     return frozenset(found - {resource_tracker._resource_tracker._pid})  # type: ignore[attr-defined]
 
 
-def _files(temporary: Path) -> Iterator[str]:
+def _files(temporary: Path) -> frozenset[str]:
     """In the places where a test may leave one by mistake; its own folder, `tmp_path`, is pytest's to remove."""
-    for folder in (temporary, ROOT, ROOT / "logs"):
-        if folder.is_dir():
-            yield from (f"{folder}/{name}" for name in os.listdir(folder) if name not in CACHES)
-    if MEMORY.is_dir():
-        yield from (f"{MEMORY}/{name}" for name in os.listdir(MEMORY) if name.startswith(LIMITER_FOLDERS))
+    found: frozenset[str] = frozenset()
+    for folder in (str(temporary), str(ROOT), LOGS, str(MEMORY)):
+        with suppress(FileNotFoundError):
+            found |= _that_count(folder, tuple(os.listdir(folder)))
+    return found
+
+
+@lru_cache(maxsize=16)  # they are nearly always those of the test before
+def _that_count(folder: str, names: tuple[str, ...]) -> frozenset[str]:
+    if folder == str(MEMORY):
+        names = tuple(name for name in names if name.startswith(LIMITER_FOLDERS))
+    return frozenset(f"{folder}/{name}" for name in names if name not in CACHES)
 
 
 def _limiter_folders(logs: Path) -> set[str]:
