@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,11 +19,21 @@ from .support.stores import close_stores
 register_profiles()
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What is imported and collected stays: to look for garbage in it is in vain, now and later."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def temporary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder for temporary files that only this process of the suite and its children use."""
     uvloop.new_event_loop().close()  # the first one opens a pipe for signals that every later one uses
-    gc.freeze()  # what is imported stays: a collection need not look at it
     tmp_path_factory.getbasetemp()  # stays where it is, so that a failed test can be looked into
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory(prefix="suite-") as folder:
         Path(folder).chmod(0o711)  # some children run as another user

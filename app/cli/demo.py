@@ -69,8 +69,9 @@ class Demo:
 
     def run(self) -> Outcome:
         self.show(Panel.fit("[bold]Secure AI Assistant[/]: nothing is asked or answered before it is on disk."))
-        alice, adam = self.set_up()
+        self.set_up()
         with self.service.running():
+            alice, adam = self.add_clients()  # while the server starts
             self.wait_for_server()
             token = self.token(alice)
             receipts = self.ask_questions(token, alice["key"])
@@ -94,10 +95,12 @@ class Demo:
 
     # --- the service and its clients -------------------------------------------------------------
 
-    def set_up(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """What was shown of alice, who may ask, and of adam, who may not."""
+    def set_up(self) -> None:
         self.step("init", "a fresh secret, a client database, an empty audit log")
         self.service.command("init")
+
+    def add_clients(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What was shown of alice, who may ask, and of adam, who may not."""
         self.step("clients add", "two clients: alice may ask, adam may only read the audit log")
         alice = self.service.command("clients", "add", "alice", "--role", ASK, "--key")
         adam = self.service.command("clients", "add", "adam", "--role", AUDIT_READER)

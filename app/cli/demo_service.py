@@ -50,18 +50,17 @@ class DemoService:
         with self._output.open("wb") as file:
             server = subprocess.Popen(argv, cwd=self.folder, env=self._environment, stdout=file, stderr=file)  # noqa: S603
         try:
-            self._server = server
+            self._server, self._started = server, time.monotonic()
             yield
         finally:
             server.send_signal(signal.SIGTERM)
             server.wait()
 
     def wait_until_ready(self) -> float:
-        """The seconds it took. Raises ConfigError with the server's output if it does not start."""
-        started = time.monotonic()
-        while self._server.poll() is None and time.monotonic() - started < START_SECONDS:
+        """Seconds since the start. Raises ConfigError with the server's output if it does not start."""
+        while self._server.poll() is None and time.monotonic() - self._started < START_SECONDS:
             with suppress(httpx.HTTPError):
                 if httpx.get(f"{self.url}/readyz", timeout=2).status_code == 200:
-                    return time.monotonic() - started
+                    return time.monotonic() - self._started
             time.sleep(POLL_SECONDS)
         raise ConfigError(f"The server did not start:\n{self._output.read_text()}")
