@@ -57,7 +57,7 @@ class DemoService:
             server.wait()
 
     def wait_until_ready(self) -> float:
-        """Seconds since the start. Raises ConfigError with the server's output if it does not start."""
+        """Seconds since the start. Raises ConfigError with the server's output if it fails."""
         while self._server.poll() is None and time.monotonic() - self._started < START_SECONDS:
             with suppress(httpx.HTTPError):
                 if httpx.get(f"{self.url}/readyz", timeout=2).status_code == 200:
