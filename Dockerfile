@@ -12,6 +12,8 @@ RUN python -m pip --python /opt/venv/bin/python install --no-cache-dir --disable
     --no-deps --no-build-isolation .
 
 FROM python:3.11-slim-bookworm
+# What is free goes back to the kernel sooner: docs/decisions/0046-the-allocator.md.
+RUN apt-get update && apt-get install --yes --no-install-recommends libjemalloc2=5.* && rm -rf /var/lib/apt/lists/*
 # The only folder that is written to: .env, logs/ and the database. A named volume inherits its owner.
 RUN groupadd --gid 10001 assistant \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /data --shell /usr/sbin/nologin assistant \

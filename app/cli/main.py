@@ -17,6 +17,7 @@ import typer
 
 from .. import __version__
 from ..errors import AppError
+from ..kit.allocator import allocator_settings, find_jemalloc
 from ..kit.command import NAME_VARIABLE, PROGRAM, called_by, command
 from ..kit.process import keep_memory_private
 from ..security.roles import ADD_CLIENT
@@ -26,9 +27,6 @@ from .keys import keys
 from .output import LOCAL_URL, Json, Url, cut_notice, printable_lines, receipt_name, say
 from .token import token
 from .usage import usage_sentence
-
-MMAP_THRESHOLD_BYTES = 65_536
-"""glibc returns freed blocks above this size to the kernel: large answers do not stay in memory."""
 
 app = typer.Typer(
     help="An OpenAI-compatible gateway with client tokens, rate limits and an audit log that shows tampering.",
@@ -127,7 +125,7 @@ def serve(
     """
     sys.stdout.flush()
     json_option = ["--json"] if as_json else []
-    os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(MMAP_THRESHOLD_BYTES))
+    os.environ |= allocator_settings(os.environ, find_jemalloc())
     os.environ[NAME_VARIABLE] = called_by()  # for the commands that its messages name
     # A fresh interpreter: the parent of all workers does not keep what this command has imported.
     os.execv(sys.executable, [sys.executable, "-m", "app.serving.parent", host, str(port), str(workers), *json_option])  # noqa: S606

@@ -12,6 +12,7 @@ from typing import Protocol
 from ..api.http_errors import TooManyConnections
 from ..limits.bounds import Bounds
 from .deadlines import Waiting
+from .health_desk import HealthDesk
 
 SWEEP_SECONDS = 1.0
 LOOKED_AT = 256
@@ -49,6 +50,7 @@ class Connections:
         """
         self.bounds = bounds
         self.count = count or (lambda code, address: None)
+        self.health = HealthDesk()
         self.is_stopping = False
         self.kept_bytes = 0
         """Of unfinished heads, and of what waits behind requests."""

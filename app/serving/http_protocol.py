@@ -19,16 +19,14 @@ from ..errors import AppError, ClientGone
 from ..limits.networks import network_of
 from .connections import Connections
 from .deadlines import Phase, Waiting, has_left
+from .health_desk import HEALTH
 from .http_parser import Head, MessageParser
 from .http_request import HttpRequest, ServerParts, open_request
 from .incoming import Incoming
 from .refused import refusal
 
-HEALTH = frozenset({"/livez", "/readyz", "/health", "/healthz"})
-HALF_CLOSE_SECONDS = 0.1
-"""A caller whose sending ends this soon after the request waits for the answer: eof_received."""
-MAX_IGNORED = 256 * 1024
-"""Bytes that are read and ignored after a refusal, so that the caller can read it."""
+HALF_CLOSE_SECONDS = 0.1  # a caller whose sending ends this soon after the request waits for the answer: eof_received
+MAX_IGNORED = 256 * 1024  # bytes that are read and ignored after a refusal, so that the caller can read it
 
 
 class HttpProtocol(asyncio.Protocol):
@@ -123,18 +121,22 @@ class HttpProtocol(asyncio.Protocol):
         head, end = self._incoming.collect(data, at)
         if head is not None:
             self._parser = self._parser or MessageParser(self._bounds)
-            self._begin(self._parser, self._parser.read_head(head))
+            self._begin(self._parser, self._parser.read_head(head), end == len(data))
         elif self.waiting.phase is not Phase.HEAD and not self._incoming.is_empty:
             self.waiting.enter(Phase.HEAD)
         return end
 
-    def _begin(self, parser: MessageParser, head: Head) -> None:
+    def _begin(self, parser: MessageParser, head: Head, is_alone: bool) -> None:
         if self._is_guest and head.path not in HEALTH:
             self._refuse(TooManyConnections(), head.path)
             return
         self._connections.begin(self)
+        is_last = self._is_guest or self._connections.is_stopping or not head.keeps_alive
+        if is_alone and parser.is_whole and self._connections.health.answers(head, self._transport, self._server, is_last):
+            (self.drop if is_last else self._rest)()
+            return
         request = open_request(head, self._server, self._transport, self._flow, self._client, self._on_answered)
-        request.keep_alive &= not (self._is_guest or self._connections.is_stopping)
+        request.keep_alive = not is_last
         self._request = request
         self.waiting.body_bytes = 0
         self.waiting.enter(Phase.BODY)
@@ -188,8 +190,7 @@ class HttpProtocol(asyncio.Protocol):
         elif self._incoming.is_empty:
             request.keep_alive = False
 
-    def _rest(self) -> None:
-        """Go on with the next request."""
+    def _rest(self) -> None:  # and go on with the next request
         self.waiting.enter(Phase.IDLE)
         self._connections.rest(self)
         self._take(*self._incoming.take())
@@ -241,8 +242,7 @@ class HttpProtocol(asyncio.Protocol):
         else:
             self._transport.close()
 
-    def shutdown(self) -> None:
-        """Called by uvicorn when the service stops."""
+    def shutdown(self) -> None:  # by uvicorn, when the service stops
         self._connections.is_stopping = True
         if self._request is not None and not self._request.response_complete:
             self._request.keep_alive = False

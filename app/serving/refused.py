@@ -1,8 +1,9 @@
-"""The answer to what is refused before it is a request: made without the application."""
+"""Answers made without the application: to what is refused before it is a request."""
 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterable
 from http import HTTPStatus
 
 import orjson
@@ -17,15 +18,20 @@ def refusal(error: AppError, path: str = "") -> bytes:
     """The whole answer. It ends the connection."""
     style, request_id = error_style_of({"path": path}), secrets.token_hex(16)
     status = status_of(style, error)
+    kind = b"application/problem+json" if style == "problem" else b"application/json"
+    more = [(b"connection", b"close"), *([(b"retry-after", b"2")] if status == 503 else [])]
     body = orjson.dumps(body_of(style, error, status, request_id))
+    return answer_head(status, kind, len(body), request_id, more) + body
+
+
+def answer_head(status: int, kind: bytes, length: int, request_id: str, more: Iterable[tuple[bytes, bytes]]) -> bytes:
     headers = [
-        (b"content-type", b"application/problem+json" if style == "problem" else b"application/json"),
-        (b"content-length", str(len(body)).encode()),
-        (b"connection", b"close"),
+        (b"content-type", kind),
+        (b"content-length", str(length).encode()),
         (b"cache-control", b"no-store"),
         (b"x-request-id", request_id.encode()),
         *SECURITY_HEADERS,
-        *([(b"retry-after", b"2")] if status == 503 else []),
+        *more,
     ]
     line = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n".encode()
-    return line + b"".join(b"%b: %b\r\n" % header for header in headers) + b"\r\n" + body
+    return line + b"".join(b"%b: %b\r\n" % header for header in headers) + b"\r\n"

@@ -88,6 +88,7 @@ def run_worker(shared: SharedParts, output: ServiceOutput, ready: ReadyFlag, num
     def on_started() -> None:
         context: AppContext = app.state.context
         connections.count = context.refusals.count
+        connections.health.context = context
         policy.follow(context)
         output.flush()  # before the parent says that all are ready
         ready.set()

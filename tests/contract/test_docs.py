@@ -25,7 +25,13 @@ LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 NAMED_FILE = re.compile(r"`((?:app|docs|tests|tools|bench|postman)/[A-Za-z0-9_./-]*[A-Za-z0-9_/])`")
 NOT_PLAIN = re.compile(r"\b(he|his|him|himself|whoever|whom|thereof|likewise|anew|hung up|torture)\b", re.IGNORECASE)
-OTHER_VARIABLES = {"MALLOC_MMAP_THRESHOLD_", "REQUIRE_ALL_TESTS", "FORWARD_USER_INFO_HEADER_JWT_SECRET"}
+OTHER_VARIABLES = {
+    "LD_PRELOAD",
+    "MALLOC_CONF",
+    "MALLOC_MMAP_THRESHOLD_",
+    "REQUIRE_ALL_TESTS",
+    "FORWARD_USER_INFO_HEADER_JWT_SECRET",
+}
 MAX_README_LINES, MAX_README_COLUMNS = 130, 400
 
 

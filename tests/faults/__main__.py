@@ -22,6 +22,7 @@ from . import (
     full,
     full_memory,
     gone,
+    health,
     hostile,
     power,
     secrets,
@@ -51,6 +52,7 @@ PARTS = (
     "secrets",
     "shm",
     "connections",
+    "health",
 )
 READERS = 16
 Round = tuple[str, Callable[[Path], Figures]]
@@ -103,6 +105,12 @@ def _services(part: str, workers: int, rounds: int | None) -> Iterator[Round]:
         yield f"10,000 bad keys, {workers} worker(s)", partial(bad_keys.refuse, keys=10_000, workers=workers)
     if part == "shm":
         yield f"/dev/shm filled 5 times, 16 clients, {workers} worker(s)", partial(full_memory.fill, workers=workers, fills=5)
+    if part == "health":
+        seconds = rounds or 10
+        yield (
+            f"/livez and /readyz under floods of {seconds} s, {workers} worker(s)",
+            partial(health.watch, seconds=seconds, workers=workers),
+        )
     if part == "secrets":
         yield f"secrets in every place, {workers} worker(s)", partial(secrets.hunt, workers=workers)
     if part == "still":

@@ -19,7 +19,7 @@ import httpx
 
 from ..support.calls import FORM, bearer
 from ..support.fake_openai import FakeOpenAI
-from ..support.planted import ANSWER, KEY, PROMPT, SIGNING_KEY, Planted, break_the_upstream, found, send_wrong_things
+from ..support.planted import ANSWER, PROMPT, Planted, break_the_upstream, found, send_wrong_things
 from ..support.service import HTTP, Service
 from ..support.waiting import eventually
 from .figures import Figures
@@ -188,8 +188,8 @@ class Hunt(Planted):
             {"OPENAI_BASE_URL": f"http://127.0.0.1/v1?key={away}"},
             {"DATABASE_URL": f"postgresql://u:{password}@db/x"},
             {"DATABASE_URL": f"sqlite+aiosqlite://u:{password}@/x"},
-            {"SECRET_KEY": SIGNING_KEY[:20]},
-            {"OPENAI_API_KEY": KEY + "\u00e4"},
+            {"SECRET_KEY": self.secrets["SECRET_KEY"][:20]},
+            {"OPENAI_API_KEY": self.secrets["OPENAI_API_KEY"] + "\u00e4"},
         ):
             self._run("serve", "--port", "0", env={"MODELS_FILE": "", **env})
 
@@ -252,10 +252,7 @@ def quoted(secret: str) -> str:
 def hunt(folder: Path, *, workers: int) -> Figures:
     """Plant, call, break, search."""
     started = time.monotonic()
-    given = {name: made_up(name.lower().replace("_", "-").replace(" ", "-")) for name in OFTEN} | {
-        "OPENAI_API_KEY": KEY,
-        "SECRET_KEY": SIGNING_KEY,
-    }
+    given = {name: made_up(name.lower().replace("_", "-").replace(" ", "-")) for name in OFTEN}
     env: dict[str, Any] = {name: given[name] for name in OFTEN if name.isupper()}
     env |= {
         "SYSTEM_PROMPT": given["system prompt"],

@@ -9,9 +9,10 @@ from fastapi import APIRouter, Request, Response
 
 from ...audit.evidence.health import LogHealth
 from ...security.kept_refusals import DatabaseNotice
-from ..context import app_context, request_context
+from ..context import AppContext, app_context, request_context
 
 router = APIRouter(tags=["health"])
+LIVE = b'{"status":"ok"}'
 
 
 @router.api_route("/health", methods=["GET", "HEAD"], include_in_schema=False)
@@ -19,15 +20,20 @@ router = APIRouter(tags=["health"])
 @router.head("/livez", include_in_schema=False)
 @router.get("/livez", summary="The process is up")
 async def livez() -> Response:
-    return Response(b'{"status":"ok"}', media_type="application/json")
+    return Response(LIVE, media_type="application/json")
 
 
 @router.head("/readyz", include_in_schema=False)
 @router.get("/readyz", summary="Questions can be asked", responses={503: {"description": "Not now: the body says why."}})
 async def readyz(request: Request) -> Response:
     """Whether all workers can record, so that it does not matter which of them is asked."""
-    app = app_context(request)
     request_context(request).origin.terminal_record.is_written = True  # a probe leaves no record, even of a 503
+    status, body = readiness(app_context(request))
+    return Response(body, status, media_type="application/json")
+
+
+def readiness(app: AppContext) -> tuple[int, bytes]:
+    """The status and the body of /readyz."""
     services, scoreboard, log = app.services, app.scoreboard, app.scoreboard.log
     is_open = services.audit.closed_because is None and not scoreboard.any_closed
     writable = is_open and log.problem is None and services.audit.is_in_place()
@@ -46,7 +52,7 @@ async def readyz(request: Request) -> Response:
         "model": services.model_note,
         "lost": {"output": scoreboard.lost_messages, "security_log": scoreboard.lost_events},
     }
-    return Response(orjson.dumps(body), 200 if is_ready else 503, media_type="application/json")
+    return (200 if is_ready else 503), orjson.dumps(body)
 
 
 def _signing(log: LogHealth) -> str:
