@@ -27,6 +27,14 @@ def open_file(path: Path, create: bool = False) -> int:
     return os.open(path, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if create else 0), 0o600)
 
 
+def open_to_read(path: str | Path, flags: int = os.O_RDONLY) -> int:
+    """A descriptor for reading, also as the `opener` of `open`.
+
+    Where somebody put a pipe in the place of the file, this does not wait for who writes to it.
+    """
+    return os.open(path, flags | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
+
+
 def write_at(fd: int, data: bytes, offset: int) -> None:
     """All of *data*: pwrite(2) may write less than asked."""
     view = memoryview(data)

@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import pickle
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from types import FrameType
 
 from ..catalogue.models import Catalogue
-from ..errors import AppError
+from ..errors import AppError, ConfigError
 from ..security.security_log import SecurityLog
 from ..settings import Settings
 from ..wiring.audit import open_audit
@@ -17,6 +21,8 @@ from .shared_parts import SharedPolicy
 
 LOG = logging.getLogger("app.serving")
 CHANGED, UNCHANGED = 0, 1  # exit statuses
+READ_SECONDS = 10
+"""The file may be a pipe that nobody writes to. Until its end, no other SIGHUP is followed."""
 
 
 def reload_policy(encoded_settings: bytes, policy: SharedPolicy) -> int:
@@ -31,7 +37,8 @@ def reload_policy(encoded_settings: bytes, policy: SharedPolicy) -> int:
     assert isinstance(present, Catalogue)
     events = SecurityLog(settings.security_log_path)
     try:
-        found = read_catalogue(settings)
+        with _limited_to(READ_SECONDS):
+            found = read_catalogue(settings)
         if replace(found, created=present.created) == present:
             events.event("policy_unchanged", sha256=found.sha256)
             return UNCHANGED
@@ -47,6 +54,22 @@ def reload_policy(encoded_settings: bytes, policy: SharedPolicy) -> int:
         return CHANGED
     finally:
         events.close()
+
+
+@contextmanager
+def _limited_to(seconds: int) -> Iterator[None]:
+    """Raises ConfigError if the block takes longer. For the main thread."""
+
+    def give_up(number: int, frame: FrameType | None) -> None:
+        raise ConfigError(f"MODELS_FILE could not be read within {seconds} s: name a file, no pipe.")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 async def _record(settings: Settings, events: SecurityLog, present: Catalogue, found: Catalogue) -> None:

@@ -65,6 +65,17 @@ def database(service: Service) -> Path:
     return service.log.with_name("clients.sqlite3")
 
 
+def put_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def put_pipe(path: Path) -> None:
+    """Who opens it to read waits for a writer, for ever."""
+    path.unlink()
+    os.mkfifo(path)
+
+
 def forged(log: Path) -> bytes:
     """A record that chains, as anybody can compute it."""
     data = log.read_bytes()
@@ -141,6 +152,8 @@ def _on_checkpoint() -> Iterator[Stranger]:
     yield closes("emptied", lambda path: os.truncate(path, 0))
     yield closes("replaced by an older one", lambda path: shutil.copy(path.with_name("older"), path))
     yield closes("removed", lambda path: path.unlink())
+    yield closes("replaced by a folder", put_folder)
+    yield closes("replaced by a pipe", put_pipe)
     yield Stranger(
         "checkpoint",
         "the whole tree removed",
@@ -202,6 +215,7 @@ def _on_others() -> Iterator[Stranger]:
     yield told("removed", lambda path: path.unlink())
     yield told("edited", lambda path: edit(path, 50))
     yield told("readable for others", lambda path: path.chmod(0o644))
+    yield told("replaced by a pipe", put_pipe)
     yield Stranger("log key", "replaced", replace_key, Promise.TOLD, 1.0, "log_key_lost")
     unreachable = "clients_database_unreachable"
     yield Stranger("database", "moved away", move_database, Promise.TOLD, 1.5, unreachable)

@@ -76,9 +76,15 @@ class Scene:
 
 def put_back(kept: Path, path: Path) -> None:
     if kept.is_dir():
-        shutil.copytree(kept, path, dirs_exist_ok=True)
-    else:
-        shutil.copy2(kept, path)
+        path.mkdir(exist_ok=True)
+        for one in kept.iterdir():
+            put_back(one, path / one.name)
+        return
+    if path.is_dir():
+        path.rmdir()
+    elif not path.is_file():
+        path.unlink(missing_ok=True)
+    shutil.copy2(kept, path)
 
 
 def tamper(folder: Path, part: str, *, workers: int, slack: float = 0.5) -> Figures:

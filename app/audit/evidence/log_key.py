@@ -68,6 +68,8 @@ class KeyFile:
         try:
             found = self._path.stat()
             stamp = (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+            if not stat.S_ISREG(found.st_mode):  # to read a pipe could wait for a writer
+                return False
             if stamp != self._stamp:
                 self._stamp, self._key = stamp, None
                 self._key = load_signer(self._path).verifier_key

@@ -24,6 +24,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from stat import S_ISREG
 from typing import NoReturn
 
 from ...errors import EvidenceUnavailable, VerificationFailed
@@ -113,16 +114,20 @@ class StoredTree:
         return self._piece("ends", first * END_BYTES, count * END_BYTES)
 
     def _piece(self, name: str, start: int, size: int) -> bytes:
-        data = b""
-        with _as_unavailable("read"), suppress(FileNotFoundError), (self.folder / name).open("rb", buffering=0) as file:
-            data = os.pread(file.fileno(), size, start)
+        data, path = b"", self.folder / name
+        with _as_unavailable("read"), suppress(FileNotFoundError):
+            if S_ISREG(path.stat().st_mode):  # else see _read
+                with path.open("rb", buffering=0) as file:
+                    data = os.pread(file.fileno(), size, start)
         if len(data) != size:
             raise VerificationFailed("The stored tree is shorter than it should be.")
         return data
 
     def _read(self, name: str) -> bytes | None:
-        with _as_unavailable("read"), suppress(FileNotFoundError):
-            return (self.folder / name).read_bytes()
+        """None also for a folder or a pipe of that name: reading a pipe could wait for a writer."""
+        path = self.folder / name
+        with _as_unavailable("read"), suppress(FileNotFoundError, NotADirectoryError):
+            return path.read_bytes() if S_ISREG(path.stat().st_mode) else None
         return None
 
     # --- damage ----------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from ...errors import AuditCorrupt, EvidenceUnavailable
+from ...kit.durable_files import open_to_read
 from ..format.record import LogEnd
 from .locks import LockedLog
 from .marks import Marks
@@ -85,7 +86,7 @@ class FileWatch:
     def _read_marks(self) -> tuple[LogEnd | None, int | None]:
         """The durable end and the reach. None: unknown."""
         try:
-            fd = os.open(self._log.lock_path, os.O_RDONLY | os.O_CLOEXEC)
+            fd = open_to_read(self._log.lock_path)
         except FileNotFoundError:
             return None, None
         try:

@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ...errors import AuditCorrupt, AuditUnavailable, EvidenceUnavailable
-from ...kit.durable_files import sync_folder, write_at, write_file
+from ...kit.durable_files import open_to_read, sync_folder, write_at, write_file
 from ..format.record import EMPTY, LogEnd
 from .file_watch import FileWatch
 from .locks import LockedLog
@@ -155,7 +155,8 @@ class JsonlStore:
 
     def durable(self) -> LogEnd | None:
         try:
-            return parse_mark(self.lock_path.read_bytes())
+            with open(self.lock_path, "rb", opener=open_to_read) as file:
+                return parse_mark(file.read())
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -164,7 +165,7 @@ class JsonlStore:
     def size(self) -> int:
         try:
             with suppress(OSError):  # without a lock file nobody writes here, or we may not open it
-                fd = os.open(self.lock_path, os.O_RDONLY | os.O_CLOEXEC)
+                fd = open_to_read(self.lock_path)
                 try:
                     fcntl.flock(fd, fcntl.LOCK_SH)
                     return self.path.stat().st_size
@@ -176,7 +177,7 @@ class JsonlStore:
 
     def chunks(self, end: int, start: int = 0) -> Iterator[bytes]:
         try:
-            with self.path.open("rb") as file:
+            with open(self.path, "rb", opener=open_to_read) as file:
                 file.seek(start)
                 while start < end and (chunk := file.read(min(CHUNK, end - start))):
                     start += len(chunk)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ...kit.durable_files import is_same_file
+from ...kit.durable_files import is_same_file, open_to_read
 
 LOG = logging.getLogger("app.audit")
 
@@ -29,7 +29,7 @@ class RunningMark:
     def take(self) -> bool:
         """Lock the file, which is made if it is missing. False, and a warning, where that fails."""
         try:
-            fd = os.open(self._path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            fd = open_to_read(self._path, os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW)
             try:
                 fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except OSError:
@@ -70,7 +70,7 @@ def marked_running(log: Path) -> Iterator[RunningMark]:
 def is_running(log: Path) -> bool:
     """Whether a process on this file system serves *log* now. Raises OSError."""
     try:
-        fd = os.open(_lock_file(log), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        fd = open_to_read(_lock_file(log), os.O_RDONLY | os.O_NOFOLLOW)
     except FileNotFoundError:
         return False
     try:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from app.catalogue.models import Catalogue
+from app.serving import policy_reload
 from app.serving.policy_reload import CHANGED, UNCHANGED, reload_policy
 from app.serving.shared_parts import SharedPolicy
 from app.settings import load_settings
@@ -20,6 +21,7 @@ from app.wiring.catalogue import read_catalogue
 
 from ...support import installation
 from ...support.clean_settings import use_defaults
+from ...support.pipes import pipe_without_writer
 from ...support.shared_policies import shared_policy
 
 MODELS = '[servers.lab]\nbase_url = "http://127.0.0.1:9/v1"\napi_key_env = "LAB_KEY"\n[models.small]\nserver = "lab"\n'
@@ -105,3 +107,15 @@ def test_a_change_that_cannot_be_recorded_is_not_published(desk: Desk) -> None:
     assert desk.reload() == UNCHANGED
     assert desk.policy.read() == before
     assert desk.events()[-1].startswith("ERROR policy_not_changed reason=")
+
+
+def test_a_pipe_that_nobody_writes_to_changes_nothing_and_is_given_up(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else it would hold up every later SIGHUP."""
+    monkeypatch.setattr(policy_reload, "READ_SECONDS", 1)
+    with pipe_without_writer(Path("models.toml")):
+        assert desk.reload() == UNCHANGED
+    assert list(desk.published().models) == ["small"]
+    assert "could not be read within 1 s" in desk.events()[-1]
+    Path("models.toml").unlink()
+    Path("models.toml").write_text(MORE)
+    assert desk.reload() == CHANGED

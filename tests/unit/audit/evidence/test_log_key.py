@@ -15,6 +15,7 @@ from app.errors import ConfigError
 from app.kit import durable_files as files
 
 from ....support.evidence import OTHER_SIGNER, SIGNER
+from ....support.pipes import pipe_without_writer
 
 TEXT = "PRIVATE+KEY+secure-ai-assistant/01234567+bf0942b3+AWtra2tra2tra2tra2tra2tra2tra2tra2tra2tra2tr\n"
 
@@ -124,3 +125,10 @@ def test_a_key_that_is_lost_while_it_is_used_is_noticed_until_it_is_back(tmp_pat
     path.unlink(missing_ok=True)
     store_signer(path, SIGNER)
     assert key_file.holds(SIGNER.verifier_key)
+
+
+def test_a_pipe_in_place_of_the_key_is_a_lost_key(tmp_path: Path) -> None:
+    store_signer(tmp_path / "log.key", SIGNER)
+    key_file = KeyFile(tmp_path / "log.key")
+    with pipe_without_writer(tmp_path / "log.key"):
+        assert not key_file.holds(SIGNER.verifier_key)

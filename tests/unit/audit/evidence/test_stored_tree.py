@@ -16,6 +16,7 @@ from app.audit.format.tiles import ENTRIES, Tile, grow
 from app.errors import AuditCorrupt, EvidenceUnavailable, VerificationFailed
 
 from ....support.evidence import SIGNER, KeptLog, rehashed
+from ....support.pipes import pipe_without_writer
 from ....support.tiles import new_tiles
 
 Damage = Callable[[Path], None]
@@ -51,6 +52,18 @@ def test_every_tile_of_every_signed_size_is_a_piece_of_the_stored_files(kept: Ke
             assert kept.tree.fetch(tile) == tiles[tile] == kept.reader.tile(tile)
 
 
+def test_a_pipe_or_a_folder_in_place_of_a_file_is_no_file(tmp_path: Path, kept: KeptLog) -> None:
+    kept.add_signed(9)
+    folder = tmp_path / "audit_log.tree"
+    with pipe_without_writer(folder / "checkpoint"), pipe_without_writer(folder / "hashes.0"):
+        assert kept.tree.checkpoint() is None
+        with pytest.raises(VerificationFailed):
+            kept.tree.fetch(Tile(0, 0, 9))
+    (folder / "checkpoint").unlink()
+    (folder / "checkpoint").mkdir()
+    assert kept.tree.checkpoint() is None
+
+
 def test_a_tile_that_is_not_stored_yet_and_a_bundle_are_refused(kept: KeptLog) -> None:
     kept.add_signed(9)
     for tile in (Tile(0, 0, 11), Tile(0, 1, 1), Tile(1, 0, 1), Tile(7, 0, 1)):
@@ -71,9 +84,10 @@ def test_waiting_too_long_for_the_lock_is_refused_with_a_retry_time(kept: KeptLo
 def test_a_folder_that_cannot_be_created_or_written_gives_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "audit_log.tree").write_text("a file")
     tree = StoredTree.beside(tmp_path / "audit_log.jsonl")
-    for attempt in (lambda: tree.locked(0).__enter__(), tree.checkpoint, lambda: tree.bounds(0, 0)):
+    for attempt in (lambda: tree.locked(0).__enter__(), lambda: tree.bounds(0, 0)):
         with pytest.raises(EvidenceUnavailable, match=r"^The log's .+\.$"):
             attempt()
+    assert tree.checkpoint() is None
 
 
 # --- damage ------------------------------------------------------------------------------------

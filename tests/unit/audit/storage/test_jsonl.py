@@ -25,9 +25,10 @@ from app.audit.storage.jsonl import JsonlStore
 from app.audit.storage.marks import REACH_AT, Marks
 from app.audit.storage.running import marked_running
 from app.audit.storage.store import Batch, Recovery
-from app.errors import AppError, AuditCorrupt, AuditUnavailable
+from app.errors import AppError, AuditCorrupt, AuditUnavailable, EvidenceUnavailable
 
 from ....support.checked import chain_report
+from ....support.pipes import pipe_without_writer
 from ....support.stored_log import lines_after, record, records, stored, verify
 from ....support.stores import open_store
 
@@ -435,6 +436,13 @@ def test_a_reader_in_the_same_process_does_not_let_go_of_the_writers_lock(store:
         return Batch(b"", head)
 
     store.append(build)
+
+
+def test_pipes_in_place_of_the_log_and_its_lock_hold_no_reader_up(store: JsonlStore) -> None:
+    with pipe_without_writer(store.path), pipe_without_writer(store.lock_path):
+        assert (store.durable(), store.size()) == (None, 0)
+        with pytest.raises(EvidenceUnavailable):
+            list(store.chunks(10))
 
 
 def test_a_log_that_may_only_be_read_can_be_verified(store: JsonlStore, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 from app.audit.storage.running import is_running, marked_running
 
 from ....support.paths import ROOT
+from ....support.pipes import pipe_without_writer
 
 HOLD = """
 import sys
@@ -54,6 +55,12 @@ def test_a_killed_service_does_not_leave_the_log_in_use(log: Path) -> None:
 def test_another_name_of_the_log_is_the_same_log(log: Path, tmp_path: Path) -> None:
     (tmp_path / "link.jsonl").symlink_to(log)
     with marked_running(tmp_path / "link.jsonl"):
+        assert is_running(log)
+
+
+def test_a_pipe_in_place_of_the_mark_holds_nobody_up(log: Path) -> None:
+    with marked_running(log) as mark, pipe_without_writer(log.with_name("log.jsonl.running")):
+        assert mark.renew()
         assert is_running(log)
 
 
