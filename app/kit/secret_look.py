@@ -17,6 +17,8 @@ MAX_LOOKED_AT = 4096
 _UUID = re.compile(r"(?<![0-9A-Za-z])[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}(?![0-9A-Za-z])")
 _SEPARATORS = re.compile(r"[-_./:@,\s]+")
 _NUMBER = re.compile(r"[0-9]{1,19}")
+_HEX = re.compile(r"(?=.*[0-9])(?:[0-9a-f]{16,}|[0-9A-F]{16,})")
+"""Of which letters are no words, even where they can be spoken."""
 _WORD = re.compile(r"[A-Z]?[a-z]{3,}|(?<![0-9A-Z])[A-Z]{4,}+(?![0-9])")
 _CONSONANTS = re.compile(r"[^aeiouy]{5,}", re.IGNORECASE)
 
@@ -29,7 +31,7 @@ def looks_secret(text: str) -> bool:
     """
     named = _UUID.sub("", text[:MAX_LOOKED_AT])
     pieces = [piece for piece in _SEPARATORS.split(named) if len(piece) >= MIN_PIECE and not _NUMBER.fullmatch(piece)]
-    random = "".join(_WORD.sub(_unless_word, piece) for piece in pieces)
+    random = "".join(piece if _HEX.fullmatch(piece) else _WORD.sub(_unless_word, piece) for piece in pieces)
     random = "".join(one for one in random if one.isascii())  # other scripts are words
     return len(random) >= MIN_RANDOM and len(set(random)) >= MIN_KINDS
 

@@ -20,7 +20,7 @@ from .figures import Figures
 from .load import Load
 
 MEMORY = Path("/dev/shm")
-KIB = 1024
+KIB = 32 * 1024  # the limiter's own files may take some megabytes of it
 UNCOUNTED = (503, "limits_unavailable")
 READ_ONLY = "/dev/shm is missing or cannot be written: the limits are counted in"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import re
 import shlex
 import signal
 import subprocess
@@ -101,6 +102,19 @@ def test_it_works_with_a_read_only_root_and_one_volume(fake: FakeOpenAI, tmp_pat
     assert json.loads(container.cli("audit", "verify", "--json"))["ok"]
     inside = {str(path.relative_to(container.box.volume)) for path in container.box.volume.rglob("*")}
     assert {".env", "logs/audit_log.jsonl", "logs/clients.sqlite3"} <= inside
+
+
+def test_no_process_can_be_read_by_another_of_its_user(fake: FakeOpenAI, tmp_path: Path) -> None:
+    """What is not dumpable belongs to root in /proc, and its user may not read its environment or memory."""
+    container = Container(tmp_path, fake)
+    container.cli("init")
+    with container.serving() as outer:
+        (first,) = children_of(outer.pid)
+        pids = [first, *children_of(first)]
+        assert len(pids) == 3
+        assert {os.stat(f"/proc/{pid}/environ").st_uid for pid in pids} == {0}
+        limits = [Path(f"/proc/{pid}/limits").read_text() for pid in pids]
+        assert all(re.search(r"Max core file size +0 +0 ", text) for text in limits)
 
 
 def test_the_volume_is_all_that_can_be_written(fake: FakeOpenAI, tmp_path: Path) -> None:

@@ -71,3 +71,20 @@ def test_a_spawned_program_has_no_signal_blocked() -> None:
         "print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))"
     )
     assert run(code).stdout == "0\n"
+
+
+def test_private_memory_holds_in_forked_children_and_leaves_no_core_file() -> None:
+    code = (
+        "import ctypes, resource\n"
+        "def state(): return ctypes.CDLL(None).prctl(3, 0, 0, 0, 0), resource.getrlimit(resource.RLIMIT_CORE)\n"
+        "assert state()[0] == 1\nkeep_memory_private()\nprint(state())\n"
+        "def work():\n print(state(), flush=True)\n return 0\n"
+        "os.waitpid(fork(work), 0)\nshow_as('private')\nprint(open('/proc/self/comm').read().strip())"
+    )
+    assert sorted(set(run(code).stdout.splitlines())) == ["(0, (0, 0))", "private"]
+
+
+def test_every_program_of_the_service_keeps_its_memory_private() -> None:
+    """Each new interpreter must say it again: the parent, the embedded model, every command."""
+    for name in ("app/serving/parent.py", "app/upstream/embedded.py", "app/cli/main.py"):
+        assert "    keep_memory_private()\n" in (ROOT / name).read_text(), name
