@@ -14,6 +14,7 @@ from ..limits.bounds import Bounds
 UPGRADE = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
 HOST = re.compile(rb"(?:[\w.~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]+\])(?::\d{0,5})?")
 """RFC 9110, section 7.2; it may be empty."""
+OF_FRAMING = frozenset({b"host", b"content-length", b"transfer-encoding", b"expect"})
 FRAMING_PER_BYTE = 8
 """Bytes of chunk sizes and extensions for each byte of a body. Chunks of one byte need five."""
 
@@ -34,7 +35,6 @@ class MessageParser:
 
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
-        self._parser = httptools.HttpRequestParser(self)
         self._in_head = False
         self.is_whole = False
         """Whether the message has ended."""
@@ -51,6 +51,7 @@ class MessageParser:
         self._body = bytearray()
         self._framing = self._framing_since_body = self._body_bytes = 0
         self._in_head = True
+        self._parser = httptools.HttpRequestParser(self)  # one message each: nothing of it lasts
         self._feed(head)
         if self._in_head:
             raise MalformedHttp()
@@ -61,16 +62,15 @@ class MessageParser:
 
         Raises MalformedHttp, and TooLarge for too much that is no body.
         """
-        if self._body_left is not None:
+        if self._body_left is not None:  # any bytes will do: they need no parser
             end = min(len(data), at + self._body_left)
             self._body_left -= end - at
-            self._feed(data if end - at == len(data) else memoryview(data)[at:end])
-        else:
-            end = len(data)
-            self._feed(memoryview(data)[at:] if at else data)
-            self._count_framing(end - at - len(self._body))
+            self.is_whole = not self._body_left
+            return data[at:end], end
+        self._feed(memoryview(data)[at:] if at else data)
+        self._count_framing(len(data) - at - len(self._body))
         body, self._body = bytes(self._body), bytearray()
-        return body, end
+        return body, len(data)
 
     def _count_framing(self, count: int) -> None:
         self._body_bytes += len(self._body)
@@ -92,8 +92,8 @@ class MessageParser:
 
     def _made_head(self) -> Head:
         version = self._parser.get_http_version()
-        is_host_bad = len(self._hosts) > 1 or any(not HOST.fullmatch(host) for host in self._hosts)
-        if is_host_bad or (version == "1.1" and not self._hosts):  # RFC 9112, section 3.2
+        hosts = self._hosts
+        if not (len(hosts) == 1 and HOST.fullmatch(hosts[0])) and (hosts or version == "1.1"):  # RFC 9112, section 3.2
             raise MalformedHttp("The request has no Host, more than one, or one that is no host.")
         try:
             url = httptools.parse_url(self._url)
@@ -125,13 +125,15 @@ class MessageParser:
             return  # a trailer
         name = name.lower()
         self._headers.append((name, value))
+        if name not in OF_FRAMING:
+            return
         if name == b"host":
             self._hosts.append(value)
         elif name == b"content-length":
             self._body_left = int(value)
         elif name == b"transfer-encoding":
             self._body_left = None
-        elif name == b"expect":
+        else:
             self._expects_continue = value.lower() == b"100-continue"
 
     def on_headers_complete(self) -> None:

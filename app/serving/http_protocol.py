@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from uvicorn.config import Config
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
-from uvicorn.protocols.utils import get_remote_addr
+from uvicorn.protocols.utils import get_local_addr, get_remote_addr
 from uvicorn.server import ServerState
 
 from ..api.http_errors import MalformedHttp, RequestTimeout, TooLarge, TooManyConnections
@@ -53,9 +53,9 @@ class HttpProtocol(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._flow = FlowControl(self._transport)
-        self._client = get_remote_addr(self._transport)
-        if self._client:
-            self._address, self.network = self._client[0], network_of(self._client[0])
+        self._addresses = get_local_addr(self._transport), get_remote_addr(self._transport)
+        if client := self._addresses[1]:
+            self._address, self.network = client[0], network_of(client[0])
         self._server.state.connections.add(cast(Any, self))
         self._is_guest = not self._connections.admit(self, self._address)
 
@@ -135,7 +135,7 @@ class HttpProtocol(asyncio.Protocol):
         if is_alone and parser.is_whole and self._connections.health.answers(head, self._transport, self._server, is_last):
             (self.drop if is_last else self._rest)()
             return
-        request = open_request(head, self._server, self._transport, self._flow, self._client, self._on_answered)
+        request = open_request(head, self._server, self._transport, self._flow, self._addresses, self._on_answered)
         request.keep_alive = not is_last
         self._request = request
         self.waiting.body_bytes = 0

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 from uvicorn.config import Config
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
-from uvicorn.protocols.utils import get_local_addr
 from uvicorn.server import ServerState
 
 from ..errors import AppError
@@ -113,16 +112,16 @@ def open_request(
     server: ServerParts,
     transport: asyncio.Transport,
     flow: FlowControl,
-    client: tuple[str, int] | None,
+    addresses: tuple[Any, Any],
     on_answered: Callable[[], None],
 ) -> HttpRequest:
-    """The request with this head; it is not running yet."""
+    """The request with this head; it is not running yet. *addresses*: ours and the caller's."""
     scope: Any = {
         "type": "http",
         "asgi": {"version": server.config.asgi_version, "spec_version": "2.3"},
         "http_version": head.version,
-        "server": get_local_addr(transport),
-        "client": client,
+        "server": addresses[0],
+        "client": addresses[1],
         "scheme": "http",
         "root_path": server.config.root_path,
         "method": head.method,

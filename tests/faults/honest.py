@@ -59,7 +59,8 @@ def ask(connection: HTTPConnection, path: str, token: str) -> float:
 
 def main(port: int, token: str, path: str) -> None:
     waits, pooled = Waits(), HTTPConnection("127.0.0.1", port, timeout=30)
-    while not select.select([sys.stdin], [], [], PAUSE_SECONDS)[0]:
+    print("asking", flush=True)  # noqa: T201
+    while not waits.pooled or not select.select([sys.stdin], [], [], PAUSE_SECONDS)[0]:
         for asked, seconds in (("/livez", waits.health), ("/readyz", waits.health), (path, waits.asked)):
             connection = HTTPConnection("127.0.0.1", port, timeout=30)
             seconds.append(ask(connection, asked, token))
@@ -74,6 +75,8 @@ def honest_caller(port: int, token: str, path: str) -> Iterator[Waits]:
     """What it waited is known after the block."""
     waits, command = Waits(), [sys.executable, "-m", "tests.faults.honest", str(port), token, path]
     process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "asking\n"
     try:
         yield waits
     finally:
