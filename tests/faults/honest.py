@@ -59,7 +59,7 @@ def ask(connection: HTTPConnection, path: str, token: str) -> float:
 
 def main(port: int, token: str, path: str) -> None:
     waits, pooled = Waits(), HTTPConnection("127.0.0.1", port, timeout=30)
-    print("asking", flush=True)  # noqa: T201
+    print("asking", flush=True)
     while not waits.pooled or not select.select([sys.stdin], [], [], PAUSE_SECONDS)[0]:
         for asked, seconds in (("/livez", waits.health), ("/readyz", waits.health), (path, waits.asked)):
             connection = HTTPConnection("127.0.0.1", port, timeout=30)
