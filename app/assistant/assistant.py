@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Protocol
 
 from ..audit.format.record import Receipt
@@ -113,7 +113,7 @@ class SecureAIAssistant:
         self, principal: Principal, call: PreparedCall, origin: Origin, disconnected: Disconnected | None
     ) -> tuple[Reply, Receipt]:
         """Record the question, ask the model, record the answer: in this order, or not at all."""
-        with self._admitted():
+        async with self._admitted(principal, call):
             async with self._exchange(principal, call, origin) as exchange:
                 with cancel_on_disconnect(disconnected):
                     async with asyncio.timeout(_seconds_of_plain(call.timeout_seconds)):
@@ -134,7 +134,7 @@ class SecureAIAssistant:
     ) -> None:
         """Write the answer to *sink* as it arrives; its end only once `ask.answered` is durable."""
         reader = call.endpoint.reader(call.model, call.wants_usage)
-        with self._admitted():
+        async with self._admitted(principal, call):
             async with self._exchange(principal, call, origin, reader) as exchange:
                 sink.name(exchange.received)
                 with cancel_on_disconnect(disconnected):
@@ -160,13 +160,15 @@ class SecureAIAssistant:
                 while self._in_progress:  # noqa: ASYNC110 - once, at the end of the process
                     await asyncio.sleep(0.01)
 
-    @contextmanager
-    def _admitted(self) -> Iterator[None]:
+    @asynccontextmanager
+    async def _admitted(self, principal: Principal, call: PreparedCall) -> AsyncIterator[None]:
+        """Raises Overloaded, also after a wait for the server's slots; Interrupted at a stop."""
         if self._max_waiting is not None and self._in_progress >= self._max_waiting:
             raise Overloaded(retry_after=5)
         self._in_progress += 1
         try:
-            yield
+            async with call.upstream.slots.taken_by(principal.user_id):
+                yield
         finally:
             self._in_progress -= 1
 

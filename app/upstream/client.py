@@ -15,9 +15,10 @@ from ..errors import ConfigError, UpstreamError
 from .attempts import Attempts
 from .body import Body
 from .completion import Reply
-from .connection import CONNECTION_FAULTS, IdleClosed, error_of_fault, open_session
+from .connection import CONNECTION_FAULTS, CONNECTIONS, IdleClosed, error_of_fault, open_session
 from .errors import ProtocolNotServed, Reading, error_of_status, is_not_served, log_upstream, unusable
 from .event_source import EVENT_STREAM, EventSource
+from .fair_slots import FairSlots
 from .protocol.endpoint import Endpoint
 from .protocol.plain_answer import read_plain
 
@@ -70,6 +71,7 @@ class Upstream:
         if key := server.api_key:
             by_key = server.auth == "x-api-key" or (server.auth is None and self._base.host == ANTHROPIC_HOST)
             self._headers |= {"x-api-key": key} if by_key else {"Authorization": f"Bearer {key}"}
+        self.slots = FairSlots(CONNECTIONS)
         self._large = asyncio.Semaphore(LARGE_AT_ONCE)
         self._sessions: dict[bool, aiohttp.ClientSession] = {}  # by whether each request has a new connection
 

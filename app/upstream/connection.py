@@ -30,7 +30,8 @@ MAX_HEADER_BYTES = 64 * 1024
 """Of one header, and of the status line."""
 MAX_HEADERS = 1_000
 CONNECTION_FAULTS = (aiohttp.ClientError, OSError)
-_CONNECTIONS = 512
+CONNECTIONS = 1024
+"""To one server, of one worker."""
 
 
 class IdleClosed(aiohttp.ServerDisconnectedError):
@@ -96,7 +97,7 @@ def open_session(headers: Mapping[str, str], *, is_tls: bool, is_fresh: bool = F
     if tls is not None:  # a slim container has no certificates of its own
         tls.load_verify_locations(certifi.where())
     connector = aiohttp.TCPConnector(
-        limit=_CONNECTIONS,
+        limit=CONNECTIONS,
         ssl=True if tls is None else tls,
         force_close=is_fresh,
         keepalive_timeout=None if is_fresh else KEEP_ALIVE_SECONDS,

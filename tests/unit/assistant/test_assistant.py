@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,6 +19,7 @@ from app.errors import AuditUnavailable, ClientGone, Interrupted, ModelNotFound,
 from app.security.models import Principal
 from app.upstream.attempts import Attempts
 from app.upstream.completion import Completion, Reply, Usage
+from app.upstream.fair_slots import FairSlots
 from app.upstream.protocol.chat import CHAT
 
 from ...support.asking import PRINCIPAL, FakeLog, origin, prepared
@@ -33,6 +34,7 @@ class FakeUpstream:
 
     log: FakeLog
     outcome: Reply | BaseException | None = REPLY
+    slots: FairSlots = field(default_factory=lambda: FairSlots(1024))
 
     async def complete(self, endpoint: Any, body: bytes, model: str, *, wants_text: bool, attempts: Attempts, **_: Any) -> Reply:
         self.log.records.append(("(asked)", {"path": endpoint.path, "body": body, "model": model, "wants_text": wants_text}))
@@ -186,6 +188,24 @@ def test_too_many_questions_are_refused_and_places_are_given_back() -> None:
         await asyncio.gather(first, return_exceptions=True)
         upstream.outcome = REPLY
         await one.ask(PRINCIPAL, Question("hi", origin()))
+
+    run(work)
+
+
+def test_a_question_without_a_slot_of_its_server_is_not_recorded_as_asked() -> None:
+    log = FakeLog()
+    upstream = FakeUpstream(log, None, FairSlots(2, wait_seconds=0))
+
+    async def work() -> None:
+        one = assistant(log, upstream)
+        first = asyncio.create_task(one.ask(PRINCIPAL, Question("hi", origin())))
+        while "(asked)" not in log.actions:
+            await asyncio.sleep(0)
+        with pytest.raises(Overloaded):
+            await one.ask(PRINCIPAL, Question("hi", origin()))
+        assert log.actions == ["ask.received", "(asked)"]
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
 
     run(work)
 

@@ -18,6 +18,7 @@ from app.errors import AppError, ClientGone, UpstreamError, UpstreamTimeout
 from app.kit.event_stream import Event
 from app.upstream.attempts import Attempts
 from app.upstream.completion import Completion
+from app.upstream.fair_slots import FairSlots
 from app.upstream.protocol.chat_stream import DONE
 from app.upstream.protocol.stream_reader import StreamReader
 
@@ -66,6 +67,7 @@ class Source:
 class Upstream:
     source: Source
     opens_after: float = 0.0
+    slots: FairSlots = field(default_factory=lambda: FairSlots(1024))
 
     async def open_stream(self, endpoint: Any, body: bytes, attempts: Attempts, headers: Any) -> Source:
         await asyncio.sleep(self.opens_after)
