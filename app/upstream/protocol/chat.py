@@ -38,7 +38,7 @@ class Chat(Endpoint):
 
 def _other(document: dict[str, Any], choices: list[Any], messages: list[Any]) -> dict[str, Any]:
     """What stands beside the messages."""
-    if document.keys() <= DOCUMENT and all(choice.keys() <= PLAIN_CHOICE for choice in choices):
+    if document.keys() <= DOCUMENT and all(map(_is_plain, choices)):
         return {}
     other = Latest()
     for name, value in further(document):
@@ -47,6 +47,10 @@ def _other(document: dict[str, Any], choices: list[Any], messages: list[Any]) ->
         for name, value in further_in_choice(choice, index_of(choice, place), message):
             other.add(name, value)
     return other.plain()
+
+
+def _is_plain(choice: dict[str, Any]) -> bool:
+    return choice.keys() <= PLAIN_CHOICE and isinstance(choice.get("message"), dict | None)
 
 
 CHAT = Chat()
