@@ -57,8 +57,7 @@ class DatabaseFollower:
             place.accept(identity)
             is_first = self._notice.is_first_to_see(identity)
             applies = self._replaced(known, fresh, "another file", is_first)
-            if is_first:  # the others a second later: this one notices if it is deleted again
-                await self._finish()
+            await self._finish()  # at once: later it would hide that what another worker wrote is deleted again
             return applies
         await self._finish()
         if await self._clients.generation() == self._fresh.generation:

@@ -157,11 +157,12 @@ def test_a_refusal_by_the_models_server_has_its_status_but_not_its_text(
     client: OpenAI, service: Service, upstream: FakeOpenAI, told: int, kind: type[APIStatusError], stream: bool
 ) -> None:
     body = '{"error": {"message": "%s", "type": "%s", "param": "%s", "code": "%s"}}'
-    for param, code, shown in (("tools[0].name", "bad_tool", "bad_tool"), ("two words", "Not a word", "upstream_refused")):
+    named, other, words = "messages[0].role", "tools[0].name", "two words"
+    for param, code, shown in ((named, "bad_role", "bad_role"), (other, "bad", "bad"), (words, "Not a word", "upstream_refused")):
         upstream.set(f"status:{told}", body=body % (SECRET_TEXT, SECRET_TEXT, param, code))
         error = refused(ask, client, stream=stream)
         check_error(error, kind, told, "invalid_request_error", shown)
-        assert error.param == (param if shown == code else None)
+        assert error.param == (param if param == named else None), "only what the caller's body holds is named"
         assert "business" not in error.response.text
         assert error.response.headers["x-should-retry"] == "false"
         received, failed = records_named(service, error.request_id)
