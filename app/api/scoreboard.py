@@ -125,7 +125,7 @@ class Pulse:
 
     @property
     def beaten_at(self) -> float:
-        """Worker *pid* stood still for *seconds*, and is ended. Its successor records it."""
+        """When its event loop moved last, on the monotonic clock. 0: it is not expected to."""
         return self._words[BEAT] / 1000
 
     def note_stood(self, pid: int, seconds: float) -> None:
