@@ -19,6 +19,7 @@ from . import (
     cut_model,
     cuts,
     every_bit,
+    floods,
     full,
     full_memory,
     gone,
@@ -96,7 +97,7 @@ def _services(part: str, workers: int, rounds: int | None) -> Iterator[Round]:
         for name in TAMPERED:
             yield f"{name} changed by a stranger, {workers} worker(s)", partial(tampering.tamper, part=name, workers=workers)
     if part == "connections":
-        for row in hostile.ROWS:
+        for row in (*hostile.ROWS, *floods.ROWS):
             yield (
                 f"{row.long:,} x {row.name}, {workers} worker(s)",
                 partial(hostile.attack, row=row, amount=row.long, workers=workers),

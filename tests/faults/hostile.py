@@ -33,6 +33,8 @@ class Target:
     service: Service
     fake: FakeOpenAI
     token: str
+    greedy: str
+    """Another client's token."""
 
     def connect(self) -> socket.socket:
         return socket.create_connection(("127.0.0.1", self.service.port), timeout=30)
@@ -68,6 +70,8 @@ class Row:
     """Soft and hard limit of the service."""
     path: str = "/ask"
     """What the honest caller asks."""
+    is_proxied: bool = False
+    """Whether the service believes what is said of addresses."""
 
 
 # --- the attacks ---------------------------------------------------------------------------------
@@ -208,7 +212,7 @@ ROWS = (
 def attack(folder: Path, row: Row, amount: int, workers: int = 1) -> Figures:
     """Run *row* against a service of its own, beside an honest caller."""
     begun = time.monotonic()
-    with FakeOpenAI() as fake, target_in(folder, fake, workers, row.descriptors) as target:
+    with FakeOpenAI() as fake, target_in(folder, fake, row, workers) as target:
         before = target.memory
         figures = attack_at(target, row, amount, QUIET_SECONDS)
         if target.service.process is not None:
@@ -221,11 +225,12 @@ def attack(folder: Path, row: Row, amount: int, workers: int = 1) -> Figures:
 
 
 @contextmanager
-def target_in(folder: Path, fake: FakeOpenAI, workers: int = 1, descriptors: str | None = None) -> Iterator[Target]:
-    prefix = ("prlimit", f"--nofile={descriptors}") if descriptors else ()
-    upstream: Any = {"OPENAI_BASE_URL": fake.base_url, "OPENAI_API_KEY": "k"}
-    with Service(folder, workers=workers, prefix=prefix, **upstream) as service:
-        yield Target(service, fake, service.token("alice", service.add_client()))
+def target_in(folder: Path, fake: FakeOpenAI, row: Row, workers: int = 1) -> Iterator[Target]:
+    prefix = ("prlimit", f"--nofile={row.descriptors}") if row.descriptors else ()
+    env: Any = {"OPENAI_BASE_URL": fake.base_url, "OPENAI_API_KEY": "k", "TRUSTED_PROXIES": "127.0.0.1" * row.is_proxied}
+    with Service(folder, workers=workers, prefix=prefix, **env) as service:
+        tokens = [service.token(name, service.add_client(name)) for name in ("alice", "greedy")]
+        yield Target(service, fake, *tokens)
 
 
 def attack_at(target: Target, row: Row, amount: int, quiet_seconds: float) -> Figures:

@@ -9,27 +9,27 @@ import pytest
 
 from ..support.fake_openai import FakeOpenAI
 from ..support.waiting import eventually
-from . import hostile
+from . import floods, hostile
 
-ROWS = [row for row in hostile.ROWS if row.short]
+ROWS = [row for row in (*hostile.ROWS, *floods.ROWS) if row.short]
 QUIET_SECONDS = 0.2
 
 
 @pytest.fixture(scope="module")
 def target(tmp_path_factory: pytest.TempPathFactory, fake: FakeOpenAI) -> Iterator[hostile.Target]:
-    with hostile.target_in(tmp_path_factory.mktemp("hostile"), fake) as target:
+    with hostile.target_in(tmp_path_factory.mktemp("hostile"), fake, ROWS[0]) as target:
         yield target
 
 
-@pytest.mark.parametrize("row", [row for row in ROWS if not row.descriptors], ids=lambda row: row.name)
+@pytest.mark.parametrize("row", [row for row in ROWS if not (row.descriptors or row.is_proxied)], ids=lambda row: row.name)
 def test_an_honest_caller_is_answered_beside_an_attack(target: hostile.Target, row: hostile.Row) -> None:
     figures = hostile.attack_at(target, row, row.short, QUIET_SECONDS)
     assert figures.answers
     assert target.service.ask(target.token).status_code == 200
 
 
-@pytest.mark.parametrize("row", [row for row in ROWS if row.descriptors], ids=lambda row: row.name)
-def test_a_service_with_few_descriptors_goes_on_answering(tmp_path: Path, fake: FakeOpenAI, row: hostile.Row) -> None:
-    with hostile.target_in(tmp_path, fake, descriptors=row.descriptors) as target:
+@pytest.mark.parametrize("row", [row for row in ROWS if row.descriptors or row.is_proxied], ids=lambda row: row.name)
+def test_a_service_of_its_own_goes_on_answering(tmp_path: Path, fake: FakeOpenAI, row: hostile.Row) -> None:
+    with hostile.target_in(tmp_path, fake, row) as target:
         hostile.attack_at(target, row, row.short, QUIET_SECONDS)
         eventually(lambda: target.service.ask(target.token).status_code == 200)
