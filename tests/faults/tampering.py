@@ -57,6 +57,11 @@ class Scene:
     def events(self) -> list[str]:
         return (self.service.folder / "logs/security.log").read_text().splitlines()
 
+    def has_resumed(self) -> bool:
+        """Whether each worker that was closed has written its `log.resumed`, which a copy must hold."""
+        told = [line.split()[2] for line in self.events()]
+        return told.count("audit_closed") == told.count("audit_resumed")
+
     def keep(self) -> None:
         """A copy of all files, for `restore`."""
         shutil.rmtree(self.kept, ignore_errors=True)
@@ -111,6 +116,7 @@ def _meet(scene: Scene, stranger: Stranger, slack: float) -> float:
     """Seconds until the promise was kept."""
     service = scene.service
     eventually(lambda: scene.statuses() == {200}, "not all workers answer", 3 + slack)
+    eventually(lambda: scene.has_resumed(), "not all workers record again", 3 + slack)
     before = len(scene.events())
     eventually(lambda: len(service.records()) == signed(service), "it is not signed")
     scene.keep()
