@@ -65,7 +65,7 @@ class _Handler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         try:
             self._writer.put(self.format(record) + "\n")
-        except Exception:  # noqa: BLE001 - a message that cannot be shown must not stop who logs it
+        except Exception:  # noqa: BLE001 - who logs a message must not fail because of it; logging shows why
             self.handleError(record)
 
     def handle_report(self, record: logging.LogRecord) -> None:

@@ -45,7 +45,10 @@ def disable_tracing() -> None:
 
 
 class _NoClient:
-    """Replaces ChatOpenAI's SDK clients, which follow redirects and the environment's proxies."""
+    """Replaces ChatOpenAI's SDK clients, which follow redirects and the environment's proxies.
+
+    Any use of them is refused, for good.
+    """
 
     def __getattr__(self, name: str) -> NoReturn:
         raise NotImplementedError("Use ainvoke or astream: every other method would bypass this service's own connection.")

@@ -103,7 +103,7 @@ class SigningLoop:
         except AppError as error:
             if self._health.problem is None:
                 self._report_problem(error)
-        except Exception:  # whatever it is, it is reported and the signing goes on
+        except Exception:  # if it ended the thread, nobody would sign or watch the log; it is reported
             if self._problem != UNEXPECTED:  # log the traceback once, not at each step
                 LOG.exception(UNEXPECTED)
             self._report_problem(EvidenceUnavailable(UNEXPECTED))

@@ -14,7 +14,7 @@ from fastapi import Request, Response
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.context import request_context, set_request_context
+from app.api.context import hold_of, request_context, set_request_context
 from app.api.middleware import RequestMiddleware
 from app.api.quota_headers import quota_headers
 from app.errors import NotFound
@@ -172,3 +172,19 @@ def test_what_is_not_http_passes_untouched() -> None:
 
     run(RequestMiddleware(app)({"type": "lifespan"}, None, None))  # type: ignore[arg-type]
     assert scopes == [{"type": "lifespan"}]
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["answered", "failed"])
+def test_what_a_body_holds_is_given_back_with_the_answer(fails: bool) -> None:
+    fake = FakeApp()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope)
+        hold_of(request).add(70)
+        assert fake.held.total == 70
+        if fails:
+            raise NotFound
+        await Response()(scope, receive, send)
+
+    assert call(app, app=fake).status == (404 if fails else 200)
+    assert fake.held.total == 0

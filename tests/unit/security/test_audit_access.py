@@ -27,11 +27,6 @@ from ...support.waiting import until
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 def inquiry(user_id: str, *roles: str) -> Inquiry:
     return Inquiry(Principal(user_id, roles, user_id, "0" * 32, 1), "a" * 32, "127.0.0.1")
 

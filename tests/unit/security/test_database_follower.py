@@ -27,11 +27,6 @@ HOUR = 3_600
 JTI, OTHER = "a" * 32, "b" * 32
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 class Desk:
     """A database, an older copy of it without its revocations, and some followers of it."""
 

@@ -34,11 +34,6 @@ READ = "ai.audit.reader"
 ALICE = Client("alice", (ASK, READ), False, datetime.fromtimestamp(NOW, UTC))
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 @dataclass
 class Desk:
     """A SecurityManager, what it works with, and what it has written."""

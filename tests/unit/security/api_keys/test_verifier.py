@@ -23,11 +23,6 @@ from ....support.tokens import HOUR, NOTHING_REVOKED, NOW, Clock
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 @dataclass
 class Desk:
     """A verifier over a database, with what it has recorded."""

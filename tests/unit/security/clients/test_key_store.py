@@ -20,11 +20,6 @@ NOW = 1_790_000_000
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[ClientStore]:
     create_or_upgrade_database(tmp_path / "clients.sqlite3")
     store = open_clients(tmp_path / "clients.sqlite3", now=lambda: NOW)

@@ -14,11 +14,6 @@ NOW = 1_790_000_000
 JTI = "0123456789abcdef" * 2
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 async def test_a_revocation_is_only_ever_lengthened_and_outlives_its_token(tmp_path: Path) -> None:
     clock = [NOW]
     create_or_upgrade_database(tmp_path / "clients.sqlite3")

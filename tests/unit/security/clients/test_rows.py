@@ -12,13 +12,6 @@ from app.security.clients.rows import has_active_client
 from app.security.clients.store import ClientStore, open_clients
 from app.security.roles import ASK
 
-from ....support.client_database import make_database
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return make_database(tmp_path / "clients.sqlite3")
-
 
 def test_a_disabled_client_gets_no_token(path: Path) -> None:
     async def change(*names: str) -> bool:

@@ -14,8 +14,6 @@ from app.security.models import ClientSettings, Revocations
 from app.security.oauth_errors import InvalidClient
 from app.security.roles import ASK, AUDIT_READER
 
-from ....support.client_database import make_database
-
 pytestmark = pytest.mark.anyio
 
 NOW = 1_790_000_000.5
@@ -33,16 +31,6 @@ NO_USER_IDS = (
     "a%b",
     '"; DROP TABLE',
 )
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return make_database(tmp_path / "clients.sqlite3")
 
 
 @pytest.fixture

@@ -11,20 +11,8 @@ from app.errors import AuditUnavailable, Unavailable
 from app.security.clients.store import open_clients
 from app.security.roles import ASK
 
-from ....support.client_database import make_database
-
 pytestmark = pytest.mark.anyio
 JTI = "0123456789abcdef" * 2
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return make_database(tmp_path / "clients.sqlite3")
 
 
 async def test_a_database_that_another_process_holds_is_told_before_the_record(path: Path) -> None:
