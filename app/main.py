@@ -29,6 +29,7 @@ from .errors import AppError, LimitsUnavailable
 from .limits.bounds import Bounds
 from .limits.held_bytes import HeldBytes
 from .limits.rate_limits import Buckets
+from .limits.shared_counts import SharedCounts
 from .security.refusals import SUMMARY_SECONDS, RefusalRecorder
 from .security.security_log import SecurityLog
 from .settings import Settings, load_settings
@@ -105,7 +106,8 @@ def _lifespan(
             async with open_services(
                 settings, catalogue, embedded, slot.set_closed, scoreboard.log, scoreboard.database
             ) as services:
-                refusals = RefusalRecorder(services.audit, services.events, buckets.admit_refusal)
+                shared = SharedCounts(buckets.storage, worker, scoreboard.slots)
+                refusals = RefusalRecorder(services.audit, services.events, buckets.admit_refusal, shared, sums=worker == 0)
                 services.events.count_losses(slot.count_lost_events)
                 app.state.context = AppContext(services, buckets, refusals, scoreboard, slot, held)
                 tasks = [

@@ -10,8 +10,6 @@ import math
 import os
 import sqlite3
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -20,10 +18,11 @@ from limits import RateLimitItemPerMinute
 from slowapi import Limiter
 from slowapi.util import get_remote_address
 
-from ..errors import LimitsUnavailable, RateLimited
+from ..errors import RateLimited
 from ..settings import Settings
 from .networks import network_of
 from .shared_window import WindowStorage, shared_window_url
+from .storage_faults import storage_faults
 
 MIN_TOKENS_PER_MINUTE = 60
 """A client may fetch this many tokens even if RATE_LIMIT is lower: fetching one is cheap."""
@@ -77,7 +76,7 @@ class Buckets:
         self._window = limiter.limiter
         storage = self._window.storage
         assert isinstance(storage, WindowStorage)
-        self._storage = storage
+        self.storage = storage
         self._token = _PerMinute(max(settings.rate_limit, MIN_TOKENS_PER_MINUTE))
         self._address = _PerMinute(settings.address_rate_limit)
         self._refusal = _PerMinute(settings.audit_refusals_per_minute)
@@ -104,7 +103,7 @@ class Buckets:
         user cannot use up the part of the others, and there are no more buckets than calls.
         """
         if self._asserted is not None:
-            with _storage_faults():
+            with storage_faults():
                 if not self._window.test(self._asserted, "asserted", user_id, asserted_id):
                     raise QuotaExceeded(self._quota(self._asserted, "asserted", user_id, asserted_id))
 
@@ -131,14 +130,14 @@ class Buckets:
         Counts nothing.
         """
         network = network_of(address)
-        with _storage_faults():
+        with storage_faults():
             if not self._window.test(self._address, "address", network):
                 raise self._address_limited(network)
 
     def charge_address(self, address: str) -> None:
         """Count one failed proof of identity. Raises RateLimited after too many of them."""
         network = network_of(address)
-        with _storage_faults():
+        with storage_faults():
             if not self._window.hit(self._address, "address", network):
                 raise self._address_limited(network)
 
@@ -155,7 +154,7 @@ class Buckets:
             if now < self._unproven_from or not self._window.hit(self._refusal, "refusal", f"address:{network}"):
                 return False
             burst = self._refusal.amount
-            wait = self._storage.take("unproven", burst, burst * UNPROVEN_SHARE / 60)
+            wait = self.storage.take("unproven", burst, burst * UNPROVEN_SHARE / 60)
             self._unproven_from = now + wait
             return not wait
         except sqlite3.Error:
@@ -163,34 +162,34 @@ class Buckets:
 
     def forget_old(self) -> None:
         """Delete everything that no window reaches any more. Call it about once a minute."""
-        with _storage_faults():
-            self._storage.forget_old()
+        with storage_faults():
+            self.storage.forget_old()
 
     def probe(self) -> None:
         """Whether hits can be counted. Raises LimitsUnavailable."""
-        with _storage_faults():
-            self._storage.probe()
+        with storage_faults():
+            self.storage.probe()
 
     @property
     def folder(self) -> Path:
         """Where hits are counted."""
-        return self._storage.folder
+        return self.storage.folder
 
     def close(self) -> None:
-        self._storage.close()
+        self.storage.close()
 
     def _give_back_question(self, user_id: str, key: tuple[str, int] | None) -> None:
-        with _storage_faults():
-            self._storage.give_back(self._token.key_for(QUESTIONS, user_id))
+        with storage_faults():
+            self.storage.give_back(self._token.key_for(QUESTIONS, user_id))
             if key is not None:
-                self._storage.give_back(self._token.key_for(KEYS, key[0]))
+                self.storage.give_back(self._token.key_for(KEYS, key[0]))
 
     def _charge_both(self, name: str, user_id: str, limit: int, key_name: str, key: tuple[str, int] | None) -> Quota:
         """Count one call in the bucket of a principal, and in that of a key that narrows it."""
         if key is None or key[1] >= limit:
             return self._charge(_PerMinute(limit), name, user_id)
         key_id, own = key[0], _PerMinute(key[1])
-        with _storage_faults():
+        with storage_faults():
             if not self._window.test(own, key_name, key_id):
                 raise QuotaExceeded(self._quota(own, key_name, key_id))
         shared = self._charge(_PerMinute(limit), name, user_id)
@@ -200,7 +199,7 @@ class Buckets:
         return RateLimited(retry_after=self._quota(self._address, "address", network).reset_seconds)
 
     def _charge(self, item: _PerMinute, *key: str) -> Quota:
-        with _storage_faults():
+        with storage_faults():
             is_allowed = self._window.hit(item, *key)
             quota = self._quota(item, *key)
         if not is_allowed:
@@ -210,11 +209,3 @@ class Buckets:
     def _quota(self, item: _PerMinute, *key: str) -> Quota:
         reset_at, remaining = self._window.get_window_stats(item, *key)
         return Quota(item.amount, max(0, remaining), max(1, math.ceil(reset_at - monotonic())), key[0])
-
-
-@contextmanager
-def _storage_faults() -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise LimitsUnavailable(retry_after=1) from error

@@ -28,8 +28,13 @@ SCHEME = "window"
 MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of our own in it: shared_window_url
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS hits (key TEXT, at REAL, n INTEGER, PRIMARY KEY (key, at, n)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS levels (key TEXT PRIMARY KEY, at REAL, level REAL) WITHOUT ROWID
+CREATE TABLE IF NOT EXISTS levels (key TEXT PRIMARY KEY, at REAL, level REAL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS batches (number INTEGER PRIMARY KEY, id TEXT, owner INTEGER, kinds INTEGER);
+CREATE TABLE IF NOT EXISTS counts (
+    batch INTEGER, user_id TEXT, network TEXT, code TEXT, n INTEGER, PRIMARY KEY (batch, code, network, user_id)
+) WITHOUT ROWID
 """
+"""The last two belong to shared_counts.py."""
 ENDS = """
 SELECT * FROM (SELECT at, n FROM hits WHERE key = :key AND at > :start AND at <= :now ORDER BY at, n LIMIT 1) UNION ALL
 SELECT * FROM (SELECT at, n FROM hits WHERE key = :key AND at > :start AND at <= :now ORDER BY at DESC, n DESC LIMIT 1)
@@ -100,7 +105,7 @@ class WindowStorage(MovingWindowSupport, Storage):
             self._connection = _connect(self._path)
         return self._connection
 
-    def _writing(self) -> sqlite3.Connection:
+    def writing(self) -> sqlite3.Connection:
         """Begins a transaction, alone over all processes; `with` ends it."""
         db = self._db
         db.execute("BEGIN IMMEDIATE")
@@ -108,7 +113,7 @@ class WindowStorage(MovingWindowSupport, Storage):
 
     def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
         """Add *amount* hits if at most *limit* are then in the last *expiry* seconds, else none."""
-        with self._writing() as db:
+        with self.writing() as db:
             # Read under the lock: before it, hits of other processes could be later than this.
             now = self._clock()
             _, count, newest = self._window(key, expiry, now)
@@ -128,7 +133,7 @@ class WindowStorage(MovingWindowSupport, Storage):
 
         0.0 if there was one, else the seconds until there is.
         """
-        with self._writing() as db:
+        with self.writing() as db:
             now = self._clock()
             at, level = db.execute("SELECT at, level FROM levels WHERE key = ?", (key,)).fetchone() or (now, capacity)
             if at > now:  # from before a reboot
@@ -155,7 +160,7 @@ class WindowStorage(MovingWindowSupport, Storage):
 
         Takes milliseconds: do not call it while a request waits.
         """
-        with self._writing() as db:
+        with self.writing() as db:
             now = self._clock()
             db.execute("DELETE FROM hits WHERE at <= ? OR at > ?", (now - LONGEST_WINDOW_SECONDS, now))
 
@@ -170,7 +175,7 @@ class WindowStorage(MovingWindowSupport, Storage):
 
     def probe(self) -> None:
         """Write a hit, and delete it. Raises sqlite3.Error where none can be written."""
-        with self._writing() as db:
+        with self.writing() as db:
             db.execute("INSERT INTO hits (key, at, n) VALUES ('', ?, 0)", (self._clock(),))
             db.execute("DELETE FROM hits WHERE key = ''")
 

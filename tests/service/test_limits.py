@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 from collections import Counter
 from collections.abc import Iterator
@@ -235,6 +237,29 @@ def reported_refusals(service: Service) -> Reported:
                 {(row.get("user_id") or row["address"], row["code"]): row["count"] for row in details["refusals"]}
             )
     return reported
+
+
+def test_what_killed_processes_had_counted_is_in_one_summary(tmp_path: Path, fake: FakeOpenAI) -> None:
+    """First two of three workers are killed, then the whole service: the next one has the counts of both."""
+    env: dict[str, Any] = {"AUDIT_REFUSALS_PER_MINUTE": "3", "OPENAI_BASE_URL": fake.base_url}
+    service = Service(tmp_path, workers=3, **env).start()
+
+    def refuse(times: int) -> None:
+        for _ in range(times):
+            assert HTTP.get(service.url + "/nothing").status_code == 404
+
+    refuse(20)
+    for pid in service.worker_pids()[1:]:
+        os.kill(pid, signal.SIGKILL)
+    service.wait_ready()
+    refuse(10)
+    service.kill()
+    service.start()
+    service.stop()
+    reported = reported_refusals(service)
+    assert (reported.single.total(), reported.total("not_found")) == (3, 30)
+    assert sum(record["action"] == "request.refused_summary" for record in service.records()) <= 2
+    assert service.verify()["ok"]
 
 
 def test_invalid_http_is_counted_and_adds_up_too(tmp_path: Path, fake: FakeOpenAI) -> None:

@@ -170,8 +170,8 @@ def test_refusals_of_all_the_unproven_are_a_burst_and_then_a_third(
         """Of 1,000 refusals from as many addresses."""
         count = 0
         for number in range(1000):
-            monkeypatch.setattr(buckets._storage, "_clock", lambda moment=now + after + number * each_seconds: moment)
-            monkeypatch.setattr(rate_limits, "monotonic", buckets._storage._clock)
+            monkeypatch.setattr(buckets.storage, "_clock", lambda moment=now + after + number * each_seconds: moment)
+            monkeypatch.setattr(rate_limits, "monotonic", buckets.storage._clock)
             count += buckets.admit_refusal(None, f"198.18.{number // 250}.{number % 250}")
         return count
 

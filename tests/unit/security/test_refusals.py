@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from app.audit.log import AuditLog
+from app.errors import LimitsUnavailable
+from app.limits.shared_counts import MAX_KINDS, SharedCounts
+from app.limits.shared_window import WindowStorage
 from app.security import refusals
 from app.security.refusals import RefusalRecorder
 from app.security.security_log import SecurityLog
@@ -20,7 +25,7 @@ from ...support.stores import open_store
 class Recorder:
     """A real log with its recorder, which admits the first *admitted* refusals of each key to records of their own."""
 
-    def __init__(self, folder: Path, admitted: int = 1) -> None:
+    def __init__(self, folder: Path, admitted: int = 1, sums: bool = True) -> None:
         self.path = folder / "audit_log.jsonl"
         self.log = AuditLog(open_store(self.path), timeout_seconds=1.0)
         self.log.create({})
@@ -32,7 +37,8 @@ class Recorder:
             return seen[network] <= admitted
 
         self.security_log = SecurityLog(self.events)
-        self.recorder = RefusalRecorder(self.log, self.security_log, admit)
+        self.storage = WindowStorage(f"window://{folder}/limits.sqlite3")
+        self.recorder = RefusalRecorder(self.log, self.security_log, admit, SharedCounts(self.storage), sums=sums)
 
     async def __aenter__(self) -> None:
         await self.log.__aenter__()
@@ -41,6 +47,7 @@ class Recorder:
         await self.log.__aexit__(*exc_info)
         self.log.close()
         self.security_log.close()
+        self.storage.close()
 
     async def refuse(self, times: int = 1, address: str = "203.0.113.1") -> None:
         for _ in range(times):
@@ -120,16 +127,65 @@ def test_more_kinds_of_refusal_than_a_summary_names_are_still_counted(tmp_path: 
     async def main() -> None:
         one = Recorder(tmp_path, admitted=0)
         async with one:
-            for number in range(refusals.MAX_KINDS + 50):
+            for number in range(MAX_KINDS + 50):
                 one.recorder.count("not_found" if number else "gone", f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}")
             await one.refuse(7, "10.0.0.1")
             await one.recorder.close()
-        assert one.recorded() == (0, refusals.MAX_KINDS + 57)
+        assert one.recorded() == (0, MAX_KINDS + 57)
         summary = json.loads(one.path.read_bytes().splitlines()[-1])["details"]
         assert len(summary["refusals"]) == refusals.MAX_ROWS
         assert summary["refusals"][1] == {"address": "10.0.0.1", "code": "not_found", "count": 8}
-        assert summary["networks"] == refusals.MAX_KINDS
-        assert summary["codes"] == {"gone": 1, "not_found": refusals.MAX_KINDS + 6, "other": 50}
+        assert summary["networks"] == MAX_KINDS
+        assert summary["codes"] == {"gone": 1, "not_found": MAX_KINDS + 6, "other": 50}
         assert summary["others"] == summary["total"] - sum(row["count"] for row in summary["refusals"])
 
     asyncio.run(asyncio.wait_for(main(), 60))
+
+
+def test_one_process_sums_up_for_all_and_each_when_it_stops(tmp_path: Path) -> None:
+    async def main() -> None:
+        one = Recorder(tmp_path, admitted=0, sums=False)
+        async with one:
+            await one.refuse(2)
+            await one.recorder.summarise()
+            assert one.recorded() == (0, 0)
+            await one.recorder.close()
+        assert one.recorded() == (0, 2)
+
+    asyncio.run(asyncio.wait_for(main(), 60))
+
+
+def test_what_shared_memory_does_not_take_is_summed_up_all_the_same(tmp_path: Path) -> None:
+    async def main() -> None:
+        one = Recorder(tmp_path, admitted=0)
+        async with one:
+            await one.refuse(2)
+            with closing(sqlite3.connect(tmp_path / "limits.sqlite3", isolation_level=None)) as holder:
+                holder.execute("BEGIN EXCLUSIVE")
+                await one.refuse(3)
+                await one.recorder.summarise()
+                assert one.recorded() == (0, 3)
+                await one.refuse(4)
+            await one.recorder.close()
+        assert one.recorded() == (0, 9)
+
+    asyncio.run(asyncio.wait_for(main(), 60))
+
+
+def test_a_summary_that_may_be_in_the_log_is_repeated_with_its_id(tmp_path: Path) -> None:
+    async def main() -> None:
+        one = Recorder(tmp_path, admitted=0)
+        async with one:
+            await one.refuse(3)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(SharedCounts, "done", lambda counts, batch: _fail())
+                await one.recorder.summarise()
+            await one.recorder.summarise()
+        first, second = [json.loads(line) for line in one.path.read_bytes().splitlines()[1:]]
+        assert (first["request_id"], first["details"]) == (second["request_id"], second["details"])
+
+    asyncio.run(asyncio.wait_for(main(), 60))
+
+
+def _fail() -> None:
+    raise LimitsUnavailable(retry_after=1)
