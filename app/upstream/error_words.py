@@ -1,7 +1,8 @@
 """What the words of a server's error say, whichever of the many forms it has.
 
 Servers agree on neither the status nor the words of two errors that a caller must tell from all
-others: the bill is not paid, and the prompt does not fit into the model's context.
+others: the bill is not paid, and the prompt does not fit into the model's context. What is read:
+the status, then the words in codes and types, then the message, in English or Chinese.
 """
 
 from __future__ import annotations
@@ -20,39 +21,61 @@ MAX_MESSAGE = 2_000
 Meaning = Literal["no_money", "too_long"]
 
 _WORD = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_CODE = re.compile(r"[A-Za-z][A-Za-z0-9_.]{0,63}|[0-9]{1,7}")
+"""A server's code: words as it joins them, or a number of its own."""
 _PARAM = re.compile(r"[A-Za-z0-9_.\[\]]{1,100}")
-_PASSING = re.compile(r"rate_?limit|too_many_requests|overloaded")
-_SERVER_FAULT = re.compile(r"server|internal|timeout|overload|unavailable|unknown")
-_NESTED = ("error", "response", "innererror", "metadata", "detail", "message", "raw")
+_PASSING = re.compile(r"rate_?limit|too_?many_?requests|overloaded|throttl", re.IGNORECASE)
+_SERVER_FAULT = re.compile(r"server|internal|timeout|overload|unavailable|unknown|[0-9]$", re.IGNORECASE)
 _MAX_NESTING = 4
-_QUOTED = re.compile(r"(?<!\w)'[^']*'(?!\w)|\"[^\"]*\"")
+
+# What a member is, by the end of its name: error_msg, status_code, errCode, base_resp, …
+_IS_NESTED = re.compile(r".*(?:err(?:ors?)?|resp(?:onse)?|details?|message|metadata|header|raw)", re.IGNORECASE)
+_IS_CODE = re.compile(r".*code|err_?no", re.IGNORECASE)
+_IS_STATUS = re.compile(r".*(?:code|status)", re.IGNORECASE)
+_IS_WORD = re.compile(r".*(?:code|type|status|reason)", re.IGNORECASE)
+_IS_TEXT = re.compile(r".*(?:message|msg|error|detail|description)", re.IGNORECASE)
+_NO_ERROR = (0, 200, "0", "200", "")
+
+_QUOTED = re.compile(r"(?<!\w)'[^']*'(?!\w)|\"[^\"]*\"|“[^”]*”|「[^」]*」")
 """A message may quote what was asked, and a prompt may speak of money, too."""
 
 _MONEY = frozenset(
     {"billing", "balance", "credit", "credits", "payment", "arrears", "arrearage", "unpaid", "prepaid", "recharge"}
+    | {"overdue", "charge", "funds"}
 )
-_SPENT_WORDS = ({"insufficient", "quota"}, {"exceeded", "current", "quota"}, {"budget", "exceeded"})
+_SPENT_WORDS = (
+    *({"insufficient", "quota"}, {"exceeded", "current", "quota"}, {"budget", "exceeded"}, {"pack", "exhausted"}),
+    {"consume", "quota"},
+)
 _LACKING = r"insufficient|not enough|out of|used all|more|negative"
-_FUNDS = r"(?:balance|credits?|funds|quota|resource package)"
+_FUNDS = r"(?:balance|credits?|funds|quota|free tier|resource pack(?:age)?)"
 _SPENT = r"insufficient|too low|not enough|exhausted|depleted|used up|negative|run out|ran out"
 _NO_MONEY = re.compile(
     rf"\b(?:{_LACKING})\b[^.;]{{0,40}}\b{_FUNDS}\b|\b{_FUNDS}\b[^.;]{{0,40}}\b(?:{_SPENT})\b"
     r"|\bbilling hard limit\b|\bspend(?:ing)? limit\b|\bpayment required\b"
     r"|\b(?:recharge|top[ -]?up|unpaid|overdue|in arrears)\b"
+    r"|欠费|欠費|充值|儲值|[余餘][额額]|[额額]度|预扣费|资源包"
 )
 _PASSES = re.compile(
-    r"\b(?:per|every) (?:second|minute|min|hour|day)\b|\b(?:retry|try again|wait)\b[^.;]{0,20}\b(?:in|after|for)\b|\brate limit"
+    r"\b(?:per|every) (?:second|minute|min|hour|day)\b|\b(?:retry|try again|wait)\b[^.;]{0,20}\b(?:in|after|for)\b"
+    r"|\b(?:rate|requests?|qps) limit|每(?:秒|分|小[时時]|天|日)|[频頻速]率|[并並][发發]|限流|[频頻]繁|[请請]求[数數]?[过過太]"
 )
 """A message that names a time speaks of a limit that passes."""
+_LATER = re.compile(rf"{_PASSES.pattern}|\blater\b|稍[后後]|繁忙")
 
 _PROMPT = r"(?:prompts?|inputs?|messages|request|conversation|decoder prompt)"
 _LENGTH = r"(?:tokens?|length|max_num_tokens)"
+_PROMPT_ZH = r"(?:上下文|[输輸]入|提示[词詞]|消息|[对對][话話]|(?<![a-z_])(?:prompt|input|tokens?)(?![a-z_]))"
+_EXCESS_ZH = r"(?:超[长長过過出限]|[过過太][长長])"
 _TOO_LONG = (
     re.compile(
         r"\bcontext[ _-]?(?:length|size|window|limit)|\bsize of the context\b|\bcontext\b[^.;]{0,12}\boverflow"
         r"|\bmax(?:imum)? (?:model|prompt|input|sequence) (?:length|tokens)|\bmodel token limit\b"
     ),
-    re.compile(rf"\b{_PROMPT}\b[^.;]{{0,40}}\btoo long\b|\brange of {_PROMPT} length\b"),
+    re.compile(
+        rf"\b{_PROMPT}\b[^.;]{{0,40}}\btoo long\b|\brange of {_PROMPT} length\b"
+        rf"|{_PROMPT_ZH}[^。；]{{0,40}}{_EXCESS_ZH}|{_EXCESS_ZH}[^。；]{{0,40}}{_PROMPT_ZH}"
+    ),
     re.compile(rf"\b{_PROMPT}\b[^;]{{0,100}}\b{_LENGTH}\b|\b{_LENGTH}\b[^;]{{0,100}}\b{_PROMPT}\b"),
 )
 """The last of them needs a word of excess, too."""
@@ -75,15 +98,14 @@ class ErrorWords:
     meaning: Meaning | None = None
     is_error: bool = False
     """Whether the document says that it is an error, whatever its status."""
+    is_of_protocol: bool = False
+    """Whether it says so as OpenAI's, Anthropic's and similar servers do."""
     is_anthropic: bool = False
     """Whether it has the form of Anthropic's errors."""
+    is_passing: bool = False
+    """Whether the words say that too much was asked in too short a time."""
     is_failed_response: bool = False
     """Whether it is a response of /responses that failed; its code is a word of that API."""
-
-    @property
-    def is_passing(self) -> bool:
-        """Whether the words say that too much was asked in too short a time."""
-        return any(_PASSING.search(word) for word in (self.code, self.type) if word)
 
     @property
     def is_about_request(self) -> bool:
@@ -112,21 +134,41 @@ def read_words(raw: bytes, sent: bytes = b"") -> ErrorWords:
         return ErrorWords()
     errors = list(_errors_in(document))
     error = document.get("error")
-    own = error if isinstance(error, dict) else next((one for one in errors if _plain(_WORD, one.get("code"))), document)
-    code, kind = _plain(_WORD, own.get("code")), _plain(_WORD, own.get("type"))
+    own = error if isinstance(error, dict) else next((one for one in errors if _code_in(one)), document)
+    code, kind = _code_in(own), _plain(_WORD, own.get("type"))
     has_word_in_type = own.get("code", 0) is not None and kind != "invalid_request_error"  # a null says: no word
-    numbers = [one.get(name) for one in errors for name in ("code", "status")]
+    numbers = [int(value) for one in errors for value in _values(one, _IS_STATUS) if re.fullmatch("[45][0-9]{2}", str(value))]
+    is_of_protocol = bool(error) or document.get("type") in ("error", "response.failed") or document.get("object") == "error"
     return ErrorWords(
         code=code,
         type=kind,
         param=_param(own.get("param"), sent),
         reason=code or (kind if has_word_in_type else None),
-        status=next((one for one in numbers if type(one) is int and 400 <= one <= 599), None),
+        status=next(iter(numbers), None),
         meaning=_meaning(errors),
-        is_error=bool(error) or document.get("type") in ("error", "response.failed") or document.get("object") == "error",
+        is_error=is_of_protocol or any(map(_is_error, errors)),
+        is_of_protocol=is_of_protocol,
         is_anthropic=isinstance(error, dict) and document.get("type") == "error",
+        is_passing=any(_PASSING.search(word) for word in (code, kind) if word) or any(map(_LATER.search, _texts(errors))),
         is_failed_response=document.get("type") == "response.failed" or document.get("status") == "failed",
     )
+
+
+def _values(error: dict[str, Any], names: re.Pattern[str]) -> list[Any]:
+    return [value for name, value in error.items() if names.fullmatch(name)]
+
+
+def _is_error(one: dict[str, Any]) -> bool:
+    """Whether *one* names a fault by a code, and says in a text what it is."""
+    texts = [value for value in _values(one, _IS_TEXT) if isinstance(value, str) and value]
+    codes = [value for value in _values(one, _IS_STATUS) if type(value) is int] + _values(one, _IS_CODE)
+    return bool(texts) and any(isinstance(code, int | str) and code not in _NO_ERROR for code in codes)
+
+
+def _code_in(error: dict[str, Any]) -> str | None:
+    """The first code that is not the status again."""
+    codes = [_plain(_CODE, str(value)) for value in _values(error, _IS_CODE) if type(value) in (int, str)]
+    return next((code for code in codes if code and not re.fullmatch("[1-5][0-9]{2}", code)), None)
 
 
 def _errors_in(value: Any, depth: int = 0) -> Iterator[dict[str, Any]]:
@@ -142,23 +184,25 @@ def _errors_in(value: Any, depth: int = 0) -> Iterator[dict[str, Any]]:
         return
     yield value
     if depth < _MAX_NESTING:
-        for name in _NESTED:
-            yield from _errors_in(value.get(name), depth + 1)
+        for inner in _values(value, _IS_NESTED):
+            yield from _errors_in(inner, depth + 1)
 
 
 def _meaning(errors: list[dict[str, Any]]) -> Meaning | None:
-    for word in (error.get(name) for error in errors for name in ("code", "type", "error_type", "status")):
-        if isinstance(word, str) and (meaning := _meaning_of_word(word)):
-            return meaning
-    for text in (error.get(name) for error in errors for name in ("message", "error", "detail", "msg")):
-        if isinstance(text, str) and not text.startswith("{") and (meaning := _meaning_of_message(text)):
-            return meaning
-    return None
+    words = [word for error in errors for word in _values(error, _IS_WORD) if isinstance(word, str)]
+    meanings = [*map(_meaning_of_word, words), *map(_meaning_of_message, _texts(errors))]
+    return next((meaning for meaning in meanings if meaning), None)
+
+
+def _texts(errors: list[dict[str, Any]]) -> list[str]:
+    """What the messages say, without what they quote."""
+    texts = [text for error in errors for text in _values(error, _IS_TEXT) if isinstance(text, str) and not text.startswith("{")]
+    return [_QUOTED.sub(" ", text[:MAX_MESSAGE].lower()) for text in texts]
 
 
 def _meaning_of_word(word: str) -> Meaning | None:
     """Of `insufficient_quota`, `InsufficientBalance`, `exceed_context_size_error`, …"""
-    parts = frozenset(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", word[:100]).lower().replace("-", "_").split("_"))
+    parts = frozenset(re.split("[-_.]", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", word[:100]).lower()))
     if not parts.isdisjoint(_MONEY) or any(parts >= words for words in _SPENT_WORDS):
         return "no_money"
     if "context" in parts and not parts.isdisjoint(("length", "size", "window", "limit", "exceeded", "overflow")):
@@ -166,8 +210,7 @@ def _meaning_of_word(word: str) -> Meaning | None:
     return "too_long" if "long" in parts and not parts.isdisjoint(("prompt", "input")) else None
 
 
-def _meaning_of_message(message: str) -> Meaning | None:
-    text = _QUOTED.sub(" ", message[:MAX_MESSAGE].lower())
+def _meaning_of_message(text: str) -> Meaning | None:
     if _PASSES.search(text):
         return None
     if _NO_MONEY.search(text):

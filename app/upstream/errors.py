@@ -146,7 +146,7 @@ def is_not_served(protocol: ProtocolName, raw: bytes) -> bool:
     An error in the form of the *protocol* says that something else does not, such as the model.
     """
     words = read_words(raw)
-    return not words.is_error or words.is_anthropic != (protocol == "anthropic")
+    return not words.is_of_protocol or words.is_anthropic != (protocol == "anthropic")
 
 
 def log_upstream(what: str, raw: bytes, sent: bytes = b"") -> None:

@@ -18,6 +18,8 @@ from app.upstream.errors import (
     error_of_status,
 )
 
+from ...support.error_shapes import CHINESE, IN_AN_ANSWER
+
 TOO_LONG = """
 This model's maximum context length is 8192 tokens. However, you requested 9000 tokens (8000 in the messages).
 Your input exceeds the context window of this model. Please adjust your input and try again.
@@ -134,6 +136,25 @@ def test_a_word_means_the_same_in_code_and_in_type(meaning: str | None, word: st
 def test_anything_else_means_nothing(raw: bytes) -> None:
     words = read_words(raw)
     assert (words.code, words.type, words.param, words.status, words.meaning) == (None,) * 5
+
+
+@pytest.mark.parametrize(("status", "document", "kind"), CHINESE)
+def test_status_codes_and_messages_of_chinese_servers_are_understood(
+    status: int, document: Any, kind: type[UpstreamError]
+) -> None:
+    for raw in (json.dumps(document), json.dumps(document, ensure_ascii=False)):
+        assert type(error_of_status(status, raw.encode(), None)) is kind
+
+
+@pytest.mark.parametrize(("document", "kind", "reason"), IN_AN_ANSWER)
+def test_an_error_in_a_form_of_their_own_is_one(document: Any, kind: type[UpstreamError], reason: str | None) -> None:
+    error = error_of_document(json.dumps(document).encode(), "unusable answer")
+    assert (type(error), getattr(error, "reason", None)) == (kind, reason)
+
+
+def test_the_operator_sees_a_code_that_is_a_number() -> None:
+    for document in ({"error": {"code": "1113"}}, {"base_resp": {"status_code": 1113}}, {"error_code": 1113}, {"errCode": 1113}):
+        assert read_words(json.dumps(document).encode()).shown() == "code=1113"
 
 
 def body(**error: object) -> bytes:
