@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect
 from ..assistant.models import Question
 from ..errors import ClientGone
 from ..kit import strict_json
-from ..kit.content_coding import CODINGS, Decoder
+from ..kit.content_coding import CODINGS, Decoder, coding_of
 from .context import declared_bytes, hold_of, media_type_of, request_context, set_request_context
 from .dependencies import Asker
 from .http_errors import MalformedBody, MalformedJson, TooLarge, UnsupportedCoding, UnsupportedMediaType
@@ -51,6 +51,7 @@ async def read_json(request: Request, limit: int) -> JsonBody:
     try:
         document = await asyncio.to_thread(strict_json.parse, body) if is_large else strict_json.parse(body)
     except ValueError as error:
+        verify_unpacked(body)
         raise MalformedJson(f"The body is not one JSON document: {error}.") from None
     return JsonBody(document, is_large)
 
@@ -98,6 +99,12 @@ async def read_body(request: Request, limit: int) -> bytes:
         raise MalformedBody(f"The body {error}: send it whole, or without Content-Encoding.") from None
     set_request_context(request, replace(request_context(request), is_body_read=True))
     return b"".join(pieces)
+
+
+def verify_unpacked(body: bytes) -> None:
+    """Raises MalformedBody for a *body* that is compressed although no header says so."""
+    if coding := coding_of(body):
+        raise MalformedBody(f"The body looks {coding}-compressed: send Content-Encoding: {coding} with it, or send it as it is.")
 
 
 def _decoder_of(request: Request) -> Decoder | None:

@@ -12,7 +12,7 @@ from fastapi import Depends, Request
 
 from ..security.models import Client
 from ..security.oauth_errors import InvalidClient, InvalidTokenRequest
-from .bodies import read_body
+from .bodies import read_body, verify_unpacked
 from .context import address_of, app_context, media_type_of, request_context, set_request_context
 from .http_errors import UnsupportedMediaType
 
@@ -24,7 +24,8 @@ FORM_TYPE = "application/x-www-form-urlencoded"
 async def token_form(request: Request) -> dict[str, str]:
     """The fields of the form that have a value (RFC 6749, section 3.2).
 
-    Raises RateLimited for the address, UnsupportedMediaType, TooLarge, InvalidTokenRequest.
+    Raises RateLimited for the address, UnsupportedMediaType, TooLarge, MalformedBody,
+    InvalidTokenRequest.
     """
     app_context(request).buckets.test_address(address_of(request))
     if media_type_of(request) != FORM_TYPE:
@@ -33,6 +34,7 @@ async def token_form(request: Request) -> dict[str, str]:
     try:
         pairs = parse_qsl(body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS)
     except ValueError:  # not ASCII, broken UTF-8, too many fields
+        verify_unpacked(body)
         raise InvalidTokenRequest(f"The body is not a form of at most {MAX_FIELDS} fields.") from None
     fields = dict(pairs)
     if len(fields) != len(pairs):

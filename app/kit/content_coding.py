@@ -63,6 +63,8 @@ class _Deflate(_Zlib):
 
 CODINGS: dict[str, Callable[[], Any]] = {"gzip": partial(_Zlib, 31), "zstd": _zstd}
 """By the name that a header gives them: what a caller may send."""
+MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+"""How a coded body begins. Neither JSON nor an event stream can, so no label is needed."""
 _READ = {**CODINGS, "deflate": _Deflate}
 """What is read."""
 
@@ -72,20 +74,29 @@ def is_read(label: str) -> bool:
     return label in _READ or label in ("", "identity", "x-gzip")
 
 
+def coding_of(start: bytes) -> str | None:
+    """The coding in which a body is that begins with *start*, if one shows."""
+    return next((name for magic, name in MAGIC.items() if start.startswith(magic)), None)
+
+
 class Decoder:
     """Undoes one coding while its bytes arrive. Members and frames that follow another are joined.
 
     Both methods raise ValueError with the end of a sentence.
     """
 
-    def __init__(self, coding: str) -> None:
-        self._name, self._open = coding, _READ[coding]
+    def __init__(self, coding: str, *, is_liberal: bool = False) -> None:
+        """*is_liberal*: what follows a member and begins none is ignored, as gzip and clients do."""
+        self._name, self._open, self._is_liberal = coding, _READ[coding], is_liberal
         self._part: Any = None  # the member or frame that has begun and not ended
-        self._has_ended_one = False
+        self._has_ended_one = self._is_over = False
+        self._between = b""  # after a member: too little to see whether another begins
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """What *data* adds, in pieces of at most STEP_BYTES, some of them empty."""
         while data or not (self._part is None or self._part.needs_input):
+            if self._is_liberal and self._has_ended_one and self._part is None and not (data := self._begun(data)):
+                return
             self._part = self._part or self._open()
             try:
                 piece = self._part.decompress(data, STEP_BYTES)
@@ -95,6 +106,16 @@ class Decoder:
             if self._part.eof:
                 data, self._part, self._has_ended_one = self._part.unused_data, None, True
             yield piece
+
+    def _begun(self, data: bytes) -> bytes:
+        """*data* with what came before it, if another member begins there; else nothing."""
+        start = self._between + data
+        if self._is_over or coding_of(start) == self._name:
+            self._between = b""
+            return b"" if self._is_over else start
+        self._is_over = not any(magic.startswith(start) for magic in MAGIC)
+        self._between = b"" if self._is_over else start
+        return b""
 
     def finish(self) -> None:
         """All bytes have arrived."""

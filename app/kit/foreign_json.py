@@ -7,11 +7,14 @@ than 64 bits, all of which Python's and JavaScript's parsers take.
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import orjson
 
 _WHITE_SPACE = b" \t\r\n"
+_CHARSET = re.compile(r"(?:iso|latin|windows|cp|gb|big5|shift|euc|koi8|utf).*", re.IGNORECASE | re.ASCII)
+"""Codings of text. Python has others, such as punycode, that take minutes for a megabyte."""
 _INTEGERS = range(-(2**63), 2**64)
 
 
@@ -24,6 +27,32 @@ def loads(data: bytes, *, errors: str = "strict") -> Any:
         return orjson.loads(data)
     except ValueError:
         return json.loads(data.decode("utf-8-sig", errors))  # SDKs drop a byte order mark
+
+
+def as_utf8(data: bytes, charset: str | None) -> bytes:
+    """*data*, text of a model's server, in UTF-8, so that all who read it read the same.
+
+    What is not UTF-8 is read as *charset*, the server's own label, says; else with U+FFFD in the
+    places that are not valid.
+    """
+    try:
+        data.decode()
+        return data
+    except UnicodeDecodeError:
+        pass
+    try:
+        text = data.decode(charset if charset and _CHARSET.fullmatch(charset) else "utf-8", "replace")
+    except LookupError:  # a label that is no name of a coding
+        text = data.decode("utf-8", "replace")
+    return text.encode("utf-8", "replace")
+
+
+def json_as_utf8(data: bytes, charset: str | None) -> bytes:
+    """As `as_utf8`, for a whole document: that it is UTF-16 or UTF-32 is seen without a label."""
+    found = json.detect_encoding(data)
+    if found.startswith("utf-8"):
+        return as_utf8(data, charset)
+    return data.decode(found, "replace").encode("utf-8", "replace")
 
 
 def dumps(value: Any) -> bytes:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Iterator
+from functools import cached_property
 
 import aiohttp
 
-from ..kit.content_coding import Decoder, is_read
+from ..kit.content_coding import MAGIC, Decoder, coding_of, is_read
 from .attempts import Attempts
 from .connection import CONNECTION_FAULTS, error_of_fault, take_unread
 from .errors import unusable
 
-MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
-"""How a coded body begins. Neither JSON nor an event stream can, so no label is needed."""
 WORD = re.compile(r"[a-z0-9, -]{1,40}")
+_CHARSET = re.compile(r";\s*charset\s*=\s*[\"']?([\w.:-]+)", re.IGNORECASE)
 LARGE_BYTES = 256 * 1024
 """From here on a plain answer is read only when it is its turn."""
 FIRST_BYTES = tuple(magic[:1] for magic in MAGIC)
@@ -30,6 +30,7 @@ class Body:
         """*limit*: of the bytes, before and after decoding. *large*: turns for large ones."""
         self._large, self._has_turn = large, False
         self._content, self._attempts, self._limit = response.content, attempts, limit
+        self._headers = response.headers
         label = response.headers.get("Content-Encoding", "").strip().lower()
         self._is_deflate = label == "deflate"
         self.unread_coding = None if is_read(label) else label if WORD.fullmatch(label) else "unknown"
@@ -47,6 +48,12 @@ class Body:
     def is_decoded(self) -> bool:
         """Whether the bytes read are not those that were sent."""
         return self._decoder is not None
+
+    @cached_property
+    def charset(self) -> str | None:
+        """In which the server says its text is."""
+        label = _CHARSET.search(self._headers.get("Content-Type", ""))
+        return label[1] if label else None
 
     async def read(self) -> bytes | None:
         """The next bytes, decoded; none yet if empty; None at the end. Raises UpstreamError."""
@@ -113,8 +120,8 @@ class Body:
         self._start = start
         if any(len(start) < len(magic) and magic.startswith(start) for magic in MAGIC):
             return b""
-        coding = next((name for magic, name in MAGIC.items() if start.startswith(magic)), "deflate" if self._is_deflate else None)
-        self._start, self._decoder = None, Decoder(coding) if coding else None
+        coding = coding_of(start) or ("deflate" if self._is_deflate else None)
+        self._start, self._decoder = None, Decoder(coding, is_liberal=True) if coding else None
         return start
 
     def _end(self) -> bytes | None:

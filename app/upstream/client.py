@@ -111,7 +111,7 @@ class Upstream:
         if not received.is_decoded:
             attempts.whole = raw
         with Reading(raw, coding=received.unread_coding):
-            return read_plain(endpoint, raw, model, wants_text=wants_text)
+            return read_plain(endpoint, raw, model, wants_text=wants_text, charset=received.charset)
 
     async def open_stream(
         self, endpoint: Endpoint, body: bytes, attempts: Attempts | None = None, headers: Mapping[str, str] = NO_HEADERS

@@ -29,6 +29,7 @@ CONNECT_SECONDS = 10.0
 MAX_HEADER_BYTES = 64 * 1024
 """Of one header, and of the status line."""
 MAX_HEADERS = 1_000
+_LENGTHS = re.compile(rb"\r\ncontent-length: *([0-9]+(?: *, *[0-9]+)*) *(?=\r\n)", re.IGNORECASE)
 CONNECTION_FAULTS = (aiohttp.ClientError, OSError)
 CONNECTIONS = 1024
 """To one server, of one worker."""
@@ -59,7 +60,9 @@ class Connection(ResponseHandler):
         super().set_response_params(**params)
 
     def data_received(self, data: bytes) -> None:
-        self._is_answering = True
+        if not self._is_answering:
+            self._is_answering = True
+            data = _with_one_length(data)
         self._heard_at = monotonic()
         super().data_received(data)
 
@@ -77,6 +80,22 @@ class Connection(ResponseHandler):
     def is_connected(self) -> bool:
         """Whether this idle connection may be used again. Bytes that nobody asked for end it."""
         return super().is_connected() and not self.should_close and monotonic() - self._heard_at <= self._keep_seconds
+
+
+def _with_one_length(data: bytes) -> bytes:
+    """*data*, which begins with the head of an answer, with equal Content-Lengths made one.
+
+    RFC 9112, section 6.3, lets a client do so; aiohttp's parser refuses them. A head that comes in
+    pieces stays as it is.
+    """
+    at = data.find(b"ength:", 0, 4096)
+    if data.find(b"ength:", at + 6, 4096) < 0 and data.find(b",", at, data.find(b"\r\n", at)) < 0:
+        return data  # nearly always
+    head_end = data.find(b"\r\n\r\n") + 2
+    lengths = b",".join(_LENGTHS.findall(data, 0, head_end)).replace(b" ", b"").split(b",")
+    if len(lengths) < 2 or len(set(lengths)) > 1:
+        return data
+    return b"%bContent-Length: %b\r\n%b" % (_LENGTHS.sub(b"", data[:head_end]), lengths[0], data[head_end:])
 
 
 def _keep_seconds(headers: Mapping[str, str]) -> float:

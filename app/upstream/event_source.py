@@ -8,6 +8,7 @@ import re
 import aiohttp
 
 from ..kit.event_stream import Event, EventParser
+from ..kit.foreign_json import as_utf8
 from .body import Body
 from .errors import unusable, unusable_document
 
@@ -31,6 +32,7 @@ class EventSource:
         self._parser = EventParser(MAX_EVENT_BYTES)
         self._unparsed = b""  # what `verify_beginning` has read
         self._document: bytes | None = b""  # what has come, as long as it may be a JSON document
+        self._is_ascii = True  # so far
         self._coding = body.unread_coding  # until an event shows that it is none
 
     async def verify_beginning(self) -> None:
@@ -64,11 +66,11 @@ class EventSource:
         if piece is None:
             if self._document:
                 raise unusable_document(self._document, NO_STREAM, self._coding)
-            events = self._parser.end()
+            events = self._sound(self._parser.end(), b"")
             if not events and self._coding:
                 raise unusable_document(b"", NO_STREAM, self._coding)
             return events or None
-        events = self._parser.feed(piece)
+        events = self._sound(self._parser.feed(piece), piece)
         if events:
             self._coding = None
         if self._document is not None:
@@ -76,6 +78,13 @@ class EventSource:
             if events or not _may_be_document(self._document) or len(self._document) > MAX_DOCUMENT_BYTES:
                 self._document = None
         return events
+
+    def _sound(self, events: list[Event], piece: bytes) -> list[Event]:
+        """*events*, which end in *piece*, in UTF-8, so that the caller reads what the record holds."""
+        self._is_ascii = self._is_ascii and piece.isascii()
+        if self._is_ascii:
+            return events
+        return [Event(event.name, as_utf8(event.data, self._body.charset)) for event in events]
 
     def close(self) -> None:
         """End the call at once: the connection is closed, unless the answer has ended."""

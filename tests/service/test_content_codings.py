@@ -77,3 +77,17 @@ def test_what_is_cut_or_broken_is_400_and_says_so(service: Service, token: str, 
     headers = {"content-type": "application/x-www-form-urlencoded", "content-encoding": coding}
     response = HTTP.post(service.url + "/token", content=whole[:-1], headers=headers, auth=("coder", secret))
     assert (response.status_code, response.json()["error"]) == (400, "invalid_request")
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+def test_a_compressed_body_without_its_header_is_told_which_to_send(service: Service, token: str, coding: str) -> None:
+    for path, media_type in (
+        (ASK, "application/json"),
+        (CHAT, "application/json"),
+        ("/token", "application/x-www-form-urlencoded"),
+    ):
+        body = PACKED[coding](json.dumps(BODIES.get(path)).encode())
+        response = HTTP.post(service.url + path, content=body, headers={**bearer(token), "content-type": media_type})
+        assert response.status_code == 400
+        assert f"looks {coding}-compressed: send Content-Encoding: {coding}" in response.text
+        assert refusal(service, response)["details"]["code"] == "malformed_body"

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ...kit.foreign_json import dumps, loads, repeats_a_member, storable
+from ...kit.foreign_json import dumps, json_as_utf8, loads, repeats_a_member, storable
 from ...kit.strict_json import verify_depth
 from ..completion import Reply, verify_usable
 from .endpoint import Endpoint
 from .members import replace_model_path
 
 
-def read_plain(endpoint: Endpoint, raw: bytes, model: str, *, wants_text: bool) -> Reply:
+def read_plain(endpoint: Endpoint, raw: bytes, model: str, *, wants_text: bool, charset: str | None = None) -> Reply:
     """Read *raw*, a whole answer. *model* names the model if the server does not.
 
-    Raises what `MALFORMED` lists for what is no answer.
+    *charset*: in which the server says it is, if it is not UTF-8. The reply is in UTF-8. Raises what
+    `MALFORMED` lists for what is no answer.
     """
-    document = loads(raw)
+    try:
+        document = loads(raw)
+    except ValueError:
+        raw = json_as_utf8(raw, charset)
+        document = loads(raw)
     verify_depth(document, raw)
     completion = endpoint.read(document, model)
     answer = storable(completion.answer)

@@ -95,3 +95,18 @@ def test_a_bomb_takes_no_more_memory_than_a_step(coding: str) -> None:
     finally:
         tracemalloc.stop()
     assert peak < 4 * STEP_BYTES
+
+
+@pytest.mark.parametrize("coding", PACKED)
+@pytest.mark.parametrize("size", [1, 1000])
+def test_a_liberal_reader_ignores_what_begins_no_member(coding: str, size: int) -> None:
+    whole = PACKED[coding](b"one ") + PACKED[coding](b"two")
+    for rest in (b"\0", b"\0" * 50, b"\x1fx", b"(garbage", b"\x1f", b"\x28\xb5"):
+        decoder, data = Decoder(coding, is_liberal=True), whole + rest + PACKED[coding](b"three") * (len(rest) > 2)
+        pieces = [data[at : at + size] for at in range(0, len(data), size)]
+        assert b"".join(part for piece in pieces for part in decoder.feed(piece)) == b"one two"
+        decoder.finish()
+    decoder = Decoder(coding, is_liberal=True)
+    assert b"".join(decoder.feed(whole + PACKED[coding](b"three")[:-5]))[:7] == b"one two"
+    with pytest.raises(ValueError, match="ends before"):
+        decoder.finish()

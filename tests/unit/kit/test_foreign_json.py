@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.kit.foreign_json import dumps, loads, repeats_a_member, storable
+from app.kit.foreign_json import as_utf8, dumps, json_as_utf8, loads, repeats_a_member, storable
 
 JSON: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(st.characters()),
@@ -92,3 +92,14 @@ def has_repeated_names(value: Any) -> bool:
 def test_a_member_that_comes_twice_is_noticed_and_nothing_else(value: Any, space: str) -> None:
     data = written(value, space).encode()
     assert repeats_a_member(loads(data), data) == has_repeated_names(value)
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])), st.sampled_from([None, "latin-1", "gbk", "x"]))
+def test_what_is_utf_8_stays_as_it_is(text: str, charset: str | None) -> None:
+    assert as_utf8(text.encode(), charset) == text.encode()
+
+
+@given(st.binary(max_size=40), st.sampled_from([None, "latin-1", "utf-16", "gb18030", "idna", "utf_no", "zip"]))
+def test_anything_becomes_utf_8(data: bytes, charset: str | None) -> None:
+    as_utf8(data, charset).decode()
+    json_as_utf8(data, charset).decode()

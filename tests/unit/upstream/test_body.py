@@ -190,3 +190,38 @@ def test_of_a_long_error_only_the_beginning_is_read() -> None:
     assert type(error) is UpstreamUnavailable
     assert attempts.response_sha256 not in (None, sha256(b""))
     assert sum(written) < 20_000_000  # what the sockets' buffers took
+
+
+@pytest.mark.parametrize("rest", [b"\0", b"\0" * 700, b"\n", b"garbage", b"\x1f", b"\x1fx", gzip.compress(b"")])
+@pytest.mark.parametrize("is_slow", [False, True], ids=["at once", "byte by byte"])
+def test_what_follows_a_coded_answer_is_ignored(rest: bytes, is_slow: bool) -> None:
+    for encode in (gzip.compress, zlib.compress):
+        sent = encode(ANSWER) + rest
+        steps = [sent[at : at + 1] for at in range(len(sent))] if is_slow else [sent]
+        reply, attempts = ask(head(f"Content-Length: {len(sent)}", "Content-Encoding: deflate"), *steps)
+        assert isinstance(reply, Reply), reply
+        assert (reply.raw, attempts.response_sha256) == (ANSWER, sha256(sent))
+
+
+@pytest.mark.parametrize(
+    ("coding", "label", "text"),
+    [
+        ("latin-1", "application/json; charset=iso-8859-1", "café"),
+        ("cp1252", 'application/json; Charset="Windows-1252"', "café"),
+        ("gbk", "text/plain;charset=gbk", "日本"),
+        ("utf-16", "application/json", "café 日本"),
+        ("utf-16-le", "application/json", "café 日本"),
+        ("utf-32", "application/json", "café 日本"),
+        ("utf-8", "application/json; charset=iso-8859-1", "café 日本"),  # a wrong label
+        ("latin-1", "application/json", "caf\ufffd"),
+        ("latin-1", "application/json; charset=punycode", "caf\ufffd"),
+        ("latin-1", "application/json; charset=utf_no", "caf\ufffd"),
+    ],
+)
+def test_an_answer_in_another_charset_is_passed_on_in_utf_8(coding: str, label: str, text: str) -> None:
+    told = chat(text).decode()
+    sent = told.replace("\ufffd", "é").encode(coding)
+    reply, attempts = ask(whole(sent, kind=label))
+    assert isinstance(reply, Reply), reply
+    assert (reply.completion.text, reply.raw.decode()) == (text, told)
+    assert attempts.response_sha256 == sha256(sent)

@@ -176,3 +176,23 @@ def test_bytes_that_nobody_asked_for_are_no_answer_to_the_next_question() -> Non
         came = asyncio.run(ask_each(server, plain, plain, pause=0.3))
     assert counts(came) == [(1, None), (1, None)]
     assert server.connections == 2
+
+
+def lengths(*values: object) -> bytes:
+    """An answer with a Content-Length for each of *values*."""
+    return "".join(["HTTP/1.1 200 OK\r\n", *(f"Content-length: {value}\r\n" for value in values), "\r\n"]).encode() + chat()
+
+
+@pytest.mark.parametrize("form", ["{0}", "{0} ", "{0}, {0}"])
+def test_equal_lengths_are_one_and_the_connection_is_used_again(form: str) -> None:
+    length = form.format(len(chat()))
+    with RawServer(lambda _: [lengths(length, len(chat()), length)]) as server:
+        came = asyncio.run(ask_each(server, plain, plain))
+    assert all(isinstance(one, Attempts) for one in came), came
+    assert server.connections == 1
+
+
+@pytest.mark.parametrize("values", [(7, len(chat())), (len(chat()), f"0{len(chat())}"), (len(chat()), f"+{len(chat())}")])
+def test_lengths_that_differ_are_refused(values: tuple[object, ...]) -> None:
+    with RawServer(lambda _: [lengths(*values)]) as server:
+        assert type(asyncio.run(ask_each(server, plain))[0]) is UpstreamError

@@ -155,3 +155,14 @@ def test_what_has_come_behind_the_end_of_the_answer_is_hashed_too() -> None:
         text, attempts = ask(begun, pause, chunk(b": goodbye\n\n") + chunk(b""), late=0.3)
         assert text == "four"
         assert attempts.response_sha256 == hashlib.sha256(sent).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("charset", "coding", "text"),
+    [("", "latin-1", "caf\ufffd"), ("; charset=iso-8859-1", "latin-1", "café"), ("; charset=iso-8859-1", "utf-8", "café")],
+)
+@pytest.mark.parametrize("size", [1, 10_000])
+def test_a_stream_in_another_charset_is_passed_on_in_utf_8(charset: str, coding: str, text: str, size: int) -> None:
+    sent = events("@", " au lait", "@").replace(b"@", "café".encode(coding))
+    pieces = [chunk(sent[at : at + size]) for at in range(0, len(sent), size)]
+    assert ask(head(CHUNKED, kind=f"text/event-stream{charset}"), *pieces, chunk(b""))[0] == f"{text} au lait{text}"
