@@ -27,6 +27,10 @@ API_VERSION = "api-version"
 """The one parameter that an address may carry: Azure's, and that of its clients."""
 NEVER_SERVER_SIDE = frozenset({"background", "conversation", "prompt"})
 """No record can hold what these do, or the service cannot read what comes of them."""
+_APPENDED = re.compile(
+    r"/(?:chat/completions|completions|responses|messages(?:/count_tokens)?|embeddings|(?<=/v[0-9]/)models)/*(?=\?|$)"
+)
+"""What is appended to a base URL. Azure has one that ends in /models, but without a version before it."""
 _IDENTIFIER = r"[A-Za-z_][A-Za-z0-9_]*"
 
 
@@ -68,7 +72,10 @@ def _verify_base_url(value: str) -> str:
     query = value.partition("?")[2]
     if "#" in value or (query and not re.fullmatch(API_VERSION + r"=[\w.-]+", query)) or value.endswith("?"):
         raise ValueError(f"takes an address with no parameter but ?{API_VERSION}=…, because paths are appended to it")
-    return _verify_http_address(value)
+    _verify_http_address(value)
+    if appended := _APPENDED.search(value):
+        raise ValueError(f"takes an address to which {appended[0].rstrip('/')} is appended: write {_APPENDED.sub('', value)}")
+    return value
 
 
 def _verify_public_url(value: str) -> str:

@@ -13,14 +13,14 @@ import typer
 from ..errors import InvalidRequest, VerificationFailed
 from .output import Json, header, one_line, printable, say
 from .progress import progress_bar
-from .usage import argument
+from .usage import argument, one_each
 
 audit = typer.Typer(help="Read and verify the audit log.", no_args_is_help=True)
 
 
 @audit.command("verify")
 def audit_verify(
-    receipt: Annotated[list[str] | None, typer.Option(help="SEQ:HASH of an answer; may be repeated.")] = None,
+    receipt: Annotated[list[str] | None, typer.Option(help="SEQ:HASH of an answer; may be repeated.", callback=one_each)] = None,
     checkpoint: Annotated[list[Path] | None, typer.Option(help="A signed checkpoint that you kept; may be repeated.")] = None,
     vkey: Annotated[Path | None, typer.Option(help="The log's verifier key, as GET /audit/vkey gave it.")] = None,
     as_json: Json = False,

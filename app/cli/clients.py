@@ -14,14 +14,14 @@ from ..kit.moments import iso
 from ..security.roles import ADD_CLIENT, ASK, AUDIT_READER, INTROSPECT
 from .keys import key_lines, length_of_time
 from .output import Json, run, say
-from .usage import WrongUsage, argument
+from .usage import WrongUsage, argument, one_each
 
 clients = typer.Typer(help="Register the programs and people who may get access tokens.", no_args_is_help=True)
 
 DEFAULT = "default"
 ClientId = Annotated[str, typer.Argument(help=InvalidUser.detail)]
 ROLES = f"{ASK} may ask, {AUDIT_READER} may read the log, {INTROSPECT} may look at everyone's tokens; repeatable."
-Roles = Annotated[list[str], typer.Option("--role", help=ROLES)]
+Roles = Annotated[list[str], typer.Option("--role", help=ROLES, callback=one_each)]
 AllowUnknown = Annotated[
     bool, typer.Option("--allow-unknown-role", help="Also take roles that no endpoint and no model asks for.")
 ]
@@ -35,7 +35,7 @@ FRONT_END = "It may name the users that it asks for, as Open WebUI does."
 @clients.command("add")
 def clients_add(
     client_id: ClientId,
-    role: Annotated[list[str] | None, typer.Option("--role", help=f"{ROLES} Left out: {ASK}.")] = None,
+    role: Annotated[list[str] | None, typer.Option("--role", help=f"{ROLES} Left out: {ASK}.", callback=one_each)] = None,
     key: Annotated[bool, typer.Option("--key", help="Make an API key too; `keys add` makes more.")] = False,
     token_lifetime: TokenLifetime = None,
     rpm: Rpm = None,

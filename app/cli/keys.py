@@ -12,7 +12,7 @@ from ..errors import InvalidRequest, InvalidRoles
 from ..kit.command import command
 from ..kit.moments import SECONDS, duration, iso
 from .output import Json, run, say
-from .usage import WrongUsage, argument
+from .usage import WrongUsage, argument, one_each
 
 keys = typer.Typer(help="API keys: they last, and work wherever an access token does.", no_args_is_help=True)
 MAX_EXPIRY_SECONDS = 3650 * SECONDS["d"]
@@ -22,7 +22,7 @@ MAX_EXPIRY_SECONDS = 3650 * SECONDS["d"]
 def keys_add(
     client_id: Annotated[str, typer.Argument(metavar="CLIENT", help="The client that the key acts for.")],
     role: Annotated[
-        list[str] | None, typer.Option("--role", help="One of the client's roles; repeatable. Left out: all.")
+        list[str] | None, typer.Option("--role", help="One of the client's roles; repeatable. Left out: all.", callback=one_each)
     ] = None,
     expires: Annotated[
         str | None, typer.Option(help="How long it is valid: 90d, 12h, 30m. Left out: until it is revoked.")

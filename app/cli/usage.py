@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -36,6 +38,16 @@ def _name(parameter: Any) -> str:
     if not name.startswith("-"):
         return str(name).upper()
     return f"{name} (or {parameter.envvar})" if parameter.envvar else str(name)
+
+
+def one_each(parameter: typer.CallbackParam, values: list[str] | None) -> list[str] | None:
+    """*values* of an option that is repeated for each. Raises WrongUsage for several in one."""
+    option = parameter.opts[0]
+    for value in values or ():
+        if len(parts := re.split(r"[,;\s]+", value.strip(",; "))) > 1:
+            repeated = " ".join(f"{option} {shlex.quote(part)}" for part in parts)
+            raise WrongUsage(f"Invalid value for {option}: repeat {option} for each, as in {repeated}.")
+    return values
 
 
 @contextmanager

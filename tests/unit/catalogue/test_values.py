@@ -8,6 +8,14 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from app.catalogue.values import BaseUrl, Name, NonEmpty, PublicUrl, Role, VariableName
+from app.upstream.protocol.chat import CHAT
+from app.upstream.protocol.completions import COMPLETIONS
+from app.upstream.protocol.count_tokens import COUNT_TOKENS
+from app.upstream.protocol.embeddings import EMBEDDINGS
+from app.upstream.protocol.messages import MESSAGES
+from app.upstream.protocol.responses import RESPONSES
+
+PATHS = [one.path for one in (CHAT, COMPLETIONS, RESPONSES, MESSAGES, COUNT_TOKENS, EMBEDDINGS)]
 
 
 def sentence(kind: Any, value: object) -> str | None:
@@ -64,6 +72,23 @@ def test_a_base_url_may_end_in_azures_version(value: str) -> None:
 )
 def test_a_base_url_carries_no_other_parameter(query: str) -> None:
     assert (sentence(BaseUrl, "http://h/v1" + query) or "").startswith("takes an address with no parameter but ?api-version=")
+
+
+@pytest.mark.parametrize("path", ["/models", *PATHS])
+def test_a_base_url_does_not_end_in_what_is_appended_to_it(path: str) -> None:
+    for rest in ("", "/", "?api-version=1"):
+        right = "https://h.example/v1" + rest.strip("/")
+        told = f"takes an address to which {path} is appended: write {right}"
+        assert sentence(BaseUrl, f"https://h.example/v1{path}{rest}") == told
+        assert sentence(BaseUrl, right) is None
+    assert (sentence(BaseUrl, f"http://me:planted@h/v1{path}") or "").startswith("takes an address without a user name")
+
+
+@pytest.mark.parametrize(
+    "value", ["https://x.services.ai.azure.com/models", "http://h/messages/v1", "http://h/openai/responses2"]
+)
+def test_a_base_url_may_hold_such_a_word(value: str) -> None:
+    assert sentence(BaseUrl, value) is None
 
 
 @pytest.mark.parametrize(("kind", "good"), [(Name, "org/Model-7B"), (VariableName, "Lab_Key2"), (Role, "ai.research")])

@@ -7,7 +7,7 @@ from typing import Annotated
 import pytest
 import typer
 
-from app.cli.usage import argument, usage_sentence
+from app.cli.usage import WrongUsage, argument, one_each, usage_sentence
 from app.errors import InvalidRoles, InvalidUser
 
 app = typer.Typer()
@@ -49,3 +49,23 @@ def test_a_refusal_of_ours_keeps_its_code_and_gets_the_name() -> None:
     with pytest.raises(InvalidRoles) as other, argument("CLIENT_ID", InvalidUser):
         raise InvalidRoles
     assert other.value.detail == InvalidRoles.detail
+
+
+several = typer.Typer()
+
+
+@several.command()
+def name_several(role: Annotated[list[str] | None, typer.Option("--role", callback=one_each)] = None) -> None:
+    print(role)
+
+
+@pytest.mark.parametrize("value", ["a.b,c.d", "a.b, c.d", "a.b c.d", "a.b;c.d,"])
+def test_several_values_in_one_are_told_how_to_be_written(value: str) -> None:
+    with pytest.raises(WrongUsage, match=r"repeat --role for each, as in --role a\.b --role c\.d"):
+        several(["--role", value], standalone_mode=False)
+
+
+def test_an_option_that_is_repeated_is_taken(capsys: pytest.CaptureFixture[str]) -> None:
+    several(["--role", "a.b", "--role", "c.d"], standalone_mode=False)
+    several([], standalone_mode=False)
+    assert capsys.readouterr().out == "['a.b', 'c.d']\nNone\n"
