@@ -6,8 +6,10 @@ import http.client
 import json
 import re
 import socket
+import ssl
+import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, nullcontext
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -70,6 +72,19 @@ def test_its_numbers_fit_the_settings() -> None:
     assert int(size) << 20 == settings["v1_max_body_bytes"].default
     blanked = {name.lower() for name in re.findall(r'proxy_set_header ([\w-]+) "";', text)}
     assert {header.id for header in KNOWN_HEADERS} <= blanked
+
+
+def test_its_tls_is_announced_and_new_enough(edge: httpx.Client) -> None:
+    assert edge.get("/livez").headers["strict-transport-security"] == "max-age=63072000; includeSubDomains"
+    for version, is_taken in ((ssl.TLSVersion.TLSv1_1, False), (ssl.TLSVersion.TLSv1_2, True), (ssl.TLSVersion.TLSv1_3, True)):
+        context = untrusting()
+        context.set_ciphers("ALL:@SECLEVEL=0")  # this side would take the old one
+        with warnings.catch_warnings(action="ignore"):
+            context.minimum_version = context.maximum_version = version
+        at = urlsplit(str(edge.base_url))
+        with socket.create_connection((str(at.hostname), at.port or 0)) as plain:
+            with nullcontext() if is_taken else pytest.raises(ssl.SSLError), context.wrap_socket(plain) as caller:
+                assert caller.version() == version.name.replace("_", ".")
 
 
 def test_a_caller_cannot_say_from_where_or_for_whom(proxied: Service, edge: httpx.Client, key: str) -> None:

@@ -183,7 +183,7 @@ def test_the_paths_whose_successes_leave_no_record_are_exactly_these(out: Caller
 @pytest.mark.parametrize("template", WAYS)
 def test_a_method_that_a_route_does_not_take_is_405_with_what_it_takes(out: Caller, template: str) -> None:
     way = WAYS[template]
-    for method in (way.others_get, "DELETE"):
+    for method in (way.others_get, "DELETE", "TRACE"):
         response = out.call(way, method=method, content=b"")
         out.check(response, 405, "method_not_allowed", template)
         assert way.method in response.headers["allow"].split(", ")

@@ -34,7 +34,7 @@ def check(file: Path) -> str:
 
 def render(folder: Path, service_port: int, port: int) -> Path:
     """Each place that is exchanged must be there, so that the test sees the file that is shipped."""
-    _make_certificate(folder)
+    make_certificate(folder)
     text = CONFIGURATION.read_text()
     places = {
         "server assistant:8000;": f"server 127.0.0.1:{service_port};",
@@ -76,7 +76,8 @@ def _takes_connections(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _make_certificate(folder: Path) -> None:
+def make_certificate(folder: Path) -> None:
+    """`tls.pem` and `tls.key`, of a server at 127.0.0.1 that nobody vouches for."""
     key = ec.generate_private_key(ec.SECP256R1())
     name, now = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")]), datetime.now(UTC)
     certificate = (

@@ -6,6 +6,10 @@ import asyncio
 import json
 import logging
 import socket
+import ssl
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +20,7 @@ from app.upstream.errors import UpstreamDenied, UpstreamOutOfQuota, UpstreamRefu
 from app.upstream.langchain import LanguageModel
 from tests.support.asking import KEY, ask, make, send, use
 from tests.support.fake_openai import FakeOpenAI
+from tests.support.nginx import make_certificate
 
 
 def reply(content: object = "fine", **members: object) -> str:
@@ -158,6 +163,23 @@ def test_a_tls_failure_is_final(fake: FakeOpenAI) -> None:
     with pytest.raises(UpstreamError):
         ask(make(fake.base_url.replace("http:", "https:")))
     assert fake.calls() == 0
+
+
+def test_a_server_whose_certificate_nobody_vouches_for_is_told_nothing(tmp_path: Path) -> None:
+    make_certificate(tmp_path)
+    context, heard = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), list[bytes]()
+    context.load_cert_chain(tmp_path / "tls.pem", tmp_path / "tls.key")
+
+    def listen(listener: socket.socket) -> None:
+        with listener.accept()[0] as plain, suppress(OSError), context.wrap_socket(plain, server_side=True) as caller:
+            heard.append(caller.recv(1))
+
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as threads:
+        listening = threads.submit(listen, listener)
+        with pytest.raises(UpstreamError):
+            ask(make(f"https://127.0.0.1:{listener.getsockname()[1]}/v1"))
+        listening.result(30)
+    assert b"".join(heard) == b""
 
 
 def test_the_callers_timeout_and_cancellation_pass_through(fake: FakeOpenAI) -> None:
