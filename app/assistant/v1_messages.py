@@ -10,7 +10,7 @@ from ..catalogue.caps import Caps
 from ..errors import InvalidParameter
 from ..upstream.protocol.endpoint import Endpoint
 from .v1_policy import folded
-from .v1_reach import foreign_name, is_data
+from .v1_reach import foreign_name, is_data, is_plain
 from .v1_refusals import foreign, missing, wrong_type
 
 NAMES = frozenset({"role", "type", "id", "call_id", "status", "detail"})
@@ -26,21 +26,24 @@ BESIDE = ("instructions", "system")
 _DATA_URL = re.compile(r"data:[^,]{0,200},", re.IGNORECASE)
 _BASE64_URL = re.compile(r"data:[^,\s]{0,200};base64,", re.IGNORECASE)
 _BASE64 = re.compile(r"[A-Za-z0-9+/=_%\r\n-]*")
-_OPAQUE = re.compile(r"[\x21-\x7e\r\n]{256,}")
-"""No blanks: prose has some."""
+_OF_URL = ("d", "D")
+_OPAQUE_LENGTH = 256
+"""From here on ASCII without a blank is bytes: prose has some."""
 
 
-def verify_messages(endpoint: Endpoint, members: Mapping[str, Any], caps: Caps, allowed: Set[str] = frozenset()) -> None:
+def verify_messages(endpoint: Endpoint, members: Mapping[str, Any], caps: Caps, allowed: Set[str] = frozenset()) -> bool:
     """Raises InvalidParameter for messages that are missing, malformed, too many or too long.
 
-    A list of tokens is limited by the cap on bytes only. *allowed*: as in `verify_reach`.
+    Returns whether all objects in them are plain (`is_plain`). A list of tokens is limited by the
+    cap on bytes only. *allowed*: as in `verify_reach`.
     """
     name = endpoint.messages
     messages = _verified_shape(endpoint, members.get(name))
+    are_plain = True
     if isinstance(messages, str):
         _verify_message(name, messages, caps, allowed)
     elif all(type(message) is int for message in messages):
-        return
+        return True
     elif len(messages) > caps.messages:
         what = f"has more than the {caps.messages} entries that you may send."
         raise InvalidParameter(name, what, reason="array_above_max_length")
@@ -49,9 +52,10 @@ def verify_messages(endpoint: Endpoint, members: Mapping[str, Any], caps: Caps, 
             place = f"{name}[{number}]"
             if endpoint.keeps_answers and _is_untyped_reference(message):
                 raise foreign(place)
-            _verify_message(place, message, caps, allowed)
+            are_plain = _verify_message(place, message, caps, allowed) and are_plain
     for name in BESIDE:
         _verify_message(name, members.get(name), caps, allowed)
+    return are_plain
 
 
 def _verified_shape(endpoint: Endpoint, messages: Any) -> str | list[Any]:
@@ -69,9 +73,10 @@ def _verified_shape(endpoint: Endpoint, messages: Any) -> str | list[Any]:
     return messages
 
 
-def _verify_message(place: str, message: Any, caps: Caps, allowed: Set[str]) -> None:
-    """Raises InvalidParameter if *message* has too much text, or names foreign content."""
-    length = 0
+def _verify_message(place: str, message: Any, caps: Caps, allowed: Set[str]) -> bool:
+    """Returns whether its objects are plain (`is_plain`). Raises InvalidParameter if *message* has
+    too much text, or names foreign content."""
+    length, are_plain = 0, True
     pending: list[tuple[Any, str, bool]] = [(message, "content", False)]  # a value, its member, and whether it is in data
     while pending:
         value, key, in_data = pending.pop()
@@ -81,17 +86,20 @@ def _verify_message(place: str, message: Any, caps: Caps, allowed: Set[str]) -> 
             key = "" if key in NAMES else key
             pending += [(item, key, in_data) for item in value]
         elif type(value) is dict:
-            if not in_data and foreign_name(value, allowed):
-                raise foreign(place)
+            if not in_data and not is_plain(value):
+                are_plain = False
+                if foreign_name(value, allowed):
+                    raise foreign(place)
             for key, item in value.items():
                 if type(item) is str:  # nearly always
-                    if key not in NAMES or len(item) > NAME_LENGTH:
-                        length += _text_length(key, item)
+                    is_text = key in TEXTS and not item.startswith(_OF_URL)
+                    length += len(item) if is_text else _text_length(key, item)
                 elif type(item) is dict or type(item) is list:
                     pending.append((item, key, in_data or is_data(key, item)))
     if length > caps.message_chars:
         what = f"is longer than the {caps.message_chars} characters that you may send in one."
         raise InvalidParameter(place, what, reason="string_above_max_length")
+    return are_plain
 
 
 def _text_length(key: str, value: str) -> int:
@@ -99,13 +107,17 @@ def _text_length(key: str, value: str) -> int:
     the cap on bytes limits them."""
     if key in NAMES and len(value) <= NAME_LENGTH:
         return 0
-    may_be_url = value.startswith(("d", "D"))
+    may_be_url = value.startswith(_OF_URL)
     if key in TEXTS:
         begun = _BASE64_URL.match(value) if may_be_url else None
         is_bytes = begun and _BASE64.fullmatch(value, begun.end())
     else:
-        is_bytes = (may_be_url and _DATA_URL.match(value)) or _OPAQUE.fullmatch(value)
+        is_bytes = (may_be_url and _DATA_URL.match(value)) or _is_opaque(value)
     return 0 if is_bytes else len(value)
+
+
+def _is_opaque(value: str) -> bool:
+    return len(value) >= _OPAQUE_LENGTH and value.isascii() and " " not in value and "\t" not in value
 
 
 def _is_untyped_reference(message: Any) -> bool:

@@ -32,14 +32,20 @@ IN_TOOLS = frozenset({"type", "environment", "execution"})
 """What says where a tool runs."""
 IMPLIED = {"file_search": "vector_store", "mcp": "connector"}
 """A tool that is allowed may name what it cannot do without."""
+MAX_REMEMBERED = 500
+_PLAIN: set[tuple[str, ...]] = set()
+_SPECIAL = re.compile(rf"^(?:{FOREIGN.pattern}|{'|'.join(sorted(TOOLS | RUN_THERE))}|container|audio)$", re.MULTILINE)
 Place = tuple["Place | None", str | int]
 """A member or an index, and the place of what it is in; a path in text would cost too much."""
 
 
-def verify_reach(endpoint: Endpoint, members: Mapping[str, Any], allowed: Set[str] = frozenset()) -> None:
+def verify_reach(
+    endpoint: Endpoint, members: Mapping[str, Any], allowed: Set[str] = frozenset(), *, are_plain: bool = False
+) -> None:
     """Raises InvalidParameter. Content that a message names is `verify_messages`' to refuse.
 
-    *allowed*: names of tools and of kinds of content that the operator allows.
+    *allowed*: names of tools and of kinds of content that the operator allows. *are_plain*: what
+    `verify_messages` returned; it has looked at the messages then.
     """
     may_lack_type = endpoint.name != "responses" or "mcp" in allowed
     pending: list[tuple[Any, Place | None, bool, str]] = [(members, None, False, "")]
@@ -58,6 +64,8 @@ def verify_reach(endpoint: Endpoint, members: Mapping[str, Any], allowed: Set[st
         if not (names.isascii() and names.islower()):
             _verify_spelling(value, place, within, allowed)
         for key, item in value.items():
+            if are_plain and place is None and key == endpoint.messages:
+                continue
             if (type(item) is dict or type(item) is list) and not is_data(key, item):
                 at = (place, key)
                 chosen = key if key in TOOLS and within != "tool_choice" else within
@@ -87,6 +95,26 @@ def is_data(key: str, item: Any) -> bool:
     """Whether a member is never acted upon. An object in `input` holds arguments (Anthropic);
     Codex counts its own threads in `client_metadata`."""
     return key in DATA or key.endswith("metadata") or (key == "input" and isinstance(item, dict))
+
+
+def is_plain(value: Mapping[str, Any]) -> bool:
+    """Whether nothing in *value* can be refused here but what is in its objects and lists.
+
+    Large bodies hold thousands of objects with the same names, so those seen are remembered.
+    """
+    if isinstance(kind := value.get("type"), str) and kind.endswith("_reference"):
+        return False
+    names = tuple(value)
+    if names in _PLAIN:
+        return True
+    text = "\n".join(names)
+    if not (text.isascii() and text.islower()) or _SPECIAL.search(text):
+        return False
+    if len(text) <= MAX_REMEMBERED:
+        if len(_PLAIN) >= MAX_REMEMBERED:
+            _PLAIN.clear()
+        _PLAIN.add(names)
+    return True
 
 
 def foreign_name(value: Mapping[str, Any], allowed: Set[str] = frozenset()) -> str | None:

@@ -73,9 +73,9 @@ class V1Requests:
         caps, upstream = self.catalogue.caps_for(principal.roles, principal.client_roles), self._upstream_of(entry, endpoint)
         server_side = self.catalogue.server_side_for(principal.roles)
         verify_params(endpoint, members, self.catalogue.refused_params, entry.server.params, server_side)
+        are_plain = verify_messages(endpoint, members, caps, server_side)
         if is_generated(endpoint):
-            verify_reach(endpoint, members, server_side)
-        verify_messages(endpoint, members, caps, server_side)
+            verify_reach(endpoint, members, server_side, are_plain=are_plain)
         is_stream = read_flag(members, "stream")
         if is_stream and not endpoint.streams:
             raise unsupported("stream", "is not allowed here: this endpoint does not stream.")

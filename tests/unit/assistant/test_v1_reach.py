@@ -7,22 +7,25 @@ from typing import Any
 
 import pytest
 
-from app.assistant.v1_reach import verify_reach
+from app.assistant.v1_messages import verify_messages
+from app.assistant.v1_reach import _PLAIN, MAX_REMEMBERED, is_plain, verify_reach
 from app.errors import InvalidParameter
 from app.upstream.protocol.chat import CHAT
 from app.upstream.protocol.endpoint import Endpoint
 from app.upstream.protocol.messages import MESSAGES
 from app.upstream.protocol.responses import RESPONSES
 
+from ...support.caps import CAPS
+
 MCP: dict[str, Any] = {"type": "mcp", "server_label": "x", "server_url": "https://example.com"}
 FUNCTION: dict[str, Any] = {"type": "function", "name": "weather", "parameters": {"type": "object"}}
 HI: Any = {"role": "user", "content": "hi"}
 
 
-def reached(members: dict[str, Any], *allowed: str, endpoint: Endpoint = RESPONSES) -> str | None:
+def reached(members: dict[str, Any], *allowed: str, endpoint: Endpoint = RESPONSES, are_plain: bool = False) -> str | None:
     """The member that is refused."""
     try:
-        verify_reach(endpoint, {"input": "hi", **members}, frozenset(allowed))
+        verify_reach(endpoint, {"input": "hi", **members}, frozenset(allowed), are_plain=are_plain)
     except InvalidParameter as error:
         return error.param
     return None
@@ -124,6 +127,26 @@ HARMLESS: list[dict[str, Any]] = [
 @pytest.mark.parametrize("members", HARMLESS)
 def test_schemas_arguments_and_outputs_are_not_looked_into(members: dict[str, Any]) -> None:
     assert reached(members) is None
+
+
+@pytest.mark.parametrize("members", [*(members for members, _ in ELSEWHERE), *HARMLESS])
+def test_messages_that_were_found_plain_hold_nothing_to_refuse(members: dict[str, Any]) -> None:
+    for _ in range(2):  # the second time the names are known
+        for wrapped in (members, {"input": [{"role": "user", "content": [{"type": "x", **members}]}]}):
+            try:
+                are_plain = verify_messages(RESPONSES, {"input": "hi", **wrapped}, CAPS)
+            except InvalidParameter:
+                continue  # it is refused already
+            assert reached(wrapped, are_plain=are_plain) == reached(wrapped)
+
+
+def test_what_is_remembered_of_names_is_bounded() -> None:
+    for number in range(2 * MAX_REMEMBERED):
+        assert is_plain({f"name_{number}": 1})
+        assert is_plain({f"name_{number}": "long_" * MAX_REMEMBERED})
+    assert is_plain({"long_" * MAX_REMEMBERED: 1})
+    assert len(_PLAIN) <= MAX_REMEMBERED
+    assert max(len("".join(names)) for names in _PLAIN) <= MAX_REMEMBERED
 
 
 @pytest.mark.parametrize(("members", "param"), ELSEWHERE)
