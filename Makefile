@@ -4,7 +4,7 @@ BIN := .venv/bin
 # The tests start hundreds of Python processes: without bytecode, each compiles what it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: install dev demo serve test test-fast check bench bench-startup bench-peers clients clients-all clients-webui faults docs docs-reference audit release clean
+.PHONY: install dev demo serve test test-fast check bench bench-startup bench-peers clients clients-all clients-webui faults docs docs-reference audit release mutation clean
 
 .venv/.runtime: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.11")'
@@ -121,5 +121,13 @@ release: audit ## a wheel, a source archive, the bill of materials, and notes wi
 	git archive --format=tar.gz --prefix=secure-ai-assistant/ -o dist/secure-ai-assistant.tar.gz HEAD
 	$(BIN)/python tools/release_notes.py dist/* > dist/RELEASE.md
 
+.venv-mutation/.runtime: requirements-mutation.lock
+	test -x .venv-mutation/bin/python || $(PYTHON) -m venv .venv-mutation
+	.venv-mutation/bin/python -m pip install -q --disable-pip-version-check --no-deps --require-hashes -r requirements-mutation.lock
+	touch $@
+
+mutation: dev .venv-mutation/.runtime ## how many small changes to the code do the tests notice? SEED=1 SIZE=600; about an hour
+	nice -n 19 $(BIN)/python -m tests.mutation $(if $(SEED),--seed $(SEED)) $(if $(SIZE),--size $(SIZE))
+
 clean:
-	rm -rf .venv .venv-clients* .venv-docs .venv-audit dist site .cache tests/clients/n*/node_modules .venv-litellm .venv-aegis .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-clients* .venv-docs .venv-audit .venv-mutation dist site .cache tests/clients/n*/node_modules .venv-litellm .venv-aegis .pytest_cache .mypy_cache .ruff_cache .hypothesis

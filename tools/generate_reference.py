@@ -1,4 +1,4 @@
-"""Writes the pages of docs/reference/ that are derived from the code: settings, commands, errors.
+"""Writes the pages of docs/reference/ that are derived from the code: settings, commands, errors, the OpenAPI description.
 
 `make docs-reference` writes them; with --check nothing is written, and the exit status is 1 if a page is out of date.
 """
@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import pkgutil
 import re
 import sys
@@ -19,6 +20,7 @@ import app
 from app.api.error_bodies import body_of, status_of
 from app.cli.main import app as command_line
 from app.errors import AppError, InsufficientScope, InvalidParameter, ModelNotFound, Overloaded, TokenError, UpstreamError
+from app.main import create_app
 from app.security.oauth_errors import ClientRefused
 from app.settings import Settings
 
@@ -36,6 +38,7 @@ WITH_A_TOKEN = (TokenError, InsufficientScope, ModelNotFound, Overloaded, Upstre
 
 def main(arguments: list[str]) -> int:
     pages = {"settings.md": settings_page(), "cli.md": cli_page(), "errors.md": errors_page()}
+    pages["openapi.json"] = openapi_page()
     stale = [name for name, text in pages.items() if not (PAGES / name).exists() or (PAGES / name).read_text() != text]
     if "--check" in arguments:
         for name in stale:
@@ -46,6 +49,12 @@ def main(arguments: list[str]) -> int:
         (PAGES / name).write_text(pages[name])
         print(f"docs/reference/{name} written")
     return 0
+
+
+def openapi_page() -> str:
+    """As `/openapi.json` serves it, with default settings."""
+    settings = Settings(secret_key="-" * 32, _env_file=None)
+    return json.dumps(create_app(settings).openapi(), indent=1, ensure_ascii=False) + "\n"
 
 
 # --- settings ------------------------------------------------------------------------------------

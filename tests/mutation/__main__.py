@@ -1,0 +1,179 @@
+"""Mutation testing of whole packages: how many of a seeded sample of small changes to the code does a test notice?
+
+Unit and contract tests that run the changed statement come first; then, for what survives, the tests named by --then.
+Prints a dated table and every survivor. Works in copies of the project outside of it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import queue
+import subprocess
+import sys
+import tempfile
+import threading
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ..support.paths import ROOT
+from .choice import Choice, file_of
+from .jobs import TEST_FOLDERS, Job, Result
+from .tree import TOOLS, make_tree
+
+LEAST_SECONDS, TIMES_SLOWER, MAP_SECONDS = 30.0, 10.0, 3600.0
+SAID_EVERY = 20
+ALIVE = ("survived", "no test")
+NO_TESTS = 5
+"""pytest's exit status where none was left to run."""
+
+
+class Workers:
+    """One process for each tree; a thread feeds each."""
+
+    def __init__(self, trees: Sequence[Path], collect: Iterable[str] = ()) -> None:
+        """*collect*: the files whose tests a worker collects once."""
+        command = [".venv/bin/python", "-m", "tests.mutation.worker", *sorted(collect)]
+        pipe = subprocess.PIPE
+        self._processes = [subprocess.Popen(command, cwd=tree, stdin=pipe, stdout=pipe, text=True) for tree in trees]
+
+    def run(self, jobs: Sequence[Job]) -> Iterator[Result]:
+        """As they end."""
+        waiting: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        ended: queue.SimpleQueue[Result | None] = queue.SimpleQueue()
+        for job in (*jobs, *(None for _ in self._processes)):
+            waiting.put(job)
+        threads = [threading.Thread(target=feed, args=(process, waiting, ended)) for process in self._processes]
+        for thread in threads:
+            thread.start()
+        for _ in jobs:
+            result = ended.get()
+            if result is None:
+                raise SystemExit("a worker has ended")
+            yield result
+        for thread in threads:
+            thread.join()
+
+    def close(self) -> None:
+        for process in self._processes:
+            process.communicate()
+
+
+def feed(process: subprocess.Popen[str], waiting: queue.SimpleQueue[Job | None], ended: queue.SimpleQueue[Result | None]) -> None:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    while job := waiting.get():
+        process.stdin.write(json.dumps(asdict(job)) + "\n")
+        process.stdin.flush()
+        line = process.stdout.readline()
+        ended.put(Result(**json.loads(line)) if line else None)
+
+
+def coverage_map(trees: Sequence[Path], folder: Path, kept: Path | None) -> dict[str, dict[str, Any]]:
+    """*kept*: the map of an earlier run, of which only tests in changed files are run again."""
+    paths = sorted(path for name in TEST_FOLDERS for path in (ROOT / name).rglob("test_*.py"))
+    tests: dict[str, dict[str, Any]] = {}
+    if kept and kept.is_file():
+        tests, made_at = json.loads(kept.read_text()), kept.stat().st_mtime
+        paths = [path for path in paths if path.stat().st_mtime > made_at]
+    files = [str(path.relative_to(ROOT)) for path in paths]
+    tests = {test: one for test, one in tests.items() if file_of(test) not in files}
+    shares = [share for number in range(len(trees)) if (share := files[number :: len(trees)])]
+    jobs = [Job(n, share, (), MAP_SECONDS, map_to=str(folder / f"map-{n}.json")) for n, share in enumerate(shares)]
+    for result in run_all(trees[: len(jobs)], jobs):
+        tests |= json.loads((folder / f"map-{result.key}.json").read_text())
+    if kept:
+        kept.write_text(json.dumps(tests))
+    return tests
+
+
+def mutants_of(package: str, seed: int, size: int) -> list[dict[str, Any]]:
+    command = [str(TOOLS / "bin/python"), "tools/mutants.py", package, "--seed", str(seed), "--size", str(size)]
+    lines = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def jobs_for(mutants: Sequence[dict[str, Any]], choice: Choice) -> Iterator[Job]:
+    """None for a mutant whose statement no test runs."""
+    for key, mutant in enumerate(mutants):
+        tests = choice.tests_for(mutant["file"], range(mutant["first"], mutant["last"] + 1), mutant["at_import"])
+        if tests:
+            files, left_out, seconds = choice.job_of(mutant["file"], tests)
+            line = 0 if mutant["at_import"] else mutant["first"]
+            changes = mutant["file"], mutant["code"], (ROOT / mutant["file"]).read_text(), line
+            yield Job(key, files, left_out, LEAST_SECONDS + TIMES_SLOWER * seconds, *changes)
+
+
+def verdict(result: Result) -> str:
+    return {None: "timeout", 0: "survived", NO_TESTS: "survived", 1: "killed"}.get(result.status, "does not import")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("packages", nargs="*", default=["app/security", "app/api"])
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--size", type=int, default=600, help="mutants of each package")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--map", type=Path, help="keeps which test runs which line: for the same code with other tests")
+    parser.add_argument("--survivors", type=Path, help="keeps what survived; if the file is there, only that is tried again")
+    given = parser.parse_args()
+    if not TOOLS.is_dir():
+        raise SystemExit("`make mutation` installs what this needs")
+    before = json.loads(given.survivors.read_text()) if given.survivors and given.survivors.is_file() else None
+    mutants: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory(prefix="mutation-") as name:
+        trees = [make_tree(Path(name) / str(number)) for number in range(given.workers)]
+        tests = coverage_map(trees, Path(name), given.map)
+        print(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, seed {given.seed}, {len(tests)} tests", flush=True)
+        for test in (test for test, one in tests.items() if one["failed"]):
+            print(f"  fails on unchanged code: {test}")
+        for package in given.packages:
+            mutants += mutants_of(package, given.seed, given.size)
+        if before is not None:
+            mutants = [one for one in mutants if [one["file"], one["before"], one["after"]] in before]
+        verdicts = try_all(mutants, Choice(tests), trees)
+    for package in given.packages:
+        report(package, [(one, verdicts[key]) for key, one in enumerate(mutants) if one["file"].startswith(f"{package}/")])
+    if given.survivors:
+        alive = [one for key, one in enumerate(mutants) if verdicts[key] in ALIVE]
+        given.survivors.write_text(json.dumps([[one["file"], one["before"], one["after"]] for one in alive]))
+
+
+def try_all(mutants: Sequence[dict[str, Any]], choice: Choice, trees: Sequence[Path]) -> list[str]:
+    """A verdict on each; survivors are printed as they are found. Those in functions come first: they need no import."""
+    jobs = sorted(jobs_for(mutants, choice), key=lambda job: job.line == 0)
+    verdicts = ["no test"] * len(mutants)
+    for done, result in enumerate(run_all(trees, jobs), 1):
+        verdicts[result.key] = verdict(result)
+        if verdicts[result.key] in ALIVE:
+            show(mutants[result.key], verdicts[result.key])
+        if done % SAID_EVERY == 0:
+            print(f"{done} of {len(jobs)} tried", file=sys.stderr, flush=True)
+    return verdicts
+
+
+def report(package: str, tried: Sequence[tuple[dict[str, Any], str]]) -> None:
+    counts = Counter(verdict for _, verdict in tried)
+    share = 100 * (1 - sum(counts[one] for one in ALIVE) / max(1, len(tried)))
+    print(f"{package}: {len(tried)} mutants, {share:.1f} % killed; " + ", ".join(f"{n} {name}" for name, n in counts.items()))
+    for mutant, verdict in sorted(tried, key=lambda one: (one[0]["file"], one[0]["line"])):
+        if verdict in ALIVE:
+            show(mutant, verdict)
+
+
+def show(mutant: dict[str, Any], verdict: str) -> None:
+    print(f"  {mutant['file']}:{mutant['line']}: {verdict}\n    - {mutant['before']}\n    + {mutant['after']}", flush=True)
+
+
+def run_all(trees: Sequence[Path], jobs: Sequence[Job]) -> Iterator[Result]:
+    workers = Workers(trees, {file for job in jobs if job.line for file in job.files})
+    yield from workers.run(jobs)
+    workers.close()
+
+
+if __name__ == "__main__":
+    main()
