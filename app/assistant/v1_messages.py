@@ -110,9 +110,9 @@ def _text_length(key: str, value: str) -> int:
     may_be_url = value.startswith(_OF_URL)
     if key in TEXTS:
         begun = _BASE64_URL.match(value) if may_be_url else None
-        is_bytes = begun and _BASE64.fullmatch(value, begun.end())
+        is_bytes = bool(begun and _BASE64.fullmatch(value, begun.end()))
     else:
-        is_bytes = (may_be_url and _DATA_URL.match(value)) or _is_opaque(value)
+        is_bytes = bool(may_be_url and _DATA_URL.match(value)) or _is_opaque(value)
     return 0 if is_bytes else len(value)
 
 
