@@ -18,6 +18,7 @@ import typer
 
 import app
 from app.api.error_bodies import body_of, status_of
+from app.cli.main import COMMANDS, load_command
 from app.cli.main import app as command_line
 from app.errors import AppError, InsufficientScope, InvalidParameter, ModelNotFound, Overloaded, TokenError, UpstreamError
 from app.main import create_app
@@ -133,7 +134,9 @@ def cli_page() -> str:
         "everything else goes to stderr. Exit status: 0 success, 1 a verification that failed or an output that was closed,",
         '2 an error, with one sentence on stderr (with `--json` also `{"error", "detail"}` on stdout), 130 interrupted.',
     ]
-    for path, command in walk("python -m app", typer.main.get_command(command_line)):
+    top: Any = typer.main.get_command(command_line)
+    top.commands = {name: load_command(name) for name in COMMANDS}
+    for path, command in walk("python -m app", top):
         lines += ["", f"## {path.removeprefix('python -m ')}", "", *command_lines(path, command)]
     return "\n".join(lines) + "\n"
 

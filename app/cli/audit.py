@@ -10,12 +10,14 @@ from typing import Annotated, Any
 
 import typer
 
+from ..admin import show_log, verify_log
 from ..errors import InvalidRequest, VerificationFailed
+from .audit_report import log_document, log_text, no_receipt_document, receipt_document, receipt_text
 from .output import Json, header, one_line, printable, say
 from .progress import progress_bar
 from .usage import argument, one_each
 
-audit = typer.Typer(help="Read and verify the audit log.", no_args_is_help=True)
+audit = typer.Typer(add_completion=False, no_args_is_help=True)
 
 
 @audit.command("verify")
@@ -26,14 +28,11 @@ def audit_verify(
     as_json: Json = False,
 ) -> None:
     """Check bytes, links, signatures, receipts and checkpoints. Exit status 1 on any problem."""
-    from ..admin.verify_log import parse_receipt, verify  # late: start-up
-    from .audit_report import log_document, log_text  # late: start-up
-
     with argument("--receipt", InvalidRequest):
         for text in receipt or []:
-            parse_receipt(text)
+            verify_log.parse_receipt(text)
     with progress_bar(quiet=as_json) as show:
-        verified = verify(receipt or [], checkpoint or [], vkey, progress=show)
+        verified = verify_log.verify(receipt or [], checkpoint or [], vkey, progress=show)
     say(log_document(verified), as_json, log_text(verified))
     sys.exit(0 if verified.report.ok else 1)
 
@@ -45,11 +44,8 @@ def audit_verify_receipt(
     as_json: Json = False,
 ) -> None:
     """Check one receipt without log, service or settings. Exit status 1 if it proves nothing."""
-    from ..admin.verify_log import verify_receipt_file  # late: start-up
-    from .audit_report import no_receipt_document, receipt_document, receipt_text  # late: start-up
-
     try:
-        proven = verify_receipt_file(file, vkey)
+        proven = verify_log.verify_receipt_file(file, vkey)
     except VerificationFailed as error:
         say(no_receipt_document(error.detail), as_json, f"PROVES NOTHING: {error.detail}")
         sys.exit(1)
@@ -65,11 +61,9 @@ def audit_show(
     as_json: Json = False,
 ) -> None:
     """The records, oldest first."""
-    from ..admin.show_log import records  # late: start-up
-
     wanted = {"request id": request_id, "asserted user": asserted_user}
     named = " and the ".join(f"{what} {printable(name)}" for what, name in wanted.items() if name is not None)
-    found = list(records(request_id, asserted_user)) if named else records()
+    found = list(show_log.records(request_id, asserted_user)) if named else show_log.records()
     if not found and not as_json:
         print(f"No record has the {named}.", file=sys.stderr)
         return
@@ -83,8 +77,6 @@ def audit_tail(
     as_json: Json = False,
 ) -> None:
     """The last records. --follow shows new ones as they come (with --json, one document a line)."""
-    from ..admin import show_log  # late: start-up
-
     if not follow:
         _print_records(show_log.last_records(lines), as_json)
         return

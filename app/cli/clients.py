@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
 
+from ..admin import clients as admin
 from ..catalogue.caps import MAX_PER_MINUTE
-from ..errors import InvalidRoles, InvalidUser
+from ..errors import InvalidRequest, InvalidRoles, InvalidUser
 from ..kit.command import command
 from ..kit.moments import iso
+from ..security.models import ClientSettings
 from ..security.roles import ADD_CLIENT, ASK, AUDIT_READER, INTROSPECT
+from ..settings import MAX_TOKEN_HOURS
 from .keys import key_lines, length_of_time
-from .output import Json, run, say
+from .output import Json, say
 from .usage import WrongUsage, argument, one_each
 
-clients = typer.Typer(help="Register the programs and people who may get access tokens.", no_args_is_help=True)
+clients = typer.Typer(add_completion=False, no_args_is_help=True)
 
 DEFAULT = "default"
 ClientId = Annotated[str, typer.Argument(help=InvalidUser.detail)]
@@ -44,12 +48,11 @@ def clients_add(
     as_json: Json = False,
 ) -> None:
     """Register a client and show its secret. The secret is not stored: copy it now."""
-    from ..admin.clients import add_client  # late: start-up
-    from ..security.models import ClientSettings  # late: start-up
-
     settings = ClientSettings(**_settings(token_lifetime, rpm), front_end=front_end)
     with argument("CLIENT_ID", InvalidUser), argument("--role", InvalidRoles):
-        added = run(add_client(client_id, role or [ASK], settings=settings, with_key=key, allow_unknown=allow_unknown_role))
+        added = asyncio.run(
+            admin.add_client(client_id, role or [ASK], settings=settings, with_key=key, allow_unknown=allow_unknown_role)
+        )
     document = {"client_id": added.client_id, "client_secret": added.secret, "roles": list(added.roles)}
     lines = [_secret_lines(added.client_id, added.secret), f"roles          {' '.join(added.roles)}"]
     if added.key is not None:
@@ -61,8 +64,6 @@ def clients_add(
 @clients.command("list")
 def clients_list(as_json: Json = False) -> None:
     """List all clients with their roles and state."""
-    from ..admin.clients import list_clients  # late: start-up
-
     rows: list[dict[str, Any]] = [
         {
             "client_id": one.client_id,
@@ -74,7 +75,7 @@ def clients_list(as_json: Json = False) -> None:
             "secrets": one.secrets,
             "front_end": one.settings.front_end,
         }
-        for one in run(list_clients())
+        for one in asyncio.run(admin.list_clients())
     ]
     lines = [
         f"{row['client_id']:<32}  {'disabled' if row['disabled'] else 'active':<8}  {row['created_at']}  {' '.join(row['roles'])}"
@@ -86,18 +87,14 @@ def clients_list(as_json: Json = False) -> None:
 @clients.command("disable")
 def clients_disable(client_id: ClientId, as_json: Json = False) -> None:
     """Disable a client. The service refuses it, its tokens and its keys within a second."""
-    from ..admin.clients import disable_client  # late: start-up
-
-    run(disable_client(client_id))
+    asyncio.run(admin.disable_client(client_id))
     say({"client_id": client_id, "disabled": True}, as_json, f"{client_id} is disabled")
 
 
 @clients.command("enable")
 def clients_enable(client_id: ClientId, as_json: Json = False) -> None:
     """Enable a client that was disabled. Its secret, unexpired tokens and keys work again."""
-    from ..admin.clients import enable_client  # late: start-up
-
-    run(enable_client(client_id))
+    asyncio.run(admin.enable_client(client_id))
     again = f"{client_id} is enabled: its secret, unexpired tokens and keys work again within a second"
     say({"client_id": client_id, "disabled": False}, as_json, again)
 
@@ -110,19 +107,15 @@ def clients_set_roles(
     as_json: Json = False,
 ) -> None:
     """Replace a client's roles. Its tokens and keys lose roles within a second, and gain none."""
-    from ..admin.clients import set_roles  # late: start-up
-
     with argument("--role", InvalidRoles):
-        roles = run(set_roles(client_id, role, allow_unknown=allow_unknown_role))
+        roles = asyncio.run(admin.set_roles(client_id, role, allow_unknown=allow_unknown_role))
     say({"client_id": client_id, "roles": list(roles)}, as_json, f"{client_id} has the roles {' '.join(roles)}")
 
 
 @clients.command("rotate")
 def clients_rotate(client_id: ClientId, as_json: Json = False) -> None:
     """Replace a client's secrets by a new one. The old ones stop working at once; tokens stay."""
-    from ..admin.clients import rotate_client  # late: start-up
-
-    rotated = run(rotate_client(client_id))
+    rotated = asyncio.run(admin.rotate_client(client_id))
     document = {"client_id": rotated.client_id, "client_secret": rotated.secret}
     say(document, as_json, _secret_lines(rotated.client_id, rotated.secret))
 
@@ -130,9 +123,7 @@ def clients_rotate(client_id: ClientId, as_json: Json = False) -> None:
 @clients.command("add-secret")
 def clients_add_secret(client_id: ClientId, as_json: Json = False) -> None:
     """Give a client a second secret. Both work, until `remove-secret` removes the older one."""
-    from ..admin.clients import add_secret  # late: start-up
-
-    added = run(add_secret(client_id))
+    added = asyncio.run(admin.add_secret(client_id))
     document = {"client_id": added.client_id, "client_secret": added.secret}
     say(document, as_json, _secret_lines(added.client_id, added.secret))
 
@@ -144,9 +135,7 @@ def clients_remove_secret(
     as_json: Json = False,
 ) -> None:
     """Remove the older of a client's two secrets. It stops working at once."""
-    from ..admin.clients import remove_secret  # late: start-up
-
-    run(remove_secret(client_id, newer=newer))
+    asyncio.run(admin.remove_secret(client_id, newer=newer))
     say({"client_id": client_id, "secrets": 1}, as_json, f"{client_id} has one secret: the {'older' if newer else 'newer'} one")
 
 
@@ -162,20 +151,22 @@ def clients_set(
 
     Applies within a second.
     """
-    from ..admin.clients import change_settings  # late: start-up
-
     changes = _settings(token_lifetime, rpm) | ({} if front_end is None else {"front_end": front_end})
     if not changes:
         raise WrongUsage("Missing --token-lifetime, --rpm or --front-end: nothing is set.")
-    settings = run(change_settings(client_id, **changes))
+    settings = asyncio.run(admin.change_settings(client_id, **changes))
     document: dict[str, Any] = {"client_id": client_id, **asdict(settings)}
     say(document, as_json, "\n".join(f"{name:<13}  {_shown(value)}" for name, value in document.items()))
 
 
+def revoke_any(jti: str) -> None:
+    """Revoke a token or a key, by its id."""
+    with argument("JTI", InvalidRequest):
+        asyncio.run(admin.revoke_token(jti))
+
+
 def _settings(token_lifetime: str | None, rpm: str | None) -> dict[str, Any]:
     """Those that were given. None: as the service has it. Raises WrongUsage."""
-    from ..settings import MAX_TOKEN_HOURS  # late: start-up
-
     found: dict[str, Any] = {}
     if token_lifetime is not None:
         is_own = token_lifetime != DEFAULT

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
+import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.panel import Panel
@@ -21,9 +23,10 @@ from ..security.roles import ASK, AUDIT_READER
 from ..upstream import embedded
 from . import http_client
 from .demo_service import DemoService
-from .output import cut_notice, receipt_name
+from .output import Json, cut_notice, receipt_name
 from .tampering import change_word, rehash
 
+demo = typer.Typer(add_completion=False)
 QUESTIONS = ("What is the capital of Japan?", "What is water made of?", "Write one sentence about rain.")
 """What the small model answers well."""
 WORD, OTHER_WORD = "Japan", "Spain"
@@ -44,6 +47,12 @@ class Outcome:
     refused: list[int | None]
     verified: bool
     tampered: list[int | None]
+
+
+@demo.command()
+def show(as_json: Json = False) -> None:
+    """Runs a real server in a temporary folder and leaves nothing behind."""
+    sys.exit(run(as_json))
 
 
 def run(as_json: bool = False) -> int:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
 
+from ..admin import keys as admin
 from ..catalogue.caps import MAX_PER_MINUTE
 from ..errors import InvalidRequest, InvalidRoles
 from ..kit.command import command
 from ..kit.moments import SECONDS, duration, iso
-from .output import Json, run, say
+from .output import Json, say
 from .usage import WrongUsage, argument, one_each
 
-keys = typer.Typer(help="API keys: they last, and work wherever an access token does.", no_args_is_help=True)
+keys = typer.Typer(add_completion=False, no_args_is_help=True)
 MAX_EXPIRY_SECONDS = 3650 * SECONDS["d"]
 
 
@@ -35,11 +37,9 @@ def keys_add(
     as_json: Json = False,
 ) -> None:
     """Make an API key for a client and show it. The key is not stored: copy it now."""
-    from ..admin.keys import add_key  # late: start-up
-
     seconds = None if expires is None else length_of_time("--expires", expires, MAX_EXPIRY_SECONDS)
     with argument("--role", InvalidRoles):
-        added = run(add_key(client_id, role or (), name=name, rpm=rpm, expires_in=seconds))
+        added = asyncio.run(admin.add_key(client_id, role or (), name=name, rpm=rpm, expires_in=seconds))
     expires_at = iso(added.expires_at) if added.expires_at else None
     document = {
         "key_id": added.key_id,
@@ -63,8 +63,6 @@ def keys_list(
     as_json: Json = False,
 ) -> None:
     """List API keys without their secrets, the expired and revoked ones too."""
-    from ..admin.keys import list_keys  # late: start-up
-
     now = datetime.now(UTC)
     rows: list[dict[str, Any]] = [
         {
@@ -78,7 +76,7 @@ def keys_list(
             "expires_at": iso(one.expires_at) if one.expires_at else None,
             "revoked_at": iso(one.revoked_at) if one.revoked_at else None,
         }
-        for one in run(list_keys(client_id))
+        for one in asyncio.run(admin.list_keys(client_id))
     ]
     lines = [
         f"{row['key_id']}  {row['client_id']:<32}  {row['state']:<7}  expires {row['expires_at'] or 'never':<20}  "
@@ -93,10 +91,8 @@ def keys_revoke(
     key_id: Annotated[str, typer.Argument(help="The 11 characters after saa_, as keys list shows them.")], as_json: Json = False
 ) -> None:
     """Revoke one API key. The service refuses it within a second."""
-    from ..admin.keys import revoke_key  # late: start-up
-
     with argument("KEY_ID", InvalidRequest):
-        revoked = run(revoke_key(key_id))
+        revoked = asyncio.run(admin.revoke_key(key_id))
     document = {"key_id": revoked.key_id, "client_id": revoked.client_id, "revoked": True}
     say(document, as_json, f"key {revoked.key_id} of {revoked.client_id} is revoked")
 

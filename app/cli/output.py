@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Coroutine, Mapping
-from typing import Annotated, Any, TypeVar
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
-
-T = TypeVar("T")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Url = Annotated[
@@ -44,13 +42,6 @@ def unusable_in(answer: Mapping[str, Any]) -> str | None:
 
 def _matches(pattern: str, value: object) -> bool:
     return isinstance(value, str) and re.fullmatch(pattern, value) is not None
-
-
-def run(work: Coroutine[Any, Any, T]) -> T:
-    """What *work* returns, on an event loop of its own."""
-    import asyncio  # late: start-up
-
-    return asyncio.run(work)
 
 
 def receipt_name(seq: int, digest: str) -> str:

@@ -31,8 +31,8 @@ def progress_bar(*, quiet: bool) -> Iterator[Callable[[int, int], None]]:
 
 
 def _start_bar(stack: ExitStack, total: int) -> Callable[[int, int], None]:
-    from rich.console import Console  # late: start-up
-    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn  # late: start-up
+    from rich.console import Console  # late: only for a long log
+    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn  # late: only for a long log
 
     columns = "verifying", BarColumn(), DownloadColumn(), TimeRemainingColumn()
     bar = stack.enter_context(Progress(*columns, console=Console(stderr=True), transient=True))

@@ -12,13 +12,13 @@ from typing import Annotated, Any
 
 import typer
 
-from ..errors import InvalidRequest
 from ..kit.command import command
 from ..kit.moments import iso, moment
-from .output import LOCAL_URL, Json, Url, run, say
-from .usage import WrongUsage, argument
+from .output import LOCAL_URL, Json, Url, say
+from .token_cache import kept_token, read_secret, token_path
+from .usage import WrongUsage
 
-token = typer.Typer(help="Get an access token, or revoke one.", invoke_without_command=True)
+token = typer.Typer(add_completion=False, invoke_without_command=True)
 
 CLIENT_ID, CLIENT_SECRET = "--client-id (or SECURE_AI_CLIENT_ID)", "--client-secret (or SECURE_AI_CLIENT_SECRET)"
 SECRET = "--secret-file (or SECURE_AI_CLIENT_SECRET)"  # noqa: S105 - its name
@@ -37,15 +37,13 @@ def token_new(
     url: Url = LOCAL_URL,
     as_json: Json = False,
 ) -> None:
-    """Get a new access token from a running service. `token get` keeps one, `revoke` ends one."""
+    """Without a command, it prints a new token of a running service; `get` keeps one, `revoke` ends one."""
     if context.invoked_subcommand:
         if any(getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE" for name in context.params):
             raise WrongUsage(f"Options of token {context.invoked_subcommand} stand after {context.invoked_subcommand}.")
         return
-    from .http_client import fetch_token  # late: start-up
-
     _verify_given({CLIENT_ID: client_id, CLIENT_SECRET: client_secret})
-    document = fetch_token(url, client_id, client_secret, scope or None)
+    document = _fetch(url, client_id, client_secret, scope)
     say(document, as_json, document["access_token"])
 
 
@@ -70,17 +68,11 @@ def token_get(
     Only this user can read it, in a file below XDG_CACHE_HOME or ~/.cache.
     It is renewed when less than a quarter of its life is left, once for all programs.
     """
-    from .token_cache import kept_token, read_secret, token_path  # late: start-up
-
     secret = os.environ.get("SECURE_AI_CLIENT_SECRET", "") if secret_file is None else read_secret(secret_file)
     _verify_given({CLIENT_ID: client_id, SECRET: secret})
     path = token_path(url, client_id, scope)
 
-    def fetch() -> dict[str, Any]:
-        from .http_client import fetch_token  # late: a kept token needs no network
-
-        return fetch_token(url, client_id, secret, scope or None)
-
+    fetch = partial(_fetch, url, client_id, secret, scope)
     kept = kept_token(path, fetch, renew=renew, warn=partial(print, file=sys.stderr))
     expires_at = iso(moment(kept.expires_at))
     document = {
@@ -101,11 +93,16 @@ def token_revoke(
     as_json: Json = False,
 ) -> None:
     """Revoke one token, or an API key. The service refuses it within a second."""
-    from ..admin.clients import revoke_token  # late: start-up
+    from .clients import revoke_any  # late: the other commands of `token` need no database
 
-    with argument("JTI", InvalidRequest):
-        run(revoke_token(jti))
+    revoke_any(jti)
     say({"jti": jti, "revoked": True}, as_json, f"{jti} is revoked")
+
+
+def _fetch(url: str, client_id: str, secret: str, scope: str) -> dict[str, Any]:
+    from .http_client import fetch_token  # late: a kept token needs no network
+
+    return fetch_token(url, client_id, secret, scope or None)
 
 
 def _verify_given(options: Mapping[str, str]) -> None:
