@@ -40,7 +40,7 @@ COMMANDS = {
 
 @cache
 def load_command(name: str) -> Any:
-    """The command *name*. Its module is imported only now: no command waits for what others need."""
+    """The command *name*. Its module is imported only now, so no command waits for another's."""
     loaded: Any = get_command(getattr(import_module(f".{name}", __package__), name))
     loaded.help = f"{COMMANDS[name]}\n\n{loaded.help or ''}".rstrip()
     return loaded

@@ -37,7 +37,7 @@ def token_new(
     url: Url = LOCAL_URL,
     as_json: Json = False,
 ) -> None:
-    """Without a command, it prints a new token of a running service; `get` keeps one, `revoke` ends one."""
+    """Alone, it prints a new token of a running service; `get` keeps one, `revoke` ends one."""
     if context.invoked_subcommand:
         if any(getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE" for name in context.params):
             raise WrongUsage(f"Options of token {context.invoked_subcommand} stand after {context.invoked_subcommand}.")

@@ -9,6 +9,9 @@ from typer.testing import CliRunner
 
 from app.cli.main import app
 
+Run = Callable[..., int]
+"""Runs `python -m app …` in this process; returns its exit status."""
+
 
 def run(*arguments: str) -> str:
     """What the command prints on stdout. It must succeed."""
