@@ -75,6 +75,7 @@ class RequestMiddleware:
                 raise  # half a response: the server closes the connection
             await response(scope, receive, send_with_headers)
         finally:
+            origin.memory.end()
             if "hold" in state:
                 state["hold"].end()
 

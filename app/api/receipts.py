@@ -30,8 +30,15 @@ def with_receipt(raw: bytes, document: Mapping[str, Any], receipt: Receipt, aske
 
     Before it stands *asked_model*, if the caller used an alias.
     """
+    return b"".join(pieces_with_receipt(raw, document, receipt, asked_model))
+
+
+def pieces_with_receipt(
+    raw: bytes, document: Mapping[str, Any], receipt: Receipt, asked_model: str | None = None
+) -> tuple[memoryview, bytes]:
+    """`with_receipt`, without a copy of *raw*."""
     own: dict[str, Any] = {} if asked_model is None else {"asked_model": asked_model}
     own["receipt"] = receipt_member(receipt)
     if not own.keys().isdisjoint(document):  # of another service like ours, behind this one
-        return dumps({**document, **own})
-    return b"%b%b%b" % (raw.rstrip()[:-1], b"," if document else b"", dumps(own)[1:])
+        return memoryview(dumps({**document, **own})), b""
+    return memoryview(raw.rstrip())[:-1], (b"," if document else b"") + dumps(own)[1:]

@@ -22,7 +22,8 @@ from ..upstream.protocol.responses import RESPONSES
 from ..wiring.services import Services
 from .asserted_user import origin_with_claims
 from .bodies import disconnect_watch, read_json
-from .receipts import call_headers, receipt_headers, with_receipt
+from .large_response import PIECE_BYTES, LargeResponse
+from .receipts import call_headers, pieces_with_receipt, receipt_headers, with_receipt
 from .responses_stream import ResponsesStreamSink
 from .streams import EventStream, MessagesStreamSink, V1StreamSink
 
@@ -61,8 +62,10 @@ async def answer_v1(endpoint: Endpoint, principal: Principal, services: Services
         )
     with disconnect_watch(request) as disconnected:
         answer = await assistant.complete(principal, call, origin, disconnected)
-    content = with_receipt(answer.raw, answer.members, answer.receipt, call.asked_model)
     headers = receipt_headers(answer.receipt) | call_headers(call)
+    if len(answer.raw) > PIECE_BYTES:
+        return LargeResponse(pieces_with_receipt(answer.raw, answer.members, answer.receipt, call.asked_model), headers)
+    content = with_receipt(answer.raw, answer.members, answer.receipt, call.asked_model)
     return Response(content, media_type="application/json", headers=headers)
 
 

@@ -11,11 +11,13 @@ from typing import Any, Protocol
 
 from ..audit.format.record import Receipt
 from ..errors import ClientGone, Overloaded
+from ..limits.bounds import Bounds
 from ..security.manager import SecurityManager
 from ..security.models import Principal
 from ..upstream.call import PreparedCall
 from ..upstream.client import Upstream
 from ..upstream.completion import Reply
+from ..upstream.fair_slots import FairSlots
 from ..upstream.protocol.chat import CHAT
 from ..upstream.protocol.stream_reader import StreamReader
 from .disconnect import Disconnected, cancel_on_disconnect
@@ -73,6 +75,8 @@ class SecureAIAssistant:
         self._max_waiting = max_waiting
         self._clock = clock
         self._in_progress = 0
+        self.answers = FairSlots(Bounds().answer_bytes)
+        """The memory of answers, in bytes."""
 
     def use(self, model: Model, v1_requests: V1Requests) -> None:
         """For the questions that begin from now on."""
@@ -114,6 +118,7 @@ class SecureAIAssistant:
     ) -> tuple[Reply, Receipt]:
         """Record the question, ask the model, record the answer: in this order, or not at all."""
         async with self._admitted(principal, call):
+            origin.memory.of(self.answers, principal.user_id)
             async with self._exchange(principal, call, origin) as exchange:
                 with cancel_on_disconnect(disconnected):
                     async with asyncio.timeout(_seconds_of_plain(call.timeout_seconds)):
@@ -124,6 +129,7 @@ class SecureAIAssistant:
                             wants_text=call.wants_text,
                             attempts=exchange.attempts,
                             headers=call.headers,
+                            memory=origin.memory,
                         )
                 if not call.wants_text:  # /v1 passes these bytes on
                     exchange.mark_delivered(reply.raw)
@@ -135,6 +141,7 @@ class SecureAIAssistant:
         """Write the answer to *sink* as it arrives; its end only once `ask.answered` is durable."""
         reader = call.endpoint.reader(call.model, call.wants_usage)
         async with self._admitted(principal, call):
+            origin.memory.of(self.answers, principal.user_id)
             async with self._exchange(principal, call, origin, reader) as exchange:
                 sink.name(exchange.received)
                 with cancel_on_disconnect(disconnected):

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..audit.format.record import Receipt
 from ..security.asserted_user import AssertedUser
+from ..upstream.answer_memory import AnswerMemory
 from ..upstream.completion import Usage
 
 
@@ -36,6 +37,8 @@ class Origin:
     """The user that a front end names."""
     claimed_user: AssertedUser | None = None
     """The user that any other caller names."""
+    memory: AnswerMemory = field(default_factory=AnswerMemory, compare=False)
+    """What its answer takes, until it is delivered."""
 
 
 @dataclass(frozen=True, slots=True)

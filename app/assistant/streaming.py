@@ -70,8 +70,9 @@ class Streamed:
 async def relay_stream(exchange: Exchange, reader: StreamReader, sink: StreamSink, timeouts: StreamTimeouts) -> Streamed:
     """Pass the answer on, except what *reader* holds back.
 
-    Raises UpstreamError and its subclasses, ClientGone for a caller who does not read, and
-    TimeoutError after the call's `stream_timeout_seconds`.
+    Raises UpstreamError and its subclasses, ClientGone for a caller who does not read, Overloaded
+    for a large answer that there is no memory for, and TimeoutError after the call's
+    `stream_timeout_seconds`.
     """
     call = exchange.call
     relay = _Relay(exchange, reader, sink, timeouts)
@@ -137,6 +138,7 @@ class _Relay:
             if self._writes >= EAGER_WRITES:
                 await asyncio.sleep(self._timeouts.gather_seconds)
             events = await source.read()
+            self._exchange.origin.memory.reach(source.kept_bytes(self._timeouts.is_buffered))
             self._silence.reset()
             timer.reschedule(self._clock() + self._silence.step)
             piece = read_piece(reader, events)

@@ -46,16 +46,26 @@ class AuditLog:
         await self._commits.stop()
 
     async def record(
-        self, action: str, *, user_id: str | None, details: Mapping[str, Any], request_id: str | None = None
+        self,
+        action: str,
+        *,
+        user_id: str | None,
+        details: Mapping[str, Any],
+        request_id: str | None = None,
+        is_long: bool = False,
     ) -> Receipt:
         """Durable on return. *details* may have any size: long texts are stored as digests.
 
-        Raises ValueError for what can never be a record. Raises AuditUnavailable where it could not
-        be made durable in time; the log may hold the record all the same.
+        *is_long*: they may be very long, and are encoded in a thread. Raises ValueError for
+        what can never be a record. Raises AuditUnavailable where it could not be made durable in
+        time; the log may hold the record all the same.
         """
+        if is_long and self._commits.closed_because is None:
+            make = partial(whole_draft, action, user_id, details, request_id)
+            return await self._commits.commit(await self._long.fit(make))
         record = whole_draft(action, user_id, details, request_id)
         if len(record.details) > MAX_DETAILS_BYTES and self._commits.closed_because is None:  # while closed, commit refuses it
-            record = await self._long.fit(record)
+            record = await self._long.fit(lambda: record)
         return await self._commits.commit(record)
 
     @property

@@ -37,6 +37,8 @@ class Bounds:
     """Unfinished heads, and what waits behind a request, of all connections."""
     unread_bytes: int = 64 * MIB
     """Of answers that callers have not read: then the one that reads least is closed."""
+    answer_bytes: int = 64 * MIB
+    """Of large answers from the model's server to the caller; a principal takes what is free."""
     body_bytes: int = 48 * MIB
     """Bodies of all requests that are being answered."""
     body_bytes_each: int = 16 * MIB

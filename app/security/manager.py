@@ -90,13 +90,19 @@ class SecurityManager:
         return self.verify_token(credential)
 
     async def log_action(
-        self, user_id: str | None, action: str, details: Mapping[str, Any], *, request_id: str | None = None
+        self,
+        user_id: str | None,
+        action: str,
+        details: Mapping[str, Any],
+        *,
+        request_id: str | None = None,
+        is_long: bool = False,
     ) -> Receipt:
-        """Durable on return.
+        """Durable on return. *is_long*: *details* may be very long, and are encoded in a thread.
 
         Raises ValueError for an action outside the closed list, AuditUnavailable.
         """
-        return await self._audit.record(action, user_id=user_id, details=details, request_id=request_id)
+        return await self._audit.record(action, user_id=user_id, details=details, request_id=request_id, is_long=is_long)
 
     async def authenticate_client(self, client_id: str, secret: str) -> Client:
         """The client that *secret* proves.

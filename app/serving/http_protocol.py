@@ -87,10 +87,9 @@ class HttpProtocol(asyncio.Protocol):
         request, waiting = self._request, self.waiting
         if waiting.phase not in (Phase.ANSWER, Phase.OVER) or request is None or request.response_complete:
             return False
-        if not self._has_ended_sending:
-            is_late = self._loop.time() - waiting.last_byte > HALF_CLOSE_SECONDS
-            if is_late or request.response_started:  # who has read of the answer already has not waited for it
-                return False
+        is_late = self._loop.time() - waiting.last_byte > HALF_CLOSE_SECONDS
+        if not self._has_ended_sending and (is_late or request.response_started):
+            return False  # who has read of the answer already has not waited for it
         self._has_ended_sending = True
         self._end_with(request)
         return True
@@ -100,6 +99,7 @@ class HttpProtocol(asyncio.Protocol):
         self._connections.wait_for_reader(self)
 
     def resume_writing(self) -> None:
+        self.waiting.last_read = self._loop.time()
         self._flow.resume_writing()
         self._connections.go_on(self)
 
@@ -137,8 +137,7 @@ class HttpProtocol(asyncio.Protocol):
             return
         request = open_request(head, self._server, self._transport, self._flow, self._addresses, self._on_answered)
         request.keep_alive = not is_last
-        self._request = request
-        self.waiting.body_bytes = 0
+        self._request, self.waiting.body_bytes = request, 0
         self.waiting.enter(Phase.BODY)
         if parser.is_whole:
             self._end_body(request)
@@ -246,5 +245,6 @@ class HttpProtocol(asyncio.Protocol):
         self._connections.is_stopping = True
         if self._request is not None and not self._request.response_complete:
             self._request.keep_alive = False
+            self.look(self._loop.time())
         else:
             self.drop()

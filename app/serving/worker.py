@@ -42,15 +42,22 @@ from .shared_parts import SharedParts, SharedPolicy
 class Server(uvicorn.Server):
     """Ctrl-C reaches the whole process group; the parent decides, and sends SIGTERM."""
 
-    def __init__(self, config: uvicorn.Config, on_started: Callable[[], None]) -> None:
-        """*on_started* is called on the event loop, when the lifespan and the socket are open."""
+    def __init__(self, config: uvicorn.Config, on_started: Callable[[], None], on_stopping: Callable[[], None]) -> None:
+        """*on_started* is called on the event loop, when the lifespan and the socket are open.
+
+        *on_stopping* is called when a stop begins, while requests are in progress.
+        """
         super().__init__(config)
-        self._on_started = on_started
+        self._on_started, self._on_stopping = on_started, on_stopping
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started and not self.should_exit:
             self._on_started()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._on_stopping()
+        await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if sig != signal.SIGINT:
@@ -93,10 +100,14 @@ def run_worker(shared: SharedParts, output: ServiceOutput, ready: ReadyFlag, num
         output.flush()  # before the parent says that all are ready
         ready.set()
 
+    def on_stopping() -> None:
+        context: AppContext = app.state.context
+        context.services.assistant.answers.stop()
+
     gc.collect()
     gc.freeze()  # what is there now stays; the collector need not walk it again
     mute_strangers()
-    Server(config, on_started).run(sockets=[shared.listener])
+    Server(config, on_started, on_stopping).run(sockets=[shared.listener])
     return 0
 
 

@@ -10,13 +10,14 @@ from functools import cached_property
 import aiohttp
 
 from ..kit.content_coding import MAGIC, Decoder, coding_of, is_read
+from .answer_memory import FREE_BYTES, AnswerMemory
 from .attempts import Attempts
 from .connection import CONNECTION_FAULTS, error_of_fault, take_unread
 from .errors import unusable
 
 WORD = re.compile(r"[a-z0-9, -]{1,40}")
 _CHARSET = re.compile(r";\s*charset\s*=\s*[\"']?([\w.:-]+)", re.IGNORECASE)
-LARGE_BYTES = 256 * 1024
+LARGE_BYTES = FREE_BYTES
 """From here on a plain answer is read only when it is its turn."""
 FIRST_BYTES = tuple(magic[:1] for magic in MAGIC)
 
@@ -29,8 +30,7 @@ class Body:
     ) -> None:
         """*limit*: of the bytes, before and after decoding. *large*: turns for large ones."""
         self._large, self._has_turn = large, False
-        self._content, self._attempts, self._limit = response.content, attempts, limit
-        self._headers = response.headers
+        self._response, self._content, self._attempts, self._limit = response, response.content, attempts, limit
         label = response.headers.get("Content-Encoding", "").strip().lower()
         self._is_deflate = label == "deflate"
         self.unread_coding = None if is_read(label) else label if WORD.fullmatch(label) else "unknown"
@@ -45,6 +45,11 @@ class Body:
         """Whether more came than the limit. The rest is not read."""
 
     @property
+    def bytes_read(self) -> int:
+        """Decoded."""
+        return self._bytes
+
+    @property
     def is_decoded(self) -> bool:
         """Whether the bytes read are not those that were sent."""
         return self._decoder is not None
@@ -52,7 +57,7 @@ class Body:
     @cached_property
     def charset(self) -> str | None:
         """In which the server says its text is."""
-        label = _CHARSET.search(self._headers.get("Content-Type", ""))
+        label = _CHARSET.search(self._response.headers.get("Content-Type", ""))
         return label[1] if label else None
 
     async def read(self) -> bytes | None:
@@ -81,20 +86,36 @@ class Body:
             self._has_turn = False
             self._large.release()
 
-    async def read_all(self) -> bytes:
-        """Everything, or with `is_too_long` the beginning. Raises UpstreamError."""
+    async def read_all(self, memory: AnswerMemory | None = None) -> bytes:
+        """Everything, or with `is_too_long` the beginning.
+
+        Raises UpstreamError, and what *memory* raises.
+        """
         pieces = []
         try:
             while (piece := await self.read()) is not None:
                 pieces.append(piece)
-                if self._bytes > LARGE_BYTES and self._large is not None and not self._has_turn:
-                    self._has_turn = await self._large.acquire()
                 if self._decoder is None and self._start is None and self._content.at_eof():  # nearly always
                     self._has_ended = True
                     break
+                if memory is not None and not memory.count and max(self._bytes, self._declared_bytes()) > FREE_BYTES:
+                    await memory.take(self._expected_bytes())
+                if self._bytes > LARGE_BYTES and self._large is not None and not self._has_turn:
+                    self._has_turn = await self._large.acquire()
         finally:
             self.take_rest()
-        return b"".join(pieces)[: self._limit]
+        whole = b"".join(pieces)[: self._limit]
+        if memory is not None:
+            memory.shrink(len(whole))
+        return whole
+
+    def _declared_bytes(self) -> int:
+        return self._response.content_length or 0
+
+    def _expected_bytes(self) -> int:
+        """What may come in all."""
+        declared = self._declared_bytes()
+        return min(declared, self._limit) if declared and self._decoder is None else self._limit
 
     def take_rest(self) -> None:
         """Hash what has arrived and will not be read. Call it before the response is closed."""

@@ -12,6 +12,7 @@ from yarl import URL
 from ..catalogue.models import Server
 from ..catalogue.values import is_key
 from ..errors import ConfigError, UpstreamError
+from .answer_memory import AnswerMemory
 from .attempts import Attempts
 from .body import Body
 from .completion import Reply
@@ -84,8 +85,11 @@ class Upstream:
         wants_text: bool = False,
         attempts: Attempts | None = None,
         headers: Mapping[str, str] = NO_HEADERS,
+        memory: AnswerMemory | None = None,
     ) -> Reply:
         """Send exactly *body*, and read the whole answer. *model* names it if the server does not.
+
+        A large one is read once there is *memory* for it (Overloaded, Interrupted).
 
         Any 2xx status will do. *attempts* follows what is sent and received, also where this
         raises: UpstreamUnavailable (with retry_after) if the server cannot be reached, closes the
@@ -98,7 +102,7 @@ class Upstream:
         received = Body(response, attempts, self._max_bytes, self._large)
         try:
             async with response:
-                raw = await received.read_all()
+                raw = await received.read_all(memory)
             return self._read(endpoint, received, raw, model, attempts, wants_text)
         finally:
             received.end_turn()

@@ -17,6 +17,8 @@ MAX_EVENT_BYTES = 4 * 1024 * 1024
 MAX_DOCUMENT_BYTES = 64 * 1024
 """Of a JSON document where a stream was asked for: an error."""
 STREAM_END_GRACE_SECONDS = 1.0
+ENVELOPE_BYTES = 256
+"""Of an event around what it says, which is a few letters."""
 
 _BEFORE = re.compile(rb"(?:\xef(?:\xbb(?:\xbf|\Z)|\Z))?[ \t\r\n]*")
 _FIELDS = (b"data", b"event", b"id", b"retry")
@@ -29,7 +31,7 @@ class EventSource:
 
     def __init__(self, response: aiohttp.ClientResponse, body: Body) -> None:
         self._response, self._body = response, body
-        self._parser = EventParser(MAX_EVENT_BYTES)
+        self._parser, self._events = EventParser(MAX_EVENT_BYTES), 0
         self._unparsed = b""  # what `verify_beginning` has read
         self._document: bytes | None = b""  # what has come, as long as it may be a JSON document
         self._is_ascii = True  # so far
@@ -72,6 +74,7 @@ class EventSource:
             return events or None
         events = self._sound(self._parser.feed(piece), piece)
         if events:
+            self._events += len(events)
             self._coding = None
         if self._document is not None:
             self._document += piece
@@ -85,6 +88,10 @@ class EventSource:
         if self._is_ascii:
             return events
         return [Event(event.name, as_utf8(event.data, self._body.charset)) for event in events]
+
+    def kept_bytes(self, is_whole: bool) -> int:
+        """About how much who reads it has to keep: what is said, or all of it."""
+        return self._body.bytes_read - (0 if is_whole else ENVELOPE_BYTES * self._events)
 
     def close(self) -> None:
         """End the call at once: the connection is closed, unless the answer has ended."""

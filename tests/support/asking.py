@@ -69,7 +69,13 @@ class FakeLog:
     """If given, every record waits for it."""
 
     async def log_action(
-        self, user_id: str | None, action: str, details: Mapping[str, Any], *, request_id: str | None = None
+        self,
+        user_id: str | None,
+        action: str,
+        details: Mapping[str, Any],
+        *,
+        request_id: str | None = None,
+        is_long: bool = False,
     ) -> Receipt:
         assert (user_id, request_id) == (PRINCIPAL.user_id, ORIGIN_ID)
         if self.written is not None:

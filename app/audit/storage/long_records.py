@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from ...errors import AppError, AuditUnavailable, LongTextUnavailable
-from ..format.record import Draft, fitting
+from ..format.record import MAX_DETAILS_BYTES, Draft, fitting
 from .availability import RETRY_AFTER_SECONDS
 from .long_texts import LongTexts
 from .loop_clock import in_time
@@ -32,14 +32,14 @@ class LongRecords:
         self._free_threads = asyncio.Semaphore(MAX_THREADS)
         self._problem: str | None = None
 
-    async def fit(self, record: Draft) -> Draft:
+    async def fit(self, make: Callable[[], Draft]) -> Draft:
         """The record that fits into a line; if texts are kept, those that it lacks are durable.
 
-        Raises LongTextUnavailable. A caller that is refused or cancelled may leave texts that no
-        record names.
+        *make* is called in a thread. Raises what it raises, and LongTextUnavailable. A
+        caller that is refused or cancelled may leave texts that no record names.
         """
         try:
-            work = self._fit_in_thread(record)
+            work = self._fit_in_thread(make)
             fitted = await (work if self._timeout is None else in_time(work, self._timeout))
         except TimeoutError:
             self._report("The disk did not take a long text in time.")
@@ -50,27 +50,29 @@ class LongRecords:
             return fitted
         raise LongTextUnavailable(retry_after=RETRY_AFTER_SECONDS)
 
-    async def _fit_in_thread(self, record: Draft) -> Draft:
+    async def _fit_in_thread(self, make: Callable[[], Draft]) -> Draft:
         await self._free_threads.acquire()
         done: asyncio.Future[Draft] = asyncio.get_running_loop().create_future()
-        self._start(record, done)
+        self._start(make, done)
         return await done
 
-    def _start(self, record: Draft, done: asyncio.Future[Draft]) -> None:
+    def _start(self, make: Callable[[], Draft], done: asyncio.Future[Draft]) -> None:
         """A daemon thread: an executor's would keep the process from ending while a disk hangs."""
         try:
-            threading.Thread(target=self._work, args=(record, done), name="long-record", daemon=True).start()
+            threading.Thread(target=self._work, args=(make, done), name="long-record", daemon=True).start()
         except RuntimeError as error:
             self._free_threads.release()
             raise AuditUnavailable("The system has no thread to keep a long text with.") from error
 
-    def _work(self, record: Draft, done: asyncio.Future[Draft]) -> None:
-        outcome: Draft | AppError
+    def _work(self, make: Callable[[], Draft], done: asyncio.Future[Draft]) -> None:
+        outcome: Draft | AppError | ValueError
         try:
-            outcome, texts = fitting(record)
-            if self._texts is not None:
-                self._texts.keep(texts)
-        except AppError as error:
+            outcome = make()
+            if len(outcome.details) > MAX_DETAILS_BYTES:
+                outcome, texts = fitting(outcome)
+                if self._texts is not None:
+                    self._texts.keep(texts)
+        except (AppError, ValueError) as error:
             outcome = error
         except Exception:  # if it ended the thread, the caller would wait for ever
             LOG.exception("Keeping a long record failed unexpectedly.")
@@ -78,11 +80,11 @@ class LongRecords:
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
             done.get_loop().call_soon_threadsafe(self._resolve, done, outcome)
 
-    def _resolve(self, done: asyncio.Future[Draft], outcome: Draft | AppError) -> None:
+    def _resolve(self, done: asyncio.Future[Draft], outcome: Draft | AppError | ValueError) -> None:
         self._free_threads.release()
         if done.done():
             return
-        if isinstance(outcome, AppError):
+        if isinstance(outcome, AppError | ValueError):
             done.set_exception(outcome)
         else:
             done.set_result(outcome)

@@ -43,6 +43,10 @@ class Source:
     script: list[Any]
     outcome: str = "open"
     due: float = 0.0
+    kept: int = 0
+
+    def kept_bytes(self, is_whole: bool) -> int:
+        return self.kept
 
     async def read(self) -> list[Event] | None:
         """Silence goes on over reads that are cancelled."""

@@ -99,7 +99,7 @@ def test_a_wait_that_ends_without_a_slot_takes_none(is_stopped: bool) -> None:
             await asyncio.sleep(0)
             if is_stopped:
                 task.cancel()
-            with pytest.raises(Interrupted if is_stopped else Overloaded):
+            with pytest.raises(asyncio.CancelledError if is_stopped else Overloaded):
                 await task
         assert (slots._free, dict(slots._held), slots._waiting) == (2, {}, {})
 
@@ -113,8 +113,37 @@ def test_a_slot_that_comes_as_its_waiter_is_stopped_is_given_back() -> None:
             task = waiting(slots, "alice")
             await asyncio.sleep(0)
         task.cancel()
-        with pytest.raises(Interrupted):
+        with pytest.raises(asyncio.CancelledError):
             await task
         assert (slots._free, dict(slots._held)) == (2, {})
+
+    run(work)
+
+
+def test_at_a_stop_nobody_waits_any_more() -> None:
+    async def work(stack: AsyncExitStack) -> None:
+        slots = FairSlots(2)
+        async with slots.taken_by("alice"):
+            task = waiting(slots, "alice")
+            await asyncio.sleep(0)
+            slots.stop()
+            for one in (task, waiting(slots, "alice")):
+                with pytest.raises(Interrupted):
+                    await one
+        assert (slots._free, dict(slots._held), slots._waiting) == (2, {}, {})
+
+    run(work)
+
+
+def test_many_are_taken_at_once_and_never_more_than_half() -> None:
+    async def work(stack: AsyncExitStack) -> None:
+        slots = FairSlots(100, wait_seconds=0)
+        assert await slots.take("alice", 70) == 50
+        assert not slots.take_now("bobby", 51)
+        with pytest.raises(Overloaded):
+            await slots.take("alice", 1)
+        assert await slots.take("bobby", 30) == 30
+        slots.give_back("alice", 50)
+        assert await slots.take("bobby", 20) == 20
 
     run(work)

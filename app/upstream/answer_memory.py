@@ -1,0 +1,52 @@
+"""What one answer takes of the memory for answers, until it is delivered."""
+
+from __future__ import annotations
+
+from ..errors import Overloaded
+from .fair_slots import RETRY_AFTER, FairSlots
+
+FREE_BYTES = 256 * 1024
+"""What each answer has without asking. Nearly all are smaller."""
+STEP_BYTES = 256 * 1024
+
+
+class AnswerMemory:
+    """Nothing is counted before `of`. `end` gives everything back."""
+
+    __slots__ = ("_room", "_who", "count")
+
+    def __init__(self) -> None:
+        self._room: FairSlots | None = None
+        self._who = ""
+        self.count = 0
+        """Bytes."""
+
+    def of(self, room: FairSlots, who: str) -> None:
+        """*room* is counted in bytes."""
+        self._room, self._who = room, who
+
+    async def take(self, count: int) -> None:
+        """For a plain answer, before most of it is read: wait for room.
+
+        Raises Overloaded, also where too many wait; Interrupted at a stop.
+        """
+        if self._room is not None:
+            self.count += await self._room.take(self._who, count)
+
+    def reach(self, count: int) -> None:
+        """For a stream, whose beginning cannot be given back. Raises Overloaded at once."""
+        if count <= max(self.count, FREE_BYTES) or self._room is None:
+            return
+        more = count - self.count + STEP_BYTES
+        if not self._room.take_now(self._who, more):
+            raise Overloaded(retry_after=RETRY_AFTER)
+        self.count += more
+
+    def shrink(self, count: int) -> None:
+        """It turned out to be of *count* bytes."""
+        if self._room is not None and count < self.count:
+            self._room.give_back(self._who, self.count - count)
+            self.count = count
+
+    def end(self) -> None:
+        self.shrink(0)
