@@ -85,7 +85,7 @@ class FairSlots:
         self._waiting.clear()
 
     def _may_take(self, who: str, count: int) -> bool:
-        return self._held[who] + count <= self._free
+        return self._held[who] + count <= min(self._free, self._most)
 
     async def _wait(self, who: str, count: int) -> None:
         """Return with what was taken for *who*."""
