@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -43,17 +44,20 @@ def temporary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def module_leaves_nothing(temporary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Fails a module whose fixtures leave something behind, or any process."""
+def module_leaves_nothing(temporary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[frozenset[str]]:
+    """Fails a module whose fixtures leave something behind, or any process. Yields the folders of earlier modules."""
     before, logs = Held.now(temporary), tmp_path_factory.getbasetemp()
-    yield
-    left = left_since(before, temporary, logs, sockets=True)
+    earlier = frozenset(os.listdir(logs))
+    yield earlier
+    left = left_since(before, temporary, logs, sockets=True, earlier=earlier)
     assert not left, f"the module left behind:\n{left}"
     assert running_below(logs) == []
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_left(module_leaves_nothing: None, temporary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def nothing_is_left(
+    module_leaves_nothing: frozenset[str], temporary: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[None]:
     """Fails a test that leaves a descriptor, thread, process or file behind; fixtures of a module may keep theirs.
 
     Connections count at the end of the module: a client that its tests share keeps some.
@@ -61,7 +65,7 @@ def nothing_is_left(module_leaves_nothing: None, temporary: Path, tmp_path_facto
     before = Held.now(temporary)
     yield
     close_stores()
-    left = left_since(before, temporary, tmp_path_factory.getbasetemp(), sockets=False)
+    left = left_since(before, temporary, tmp_path_factory.getbasetemp(), sockets=False, earlier=module_leaves_nothing)
     assert not left, f"the test left behind:\n{left}"
 
 

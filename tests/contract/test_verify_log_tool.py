@@ -11,13 +11,14 @@ import random
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import chdir, suppress
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from typer.testing import CliRunner
 
 from app.audit.format.merkle import inclusion_proof, leaf_hash, root_of
 from app.audit.format.note import Signer, sign_checkpoint
@@ -25,6 +26,7 @@ from app.audit.format.receipt import make_receipt, verify_receipt
 from app.audit.format.record import Receipt, split_lines
 from app.audit.verification.expected import ExpectedCheckpoint, ExpectedEvidence, read_checkpoint
 from app.audit.verification.verifier import verify_log
+from app.cli.main import app
 from app.errors import VerificationFailed
 
 from ..support.chain import check_chain
@@ -244,11 +246,11 @@ def both(tmp_path: Path, log: bytes, *options: str | bytes) -> list[int]:
     """The problems that the product's own command names, once the second verifier has named the same."""
     status, theirs = run(tmp_path, log, "--vkey", VKEY, *options)
     words = [one if isinstance(one, str) else str(tmp_path / f"file{number}") for number, one in enumerate(options, 2)]
-    command = [sys.executable, "-m", "app", "audit", "verify", "--vkey", str(tmp_path / "file1"), *words, "--json"]
-    env = {"SECRET_KEY": "s" * 43, "AUDIT_LOG_PATH": "log", "AUDIT_KEY_PATH": "none"}
-    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60)
+    command = ["audit", "verify", "--vkey", str(tmp_path / "file1"), *words, "--json"]
+    with chdir(tmp_path):
+        done = CliRunner().invoke(app, command, env={"SECRET_KEY": "s" * 43, "AUDIT_LOG_PATH": "log", "AUDIT_KEY_PATH": "none"})
     ours = json.loads(done.stdout)
-    assert (done.returncode, ours["ok"], ours["entries"], ours["head"]) == (
+    assert (done.exit_code, ours["ok"], ours["entries"], ours["head"]) == (
         status,
         theirs["ok"],
         theirs["entries"],

@@ -7,6 +7,7 @@ import select
 import socket
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import cache
 from itertools import groupby
 from typing import Any
 
@@ -23,6 +24,7 @@ NAUGHTY: list[str] = json.loads((CORPORA / "strings" / "blns.json").read_text("u
 MARKER = "planted-marker-7c1f"
 
 
+@cache
 def suite(kind: str) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted((CORPORA / "json").glob(f"{kind}_*.json"))}
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
+from contextlib import chdir
+from functools import cache
 from pathlib import Path
 
 from app.admin import setup
@@ -22,6 +25,22 @@ LOG, KEY = Path("logs/audit_log.jsonl"), Path("logs/audit_log.key")
 
 def init(*, new_log: bool = False) -> setup.SetupResult:
     return setup.set_up(new_log=new_log)
+
+
+@cache
+def _installed() -> dict[Path, tuple[int, bytes]]:
+    with tempfile.TemporaryDirectory() as folder, chdir(folder):
+        init()
+        files = [path for path in Path().rglob("*") if path.is_file()]
+        return {path: (path.stat().st_mode, path.read_bytes()) for path in files}
+
+
+def install() -> None:
+    """What `init` makes in an empty folder. It runs once in a process of the suite."""
+    for path, (mode, content) in _installed().items():
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.write_bytes(content)
+        path.chmod(mode)
 
 
 def check_sound(log: Path = LOG, key: Path = KEY) -> str:

@@ -58,17 +58,18 @@ class Held:
         return "\n".join([*lines, *(f"file {name}" for name in sorted(self.files))])
 
 
-def left_since(before: Held, temporary: Path, logs: Path, *, sockets: bool) -> Held:
+def left_since(before: Held, temporary: Path, logs: Path, *, sockets: bool, earlier: frozenset[str] = frozenset()) -> Held:
     """What is there and was not before, once what is about to end has ended.
 
-    *logs*: the folder of every log of this process, by which a limiter's folder is known as ours. *sockets*: they count.
+    *logs*: the folder of every log of this process, by which a limiter's folder is known as ours. *earlier*:
+    the folders in it that earlier modules made. *sockets*: they count.
     """
 
     def left() -> Held:
         found = Held.now(temporary) - before
         others = {name for name in found.files if LIMITER_FOLDERS in name}
         if others:
-            found = replace(found, files=found.files - (others - _limiter_folders(logs)))
+            found = replace(found, files=found.files - (others - _limiter_folders(logs, earlier)))
         return found if sockets else found.without_sockets()
 
     found = _once_ended(left, USUAL_ENDING_SECONDS)
@@ -144,10 +145,12 @@ def _that_count(folder: str, names: tuple[str, ...]) -> frozenset[str]:
     return frozenset(f"{folder}/{name}" for name in names if name not in CACHES)
 
 
-def _limiter_folders(logs: Path) -> set[str]:
+def _limiter_folders(logs: Path, earlier: frozenset[str]) -> set[str]:
     """Those of all logs that are, or may have been, below *logs*: app.limits.shared_window names a folder by its log's path."""
-    paths = set(logs.rglob("*.jsonl"))
-    paths |= {folder / "logs" / "audit_log.jsonl" for folder in logs.rglob("*") if folder.is_dir()}
+    paths = set()
+    for name in set(os.listdir(logs)) - earlier:
+        for folder, _, files in os.walk(logs / name):
+            paths |= {f"{folder}/{file}" for file in (*files, "logs/audit_log.jsonl") if file.endswith(".jsonl")}
     digests = (hashlib.sha256(os.fsencode(path)).hexdigest()[:16] for path in paths)
     return {f"{MEMORY}/{LIMITER_FOLDERS}{os.getuid()}-{digest}" for digest in digests}
 

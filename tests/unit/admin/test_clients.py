@@ -17,14 +17,14 @@ from app.errors import AuditUnavailable, ConfigError, InvalidRequest, InvalidRol
 from app.security.models import ClientSettings
 from app.security.roles import ASK, AUDIT_READER
 
-from ...support.installation import LOG, init
+from ...support.installation import LOG, install
 
 JTI = "0123456789abcdef" * 2
 
 
 @pytest.fixture
 def installed(place: Path) -> None:
-    init()
+    install()
 
 
 def records() -> list[dict[str, Any]]:

@@ -13,12 +13,12 @@ from app.admin import clients, keys
 from app.errors import InvalidRequest, InvalidRoles
 from app.security.roles import ASK, AUDIT_READER
 
-from ...support.installation import LOG, init
+from ...support.installation import LOG, install
 
 
 @pytest.fixture
 def alice(place: Path) -> None:
-    init()
+    install()
     asyncio.run(clients.add_client("alice", [ASK, AUDIT_READER]))
 
 

@@ -50,7 +50,8 @@ def test_an_answer_of_a_child_is_returned_and_its_failure_ends_the_parent() -> N
 def test_a_child_dies_with_its_parent_however_that_dies(tmp_path: Path) -> None:
     pid_file = tmp_path / "pid"
     run(
-        f"def work():\n open({str(pid_file)!r}, 'w').write(str(os.getpid()))\n time.sleep(60)\n return 0\n"
+        f"def work():\n open('{pid_file}.new', 'w').write(str(os.getpid()))\n"
+        f" os.rename('{pid_file}.new', '{pid_file}')\n time.sleep(60)\n return 0\n"
         f"fork(work)\nwhile not os.path.exists({str(pid_file)!r}): time.sleep(0.01)\nos.kill(os.getpid(), signal.SIGKILL)"
     )
     status = Path(f"/proc/{pid_file.read_text()}/stat")

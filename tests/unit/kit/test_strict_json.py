@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import nullcontext
+from functools import cache
 from typing import Any
 
 import orjson
@@ -22,6 +23,7 @@ VALUES = st.recursive(
 )
 
 
+@cache
 def suite(kind: str) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted((CORPORA / "json").glob(f"{kind}_*.json"))}
 

@@ -13,7 +13,7 @@ from app.settings import load_settings
 from app.wiring.start_checks import checked_signer
 
 from ...support.clean_settings import use_defaults
-from ...support.installation import KEY, ORIGIN, init
+from ...support.installation import KEY, ORIGIN, install
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +28,7 @@ def check_refused(what: str, kind: type[Exception] = ConfigError) -> None:
 
 
 def test_another_name_or_a_key_that_others_can_read_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    init()
+    install()
     with monkeypatch.context() as patch:
         patch.setenv("AUDIT_ORIGIN", "other/log")
         check_refused("AUDIT_ORIGIN is other/log, but this log is called example.com/log")
@@ -37,7 +37,7 @@ def test_another_name_or_a_key_that_others_can_read_is_refused(monkeypatch: pyte
 
 
 def test_a_broken_key_or_that_of_another_log_is_refused() -> None:
-    init()
+    install()
     KEY.write_bytes(b"")
     check_refused("holds no log key")
     KEY.unlink()

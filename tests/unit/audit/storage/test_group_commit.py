@@ -221,7 +221,7 @@ def test_a_blocked_event_loop_is_no_hung_disk(
                 waiting = [asyncio.create_task(record(log, n)) for n in range(5)]
                 for _ in range(number):
                     await asyncio.sleep(0)
-                block(2 * WRITE_TIMEOUT)
+                block(1.25 * WRITE_TIMEOUT)
                 receipts += await asyncio.gather(*waiting)
             assert log.closed_because is None
         verify(path, *receipts)
