@@ -30,7 +30,7 @@ NEVER_SERVER_SIDE = frozenset({"background", "conversation", "prompt"})
 _APPENDED = re.compile(
     r"/(?:chat/completions|completions|responses|messages(?:/count_tokens)?|embeddings|(?<=/v[0-9]/)models)/*(?=\?|$)"
 )
-"""What is appended to a base URL. Azure has one that ends in /models, but without a version before it."""
+"""What is appended to a base URL. Azure has one that ends in /models, but no version before it."""
 _IDENTIFIER = r"[A-Za-z_][A-Za-z0-9_]*"
 
 

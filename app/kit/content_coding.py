@@ -86,7 +86,7 @@ class Decoder:
     """
 
     def __init__(self, coding: str, *, is_liberal: bool = False) -> None:
-        """*is_liberal*: what follows a member and begins none is ignored, as gzip and clients do."""
+        """*is_liberal*: bytes behind the last member are ignored, as gzip and clients do."""
         self._name, self._open, self._is_liberal = coding, _READ[coding], is_liberal
         self._part: Any = None  # the member or frame that has begun and not ended
         self._has_ended_one = self._is_over = False

@@ -83,7 +83,7 @@ class EventSource:
         return events
 
     def _sound(self, events: list[Event], piece: bytes) -> list[Event]:
-        """*events*, which end in *piece*, in UTF-8, so that the caller reads what the record holds."""
+        """*events*, the last one in *piece*, in UTF-8: the caller reads what the record holds."""
         self._is_ascii = self._is_ascii and piece.isascii()
         if self._is_ascii:
             return events

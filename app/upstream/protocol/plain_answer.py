@@ -14,8 +14,8 @@ from .members import replace_model_path
 def read_plain(endpoint: Endpoint, raw: bytes, model: str, *, wants_text: bool, charset: str | None = None) -> Reply:
     """Read *raw*, a whole answer. *model* names the model if the server does not.
 
-    *charset*: in which the server says it is, if it is not UTF-8. The reply is in UTF-8. Raises what
-    `MALFORMED` lists for what is no answer.
+    *charset*: the one that the server names, if it is not UTF-8. The reply is in UTF-8. Raises what
+    `MALFORMED` lists if it is no answer.
     """
     try:
         document = loads(raw)
