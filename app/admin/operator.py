@@ -36,7 +36,7 @@ class Operator:
         self.events.event(action.replace(".", "_"), **named)
 
     def recording(self, action: str, **details: Any) -> Record:
-        """For a change that is recorded once it is sure to be possible."""
+        """For a change that is recorded as soon as it is known to be possible."""
         return partial(self.record, action, **details)
 
 

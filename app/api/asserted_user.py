@@ -90,7 +90,7 @@ def origin_with_claims(request: Request, principal: Principal, members: Any, *, 
     if not app.services.security.is_front_end(principal.client_id):
         return replace(origin, claimed_user=user)
     origin = replace(origin, asserted_user=user)
-    set_request_context(request, replace(context, origin=origin, quota=None))  # for a refusal, which shows the user's
+    set_request_context(request, replace(context, origin=origin, quota=None))  # if refused: with the user's quota
     if not is_read:
         app.buckets.charge_asserted(principal.user_id, user.id, principal.key_limit)
     set_request_context(request, replace(context, origin=origin))

@@ -54,7 +54,7 @@ def app_context(request: Request) -> AppContext:
 
 
 def hold_of(request: Request) -> Hold:
-    """Counts the body of *request*, for the principal so far. RequestMiddleware ends it."""
+    """Counts the body of *request* for the principal known so far. RequestMiddleware ends it."""
     hold = Hold(app_context(request).held, request_context(request).user_id)
     request["state"]["hold"] = hold
     return hold
@@ -98,5 +98,5 @@ def error_style_of(request: Mapping[str, Any]) -> ErrorStyle:
 
 
 def _is_anthropics(request: Mapping[str, Any]) -> bool:
-    """Whether a client of Anthropic's protocol sends it: the version is a must there."""
+    """Whether a client of Anthropic's protocol sends it: that protocol requires the header."""
     return any(name == b"anthropic-version" for name, _ in request["headers"])

@@ -115,7 +115,7 @@ SEND_ONE = (
     "Send one API key, which begins with saa_, or one access token, and nothing else: "
     "Authorization: Bearer <it>, or x-api-key: <it>."
 )
-"""For what cannot be a token, or came with something else."""
+"""For something that cannot be a token, or that was sent with a second credential."""
 
 
 def status_of(style: ErrorStyle, error: AppError) -> int:

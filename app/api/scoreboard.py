@@ -96,11 +96,11 @@ class Slot:
         self._words[UNCOUNTED] = is_uncounted
 
     def beat(self) -> None:
-        """The event loop of this worker moves. From the first one on it is expected to."""
+        """This worker's event loop is running. After the first beat, more are expected."""
         self._words[BEAT] = _now_ms()
 
     def end_beat(self) -> None:
-        """It stops now: nothing is expected any more."""
+        """This worker stops: no more beats are expected."""
         self._words[BEAT] = 0
 
     @property
@@ -120,12 +120,12 @@ class Pulse:
         self._words = words
 
     def clear(self) -> None:
-        """Before a worker is started."""
+        """Clears the slot. Called before a worker is started."""
         self._words[BEAT] = 0
 
     @property
     def beaten_at(self) -> float:
-        """When its event loop moved last, on the monotonic clock. 0: it is not expected to."""
+        """The time of the last beat, on the monotonic clock. 0: none is expected."""
         return self._words[BEAT] / 1000
 
     def note_stood(self, pid: int, seconds: float) -> None:

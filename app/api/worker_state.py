@@ -41,7 +41,7 @@ async def record_replacement(slot: Slot, audit: AuditLog, events: SecurityLog) -
 
 
 async def watch_limits(buckets: Buckets, slot: Slot, events: SecurityLog) -> None:
-    """Once a second: can requests be counted? While they cannot, each one is refused."""
+    """Find out, once a second, whether requests can be counted. While not, each one is refused."""
     is_uncounted = False
     while True:
         try:

@@ -35,7 +35,7 @@ COMMANDS = {
     "token": "Get access tokens, keep one fresh for other programs, or revoke one.",
     "audit": "Read and verify the audit log.",
 }
-"""Each with its first sentence. A command is declared in the module of its name."""
+"""Each command with the sentence that lists show. It is declared in the module of its name."""
 
 
 @cache

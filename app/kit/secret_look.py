@@ -18,7 +18,7 @@ _UUID = re.compile(r"(?<![0-9A-Za-z])[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa
 _SEPARATORS = re.compile(r"[-_./:@,\s]+")
 _NUMBER = re.compile(r"[0-9]{1,19}")
 _HEX = re.compile(r"(?=.*[0-9])(?:[0-9a-f]{16,}|[0-9A-F]{16,})")
-"""Of which letters are no words, even where they can be spoken."""
+"""Hex digits. The letters among them are no words, even where they can be spoken."""
 _WORD = re.compile(r"[A-Z]?[a-z]{3,}|(?<![0-9A-Z])[A-Z]{4,}+(?![0-9])")
 _CONSONANTS = re.compile(r"[^aeiouy]{5,}", re.IGNORECASE)
 

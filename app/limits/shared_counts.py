@@ -50,7 +50,7 @@ class SharedCounts:
     """Raises LimitsUnavailable wherever the shared memory cannot be used."""
 
     def __init__(self, storage: WindowStorage, owner: int = 0, owners: int = 1) -> None:
-        """*owner*: the number of this process, from 0, of *owners*.
+        """*owner*: the number of this process, from 0, out of *owners*.
 
         What its predecessor took and was not done with is its own, and the first one's what others
         took whose number nobody has now.

@@ -122,7 +122,7 @@ class RefusalRecorder:
             self._count({kind: 1})
 
     def _count(self, counted: Mapping[Kind, int]) -> None:
-        """Once the shared memory fails, it is tried again at the next summary only."""
+        """After the shared memory has failed, it is next tried at the time of a summary."""
         try:
             if not self._kept:
                 self._shared.add(counted)

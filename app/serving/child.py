@@ -39,13 +39,13 @@ class Pulse(Protocol):
 
     @property
     def beaten_at(self) -> float:
-        """When it moved last, on the monotonic clock. 0: it is not expected to."""
+        """The time of the last beat, on the monotonic clock. 0: none is expected."""
 
     def clear(self) -> None:
         """Before it is started."""
 
     def note_stood(self, pid: int, seconds: float) -> None:
-        """It was ended because it stood still; its successor says so."""
+        """It was ended because it stood still. Its successor records that."""
 
 
 class Child:

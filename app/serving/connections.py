@@ -23,7 +23,7 @@ class Connection(Protocol):
     """What is known of a connection here."""
 
     network: str
-    """Its address, as it counts."""
+    """The address or network under which it is counted."""
     waiting: Waiting
 
     @property
@@ -37,7 +37,7 @@ class Connection(Protocol):
         """Close it at once: the caller reads nothing."""
 
     def drop(self) -> None:
-        """Close it: it is in the middle of no request."""
+        """Close it. Called only between two requests."""
 
 
 class Connections:
@@ -65,9 +65,9 @@ class Connections:
         self._timer: asyncio.TimerHandle | None = None
 
     def admit(self, connection: Connection, address: str) -> bool:
-        """Take a new connection. False: there is no room, and it is a guest.
+        """Take a new connection. False: there is no room, and only health is answered on it.
 
-        To make room, one that is in the middle of no request is closed.
+        To make room, one that has no request is closed.
         """
         network = connection.network
         self._all.add(connection)
@@ -86,7 +86,7 @@ class Connections:
         return False
 
     def begin(self, connection: Connection) -> None:
-        """A whole head has come."""
+        """The head of its request is complete."""
         self._new.pop(connection, None)
         self._idle.pop(connection, None)
 
@@ -108,7 +108,7 @@ class Connections:
         self._unread.pop(connection, None)
 
     def remove(self, connection: Connection) -> None:
-        """Once it is lost."""
+        """It is closed."""
         self.go_on(connection)
         if connection not in self._all:
             return

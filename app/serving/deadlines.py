@@ -18,11 +18,11 @@ LINGER_SECONDS = 1.0
 
 class Phase(Enum):
     NEW = auto()  # before the first request
-    IDLE = auto()  # between two
+    IDLE = auto()  # between two requests
     HEAD = auto()
     BODY = auto()
     ANSWER = auto()  # the request is whole
-    OVER = auto()  # what comes is ignored
+    OVER = auto()  # refused: what still comes is ignored
 
 
 class Provable(Protocol):
@@ -78,7 +78,7 @@ class Waiting:
 
 
 def has_left(transport: asyncio.Transport) -> bool:
-    """Whether the caller has disconnected, for a connection that is not read."""
+    """Whether the caller has disconnected. For a connection from which nothing is read now."""
     poll = select.poll()
     poll.register(transport.get_extra_info("socket").fileno(), select.POLLRDHUP)
     return bool(poll.poll(0))

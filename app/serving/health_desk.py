@@ -1,4 +1,4 @@
-"""Health on a way of its own: answered as soon as its head is read, before anything that can queue.
+"""Answers health probes as soon as their head is read, before anything that can queue.
 
 The routes of app/api/routes/health.py give the same answers, for browsers and without `serve`.
 """
@@ -31,7 +31,9 @@ class HealthDesk:
         """
         if head.path not in HEALTH or head.method not in ("GET", "HEAD") or self.context is None:
             return False
-        if transport.get_write_buffer_size() or any(name == b"origin" for name, _ in head.headers):  # CORS has its say
+        if transport.get_write_buffer_size() or any(
+            name == b"origin" for name, _ in head.headers
+        ):  # a browser's script asks: CORS decides
             return False
         status, body = (200, LIVE) if head.path in LIVENESS else readiness(self.context)
         end = [(b"connection", b"close")] if is_last else []

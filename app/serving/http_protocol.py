@@ -47,7 +47,7 @@ class HttpProtocol(asyncio.Protocol):
         self.network = self._address = "unknown"
         self._is_guest = self._has_ended_sending = False
         self._parser: MessageParser | None = None  # many connections never send a head
-        self._request: HttpRequest | None = None  # being answered, or answered last
+        self._request: HttpRequest | None = None  # the one being answered, or else the last one
         self._incoming, self._ignored = Incoming(connections), 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -89,7 +89,7 @@ class HttpProtocol(asyncio.Protocol):
             return False
         is_late = self._loop.time() - waiting.last_byte > HALF_CLOSE_SECONDS
         if not self._has_ended_sending and (is_late or request.response_started):
-            return False  # who has read of the answer already has not waited for it
+            return False  # the caller has already read some of the answer
         self._has_ended_sending = True
         self._end_with(request)
         return True

@@ -54,7 +54,7 @@ class Incoming:
         return len(self._behind) - self._at <= self._bounds.behind_bytes
 
     def take(self) -> tuple[bytes, int]:
-        """What was held, and where it begins."""
+        """The bytes that were kept, and the position at which they begin."""
         data, at, self._behind, self._at = self._behind, self._at, b"", 0
         if data:
             self._count()

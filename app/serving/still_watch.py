@@ -14,14 +14,14 @@ STILL_SECONDS = 2.0
 BUSY_SECONDS = 60.0
 """Without a heartbeat, however busy: a loop that never ends."""
 LATE_SECONDS = 0.5
-"""Between two looks. Then this process stood still itself, as in a machine that was suspended."""
+"""If two looks are further apart, this process stood still itself, as in a suspended machine."""
 IDLE_SHARE = 0.05
-"""Less CPU time than this share of the time is none."""
+"""A process that uses less than this share of the time counts as idle."""
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class StillWatch:
-    """Gives one child at a time: the next one only after that one's successor is ready."""
+    """Names one child at a time: the next one only after the successor of the last is ready."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -33,7 +33,7 @@ class StillWatch:
         """The name of a child to replace, and for how long it stood still. Call it all the time."""
         now = self._clock()
         if now - self._looked > LATE_SECONDS:
-            self._late = now  # every child gets its whole time again
+            self._late = now  # then every child gets its full time once more
         self._looked = now
         if self._replaced is not None and not self._replaced.is_ready:
             return None

@@ -6,7 +6,7 @@ from ..errors import Overloaded
 from .fair_slots import RETRY_AFTER, FairSlots
 
 FREE_BYTES = 256 * 1024
-"""What each answer has without asking. Nearly all are smaller."""
+"""Every answer may take so much without asking. Nearly all are smaller."""
 STEP_BYTES = 256 * 1024
 
 
@@ -43,7 +43,7 @@ class AnswerMemory:
         self.count += more
 
     def shrink(self, count: int) -> None:
-        """It turned out to be of *count* bytes."""
+        """The answer has *count* bytes, as is known by now."""
         if self._room is not None and count < self.count:
             self._room.give_back(self._who, self.count - count)
             self.count = count

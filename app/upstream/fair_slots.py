@@ -77,7 +77,7 @@ class FairSlots:
             self._forget_empty(first)
 
     def stop(self) -> None:
-        """Nobody waits any more: Interrupted for those who do."""
+        """The service stops: those who wait get Interrupted."""
         self._is_stopping = True
         for turns in self._waiting.values():
             for turn in turns:

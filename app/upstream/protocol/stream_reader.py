@@ -18,8 +18,8 @@ from ..errors import Reading
 from .content import says_anything
 
 PING = re.compile(rb"\W*(?:ping|keep[-_ ]?alive|heart[-_ ]?beat)\W*", re.IGNORECASE)
-"""What servers send as the whole data of an event that keeps a line open. Other words may be an
-error's."""
+"""What servers send as the whole data of an event that keeps a line open. Other words may be
+an error message."""
 
 
 @dataclass(frozen=True, slots=True)
