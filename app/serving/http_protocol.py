@@ -136,8 +136,7 @@ class HttpProtocol(asyncio.Protocol):
             (self.drop if is_last else self._rest)()
             return
         request = open_request(head, self._server, self._transport, self._flow, self._addresses, self._on_answered)
-        request.keep_alive = not is_last
-        self._request, self.waiting.body_bytes = request, 0
+        request.keep_alive, self._request, self.waiting.body_bytes = not is_last, request, 0
         self.waiting.enter(Phase.BODY)
         if parser.is_whole:
             self._end_body(request)
@@ -245,6 +244,7 @@ class HttpProtocol(asyncio.Protocol):
         self._connections.is_stopping = True
         if self._request is not None and not self._request.response_complete:
             self._request.keep_alive = False
-            self.look(self._loop.time())
+            if self.waiting.is_unread(self._loop.time(), self.unread_bytes, self._bounds, is_stopping=True):
+                self.give_up()
         else:
             self.drop()

@@ -72,6 +72,8 @@ class Row:
     """What the honest caller asks."""
     is_proxied: bool = False
     """Whether the service believes what is said of addresses."""
+    stops: bool = False
+    """Whether the attack ends with a stop of the service."""
 
 
 # --- the attacks ---------------------------------------------------------------------------------
@@ -203,7 +205,7 @@ ROWS = (
     Row("POST /token, 2 of 100 bytes", "cut in 10 s", fall_silent, 20, 3),
     Row("bodies of 8 MB but for the last byte", "< 64 MB", leave_bodies_open, 200, 8),
     Row("the same without a token", "< 64 MB", partial(leave_bodies_open, path="/token"), 200, 8),
-    Row("8 MB answers that nobody reads", "bounded, < 1 s", read_nothing, 100, 0, path="/v1/models"),
+    Row("8 MB answers that nobody reads", "bounded, < 1 s", read_nothing, 100, 12, path="/v1/models", stops=True),
     Row("endless chunk extensions and trailers", "bounded", never_end, 4, 1),
     Row("Host missing, twice, malformed", "400", name_no_host, 1, 1),
 )

@@ -14,7 +14,7 @@ from app.assistant import SecureAIAssistant
 from app.assistant.models import Origin
 from app.assistant.streaming import StreamTimeouts
 from app.audit.format.record import Receipt
-from app.errors import AppError, ClientGone, UpstreamError, UpstreamTimeout
+from app.errors import AppError, ClientGone, Overloaded, UpstreamError, UpstreamTimeout
 from app.kit.event_stream import Event
 from app.upstream.attempts import Attempts
 from app.upstream.completion import Completion
@@ -130,8 +130,9 @@ def stream(
     whole: float = 5,
     blocks_at: str = "(none)",
     opens_after: float = 0.0,
+    kept: int = 0,
 ) -> Run:
-    log, source, start = FakeLog(), Source(list(script)), origin()
+    log, source, start = FakeLog(), Source(list(script), kept=kept), origin()
     sink = Sink(log, blocks_at=blocks_at)
 
     async def work() -> BaseException | None:
@@ -155,6 +156,14 @@ def test_events_are_written_as_they_arrive_and_the_end_after_its_record() -> Non
     assert run.log.actions == ["ask.received", "ask.answered"]
     assert (run.last["answer"], run.last["finish_reason"], run.last["delivered"]["bytes"]) == ("Hello", "stop", 5)
     assert run.source.outcome == "finished"
+
+
+def test_a_stream_that_outgrows_its_share_of_memory_ends_and_is_recorded() -> None:
+    run = stream([[says("Hel")], [says("lo")], END], kept=100_000_000)
+    assert isinstance(run.error, Overloaded)
+    assert run.log.actions == ["ask.received", "ask.failed"]
+    assert run.last["code"] == "overloaded"
+    assert run.source.outcome == "closed"
 
 
 def test_after_the_first_writes_events_are_gathered() -> None:

@@ -13,9 +13,11 @@ import pytest
 
 from app.catalogue.models import Server
 from app.errors import UpstreamError, UpstreamUnavailable
+from app.upstream.answer_memory import FREE_BYTES, AnswerMemory
 from app.upstream.attempts import Attempts
 from app.upstream.client import Upstream
 from app.upstream.completion import Reply
+from app.upstream.fair_slots import FairSlots
 from app.upstream.protocol.chat import CHAT
 
 from ...support.codings import zstd
@@ -225,3 +227,31 @@ def test_an_answer_in_another_charset_is_passed_on_in_utf_8(coding: str, label: 
     assert isinstance(reply, Reply), reply
     assert (reply.completion.text, reply.raw.decode()) == (text, told)
     assert attempts.response_sha256 == sha256(sent)
+
+
+@pytest.mark.parametrize(("is_declared", "taken"), [(True, None), (False, LIMIT)], ids=["Content-Length", "chunks"])
+def test_a_large_answer_is_read_once_there_is_memory_for_it(is_declared: bool, taken: int | None) -> None:
+    """And takes what it may become, until that is known."""
+    answer = chat("x" * 2 * FREE_BYTES)
+    steps = (
+        [whole(answer)]
+        if is_declared
+        else [head("Transfer-Encoding: chunked"), chunk(answer[:FREE_BYTES]), chunk(answer[FREE_BYTES:]), chunk(b"")]
+    )
+
+    async def main(base_url: str) -> None:
+        upstream, room = Upstream(Server("fake", base_url, ""), max_response_bytes=LIMIT), FairSlots(2 * LIMIT)
+        memory = AnswerMemory()
+        memory.of(room, "alice")
+        await room.take("alice", LIMIT)
+        asking = asyncio.create_task(upstream.complete(CHAT, b"{}", "m", memory=memory))
+        while not room._waiting:
+            await asyncio.sleep(0.01)
+        assert room._waiting["alice"][0].wanted == (taken or len(answer))
+        room.give_back("alice", LIMIT)
+        assert (await asking).raw == answer
+        assert memory.count == len(answer)
+        await upstream.aclose()
+
+    with RawServer(lambda _: steps) as server:
+        asyncio.run(asyncio.wait_for(main(server.base_url), 30))

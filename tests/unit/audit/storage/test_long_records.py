@@ -138,6 +138,20 @@ def test_a_long_record_that_is_invalid_raises_and_keeps_nothing(tmp_path: Path, 
     run_in_time(main())
 
 
+@pytest.mark.parametrize("text", ["short", LONG], ids=["short", "long"])
+def test_a_record_that_is_encoded_in_a_thread_is_the_same(tmp_path: Path, text: str) -> None:
+    async def main() -> None:
+        texts = LongTexts.beside(tmp_path / "audit_log.jsonl")
+        async with recording(tmp_path, texts) as log:
+            await log.record("ask.received", user_id="alice", details={"query": text}, is_long=True)
+            with pytest.raises(ValueError, match="not JSON"):
+                await log.record("ask.received", user_id="alice", details={"query": {text}}, is_long=True)
+        assert queries(tmp_path) == [text if text == "short" else digest_of(text)]
+        assert texts.folder.exists() == (text == LONG)
+
+    run_in_time(main())
+
+
 # --- what fails ----------------------------------------------------------------------------------
 
 
