@@ -12,7 +12,7 @@ from .chat_members import CHOICE, DOCUMENT, further, further_in_choice, index_of
 from .content import Latest, news_in, text_of
 from .members import cleaned, finish_reason, one_or_all, read_usage, safe_model_name
 from .merging import Message
-from .stream_reader import StreamEnd, document_in
+from .stream_reader import StreamEnd, document_in, verify_no_error
 
 DONE = Event(b"", b"[DONE]")
 MAX_CHOICES = 128
@@ -63,6 +63,8 @@ class ChatReader:
                 return []
         raw = event.data if repeats_a_member(chunk, event.data) else None
         deltas: list[Delivery] = [] if chunk.keys() <= DOCUMENT else [(name, value, None) for name, value in further(chunk)]
+        if deltas and not choices:
+            verify_no_error(event)
         if raw is not None and not choices:
             deltas.append(("raw", raw.decode("utf-8", "replace"), None))
         if not choices and not deltas and usage is None and self._held:

@@ -11,7 +11,7 @@ from ..completion import Completion
 from .content import news_in
 from .members import cleaned, finish_reason, read_usage, safe_model_name
 from .messages_members import BEGUN, CHANGED, LAST, PLACES, Gathered, recorded_content
-from .stream_reader import StreamEnd, document_in
+from .stream_reader import StreamEnd, document_in, verify_no_error
 
 
 class MessagesReader:
@@ -40,6 +40,8 @@ class MessagesReader:
             raise UpstreamError
         if not isinstance(kind, str):
             kind = ""
+        if not kind:
+            verify_no_error(event)
         raw = event.data if repeats_a_member(document, event.data) else None
         event = cleaned(event, document, document.get("message"), self._alias)
         self._passed_on.append((kind, document, raw))

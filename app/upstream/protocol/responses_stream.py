@@ -11,7 +11,7 @@ from ..completion import Completion
 from .content import says_anything
 from .members import cleaned, read_usage, safe_model_name
 from .responses_members import SHELL, TEXT, Gathered, finish_of, recorded_output, response_id_of
-from .stream_reader import StreamEnd, document_in
+from .stream_reader import StreamEnd, document_in, verify_no_error
 
 LAST = frozenset({"response.completed", "response.incomplete"})
 FAILED = frozenset({"response.failed", "error"})
@@ -44,6 +44,8 @@ class ResponsesReader:
         kind = document.get("type") or event.name.decode("utf-8", "replace")
         if kind in FAILED or event.name == b"error" or document.get("error"):
             raise UpstreamError
+        if not kind:
+            verify_no_error(event)
         raw = event.data if repeats_a_member(document, event.data) else None
         event = cleaned(event, document, document.get("response"), self._alias)
         if kind in LAST:

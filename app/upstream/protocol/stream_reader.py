@@ -14,12 +14,13 @@ from ...kit.event_stream import Event
 from ...kit.foreign_json import loads
 from ...kit.strict_json import verify_depth
 from ..completion import Completion
+from ..error_words import read_words
 from ..errors import Reading
 from .content import says_anything
 
-PING = re.compile(rb"\W*(?:ping|keep[-_ ]?alive|heart[-_ ]?beat)\W*", re.IGNORECASE)
-"""What servers send as the whole data of an event that keeps a line open. Other words may be
-an error message."""
+PING = re.compile(rb"\W*(?:ping|keep[-_ ]?alive|heart[-_ ]?beat|done)\W*", re.IGNORECASE)
+"""What servers send as the whole data of an event that keeps a line open, or that ends a stream in
+a spelling of their own. Other words may be an error message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,13 @@ def document_in(event: Event) -> dict[str, Any] | None:
         return None
     verify_depth(document, data)
     return document
+
+
+def verify_no_error(event: Event) -> None:
+    """For *event* without the members of its protocol. Raises UpstreamError for an error in a form
+    of the server's own."""
+    if read_words(event.data).is_error:
+        raise UpstreamError
 
 
 def read_piece(reader: StreamReader, events: list[Event] | None) -> Piece:

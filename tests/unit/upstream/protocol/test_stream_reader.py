@@ -9,8 +9,12 @@ import pytest
 
 from app.errors import UpstreamError
 from app.kit.event_stream import Event
+from app.upstream.errors import UpstreamOutOfQuota
 from app.upstream.protocol.chat import CHAT
 from app.upstream.protocol.chat_stream import DONE
+from app.upstream.protocol.endpoint import Endpoint
+from app.upstream.protocol.messages import MESSAGES
+from app.upstream.protocol.responses import RESPONSES
 from app.upstream.protocol.stream_reader import Piece, read_piece
 
 
@@ -61,3 +65,26 @@ def test_a_server_may_end_the_stream_without_its_marker() -> None:
     read_piece(reader, [says("a", "stop")])
     assert read_piece(reader, None) == Piece([], "")
     assert reader.is_over
+
+
+@pytest.mark.parametrize("marker", [b"[done]", b" [DONE] ", b'"[DONE]"', b"done", b"<DONE>"])
+def test_a_server_may_spell_its_marker_as_it_likes(marker: bytes) -> None:
+    reader = CHAT.reader("alias", False)
+    assert read_piece(reader, [says("a", "stop"), Event(b"", marker)]).error is None
+    assert read_piece(reader, None).error is None
+    assert reader.completion().text == "a"
+
+
+@pytest.mark.parametrize("beside", [{"choices": None}, {"choices": []}, {}])
+def test_an_error_in_a_form_of_the_servers_own_ends_a_stream(beside: dict[str, object]) -> None:
+    odd = {**beside, "base_resp": {"status_code": 1008, "status_msg": "insufficient balance"}}
+    piece = read_piece(CHAT.reader("alias", False), [says("a"), Event(b"", json.dumps(odd).encode()), DONE])
+    assert (piece.events, type(piece.error)) == ([says("a")], UpstreamOutOfQuota)
+    fine = {**beside, "base_resp": {"status_code": 0, "status_msg": "success"}}
+    assert read_piece(CHAT.reader("alias", False), [says("a"), Event(b"", json.dumps(fine).encode()), DONE]).error is None
+
+
+@pytest.mark.parametrize("endpoint", [CHAT, RESPONSES, MESSAGES])
+def test_at_every_endpoint_an_error_may_have_no_type(endpoint: Endpoint) -> None:
+    odd = Event(b"", json.dumps({"code": "InvalidApiKey", "message": "余额不足", "request_id": "r"}).encode())
+    assert type(read_piece(endpoint.reader("alias", False), [odd]).error) is UpstreamOutOfQuota
