@@ -97,13 +97,15 @@ def mutants_of(package: str, seed: int, size: int) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines]
 
 
-def jobs_for(mutants: Sequence[dict[str, Any]], choice: Choice) -> Iterator[Job]:
-    """None for a mutant whose statement no test runs."""
+def jobs_for(mutants: Sequence[dict[str, Any]], choice: Choice, budget: float) -> Iterator[Job]:
+    """None for a mutant whose statement no test runs. What only an import calls runs at import."""
     for key, mutant in enumerate(mutants):
-        tests = choice.tests_for(mutant["file"], range(mutant["first"], mutant["last"] + 1), mutant["at_import"])
+        lines, at_import = range(mutant["first"], mutant["last"] + 1), mutant["at_import"]
+        if not (tests := choice.tests_for(mutant["file"], lines, at_import)):
+            tests, at_import = choice.tests_for(mutant["file"], lines, True), True
         if tests:
-            files, left_out, seconds = choice.job_of(mutant["file"], tests)
-            line = 0 if mutant["at_import"] else mutant["first"]
+            files, left_out, seconds = choice.job_of(mutant["file"], tests, budget)
+            line = 0 if at_import else mutant["first"]
             changes = mutant["file"], mutant["code"], (ROOT / mutant["file"]).read_text(), line
             yield Job(key, files, left_out, LEAST_SECONDS + TIMES_SLOWER * seconds, *changes)
 
@@ -117,6 +119,7 @@ def main() -> None:
     parser.add_argument("packages", nargs="*", default=["app/security", "app/api"])
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--size", type=int, default=600, help="mutants of each package")
+    parser.add_argument("--budget", type=float, default=30.0, help="seconds of tests for a mutant, besides its file's own")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--map", type=Path, help="keeps which test runs which line: for the same code with other tests")
     parser.add_argument("--survivors", type=Path, help="keeps what survived; if the file is there, only that is tried again")
@@ -135,7 +138,7 @@ def main() -> None:
             mutants += mutants_of(package, given.seed, given.size)
         if before is not None:
             mutants = [one for one in mutants if [one["file"], one["before"], one["after"]] in before]
-        verdicts = try_all(mutants, Choice(tests), trees)
+        verdicts = try_all(mutants, Choice(tests), given.budget, trees)
     for package in given.packages:
         report(package, [(one, verdicts[key]) for key, one in enumerate(mutants) if one["file"].startswith(f"{package}/")])
     if given.survivors:
@@ -143,9 +146,9 @@ def main() -> None:
         given.survivors.write_text(json.dumps([[one["file"], one["before"], one["after"]] for one in alive]))
 
 
-def try_all(mutants: Sequence[dict[str, Any]], choice: Choice, trees: Sequence[Path]) -> list[str]:
+def try_all(mutants: Sequence[dict[str, Any]], choice: Choice, budget: float, trees: Sequence[Path]) -> list[str]:
     """A verdict on each; survivors are printed as they are found. Those in functions come first: they need no import."""
-    jobs = sorted(jobs_for(mutants, choice), key=lambda job: job.line == 0)
+    jobs = sorted(jobs_for(mutants, choice, budget), key=lambda job: job.line == 0)
     verdicts = ["no test"] * len(mutants)
     for done, result in enumerate(run_all(trees, jobs), 1):
         verdicts[result.key] = verdict(result)

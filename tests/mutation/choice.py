@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections import defaultdict
 from collections.abc import Iterable
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -39,14 +40,19 @@ class Choice:
             found |= self._all_of.get(mirror, set()) & self._tests.keys()
         return found | self._tests.keys() & WHOLE
 
-    def job_of(self, file: str, tests: set[str]) -> tuple[list[str], list[str], float]:
-        """Test files in order, the tests in them that are left out, and how many seconds the others take."""
+    def job_of(self, file: str, tests: set[str], budget: float) -> tuple[list[str], list[str], float]:
+        """Test files in order, the tests in them that are left out, and how many seconds the others take.
+
+        The file's own test comes first, then as many others as take *budget* seconds.
+        """
         seconds: dict[str, float] = defaultdict(float)
         for test in tests:
             seconds[file_of(test)] += float(self._tests[test]["seconds"])
         files = sorted(seconds, key=lambda one: (one != mirror_of(file), seconds[one]))
+        spent = list(accumulate(seconds[one] for one in files))
+        files = [one for one, until in zip(files, spent, strict=True) if until <= max(budget, spent[0])]
         left_out = sorted(set().union(*(self._all_of[one] for one in files)) - tests)
-        return files, left_out, sum(seconds.values())
+        return files, left_out, sum(seconds[one] for one in files)
 
 
 def file_of(test: str) -> str:

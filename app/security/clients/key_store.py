@@ -22,7 +22,7 @@ from .rows import NO_DIGEST, WANTED, existing, lookup
 from .tables import keys, revocations
 from .transactions import Record, reading, unrecorded, writing
 
-KEY_OR_DECOY = lookup(keys, key_id="", client_id="", sha256=NO_DIGEST, roles="none", created_at=0, expiry_noted=False)
+KEY_OR_DECOY = lookup(keys, key_id="", sha256=NO_DIGEST)
 KEY_AND_REVOCATION = select(keys, revocations.c.revoked_at).outerjoin(revocations, revocations.c.jti == keys.c.key_id)
 
 

@@ -31,7 +31,7 @@ def lookup(table: Table, **decoy: object) -> Any:
     return select(table).where(key == bindparam(WANTED)).union_all(select(*values)).limit(1)
 
 
-CLIENT_OR_DECOY = lookup(clients, client_id="", secret_sha256=NO_DIGEST, roles="none", disabled=False, created_at=0)
+CLIENT_OR_DECOY = lookup(clients, client_id="", secret_sha256=NO_DIGEST)
 
 
 async def find_or_decoy(connection: AsyncConnection, client_id: str) -> Row[Any]:

@@ -189,3 +189,67 @@ def test_a_summary_that_may_be_in_the_log_is_repeated_with_its_id(tmp_path: Path
 
 def _fail() -> None:
     raise LimitsUnavailable(retry_after=1)
+
+
+DETAILS = {"status": 404, "code": "not_found", "method": "GET", "route": "/a", "address": "203.0.113.1", "reason": "r"}
+
+
+def test_a_refusal_is_recorded_as_it_was_and_told_to_the_security_log(tmp_path: Path) -> None:
+    one = Recorder(tmp_path, admitted=3)
+
+    async def main() -> None:
+        async with one:
+            await one.recorder.record(user_id=None, request_id="1" * 32, details={**DETAILS, "key_id": "k", "path": "/b"})
+            await one.recorder.record(user_id="alice", request_id="2" * 32, details=DETAILS, policy=True)
+
+    asyncio.run(main())
+    records = [json.loads(line) for line in one.path.read_bytes().splitlines()][1:]
+    assert [[record[name] for name in ("action", "user_id", "request_id", "details")] for record in records] == [
+        ["request.refused", None, "1" * 32, {**DETAILS, "key_id": "k", "path": "/b"}],
+        ["ask.refused", "alice", "2" * 32, DETAILS],
+    ]
+    shown = "status=404 method=GET route=/a reason=r"
+    assert [line.partition(" ")[2] for line in one.events.read_text().splitlines()] == [
+        f"WARNING not_found address=203.0.113.1 request_id={'1' * 32} {shown} key_id=k",
+        f"WARNING not_found user_id=alice address=203.0.113.1 request_id={'2' * 32} {shown}",
+    ]
+
+
+def test_a_summary_tells_who_was_refused_how_often_and_why(tmp_path: Path) -> None:
+    one = Recorder(tmp_path, admitted=0)
+
+    async def main() -> None:
+        async with one:
+            for address in ("203.0.113.1", "203.0.113.1", "203.0.113.2"):
+                await one.refuse(address=address)
+            for _ in range(2):
+                await one.recorder.record(user_id="alice", request_id="0" * 32, details={**DETAILS, "code": "rate_limited"})
+            one.recorder.count("malformed_http", "203.0.113.1")
+            for number in range(refusals.MAX_ROWS):
+                one.recorder.count("malformed_http", f"198.51.100.{number}")
+            assert await one.recorder.summarise() == 0
+            assert await one.recorder.summarise() == 0, "nothing is left, so nothing is recorded"
+
+    asyncio.run(main())
+    (summary,) = [json.loads(line) for line in one.path.read_bytes().splitlines()][1:]
+    details = summary["details"]
+    assert (summary["action"], summary["user_id"]) == ("request.refused_summary", None)
+    alice, network = {"user_id": "alice", "code": "rate_limited"}, {"address": "203.0.113.1", "code": "not_found"}
+    assert sorted(details["refusals"][:2], key=str) == [network | {"count": 2}, alice | {"count": 2}]
+    assert [len(details["refusals"]), details["total"], details["others"], details["networks"]] == [20, 26, 4, 22]
+    assert details["codes"] == {"not_found": 3, "rate_limited": 2, "malformed_http": 21}
+    assert one.events.read_text().partition(" ")[2] == "WARNING refusals_summed_up total=26\n"
+
+
+def test_a_last_summary_that_fails_leaves_its_total_in_the_security_log(tmp_path: Path) -> None:
+    one = Recorder(tmp_path, admitted=0)
+
+    async def main() -> None:
+        async with one:
+            await one.refuse(3)
+            one.path.rename(tmp_path / "away")
+            await one.recorder.close()
+            (tmp_path / "away").rename(one.path)
+
+    asyncio.run(main())
+    assert " ERROR refusals_not_summed_up total=3\n" in one.events.read_text()

@@ -10,6 +10,7 @@ import pytest
 
 from app.errors import AuditUnavailable, InvalidRequest
 from app.kit.moments import moment
+from app.security.api_keys.form import NewKey
 from app.security.clients.migrations import create_or_upgrade_database
 from app.security.clients.store import ClientStore, open_clients
 from app.security.models import NEVER, ApiKey
@@ -74,15 +75,23 @@ async def test_a_revoked_key_stays_revoked_whatever_the_clock_says(store: Client
 
 async def test_what_is_no_id_of_a_key_is_refused_without_an_echo(store: ClientStore) -> None:
     new = store.keys.make()
-    for wrong, sentence in (
-        (new.key_id, "no such key"),
-        (new.key, "11 characters"),
-        ("", "11 characters"),
-        ("\ud800", "11 char"),
-    ):
-        with pytest.raises(InvalidRequest, match=sentence) as caught:
+    no_id = "A key's id is the 11 characters after saa_: send no more of it."
+    unknown = "There is no such key. python -m app keys list shows all keys."
+    for wrong, sentence in ((new.key_id, unknown), (new.key, no_id), ("", no_id), ("\ud800", no_id)):
+        with pytest.raises(InvalidRequest) as caught:
             await store.keys.verify_exists(wrong)
-        assert new.key not in str(caught.value)
+        assert caught.value.detail == sentence
+
+
+async def test_keys_are_listed_by_client_and_age(path: Path) -> None:
+    times = iter([NOW, NOW, NOW + 1, NOW, NOW + 2, NOW])  # of two clients, then of four keys
+    store = open_clients(path, now=lambda: next(times))
+    for name in ("bobby", "alice"):
+        await store.add(name, [ASK])
+    for key_id, name in (("c", "alice"), ("b", "alice"), ("a", "alice"), ("d", "bobby")):
+        await store.keys.add(NewKey(key_id * 11, f"saa_{key_id}"), name, (ASK,))
+    assert [one.key_id[0] for one in await store.keys.list_all()] == ["b", "c", "a", "d"]
+    await store.aclose()
 
 
 async def test_a_lookup_gives_one_row_in_any_case(store: ClientStore) -> None:
@@ -90,7 +99,7 @@ async def test_a_lookup_gives_one_row_in_any_case(store: ClientStore) -> None:
     await store.keys.add(new, "alice", (ASK,))
     assert (await store.keys.find(new.key_id)).key_id == new.key_id
     decoy = await store.keys.find(store.keys.make().key_id)
-    assert (decoy.key_id, decoy.client_id, decoy.sha256) == ("", "", "0" * 64)
+    assert (decoy.key_id, decoy.sha256) == ("", "0" * 64)
 
 
 async def test_the_first_use_after_its_end_is_noted_without_a_change(store: ClientStore) -> None:

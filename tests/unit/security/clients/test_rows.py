@@ -27,22 +27,28 @@ def test_a_disabled_client_gets_no_token(path: Path) -> None:
     assert asyncio.run(change("enable"))
 
 
-@pytest.mark.parametrize(
-    ("name", "client_id", "advice"),
-    [
-        ("disable", "nobody", "python -m app clients list shows all clients."),
-        ("disable", "\ud800", "python -m app clients list shows all clients."),
-        ("rotate", "alice", "python -m app clients enable alice enables it again."),
-    ],
-)
-def test_a_refusal_names_the_command_that_helps(path: Path, name: str, client_id: str, advice: str) -> None:
+REFUSALS = [
+    ("add", "alice", "Client alice exists already. Choose another name, or run {} clients rotate alice for a new secret."),
+    ("disable", "nobody", "There is no such client. {} clients list shows all clients."),
+    ("disable", "\ud800", "There is no such client. {} clients list shows all clients."),
+    ("rotate", "alice", "Client alice is disabled. {} clients enable alice enables it again."),
+    ("add_secret", "bobby", "Client bobby has two secrets already. {} clients remove-secret bobby removes the older one."),
+    ("remove_secret", "carol", "Client carol has one secret. {} clients disable carol refuses it."),
+]
+
+
+@pytest.mark.parametrize(("name", "client_id", "sentence"), REFUSALS)
+def test_a_refusal_names_the_command_that_helps(path: Path, name: str, client_id: str, sentence: str) -> None:
     async def refused(store: ClientStore) -> None:
-        await store.add("alice", [ASK])
+        for client in ("alice", "bobby", "carol"):
+            await store.add(client, [ASK])
         await store.disable("alice")
+        await store.add_secret("bobby")
         try:
-            with pytest.raises(InvalidRequest, match=advice):
-                await getattr(store, name)(client_id)
+            with pytest.raises(InvalidRequest) as caught:
+                await getattr(store, name)(client_id, *([ASK],) * (name == "add"))
         finally:
             await store.aclose()
+        assert caught.value.detail == sentence.format("python -m app")
 
     asyncio.run(refused(open_clients(path)))
