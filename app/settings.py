@@ -10,7 +10,7 @@ from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from .catalogue.findings import reason_of
+from .catalogue.refused_values import reason_of
 from .catalogue.values import (
     PLACEHOLDERS,
     BaseUrl,

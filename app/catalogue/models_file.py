@@ -15,8 +15,8 @@ from pydantic import ValidationError
 
 from ..errors import ConfigError
 from .caps import Caps
-from .findings import reason_of
 from .models import ENDPOINTS, Catalogue, ModelEntry, Server
+from .refused_values import reason_of
 from .tables import ModelsFile, ModelTable, ServerTable
 from .values import PLACEHOLDERS, is_key
 

@@ -11,9 +11,9 @@ import secrets
 from ..api.context import AppContext
 from ..api.middleware import POLICY
 from ..api.routes.health import LIVE, readiness
+from .early_refusals import answer_head
 from .http_parser import Head
 from .http_request import ServerParts
-from .refused import answer_head
 
 LIVENESS = frozenset({"/livez", "/health", "/healthz"})
 HEALTH = LIVENESS | {"/readyz"}

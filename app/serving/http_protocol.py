@@ -19,11 +19,11 @@ from ..errors import AppError, ClientGone
 from ..limits.networks import network_of
 from .connections import Connections
 from .deadlines import Phase, Waiting, has_left
+from .early_refusals import refusal
 from .health_desk import HEALTH
 from .http_parser import Head, MessageParser
 from .http_request import HttpRequest, ServerParts, open_request
 from .incoming import Incoming
-from .refused import refusal
 
 HALF_CLOSE_SECONDS = 0.1  # a caller whose sending ends this soon after the request waits for the answer: eof_received
 MAX_IGNORED = 256 * 1024  # bytes that are read and ignored after a refusal, so that the caller can read it

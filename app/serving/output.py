@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from ..kit.descriptor import DescriptorOutput
 from ..kit.line_writer import LineWriter
-from ..kit.repeats import RepeatFilter
+from ..kit.repeated_lines import RepeatFilter
 
 FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 

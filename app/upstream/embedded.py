@@ -19,8 +19,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ..errors import ConfigError
+from ..kit.native_output import Relay
 from ..kit.process import die_with, keep_memory_private, wait_for_stop
-from ..kit.relay import Relay
 
 MODEL_NAME = "smollm2-135m-instruct"
 

@@ -29,7 +29,7 @@ from ..tokens.jti import verify_jti
 from .database import TIMEOUT_SECONDS
 from .key_store import KeyStore
 from .migrations import verify_schema
-from .replaced import DatabasePlace, store_refusals
+from .replaced_database import DatabasePlace, store_refusals
 from .revocation_rows import read_revocations, write_revocation
 from .rows import NO_DIGEST, active, client_of, existing, find_or_decoy, name_taken, settings_of, update, verify_secrets
 from .tables import clients

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from app.security.clients.replaced import DatabasePlace
+from app.security.clients.replaced_database import DatabasePlace
 
 
 def test_a_file_is_the_same_until_it_is_replaced_or_removed(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
-from app.catalogue.findings import reason_of
+from app.catalogue.refused_values import reason_of
 
 
 def fail(value: str) -> str:

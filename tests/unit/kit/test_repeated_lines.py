@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.kit import repeats
-from app.kit.repeats import SHOWN, RepeatFilter
+from app.kit import repeated_lines
+from app.kit.repeated_lines import SHOWN, RepeatFilter
 
 from ...support.waiting import eventually
 
@@ -75,7 +75,7 @@ def test_the_end_of_a_window_is_told_by_itself_and_begins_another() -> None:
 
 
 def test_the_kinds_are_bounded_and_so_are_the_threads(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(repeats, "MAX_KINDS", 10)
+    monkeypatch.setattr(repeated_lines, "MAX_KINDS", 10)
     before = threading.active_count()
     for number in range(100):
         log.logger.warning(f"sentence {number}")

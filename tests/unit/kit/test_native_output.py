@@ -8,7 +8,7 @@ import sys
 
 from ...support.paths import ROOT
 
-PREAMBLE = "import os, sys\nfrom app.kit.relay import Relay\nrelay = Relay(2)\n"
+PREAMBLE = "import os, sys\nfrom app.kit.native_output import Relay\nrelay = Relay(2)\n"
 
 
 def test_every_line_arrives_and_the_descriptor_is_put_back() -> None:
