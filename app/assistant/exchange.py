@@ -7,7 +7,9 @@ import hashlib
 import logging
 import time
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import asdict
+from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -17,8 +19,10 @@ from ..security.manager import SecurityManager
 from ..security.models import Principal
 from ..upstream.answer_memory import FREE_BYTES
 from ..upstream.attempts import Attempts
+from ..upstream.bounds import LARGE_BYTES
 from ..upstream.call import PreparedCall
 from ..upstream.completion import Completion
+from ..upstream.errors import MALFORMED
 from ..upstream.protocol.stream_reader import StreamReader
 from .known_responses import KnownResponses, Owner
 from .models import Origin
@@ -60,6 +64,8 @@ class Exchange:
         self._started = clock()
         self._is_stopped = False  # cancelled while a record was being written
         self._has_end = False
+        self.is_noted = True
+        """Whether the reader has noted all that was delivered."""
         self._sha256: Any = hashlib.sha256()
         self._bytes = 0
 
@@ -150,12 +156,8 @@ class Exchange:
         self._has_end = True
         details = {"received": self.received.seq, "code": error.code, **self._effort(), "delivered": None}
         if self._bytes and self._reader:
-            other = self._reader.other()
-            details["delivered"] = {
-                "answer": self._reader.delivered(),
-                **self._digest(),
-                **({"other": other} if other else {}),
-            }
+            answer, other = await self.read(partial(self._delivered, self._reader))
+            details["delivered"] = {"answer": answer, **self._digest(), **({"other": other} if other else {})}
         details |= {"upstream_response_sha256": self.attempts.response_sha256, **self._asserted_user()}
         details["credential"] = self._principal.credential
         try:
@@ -163,6 +165,18 @@ class Exchange:
         except LongTextUnavailable:  # without the text then
             await self._record("ask.failed", {**details, "delivered": self._digest() if self._bytes else None})
         self.origin.terminal_record.is_written = True
+
+    def _delivered(self, reader: StreamReader) -> tuple[Any, Any]:
+        if not self.is_noted:  # it was cancelled between the two
+            with suppress(*MALFORMED):
+                reader.mark_delivered()
+        return reader.delivered(), reader.other()
+
+    async def read(self, do: Callable[[], T]) -> T:
+        """What *do* returns, which asks the reader. A cancellation waits for it."""
+        if self._reader is None or not (self._reader.is_heavy or self.attempts.received > LARGE_BYTES):
+            return do()
+        return await self._finished(self.call.upstream.turns.work(do))
 
     def _digest(self) -> dict[str, Any]:
         return {"bytes": self._bytes, "sha256": self._sha256.hexdigest()}

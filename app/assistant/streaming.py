@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ParamSpec, Protocol, TypeVar
 
 from ..audit.format.record import Receipt
 from ..errors import ClientGone, UpstreamTimeout
@@ -15,11 +15,14 @@ from ..upstream.completion import Completion, verify_usable
 from ..upstream.errors import Reading
 from ..upstream.event_source import EventSource
 from ..upstream.protocol.stream_reader import StreamReader, read_piece
+from ..upstream.turns import is_heavy
 from .exchange import Exchange
 
 EAGER_WRITES = 3
 """The first writes of a stream do not wait for more events, so that the answer begins at once."""
 NOT_READING = "The caller does not read."
+P = ParamSpec("P")
+T = TypeVar("T")
 UNMERGEABLE = "stream whose pieces do not add up"
 
 
@@ -87,7 +90,7 @@ async def relay_stream(exchange: Exchange, reader: StreamReader, sink: StreamSin
             raise
         source.finish()
     with Reading(b"", UNMERGEABLE):
-        completion = verify_usable(reader.completion(), wants_text=call.wants_text)
+        completion = await exchange.read(lambda: verify_usable(reader.completion(), wants_text=call.wants_text))
     return Streamed(completion, b"".join(relay.unwritten))
 
 
@@ -135,27 +138,41 @@ class _Relay:
         """Until the answer is over or *timer* expires, which each read postpones."""
         reader = self._reader
         while not reader.is_over:
-            if self._writes >= EAGER_WRITES:
+            if self._writes >= EAGER_WRITES and not source.is_behind:
                 await asyncio.sleep(self._timeouts.gather_seconds)
             events = await source.read()
             self._exchange.origin.memory.reach(source.kept_bytes(self._timeouts.is_buffered))
             self._silence.reset()
             timer.reschedule(self._clock() + self._silence.step)
-            piece = read_piece(reader, events)
+            piece = await self._work(timer, events, read_piece, reader, events)
             if data := self._sink.encode(piece.events, piece.text):
                 self._is_writing = True
                 await self._write(data)
                 self._is_writing = False
             with Reading(b"", UNMERGEABLE):
-                reader.mark_delivered()
+                await self._work(timer, piece.events, reader.mark_delivered)
+            self._exchange.is_noted = True
             if piece.error is not None:
                 raise piece.error
+
+    async def _work(
+        self, timer: asyncio.Timeout, events: list[Event] | None, do: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """What *do* returns: if it works on a heavy event, in a thread, with *timer* stopped."""
+        if not any(is_heavy(event.data) for event in events or ()):
+            return do(*args, **kwargs)
+        timer.reschedule(None)
+        try:
+            return await self._exchange.call.upstream.turns.work(do, *args, **kwargs)
+        finally:
+            timer.reschedule(self._clock() + self._silence.step)
 
     async def _write(self, data: bytes) -> None:
         if not self._timeouts.is_buffered:
             await self._sink.write(data)
             self._writes += 1
             self._exchange.mark_delivered(data)
+            self._exchange.is_noted = False
             return
         self.unwritten.append(data)
         if self._clock() - self._kept_alive_at >= self._timeouts.keepalive_seconds:

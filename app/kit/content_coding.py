@@ -15,6 +15,8 @@ else:
 
 STEP_BYTES = 256 * 1024
 """The most that one step unfolds: about a millisecond's work."""
+MAX_PARTS = 10_000
+"""Members or frames of one body. Each begins a decoder, also for nothing."""
 MAX_WINDOW_LOG = 23
 """8 MiB, the largest window that zstd as a content coding may use (RFC 9659)."""
 
@@ -89,13 +91,13 @@ class Decoder:
         """*is_liberal*: bytes behind the last member are ignored, as gzip and clients do."""
         self._name, self._open, self._is_liberal = coding, _READ[coding], is_liberal
         self._part: Any = None  # the member or frame that has begun and not ended
-        self._has_ended_one = self._is_over = False
+        self._ended, self._is_over = 0, False
         self._between = b""  # after a member: too little to see whether another begins
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """What *data* adds, in pieces of at most STEP_BYTES, some of them empty."""
         while data or not (self._part is None or self._part.needs_input):
-            if self._is_liberal and self._has_ended_one and self._part is None and not (data := self._begun(data)):
+            if self._is_liberal and self._ended and self._part is None and not (data := self._begun(data)):
                 return
             self._part = self._part or self._open()
             try:
@@ -104,7 +106,9 @@ class Decoder:
                 raise ValueError(f"is not valid {self._name}") from None
             data = b""
             if self._part.eof:
-                data, self._part, self._has_ended_one = self._part.unused_data, None, True
+                data, self._part, self._ended = self._part.unused_data, None, self._ended + 1
+                if self._ended > MAX_PARTS:
+                    raise ValueError(f"is of too many parts in {self._name}")
             yield piece
 
     def _begun(self, data: bytes) -> bytes:
@@ -119,5 +123,5 @@ class Decoder:
 
     def finish(self) -> None:
         """All bytes have arrived."""
-        if self._part is not None or not self._has_ended_one:
+        if self._part is not None or not self._ended:
             raise ValueError(f"ends before its {self._name} does")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from ..errors import UpstreamError
 
 KEEP_ALIVE = b": keep-alive\n\n"
 """A comment: clients ignore it, and proxies see that the connection is alive."""
+MAX_LINES = 20_000
+"""Of one event, comments too."""
+_BLANK_LINES = re.compile(rb"\n{3,}")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -30,7 +34,7 @@ class EventParser:
         self._max_event_bytes = max_event_bytes
 
     def feed(self, piece: bytes) -> list[Event]:
-        """Raises UpstreamError for an event of more than *max_event_bytes* (roughly)."""
+        """Raises UpstreamError for an event of more than *max_event_bytes* (roughly), or lines."""
         if self._is_after_cr and piece:
             self._is_after_cr = False
             piece = piece.removeprefix(b"\n")
@@ -38,6 +42,8 @@ class EventParser:
             self._is_after_cr = piece.endswith(b"\r")
             piece = piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         data = self._tail + piece
+        if b"\n\n\n" in data:  # megabytes of blank lines would be as many blocks
+            data = _BLANK_LINES.sub(b"\n\n", data)
         first, *rest = data.split(b"\n\n")
         if not rest:
             self._pieces.append(data[:-1])
@@ -62,6 +68,8 @@ class EventParser:
 def _event_of(block: bytes) -> Event | None:
     if block.startswith(b"data: ") and b"\n" not in block:  # nearly always
         return Event(b"", block[6:])
+    if len(block) > MAX_LINES and block.count(b"\n") > MAX_LINES:
+        raise UpstreamError
     name, data = b"", []
     for line in block.split(b"\n"):
         field, _, value = line.partition(b":")

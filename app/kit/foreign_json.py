@@ -15,6 +15,8 @@ import orjson
 _WHITE_SPACE = b" \t\r\n"
 _CHARSET = re.compile(r"(?:iso|latin|windows|cp|gb|big5|shift|euc|koi8|utf).*", re.IGNORECASE | re.ASCII)
 """Codings of text. Python has others, such as punycode, that take minutes for a megabyte."""
+MAX_FOREIGN_BYTES = 4 * 1024 * 1024
+"""What is longer must be JSON as orjson has it: Python's parser and its numbers take seconds."""
 _INTEGERS = range(-(2**63), 2**64)
 
 
@@ -26,6 +28,8 @@ def loads(data: bytes, *, errors: str = "strict") -> Any:
     try:
         return orjson.loads(data)
     except ValueError:
+        if len(data) > MAX_FOREIGN_BYTES:
+            raise
         return json.loads(data.decode("utf-8-sig", errors))  # SDKs drop a byte order mark
 
 
@@ -108,7 +112,7 @@ def repeats_a_member(value: Any, data: bytes) -> bool:
         nonlocal is_repeated
         is_repeated = is_repeated or len({name for name, _ in pairs}) < len(pairs)
 
-    json.loads(data.decode("utf-8-sig", "replace"), object_pairs_hook=members)
+    json.loads(data.decode("utf-8-sig", "replace"), object_pairs_hook=members, parse_int=str, parse_float=str)
     return is_repeated
 
 

@@ -9,7 +9,7 @@ from typing import Any
 class Attempts:
     """Follows one question while it is sent and answered. Its record is made from this."""
 
-    __slots__ = ("_sha256", "count", "retried", "whole")
+    __slots__ = ("_sha256", "count", "received", "retried", "whole")
 
     def __init__(self) -> None:
         self.count = 1
@@ -18,6 +18,8 @@ class Attempts:
         """Why it was sent again."""
         self.whole: bytes | None = None
         """The body, where all of it came and nothing had to be decoded."""
+        self.received = 0
+        """Bytes of the body, of all answers."""
         self._sha256: Any = None
 
     def retry(self, reason: str) -> None:
@@ -32,6 +34,7 @@ class Attempts:
 
     def add(self, piece: bytes) -> None:
         """A piece of the body has arrived: after transfer coding, before content decoding."""
+        self.received += len(piece)
         self._sha256.update(piece)
 
     def digest(self) -> Any:

@@ -12,13 +12,12 @@ import aiohttp
 from ..kit.content_coding import MAGIC, Decoder, coding_of, is_read
 from .answer_memory import FREE_BYTES, AnswerMemory
 from .attempts import Attempts
+from .bounds import LARGE_BYTES
 from .connection import CONNECTION_FAULTS, error_of_fault, take_unread
 from .errors import unusable
 
 WORD = re.compile(r"[a-z0-9, -]{1,40}")
 _CHARSET = re.compile(r";\s*charset\s*=\s*[\"']?([\w.:-]+)", re.IGNORECASE)
-LARGE_BYTES = FREE_BYTES
-"""From here on a plain answer is read only when it is its turn."""
 FIRST_BYTES = tuple(magic[:1] for magic in MAGIC)
 
 

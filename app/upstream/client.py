@@ -15,6 +15,7 @@ from ..errors import ConfigError, UpstreamError
 from .answer_memory import AnswerMemory
 from .attempts import Attempts
 from .body import Body
+from .bounds import LARGE_AT_ONCE, MAX_ERROR_BYTES, MAX_RESPONSE_BYTES, MAX_STREAM_BYTES, STEP_BYTES
 from .completion import Reply
 from .connection import CONNECTION_FAULTS, CONNECTIONS, IdleClosed, error_of_fault, open_session
 from .errors import ProtocolNotServed, Reading, error_of_status, is_not_served, log_upstream, unusable
@@ -22,22 +23,13 @@ from .event_source import EVENT_STREAM, EventSource
 from .fair_slots import FairSlots
 from .protocol.endpoint import Endpoint
 from .protocol.plain_answer import read_plain
+from .turns import Turns, is_heavy, verify_pieces
 
 OPENAI_URL = "https://api.openai.com/v1"
 ANTHROPIC_HOST = "api.anthropic.com"
-MAX_RESPONSE_BYTES = 32 * 1024 * 1024
-"""A thousand embeddings of 1,536 numbers in base64 are 8 MB."""
-MAX_CONTAINERS = 1_000_000
-"""Lists and objects in one answer. Each takes a microsecond, in which nobody else is served.
-An answer of 4,096 tokens with twenty logprobs each has 90,000."""
-MAX_STREAM_BYTES = 64 * 1024 * 1024
-"""Of one whole stream. A token is about 250 bytes of events."""
-LARGE_AT_ONCE = 4
-"""Plain answers above `body.LARGE_BYTES` that are read and parsed at once. Others wait, unread."""
 IDLE_CLOSE = "idle_close"
 MIN_SECRET = 8
 NEWER_NAME = "max_completion_tokens"
-_ERROR_BYTES = 64 * 1024
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -48,8 +40,8 @@ class Upstream:
     There is no timeout in here: callers set one around the whole call.
     """
 
-    def __init__(self, server: Server, *, max_response_bytes: int = MAX_RESPONSE_BYTES) -> None:
-        """Raises ConfigError.
+    def __init__(self, server: Server, turns: Turns | None = None, *, max_response_bytes: int = MAX_RESPONSE_BYTES) -> None:
+        """Raises ConfigError. *turns*: those of the worker; else of this server alone.
 
         `retry_idle_close` asks once more on a new connection where one that had been idle is closed
         within a second of sending, before a byte of the answer. OpenAI and Azure honour
@@ -73,7 +65,7 @@ class Upstream:
             by_key = server.auth == "x-api-key" or (server.auth is None and self._base.host == ANTHROPIC_HOST)
             self._headers |= {"x-api-key": key} if by_key else {"Authorization": f"Bearer {key}"}
         self.slots = FairSlots(CONNECTIONS)
-        self._large = asyncio.Semaphore(LARGE_AT_ONCE)
+        self._large, self.turns = asyncio.Semaphore(LARGE_AT_ONCE), turns or Turns()
         self._sessions: dict[bool, aiohttp.ClientSession] = {}  # by whether each request has a new connection
 
     async def complete(
@@ -103,15 +95,17 @@ class Upstream:
         try:
             async with response:
                 raw = await received.read_all(memory)
-            return self._read(endpoint, received, raw, model, attempts, wants_text)
+            if not is_heavy(raw):
+                return self._read(endpoint, received, raw, model, attempts, wants_text)
+            return await self.turns.work(self._read, endpoint, received, raw, model, attempts, wants_text)
         finally:
             received.end_turn()
 
     def _read(self, endpoint: Endpoint, received: Body, raw: bytes, model: str, attempts: Attempts, wants_text: bool) -> Reply:
         if received.is_too_long:
             raise unusable(b"", f"answer of more than {self._max_bytes} bytes")
-        if len(raw) > MAX_CONTAINERS and raw.count(b"[") + raw.count(b"{") > MAX_CONTAINERS:
-            raise unusable(b"", f"answer of more than {MAX_CONTAINERS} lists and objects")
+        if len(raw) > STEP_BYTES:
+            verify_pieces(raw)
         if not received.is_decoded:
             attempts.whole = raw
         with Reading(raw, coding=received.unread_coding):
@@ -126,7 +120,7 @@ class Upstream:
         """
         attempts = attempts or Attempts()
         response = await self._send(endpoint, body, {"Accept": EVENT_STREAM, **headers}, attempts)
-        source = EventSource(response, Body(response, attempts, MAX_STREAM_BYTES))
+        source = EventSource(response, Body(response, attempts, MAX_STREAM_BYTES), self.turns)
         try:
             if response.content_type != EVENT_STREAM:
                 await source.verify_beginning()
@@ -172,7 +166,7 @@ class Upstream:
         self, endpoint: Endpoint, response: aiohttp.ClientResponse, attempts: Attempts, sent: bytes
     ) -> UpstreamError:
         async with response:
-            raw = await Body(response, attempts, _ERROR_BYTES).read_all()
+            raw = await Body(response, attempts, MAX_ERROR_BYTES).read_all()
         if len(self._key) >= MIN_SECRET:  # a shorter one is no secret, and may be part of a word
             raw = raw.replace(self._key, b"")
         log_upstream(f"status {response.status}", raw, sent)

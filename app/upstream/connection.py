@@ -19,6 +19,7 @@ import certifi
 from aiohttp.client_proto import ResponseHandler
 
 from ..errors import UpstreamError, UpstreamUnavailable
+from .bounds import FRAMING_FACTOR, MAX_HEAD_BYTES, MAX_HEADS, STEP_BYTES
 from .errors import DEFAULT_RETRY_AFTER, log_upstream, unusable
 
 KEEP_ALIVE_SECONDS = 4.0
@@ -28,7 +29,8 @@ CONNECT_SECONDS = 10.0
 """A server that does not take a connection for so long is unavailable."""
 MAX_HEADER_BYTES = 64 * 1024
 """Of one header, and of the status line."""
-MAX_HEADERS = 1_000
+MAX_FIELDS = 1_000
+"""Headers of one answer."""
 _LENGTHS = re.compile(rb"\r\ncontent-length: *([0-9]+(?: *, *[0-9]+)*) *(?=\r\n)", re.IGNORECASE)
 CONNECTION_FAULTS = (aiohttp.ClientError, OSError)
 CONNECTIONS = 1024
@@ -50,6 +52,7 @@ class Connection(ResponseHandler):
         self._uses = 0
         self._sent_at = self._heard_at = 0.0
         self._is_answering = False
+        self._heads = self._bytes = 0  # of the answer
         self._keep_seconds = KEEP_ALIVE_SECONDS
 
     def set_response_params(self, **params: Any) -> None:
@@ -57,6 +60,7 @@ class Connection(ResponseHandler):
         self._uses += 1
         self._sent_at = monotonic()
         self._is_answering = False
+        self._heads = self._bytes = 0
         super().set_response_params(**params)
 
     def data_received(self, data: bytes) -> None:
@@ -64,12 +68,31 @@ class Connection(ResponseHandler):
             self._is_answering = True
             data = _with_one_length(data)
         self._heard_at = monotonic()
-        super().data_received(data)
+        if len(data) <= STEP_BYTES:  # nearly always
+            self._take(data)
+        else:
+            for at in range(0, len(data), STEP_BYTES):
+                self._take(data[at : at + STEP_BYTES])
 
     def feed_data(self, data: Any, size: int = 0) -> None:
         """The head of an answer was read."""
+        self._heads += 1
         self._keep_seconds = _keep_seconds(data[0].headers)
         super().feed_data(data, size)
+
+    def _take(self, data: bytes) -> None:
+        """Parse *data*, and end an answer of which too much is head, trailers or size of chunks."""
+        self._bytes += len(data)
+        super().data_received(data)
+        if self._bytes <= MAX_HEAD_BYTES and self._heads <= MAX_HEADS:
+            return
+        body = self._payload
+        framing = self._bytes - FRAMING_FACTOR * (body.total_bytes if body is not None else 0)
+        if (framing > MAX_HEAD_BYTES or self._heads > MAX_HEADS) and self.transport is not None:
+            self.transport.close()
+            self.set_exception(aiohttp.http.HttpProcessingError())
+            if body is not None and not body.is_eof():
+                body.set_exception(aiohttp.ClientPayloadError())
 
     def set_exception(self, exc: BaseException, *cause: BaseException) -> None:
         is_fault = isinstance(exc, CONNECTION_FAULTS) and not self._is_answering
@@ -131,7 +154,7 @@ def open_session(headers: Mapping[str, str], *, is_tls: bool, is_fresh: bool = F
         auto_decompress=False,  # we decode: so a small answer cannot unfold into a large one
         max_line_size=MAX_HEADER_BYTES,
         max_field_size=MAX_HEADER_BYTES,
-        max_headers=MAX_HEADERS,
+        max_headers=MAX_FIELDS,
     )
 
 

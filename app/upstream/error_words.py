@@ -23,6 +23,8 @@ Meaning = Literal["no_money", "too_long"]
 _WORD = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9_.]{0,63}|[0-9]{1,7}")
 """A server's code: words as it joins them, or a number of its own."""
+MAX_SENT_BYTES, MAX_NAMES = 256 * 1024, 8
+"""What is looked for a `param` in, and how many names one may have."""
 _PARAM = re.compile(r"[A-Za-z0-9_.\[\]]{1,100}")
 _PASSING = re.compile(r"rate_?limit|too_?many_?requests|overloaded|throttl", re.IGNORECASE)
 _SERVER_FAULT = re.compile(r"server|internal|timeout|overload|unavailable|unknown|[0-9]$", re.IGNORECASE)
@@ -226,5 +228,7 @@ def _plain(form: re.Pattern[str], value: Any) -> str | None:
 def _param(value: Any, sent: bytes) -> str | None:
     param = _plain(_PARAM, value)
     names = re.findall(r"[A-Za-z_]\w*", param or "", re.ASCII)
-    is_member = all(re.search(rb'(?<!\\)"%b" ?:' % name.encode(), sent) for name in names)
-    return param if names and is_member else None
+    if not 0 < len(names) <= MAX_NAMES:
+        return None
+    sent = sent[:MAX_SENT_BYTES]
+    return param if all(re.search(rb'(?<!\\)"%b" ?:' % name.encode(), sent) for name in names) else None

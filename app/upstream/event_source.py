@@ -10,12 +10,11 @@ import aiohttp
 from ..kit.event_stream import Event, EventParser
 from ..kit.foreign_json import as_utf8
 from .body import Body
+from .bounds import MAX_DOCUMENT_BYTES, MAX_EVENT_BYTES, MAX_EVENTS, STEP_BYTES
 from .errors import unusable, unusable_document
+from .turns import Turns
 
 EVENT_STREAM = "text/event-stream"
-MAX_EVENT_BYTES = 4 * 1024 * 1024
-MAX_DOCUMENT_BYTES = 64 * 1024
-"""Of a JSON document where a stream was asked for: an error."""
 STREAM_END_GRACE_SECONDS = 1.0
 ENVELOPE_BYTES = 256
 """Of an event around what it says, which is a few letters."""
@@ -29,10 +28,10 @@ NO_STREAM = "answer that is no stream"
 class EventSource:
     """An answer that arrives as events. A `read` that is cancelled loses nothing."""
 
-    def __init__(self, response: aiohttp.ClientResponse, body: Body) -> None:
-        self._response, self._body = response, body
+    def __init__(self, response: aiohttp.ClientResponse, body: Body, turns: Turns) -> None:
+        self._response, self._body, self._turns = response, body, turns
         self._parser, self._events = EventParser(MAX_EVENT_BYTES), 0
-        self._unparsed = b""  # what `verify_beginning` has read
+        self._unparsed = b""  # what has been read and is still to be parsed
         self._document: bytes | None = b""  # what has come, as long as it may be a JSON document
         self._is_ascii = True  # so far
         self._coding = body.unread_coding  # until an event shows that it is none
@@ -58,24 +57,22 @@ class EventSource:
 
         Raises as `Upstream.complete`.
         """
-        piece: bytes | None = self._unparsed
-        if piece:
-            self._unparsed = b""
-        else:
+        if not self._unparsed:
             piece = await self._body.read()
+            if piece is None:
+                return self._end()
+            self._unparsed = piece
+        if len(self._unparsed) > STEP_BYTES:
+            await self._turns.step()
         if self._body.is_too_long:
             raise unusable(b"", "stream that is too long")
-        if piece is None:
-            if self._document:
-                raise unusable_document(self._document, NO_STREAM, self._coding)
-            events = self._sound(self._parser.end(), b"")
-            if not events and self._coding:
-                raise unusable_document(b"", NO_STREAM, self._coding)
-            return events or None
+        piece, self._unparsed = self._unparsed[:STEP_BYTES], self._unparsed[STEP_BYTES:]
         events = self._sound(self._parser.feed(piece), piece)
         if events:
             self._events += len(events)
             self._coding = None
+            if self._events > MAX_EVENTS:
+                raise unusable(b"", f"stream of more than {MAX_EVENTS} events")
         if self._document is not None:
             self._document += piece
             if events or not _may_be_document(self._document) or len(self._document) > MAX_DOCUMENT_BYTES:
@@ -92,6 +89,21 @@ class EventSource:
     def kept_bytes(self, is_whole: bool) -> int:
         """About how much who reads it has to keep: what is said, or all of it."""
         return self._body.bytes_read - (0 if is_whole else ENVELOPE_BYTES * self._events)
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether more has arrived than `read` has given."""
+        return bool(self._unparsed)
+
+    def _end(self) -> list[Event] | None:
+        if self._document:
+            raise unusable_document(self._document, NO_STREAM, self._coding)
+        if self._body.is_too_long:
+            raise unusable(b"", "stream that is too long")
+        events = self._sound(self._parser.end(), b"")
+        if not events and self._coding:
+            raise unusable_document(b"", NO_STREAM, self._coding)
+        return events or None
 
     def close(self) -> None:
         """End the call at once: the connection is closed, unless the answer has ended."""

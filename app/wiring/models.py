@@ -14,6 +14,7 @@ from ..settings import Settings
 from ..upstream.client import Upstream
 from ..upstream.embedded import PARAMS, SLOT_TOKENS, EmbeddedAddress
 from ..upstream.langchain import LanguageModel
+from ..upstream.turns import Turns
 
 EMBEDDED_NOTE = "embedded: for trying the service out, not for its answers"
 
@@ -41,7 +42,8 @@ def open_models(
     """
     catalogue = _answering(settings, catalogue, embedded)
     servers = dict.fromkeys(entry.server for entry in catalogue.models.values())
-    upstreams = {server: opened.get(server) or Upstream(server) for server in servers}
+    turns = next((upstream.turns for upstream in opened.values()), None) or Turns()
+    upstreams = {server: opened.get(server) or Upstream(server, turns) for server in servers}
     entry = catalogue.models[embedded.model if embedded else settings.llm_model]
     language_model = LanguageModel(
         upstreams[entry.server],

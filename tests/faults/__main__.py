@@ -25,6 +25,7 @@ from . import (
     gone,
     health,
     hostile,
+    pieces,
     power,
     secrets,
     stood_still,
@@ -35,6 +36,7 @@ from . import (
 )
 from .figures import Figures
 from .programs import PROGRAMS
+from .shapes import SHAPES
 from .strangers import PARTS as TAMPERED
 
 PARTS = (
@@ -54,6 +56,7 @@ PARTS = (
     "shm",
     "connections",
     "health",
+    "pieces",
 )
 READERS = 16
 Round = tuple[str, Callable[[Path], Figures]]
@@ -104,6 +107,12 @@ def _services(part: str, workers: int, rounds: int | None) -> Iterator[Round]:
             )
     if part == "keys":
         yield f"10,000 bad keys, {workers} worker(s)", partial(bad_keys.refuse, keys=10_000, workers=workers)
+    if part == "pieces":
+        seconds = rounds or 4
+        yield (
+            f"{len(SHAPES)} hostile answers, {pieces.CALLERS} callers for {seconds} s each, {workers} worker(s)",
+            partial(pieces.attack, seconds=seconds, workers=workers),
+        )
     if part == "shm":
         yield f"/dev/shm filled 5 times, 16 clients, {workers} worker(s)", partial(full_memory.fill, workers=workers, fills=5)
     if part == "health":

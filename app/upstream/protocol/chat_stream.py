@@ -8,10 +8,12 @@ from ...errors import UpstreamError
 from ...kit.event_stream import Event
 from ...kit.foreign_json import dumps, repeats_a_member, storable
 from ..completion import Completion, Usage
+from ..turns import is_heavy
 from .chat_members import CHOICE, DOCUMENT, further, further_in_choice, index_of, message_of, recorded
 from .content import Latest, news_in, text_of
 from .members import cleaned, finish_reason, one_or_all, read_usage, safe_model_name
 from .merging import Message
+from .room import Room
 from .stream_reader import StreamEnd, document_in, verify_no_error
 
 DONE = Event(b"", b"[DONE]")
@@ -36,8 +38,9 @@ class ChatReader:
         self._usage: Usage | None = None
         self._finish: dict[int, str | None] = {}  # by the index of the choice, as are the messages
         self._shown: int | None = None  # the choice whose text is `text`: the first that came
+        self._room = Room()
         self._delivered: dict[int, Message] = {}
-        self._other = Latest()
+        self._other = Latest(room=self._room)
         self._passed_on: list[Delivery] = []  # since the last mark_delivered
         self._held: list[Event] = []  # one at most
         self._held_deltas: list[Delivery] = []
@@ -128,15 +131,20 @@ class ChatReader:
         self.is_over = True
 
     def mark_delivered(self) -> None:
-        for place, value, raw in self._passed_on:
+        passed_on, self._passed_on = self._passed_on, []
+        for place, value, raw in passed_on:
             if isinstance(place, str):
                 self._other.add(place, value)
                 continue
-            message = self._delivered.get(place) or self._delivered.setdefault(place, Message())
+            message = self._delivered.get(place) or self._delivered.setdefault(place, Message(self._room))
             message.add(value)
             if raw is not None:
                 message.add_raw(raw)
-        self._passed_on.clear()
+        self._room.verify()
+
+    @property
+    def is_heavy(self) -> bool:
+        return self._room.is_heavy or any(is_heavy(event.data) for event in self._held)
 
     def completion(self) -> Completion:
         self._passed_on += self._held_deltas

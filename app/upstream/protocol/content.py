@@ -9,6 +9,7 @@ import orjson
 
 from ...kit.foreign_json import dumps, storable
 from .members import one_or_all
+from .room import Room
 
 LABELS = frozenset({"type", "object", "role", "status", "phase", "item_id", "logprobs", "obfuscation"})
 """Members that label or repeat what an answer says."""
@@ -76,8 +77,8 @@ def news_in(values: dict[str, Any], answer: Any) -> dict[str, Any] | None:
 class Latest:
     """Values by their names: several of a name only where one does not restate the one before."""
 
-    def __init__(self, unless: frozenset[str] = LABELS) -> None:
-        self._unless = unless
+    def __init__(self, unless: frozenset[str] = LABELS, room: Room | None = None) -> None:
+        self._unless, self._room = unless, room or Room()
         self._latest: dict[Any, Any] = {}
         self._before: dict[Any, list[bytes]] = {}  # as JSON, which takes less memory
 
@@ -85,6 +86,9 @@ class Latest:
         known = self._latest.get(name)
         if known is not None and not restates(value, known, self._unless):
             self._before.setdefault(name, []).append(dumps(storable(known)))
+            self._room.take()
+        if known is None:
+            self._room.take()
         self._latest[name] = value
 
     def all(self) -> dict[Any, list[Any]]:

@@ -8,6 +8,7 @@ import orjson
 
 from ...kit.foreign_json import dumps, storable
 from .parts import KEPT, Text, adds_up, merge, plain
+from .room import Room
 
 
 class Message:
@@ -16,7 +17,8 @@ class Message:
     Takes little more memory than its texts, however small the deltas are.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, room: Room | None = None) -> None:
+        self._room = room or Room()
         self._sum: dict[str, Any] = {}
         self._run = self._sum  # the sum of the last deltas, as long as they add up; at first of all
         self._runs: list[bytes] = []  # the sums before it, as JSON
@@ -35,17 +37,17 @@ class Message:
         if not adds_up(self._run, delta):
             self._end_run()
             if not adds_up({}, delta):
-                self._runs.append(dumps(storable(delta)))
-                merge(self._sum, delta)
+                self._keep(dumps(storable(delta)))
+                self._room.take(merge(self._sum, delta))
                 return
-        merge(self._sum, delta)
+        self._room.take(merge(self._sum, delta))
         if self._run is not self._sum:
-            merge(self._run, delta)
+            self._room.take(merge(self._run, delta))
 
     def add_raw(self, data: bytes) -> None:
         """Keep an event as it came: parsers disagree about what its delta is."""
         self._end_run()
-        self._runs.append(orjson.dumps(data.decode("utf-8", "replace")))
+        self._keep(orjson.dumps(data.decode("utf-8", "replace")))
 
     def plain(self) -> dict[str, Any]:
         """The sum as a JSON object, `content` first."""
@@ -62,5 +64,9 @@ class Message:
 
     def _end_run(self) -> None:
         if self._run:
-            self._runs.append(dumps(storable(plain(self._run))))
+            self._keep(dumps(storable(plain(self._run))))
         self._run = {}
+
+    def _keep(self, run: bytes) -> None:
+        self._runs.append(run)
+        self._room.take()

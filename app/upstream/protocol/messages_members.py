@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...errors import UpstreamError
+from ..bounds import MAX_KEPT
 from .chat_members import index_of
 from .content import LABELS, Latest, says_anything, text_of
 from .members import with_events
 from .merging import Message
+from .room import Room
 
 BEGUN, BLOCK, DELTA, CHANGED, LAST = (
     *("message_start", "content_block_start", "content_block_delta"),
@@ -45,17 +46,15 @@ def _is_only_text(block: Any) -> bool:
 class Gathered:
     """What the events of a stream delivered: blocks of content, and what stands beside them."""
 
-    def __init__(self) -> None:
+    def __init__(self, room: Room) -> None:
+        self._room = room
         self._blocks: list[Message] = []
         self._by_index: dict[int, Message] = {}  # the last block of each index
         self._latest = 0
-        self._other = Latest()
+        self._other = Latest(room=room)
 
     def add(self, kind: str, document: dict[str, Any], raw: bytes | None) -> None:
-        """Take the event *document*; *raw* if it is to be kept as it came.
-
-        Raises UpstreamError for too many blocks.
-        """
+        """Take the event *document*; *raw* if it is to be kept as it came."""
         place = PLACES.get(kind, "")
         part = document.get(place)
         block = None
@@ -96,9 +95,9 @@ class Gathered:
         return self._by_index.get(index) or self._begin(index)
 
     def _begin(self, index: int) -> Message:
-        if len(self._blocks) == MAX_BLOCKS:
-            raise UpstreamError
-        block = Message()
+        if len(self._blocks) >= MAX_BLOCKS:
+            self._room.take(MAX_KEPT)  # one too many is recorded, and ends the stream
+        block = Message(self._room)
         self._blocks.append(block)
         self._by_index[index] = block
         self._latest = index

@@ -8,10 +8,14 @@ from ...errors import UpstreamError
 from ...kit.event_stream import Event
 from ...kit.foreign_json import repeats_a_member, storable
 from ..completion import Completion
+from ..turns import is_heavy
 from .content import news_in
 from .members import cleaned, finish_reason, read_usage, safe_model_name
 from .messages_members import BEGUN, CHANGED, LAST, PLACES, Gathered, recorded_content
+from .room import Room
 from .stream_reader import StreamEnd, document_in, verify_no_error
+
+COUNTS = ("input_tokens", "output_tokens")
 
 
 class MessagesReader:
@@ -24,7 +28,8 @@ class MessagesReader:
         self._counts: dict[str, Any] = {}
         self._finish: str | None = None
         self._has_begun = False
-        self._delivered = Gathered()
+        self._room = Room()
+        self._delivered = Gathered(self._room)
         self._passed_on: list[tuple[str, dict[str, Any], bytes | None]] = []  # since the last mark_delivered
         self._last: Event | None = None
         self._document: dict[str, Any] = {}
@@ -63,15 +68,20 @@ class MessagesReader:
         self._finish = finish_reason(message.get("stop_reason")) or self._finish
         for counts in (message.get("usage"), document.get("usage")):
             if isinstance(counts, dict):
-                self._counts |= {name: count for name, count in counts.items() if count is not None}
+                self._counts |= {name: counts[name] for name in COUNTS if counts.get(name) is not None}
 
     def end(self) -> None:
         raise UpstreamError  # message_stop never came
 
     def mark_delivered(self) -> None:
-        for kind, document, raw in self._passed_on:
+        passed_on, self._passed_on = self._passed_on, []
+        for kind, document, raw in passed_on:
             self._delivered.add(kind, document, raw)
-        self._passed_on.clear()
+        self._room.verify()
+
+    @property
+    def is_heavy(self) -> bool:
+        return self._room.is_heavy or (self._last is not None and is_heavy(self._last.data))
 
     def completion(self) -> Completion:
         self.mark_delivered()
@@ -79,7 +89,7 @@ class MessagesReader:
         return Completion(
             text,
             self._model,
-            read_usage(self._counts, "input_tokens", "output_tokens"),
+            read_usage(self._counts, *COUNTS),
             answer=storable(answer),
             finish=self._finish,
             other=self.other(),

@@ -19,20 +19,28 @@ _MAX_PIECES = 4096
 class Text:
     """A text that grows piece by piece. Joining it at each piece would take quadratic time."""
 
-    __slots__ = ("_pieces",)
+    __slots__ = ("_joined", "_pieces", "_size")
 
     def __init__(self, text: str) -> None:
         self._pieces = [text]
+        self._joined: list[str] = []  # the pieces before them, _MAX_PIECES in one
+        self._size = len(text)
 
     def add(self, text: str) -> None:
         self._pieces.append(text)
+        self._size += len(text)
         if len(self._pieces) > _MAX_PIECES:
-            self._pieces = ["".join(self._pieces)]
+            self._joined.append("".join(self._pieces))
+            self._pieces = []
 
     def joined(self) -> str:
-        if len(self._pieces) > 1:
-            self._pieces = ["".join(self._pieces)]
+        if len(self._pieces) != 1 or self._joined:
+            self._pieces, self._joined = ["".join([*self._joined, *self._pieces])], []
         return self._pieces[0]
+
+    def equals(self, text: str) -> bool:
+        """Joining it to compare it with each piece would take quadratic time."""
+        return self._size == len(text) and self.joined() == text
 
 
 class Parts:
@@ -104,8 +112,12 @@ def _place(part: dict[str, Any]) -> tuple[Any, str | None]:
     return index if isinstance(index, int | str) else None, own_id if own_id and isinstance(own_id, str) else None
 
 
-def merge(target: dict[str, Any], delta: dict[str, Any]) -> None:
-    """Add *delta* to *target*, whose texts are `Text` and whose lists are `Parts`."""
+def merge(target: dict[str, Any], delta: dict[str, Any]) -> int:
+    """Add *delta* to *target*, whose texts are `Text` and whose lists are `Parts`.
+
+    Returns how many members and parts are new.
+    """
+    new = -len(target)
     for name, value in delta.items():
         known = target.get(name)
         if isinstance(value, str):
@@ -113,16 +125,17 @@ def merge(target: dict[str, Any], delta: dict[str, Any]) -> None:
         elif isinstance(value, dict):
             if not isinstance(known, dict):
                 known = target[name] = {}
-            merge(known, value)
+            new += merge(known, value)
         elif isinstance(value, list):
             if not isinstance(known, Parts):
                 before, known = known, Parts()
                 target[name] = known
                 if isinstance(before, Text) and before.joined():
                     known.items.append(before)
-            _merge_list(known, value)
+            new += _merge_list(known, value)
         elif value is not None or name not in target:  # null does not erase what is there
             target[name] = value
+    return new + len(target)
 
 
 def _merge_text(target: dict[str, Any], name: str, value: str) -> None:
@@ -132,7 +145,7 @@ def _merge_text(target: dict[str, Any], name: str, value: str) -> None:
             return
         target[name] = value
     elif isinstance(known, Text):
-        if name != "name" or known.joined() != value:
+        if name != "name" or not known.equals(value):
             known.add(value)
     elif isinstance(known, Parts):
         if not value:
@@ -145,17 +158,20 @@ def _merge_text(target: dict[str, Any], name: str, value: str) -> None:
         target[name] = Text(value)
 
 
-def _merge_list(target: Parts, parts: list[Any]) -> None:
+def _merge_list(target: Parts, parts: list[Any]) -> int:
+    """Returns how many members and parts are new."""
+    new = -len(target.items)
     for part in parts:
         if isinstance(part, dict):
             if (known := target.add(part)) is not None:
-                merge(known, part)
+                new += merge(known, part)
         elif isinstance(part, list):
             nested = Parts()
-            _merge_list(nested, part)
+            new += _merge_list(nested, part)
             target.items.append(nested)
         else:
             target.items.append(part)
+    return new + len(target.items)
 
 
 def adds_up(known: dict[str, Any], delta: dict[str, Any], is_same: bool = False) -> bool:
@@ -171,7 +187,7 @@ def adds_up(known: dict[str, Any], delta: dict[str, Any], is_same: bool = False)
         kind = type(value)
         if kind is str:
             if type(there) is Text:
-                fits = name != "name" or is_same or there.joined() != value
+                fits = name != "name" or is_same or not there.equals(value)
             else:
                 fits = not there or there == value or type(there) is Parts
         elif kind is dict:
@@ -191,7 +207,7 @@ def _parts_add_up(known: Parts, parts: list[Any]) -> bool:
         return False
     if len(parts) == 1 and type(parts[0]) is dict:  # nearly always
         return not known.is_shared(parts[0]) and adds_up(known.find(parts[0]) or {}, parts[0])
-    places: set[tuple[Any, Any]] = set()
+    places: dict[Any, set[Any]] = {}  # the ids at each index
     for part in parts:
         if isinstance(part, list) and not _parts_add_up(Parts(), part):
             return False
@@ -204,16 +220,18 @@ def _parts_add_up(known: Parts, parts: list[Any]) -> bool:
             return False
         if _is_taken(place, places) or (found is not None and place == (None, None)):
             return False
-        places.add(place)
+        places.setdefault(place[0], set()).add(place[1])
     return True
 
 
-def _is_taken(place: tuple[Any, str | None], places: set[tuple[Any, Any]]) -> bool:
+def _is_taken(place: tuple[Any, str | None], places: dict[Any, set[Any]]) -> bool:
     """Whether a part with *place* may be one of those with *places*, which the same delta has."""
     index, own_id = place
+    if index not in places:
+        return False
     if index is None:
-        return own_id is not None and place in places
-    return any(index == other and (own_id is None or one in (None, own_id)) for other, one in places)
+        return own_id is not None and own_id in places[index]
+    return own_id is None or not places[index].isdisjoint((None, own_id))
 
 
 def plain(value: Any) -> Any:

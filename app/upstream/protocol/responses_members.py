@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Container
 from typing import Any
 
 from .content import LABELS, Latest, said, says_anything, text_of
 from .members import finish_reason
 from .parts import Text
+from .room import Room
 
 TEXT = "response.output_text.delta"
 ITEM = "response.output_item"
@@ -43,9 +45,10 @@ def response_id_of(response: dict[str, Any]) -> str | None:
 class Gathered:
     """What the events of a stream delivered: the texts in pieces, joined, and all other members."""
 
-    def __init__(self) -> None:
+    def __init__(self, room: Room) -> None:
+        self._room = room
         self._texts: dict[Slot, Text] = {}
-        self._values = Latest(SHELL)  # by their slots
+        self._values = Latest(SHELL, room)  # by their slots
         self._raw: list[bytes] = []
 
     def add(self, event: dict[str, Any]) -> None:
@@ -61,6 +64,7 @@ class Gathered:
                 known.add(delta)
             else:
                 self._texts[slot] = Text(delta)
+                self._room.take()
             if event.keys() <= _ENVELOPE and "response" not in event:
                 return
         members = {name: value for name, value in event.items() if name not in _ENVELOPE and says_anything(value, SHELL)}
@@ -77,6 +81,7 @@ class Gathered:
     def add_raw(self, data: bytes) -> None:
         """Keep an event as it came: parsers disagree about what it says."""
         self._raw.append(data)
+        self._room.take()
 
     def is_in(self, output: list[Any]) -> bool:
         """Whether *output* holds all that was delivered."""
@@ -96,23 +101,29 @@ class Gathered:
 
     def _parts(self) -> dict[str, Any]:
         parts: dict[str, Any] = {}
+        alike = Counter[str]()
         for slot, text in self._texts.items():
-            parts[_name_of(slot, parts)] = text.joined()
+            parts[_name_of(slot, parts, alike)] = text.joined()
         known = set(parts.values())
         for slot, values in self._values.plain().items():
             if not known.issuperset(said(values, SHELL)):
-                parts[_name_of(slot, parts)] = values
+                parts[_name_of(slot, parts, alike)] = values
         if self._raw:
             parts["raw"] = [data.decode("utf-8", "replace") for data in self._raw]
         return parts
 
 
-def _name_of(slot: Slot, taken: Container[str]) -> str:
-    """The type of a slot's events and their place: the whole place if the short name is *taken*."""
+def _name_of(slot: Slot, taken: Container[str], alike: Counter[str]) -> str:
+    """The type of a slot's events and their place: the whole place if the short name is *taken*.
+
+    Of whole places that read the same, all but the first are marked by their numbers in *alike*.
+    """
     kind, *place = slot
     name = kind if kind == TEXT else f"{kind} {place[0]}"
     if name in taken:
         name = " ".join(str(word) for word in slot if word is not None)
+    whole = name
     while name in taken:
-        name += "'"
+        alike[whole] += 1
+        name = f"{whole} '{alike[whole]}"
     return name

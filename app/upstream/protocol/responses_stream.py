@@ -8,9 +8,11 @@ from ...errors import UpstreamError
 from ...kit.event_stream import Event
 from ...kit.foreign_json import repeats_a_member, storable
 from ..completion import Completion
+from ..turns import is_heavy
 from .content import says_anything
 from .members import cleaned, read_usage, safe_model_name
 from .responses_members import SHELL, TEXT, Gathered, finish_of, recorded_output, response_id_of
+from .room import Room
 from .stream_reader import StreamEnd, document_in, verify_no_error
 
 LAST = frozenset({"response.completed", "response.incomplete"})
@@ -28,7 +30,8 @@ class ResponsesReader:
         self.is_over = False
         self.text = self.held_text = ""
         self._alias = model
-        self._delivered = Gathered()
+        self._room = Room()
+        self._delivered = Gathered(self._room)
         self._passed_on: list[tuple[dict[str, Any], bytes | None]] = []  # since the last mark_delivered
         self._last: Event | None = None
         self._document: dict[str, Any] = {}
@@ -73,11 +76,16 @@ class ResponsesReader:
         raise UpstreamError  # the event that ends a response never came
 
     def mark_delivered(self) -> None:
-        for document, raw in self._passed_on:
+        passed_on, self._passed_on = self._passed_on, []
+        for document, raw in passed_on:
             self._delivered.add(document)
             if raw is not None:
                 self._delivered.add_raw(raw)
-        self._passed_on.clear()
+        self._room.verify()
+
+    @property
+    def is_heavy(self) -> bool:
+        return self._room.is_heavy or (self._last is not None and is_heavy(self._last.data))
 
     def completion(self) -> Completion:
         self.mark_delivered()

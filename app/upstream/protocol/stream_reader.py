@@ -13,9 +13,11 @@ from ...errors import UpstreamError
 from ...kit.event_stream import Event
 from ...kit.foreign_json import loads
 from ...kit.strict_json import verify_depth
+from ..bounds import EVENT_PIECES, STEP_BYTES
 from ..completion import Completion
 from ..error_words import read_words
 from ..errors import Reading
+from ..turns import verify_pieces
 from .content import says_anything
 
 PING = re.compile(rb"\W*(?:ping|keep[-_ ]?alive|heart[-_ ]?beat|done)\W*", re.IGNORECASE)
@@ -55,6 +57,10 @@ class StreamReader(Protocol):
     held_text: str
     """The answer's text in the event that is held back."""
 
+    @property
+    def is_heavy(self) -> bool:
+        """Whether `completion` or `delivered` would keep others waiting: call them in a thread."""
+
     def feed(self, event: Event) -> list[Event]:
         """Take one event; return the events that the caller may see now.
 
@@ -66,7 +72,10 @@ class StreamReader(Protocol):
         """The server has ended the stream. Raises UpstreamError if the answer is incomplete."""
 
     def mark_delivered(self) -> None:
-        """All events returned so far have reached the caller."""
+        """All events returned so far have reached the caller.
+
+        Raises UpstreamError if that is more than a record is made of; they are noted all the same.
+        """
 
     def completion(self) -> Completion:
         """The whole answer, once it is over."""
@@ -87,6 +96,8 @@ def document_in(event: Event) -> dict[str, Any] | None:
     Raises ValueError, TypeError or RecursionError for anything else.
     """
     data = event.data
+    if len(data) > STEP_BYTES:
+        verify_pieces(data, EVENT_PIECES)
     try:
         document = orjson.loads(data)
     except ValueError:

@@ -43,6 +43,7 @@ class Source:
     script: list[Any]
     outcome: str = "open"
     due: float = 0.0
+    is_behind = False
     kept: int = 0
 
     def kept_bytes(self, is_whole: bool) -> int:

@@ -8,12 +8,13 @@ import pytest
 
 from app.errors import UpstreamError
 from app.upstream.protocol.messages_members import BLOCK, DELTA, MAX_BLOCKS, Gathered, recorded_content
+from app.upstream.protocol.room import Room
 
 TEXT = {"type": "text", "text": ""}
 
 
 def gathered(*events: tuple[str, dict[str, Any]]) -> Gathered:
-    known = Gathered()
+    known = Gathered(Room())
     for kind, document in events:
         known.add(kind, {"type": kind, **document}, None)
     return known
@@ -72,9 +73,15 @@ def test_events_that_nobody_knows_are_kept_beside_the_blocks() -> None:
 
 
 def test_more_blocks_than_an_answer_has_are_an_error() -> None:
-    known = gathered(*(begun(index, **TEXT) for index in range(MAX_BLOCKS)))
+    room = Room()
+    known = Gathered(room)
+    for index in range(MAX_BLOCKS):
+        known.add(*begun(index, **TEXT), None)
+    room.verify()
+    known.add(*begun(MAX_BLOCKS, **TEXT), None)
+    assert len(known.content()) == MAX_BLOCKS + 1, "it was delivered, so the record has it"
     with pytest.raises(UpstreamError):
-        known.add(*begun(MAX_BLOCKS, **TEXT), None)
+        room.verify()
 
 
 def test_only_blocks_of_text_are_recorded_as_one_text() -> None:

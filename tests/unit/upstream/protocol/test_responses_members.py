@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from app.upstream.protocol.responses_members import ITEM, TEXT, Gathered, finish_of, recorded_output
+from app.upstream.protocol.room import Room
 
 TEXT_ITEM = {
     "type": "message",
@@ -18,7 +19,7 @@ CALL = {"type": "function_call", "call_id": "c", "name": "weather", "arguments":
 
 
 def gathered(*events: dict[str, Any]) -> Gathered:
-    found = Gathered()
+    found = Gathered(Room())
     for event in events:
         found.add(event)
     return found
