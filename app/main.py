@@ -12,12 +12,14 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, context
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from . import __version__
 from .api.context import AppContext
 from .api.cors import add_cors
+from .api.direct_routes import DirectRoutes
 from .api.error_responses import answer_error
 from .api.middleware import RequestMiddleware
 from .api.routes import anthropic, ask, audit, discovery, docs, health, openai, token
@@ -81,6 +83,9 @@ def create_app(
     if settings.docs_enabled:
         docs.add_docs(app)
     # The middleware that is added last runs first.
+    asking = [route for part in (ask, openai, anthropic) for route in part.router.routes]
+    posts = [route for route in asking if isinstance(route, APIRoute) and route.methods == {"POST"}]
+    app.add_middleware(DirectRoutes, application=app, routes=posts)
     if settings.cors_origins:
         add_cors(app, settings.cors_origins)
     app.add_middleware(RequestMiddleware)

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Request
 from starlette.requests import ClientDisconnect
 
+from ..assistant.disconnect import EXTENSION, Disconnected
 from ..assistant.models import Question
 from ..errors import ClientGone
 from ..kit import strict_json
@@ -125,8 +126,12 @@ def _too_large(limit: int) -> TooLarge:
 
 
 @contextmanager
-def disconnect_watch(request: Request) -> Iterator[asyncio.Future[None]]:
+def disconnect_watch(request: Request) -> Iterator[Disconnected]:
     """A future that is done once the caller disconnects. Use it after the whole body was read."""
+    offered = request.scope.get("extensions", {}).get(EXTENSION)
+    if offered is not None:
+        yield offered()
+        return
 
     async def until_disconnected() -> None:
         while (await request.receive())["type"] != "http.disconnect":

@@ -10,6 +10,8 @@ from ..errors import ClientGone
 
 Disconnected = asyncio.Future[None]
 """Done once the caller has disconnected."""
+EXTENSION = "disconnected"
+"""The ASGI extension of our server: a function that returns such a future, without a task."""
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
@@ -217,13 +217,13 @@ class Exchange:
             self._security.log_action(user_id, action, details, request_id=origin.request_id, is_long=is_long)
         )
 
-    async def _finished(self, work: Coroutine[Any, Any, T]) -> T:
+    async def _finished(self, work: Awaitable[T]) -> T:
         """Its outcome. A cancellation waits until that is known."""
-        task = asyncio.ensure_future(work)
+        outcome = asyncio.ensure_future(work)  # a record is a future already, and needs no task
         while True:
             try:
-                return await asyncio.shield(task)
+                return await asyncio.shield(outcome)
             except asyncio.CancelledError:
                 self._is_stopped = True
-                if task.done():
-                    return task.result()
+                if outcome.done():
+                    return outcome.result()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
 from .format.chain import link
-from .format.record import EMPTY, MAX_DETAILS_BYTES, LogEnd, Receipt, details_of, draft, split_lines, whole_draft
+from .format.record import EMPTY, MAX_DETAILS_BYTES, Draft, LogEnd, Receipt, details_of, draft, split_lines, whole_draft
 from .storage.append import append, now_utc
 from .storage.group_commit import GroupCommit
 from .storage.long_records import LongRecords
@@ -45,7 +46,7 @@ class AuditLog:
     async def __aexit__(self, *exc_info: object) -> None:
         await self._commits.stop()
 
-    async def record(
+    def record(
         self,
         action: str,
         *,
@@ -53,20 +54,25 @@ class AuditLog:
         details: Mapping[str, Any],
         request_id: str | None = None,
         is_long: bool = False,
-    ) -> Receipt:
-        """Durable on return. *details* may have any size: long texts are stored as digests.
+    ) -> asyncio.Future[Receipt]:
+        """Durable once awaited. *details* may have any size: long texts are stored as digests.
 
         *is_long*: they may be very long, and are encoded in a thread. Raises ValueError for
         what can never be a record. Raises AuditUnavailable where it could not be made durable in
         time; the log may hold the record all the same.
         """
         if is_long and self._commits.closed_because is None:
-            make = partial(whole_draft, action, user_id, details, request_id)
-            return await self._commits.commit(await self._long.fit(make))
+            return self._record_long(partial(whole_draft, action, user_id, details, request_id))
         record = whole_draft(action, user_id, details, request_id)
         if len(record.details) > MAX_DETAILS_BYTES and self._commits.closed_because is None:  # while closed, commit refuses it
-            record = await self._long.fit(lambda: record)
-        return await self._commits.commit(record)
+            return self._record_long(lambda: record)
+        return self._commits.commit(record)
+
+    def _record_long(self, make: Callable[[], Draft]) -> asyncio.Future[Receipt]:
+        async def fit_and_commit() -> Receipt:
+            return await self._commits.commit(await self._long.fit(make))
+
+        return asyncio.ensure_future(fit_and_commit())
 
     @property
     def closed_because(self) -> str | None:

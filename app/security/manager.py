@@ -89,7 +89,7 @@ class SecurityManager:
             return await self._keys.verify(credential, self._revocations)
         return self.verify_token(credential)
 
-    async def log_action(
+    def log_action(
         self,
         user_id: str | None,
         action: str,
@@ -97,12 +97,12 @@ class SecurityManager:
         *,
         request_id: str | None = None,
         is_long: bool = False,
-    ) -> Receipt:
-        """Durable on return. *is_long*: *details* may be very long, and are encoded in a thread.
+    ) -> asyncio.Future[Receipt]:
+        """Durable once awaited. *is_long*: *details* may be very long, and are encoded in a thread.
 
         Raises ValueError for an action outside the closed list, AuditUnavailable.
         """
-        return await self._audit.record(action, user_id=user_id, details=details, request_id=request_id, is_long=is_long)
+        return self._audit.record(action, user_id=user_id, details=details, request_id=request_id, is_long=is_long)
 
     async def authenticate_client(self, client_id: str, secret: str) -> Client:
         """The client that *secret* proves.

@@ -15,6 +15,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from uvicorn.server import ServerState
 
+from ..assistant.disconnect import EXTENSION, Disconnected
 from ..errors import AppError
 from .http_parser import Head
 
@@ -38,6 +39,7 @@ class HttpRequest(RequestResponseCycle):
 
     problem: AppError | None = None
     """What ended the body early. Reading the body raises it."""
+    _lost: Disconnected | None = None
 
     def start(self, server: ServerParts) -> None:
         """Run the application in a task, among those that a stop waits for."""
@@ -71,6 +73,16 @@ class HttpRequest(RequestResponseCycle):
         """The caller has disconnected."""
         self.disconnected = True
         self.message_event.set()
+        if self._lost is not None and not self._lost.done():
+            self._lost.set_result(None)
+
+    def until_lost(self) -> Disconnected:
+        """The future of the ASGI extension EXTENSION. It must not be cancelled."""
+        if self._lost is None:
+            self._lost = asyncio.get_running_loop().create_future()
+            if self.disconnected:
+                self._lost.set_result(None)
+        return self._lost
 
     @property
     def is_proven(self) -> bool:
@@ -131,7 +143,7 @@ def open_request(
         "headers": head.headers,
         "state": server.app_state.copy(),
     }
-    return HttpRequest(
+    request = HttpRequest(
         scope=scope,
         transport=transport,
         flow=flow,
@@ -144,6 +156,8 @@ def open_request(
         keep_alive=head.keeps_alive,
         on_response=on_answered,
     )
+    scope["extensions"] = {EXTENSION: request.until_lost}
+    return request
 
 
 def mute_strangers() -> None:

@@ -8,22 +8,30 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ..support.fake_openai import FakeOpenAI
-from ..support.observe import observe, observe_cli
+from ..support.observe import observe, observe_cli, requests
+from ..support.plain_uvicorn import plain_uvicorn
 from ..support.service import Service
 
 RECORDED = Path(__file__).with_name("behaviour.json")
 
 
-def observe_all(folder: Path) -> dict[str, Any]:
+def observe_all(
+    folder: Path, serve: Callable[[Service], AbstractContextManager[object]] = lambda service: service
+) -> dict[str, Any]:
+    """*serve* starts and ends it; by default as people do."""
     with FakeOpenAI() as fake:
         env: dict[str, Any] = {"OPENAI_BASE_URL": fake.base_url, "OPENAI_API_KEY": "sk-planted-key-0123456789"}
-        with Service(folder, ADDRESS_RATE_LIMIT="10000000", **env) as service:
+        service = Service(folder, ADDRESS_RATE_LIMIT="10000000", **env)
+        with serve(service):
             clients = {"user": "ai.playground.user", "auditor": "ai.audit.reader"}
             tokens = {name: service.token(name, service.add_client(name, role)) for name, role in clients.items()}
             seen = observe(service, {**tokens, "bad": "x.y.z"}, fake.set)
@@ -42,6 +50,15 @@ def test_every_recorded_observation_is_still_made(seen: dict[str, Any]) -> None:
 @pytest.mark.parametrize("name", json.loads(RECORDED.read_text()))
 def test_it_is_observed_as_it_was_recorded(name: str, seen: dict[str, Any]) -> None:
     assert json.loads(json.dumps(seen[name])) == json.loads(RECORDED.read_text())[name]
+
+
+def test_fastapis_router_gives_the_answers_that_the_direct_routes_give(seen: dict[str, Any], tmp_path: Path) -> None:
+    overridden = observe_all(
+        tmp_path / "o", partial(plain_uvicorn, processes=1, factory="tests.support.overridden_app:create_app")
+    )
+    asked = [one.name for one in requests() if one.method == "POST" and one.path.startswith(("/ask", "/v1/"))]
+    assert len(asked) > 40
+    assert {name: overridden[name] for name in asked} == {name: seen[name] for name in asked}
 
 
 if __name__ == "__main__":

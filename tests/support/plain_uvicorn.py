@@ -17,9 +17,9 @@ from .service import HTTP, READY_SECONDS, Service
 
 
 @contextmanager
-def plain_uvicorn(service: Service, processes: int) -> Iterator[None]:
+def plain_uvicorn(service: Service, processes: int, factory: str = "app.main:create_app") -> Iterator[None]:
     """Serve the folder of *service*, which was not started, on its port."""
-    program = [sys.executable, "-m", "uvicorn", "--factory", "app.main:create_app", "--port", str(service.port)]
+    program = [sys.executable, "-m", "uvicorn", "--factory", factory, "--port", str(service.port)]
     with (service.folder / "serve.log").open("ab") as output:
         process = subprocess.Popen(
             [*program, "--workers", str(processes), "--no-access-log"],

@@ -54,6 +54,17 @@ def test_what_is_encoded_is_parsed_again(value: Any) -> None:
     assert parse(json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass")) == value
 
 
+@given(VALUES)
+def test_what_is_read_fast_has_the_types_and_values_of_the_slower_parser(value: Any) -> None:
+    data = orjson.dumps(value)
+    assert repr(parse(data)) == repr(json.loads(data))
+
+
+@pytest.mark.parametrize("data", [b"18446744073709551616", b"-9223372036854775809", b"-0", b"-0.0", b"1e5", b"[1.10]"])
+def test_no_number_is_changed_by_the_fast_parser(data: bytes) -> None:
+    assert repr(parse(data)) == repr(json.loads(data))
+
+
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
