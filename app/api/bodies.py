@@ -52,7 +52,7 @@ async def read_json(request: Request, limit: int) -> JsonBody:
     try:
         document = await asyncio.to_thread(strict_json.parse, body) if is_large else strict_json.parse(body)
     except ValueError as error:
-        verify_unpacked(body)
+        verify_unpacked(request, body)
         raise MalformedJson(f"The body is not one JSON document: {error}.") from None
     return JsonBody(document, is_large)
 
@@ -102,9 +102,12 @@ async def read_body(request: Request, limit: int) -> bytes:
     return b"".join(pieces)
 
 
-def verify_unpacked(body: bytes) -> None:
-    """Raises MalformedBody for a *body* that is compressed although no header says so."""
-    if coding := coding_of(body):
+def verify_unpacked(request: Request, body: bytes) -> None:
+    """Raises MalformedBody for a *body* that is compressed although no header says so, or twice."""
+    coding = coding_of(body)
+    if coding and "content-encoding" in request.headers:
+        raise MalformedBody("The body is compressed twice: compress it once.")
+    if coding:
         raise MalformedBody(f"The body looks {coding}-compressed: send Content-Encoding: {coding} with it, or send it as it is.")
 
 

@@ -34,7 +34,7 @@ async def token_form(request: Request) -> dict[str, str]:
     try:
         pairs = parse_qsl(body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS)
     except ValueError:  # not ASCII, broken UTF-8, too many fields
-        verify_unpacked(body)
+        verify_unpacked(request, body)
         raise InvalidTokenRequest(f"The body is not a form of at most {MAX_FIELDS} fields.") from None
     fields = dict(pairs)
     if len(fields) != len(pairs):

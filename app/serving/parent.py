@@ -6,6 +6,7 @@ model. The parent opens neither log nor database and imports nothing that a chil
 
 from __future__ import annotations
 
+import errno
 import gc
 import json
 import logging
@@ -133,7 +134,8 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.bind((host, port))
         listener.listen(2048)
     except OSError as error:
-        raise ConfigError(f"Cannot listen on {host} port {port}: {error.strerror}. Choose another with --port.") from error
+        option = "--host" if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL else "--port"
+        raise ConfigError(f"Cannot listen on {host} port {port}: {error.strerror}. Choose another with {option}.") from error
     return listener
 
 

@@ -91,3 +91,5 @@ def test_a_compressed_body_without_its_header_is_told_which_to_send(service: Ser
         assert response.status_code == 400
         assert f"looks {coding}-compressed: send Content-Encoding: {coding}" in response.text
         assert refusal(service, response)["details"]["code"] == "malformed_body"
+    twice = PACKED[coding](PACKED[coding](json.dumps(BODIES[ASK]).encode()))
+    assert post(service, token, ASK, twice, coding).json()["detail"] == "The body is compressed twice: compress it once."

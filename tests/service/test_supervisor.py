@@ -88,8 +88,11 @@ def test_a_service_that_cannot_start_says_why_in_one_sentence_and_ends(tmp_path:
 def test_a_port_that_is_taken_is_said_in_one_sentence(tmp_path: Path, fake: FakeOpenAI) -> None:
     with Service(tmp_path, OPENAI_BASE_URL=fake.base_url) as service:
         done = service.run("serve", "--port", str(service.port), status=2)
-        assert "--port" in done.stderr
+        assert "Choose another with --port." in done.stderr
         assert "Traceback" not in done.stderr
+        for nowhere in ("192.0.2.1", "no.such.host.invalid"):
+            done = service.run("serve", "--host", nowhere, "--port", "0", status=2)
+            assert "Choose another with --host." in done.stderr
 
 
 def test_sigterm_ends_the_service_with_status_zero(tmp_path: Path, fake: FakeOpenAI) -> None:
