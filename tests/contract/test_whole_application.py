@@ -258,9 +258,10 @@ def test_records_are_read_as_they_are_stored(seen: Seen) -> None:
     assert types == ["application/json", "application/x-ndjson", TEXT, "application/octet-stream"]
 
 
-@pytest.mark.parametrize(("name", "what", "start", "count"), [
-    ("entry", "entry", 1, 1), ("receipt", "receipt", 1, 1), ("page", "entries", 1, 2), ("bundle", "bundle", 0, 2)
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "what", "start", "count"),
+    [("entry", "entry", 1, 1), ("receipt", "receipt", 1, 1), ("page", "entries", 1, 2), ("bundle", "bundle", 0, 2)],
+)
 def test_a_reading_by_an_auditor_is_recorded(name: str, what: str, start: int, count: int, seen: Seen) -> None:
     (record,) = seen.records_of(name)
     credential = record["details"].pop("credential")

@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -127,15 +128,14 @@ def main() -> None:
     if not TOOLS.is_dir():
         raise SystemExit("`make mutation` installs what this needs")
     before = json.loads(given.survivors.read_text()) if given.survivors and given.survivors.is_file() else None
-    mutants: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory(prefix="mutation-") as name:
         trees = [make_tree(Path(name) / str(number)) for number in range(given.workers)]
         tests = coverage_map(trees, Path(name), given.map)
         print(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, seed {given.seed}, {len(tests)} tests", flush=True)
         for test in (test for test, one in tests.items() if one["failed"]):
             print(f"  fails on unchanged code: {test}")
-        for package in given.packages:
-            mutants += mutants_of(package, given.seed, given.size)
+        samples = [mutants_of(package, given.seed, given.size) for package in given.packages]
+        mutants = [one for several in zip_longest(*samples) for one in several if one]
         if before is not None:
             mutants = [one for one in mutants if [one["file"], one["before"], one["after"]] in before]
         verdicts = try_all(mutants, Choice(tests), given.budget, trees)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import orjson
@@ -13,8 +14,8 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from app.api.context import request_context, set_request_context
-from app.api.error_responses import POINTLESS, answer_error, record_refusal, stream_error_document
-from app.api.http_errors import MalformedJson, TokenMissing
+from app.api.error_responses import MAX_METHOD, POINTLESS, answer_error, record_refusal, stream_error_document
+from app.api.http_errors import MalformedJson, TokenMissing, UnsupportedCoding
 from app.api.quota_headers import quota_headers
 from app.errors import (
     AppError,
@@ -33,6 +34,8 @@ from app.errors import (
     Unavailable,
 )
 from app.limits.rate_limits import Quota, QuotaExceeded
+from app.security.api_keys.form import KeyRefused
+from app.security.asserted_user import AssertedUser
 from app.security.oauth_errors import InvalidClient
 
 from ...support.error_tree import every_error_class, example_of
@@ -125,6 +128,8 @@ def test_a_refusing_response_that_no_error_made_is_recorded_by_its_status() -> N
         (InvalidClient("unknown_client", SECRET), {"reason": "unknown_client", "client_id": SECRET_DIGEST}),
         (InvalidClient("unknown_client", "z" * 90), {"reason": "unknown_client", "client_id": "z" * 79 + "…"}),
         (InvalidClient("unknown_client", "no good\n"), {"reason": "unknown_client", "client_id": "no good\\n"}),
+        (KeyRefused("expired", "k" * 11), {"reason": "expired", "key_id": "k" * 11}),
+        (KeyRefused(), {"reason": "malformed"}),
         (TokenExpired(), {}),
     ],
 )
@@ -152,16 +157,48 @@ def test_a_refusal_because_of_the_log_is_counted_and_logged_instead(error: AppEr
     app = FakeApp()
     assert answer(error, request_of(app=app)).status_code == 503
     assert (app.records, app.slot.refused) == ([], 1)
-    ((code, event),) = app.events
-    assert (code, event["level"], event["request_id"]) == ("audit_unavailable", "ERROR", REQUEST_ID)
+    event = {"level": "ERROR", "user_id": None, "request_id": REQUEST_ID, "address": ADDRESS, "route": None}
+    assert app.events == [("audit_unavailable", event)]
 
 
 def test_a_corrupt_log_is_a_critical_event_and_recorded_too() -> None:
     app = FakeApp()
     answer(AuditCorrupt("The log is shorter."), request_of(app=app))
-    ((code, event),) = app.events
-    assert (code, event["level"], event["detail"]) == ("audit_corrupt", "CRITICAL", "The log is shorter.")
+    event = {"level": "CRITICAL", "request_id": REQUEST_ID, "detail": "The log is shorter."}
+    assert app.events == [("audit_corrupt", event)]
     assert len(app.records) == 1
+
+
+def test_the_record_names_the_credential_and_the_asserted_user() -> None:
+    app = FakeApp()
+    request = request_of(app=app, method="PUT" * 50)
+    context = request_context(request)
+    origin = replace(context.origin, asserted_user=AssertedUser("u1", "x-user", "u1@example.com"))
+    set_request_context(request, replace(context, origin=origin, credential="key:k"))
+    answer(Overloaded(), request)
+    details = app.records[0]["details"]
+    assert (details["credential"], len(details["method"])) == ("key:k", MAX_METHOD)
+    assert details["asserted_user"] == {"id": "u1", "source": "x-user", "email": "u1@example.com"}
+
+
+@pytest.mark.parametrize(
+    ("route", "template"),
+    [
+        ({"route": SimpleNamespace(path="/a/{b}")}, "/a/{b}"),
+        ({"endpoint": len}, "/docs"),
+        ({"endpoint": max}, "/static"),
+        ({"endpoint": min}, None),
+        ({"route": None}, None),
+    ],
+)
+def test_the_record_names_the_route_that_was_found(route: dict[str, Any], template: str | None) -> None:
+    app = FakeApp()
+    request = request_of(app=app)
+    mounted = [SimpleNamespace(endpoint=len, path="/docs"), SimpleNamespace(app=max, path="/static")]
+    request.scope["app"].routes.extend(mounted)
+    request.scope.update(route)
+    answer(Overloaded(), request)
+    assert app.records[0]["details"]["route"] == template
 
 
 def test_before_the_service_is_open_an_error_is_answered_without_a_record() -> None:
@@ -193,8 +230,22 @@ def test_a_404_says_which_path_was_asked_for() -> None:
 )
 def test_what_the_framework_refuses_becomes_an_error_of_ours(error: Exception, status: int, code: str) -> None:
     response = answer(error)
-    assert (response.status_code, orjson.loads(response.body)["code"]) == (status, code)
+    body = orjson.loads(response.body)
+    assert (response.status_code, body["code"]) == (status, code)
     assert response.media_type == "application/problem+json"
+    if code == "invalid_request":
+        assert body["detail"] == "A parameter of this address cannot be used: see the documentation."
+
+
+@pytest.mark.parametrize(
+    ("path", "media_type"),
+    [("/ask", "application/problem+json"), ("/token", "application/json"), ("/v1/models", "application/json")],
+)
+def test_the_type_of_the_body_is_that_of_its_style(path: str, media_type: str) -> None:
+    assert headers_of(UnsupportedCoding(), path, "content-type", "accept-encoding") == {
+        "content-type": media_type,
+        "accept-encoding": "gzip, zstd",
+    }
 
 
 def test_a_refused_method_keeps_the_list_of_those_that_are_taken() -> None:

@@ -100,6 +100,9 @@ async def test_an_older_database_revives_nothing_and_is_recorded_once(desk: Desk
     details = {"how": "another file", "generation": 2, "generation_before": 4, "kept_revoked": 1, "kept_disabled": 1}
     assert desk.details == [details]
     assert desk.notice.kept == 2
+    assert desk.events.flush()
+    (event,) = (desk.path.parent / "security.log").read_text().splitlines()
+    assert event.partition(" ")[2] == 'CRITICAL database_replaced how="another file" kept=2'
 
 
 async def test_what_it_lacks_is_written_into_it_for_processes_that_start_later(desk: Desk) -> None:
