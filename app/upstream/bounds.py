@@ -17,7 +17,7 @@ MAX_DOCUMENT_BYTES = 64 * KIB
 """Of a JSON document where a stream was asked for: an error."""
 MAX_ERROR_BYTES = 64 * KIB
 """Of an answer whose status is no 2xx."""
-PIECES = {b"[": 400_000, b"{": 400_000, b":": 600_000, b",": 3_000_000, b"\\": 1_000_000}
+PIECES = {b"[": 250_000, b"{": 250_000, b":": 400_000, b",": 3_000_000, b"\\": 1_000_000}
 """How often a large document may hold each; [ and { together. 4,096 tokens with twenty logprobs
 have 180,000 lists and objects and 260,000 members. Embeddings have a comma a number."""
 EVENT_PIECES = PIECES | {b"[": 100_000, b"{": 100_000, b":": 300_000}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -40,7 +41,7 @@ endpoints = ["chat", "responses", "messages", "completions", "embeddings"]
 HI: dict[str, Any] = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 9}
 ASKED = {"responses": {"input": "hi"}, "embeddings": {"input": "hi"}, "completions": {"prompt": "hi"}}
 """By endpoint; HI for all others."""
-ERROR = b"upstream_"
+ERROR = re.compile(rb"\"(?:upstream_[a-z]+|overloaded)\"")
 
 
 @dataclass
@@ -91,7 +92,7 @@ def ask_bad(target: Target, shape: Shape, seconds: float) -> Told:
             while piece := response.read(STEP):
                 last = (last + piece)[-2000:]
             is_answered = response.status == 200 and (not shape.is_stream or b'"receipt"' in last)
-            said = "answered" if is_answered else "error" if ERROR in last else f"{response.status} {last[-200:]!r}"
+            said = "answered" if is_answered else "error" if ERROR.search(last) else f"{response.status} {last[-200:]!r}"
         connection.close()
         told.answers[said] += 1
         told.seconds.append(time.monotonic() - begun)

@@ -43,8 +43,8 @@ def delta(members: bytes) -> bytes:
 
 
 def large_event(before: bytes, piece: bytes, after: bytes) -> Callable[[float], bytes]:
-    """Events of 3.9 MB each."""
-    one = b"data: " + before + piece * (3_900_000 // len(piece)) + after + b"\n\n"
+    """Events of 3.9 MB each, or of as many pieces as may be."""
+    one = b"data: " + before + piece * min(3_900_000 // len(piece), 99_000) + after + b"\n\n"
     return lambda share: one * max(1, int(15 * share)) + STOP
 
 
@@ -73,9 +73,9 @@ SHAPES = (
     Shape("31 MB of []", beside(b"[]", 31 * MB)),
     Shape("31 MB of {}", beside(b"{}", 31 * MB)),
     Shape("31 MB of newlines", filled(b"", b"\n", BEGIN + b"4" + END + b"}", 31 * MB)),
-    Shape("1.2 MB of []", beside(b"[]", 1_190_000)),
-    Shape("3 MB of objects", beside(b'{"a":1}', 3 * MB)),
-    Shape("members that repeat", beside(b'{"a":1,"a":2}', 4 * MB)),
+    Shape("as many [] as may be", beside(b"[]", 740_000)),
+    Shape("as many objects as may be", beside(b'{"a":1}', 1_990_000)),
+    Shape("members that repeat", beside(b'{"a":1,"a":2}', 2_700_000)),
     Shape("floats", beside(b"1e99", 15 * MB)),
     Shape("embeddings", filled(b'{"data":[{"embedding":[0', b",-0.012345678", b"]}]}", 31 * MB), "embeddings"),
     Shape("4 MB of 4,300 digits", beside(b"9" * 4300, 4 * MB)),
@@ -86,10 +86,12 @@ SHAPES = (
     Shape("lone surrogates", text(b"\\ud83d", 31 * MB)),
     Shape("4 MB of lone surrogates", text(b"\\ud83d", 4 * MB)),
     Shape("31 MB of depth", filled(b"", b"[", b"", 31 * MB)),
-    Shape("choices", filled(b'{"choices":[{"message":{}}', b',{"message":{}}', b"]}", 6 * MB)),
-    Shape("tool calls", filled(BEGIN + b'","tool_calls":[' + CALL, b"," + CALL, b"]}}]}", 6 * MB)),
-    Shape("responses", filled(b'{"output":[{}', b',{"type":"message","content":[]}', b"]}", 6 * MB), "responses"),
-    Shape("messages", filled(b'{"content":[{"type":"text","text":""}', b',{"type":"text","text":""}', b"]}", 6 * MB), "messages"),
+    Shape("choices", filled(b'{"choices":[{"message":{}}', b',{"message":{}}', b"]}", 1_800_000)),
+    Shape("tool calls", filled(BEGIN + b'","tool_calls":[' + CALL, b"," + CALL, b"]}}]}", 4_900_000)),
+    Shape("responses", filled(b'{"output":[{}', b',{"type":"message","content":[]}', b"]}", 3_900_000), "responses"),
+    Shape(
+        "messages", filled(b'{"content":[{"type":"text","text":""}', b',{"type":"text","text":""}', b"]}", 5_100_000), "messages"
+    ),
     Shape("gzip of 31 MB", _zeros(31 * MB), headers=("Content-Encoding: gzip",)),
     Shape("gzip of nothing, again and again", filled(b"", gzip.compress(b""), b"", 20 * MB), headers=("Content-Encoding: gzip",)),
     Shape("chunks of one byte", text(b"x", 8 * MB), framing="chunks"),

@@ -54,7 +54,7 @@ class Parts:
         """How many of them are objects."""
         self._by_index: dict[Any, dict[str, Any]] = {}  # the last part of each index
         self._by_id: dict[tuple[Any, Any], dict[str, Any]] = {}
-        self._shared: set[Any] = set()  # indices that several parts have
+        self._shared: set[Any] | None = None  # indices that several parts have
 
     def find(self, part: dict[str, Any]) -> dict[str, Any] | None:
         """The part that *part* goes on with; None if it begins one.
@@ -75,7 +75,7 @@ class Parts:
 
     def is_shared(self, part: dict[str, Any]) -> bool:
         """Whether only the order of events says which part *part* goes on with."""
-        return bool(self._shared) and not part.get("id") and _place(part)[0] in self._shared
+        return self._shared is not None and not part.get("id") and _place(part)[0] in self._shared
 
     def add(self, part: dict[str, Any]) -> dict[str, Any] | None:
         """The part that takes *part*'s members, perhaps a new one; None if there are too many."""
@@ -88,6 +88,7 @@ class Parts:
             self.objects += 1
         index, own_id = _place(part)
         if index is not None and self._by_index.setdefault(index, found) is not found:
+            self._shared = self._shared or set()
             self._shared.add(index)
             self._by_index[index] = found
         if own_id is not None:
