@@ -34,7 +34,7 @@ class DirectRoutes:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         found = self._routes.get((scope["method"], scope["path"])) if scope["type"] == "http" else None
-        if found is None or scope["root_path"] or self._application.dependency_overrides:
+        if found is None or scope.get("root_path") or self._application.dependency_overrides:
             await self._router(scope, receive, send)
             return
         scope["route"], endpoint = found
