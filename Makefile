@@ -117,9 +117,12 @@ audit: install .venv-audit/.runtime ## bill of materials, licences and known wea
 	$(BIN)/python tools/audit.py $(if $(ADVISORIES),--advisories $(ADVISORIES))
 
 release: audit ## a wheel, a source archive, the bill of materials, and notes with their digests, in dist/
+	rm -f dist/*.whl dist/*.tar.gz
 	$(BIN)/python -m pip wheel -q --disable-pip-version-check --no-deps --no-build-isolation -w dist .
 	git archive --format=tar.gz --prefix=secure-ai-assistant/ -o dist/secure-ai-assistant.tar.gz HEAD
+	chmod a+r dist/*
 	$(BIN)/python tools/release_notes.py dist/* > dist/RELEASE.md
+	@echo "Hand out dist/; RELEASE.md has the changes and the digests:"; ls dist; cd dist && sha256sum --check --quiet --ignore-missing RELEASE.md
 
 .venv-mutation/.runtime: requirements-mutation.lock
 	test -x .venv-mutation/bin/python || $(PYTHON) -m venv .venv-mutation

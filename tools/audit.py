@@ -23,12 +23,13 @@ from packaging.version import InvalidVersion, Version
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = ROOT / ".venv-audit/bin"
-LOCK, BILL = ROOT / "requirements.lock", ROOT / "dist/sbom.cdx.json"
+LOCK, BILL, VERDICT = ROOT / "requirements.lock", ROOT / "dist/sbom.cdx.json", ROOT / "dist/audit.txt"
 ALLOWED = re.compile(
     r"MIT(-0)?|(0|[23]-Clause-)?BSD.*|0BSD|Apache-2\.0|ISC|PSF-2\.0|Python-2\.0|CNRI-Python|MPL-2\.0|Unlicense|Zlib"
     r"|.*(Apache Software License|BSD License|MIT License|Mozilla Public License 2\.0).*"
 )
 """Permissive ones, and MPL-2.0, which asks for changes to its own files alone."""
+OFFLINE = "Clone github.com/pypa/advisory-database and run: make audit ADVISORIES=../advisory-database"
 READ = {"tiktoken": "MIT"}
 """Packages whose metadata name no licence: from the file that they bring."""
 
@@ -38,15 +39,16 @@ def main() -> int:
     parser.add_argument("--advisories", type=Path, help="a clone of PyPA's advisory database")
     given, pins = parser.parse_args(), pins_of(LOCK.read_text())
     bill = make_bill(pins)
-    print(f"bill of materials: {len(bill['components'])} of {len(pins)} locked packages, {BILL.relative_to(ROOT)}")
+    said = [f"bill of materials: {len(bill['components'])} of {len(pins)} locked packages, {BILL.relative_to(ROOT)}"]
+    elsewhere = pins.keys() - {canonicalize_name(one["name"]) for one in bill["components"]}
+    said += [f"  not installed on this platform: {name} {pins[name]}" for name in sorted(elsewhere)]
     refused = {one["name"]: licences for one in bill["components"] if not is_allowed(licences := licences_of(one))}
-    print(
-        f"licences: {len(refused)} not allowed"
-        + "".join(f"\n  {name}: {found or 'none named'}" for name, found in refused.items())
-    )
-    weak = known_weaknesses(pins, given.advisories) if given.advisories else ask_pip_audit()
-    for line in weak:
-        print(f"  {line}")
+    said.append(f"licences: {len(refused)} not allowed")
+    said += [f"  {name}: {found or 'none named'}" for name, found in refused.items()]
+    looked_up, weak = known_weaknesses(pins, given.advisories) if given.advisories else ask_pip_audit()
+    said += [looked_up, *(f"  {line}" for line in weak)]
+    VERDICT.write_text("\n".join(said) + "\n")
+    print(*said, sep="\n")
     return 1 if refused or weak else 0
 
 
@@ -91,32 +93,33 @@ def _is_allowed_expression(expression: str) -> bool:
     return all(any(ALLOWED.fullmatch(choice.strip(" ()")) for choice in re.split(r"\bOR\b", part)) for part in parts)
 
 
-def ask_pip_audit() -> list[str]:
+def ask_pip_audit() -> tuple[str, list[str]]:
+    """What was looked up, and what was found."""
     command = [BIN / "pip-audit", "-r", LOCK, "--require-hashes", "--disable-pip", "--progress-spinner", "off", "-f", "json"]
     done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)  # noqa: S603 - our own words
     try:
         found = json.loads(done.stdout)["dependencies"]
     except (ValueError, KeyError):
-        print(f"weaknesses: NOT CHECKED: pip-audit failed ({done.stderr.strip().splitlines()[-1:]}). Use --advisories.")
-        return []
+        return f"weaknesses: NOT CHECKED: pip-audit failed ({done.stderr.strip().splitlines()[-1:]}). {OFFLINE}", []
     looked_up = [one for one in found if "skip_reason" not in one]
-    if len(looked_up) < len(found):
-        print(
-            f"weaknesses: NOT CHECKED for {len(found) - len(looked_up)} of {len(found)} packages: PyPI does not know them here."
-        )
-    print(f"weaknesses: {len(looked_up)} packages looked up by pip-audit")
-    return [f"{one['name']} {one['version']}: {weakness['id']}" for one in looked_up for weakness in one["vulns"]]
+    missed = len(found) - len(looked_up)
+    told = f"weaknesses: {len(looked_up)} packages looked up by pip-audit"
+    if missed:
+        told = f"weaknesses: NOT CHECKED for {missed} of {len(found)} packages: PyPI does not answer for them here. {OFFLINE}"
+    return told, [f"{one['name']} {one['version']}: {weakness['id']}" for one in looked_up for weakness in one["vulns"]]
 
 
-def known_weaknesses(pins: dict[str, str], folder: Path) -> list[str]:
-    """By the advisories in *folder*, OSV documents (ossf.github.io/osv-schema)."""
+def known_weaknesses(pins: dict[str, str], folder: Path) -> tuple[str, list[str]]:
+    """As `ask_pip_audit`, by the advisories in *folder*, OSV documents (ossf.github.io/osv-schema)."""
     files = [path for name in pins for path in sorted(folder.glob(f"vulns/{name}/*.yaml"))]
-    found = [hit for path in files for hit in weaknesses_in(yaml.safe_load(path.read_text()), pins)]
+    advisories = [yaml.safe_load(path.read_text()) for path in files]
+    found = [hit for advisory in advisories for hit in weaknesses_in(advisory, pins)]
     everything = sum(1 for _ in folder.glob("vulns/*/*.yaml"))
     if not everything:
         sys.exit(f"There are no advisories in {folder}/vulns.")
-    print(f"weaknesses: {len(found)} in {len(pins)} packages, by {everything:,} advisories ({len(files)} about them)")
-    return found
+    newest = max((str(one.get("modified", "")) for one in advisories), default="")[:10]
+    told = f"{everything:,} advisories ({len(files)} about them, the newest of {newest})"
+    return f"weaknesses: {len(found)} in {len(pins)} packages, by {told}", found
 
 
 def weaknesses_in(advisory: dict[str, Any], pins: dict[str, str]) -> Iterator[str]:

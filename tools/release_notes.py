@@ -2,7 +2,7 @@
 
     .venv/bin/python tools/release_notes.py dist/* > dist/RELEASE.md
 
-What CHANGELOG.md says under the version, or under "Unreleased", comes first; then the digests, as `sha256sum -c` reads them.
+What CHANGELOG.md says under the version, or under "Unreleased", comes first; then the digests, as `sha256sum --check` reads them.
 """
 
 from __future__ import annotations
@@ -16,6 +16,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+EXPLAINED = """
+`sha256sum --check --ignore-missing RELEASE.md` compares what lies beside this file; the lock files are in the source archive.
+`sbom.cdx.json` is the bill of materials (CycloneDX) of what `requirements.lock` installs, and `audit.txt` what was looked up
+about it: licences, known weaknesses, and what was not checked.
+"""
 LOCKS = (
     "requirements.lock",
     "requirements-dev.lock",
@@ -29,8 +34,7 @@ def notes(version: str, commit: str, changelog: str, files: Iterable[Path]) -> s
     lines = "".join(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in files)
     return (
         f"# Secure AI Assistant {version}\n\nCommit {commit}.\n\n{changes(changelog, version)}\n\n"
-        f"## SHA-256\n\n```text\n{lines}```\n\n`sha256sum -c` reads these lines. `sbom.cdx.json` is the bill of materials\n"
-        "(CycloneDX) of what `requirements.lock` installs.\n"
+        f"## SHA-256\n\n```text\n{lines}```\n{EXPLAINED}"
     )
 
 

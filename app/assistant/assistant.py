@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, Protocol
 
 from ..audit.format.record import Receipt
-from ..errors import ClientGone, Overloaded
+from ..errors import ClientGone
 from ..limits.bounds import Bounds
 from ..security.manager import SecurityManager
 from ..security.models import Principal
@@ -59,20 +59,15 @@ class SecureAIAssistant:
         v1_requests: V1Requests,
         *,
         timeouts: StreamTimeouts | None = None,
-        max_waiting: int | None = None,
         responses: KnownResponses | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """*max_waiting*: how many questions may be in progress at once; None for no limit.
-
-        *responses*: those that callers may continue; None: they may continue none.
-        """
+        """*responses*: those that callers may continue; None: they may continue none."""
         self._responses = responses
         self._security = security
         self._model = model
         self.v1_requests = v1_requests
         self._timeouts = timeouts or StreamTimeouts()
-        self._max_waiting = max_waiting
         self._clock = clock
         self._in_progress = 0
         self.answers = FairSlots(Bounds().answer_bytes)
@@ -170,8 +165,6 @@ class SecureAIAssistant:
     @asynccontextmanager
     async def _admitted(self, principal: Principal, call: PreparedCall) -> AsyncIterator[None]:
         """Raises Overloaded, also after a wait for the server's slots; Interrupted at a stop."""
-        if self._max_waiting is not None and self._in_progress >= self._max_waiting:
-            raise Overloaded(retry_after=5)
         self._in_progress += 1
         try:
             async with call.upstream.slots.taken_by(principal.user_id):

@@ -1,7 +1,8 @@
 """`serve`: the parent process holds the socket and restarts its children when they die.
 
 Its children: the workers that answer, the notary process that signs checkpoints, and the embedded
-model. The parent opens neither log nor database and imports nothing that a child needs alone.
+model. The parent opens neither log nor database. It imports what workers need once: they share its
+memory, and one that is started again is there at once.
 """
 
 from __future__ import annotations
@@ -50,10 +51,9 @@ def serve(output: ServiceOutput, *, host: str, port: int, workers: int, as_json:
         on_ready=partial(_announce, output, listener, host, workers, as_json, plan.first_step),
     )
     model = _start_model(supervisor) if plan.is_embedded else None
-    if workers > 1:
-        from . import worker  # noqa: F401 - late: once for all workers, which then share its memory
+    from . import worker  # noqa: F401 - late: while the model loads; once for all workers, and for each one's successor
 
-        gc.freeze()
+    gc.freeze()
     if model:
         _wait_for_model(supervisor, *model)
     scoreboard = Scoreboard(workers)

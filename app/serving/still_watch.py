@@ -11,10 +11,13 @@ from .child import Child
 
 STILL_SECONDS = 2.0
 """Without a heartbeat, and without CPU time for half of it. A busy process is left alone."""
+STOPPED_SECONDS = 1.0
+"""Without a heartbeat, if the process is stopped by a signal: it waits for no core."""
 BUSY_SECONDS = 60.0
 """Without a heartbeat, however busy: a loop that never ends."""
 LATE_SECONDS = 0.5
 """If two looks are further apart, this process stood still itself, as in a suspended machine."""
+STOPPED = ("T", "t")
 IDLE_SHARE = 0.05
 """A process that uses less than this share of the time counts as idle."""
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -48,10 +51,12 @@ class StillWatch:
         return None
 
     def _is_still(self, pid: int, stood: float, now: float) -> bool:
-        if stood < STILL_SECONDS / 2:
+        if stood < STOPPED_SECONDS:
             self._suspects.pop(pid, None)
             return False
         state, used = cpu_seconds(pid)
+        if state in STOPPED:
+            return True
         since, used_then = self._suspects.setdefault(pid, (now, used))
         if state == "R" or used - used_then > IDLE_SHARE * max(now - since, 1.0):
             self._suspects[pid] = now, used

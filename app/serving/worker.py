@@ -1,7 +1,6 @@
 """One worker process: a uvicorn server on the socket of its parent.
 
-Imports everything that answers questions. With several workers the parent imports this module
-before it forks, so that they share its memory.
+Imports everything that answers questions. The parent imports this module before it forks.
 """
 
 from __future__ import annotations

@@ -40,9 +40,17 @@ class Upstream:
     There is no timeout in here: callers set one around the whole call.
     """
 
-    def __init__(self, server: Server, turns: Turns | None = None, *, max_response_bytes: int = MAX_RESPONSE_BYTES) -> None:
-        """Raises ConfigError. *turns*: those of the worker; else of this server alone.
+    def __init__(
+        self,
+        server: Server,
+        turns: Turns | None = None,
+        *,
+        max_response_bytes: int = MAX_RESPONSE_BYTES,
+        slots: int = CONNECTIONS,
+    ) -> None:
+        """Raises ConfigError.
 
+        *turns*: those of the worker; else of this server alone. *slots*: calls at one time.
         `retry_idle_close` asks once more on a new connection where one that had been idle is closed
         within a second of sending, before a byte of the answer. OpenAI and Azure honour
         `max_completion_tokens` alone: their newer models refuse the older name.
@@ -64,7 +72,7 @@ class Upstream:
         if key := server.api_key:
             by_key = server.auth == "x-api-key" or (server.auth is None and self._base.host == ANTHROPIC_HOST)
             self._headers |= {"x-api-key": key} if by_key else {"Authorization": f"Bearer {key}"}
-        self.slots = FairSlots(CONNECTIONS)
+        self.slots = FairSlots(slots)
         self._large, self.turns = asyncio.Semaphore(LARGE_AT_ONCE), turns or Turns()
         self._sessions: dict[bool, aiohttp.ClientSession] = {}  # by whether each request has a new connection
 

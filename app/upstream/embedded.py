@@ -33,7 +33,7 @@ SLOT_TOKENS = 8192
 ANSWER_TOKENS = 4096
 """The longest answer: a small model may babble on, and there are few slots."""
 MAX_EMBEDDED_QUESTIONS = 8
-"""With the model or waiting for it, over all workers; each worker has one at least."""
+"""Sent to the model at once, over all workers; each has one at least. Others wait: FairSlots."""
 
 PARAMS = frozenset(
     {"model", "messages", "input", "instructions", "stream", "stream_options", "stop", "seed", "n", "user", "metadata", "store"}

@@ -91,9 +91,9 @@ class FairSlots:
         """Return with what was taken for *who*."""
         if self._is_stopping:
             raise Interrupted()
-        queue = self._waiting.setdefault(who, deque())
-        if len(queue) >= MAX_WAITING:
+        if len(self._waiting.get(who, ())) >= MAX_WAITING:
             raise Overloaded(retry_after=RETRY_AFTER)
+        queue = self._waiting.setdefault(who, deque())
         turn = Turn(count, asyncio.get_running_loop().create_future())
         queue.append(turn)
         try:

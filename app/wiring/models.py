@@ -12,6 +12,7 @@ from ..errors import ConfigError
 from ..kit.command import command
 from ..settings import Settings
 from ..upstream.client import Upstream
+from ..upstream.connection import CONNECTIONS
 from ..upstream.embedded import PARAMS, SLOT_TOKENS, EmbeddedAddress
 from ..upstream.langchain import LanguageModel
 from ..upstream.turns import Turns
@@ -43,7 +44,8 @@ def open_models(
     catalogue = _answering(settings, catalogue, embedded)
     servers = dict.fromkeys(entry.server for entry in catalogue.models.values())
     turns = next((upstream.turns for upstream in opened.values()), None) or Turns()
-    upstreams = {server: opened.get(server) or Upstream(server, turns) for server in servers}
+    slots = embedded.max_waiting if embedded else CONNECTIONS
+    upstreams = {server: opened.get(server) or Upstream(server, turns, slots=slots) for server in servers}
     entry = catalogue.models[embedded.model if embedded else settings.llm_model]
     language_model = LanguageModel(
         upstreams[entry.server],

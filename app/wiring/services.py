@@ -100,7 +100,7 @@ async def open_services(
         log = settings.audit_log_path
         responses = KnownResponses(log.with_suffix(".responses.sqlite3"))
         opened.callback(responses.close)
-        assistant = _assistant(settings, security, models.now, embedded.max_waiting if embedded else None, responses)
+        assistant = _assistant(settings, security, models.now, responses)
 
         def use_catalogue(catalogue: Catalogue) -> None:
             replaced = models.replace(catalogue)
@@ -145,9 +145,7 @@ def _security(
     )
 
 
-def _assistant(
-    settings: Settings, security: SecurityManager, models: Models, max_waiting: int | None, responses: KnownResponses
-) -> SecureAIAssistant:
+def _assistant(settings: Settings, security: SecurityManager, models: Models, responses: KnownResponses) -> SecureAIAssistant:
     timeouts = StreamTimeouts(
         keepalive_seconds=settings.stream_keepalive_seconds,
         is_buffered=settings.audit_stream == "buffer",
@@ -157,7 +155,6 @@ def _assistant(
         models.language_model,
         models.v1_requests,
         timeouts=timeouts,
-        max_waiting=max_waiting,
         responses=responses,
         clock=time.monotonic,
     )

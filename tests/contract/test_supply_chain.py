@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import json
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -85,12 +86,29 @@ def test_a_listed_version_is_reported_and_a_withdrawn_advisory_is_not() -> None:
     assert list(audit.weaknesses_in(advisory(versions=["7"]), {"other": "7"})) == []
 
 
-def test_advisories_are_read_from_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_advisories_are_read_from_a_folder(tmp_path: Path) -> None:
     (tmp_path / "vulns/some-pack").mkdir(parents=True)
-    (tmp_path / "vulns/some-pack/1.yaml").write_text("id: PYSEC-1\naffected:\n- package: {name: some-pack}\n  versions: ['7']\n")
-    assert audit.known_weaknesses({"some-pack": "7"}, tmp_path) == ["some-pack 7: PYSEC-1"]
+    (tmp_path / "vulns/some-pack/1.yaml").write_text(
+        "id: PYSEC-1\nmodified: 2026-05-01T00:00:00Z\naffected:\n- package: {name: some-pack}\n  versions: ['7']\n"
+    )
+    told, found = audit.known_weaknesses({"some-pack": "7"}, tmp_path)
+    assert found == ["some-pack 7: PYSEC-1"]
+    assert told == "weaknesses: 1 in 1 packages, by 1 advisories (1 about them, the newest of 2026-05-01)"
     with pytest.raises(SystemExit, match="no advisories"):
         audit.known_weaknesses({"some-pack": "7"}, tmp_path / "vulns")
+
+
+@pytest.mark.parametrize("answer", ["", json.dumps({"dependencies": [{"name": "a", "skip_reason": "unknown"}]})])
+def test_what_could_not_be_looked_up_is_said_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str
+) -> None:
+    (tmp_path / "pip-audit").write_text(f"#!/bin/sh\necho '{answer}'\n")
+    (tmp_path / "pip-audit").chmod(0o755)
+    monkeypatch.setattr(audit, "BIN", tmp_path)
+    told, found = audit.ask_pip_audit()
+    assert "NOT CHECKED" in told
+    assert told.endswith(audit.OFFLINE)
+    assert found == []
 
 
 def test_release_notes_hold_the_changes_and_a_digest_of_each_file(tmp_path: Path) -> None:

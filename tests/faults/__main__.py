@@ -28,6 +28,7 @@ from . import (
     pieces,
     power,
     secrets,
+    shares,
     stood_still,
     stopped_streams,
     stuck_outputs,
@@ -57,6 +58,7 @@ PARTS = (
     "connections",
     "health",
     "pieces",
+    "shares",
 )
 READERS = 16
 Round = tuple[str, Callable[[Path], Figures]]
@@ -78,7 +80,7 @@ def rounds_of(part: str, rounds: int | None) -> Iterator[Round]:
         pairs = rounds or 20_000
         yield f"{pairs:,} pairs: unknown id, wrong secret", partial(bad_keys.time_keys, pairs=pairs)
         yield f"{pairs:,} pairs at /token: unknown client, wrong secret", partial(bad_keys.time_clients, pairs=pairs)
-    if part == "connections":
+    if part in ("connections", "shares"):
         hostile.raise_client_limit()
     for workers in (1, 4):
         yield from _services(part, workers, rounds)
@@ -120,6 +122,12 @@ def _services(part: str, workers: int, rounds: int | None) -> Iterator[Round]:
         yield (
             f"/livez and /readyz under floods of {seconds} s, {workers} worker(s)",
             partial(health.watch, seconds=seconds, workers=workers),
+        )
+    if part == "shares":
+        streams = shares.STREAMS_EACH * (1 if workers == 1 else 2)
+        yield (
+            f"2 principals, 2 servers, {4 * streams:,} streams, {workers} worker(s)",
+            partial(shares.share, workers=workers, streams=streams),
         )
     if part == "secrets":
         yield f"secrets in every place, {workers} worker(s)", partial(secrets.hunt, workers=workers)

@@ -53,9 +53,9 @@ def test_only_questions_of_a_killed_worker_have_no_terminal_record(tmp_path: Pat
 
 @pytest.fixture
 def inside(tmp_path: Path, upstream: FakeOpenAI, monkeypatch: pytest.MonkeyPatch) -> Inside:
-    """At most PLACES streams at a time; a stop gives them one second."""
+    """At most PLACES streams of one principal at a time; a stop gives them one second."""
     monkeypatch.chdir(tmp_path)
-    return Inside(Service(tmp_path), EmbeddedAddress(upstream.base_url, "no-key", MODEL, max_waiting=PLACES))
+    return Inside(Service(tmp_path), EmbeddedAddress(upstream.base_url, "no-key", MODEL, max_waiting=2 * PLACES))
 
 
 def test_cut_streams_give_their_places_back_and_leave_no_task_behind(inside: Inside, upstream: FakeOpenAI) -> None:

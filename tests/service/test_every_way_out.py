@@ -21,6 +21,7 @@ from app.limits.shared_window import shared_window_url
 from app.main import create_app
 from app.security import roles
 from app.settings import load_settings
+from app.upstream import fair_slots
 from app.upstream.client import Upstream
 from app.upstream.embedded import EmbeddedAddress
 
@@ -437,7 +438,10 @@ def test_a_crash_on_the_way_to_the_model_ends_its_question(inside: Inside, monke
         assert failed["details"]["received"] == received["seq"]
 
 
-def test_a_caller_refused_because_too_many_wait_is_recorded(inside: Inside, upstream: FakeOpenAI) -> None:
+def test_a_caller_refused_because_too_many_wait_is_recorded(
+    inside: Inside, upstream: FakeOpenAI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fair_slots, "MAX_WAITING", 0)
     with inside, ThreadPoolExecutor(1) as pool:
         out, calls = Caller(inside.service), upstream.calls()
         upstream.set("ok", delay=2.0)

@@ -172,26 +172,6 @@ def test_a_stop_ends_the_question_as_interrupted() -> None:
     assert log.records[-1][1]["code"] == "interrupted"
 
 
-def test_too_many_questions_are_refused_and_places_are_given_back() -> None:
-    log, upstream = FakeLog(), FakeUpstream(FakeLog(), None)
-
-    async def work() -> None:
-        one = assistant(log, upstream, max_waiting=1)
-        first = asyncio.create_task(one.ask(PRINCIPAL, Question("hi", origin())))
-        while upstream.log.actions != ["(asked)"]:
-            await asyncio.sleep(0)
-        with pytest.raises(Overloaded) as caught:
-            await one.ask(PRINCIPAL, Question("hi", origin()))
-        assert caught.value.retry_after == 5
-        assert log.actions == ["ask.received"]
-        first.cancel()
-        await asyncio.gather(first, return_exceptions=True)
-        upstream.outcome = REPLY
-        await one.ask(PRINCIPAL, Question("hi", origin()))
-
-    run(work)
-
-
 def test_a_question_without_a_slot_of_its_server_is_not_recorded_as_asked() -> None:
     log = FakeLog()
     upstream = FakeUpstream(log, None, FairSlots(2, wait_seconds=0))

@@ -12,7 +12,7 @@ import pytest
 
 from app.serving import still_watch as module
 from app.serving.child import Child, ReadyFlag
-from app.serving.still_watch import BUSY_SECONDS, LATE_SECONDS, STILL_SECONDS, StillWatch, cpu_seconds
+from app.serving.still_watch import BUSY_SECONDS, LATE_SECONDS, STILL_SECONDS, STOPPED, STOPPED_SECONDS, StillWatch, cpu_seconds
 
 from ...support.waiting import eventually
 
@@ -102,8 +102,17 @@ def test_a_child_that_waits_for_a_core_is_left_alone(room: Callable[[int], Room]
     one.go(1, 1)
     one.state = "R"
     assert one.go(BUSY_SECONDS / 2) is None
-    one.state = "T"
+    one.state = "S"
     assert one.go(STILL_SECONDS) == "worker 1"
+
+
+@pytest.mark.parametrize("state", STOPPED)
+def test_a_child_that_a_signal_stopped_is_found_sooner(room: Callable[[int], Room], state: str) -> None:
+    one = room(1)
+    one.go(1, 1)
+    one.state = state
+    assert one.go(STOPPED_SECONDS - STEP) is None
+    assert one.go(2 * STEP) == "worker 1"
 
 
 def test_children_get_their_whole_time_after_the_watcher_itself_was_late(room: Callable[[int], Room]) -> None:
