@@ -45,17 +45,28 @@ def test_a_form_is_its_fields_that_have_a_value(body: bytes, fields: dict[str, s
     assert app.calls == [("test_address", ADDRESS)]
 
 
+NO_FORM = "The body is not a form of at most 20 fields."
+
+
 @pytest.mark.parametrize(
-    "body",
-    [b"a=1&a=2", b"a=&a=1", b"a=\xff", b"a=%FF", b"a=%00", b"&".join(b"f%d=1" % number for number in range(MAX_FIELDS + 1))],
+    ("body", "sentence"),
+    [
+        (b"a=1&a=2", "A parameter is sent twice."),
+        (b"a=&a=1", "A parameter is sent twice."),
+        (b"a=%00", "A parameter holds U+0000."),
+        (b"a=\xff", NO_FORM),
+        (b"a=%FF", NO_FORM),
+        (b"&".join(b"f%d=1" % number for number in range(MAX_FIELDS + 1)), NO_FORM),
+    ],
 )
-def test_a_form_that_says_two_things_or_nothing_readable_is_refused(body: bytes) -> None:
-    with pytest.raises(InvalidTokenRequest):
+def test_a_form_that_says_two_things_or_nothing_readable_is_refused(body: bytes, sentence: str) -> None:
+    with pytest.raises(InvalidTokenRequest) as refused:
         fields_of(body)
+    assert refused.value.detail == sentence
 
 
 def test_a_body_is_read_only_as_a_form_and_only_so_far() -> None:
-    with pytest.raises(UnsupportedMediaType):
+    with pytest.raises(UnsupportedMediaType, match=r"^Send the form as application/x-www-form-urlencoded\.$"):
         fields_of(b"{}", headers={"content-type": "application/json"})
     assert fields_of(b"a=1", headers={"content-type": "Application/X-WWW-Form-Urlencoded; charset=utf-8"}) == {"a": "1"}
     with pytest.raises(TooLarge):
@@ -105,14 +116,22 @@ def test_credentials_that_cannot_be_read_are_an_invalid_client(header: str | Non
 
 
 def test_two_authorization_headers_are_an_invalid_client() -> None:
-    with pytest.raises(InvalidClient):
+    with pytest.raises(InvalidClient) as refused:
         credentials(request_of("/token", [("Authorization", basic("a:b")), ("Authorization", basic("a:b"))]), {})
+    assert refused.value.reason == "malformed_credentials"
 
 
-@pytest.mark.parametrize("fields", [{"client_secret": "s"}, {"client_id": "bob"}])
-def test_credentials_that_contradict_each_other_are_an_invalid_request(fields: dict[str, str]) -> None:
-    with pytest.raises(InvalidTokenRequest):
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"client_secret": "s"}, "Send the client's credentials by HTTP Basic or in the body, not both."),
+        ({"client_id": "bob"}, "The body names another client than the Authorization header."),
+    ],
+)
+def test_credentials_that_contradict_each_other_are_an_invalid_request(fields: dict[str, str], sentence: str) -> None:
+    with pytest.raises(InvalidTokenRequest) as refused:
         credentials(request_of("/token", {"Authorization": basic("alice:s")}), fields)
+    assert refused.value.detail == sentence
 
 
 # --- the client --------------------------------------------------------------------------------------

@@ -87,5 +87,6 @@ def test_limits_that_cannot_be_counted_are_told_until_they_can(settings: Setting
     asyncio.run(main())
     events.close()
     buckets.close()
-    told = [line.split()[2] for line in settings.security_log_path.read_text().splitlines()]
-    assert told == ["limits_unavailable", "limits_back"]
+    told = [line.partition(" ")[2] for line in settings.security_log_path.read_text().splitlines()]
+    reason = f'reason="file is not a database" folder={file.parent}'
+    assert told == [f"ERROR limits_unavailable {reason}", "INFO limits_back"]
