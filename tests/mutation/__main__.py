@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
@@ -29,6 +30,7 @@ from .tree import TOOLS, make_tree
 LEAST_SECONDS, TIMES_SLOWER, MAP_SECONDS = 30.0, 10.0, 3600.0
 SAID_EVERY = 20
 ALIVE = ("survived", "no test")
+UNTRIED = "not tried"
 NO_TESTS = 5
 """pytest's exit status where none was left to run."""
 
@@ -43,25 +45,23 @@ class Workers:
         self._processes = [subprocess.Popen(command, cwd=tree, stdin=pipe, stdout=pipe, text=True) for tree in trees]
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Result]:
-        """As they end."""
+        """As they end. Whoever wants no more of them closes this iterator."""
         waiting: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         ended: queue.SimpleQueue[Result | None] = queue.SimpleQueue()
         for job in (*jobs, *(None for _ in self._processes)):
             waiting.put(job)
-        threads = [threading.Thread(target=feed, args=(process, waiting, ended)) for process in self._processes]
-        for thread in threads:
-            thread.start()
+        for process in self._processes:
+            threading.Thread(target=feed, args=(process, waiting, ended), daemon=True).start()
         for _ in jobs:
             result = ended.get()
             if result is None:
                 raise SystemExit("a worker has ended")
             yield result
-        for thread in threads:
-            thread.join()
 
     def close(self) -> None:
         for process in self._processes:
-            process.communicate()
+            process.terminate()
+            process.wait()
 
 
 def feed(process: subprocess.Popen[str], waiting: queue.SimpleQueue[Job | None], ended: queue.SimpleQueue[Result | None]) -> None:
@@ -70,8 +70,10 @@ def feed(process: subprocess.Popen[str], waiting: queue.SimpleQueue[Job | None],
     while job := waiting.get():
         process.stdin.write(json.dumps(asdict(job)) + "\n")
         process.stdin.flush()
-        line = process.stdout.readline()
-        ended.put(Result(**json.loads(line)) if line else None)
+        if not (line := process.stdout.readline()):
+            return ended.put(None)
+        ended.put(Result(**json.loads(line)))
+    return None
 
 
 def coverage_map(trees: Sequence[Path], folder: Path, kept: Path | None) -> dict[str, dict[str, Any]]:
@@ -121,6 +123,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--size", type=int, default=600, help="mutants of each package")
     parser.add_argument("--budget", type=float, default=30.0, help="seconds of tests for a mutant, besides its file's own")
+    parser.add_argument("--minutes", type=float, default=600.0, help="then stop, and report on what was tried: a smaller sample")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--map", type=Path, help="keeps which test runs which line: for the same code with other tests")
     parser.add_argument("--survivors", type=Path, help="keeps what survived; if the file is there, only that is tried again")
@@ -138,7 +141,7 @@ def main() -> None:
         mutants = [one for several in zip_longest(*samples) for one in several if one]
         if before is not None:
             mutants = [one for one in mutants if [one["file"], one["before"], one["after"]] in before]
-        verdicts = try_all(mutants, Choice(tests), given.budget, trees)
+        verdicts = try_all(mutants, Choice(tests), given, trees)
     for package in given.packages:
         report(package, [(one, verdicts[key]) for key, one in enumerate(mutants) if one["file"].startswith(f"{package}/")])
     if given.survivors:
@@ -146,20 +149,25 @@ def main() -> None:
         given.survivors.write_text(json.dumps([[one["file"], one["before"], one["after"]] for one in alive]))
 
 
-def try_all(mutants: Sequence[dict[str, Any]], choice: Choice, budget: float, trees: Sequence[Path]) -> list[str]:
+def try_all(mutants: Sequence[dict[str, Any]], choice: Choice, given: argparse.Namespace, trees: Sequence[Path]) -> list[str]:
     """A verdict on each; survivors are printed as they are found. Those in functions come first: they need no import."""
-    jobs = sorted(jobs_for(mutants, choice, budget), key=lambda job: job.line == 0)
-    verdicts = ["no test"] * len(mutants)
+    jobs = sorted(jobs_for(mutants, choice, given.budget), key=lambda job: job.line == 0)
+    verdicts, end = ["no test"] * len(mutants), time.monotonic() + 60 * given.minutes
+    for job in jobs:
+        verdicts[job.key] = UNTRIED
     for done, result in enumerate(run_all(trees, jobs), 1):
         verdicts[result.key] = verdict(result)
         if verdicts[result.key] in ALIVE:
             show(mutants[result.key], verdicts[result.key])
         if done % SAID_EVERY == 0:
             print(f"{done} of {len(jobs)} tried", file=sys.stderr, flush=True)
+        if time.monotonic() > end:
+            break
     return verdicts
 
 
 def report(package: str, tried: Sequence[tuple[dict[str, Any], str]]) -> None:
+    tried = [one for one in tried if one[1] != UNTRIED]
     counts = Counter(verdict for _, verdict in tried)
     share = 100 * (1 - sum(counts[one] for one in ALIVE) / max(1, len(tried)))
     print(f"{package}: {len(tried)} mutants, {share:.1f} % killed; " + ", ".join(f"{n} {name}" for name, n in counts.items()))
@@ -174,8 +182,10 @@ def show(mutant: dict[str, Any], verdict: str) -> None:
 
 def run_all(trees: Sequence[Path], jobs: Sequence[Job]) -> Iterator[Result]:
     workers = Workers(trees, {file for job in jobs if job.line for file in job.files})
-    yield from workers.run(jobs)
-    workers.close()
+    try:
+        yield from workers.run(jobs)
+    finally:
+        workers.close()
 
 
 if __name__ == "__main__":
