@@ -14,13 +14,14 @@ from app.assistant import SecureAIAssistant
 from app.assistant.models import Origin
 from app.assistant.streaming import StreamTimeouts
 from app.audit.format.record import Receipt
-from app.errors import AppError, ClientGone, Overloaded, UpstreamError, UpstreamTimeout
+from app.errors import AppError, ClientGone, Interrupted, Overloaded, UpstreamError, UpstreamTimeout
 from app.kit.event_stream import Event
 from app.upstream.attempts import Attempts
 from app.upstream.completion import Completion
 from app.upstream.fair_slots import FairSlots
 from app.upstream.protocol.chat_stream import DONE
 from app.upstream.protocol.stream_reader import StreamReader
+from app.upstream.turns import Turns
 
 from ...support.asking import PRINCIPAL, FakeLog, origin, prepared
 
@@ -73,6 +74,7 @@ class Upstream:
     source: Source
     opens_after: float = 0.0
     slots: FairSlots = field(default_factory=lambda: FairSlots(1024))
+    turns: Turns = field(default_factory=Turns)
 
     async def open_stream(self, endpoint: Any, body: bytes, attempts: Attempts, headers: Any) -> Source:
         await asyncio.sleep(self.opens_after)
@@ -132,13 +134,16 @@ def stream(
     blocks_at: str = "(none)",
     opens_after: float = 0.0,
     kept: int = 0,
+    turns: Turns | None = None,
 ) -> Run:
     log, source, start = FakeLog(), Source(list(script), kept=kept), origin()
     sink = Sink(log, blocks_at=blocks_at)
 
     async def work() -> BaseException | None:
         assistant = SecureAIAssistant(log.security, None, None, timeouts=timeouts)  # type: ignore[arg-type]
-        call = prepared(Upstream(source, opens_after), timeout_seconds=silence, stream_timeout_seconds=whole)
+        call = prepared(
+            Upstream(source, opens_after, turns=turns or Turns()), timeout_seconds=silence, stream_timeout_seconds=whole
+        )
         try:
             await assistant.stream(PRINCIPAL, call, start, sink)
         except AppError as error:
@@ -254,3 +259,22 @@ def test_a_stream_that_ends_without_its_marker_is_whole_if_it_said_why() -> None
     run = stream([[says("Hello", "stop")], None])
     assert run.error is None
     assert (run.sink.written[-1], run.last["answer"]) == ("end", "Hello")
+
+
+class Cut(Turns):
+    """The second piece of heavy work is cancelled before it begins, as by a stop."""
+
+    works = 0
+
+    async def work(self, do: Any, *args: Any, **kwargs: Any) -> Any:
+        self.works += 1
+        if self.works == 2:
+            raise asyncio.CancelledError
+        return await super().work(do, *args, **kwargs)
+
+
+def test_what_was_written_is_recorded_also_if_a_stop_comes_before_it_is_noted() -> None:
+    text = "long " * 100_000
+    run = stream([[says(text)], END], turns=Cut())
+    assert isinstance(run.error, Interrupted)
+    assert run.last["delivered"]["answer"] == text

@@ -8,7 +8,7 @@ import tracemalloc
 
 import pytest
 
-from app.kit.content_coding import CODINGS, STEP_BYTES, Decoder
+from app.kit.content_coding import CODINGS, MAX_PARTS, STEP_BYTES, Decoder
 
 from ...support.codings import PACKED, zstd
 
@@ -110,3 +110,12 @@ def test_a_liberal_reader_ignores_what_begins_no_member(coding: str, size: int) 
     assert b"".join(decoder.feed(whole + PACKED[coding](b"three")[:-5]))[:7] == b"one two"
     with pytest.raises(ValueError, match="ends before"):
         decoder.finish()
+
+
+@pytest.mark.parametrize("coding", ["gzip", "zstd"])
+def test_a_body_of_too_many_members_is_refused(coding: str) -> None:
+    """Each may hold nothing, and begins a decoder all the same."""
+    member = PACKED[coding](b"")
+    assert b"".join(Decoder(coding).feed(member * MAX_PARTS)) == b""
+    with pytest.raises(ValueError, match="too many parts"):
+        list(Decoder(coding).feed(member * (MAX_PARTS + 1)))

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import UpstreamError
-from app.kit.event_stream import Event, EventParser, encode
+from app.kit.event_stream import MAX_LINES, Event, EventParser, encode
 
 from ...support.whatwg_events import differences
 
@@ -77,3 +77,14 @@ def test_an_event_without_end_is_cut_off() -> None:
         assert parser.feed(b"x" * 50) == []
     with pytest.raises(UpstreamError):
         parser.feed(b"xx")
+
+
+@pytest.mark.parametrize("line", [b":\n", b"data\n", b"x: y\n"])
+def test_an_event_of_too_many_lines_is_an_error(line: bytes) -> None:
+    assert len(EventParser(1 << 20).feed(b"data: a\n" + line * (MAX_LINES - 1) + b"\n")) == 1
+    with pytest.raises(UpstreamError):
+        EventParser(1 << 20).feed(b"data: a\n" + line * (MAX_LINES + 1) + b"\n")
+
+
+def test_blank_lines_between_events_are_nothing() -> None:
+    assert parse(b"\n" * 1000 + b"data: a" + b"\n" * 999 + b"data: b" + b"\n" * 2, 7) == [Event(b"", b"a"), Event(b"", b"b")]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.kit.foreign_json import as_utf8, dumps, json_as_utf8, loads, repeats_a_member, storable
+from app.kit.foreign_json import MAX_FOREIGN_BYTES, as_utf8, dumps, json_as_utf8, loads, repeats_a_member, storable
 
 JSON: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(st.characters()),
@@ -103,3 +103,13 @@ def test_what_is_utf_8_stays_as_it_is(text: str, charset: str | None) -> None:
 def test_anything_becomes_utf_8(data: bytes, charset: str | None) -> None:
     as_utf8(data, charset).decode()
     json_as_utf8(data, charset).decode()
+
+
+def test_a_large_document_must_be_json_as_most_parsers_have_it() -> None:
+    """Python's own parser, which takes more, keeps all others waiting meanwhile."""
+    for odd in (b"NaN", b'"\\ud83d"', b"1" * 400):
+        small = b"[%b]" % odd
+        assert len(loads(small)) == 1
+        with pytest.raises(ValueError, match="."):
+            loads(b" " * MAX_FOREIGN_BYTES + small)
+    assert loads(b" " * MAX_FOREIGN_BYTES + b"[1]") == [1]

@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
+from itertools import chain, repeat
 from typing import Any
 
 import pytest
@@ -196,3 +197,27 @@ def test_equal_lengths_are_one_and_the_connection_is_used_again(form: str) -> No
 def test_lengths_that_differ_are_refused(values: tuple[object, ...]) -> None:
     with RawServer(lambda _: [lengths(*values)]) as server:
         assert type(asyncio.run(ask_each(server, plain))[0]) is UpstreamError
+
+
+ENDLESS = {
+    "heads": (b"", b"HTTP/1.1 100 \r\n\r\n" * 100),
+    "headers": (b"HTTP/1.1 200 OK\r\n", b"a: b\r\n" * 1000),
+    "trailers": (head("Transfer-Encoding: chunked") + b"0\r\n", b"a: b\r\n" * 1000),
+    "an extension": (head("Transfer-Encoding: chunked") + b"1", b";a" * 3000),
+}
+
+
+@pytest.mark.parametrize("what", ENDLESS)
+def test_an_answer_is_ended_that_is_endless_but_for_its_body(what: str) -> None:
+    begin, more = ENDLESS[what]
+    with RawServer(lambda _: chain([begin], repeat(more))) as server:
+        (came,) = asyncio.run(ask_each(server, plain))
+    assert isinstance(came, UpstreamError)
+
+
+def test_a_body_in_chunks_of_one_byte_is_read() -> None:
+    body = chat("four", padding="x" * 300_000)
+    pieces = [head("Transfer-Encoding: chunked"), b"".join(chunk(bytes([byte])) for byte in body), chunk(b"")]
+    with RawServer(lambda _: pieces) as server:
+        (came,) = asyncio.run(ask_each(server, plain))
+    assert isinstance(came, Attempts)

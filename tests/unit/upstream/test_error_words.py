@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.errors import UpstreamError, UpstreamUnavailable
-from app.upstream.error_words import read_words
+from app.upstream.error_words import MAX_NAMES, MAX_SENT_BYTES, read_words
 from app.upstream.errors import (
     ContextLengthExceeded,
     UpstreamDenied,
@@ -238,3 +238,10 @@ def test_a_param_that_could_be_a_value_is_not(param: str) -> None:
 def test_a_word_that_looks_like_a_secret_is_none(word: str) -> None:
     words = read_words(body(code=word, type=word))
     assert (words.code, words.type, words.reason) == (None, None, None)
+
+
+def test_a_param_of_many_names_and_one_far_into_the_request_are_not_looked_for() -> None:
+    names = ".".join(["messages"] * MAX_NAMES)
+    assert read_words(body(param=names), SENT).param == names
+    assert read_words(body(param=f"{names}.messages"), SENT).param is None
+    assert read_words(body(param="messages"), b" " * MAX_SENT_BYTES + SENT).param is None

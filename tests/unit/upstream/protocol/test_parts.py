@@ -98,3 +98,21 @@ def test_the_number_of_parts_is_bounded() -> None:
 )
 def test_adding_up_is_sure_where_nothing_is_lost_or_mistaken(known: dict[str, Any], delta: dict[str, Any], is_sure: bool) -> None:
     assert adds_up(summed(known), delta) == is_sure
+
+
+def test_a_text_is_compared_without_being_joined_again_and_again() -> None:
+    text = Text("a")
+    assert text.equals("a")
+    for _ in range(10_000):
+        text.add("b")
+        assert not text.equals("b")
+    assert text.equals("a" + "b" * 10_000)
+    assert text.joined() == "a" + "b" * 10_000
+
+
+def test_what_a_delta_adds_is_counted() -> None:
+    target: dict[str, Any] = {}
+    assert merge(target, {"content": "a", "role": "assistant"}) == 2
+    assert merge(target, {"content": "b", "calls": [{"index": 0, "arguments": "x"}]}) == 4
+    assert merge(target, {"content": "c", "calls": [{"index": 0, "arguments": "y"}]}) == 0
+    assert merge(target, {"more": {"deep": [1, [2, 3]]}}) == 6

@@ -81,3 +81,11 @@ def test_the_output_of_a_response_in_an_event_is_kept() -> None:
     found = gathered({"type": "response.in_progress", "response": {"output": [TEXT_ITEM], "instructions": "of the request"}})
     assert found.recorded() == {"response None": {"output": [TEXT_ITEM]}}
     assert found.is_in([TEXT_ITEM])
+
+
+def test_places_that_read_the_same_have_names_of_their_own() -> None:
+    """Thousands of them are named in a moment."""
+    words = [f"a{' b' * left}" for left in range(3000)]
+    found = gathered(*({"type": word, "item_id": "b" + " b" * (3000 - left), "delta": "x"} for left, word in enumerate(words)))
+    parts = found.recorded()
+    assert list(parts.values()) == ["x"] * len(words)
