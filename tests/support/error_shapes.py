@@ -40,3 +40,10 @@ IN_AN_ANSWER: list[tuple[Any, type[UpstreamError], str | None]] = [
     ({"code": 401, "msg": "令牌已过期", "success": False}, UpstreamDenied, None),
     ({"header": {"code": 10013, "message": "input audit error"}}, UpstreamError, None),
 ]
+
+IN_CHINESE: dict[str | None, str] = {
+    "no_money": "账户欠费 帳戶欠費 请充值 請儲值 余额不足 餘額不足 额度已用尽 額度不足 预扣费失败 资源包已用尽",
+    "too_long": "上下文超长 输入过长 輸入過長 提示词太长 消息超出限制 对话超限 输入的token数超过限制 prompt超长 超过模型上下文",
+    None: "每分钟额度超限 每秒输入超限 请求频率超出额度 并发额度 限流额度 請求過多額度 操作频繁额度"
+    " 内部错误 图片超过大小 max_tokens超过限制 “余额不足”无效",
+}

@@ -18,7 +18,7 @@ from app.upstream.errors import (
     error_of_status,
 )
 
-from ...support.error_shapes import CHINESE, IN_AN_ANSWER
+from ...support.error_shapes import CHINESE, IN_AN_ANSWER, IN_CHINESE
 
 TOO_LONG = """
 This model's maximum context length is 8192 tokens. However, you requested 9000 tokens (8000 in the messages).
@@ -90,7 +90,7 @@ WORDS: dict[str | None, str] = {
         string_above_max_length load_balancer_error server_error overloaded_error thinking_budget_invalid""",
 }
 SAID: dict[str | None, list[str]] = {"too_long": TOO_LONG, "no_money": NO_MONEY, None: NEITHER}
-MESSAGES = [(told, text) for told, texts in SAID.items() for text in texts]
+MESSAGES = [(told, text) for told, texts in SAID.items() for text in [*texts, *IN_CHINESE[told].split()]]
 FORMS: list[Any] = [
     lambda text: {"error": {"message": text, "type": "BadRequestError", "param": None, "code": 400}},
     lambda text: {"error": text, "error_type": "validation"},
