@@ -9,13 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from app.audit.format.record import ACTIONS
 from app.cli.main import COMMANDS, load_command
 from app.settings import Settings
 
 from ..support.paths import ROOT
+from ..support.tables import for_each
 
 DOCS = ROOT / "docs"
 AT_THE_TOP = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")]
@@ -55,7 +54,7 @@ def links(path: Path) -> Iterator[tuple[str, str]]:
             yield file, anchor
 
 
-@pytest.mark.parametrize("name", PAGES)
+@for_each("name", PAGES)
 def test_every_link_leads_to_a_file_and_a_heading(name: str) -> None:
     page = PAGES[name]
     for file, anchor in links(page):
@@ -84,13 +83,13 @@ def test_every_page_stands_in_the_site_navigation_or_the_list_of_decisions() -> 
     assert [page for page in pages if page.startswith("decisions/0") and f"({page.partition('/')[2]})" not in decisions] == []
 
 
-@pytest.mark.parametrize("name", PAGES)
+@for_each("name", PAGES)
 def test_every_file_that_a_page_names_exists(name: str) -> None:
     named = NAMED_FILE.findall(PAGES[name].read_text())
     assert [one for one in named if not (ROOT / one).exists()] == []
 
 
-@pytest.mark.parametrize("name", PAGES)
+@for_each("name", PAGES)
 def test_pages_are_in_plain_english(name: str) -> None:
     assert NOT_PLAIN.findall(prose(PAGES[name])) == [] or name == "CHANGELOG.md"
 
@@ -131,7 +130,7 @@ def test_every_make_target_that_a_page_names_exists() -> None:
         assert {word for words in commands for word in words.split()} <= targets, page
 
 
-@pytest.mark.parametrize("name", PAGES)
+@for_each("name", PAGES)
 def test_every_command_that_a_page_names_exists(name: str) -> None:
     named = re.findall(r"python -m app((?: [a-z][a-z-]*)+)", PAGES[name].read_text())
     for words in named:
@@ -145,7 +144,7 @@ def test_every_command_that_a_page_names_exists(name: str) -> None:
             node = node.commands[word]
 
 
-@pytest.mark.parametrize("name", [name for name in PAGES if not name.endswith("reference/cli.md")])
+@for_each("name", [name for name in PAGES if not name.endswith("reference/cli.md")])
 def test_every_setting_that_a_page_names_exists(name: str) -> None:
     named = set(re.findall(r"`([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+_?)\b", PAGES[name].read_text()))
     named = {one for one in named - OTHER_VARIABLES if not one.startswith("SECURE_AI_")}

@@ -36,6 +36,7 @@ from app.upstream.langchain import LanguageModel, LeanChatOpenAI, disable_tracin
 from app.upstream.protocol.endpoint import Endpoint
 
 from ..support.paths import ROOT
+from ..support.tables import for_each
 
 UVICORN = "app/serving/http_protocol.py (or http_request.py) relies on this part of uvicorn"
 
@@ -63,7 +64,7 @@ def test_uvicorn_builds_a_cycle_from_what_we_give_it() -> None:
     assert list(inspect.signature(RequestResponseCycle.receive).parameters) == ["self"], f"{UVICORN}: receive"
 
 
-@pytest.mark.parametrize(
+@for_each(
     "name",
     [
         *("body", "more_body", "keep_alive", "disconnected", "response_started", "response_complete", "message_event"),

@@ -10,6 +10,7 @@ import pytest
 from ..clients.catalogue import CLIENTS
 from ..clients.recipe import BLOCK, PAGE, section
 from ..support.paths import ROOT
+from ..support.tables import for_each
 
 LOCKS = sorted([*ROOT.glob("tests/clients/environments/*.lock"), *ROOT.glob("tests/clients/*/package-lock.json")])
 TABLE = re.compile(r"^\| ([^|]+?) \| (\d[\d.]+) \|", re.MULTILINE)
@@ -30,7 +31,7 @@ def test_the_page_names_the_versions_that_are_pinned() -> None:
     assert [(name, version) for name, version in named if not re.search(rf'(=="?|: "){re.escape(version)}\b', pinned)] == []
 
 
-@pytest.mark.parametrize("recipe", sorted({client.recipe for client in CLIENTS if client.recipe}))
+@for_each("recipe", sorted({client.recipe for client in CLIENTS if client.recipe}))
 def test_each_recipe_says_what_to_type(recipe: str) -> None:
     assert any(language == "sh" for language, _, _ in BLOCK.findall(section(recipe)))
 

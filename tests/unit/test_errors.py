@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import re
 
-import pytest
-
 from app import errors
 from app.errors import AppError, InvalidParameter, TokenError, VerificationFailed
 
 from ..support.error_tree import every_error_class, example_of
+from ..support.tables import for_each
 
 EVERY = every_error_class()
 HTTP_WORDS = re.compile(r"\b(GET|POST|PUT|HEAD|HTTP|Authorization|Retry-After|headers?|status)\b|(^|\s)/[a-z]")
 
 
-@pytest.mark.parametrize("kind", EVERY)
+@for_each("kind", EVERY)
 def test_every_error_has_a_code_for_machines_and_a_sentence_for_people(kind: type[AppError]) -> None:
     error = example_of(kind)
     assert re.fullmatch(r"[a-z_]+", error.code)
@@ -25,12 +24,12 @@ def test_every_error_has_a_code_for_machines_and_a_sentence_for_people(kind: typ
     assert error.retry_after is None or error.retry_after > 0
 
 
-@pytest.mark.parametrize("kind", [kind for kind in EVERY if kind.__module__ == "app.errors"])
+@for_each("kind", [kind for kind in EVERY if kind.__module__ == "app.errors"])
 def test_no_sentence_of_the_tree_knows_http(kind: type[AppError]) -> None:
     assert HTTP_WORDS.search(kind.detail) is None
 
 
-@pytest.mark.parametrize("kind", EVERY)
+@for_each("kind", EVERY)
 def test_the_tree_at_the_top_of_the_file_draws_every_error(kind: type[AppError]) -> None:
     """Those of other files by their own name, or by the name of their file."""
     tree = errors.__doc__ or ""
@@ -48,7 +47,7 @@ def test_every_reason_against_a_token_has_a_code_of_its_own() -> None:
     assert len(set(codes)) == len(codes) > 15
 
 
-@pytest.mark.parametrize("kind", EVERY)
+@for_each("kind", EVERY)
 def test_errors_that_mean_a_bad_value_are_value_errors_too(kind: type[AppError]) -> None:
     assert issubclass(kind, ValueError) == issubclass(kind, TokenError | VerificationFailed)
 

@@ -16,6 +16,7 @@ from app.admin import env_file
 from app.errors import ConfigError
 
 from ...support.paths import ROOT
+from ...support.tables import for_each
 
 SECRET = "fresh-secret-of-forty-three-characters-0000"
 TEXT = re.compile(rf"# .*\nSECRET_KEY={SECRET}\nAUDIT_ORIGIN=(secure-ai-assistant/[0-9a-f]{{8}})\n")
@@ -63,7 +64,7 @@ def test_a_copied_example_gets_a_secret_and_nothing_else_changes() -> None:
     assert stat.S_IMODE(Path(".env").stat().st_mode) == 0o600
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("before", "after"),
     [
         ("SECRET_KEY=\n", f"SECRET_KEY={SECRET}\n"),

@@ -10,6 +10,7 @@ from app.api.context import RequestContext, address_of, error_style_of, request_
 from app.assistant.models import Origin
 
 from ...support.http_request import REQUEST_ID, request_of, scope_of
+from ...support.tables import for_each
 
 
 def test_a_context_cannot_be_changed_only_replaced() -> None:
@@ -30,7 +31,7 @@ def test_a_replaced_context_still_shares_the_one_flag_of_its_record() -> None:
     assert Origin(REQUEST_ID) == context.origin, "the flag does not make it another request"
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("path", "style"),
     [
         ("/ask", "problem"),

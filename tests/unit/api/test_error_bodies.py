@@ -44,13 +44,14 @@ from app.security.oauth_errors import InvalidClient, InvalidScope
 from app.upstream.errors import ProtocolNotServed, UpstreamBusy, UpstreamOutOfQuota, UpstreamRefused
 
 from ...support.error_tree import every_error_class, example_of
+from ...support.tables import for_each
 
 STYLES: tuple[ErrorStyle, ...] = get_args(ErrorStyle)
 EVERY = every_error_class()
 ID = "0123456789abcdef" * 2
 
 
-@pytest.mark.parametrize("kind", EVERY)
+@for_each("kind", EVERY)
 def test_every_error_has_a_status_and_a_body_at_each_kind_of_endpoint(kind: type[AppError]) -> None:
     error = example_of(kind)
     assert public_code(error) in STATUS, "a new code needs a row in STATUS"
@@ -72,7 +73,7 @@ def test_no_table_has_a_row_for_a_code_that_is_gone() -> None:
     assert set(OAUTH_ERRORS) <= {status_of("oauth", example_of(kind)) for kind in EVERY}
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("error", "problem", "oauth", "openai"),
     [
         (AppError(), (500, "internal"), (500, "server_error"), (500, "server_error", "internal")),
@@ -119,7 +120,7 @@ def test_an_error_has_its_own_words_in_each_style(
     assert (status_of("openai", error), told["type"], told["code"]) == openai
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("error", "status", "kind", "details"),
     [
         (InvalidRequest(), 400, "invalid_request_error", {"error_code": "invalid_request"}),
@@ -211,9 +212,7 @@ def test_only_openai_callers_see_the_upstreams_own_status_and_words() -> None:
     assert body_of("openai", UpstreamRefused(400), 400, ID)["error"]["code"] == "upstream_refused"
 
 
-@pytest.mark.parametrize(
-    "kind", [kind for kind in EVERY if issubclass(kind, TokenError) and kind not in (TokenMissing, TokenExpired)]
-)
+@for_each("kind", [kind for kind in EVERY if issubclass(kind, TokenError) and kind not in (TokenMissing, TokenExpired)])
 def test_a_body_never_says_why_a_token_was_refused(kind: type[AppError]) -> None:
     error = kind("The signature of alice's token is wrong.")
     assert public_code(error) == "invalid_token"

@@ -40,6 +40,7 @@ from app.security.oauth_errors import InvalidClient
 
 from ...support.error_tree import every_error_class, example_of
 from ...support.http_request import ADDRESS, REQUEST_ID, FakeApp, request_of, run
+from ...support.tables import for_each
 
 SECRET = "sk-proj-Tq3vXz81LmPwK0aYbN7rEdQ2"
 SECRET_DIGEST = "sha256:" + hashlib.sha256(SECRET.encode()).hexdigest()
@@ -115,7 +116,7 @@ def test_a_refusing_response_that_no_error_made_is_recorded_by_its_status() -> N
         assert request_context(request).origin.terminal_record.is_written
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("error", "details"),
     [
         (InvalidParameter("n", "is too large.", reason="too_large"), {"param": "n", "reason": "too_large"}),
@@ -145,7 +146,7 @@ def test_the_record_holds_the_reason_that_the_body_may_hide(error: AppError, det
     }
 
 
-@pytest.mark.parametrize("kind", every_error_class())
+@for_each("kind", every_error_class())
 def test_only_a_refusal_by_policy_counts_as_one(kind: type[AppError]) -> None:
     app = FakeApp()
     answer(example_of(kind), request_of(app=app))

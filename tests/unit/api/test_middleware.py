@@ -21,6 +21,7 @@ from app.errors import NotFound
 from app.limits.rate_limits import Quota
 
 from ...support.http_request import ADDRESS, FakeApp, run, scope_of
+from ...support.tables import for_each
 
 SECRET = "planted-secret"
 
@@ -80,8 +81,8 @@ def test_each_request_has_an_id_and_a_context_of_its_own() -> None:
     assert request_context(first.scope).origin.address == ADDRESS
 
 
-@pytest.mark.parametrize("name", ["x-request-id", "X-Client-Request-Id"])
-@pytest.mark.parametrize(
+@for_each("name", ["x-request-id", "X-Client-Request-Id"])
+@for_each(
     ("value", "kept"),
     [("mine-1", "mine-1"), ("~" * 128, "~" * 128), ("~" * 129, None), ("", None), ("a b", None), ("é", None), ("a\n", None)],
 )

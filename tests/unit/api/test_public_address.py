@@ -10,6 +10,7 @@ from app.api.http_errors import MalformedHttp
 from app.api.public_address import public_address
 
 from ...support.http_request import SETTINGS, FakeApp, request_of
+from ...support.tables import for_each
 
 
 @pytest.mark.parametrize(
@@ -23,7 +24,7 @@ def test_a_host_and_maybe_a_port_make_the_address(host: str) -> None:
     assert public_address(request) == f"https://{host}"
 
 
-@pytest.mark.parametrize(
+@for_each(
     "host",
     [
         *("", " ", "a b", "a:b", "a:", "a:0", "a:65536", "a:123456", ":80", "a:80:80", "[::1", "::1", "[]", "[::x]", "[::::]"),

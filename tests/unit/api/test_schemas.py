@@ -12,6 +12,8 @@ from app.audit.format.record import Receipt
 from app.errors import InvalidRequest
 from app.upstream.completion import Usage
 
+from ...support.tables import for_each
+
 RECEIPT = Receipt(41, "ab" * 32)
 
 
@@ -20,7 +22,7 @@ def test_a_question_has_1_to_2000_code_points(query: str) -> None:
     assert read_ask({"query": query}).query == query
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("document", "sentence"),
     [
         ({}, "The member query is missing."),

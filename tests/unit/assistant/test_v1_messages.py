@@ -17,6 +17,7 @@ from app.upstream.protocol.messages import MESSAGES
 from app.upstream.protocol.responses import RESPONSES
 
 from ...support.caps import CAPS as DEFAULT_CAPS
+from ...support.tables import for_each
 
 CAPS = replace(DEFAULT_CAPS, messages=3, message_chars=10, max_output_tokens=100)
 ROOMY = replace(DEFAULT_CAPS, messages=3, message_chars=10_000, max_output_tokens=100)
@@ -56,7 +57,7 @@ SHAPES: list[tuple[Endpoint, Any, str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("endpoint", "messages", "param", "reason"), SHAPES)
+@for_each(("endpoint", "messages", "param", "reason"), SHAPES)
 def test_messages_that_cannot_pass_are_named(endpoint: Endpoint, messages: Any, param: str, reason: str) -> None:
     assert message_error(messages, endpoint) == (param, reason)
 
@@ -92,7 +93,7 @@ def test_all_texts_of_a_message_count_together(message: dict[str, Any]) -> None:
     assert message_error([message]) == ("messages[0]", "string_above_max_length")
 
 
-@pytest.mark.parametrize(
+@for_each(
     "message",
     [
         {"role": "r" * 100, "id": "i" * 100, "content": "x" * 10},
@@ -119,8 +120,8 @@ FOREIGN_PARTS: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("part", FOREIGN_PARTS)
-@pytest.mark.parametrize("endpoint", [CHAT, RESPONSES], ids=lambda one: one.name)
+@for_each("part", FOREIGN_PARTS)
+@for_each("endpoint", [CHAT, RESPONSES], ids=lambda one: one.name)
 def test_content_kept_on_the_server_is_refused_wherever_it_is_named(endpoint: Endpoint, part: dict[str, Any]) -> None:
     name = f"{endpoint.messages}[1]"
     for message in ({"role": "user", **part}, {"role": "user", "content": [{"type": "file", "file": part}]}):
@@ -172,9 +173,7 @@ ANTHROPICS: list[tuple[dict[str, Any], bool]] = [  # a block, and whether it cou
 ]
 
 
-@pytest.mark.parametrize(
-    ("block", "is_text"), ANTHROPICS, ids=lambda value: str(value.get("type")) if isinstance(value, dict) else ""
-)
+@for_each(("block", "is_text"), ANTHROPICS, ids=lambda value: str(value.get("type")) if isinstance(value, dict) else "")
 def test_of_anthropics_blocks_texts_count_and_bytes_do_not(block: dict[str, Any], is_text: bool) -> None:
     refusal = ("messages[0]", "string_above_max_length")
     narrow = replace(CAPS, message_chars=100)

@@ -20,6 +20,8 @@ from app.upstream.protocol.endpoint import Endpoint
 from app.upstream.protocol.messages import MESSAGES
 from app.upstream.protocol.responses import RESPONSES
 
+from ...support.tables import for_each
+
 ENDPOINTS: list[Endpoint] = [CHAT, RESPONSES, EMBEDDINGS]
 
 
@@ -35,8 +37,8 @@ def param_error(members: dict[str, Any], endpoint: Endpoint = CHAT, **lists: Any
 # --- parameters --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda one: one.name)
-@pytest.mark.parametrize("name", sorted(REFUSED))
+@for_each("endpoint", ENDPOINTS, ids=lambda one: one.name)
+@for_each("name", sorted(REFUSED))
 def test_a_parameter_that_gets_round_the_caps_or_the_record_is_refused(endpoint: Endpoint, name: str) -> None:
     assert param_error({name: 1}, endpoint) == (name, "unsupported_parameter")
     assert param_error({name: None}, endpoint) is None, "null is as if it were not there"
@@ -48,8 +50,8 @@ def test_each_endpoint_takes_its_own_caps_on_tokens_only(endpoint: Endpoint) -> 
     assert taken == set(endpoint.token_caps)
 
 
-@pytest.mark.parametrize("endpoint", [CHAT, RESPONSES, MESSAGES, COUNT_TOKENS], ids=lambda one: one.path)
-@pytest.mark.parametrize("name", sorted(BEYOND))
+@for_each("endpoint", [CHAT, RESPONSES, MESSAGES, COUNT_TOKENS], ids=lambda one: one.path)
+@for_each("name", sorted(BEYOND))
 def test_what_no_record_would_hold_is_refused_but_for_embeddings(name: str, endpoint: Endpoint) -> None:
     assert param_error({name: "x"}, endpoint) == (name, "unsupported_parameter")
     assert param_error({name: False}, endpoint) is None

@@ -16,6 +16,7 @@ from app.upstream.protocol.messages import MESSAGES
 from app.upstream.protocol.responses import RESPONSES
 
 from ...support.caps import CAPS
+from ...support.tables import for_each
 
 MCP: dict[str, Any] = {"type": "mcp", "server_label": "x", "server_url": "https://example.com"}
 FUNCTION: dict[str, Any] = {"type": "function", "name": "weather", "parameters": {"type": "object"}}
@@ -76,7 +77,7 @@ ELSEWHERE: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("members", "param"), ELSEWHERE)
+@for_each(("members", "param"), ELSEWHERE)
 def test_it_is_found_and_named_wherever_it_stands(members: dict[str, Any], param: str) -> None:
     assert reached(members) == param
 
@@ -124,12 +125,12 @@ HARMLESS: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("members", HARMLESS)
+@for_each("members", HARMLESS)
 def test_schemas_arguments_and_outputs_are_not_looked_into(members: dict[str, Any]) -> None:
     assert reached(members) is None
 
 
-@pytest.mark.parametrize("members", [*(members for members, _ in ELSEWHERE), *HARMLESS])
+@for_each("members", [*(members for members, _ in ELSEWHERE), *HARMLESS])
 def test_messages_that_were_found_plain_hold_nothing_to_refuse(members: dict[str, Any]) -> None:
     for _ in range(2):  # the second time the names are known
         for wrapped in (members, {"input": [{"role": "user", "content": [{"type": "x", **members}]}]}):
@@ -149,7 +150,7 @@ def test_what_is_remembered_of_names_is_bounded() -> None:
     assert max(len("".join(names)) for names in _PLAIN) <= MAX_REMEMBERED
 
 
-@pytest.mark.parametrize(("members", "param"), ELSEWHERE)
+@for_each(("members", "param"), ELSEWHERE)
 def test_it_is_found_at_the_other_endpoints_too(members: dict[str, Any], param: str) -> None:
     without_type = "mcp_list_tools" in str(members)  # there a tool needs none
     assert reached(members, endpoint=CHAT) == (None if without_type else param)

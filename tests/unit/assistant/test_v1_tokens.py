@@ -18,6 +18,8 @@ from app.upstream.protocol.embeddings import EMBEDDINGS
 from app.upstream.protocol.endpoint import Endpoint
 from app.upstream.protocol.responses import RESPONSES
 
+from ...support.tables import for_each
+
 OLD, NEW = CHAT.token_caps
 PLAIN = OutputLimit(100, 0, clamps=False)
 DEFAULT = OutputLimit(100, 40, clamps=False)
@@ -46,7 +48,7 @@ SENT: list[tuple[Endpoint, OutputLimit, str | None, dict[str, Any], dict[str, An
 ]
 
 
-@pytest.mark.parametrize(("endpoint", "limit", "token_param", "params", "sent"), SENT)
+@for_each(("endpoint", "limit", "token_param", "params", "sent"), SENT)
 def test_a_length_keeps_its_name_and_none_is_added_unless_set(
     endpoint: Endpoint, limit: OutputLimit, token_param: str | None, params: dict[str, Any], sent: dict[str, Any]
 ) -> None:

@@ -8,6 +8,8 @@ import pytest
 
 from app.assistant.v1_tools import refusal, refused_in_choice, refused_member
 
+from ...support.tables import for_each
+
 ALLOWED = frozenset({"mcp", "code_execution", "tool_search", "shell", "file_search"})
 CLIENT = [
     *("function", "custom", "local_shell", "apply_patch", "web_search", "web_search_preview", "web_search_2025_08_26"),
@@ -25,13 +27,13 @@ def refused(tool: dict[str, Any], allowed: frozenset[str] = frozenset()) -> str 
     return refused_member(tool, allowed, may_lack_type=False)
 
 
-@pytest.mark.parametrize("kind", CLIENT)
+@for_each("kind", CLIENT)
 def test_a_tool_that_the_client_runs_may_pass(kind: str) -> None:
     assert refused({"type": kind}) is None
     assert refused_in_choice({"type": kind}, frozenset()) is None
 
 
-@pytest.mark.parametrize("kind", SERVER)
+@for_each("kind", SERVER)
 def test_a_tool_that_a_server_runs_or_nobody_knows_is_refused(kind: str) -> None:
     assert refused({"type": kind}) == "type"
     assert refused_in_choice({"type": kind}, frozenset()) == "type"
@@ -60,7 +62,7 @@ CONDITIONAL: list[tuple[dict[str, Any], str | None]] = [
 ]
 
 
-@pytest.mark.parametrize(("tool", "member"), CONDITIONAL)
+@for_each(("tool", "member"), CONDITIONAL)
 def test_where_a_tool_runs_may_stand_in_another_member(tool: dict[str, Any], member: str | None) -> None:
     assert refused(tool) == member
     if member in ("environment", "execution"):

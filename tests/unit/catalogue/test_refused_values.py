@@ -10,12 +10,14 @@ from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
 from app.catalogue.refused_values import reason_of
 
+from ...support.tables import for_each
+
 
 def fail(value: str) -> str:
     raise ValueError("Takes a name")
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("kind", "value", "reason"),
     [
         (int, "planted", "takes a whole number"),

@@ -15,6 +15,8 @@ from app.upstream.protocol.embeddings import EMBEDDINGS
 from app.upstream.protocol.messages import MESSAGES
 from app.upstream.protocol.responses import RESPONSES
 
+from ...support.tables import for_each
+
 PATHS = [one.path for one in (CHAT, COMPLETIONS, RESPONSES, MESSAGES, COUNT_TOKENS, EMBEDDINGS)]
 
 
@@ -33,7 +35,7 @@ def test_an_address_of_http_is_taken(value: str) -> None:
     assert sentence(BaseUrl, value) is None
 
 
-@pytest.mark.parametrize(
+@for_each(
     "value",
     [
         "",
@@ -110,7 +112,7 @@ def test_a_public_address_is_taken_without_a_slash_at_its_end(value: str) -> Non
     assert TypeAdapter(PublicUrl).validate_python(value + "/") == value
 
 
-@pytest.mark.parametrize(
+@for_each(
     "value",
     [
         *("", "ai.example.com", "ftp://h", "https://", "https://h?", "https://h/?a=b", "https://h#a", "https://me:p@h"),

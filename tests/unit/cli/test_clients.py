@@ -17,6 +17,7 @@ from app.security.api_keys.form import NewKey
 from app.security.models import Client, ClientSettings
 
 from ...support.commands import returning, run
+from ...support.tables import for_each
 
 ROLES = ("ai.playground.user", "ai.audit.reader")
 CLIENTS = [
@@ -80,7 +81,7 @@ def test_a_client_is_marked_as_a_front_end_or_not_any_more(monkeypatch: pytest.M
     assert added == [("webui", [ROLES[0]], ClientSettings(front_end=True), False, False)]
 
 
-@pytest.mark.parametrize(
+@for_each(
     "options",
     [
         [],

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from app.cli.output import header, one_line, printable, printable_lines, receipt_name, say
 
+from ...support.tables import for_each
+
 RECORD = {
     "seq": 7,
     "timestamp": "2026-01-02T03:04:05.678901Z",
@@ -56,7 +58,7 @@ def test_each_column_stands_under_its_name() -> None:
     assert names.index("seq") + 3 == values.index("7") + 1
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("details", "summary"),
     [
         ({"received": 7, "answer": "Paris"}, "Paris"),

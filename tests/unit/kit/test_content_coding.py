@@ -11,6 +11,7 @@ import pytest
 from app.kit.content_coding import CODINGS, MAX_PARTS, STEP_BYTES, Decoder
 
 from ...support.codings import PACKED, zstd
+from ...support.tables import for_each
 
 TEXTS = {
     "nothing": b"",
@@ -35,12 +36,12 @@ def test_every_coding_that_is_offered_is_tested() -> None:
     assert set(CODINGS) == set(PACKED)
 
 
-@pytest.mark.parametrize(("coding", "name"), CASES)
+@for_each(("coding", "name"), CASES)
 def test_what_was_encoded_comes_back_in_bounded_steps(coding: str, name: str) -> None:
     assert decoded(coding, PACKED[coding](TEXTS[name])) == TEXTS[name]
 
 
-@pytest.mark.parametrize(("coding", "name"), CASES)
+@for_each(("coding", "name"), CASES)
 def test_it_comes_back_however_it_is_cut_into_pieces(coding: str, name: str) -> None:
     whole = PACKED[coding](TEXTS[name])
     size = 1 if len(whole) < 5_000 else 4_093

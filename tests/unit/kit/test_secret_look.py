@@ -13,6 +13,8 @@ import pytest
 
 from app.kit.secret_look import looks_secret, masked, masked_path
 
+from ...support.tables import for_each
+
 ALPHABET = string.ascii_letters + string.digits
 Randomness = random.Random
 NAMES = [
@@ -66,13 +68,13 @@ SECRETS: dict[str, Callable[[Randomness], str]] = {
 }
 
 
-@pytest.mark.parametrize("name", NAMES)
+@for_each("name", NAMES)
 def test_a_real_name_is_no_secret(name: str) -> None:
     assert not looks_secret(name)
     assert masked(name, 200) == name
 
 
-@pytest.mark.parametrize("kind", SECRETS)
+@for_each("kind", SECRETS)
 def test_a_real_secret_looks_like_one(kind: str) -> None:
     """All but a few in a thousand, whose random letters happen to read like words."""
     r = Randomness(11)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from app.kit.strict_json import MAX_DEPTH, parse, verify_depth
 
 from ...support.paths import CORPORA
+from ...support.tables import for_each
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -32,7 +33,7 @@ def nested(levels: int) -> bytes:
     return b"[" * levels + b"]" * levels
 
 
-@pytest.mark.parametrize("name", suite("y"))
+@for_each("name", suite("y"))
 def test_what_the_suite_calls_json_is_parsed(name: str) -> None:
     data = suite("y")[name]
     if "duplicated" in name:  # JSON, but its meaning is not defined
@@ -42,7 +43,7 @@ def test_what_the_suite_calls_json_is_parsed(name: str) -> None:
         assert parse(data) == json.loads(data)
 
 
-@pytest.mark.parametrize("name", suite("n"))
+@for_each("name", suite("n"))
 def test_what_the_suite_calls_no_json_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match=r"^it (is not|is nested|holds)|^NaN and"):
         parse(suite("n")[name])
@@ -65,7 +66,7 @@ def test_no_number_is_changed_by_the_fast_parser(data: bytes) -> None:
     assert repr(parse(data)) == repr(json.loads(data))
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("data", "reason"),
     [
         (b"\xff", "it is not UTF-8"),

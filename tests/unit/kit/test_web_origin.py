@@ -6,8 +6,10 @@ import pytest
 
 from app.kit.web_origin import is_origin_among, normal_origin
 
+from ...support.tables import for_each
 
-@pytest.mark.parametrize(
+
+@for_each(
     ("value", "normal"),
     [
         ("https://app.example.com", "https://app.example.com"),
@@ -30,7 +32,7 @@ def test_an_origin_is_written_one_way(value: str, normal: str) -> None:
     assert normal_origin(normal) == normal
 
 
-@pytest.mark.parametrize(
+@for_each(
     "value",
     [
         *("", "*", "null", "NULL", "example.com", "//example.com", "https://", "file://", "file:///"),

@@ -6,6 +6,8 @@ from app.errors import InvalidRoles, InvalidUser
 from app.security.models import Principal
 from app.security.roles import ASK, AUDIT_READER, verify_roles, verify_user_id
 
+from ...support.tables import for_each
+
 NO_USER_IDS = (
     "", "al", "x" * 33, "x" * 200, "alice\n", "al ice", "älice", "ali\0ce", "\ud800abc", "٣٣٣", "alice'--",
     '"; DROP TABLE clients', "a%b", None, 7, True, b"alice", ["alice"],
@@ -16,13 +18,13 @@ NO_ROLES: tuple[object, ...] = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("value", NO_USER_IDS, ids=ascii)
+@for_each("value", NO_USER_IDS, ids=ascii)
 def test_what_is_no_user_id_is_refused(value: object) -> None:
     with pytest.raises(InvalidUser):
         verify_user_id(value)
 
 
-@pytest.mark.parametrize("value", NO_ROLES, ids=lambda value: ascii(value)[:40])
+@for_each("value", NO_ROLES, ids=lambda value: ascii(value)[:40])
 def test_what_is_no_list_of_roles_is_refused(value: object) -> None:
     with pytest.raises(InvalidRoles):
         verify_roles(value)

@@ -8,6 +8,8 @@ from app.api.http_errors import MalformedHttp, TooLarge
 from app.limits.bounds import Bounds
 from app.serving.http_parser import MessageParser
 
+from ...support.tables import for_each
+
 CHUNKED = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
@@ -28,7 +30,7 @@ def test_a_host_is_a_name_or_an_address_with_or_without_a_port(host: bytes) -> N
     assert parser().read_head(b"GET / HTTP/1.1\r\nHost: " + host + b"\r\n\r\n").path == "/"
 
 
-@pytest.mark.parametrize(
+@for_each(
     "head",
     [
         b"GET / HTTP/1.1\r\n\r\n",

@@ -19,6 +19,7 @@ from app.upstream.errors import (
 )
 
 from ...support.error_shapes import CHINESE, IN_AN_ANSWER, IN_CHINESE
+from ...support.tables import for_each
 
 TOO_LONG = """
 This model's maximum context length is 8192 tokens. However, you requested 9000 tokens (8000 in the messages).
@@ -105,20 +106,20 @@ FORMS: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize(("meaning", "text"), MESSAGES)
+@for_each(("meaning", "text"), MESSAGES)
 def test_a_message_means_what_it_says(meaning: str | None, text: str) -> None:
     for form in FORMS:
         assert read_words(json.dumps(form(text)).encode()).meaning == meaning, form(text)
 
 
-@pytest.mark.parametrize(("meaning", "word"), [(meaning, word) for meaning, words in WORDS.items() for word in words.split()])
-@pytest.mark.parametrize("member", ["code", "type"])
+@for_each(("meaning", "word"), [(meaning, word) for meaning, words in WORDS.items() for word in words.split()])
+@for_each("member", ["code", "type"])
 def test_a_word_means_the_same_in_code_and_in_type(meaning: str | None, word: str, member: str) -> None:
     for document in ({"error": {member: word}}, {member: word}, {"error": {"innererror": {member: word}}}):
         assert read_words(json.dumps(document).encode()).meaning == meaning
 
 
-@pytest.mark.parametrize(
+@for_each(
     "raw",
     [
         b"",
@@ -138,7 +139,7 @@ def test_anything_else_means_nothing(raw: bytes) -> None:
     assert (words.code, words.type, words.param, words.status, words.meaning) == (None,) * 5
 
 
-@pytest.mark.parametrize(("status", "document", "kind"), CHINESE)
+@for_each(("status", "document", "kind"), CHINESE)
 def test_status_codes_and_messages_of_chinese_servers_are_understood(
     status: int, document: Any, kind: type[UpstreamError]
 ) -> None:
@@ -146,7 +147,7 @@ def test_status_codes_and_messages_of_chinese_servers_are_understood(
         assert type(error_of_status(status, raw.encode(), None)) is kind
 
 
-@pytest.mark.parametrize(("document", "kind", "reason"), IN_AN_ANSWER)
+@for_each(("document", "kind", "reason"), IN_AN_ANSWER)
 def test_an_error_in_a_form_of_their_own_is_one(document: Any, kind: type[UpstreamError], reason: str | None) -> None:
     error = error_of_document(json.dumps(document).encode(), "unusable answer")
     assert (type(error), getattr(error, "reason", None)) == (kind, reason)
@@ -196,7 +197,7 @@ def test_the_reason_of_a_refusal_is_its_code_or_the_word_in_its_type() -> None:
         assert refusal.reason == reason
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("document", "kind"),
     [
         (body(code=402, message="x"), UpstreamOutOfQuota),

@@ -20,6 +20,8 @@ from app.upstream.errors import (
     is_not_served,
 )
 
+from ...support.tables import for_each
+
 
 @pytest.mark.parametrize("kind", MALFORMED)
 def test_whatever_reading_a_malformed_answer_raises_is_one_logged_error(
@@ -51,7 +53,7 @@ STATUSES = [
 ]
 
 
-@pytest.mark.parametrize(("status", "kind"), STATUSES)
+@for_each(("status", "kind"), STATUSES)
 def test_each_status_has_its_error(status: int, kind: type[UpstreamError]) -> None:
     assert type(error_of_status(status, b"", None)) is kind
 
@@ -110,7 +112,7 @@ def test_the_time_to_wait_is_the_servers_within_our_bounds(header: str | None, s
 FAILED_RESPONSE = '{"type": "response.failed", "response": {"status": "failed", "error": {"code": "%s", "message": "secret"}}}'
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("document", "kind", "reason"),
     [
         (FAILED_RESPONSE % "rate_limit_exceeded", UpstreamBusy, "rate_limit_exceeded"),

@@ -6,6 +6,8 @@ import pytest
 
 from app.api.routes.ask import wants_events
 
+from ....support.tables import for_each
+
 
 @pytest.mark.parametrize(
     "accept",
@@ -24,7 +26,7 @@ def test_events_are_wanted_where_they_are_named_and_json_is_not_preferred(accept
     assert wants_events(accept)
 
 
-@pytest.mark.parametrize(
+@for_each(
     "accept",
     [
         "",

@@ -29,6 +29,7 @@ from app.audit.format.merkle import (
 from app.errors import VerificationFailed
 
 from ....support.paths import CORPORA
+from ....support.tables import for_each
 
 CORPUS = CORPORA / "merkle"
 SIZES = st.integers(1, 600)
@@ -76,13 +77,13 @@ def proves(check: Callable[..., None], *evidence: Any) -> bool:
     return True
 
 
-@pytest.mark.parametrize("case", vectors("inclusion"))
+@for_each("case", vectors("inclusion"))
 def test_inclusion_proofs_of_another_implementation_are_judged_as_there(case: dict[str, Any]) -> None:
     leaf, root = unpacked([case["leafHash"], case["root"]])
     assert proves(verify_inclusion, case["leafIdx"], case["treeSize"], leaf, unpacked(case["proof"]), root) != case["wantErr"]
 
 
-@pytest.mark.parametrize("case", vectors("consistency"))
+@for_each("case", vectors("consistency"))
 def test_consistency_proofs_of_another_implementation_are_judged_as_there(case: dict[str, Any]) -> None:
     roots = unpacked([case["root1"], case["root2"]])
     assert proves(verify_consistency, case["size1"], case["size2"], *roots, unpacked(case["proof"])) != case["wantErr"]
@@ -95,7 +96,7 @@ def test_the_hashes_are_those_of_the_rfc() -> None:
     assert node_hash(b"N123", b"N456").hex() == "aa217fe888e47007fa15edab33c2b492a722cb106c64667fc2b044444de66bbb"
 
 
-@pytest.mark.parametrize("size", sorted(ROOTS))
+@for_each("size", sorted(ROOTS))
 def test_the_root_is_the_recursion_of_the_rfc(size: int) -> None:
     assert root_of(LEAVES[:size]) == ROOTS[size] == root_at(size, reader_over(LEAVES[:size]))
 

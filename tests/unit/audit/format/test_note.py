@@ -26,6 +26,7 @@ from app.audit.format.note import (
 from app.errors import VerificationFailed
 
 from ....support.paths import CORPORA
+from ....support.tables import for_each
 
 VECTORS = json.loads((CORPORA / "signed_note" / "vectors.json").read_bytes())
 SIGNER = Signer("example.com/log", Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
@@ -45,7 +46,7 @@ def refused(check: Callable[..., Any], *evidence: Any) -> bool:
     return False
 
 
-@pytest.mark.parametrize("case", [one for one in VECTORS if "vkey" not in one], ids=lambda case: case["desc"])
+@for_each("case", [one for one in VECTORS if "vkey" not in one], ids=lambda case: case["desc"])
 def test_checkpoint_texts_of_another_implementation_are_judged_as_there(case: dict[str, Any]) -> None:
     assert refused(parse_checkpoint, case["text"]) == case["wantErr"]
     if not case["wantErr"]:
@@ -101,7 +102,7 @@ def test_foreign_signatures_are_ignored_and_wrong_ones_of_our_key_are_not() -> N
     assert refused(verify_note, SIGNED, [])
 
 
-@pytest.mark.parametrize(
+@for_each(
     "text",
     [
         "another.example/log\n7\n{root}\n",
@@ -130,7 +131,7 @@ def test_base64_has_one_spelling() -> None:
     assert refused(parse_checkpoint, f"example.com/log\n7\n{loose}\n")
 
 
-@pytest.mark.parametrize(
+@for_each(
     "data",
     [
         *(b"", b"\n", b"\n\n", b"text\n", b"text\n\n", SIGNED[:-1], SIGNED + b"\n", SIGNED.replace(b"\n", b"\r\n")),
@@ -151,7 +152,7 @@ def test_names_that_no_key_may_have(name: str) -> None:
         VerifierKey(name, bytes(32))
 
 
-@pytest.mark.parametrize(
+@for_each(
     "change",
     [
         lambda text: text.replace("+", " ", 1),

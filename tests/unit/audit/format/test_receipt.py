@@ -15,6 +15,7 @@ from app.audit.format.record import Draft, line_of
 from app.errors import VerificationFailed
 
 from ....support.evidence import SIGNER, STAMP, Evidence
+from ....support.tables import for_each
 
 LOG = Evidence(7)
 KEY = SIGNER.verifier_key
@@ -80,7 +81,7 @@ def test_a_receipt_has_one_spelling() -> None:
     assert is_refused(data.replace("index 4\n", "index 4\n\n").encode())
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("data", "reason"),
     [
         (b"x" * (MAX_PROOF_BYTES + 1), "it is too long"),

@@ -43,6 +43,7 @@ from app.audit.format.record import (
 )
 
 from ....support.optional import leave_out
+from ....support.tables import for_each
 
 TIME = "2026-11-23T09:15:02.123456Z"
 ID = "0123456789abcdef0123456789abcdef"
@@ -229,7 +230,7 @@ HOSTILE = [
 ]
 
 
-@pytest.mark.parametrize("text", HOSTILE, ids=ascii)
+@for_each("text", HOSTILE, ids=ascii)
 def test_hostile_text_stays_in_its_line_and_is_read_back_unchanged(text: str) -> None:
     line = stored({"query": text, text: [text]})
     assert line.count(b"\n") == 1

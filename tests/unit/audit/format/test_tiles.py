@@ -22,6 +22,7 @@ from app.audit.format.tiles import ENTRIES, Tile, bundle, grow, reader_of
 from app.errors import VerificationFailed
 
 from ....support.examples import examples
+from ....support.tables import for_each
 from ....support.tiles import entries_of, new_tiles
 
 LEAVES = [leaf_hash(b"%d" % number) for number in range(70_000)]
@@ -77,7 +78,7 @@ def test_every_address_is_read_as_it_was_written(level: int, index: int, width: 
     assert Tile.parse(tile.path()) == tile
 
 
-@pytest.mark.parametrize(
+@for_each(
     "path",
     [
         *("", "0", "0/", "/0/000", "0/000/", "0/0", "0/00", "0/0000", "00/000", "01/000", "64/000", "-1/000", "data/000"),

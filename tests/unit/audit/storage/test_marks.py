@@ -16,6 +16,7 @@ from app.audit.storage.marks import MARK_BYTES, Marks, MarksRead, mark_of, parse
 from app.kit import durable_files
 
 from ....support.replaced_os import RealOs
+from ....support.tables import for_each
 
 END = LogEnd(size=1234, seq=7, hash="ab" * 32)
 LATER = LogEnd(size=2345, seq=9, hash="cd" * 32)
@@ -41,7 +42,7 @@ def test_a_mark_is_read_as_it_was_written(end: LogEnd) -> None:
     assert parse_mark(mark_of(end) + b"more") == end
 
 
-@pytest.mark.parametrize("at", range(MARK_BYTES))
+@for_each("at", range(MARK_BYTES))
 def test_a_mark_with_a_changed_byte_or_a_missing_end_is_none(at: int) -> None:
     changed = bytearray(LINE)
     changed[at] ^= 1

@@ -11,6 +11,8 @@ from app.errors import TokenError
 from app.kit.secret_look import looks_secret
 from app.security.api_keys.form import DIGITS, KeyRefused, checksum, is_key_id, make_key, verify_form
 
+from ....support.tables import for_each
+
 ZEROS = make_key(bytes)
 ONES = make_key(lambda count: b"\xff" * count)
 
@@ -51,7 +53,7 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("name", WRONG)
+@for_each("name", WRONG)
 def test_any_other_text_is_refused_alike(name: str) -> None:
     assert WRONG[name] not in (ONES.key, ZEROS.key)
     with pytest.raises(KeyRefused) as caught:

@@ -10,6 +10,7 @@ import pytest
 
 from app import errors
 
+from ....support.tables import for_each
 from ....support.tokens import ASK, CLAIMS, HEADER, HOUR, NOTHING_REVOKED, NOW, issuer, verifier
 
 
@@ -35,16 +36,14 @@ def test_no_two_tokens_share_a_nonce() -> None:
     assert len({issuer().issue("alice", [ASK]).jti for _ in range(200)}) == 200
 
 
-@pytest.mark.parametrize("user_id", ["", "al", "x" * 33, "alice\n", "al ice", "älice", "a/b", "ali\0ce", None, 7, ["alice"]])
+@for_each("user_id", ["", "al", "x" * 33, "alice\n", "al ice", "älice", "a/b", "ali\0ce", None, 7, ["alice"]])
 def test_no_token_is_made_for_what_is_no_user_id(user_id: Any) -> None:
     with pytest.raises(errors.InvalidUser) as caught:
         issuer().issue(user_id, [ASK])
     assert isinstance(caught.value, ValueError)
 
 
-@pytest.mark.parametrize(
-    "roles", [[], (), None, ASK, [""], ["Admin"], ["ai playground"], [ASK + "\n"], [7], [None], [["x"]], {ASK: 1}]
-)
+@for_each("roles", [[], (), None, ASK, [""], ["Admin"], ["ai playground"], [ASK + "\n"], [7], [None], [["x"]], {ASK: 1}])
 def test_no_token_is_made_for_what_are_no_roles(roles: Any) -> None:
     with pytest.raises(errors.InvalidRoles) as caught:
         issuer().issue("alice", roles)

@@ -19,6 +19,7 @@ from app.security.tokens.keys import SigningKey
 from app.security.tokens.verifier import MAX_TOKEN_BYTES
 
 from ....support.paths import CORPORA
+from ....support.tables import for_each
 from ....support.tokens import (
     ASK,
     CLAIMS,
@@ -69,7 +70,7 @@ def test_a_hand_made_token_of_the_same_contract_is_good() -> None:
 # --- the clock ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("claims", "now", "error"),
     [
         ({}, NOW + HOUR - 0.001, None),
@@ -105,7 +106,7 @@ def test_lowering_the_lifetime_ends_the_tokens_that_live_longer() -> None:
 # --- claims ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", CLAIMS)
+@for_each("name", CLAIMS)
 def test_every_claim_must_be_there(name: str) -> None:
     assert verdict(sign(without(CLAIMS, name))) is errors.TokenMissingClaim
 
@@ -119,7 +120,7 @@ MISTYPED: list[tuple[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("name", "value"), MISTYPED)
+@for_each(("name", "value"), MISTYPED)
 def test_every_claim_must_be_of_its_type(name: str, value: object) -> None:
     assert verdict(sign(CLAIMS | {name: value})) is errors.TokenInvalidClaim
 
@@ -155,7 +156,7 @@ WRONG: list[tuple[dict[str, Any], type[TokenError]]] = [
 ]
 
 
-@pytest.mark.parametrize(("claims", "error"), WRONG)
+@for_each(("claims", "error"), WRONG)
 def test_every_claim_must_say_what_we_say(claims: dict[str, Any], error: type[TokenError]) -> None:
     assert verdict(sign(CLAIMS | claims)) is error
 
@@ -163,7 +164,7 @@ def test_every_claim_must_say_what_we_say(claims: dict[str, Any], error: type[To
 # --- header, key and algorithm -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["jwk", "jku", "x5u", "x5c", "x5t", "x5t#S256", "crit", "b64", "zip", "enc"])
+@for_each("name", ["jwk", "jku", "x5u", "x5c", "x5t", "x5t#S256", "crit", "b64", "zip", "enc"])
 def test_a_header_that_brings_or_names_a_key_or_an_extension_is_refused(name: str) -> None:
     for value in ("https://evil.example/key", ["exp"], {"kty": "oct", "k": b64(KEY.secret)}, None, ""):
         assert verdict(sign(header=HEADER | {name: value})) is errors.TokenBadHeader
@@ -181,7 +182,7 @@ def test_an_unknown_key_is_refused(kid: object) -> None:
     assert verdict(sign(header=without(HEADER, "kid"))) is errors.TokenUnknownKey
 
 
-@pytest.mark.parametrize("alg", ["none", "None", "HS384", "HS512", "RS256", "ES256", "EdDSA", "hs256", "", None, 256, ["HS256"]])
+@for_each("alg", ["none", "None", "HS384", "HS512", "RS256", "ES256", "EdDSA", "hs256", "", None, 256, ["HS256"]])
 def test_the_algorithm_is_the_settings_and_never_the_tokens(alg: object) -> None:
     for token in (sign(header=HEADER | {"alg": alg}), sign(header=HEADER | {"alg": alg}).rpartition(".")[0] + "."):
         assert verdict(token) in (errors.TokenWrongAlgorithm, errors.TokenMalformed)
@@ -239,7 +240,7 @@ FORMS = {
 }
 
 
-@pytest.mark.parametrize("form", FORMS)
+@for_each("form", FORMS)
 def test_what_is_not_three_parts_of_base64url_is_malformed(form: str) -> None:
     assert verdict(FORMS[form]) is errors.TokenMalformed
 
@@ -279,7 +280,7 @@ def doubled(members: dict[str, Any], name: str, value: object) -> bytes:
     return json.dumps(members)[:-1].encode() + f", {json.dumps(name)}: {json.dumps(value)}}}".encode()
 
 
-@pytest.mark.parametrize(
+@for_each(
     "inside",
     [
         doubled(CLAIMS, "user_id", "alice"),
@@ -401,7 +402,7 @@ def wycheproof() -> list[Any]:
     return [pytest.param(k, test, id=f"{test['tcId']}-{test['comment']}") for k, test in cases]
 
 
-@pytest.mark.parametrize(("k", "test"), wycheproof())
+@for_each(("k", "test"), wycheproof())
 def test_wycheproofs_cases_hold_and_none_is_a_token_of_ours(k: str, test: dict[str, Any]) -> None:
     secret = base64.urlsafe_b64decode(k + "=")
     library = jwt.PyJWS(options={"verify_signature": True, "enforce_minimum_key_length": True})

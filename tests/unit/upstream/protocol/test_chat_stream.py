@@ -15,6 +15,8 @@ from app.upstream.protocol.chat import CHAT
 from app.upstream.protocol.chat_stream import DONE, ChatReader
 from app.upstream.protocol.stream_reader import StreamEnd
 
+from ....support.tables import for_each
+
 USAGE = {"prompt_tokens": 3, "completion_tokens": 5, "total_tokens": 8}
 
 
@@ -114,7 +116,7 @@ def test_a_receipt_of_another_service_like_ours_is_removed(foreign: Any) -> None
     assert "receipt" not in end.document
 
 
-@pytest.mark.parametrize(
+@for_each(
     "data",
     [
         b"no JSON",
@@ -140,16 +142,14 @@ def test_an_event_named_error_is_one() -> None:
         read(Event(b"error", b'{"message": "sorry"}'))
 
 
-@pytest.mark.parametrize(
-    "data", [b"", b" ", b"\n", b"null", b"[]", b"7", b'""', b"[null, {}]", b"ping", b'"Ping"', b"[KEEP-ALIVE]"]
-)
+@for_each("data", [b"", b" ", b"\n", b"null", b"[]", b"7", b'""', b"[null, {}]", b"ping", b'"Ping"', b"[KEEP-ALIVE]"])
 def test_an_event_with_nothing_in_it_is_skipped(data: bytes) -> None:
     reader, given = read(chunk(says("a")), Event(b"", data), Event(b"ping", data), chunk(says("b", finish="stop")), DONE)
     assert given == [chunk(says("a"))]
     assert reader.completion().answer == "ab"
 
 
-@pytest.mark.parametrize(
+@for_each(
     "data",
     [
         b"{}",

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from app.upstream.protocol.content import Latest, news_in, restates, said, says_anything, text_of
 
+from ....support.tables import for_each
+
 NAMES = st.sampled_from(["a", "b", "id", "type"])
 JSON: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=3),
@@ -45,7 +47,7 @@ def test_what_is_said_are_all_texts_but_labels() -> None:
     assert (says_anything(value), says_anything({"type": "x", "a": [""]})) == (True, False)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("new", "old", "does"),
     [
         ("ab", "a", True),

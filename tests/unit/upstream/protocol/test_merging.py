@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from app.upstream.protocol.merging import Message
 from app.upstream.protocol.parts import MAX_PARTS
 
+from ....support.tables import for_each
+
 
 def message_of(*deltas: dict[str, Any]) -> Message:
     message = Message()
@@ -38,7 +40,7 @@ def calls_in(message: Message) -> list[tuple[str, str, str]]:
     return [(own_id, function["name"], function["arguments"]) for own_id, function in calls]
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("deltas", "message"),
     [
         ([], {}),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.upstream.protocol.parts import MAX_PARTS, Parts, Text, adds_up, merge, plain
+
+from ....support.tables import for_each
 
 
 def summed(*deltas: dict[str, Any]) -> dict[str, Any]:
@@ -27,7 +28,7 @@ def test_a_text_grows_piece_by_piece(pieces: list[str]) -> None:
     assert text.joined() == "".join(pieces)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("first", "second", "is_one"),
     [
         ({"index": 0}, {"index": 0}, True),
@@ -65,7 +66,7 @@ def test_the_number_of_parts_is_bounded() -> None:
     assert parts.add({"index": 0}) is not None
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("known", "delta", "is_sure"),
     [
         ({}, {"a": 1, "b": [1], "c": {"d": "e"}}, True),

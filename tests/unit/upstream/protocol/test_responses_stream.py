@@ -14,6 +14,8 @@ from app.upstream.protocol.responses_members import TEXT
 from app.upstream.protocol.responses_stream import ResponsesReader
 from app.upstream.protocol.stream_reader import StreamEnd
 
+from ....support.tables import for_each
+
 MESSAGE = {"type": "message", "content": [{"type": "output_text", "text": "Hello"}]}
 CALL = {"type": "function_call", "call_id": "c", "name": "weather", "arguments": "{}"}
 
@@ -84,7 +86,7 @@ def test_a_receipt_of_another_gateway_is_removed(foreign: Any) -> None:
     assert "receipt" not in end.document
 
 
-@pytest.mark.parametrize(
+@for_each(
     "bad",
     [
         Event(b"", b"no JSON"),
