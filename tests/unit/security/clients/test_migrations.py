@@ -116,7 +116,7 @@ def test_init_ends_what_a_killed_init_began(path: Path) -> None:
 )
 def test_a_schema_of_another_time_stops_the_start_and_says_what_to_do(path: Path, spoil: str, sentence: str) -> None:
     execute(path, spoil)
-    with pytest.raises(ConfigError, match=sentence):
+    with pytest.raises(ConfigError, match=f"{path} .*{sentence}"):
         open_clients(path)
 
 
