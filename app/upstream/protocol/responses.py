@@ -20,11 +20,12 @@ class Responses(Endpoint):
     streams = keeps_answers = True
 
     def read(self, document: Any, model: str) -> Completion:
-        output = document["output"]
+        output, output_text = document.get("output"), document.get("output_text")  # some servers have the text there, too
+        if output is None and output_text:
+            output = []
         if not isinstance(output, list) or document.get("status") in UNFINISHED or document.get("error"):
             raise TypeError
         answer, text = recorded_output(output)
-        output_text = document.get("output_text")  # some servers repeat the text there
         return Completion(
             text,
             safe_model_name(document, model),

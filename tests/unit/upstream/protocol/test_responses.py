@@ -46,6 +46,7 @@ def test_an_incomplete_answer_names_the_reason() -> None:
         document(status="failed"),
         document(status="queued"),
         {**document(), "output": {}},
+        {**document(), "output": None},
         document(error={"code": "server_error"}),
     ],
 )
@@ -71,3 +72,5 @@ def test_citations_are_recorded_with_their_text() -> None:
 def test_a_text_that_the_output_does_not_hold_is_recorded() -> None:
     assert RESPONSES.read(document(MESSAGE, output_text="Hello"), "alias").other is None
     assert RESPONSES.read(document(MESSAGE, output_text="Bye"), "alias").other == {"output_text": "Bye"}
+    for bare in ({"output": None, "output_text": "Hello"}, {"output_text": "Hello"}):
+        assert RESPONSES.read(bare, "alias").other == {"output_text": "Hello"}
