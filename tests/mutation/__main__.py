@@ -1,6 +1,6 @@
 """Mutation testing of whole packages: how many of a seeded sample of small changes to the code does a test notice?
 
-Unit and contract tests that run the changed statement come first; then, for what survives, the tests named by --then.
+Unit and contract tests that run the changed statement come first; then, with --service, service tests for what survives.
 Prints a dated table and every survivor. Works in copies of the project outside of it.
 """
 
@@ -23,11 +23,11 @@ from pathlib import Path
 from typing import Any
 
 from ..support.paths import ROOT
-from .choice import Choice, file_of
+from .choice import Choice, file_of, service_tests_for
 from .jobs import TEST_FOLDERS, Job, Result
 from .tree import TOOLS, make_tree
 
-LEAST_SECONDS, TIMES_SLOWER, MAP_SECONDS = 30.0, 10.0, 3600.0
+LEAST_SECONDS, TIMES_SLOWER, MAP_SECONDS, SERVICE_SECONDS = 30.0, 10.0, 3600.0, 900.0
 SAID_EVERY = 20
 ALIVE = ("survived", "no test")
 UNTRIED = "not tried"
@@ -123,6 +123,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--size", type=int, default=600, help="mutants of each package")
     parser.add_argument("--budget", type=float, default=30.0, help="seconds of tests for a mutant, besides its file's own")
+    parser.add_argument("--service", action="store_true", help="try service tests, too, on what survives")
     parser.add_argument("--minutes", type=float, default=600.0, help="then stop, and report on what was tried: a smaller sample")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--map", type=Path, help="keeps which test runs which line: for the same code with other tests")
@@ -163,7 +164,16 @@ def try_all(mutants: Sequence[dict[str, Any]], choice: Choice, given: argparse.N
             print(f"{done} of {len(jobs)} tried", file=sys.stderr, flush=True)
         if time.monotonic() > end:
             break
+    for result in run_all(trees, list(service_jobs(mutants, verdicts))) if given.service else ():
+        if result.status != 0:
+            verdicts[result.key] = "killed by a service test"
     return verdicts
+
+
+def service_jobs(mutants: Sequence[dict[str, Any]], verdicts: Sequence[str]) -> Iterator[Job]:
+    for key, mutant in enumerate(mutants):
+        if verdicts[key] in ALIVE:
+            yield Job(key, service_tests_for(mutant["file"]), (), SERVICE_SECONDS, mutant["file"], mutant["code"])
 
 
 def report(package: str, tried: Sequence[tuple[dict[str, Any], str]]) -> None:

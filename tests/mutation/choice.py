@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections import defaultdict
 from collections.abc import Iterable
 from itertools import accumulate
@@ -53,6 +54,14 @@ class Choice:
         files = [one for one, until in zip(files, spent, strict=True) if until <= max(budget, spent[0])]
         left_out = sorted(set().union(*(self._all_of[one] for one in files)) - tests)
         return files, left_out, sum(seconds[one] for one in files)
+
+
+def service_tests_for(file: str) -> list[str]:
+    """Those that compare what the whole service does, and those whose name shares a word with the file's."""
+    words = set(re.findall(r"[a-z]{2,}[a-rt-z]", file)) - {"app", "api", "security", "route"}
+    paths = sorted((ROOT / "tests/service").glob("test_*.py"))
+    found = [path for path in paths if words & {word.rstrip("s") for word in path.stem.split("_")}]
+    return ["tests/service/test_behaviour.py", *(str(path.relative_to(ROOT)) for path in found)]
 
 
 def file_of(test: str) -> str:
