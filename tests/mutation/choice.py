@@ -7,6 +7,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable
 from itertools import accumulate
+from os.path import commonpath
 from pathlib import Path
 from typing import Any
 
@@ -44,12 +45,13 @@ class Choice:
     def job_of(self, file: str, tests: set[str], budget: float) -> tuple[list[str], list[str], float]:
         """Test files in order, the tests in them that are left out, and how many seconds the others take.
 
-        The file's own test comes first, then as many others as take *budget* seconds.
+        The file's own test comes first, then its neighbours and others, until *budget* seconds are spent.
         """
         seconds: dict[str, float] = defaultdict(float)
         for test in tests:
             seconds[file_of(test)] += float(self._tests[test]["seconds"])
-        files = sorted(seconds, key=lambda one: (one != mirror_of(file), seconds[one]))
+        mirror = mirror_of(file)
+        files = sorted(seconds, key=lambda one: (one != mirror, -len(commonpath([mirror, one])), seconds[one]))
         spent = list(accumulate(seconds[one] for one in files))
         files = [one for one, until in zip(files, spent, strict=True) if until <= max(budget, spent[0])]
         left_out = sorted(set().union(*(self._all_of[one] for one in files)) - tests)

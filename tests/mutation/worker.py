@@ -30,6 +30,10 @@ OTHER_VARIABLES = 99
 """An exit status: the function cannot get the mutant's code, since it closes over other variables."""
 
 
+PASSED = (0, 5)
+"""pytest's statuses where no test failed. Then all is imported once more: a test may have made its objects at import."""
+
+
 def main() -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
@@ -45,7 +49,7 @@ def main() -> None:
                 collected = collected or start_collected()
                 print(line, end="", file=collected[0], flush=True)
                 result = Result(**json.loads(collected[1].readline()))
-                if result.status == OTHER_VARIABLES:
+                if result.status in (OTHER_VARIABLES, *PASSED):
                     result = run(job, tests_of)
         print(json.dumps(asdict(result)), file=answers, flush=True)
 

@@ -17,6 +17,7 @@ def test_it_is_sent_in_pieces_of_its_whole_length() -> None:
     data = b"x" * (2 * PIECE_BYTES + 3)
     response = LargeResponse((memoryview(data), b"end"), {"x-audit-seq": "7"})
     asyncio.run(response({}, send, send))  # type: ignore[arg-type]
+    assert [one["type"] for one in sent] == ["http.response.start", *["http.response.body"] * 4]
     start, *pieces = sent
     headers = dict(start["headers"])
     assert (start["status"], headers[b"content-type"], headers[b"x-audit-seq"]) == (200, b"application/json", b"7")
