@@ -98,7 +98,7 @@ def origin_with_claims(request: Request, principal: Principal, members: Any, *, 
 
 
 def _value(request: Request, header: str) -> str | None:
-    values = request.headers.getlist(header) if header else []
+    values = request.headers.getlist(header)
     if len(values) > 1:
         raise InvalidRequest(f"The header {header} is sent twice: name one user.")
     if not values:

@@ -172,6 +172,23 @@ def test_what_shared_memory_does_not_take_is_summed_up_all_the_same(tmp_path: Pa
     asyncio.run(asyncio.wait_for(main(), 60))
 
 
+def test_what_a_process_keeps_is_told_apart_up_to_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(refusals, "MAX_KINDS", 2)
+    monkeypatch.setattr(SharedCounts, "add", lambda counts, counted: _fail())
+
+    async def main() -> None:
+        one = Recorder(tmp_path, admitted=0)
+        async with one:
+            for end in (1, 1, 2, 3, 1):
+                await one.refuse(address=f"203.0.113.{end}")
+            await one.recorder.summarise()
+        (summary,) = [json.loads(line) for line in one.path.read_bytes().splitlines()[1:]]
+        assert summary["details"]["codes"] == {"not_found": 4, "other": 1}
+        assert summary["details"]["networks"] == 2
+
+    asyncio.run(asyncio.wait_for(main(), 60))
+
+
 def test_a_summary_that_may_be_in_the_log_is_repeated_with_its_id(tmp_path: Path) -> None:
     async def main() -> None:
         one = Recorder(tmp_path, admitted=0)
