@@ -10,6 +10,7 @@ import gc
 import pickle
 import signal
 import socket
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -36,6 +37,10 @@ from .http_protocol import HttpProtocol
 from .http_request import mute_strangers
 from .output import ServiceOutput
 from .shared_parts import SharedParts, SharedPolicy
+
+SWITCH_SECONDS = 0.0005
+"""How long a thread waits for the interpreter while the event loop is busy, and the other way
+round: at each of its system calls. The log's thread makes a dozen of them for a record."""
 
 
 class Server(uvicorn.Server):
@@ -104,6 +109,7 @@ def run_worker(shared: SharedParts, output: ServiceOutput, ready: ReadyFlag, num
         context.services.assistant.answers.stop()
 
     gc.collect()
+    sys.setswitchinterval(SWITCH_SECONDS)
     gc.freeze()  # what is there now stays; the collector need not walk it again
     mute_strangers()
     Server(config, on_started, on_stopping).run(sockets=[shared.listener])

@@ -11,7 +11,7 @@ MAX_STREAM_BYTES = 64 * MIB
 MAX_EVENT_BYTES = 4 * MIB
 MAX_EVENTS = 1_000_000
 """Of one stream."""
-MAX_KEPT = 100_000
+MAX_KEPT = 50_000
 """Texts, members and parts that a stream's record is made of. Pieces of one text are one."""
 MAX_DOCUMENT_BYTES = 64 * KIB
 """Of a JSON document where a stream was asked for: an error."""
@@ -34,5 +34,5 @@ MAX_HEADS = 64
 """Of one answer: informational ones (1xx) and its own."""
 MAX_HEAD_BYTES = 1 * MIB
 """Of all of these, and of what frames its body."""
-FRAMING_FACTOR = 8
-"""Bytes that may come beside for each of the body: a chunk of one byte takes six."""
+FRAMING_FACTOR = 4
+"""Bytes for each of the body. Of chunks of one byte, which take six, half a megabyte is read."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -14,8 +13,6 @@ from .errors import unusable
 
 REST = 2.0
 """Others have the interpreter for at least so many times as long as the last work took."""
-SWITCH_SECONDS = 0.0005
-"""How long the event loop waits for the interpreter meanwhile, at each of its system calls."""
 _COUNT_BYTES = 1024 * 1024
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -48,12 +45,10 @@ class Turns:
             return working.result()
 
     def _timed(self, do: Callable[[], T]) -> T:
-        usual, begun = sys.getswitchinterval(), time.thread_time()
-        sys.setswitchinterval(SWITCH_SECONDS)
+        begun = time.thread_time()
         try:
             return do()
         finally:
-            sys.setswitchinterval(usual)
             self._free_at = time.monotonic() + REST * (time.thread_time() - begun)
 
     async def step(self) -> None:

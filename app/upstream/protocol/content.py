@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from ...kit.foreign_json import dumps, storable
+from ...kit.foreign_json import dense, dumps, storable
 from .members import one_or_all
 from .room import Room
 
@@ -85,7 +85,7 @@ class Latest:
     def add(self, name: Hashable, value: Any) -> None:
         known = self._latest.get(name)
         if known is not None and not restates(value, known, self._unless):
-            self._before.setdefault(name, []).append(dumps(storable(known)))
+            self._before.setdefault(name, []).append(dense(dumps(storable(known))))
             self._room.take()
         if known is None:
             self._room.take()

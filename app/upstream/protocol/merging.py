@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from ...kit.foreign_json import dumps, storable
+from ...kit.foreign_json import dense, dumps, storable
 from .parts import KEPT, Text, adds_up, merge, plain
 from .room import Room
 
@@ -68,5 +68,5 @@ class Message:
         self._run = {}
 
     def _keep(self, run: bytes) -> None:
-        self._runs.append(run)
+        self._runs.append(dense(run))
         self._room.take()

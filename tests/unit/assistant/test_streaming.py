@@ -273,7 +273,7 @@ class Cut(Turns):
         return await super().work(do, *args, **kwargs)
 
 
-def test_what_was_written_is_recorded_also_if_a_stop_comes_before_it_is_noted() -> None:
+def test_what_was_written_is_recorded_if_a_stop_comes_before_it_is_noted() -> None:
     text = "long " * 100_000
     run = stream([[says(text)], END], turns=Cut())
     assert isinstance(run.error, Interrupted)

@@ -241,7 +241,7 @@ def test_a_word_that_looks_like_a_secret_is_none(word: str) -> None:
     assert (words.code, words.type, words.reason) == (None, None, None)
 
 
-def test_a_param_of_many_names_and_one_far_into_the_request_are_not_looked_for() -> None:
+def test_a_param_of_many_names_or_far_into_the_request_is_not_kept() -> None:
     names = ".".join(["messages"] * MAX_NAMES)
     assert read_words(body(param=names), SENT).param == names
     assert read_words(body(param=f"{names}.messages"), SENT).param is None
