@@ -115,17 +115,13 @@ def clients_set_roles(
 @clients.command("rotate")
 def clients_rotate(client_id: ClientId, as_json: Json = False) -> None:
     """Replace a client's secrets by a new one. The old ones stop working at once; tokens stay."""
-    rotated = asyncio.run(admin.rotate_client(client_id))
-    document = {"client_id": rotated.client_id, "client_secret": rotated.secret}
-    say(document, as_json, _secret_lines(rotated.client_id, rotated.secret))
+    _say_secret(asyncio.run(admin.rotate_client(client_id)), as_json)
 
 
 @clients.command("add-secret")
 def clients_add_secret(client_id: ClientId, as_json: Json = False) -> None:
     """Give a client a second secret. Both work, until `remove-secret` removes the older one."""
-    added = asyncio.run(admin.add_secret(client_id))
-    document = {"client_id": added.client_id, "client_secret": added.secret}
-    say(document, as_json, _secret_lines(added.client_id, added.secret))
+    _say_secret(asyncio.run(admin.add_secret(client_id)), as_json)
 
 
 @clients.command("remove-secret")
@@ -182,6 +178,11 @@ def _shown(value: object) -> object:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return DEFAULT if value is None else value
+
+
+def _say_secret(one: admin.ClientSecret, as_json: bool) -> None:
+    document = {"client_id": one.client_id, "client_secret": one.secret}
+    say(document, as_json, _secret_lines(one.client_id, one.secret))
 
 
 def _secret_lines(client_id: str, secret: str) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from ..completion import Completion
-from .chat_members import DOCUMENT, PLAIN_CHOICE, further, further_in_choice, index_of, message_of, recorded
+from .chat_members import DOCUMENT, PLAIN_CHOICE, further_in_choice, index_of, message_of, recorded
 from .chat_stream import ChatReader
-from .content import Latest, news_in, text_of
+from .content import Latest, further, news_in, text_of
 from .endpoint import Endpoint
 from .members import finish_reason, one_or_all, read_usage, safe_model_name
 
@@ -41,7 +41,7 @@ def _other(document: dict[str, Any], choices: list[Any], messages: list[Any]) ->
     if document.keys() <= DOCUMENT and all(map(_is_plain, choices)):
         return {}
     other = Latest()
-    for name, value in further(document):
+    for name, value in further(document, DOCUMENT).items():
         other.add(name, value)
     for place, (choice, message) in enumerate(zip(choices, messages, strict=True)):
         for name, value in further_in_choice(choice, index_of(choice, place), message):

@@ -32,12 +32,6 @@ def index_of(choice: dict[str, Any], place: int) -> int:
     return index if type(index) is int else place
 
 
-def further(document: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Name and value of each member that the protocol does not have, and that says something."""
-    if not document.keys() <= DOCUMENT:
-        yield from ((name, document[name]) for name in document if name not in DOCUMENT and says_anything(document[name]))
-
-
 def further_in_choice(choice: dict[str, Any], index: int, message: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     """As `further`, of a choice whose message is *message*."""
     for name, value in choice.items():

@@ -9,8 +9,8 @@ from ...kit.event_stream import Event
 from ...kit.foreign_json import dumps, repeats_a_member, storable
 from ..completion import Completion, Usage
 from ..turns import is_heavy
-from .chat_members import CHOICE, DOCUMENT, further, further_in_choice, index_of, message_of, recorded
-from .content import Latest, news_in, text_of
+from .chat_members import CHOICE, DOCUMENT, further_in_choice, index_of, message_of, recorded
+from .content import Latest, further, news_in, text_of
 from .members import cleaned, finish_reason, one_or_all, read_usage, safe_model_name
 from .merging import Message
 from .room import Room
@@ -65,7 +65,7 @@ class ChatReader:
             if not choices and not self._wants_usage:
                 return []
         raw = event.data if repeats_a_member(chunk, event.data) else None
-        deltas: list[Delivery] = [] if chunk.keys() <= DOCUMENT else [(name, value, None) for name, value in further(chunk)]
+        deltas: list[Delivery] = [(name, value, None) for name, value in further(chunk, DOCUMENT).items()]
         if deltas and not choices:
             verify_no_error(event)
         if raw is not None and not choices:

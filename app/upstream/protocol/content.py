@@ -55,6 +55,13 @@ def says_anything(value: Any, unless: frozenset[str] = LABELS) -> bool:
     return next(said(value, unless), None) is not None
 
 
+def further(members: dict[str, Any], known: frozenset[str]) -> dict[str, Any]:
+    """The members that the protocol does not have, and that say something."""
+    if members.keys() <= known:
+        return {}
+    return {name: value for name, value in members.items() if name not in known and says_anything(value)}
+
+
 def restates(new: Any, old: Any, unless: frozenset[str] = LABELS) -> bool:
     """Whether *new* holds all that *old* says: the same, or more of it."""
     if isinstance(old, str) and isinstance(new, str):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from ..completion import Completion
-from .content import news_in
+from .content import further, news_in
 from .endpoint import Endpoint
 from .members import finish_reason, read_usage, safe_model_name
-from .messages_members import MESSAGE, further, recorded_content
+from .messages_members import MESSAGE, recorded_content
 from .messages_stream import MessagesReader
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..bounds import MAX_KEPT
 from .chat_members import index_of
-from .content import LABELS, Latest, says_anything, text_of
+from .content import LABELS, Latest, further, says_anything, text_of
 from .members import with_events
 from .merging import Message
 from .room import Room
@@ -22,13 +22,6 @@ MESSAGE = LABELS | {"id", "model", "content", "usage", "stop_reason", "receipt"}
 EVENT = LABELS | {"usage", "index"}
 """What a message and an event have besides. A record keeps the texts of all other members."""
 _RENAMED = {"partial_json": "input"}
-
-
-def further(members: dict[str, Any], known: frozenset[str]) -> dict[str, Any]:
-    """The members that the protocol does not have, and that say something."""
-    if members.keys() <= known:
-        return {}
-    return {name: value for name, value in members.items() if name not in known and says_anything(value)}
 
 
 def recorded_content(blocks: list[Any]) -> tuple[Any, str]:

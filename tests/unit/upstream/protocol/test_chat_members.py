@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from app.upstream.protocol.chat_members import further, further_in_choice, index_of, message_of, recorded
+from app.upstream.protocol.chat_members import DOCUMENT, further_in_choice, index_of, message_of, recorded
+from app.upstream.protocol.content import further
 
 
 @pytest.mark.parametrize(
@@ -33,7 +34,7 @@ def test_an_index_that_is_none_is_the_place(index: Any, found: int) -> None:
 
 def test_further_members_are_those_that_say_something() -> None:
     document = {"id": "x", "object": "y", "model": "m", "type": "ping", "citations": ["c"], "timings": {"ms": 7}, "empty": ""}
-    assert dict(further(document)) == {"citations": ["c"]}
+    assert further(document, DOCUMENT) == {"citations": ["c"]}
 
 
 def test_further_members_of_a_choice_are_named_by_their_place() -> None:
