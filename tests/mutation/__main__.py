@@ -45,7 +45,7 @@ class Workers:
         self._processes = [subprocess.Popen(command, cwd=tree, stdin=pipe, stdout=pipe, text=True) for tree in trees]
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Result]:
-        """As they end. Whoever wants no more of them closes this iterator."""
+        """As they end. To get no more of them, close this iterator."""
         waiting: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         ended: queue.SimpleQueue[Result | None] = queue.SimpleQueue()
         for job in (*jobs, *(None for _ in self._processes)):
