@@ -45,7 +45,7 @@ def test_a_living_function_gets_the_code_of_a_mutant(
     assert (number.get(), number.next) == found
 
 
-def test_the_tests_of_a_mutant_are_those_that_run_its_line_and_its_own_file_comes_first() -> None:
+def test_a_mutant_meets_the_tests_that_run_its_line_its_own_file_first() -> None:
     own, near, far = f"{mirror_of(STORE)}::a", "tests/unit/security/clients/test_rows.py::b", "tests/contract/test_docs.py::c"
     unused = f"{mirror_of(STORE)}::d"
     lines = {own: [5], near: [5], far: [5], unused: [6]}
