@@ -95,7 +95,6 @@ UNUSABLE = [
     reply(None),
     reply(7),
     reply([{"type": "thinking", "thinking": "parts"}]),
-    reply("BYTES").replace("BYTES", "\udcff\udcfe"),
     reply()[:-1],
     reply() + reply(),
     reply().replace('"fine"', "NaN"),
@@ -116,6 +115,7 @@ def test_an_answer_that_is_no_completion_is_an_upstream_error(fake: FakeOpenAI, 
     [
         (reply([{"type": "text", "text": "parts"}]), "parts"),
         (reply("\ud800"), "\ud800"),
+        (reply("BYTES").replace("BYTES", "\udcff\udcfe"), "\ufffd\ufffd"),  # no UTF-8: as every SDK shows it
         *((reply(model=name), "fine") for name in (7, "m" * 501, None)),
         (reply(usage=[]), "fine"),
         (reply(usage={"prompt_tokens": "3", "completion_tokens": 1}), "fine"),
