@@ -48,6 +48,7 @@ def share(folder: Path, *, workers: int, streams: int = STREAMS_EACH) -> Figures
             opened = [_send(stack, service, request) for _ in range(streams)]
             _wait_until_settled(fakes[name])
             if is_full:
+                _longest(service, tokens[who], name, 503)  # behind the records of those refused before it
                 refused.append(_longest(service, tokens[who], name, 503))
             found = Counter(map(status_of, opened))
             told.append(f"{who} at {name}: {found[200]} begun, {found[0]} wait, {found[503]} x 503")
