@@ -46,7 +46,9 @@ def test_the_response_that_has_begun_fails() -> None:
     }
 
 
-@pytest.mark.parametrize("first", [None, b"{}", b"no JSON", b"[]", b'{"response": 7}'])
+@pytest.mark.parametrize(
+    "first", [None, b"{}", b"no JSON", b"[]", b'{"response": 7}', b"[" * 200_000], ids=lambda first: ascii(first)[:20]
+)
 def test_a_response_that_has_not_begun_is_made(first: bytes | None) -> None:
     failing = sink()
     failing.encode([Event(b"", first)] if first is not None else [], "")
