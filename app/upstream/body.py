@@ -12,7 +12,6 @@ import aiohttp
 from ..kit.content_coding import MAGIC, Decoder, coding_of, is_read
 from .answer_memory import FREE_BYTES, AnswerMemory
 from .attempts import Attempts
-from .bounds import LARGE_BYTES
 from .connection import CONNECTION_FAULTS, error_of_fault, take_unread
 from .errors import unusable
 
@@ -24,11 +23,8 @@ FIRST_BYTES = tuple(magic[:1] for magic in MAGIC)
 class Body:
     """A `read` that is cancelled loses nothing."""
 
-    def __init__(
-        self, response: aiohttp.ClientResponse, attempts: Attempts, limit: int, large: asyncio.Semaphore | None = None
-    ) -> None:
-        """*limit*: of the bytes, before and after decoding. *large*: turns for large ones."""
-        self._large, self._has_turn = large, False
+    def __init__(self, response: aiohttp.ClientResponse, attempts: Attempts, limit: int) -> None:
+        """*limit*: of the bytes, before and after decoding."""
         self._response, self._content, self._attempts, self._limit = response, response.content, attempts, limit
         label = response.headers.get("Content-Encoding", "").strip().lower()
         self._is_deflate = label == "deflate"
@@ -79,12 +75,6 @@ class Body:
         self._decoded = self._decoder.feed(piece)
         return b""
 
-    def end_turn(self) -> None:
-        """Let another large answer be read."""
-        if self._has_turn and self._large is not None:
-            self._has_turn = False
-            self._large.release()
-
     async def read_all(self, memory: AnswerMemory | None = None) -> bytes:
         """Everything, or with `is_too_long` the beginning.
 
@@ -99,8 +89,6 @@ class Body:
                     break
                 if memory is not None and not memory.count and max(self._bytes, self._declared_bytes()) > FREE_BYTES:
                     await memory.take(self._expected_bytes())
-                if self._bytes > LARGE_BYTES and self._large is not None and not self._has_turn:
-                    self._has_turn = await self._large.acquire()
         finally:
             self.take_rest()
         whole = b"".join(pieces)[: self._limit]

@@ -23,9 +23,7 @@ have 180,000 lists and objects and 260,000 members. Embeddings have a comma a nu
 EVENT_PIECES = PIECES | {b"[": 100_000, b"{": 100_000, b":": 300_000}
 """The same of one event."""
 LARGE_BYTES = 256 * KIB
-"""From here on a plain answer is read only when it is its turn."""
-LARGE_AT_ONCE = 4
-"""Plain answers above it that are read at once. Others wait, unread."""
+"""A plain answer above it is parsed in a thread, when it is its turn."""
 STEP_BYTES = 8 * KIB
 """Of a stream, no more is parsed before others have had a turn."""
 LIGHT_PIECES = 4_000

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -15,7 +14,7 @@ from ..errors import ConfigError, UpstreamError
 from .answer_memory import AnswerMemory
 from .attempts import Attempts
 from .body import Body
-from .bounds import LARGE_AT_ONCE, MAX_ERROR_BYTES, MAX_RESPONSE_BYTES, MAX_STREAM_BYTES, STEP_BYTES
+from .bounds import MAX_ERROR_BYTES, MAX_RESPONSE_BYTES, MAX_STREAM_BYTES, STEP_BYTES
 from .completion import Reply
 from .connection import CONNECTION_FAULTS, CONNECTIONS, IdleClosed, error_of_fault, open_session
 from .errors import ProtocolNotServed, Reading, error_of_status, is_not_served, log_upstream, unusable
@@ -73,7 +72,7 @@ class Upstream:
             by_key = server.auth == "x-api-key" or (server.auth is None and self._base.host == ANTHROPIC_HOST)
             self._headers |= {"x-api-key": key} if by_key else {"Authorization": f"Bearer {key}"}
         self.slots = FairSlots(slots)
-        self._large, self.turns = asyncio.Semaphore(LARGE_AT_ONCE), turns or Turns()
+        self.turns = turns or Turns()
         self._sessions: dict[bool, aiohttp.ClientSession] = {}  # by whether each request has a new connection
 
     async def complete(
@@ -99,15 +98,12 @@ class Upstream:
         """
         attempts = attempts or Attempts()
         response = await self._send(endpoint, body, {"Accept": "application/json", **headers}, attempts)
-        received = Body(response, attempts, self._max_bytes, self._large)
-        try:
-            async with response:
-                raw = await received.read_all(memory)
-            if not is_heavy(raw):
-                return self._read(endpoint, received, raw, model, attempts, wants_text)
-            return await self.turns.work(self._read, endpoint, received, raw, model, attempts, wants_text)
-        finally:
-            received.end_turn()
+        received = Body(response, attempts, self._max_bytes)
+        async with response:
+            raw = await received.read_all(memory)
+        if not is_heavy(raw):
+            return self._read(endpoint, received, raw, model, attempts, wants_text)
+        return await self.turns.work(self._read, endpoint, received, raw, model, attempts, wants_text)
 
     def _read(self, endpoint: Endpoint, received: Body, raw: bytes, model: str, attempts: Attempts, wants_text: bool) -> Reply:
         if received.is_too_long:
