@@ -79,7 +79,7 @@ def start_collected() -> tuple[TextIO, TextIO]:
     if not os.fork():
         os.close(to_jobs)
         os.close(from_results)
-        with os.fdopen(job_end) as jobs, os.fdopen(result_end, "w") as results:
+        with suppress(BrokenPipeError), os.fdopen(job_end) as jobs, os.fdopen(result_end, "w") as results:
             from .collected import Collected  # late: imports pytest, which the tests' own options configure
 
             pytest = importlib.import_module("pytest")
@@ -91,8 +91,9 @@ def start_collected() -> tuple[TextIO, TextIO]:
 
 
 def serve(jobs: TextIO, results: TextIO, run_here: Callable[[Job], int]) -> None:
-    for line in jobs:
-        print(json.dumps(asdict(run(Job(**json.loads(line)), run_here))), file=results, flush=True)
+    with suppress(BrokenPipeError):  # nobody waits for more
+        for line in jobs:
+            print(json.dumps(asdict(run(Job(**json.loads(line)), run_here))), file=results, flush=True)
 
 
 @contextmanager
