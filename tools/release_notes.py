@@ -27,6 +27,7 @@ LOCKS = (
     "requirements-ci.lock",
     "requirements-docs.lock",
     "requirements-audit.lock",
+    "requirements-mutation.lock",
 )
 
 

@@ -66,7 +66,7 @@ def test_what_was_lost_is_counted_and_said_once_somebody_reads_again() -> None:
     code = (
         "lost = []; output.count_losses(lost.append)\n"
         "for number in range(20000): print('x' * 200, file=sys.stderr)\n"
-        "output.say(str(sum(lost))); sys.stdin.read(); output.flush()"
+        "output.say(str(sum(lost))); sys.stdin.read(); [output.flush() for _ in range(30)]"  # a second each, if it takes so long
     )
     reader, full = os.pipe()
     command = [sys.executable, "-c", PREAMBLE + code]
