@@ -4,7 +4,7 @@ BIN := .venv/bin
 # The tests start hundreds of Python processes: without bytecode, each compiles what it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: install dev demo serve test test-fast check bench bench-startup bench-peers clients clients-all clients-webui faults docs docs-reference audit release mutation clean
+.PHONY: install dev demo serve test test-fast check bench bench-startup bench-peers clients clients-all clients-webui faults fuzz docs docs-reference audit release mutation clean
 
 .venv/.runtime: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.11")'
@@ -97,6 +97,14 @@ clients-webui: dev .venv-clients-open_webui/.runtime ## Open WebUI with two user
 faults: dev ## the long versions of the crash tests
 	$(BIN)/python -m tests.faults
 
+.venv-fuzz/.runtime: requirements-fuzz.lock
+	test -x .venv-fuzz/bin/python || $(PYTHON) -m venv .venv-fuzz
+	.venv-fuzz/bin/python -m pip install -q --disable-pip-version-check --no-deps --require-hashes -r requirements-fuzz.lock
+	touch $@
+
+fuzz: dev .venv-fuzz/.runtime ## odd requests of all kinds, for hours: schemathesis, mutants, smuggling, corpora, slow callers, a million
+	for part in described smuggling mutants corpora slow million; do $(BIN)/python -m tests.faults $$part || exit 1; done
+
 .venv-docs/.runtime: requirements-docs.lock
 	test -x .venv-docs/bin/python || $(PYTHON) -m venv .venv-docs
 	.venv-docs/bin/python -m pip install -q --disable-pip-version-check --no-deps --require-hashes -r requirements-docs.lock
@@ -133,4 +141,4 @@ mutation: dev .venv-mutation/.runtime ## how many small changes to the code do t
 	nice -n 19 $(BIN)/python -m tests.mutation $(if $(SEED),--seed $(SEED)) $(if $(SIZE),--size $(SIZE))
 
 clean:
-	rm -rf .venv .venv-clients* .venv-docs .venv-audit .venv-mutation dist site .cache tests/clients/n*/node_modules .venv-litellm .venv-aegis .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-clients* .venv-docs .venv-audit .venv-fuzz .venv-mutation dist site .cache tests/clients/n*/node_modules .venv-litellm .venv-aegis .pytest_cache .mypy_cache .ruff_cache .hypothesis

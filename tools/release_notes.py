@@ -28,6 +28,7 @@ LOCKS = (
     "requirements-docs.lock",
     "requirements-audit.lock",
     "requirements-mutation.lock",
+    "requirements-fuzz.lock",
 )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from dataclasses import replace
 from typing import Annotated
 from urllib.parse import parse_qsl, unquote_plus
@@ -61,7 +60,7 @@ def credentials(request: Request, fields: dict[str, str]) -> tuple[str, str]:
         raise InvalidTokenRequest("Send the client's credentials by HTTP Basic or in the body, not both.")
     try:
         decoded = base64.b64decode(encoded.strip(), validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # no base64, not ASCII, no UTF-8
         raise InvalidClient("malformed_credentials") from None
     client_id, colon, secret = decoded.partition(":")
     if not colon:

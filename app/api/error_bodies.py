@@ -120,7 +120,7 @@ SEND_ONE = (
 
 def status_of(style: ErrorStyle, error: AppError) -> int:
     if isinstance(error, HeadTooLarge):
-        return 431
+        return error.status
     if style in ("openai", "anthropic") and isinstance(error, UpstreamRefused):
         return error.status
     code = public_code(error)

@@ -26,8 +26,9 @@ from ..kit.secret_look import masked, masked_path
 from ..limits.rate_limits import QuotaExceeded
 from ..security.api_keys.form import KeyRefused
 from ..security.oauth_errors import InvalidClient
-from .addresses import description_of, nothing_at
+from .addresses import nothing_at
 from .context import AppContext, declared_bytes, error_style_of, request_context
+from .description import description_of
 from .error_bodies import ErrorStyle, body_of, status_of
 from .http_errors import MalformedHttp, MethodNotAllowed, TokenMissing, TooLarge, UnsupportedCoding
 from .public_address import RESOURCE, public_address

@@ -59,6 +59,7 @@ class TooLarge(InvalidInput):
 class HeadTooLarge(TooLarge):
     """The request line and the headers, not the body: a status of its own (RFC 6585, section 5)."""
 
+    status = 431
     detail = "The request's head is too large."
 
 

@@ -9,6 +9,12 @@ from ..audit.format.record import Receipt
 from ..kit.foreign_json import dumps
 from ..upstream.call import PreparedCall
 
+RECEIPT_HEADERS = {
+    "x-audit-seq": {"schema": {"type": "integer", "minimum": 0}},
+    "x-audit-hash": {"schema": {"type": "string", "pattern": "^[0-9a-f]{64}$"}},
+}
+"""As the description has them."""
+
 
 def receipt_member(receipt: Receipt) -> dict[str, Any]:
     return {"seq": receipt.seq, "hash": receipt.hash}

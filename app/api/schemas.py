@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
 
 from ..assistant.models import Answer
 from ..audit.format.record import Receipt
+from ..audit.format.tiles import ADDRESS
 from ..errors import InvalidRequest
 from ..security.models import NEVER, Principal
 from ..settings import Settings
@@ -27,10 +28,20 @@ def _sayable(value: str) -> str:
     return value
 
 
+SAYABLE = r"^[^\u0000]*[^\u0000\t-\r\u001c-\u0020\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000][^\u0000]*$"
+"""What `_sayable` takes, in words of JSON Schema: some character that is no white space."""
+
+SEQ_DIGITS = 18
+RecordNumber = Annotated[str, WithJsonSchema({"type": "string", "pattern": f"^(0|[1-9][0-9]{{0,{SEQ_DIGITS - 1}}})$"})]
+TileAddress = Annotated[str, WithJsonSchema({"type": "string", "pattern": f"^{ADDRESS.pattern}$"})]
+BundleAddress = Annotated[str, WithJsonSchema({"type": "string", "pattern": f"^{ADDRESS.pattern.partition('/')[2]}$"})]
+"""Described only: any other spelling is an address at which there is nothing."""
+
+
 class AskRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
 
-    query: Annotated[str, Field(min_length=1, max_length=2000), AfterValidator(_sayable)]
+    query: Annotated[str, Field(min_length=1, max_length=2000, json_schema_extra={"pattern": SAYABLE}), AfterValidator(_sayable)]
     """1 to 2,000 Unicode code points."""
 
 
@@ -137,6 +148,10 @@ class ProblemBody(BaseModel):
     detail: str
     code: str
     request_id: str
+
+
+PROBLEM: dict[str, Any] = {"content": {"application/problem+json": {"schema": ProblemBody.model_json_schema()}}}
+"""A refusal in this style, as the description has it."""
 
 
 class OpenAIError(BaseModel):

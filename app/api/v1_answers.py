@@ -23,7 +23,7 @@ from ..wiring.services import Services
 from .asserted_user import origin_with_claims
 from .bodies import disconnect_watch, read_json
 from .large_response import PIECE_BYTES, LargeResponse
-from .receipts import call_headers, pieces_with_receipt, receipt_headers, with_receipt
+from .receipts import RECEIPT_HEADERS, call_headers, pieces_with_receipt, receipt_headers, with_receipt
 from .responses_stream import ResponsesStreamSink
 from .streams import EventStream, MessagesStreamSink, V1StreamSink
 
@@ -32,8 +32,10 @@ QUERY = {"openai": frozenset({API_VERSION}), "anthropic": frozenset({API_VERSION
 """What an address may carry, because SDKs add it. It has no effect here."""
 PASSED_ON = {"openai": (), "anthropic": ("anthropic-version", "anthropic-beta")}
 """Headers that belong to the protocol, as the body does: the model's server gets them, too."""
+TEXT = {"schema": {"type": "string"}}
+EVENTS = "text/event-stream"
 OBJECTS = {"type": "array", "items": {"type": "object"}, "minItems": 1}
-TEXTS = {"anyOf": [{"type": "string"}, {"type": "array", "items": {}}]}
+TEXTS = {"anyOf": [{"type": "string", "minLength": 1}, {"type": "array", "items": {}, "minItems": 1}]}
 HEADER = re.compile(r"[\x20-\x7e]{1,2000}")
 SINKS: dict[str, type[V1StreamSink]] = {RESPONSES.path: ResponsesStreamSink, MESSAGES.path: MessagesStreamSink}
 
@@ -84,16 +86,23 @@ def _headers_of(endpoint: Endpoint, request: Request) -> dict[str, str]:
 
 def v1_route(router: APIRouter, errors: type[BaseModel], endpoint: Endpoint, summary: str) -> Callable[[Route], Route]:
     """Makes a function the route of *endpoint*. *errors*: the body of a refusal."""
-    return router.post(endpoint.path, summary=summary, responses=refusals(errors), openapi_extra=body_schema(endpoint))
+    media = {"application/json": {"schema": {"type": "object"}}, **({EVENTS: TEXT} if endpoint.streams else {})}
+    return router.post(
+        endpoint.path,
+        summary=summary,
+        response_class=Response,
+        responses={200: {"content": media, "headers": RECEIPT_HEADERS}, **refusals(errors)},
+        openapi_extra=body_schema(endpoint),
+    )
 
 
 def body_schema(endpoint: Endpoint) -> dict[str, Any]:
     """The members that this service reads; all others pass through."""
     asked = OBJECTS if endpoint.wants_objects else TEXTS
     members: dict[str, Any] = {"model": {"type": "string"}, endpoint.messages: asked}
-    members |= {name: {"type": "integer", "minimum": 1} for name in endpoint.token_caps}
+    members |= {name: {"type": ["integer", "null"], "minimum": 1} for name in endpoint.token_caps}
     if endpoint.streams:
-        members["stream"] = {"type": "boolean", "default": False}
+        members["stream"] = {"type": ["boolean", "null"], "default": False}
     schema = {"type": "object", "required": ["model", endpoint.messages], "properties": members, "additionalProperties": True}
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 

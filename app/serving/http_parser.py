@@ -14,6 +14,8 @@ from ..limits.bounds import Bounds
 UPGRADE = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
 HOST = re.compile(rb"(?:[\w.~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]+\])(?::\d{0,5})?")
 """RFC 9110, section 7.2; it may be empty."""
+VERSIONS = frozenset({"1.0", "1.1"})
+"""httptools takes two more."""
 OF_FRAMING = frozenset({b"host", b"content-length", b"transfer-encoding", b"expect"})
 FRAMING_PER_BYTE = 8
 """Bytes of chunk sizes and extensions for each byte of a body. Chunks of one byte need five."""
@@ -92,6 +94,8 @@ class MessageParser:
 
     def _made_head(self) -> Head:
         version = self._parser.get_http_version()
+        if version not in VERSIONS:
+            raise MalformedHttp()
         hosts = self._hosts
         if not (len(hosts) == 1 and HOST.fullmatch(hosts[0])) and (hosts or version == "1.1"):  # RFC 9112, section 3.2
             raise MalformedHttp("The request has no Host, more than one, or one that is no host.")

@@ -15,9 +15,11 @@ from pathlib import Path
 
 from . import (
     bad_keys,
+    corpora,
     crash,
     cut_model,
     cuts,
+    described,
     every_bit,
     floods,
     full,
@@ -25,10 +27,15 @@ from . import (
     gone,
     health,
     hostile,
+    million,
+    mutants,
     pieces,
     power,
+    probes,
     secrets,
     shares,
+    slow,
+    smuggling,
     stood_still,
     stopped_streams,
     stuck_outputs,
@@ -59,6 +66,12 @@ PARTS = (
     "health",
     "pieces",
     "shares",
+    "described",
+    "smuggling",
+    "mutants",
+    "corpora",
+    "slow",
+    "million",
 )
 READERS = 16
 Round = tuple[str, Callable[[Path], Figures]]
@@ -80,10 +93,11 @@ def rounds_of(part: str, rounds: int | None) -> Iterator[Round]:
         pairs = rounds or 20_000
         yield f"{pairs:,} pairs: unknown id, wrong secret", partial(bad_keys.time_keys, pairs=pairs)
         yield f"{pairs:,} pairs at /token: unknown client, wrong secret", partial(bad_keys.time_clients, pairs=pairs)
-    if part in ("connections", "shares"):
+    if part in ("connections", "million", "shares"):
         hostile.raise_client_limit()
     for workers in (1, 4):
         yield from _services(part, workers, rounds)
+        yield from _odd_requests(part, workers, rounds)
 
 
 def _services(part: str, workers: int, rounds: int | None) -> Iterator[Round]:
@@ -157,6 +171,29 @@ def _streams(workers: int, rounds: int | None) -> Iterator[Round]:
     yield f"20 x kill -9 of a worker in mid-stream, {killed} streams, {callers}", kill
 
 
+def _odd_requests(part: str, workers: int, rounds: int | None) -> Iterator[Round]:
+    callers = f"{workers} worker(s)"
+    if part == "described":
+        for role in described.ROLES:
+            check = partial(described.describe, role=role, examples=rounds or 500, workers=workers)
+            yield f"schemathesis, {rounds or 500} examples as {role}, {callers}", check
+    if part == "smuggling":
+        yield f"{len(probes.PROBES)} probes, directly and behind nginx, {callers}", partial(smuggling.smuggle, workers=workers)
+    if part == "mutants":
+        number = rounds or 50_000
+        yield f"{number:,} mutants of good requests, {callers}", partial(mutants.mutate, mutants=number, workers=workers)
+    if part == "corpora":
+        yield f"odd JSON and strings at every endpoint, {callers}", partial(corpora.send_all, workers=workers)
+    if part == "slow":
+        for mode in slow.MODES:
+            slowed = partial(slow.slow_down, mode=mode, connections=2000, seconds=rounds or 60, workers=workers)
+            yield f"slowhttptest: {mode}, 2,000 connections, {callers}", slowed
+    if part == "million":
+        number = rounds or 1_000_000
+        flood = partial(million.flood, requests=number, rate=million.RATE, quiet_seconds=60, workers=workers)
+        yield f"{number:,} hostile requests, {callers}", flood
+
+
 def summary(figures: Figures) -> str:
     ready = sorted(figures.ready)
     parts = [f"{figures.answers:,} held", f"{figures.records:,} records", f"{figures.seconds:.1f} s"]
@@ -179,7 +216,8 @@ def main() -> int:
         "--rounds",
         type=int,
         help="how many kills (200 of one worker, 1,000 of four), losses of power (500), streams cut (1,000),"
-        " pairs of keys (20,000), or minutes of stuck outputs (10)",
+        " pairs of keys (20,000), minutes of stuck outputs (10), mutants (50,000), hostile requests (1,000,000), or"
+        " seconds of slow callers (60)",
     )
     given = arguments.parse_args()
     print(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC   python -m tests.faults {' '.join(sys.argv[1:])}")

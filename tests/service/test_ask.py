@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from app import __version__
+from app.api.schemas import SAYABLE
 from app.main import create_app
 from app.settings import load_settings
 
@@ -449,9 +450,11 @@ def test_openapi_declares_the_body_and_the_security_scheme(service: Service) -> 
     assert document["info"]["version"] == __version__
     asked = document["paths"]["/ask"]["post"]
     schema = asked["requestBody"]["content"]["application/json"]["schema"]
-    assert schema["properties"]["query"] | {"title": ""} == {"minLength": 1, "maxLength": 2000, "type": "string", "title": ""}
+    bounds = {"minLength": 1, "maxLength": 2000, "type": "string", "title": ""}
+    assert schema["properties"]["query"] | {"title": ""} == {**bounds, "pattern": SAYABLE}
     assert (schema["required"], schema["additionalProperties"]) == (["query"], False)
-    assert {"200", "400", "401", "403", "413", "415", "422", "429", "502", "503", "504"} == set(asked["responses"])
+    answers = {"200", "400", "401", "403", "408", "413", "415", "422", "429", "431", "502", "503", "504"}
+    assert answers == set(asked["responses"])
     schemes = document["components"]["securitySchemes"]
     assert schemes["client_credentials"]["flows"]["clientCredentials"]["tokenUrl"] == "token"
     assert (schemes["api_key"]["type"], schemes["api_key"]["scheme"]) == ("http", "bearer")

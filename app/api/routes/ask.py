@@ -10,20 +10,22 @@ from fastapi import APIRouter, Request, Response
 from ...kit.foreign_json import dumps
 from ..bodies import AskedQuestion, disconnect_watch
 from ..dependencies import Asker, ServicesDep
-from ..receipts import receipt_headers
-from ..schemas import AskRequest, AskResponse, ProblemBody, answer_body
+from ..receipts import RECEIPT_HEADERS, receipt_headers
+from ..schemas import PROBLEM, AskRequest, AskResponse, answer_body
 from ..streams import AskStreamSink, EventStream
 
 EVENTS = "text/event-stream"
 router = APIRouter(tags=["ask"])
-PROBLEM = {"content": {"application/problem+json": {"schema": ProblemBody.model_json_schema()}}}
 
 
 @router.post(
     "/ask",
     summary="Ask the model one question",
     response_model=AskResponse,
-    responses=dict.fromkeys((400, 401, 403, 413, 415, 422, 429, 502, 503, 504), PROBLEM),
+    responses={
+        200: {"content": {EVENTS: {"schema": {"type": "string"}}}, "headers": RECEIPT_HEADERS},
+        **dict.fromkeys((400, 401, 403, 413, 415, 422, 429, 502, 503, 504), PROBLEM),
+    },
     # The last dependency reads the body, after every check of the caller: its schema stands here.
     openapi_extra={
         "requestBody": {"required": True, "content": {"application/json": {"schema": AskRequest.model_json_schema()}}}

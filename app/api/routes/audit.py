@@ -12,20 +12,18 @@ from ...errors import InvalidRequest, NotFound, VerificationFailed
 from ...security.audit_access import AuditAccess, Inquiry
 from ..context import request_context
 from ..dependencies import Auditor, Proven, ServicesDep
-from ..schemas import ProblemBody
+from ..schemas import PROBLEM, SEQ_DIGITS, BundleAddress, RecordNumber, TileAddress
 
-router = APIRouter(prefix="/audit", tags=["audit"])
-PROBLEM: dict[str, Any] = {"content": {"application/problem+json": {"schema": ProblemBody.model_json_schema()}}}
+router = APIRouter(prefix="/audit", tags=["audit"], default_response_class=Response)
 TEXT: dict[str, Any] = {"content": {"text/plain": {"schema": {"type": "string"}}}}
 BYTES: dict[str, Any] = {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
 LINE: dict[str, Any] = {"content": {"application/json": {"schema": {"type": "object"}}}}
 LINES: dict[str, Any] = {"content": {"application/x-ndjson": {"schema": {"type": "string"}}}}
 PARAMETERS = [
-    {"name": "from", "in": "query", "schema": {"type": "integer", "minimum": 0, "default": 0}, "description": "First record."},
+    {"name": "from", "in": "query", "schema": {"type": "integer", "minimum": 0, "maximum": 10**SEQ_DIGITS - 1, "default": 0}},
     {"name": "limit", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": MAX_LINES, "default": 100}},
 ]
 DEFAULT_LINES = 100
-SEQ_DIGITS = 18
 FOREVER = {"Cache-Control": "public, max-age=31536000, immutable"}
 """A tile never changes: one of another width has another address."""
 
@@ -57,7 +55,7 @@ async def vkey(services: ServicesDep) -> Response:
     summary="An entry bundle (C2SP tlog-tiles); needs ai.audit.reader",
     responses=responses(BYTES, 401, 403, 404, 429, 503),
 )
-async def bundle(principal: Auditor, audit_access: AuditAccessDep, request: Request, address: str) -> Response:
+async def bundle(principal: Auditor, audit_access: AuditAccessDep, request: Request, address: BundleAddress) -> Response:
     data = await audit_access.bundle(_inquiry(request, principal), tile_of(request))
     return Response(data, media_type="application/octet-stream")
 
@@ -65,7 +63,7 @@ async def bundle(principal: Auditor, audit_access: AuditAccessDep, request: Requ
 @router.get(
     "/tile/{address:path}", summary="A hash tile (C2SP tlog-tiles): <L>/<N>[.p/<W>]", responses=responses(BYTES, 404, 503)
 )
-async def tile(audit_access: AuditAccessDep, request: Request, address: str) -> Response:
+async def tile(audit_access: AuditAccessDep, request: Request, address: TileAddress) -> Response:
     """Each record holds 128 random bits, so the hashes reveal only the number of records."""
     wanted = tile_of(request)
     if wanted.level == ENTRIES:
@@ -88,14 +86,14 @@ async def entries(principal: Proven, audit_access: AuditAccessDep, request: Requ
 
 
 @router.get("/entries/{seq}", summary="One record: the exact bytes of its line", responses=responses(LINE, 401, 404, 429, 503))
-async def entry(principal: Proven, audit_access: AuditAccessDep, request: Request, seq: str) -> Response:
+async def entry(principal: Proven, audit_access: AuditAccessDep, request: Request, seq: RecordNumber) -> Response:
     """The SHA-256 of the bytes before `,"hash":"` is the record's hash."""
     line = await audit_access.entry(_inquiry(request, principal), parse_seq(seq))
     return Response(line, media_type="application/json")
 
 
 @router.get("/receipts/{seq}", summary="A record's receipt (C2SP tlog-proof)", responses=responses(TEXT, 401, 404, 429, 503))
-async def receipt(principal: Proven, audit_access: AuditAccessDep, request: Request, seq: str) -> Response:
+async def receipt(principal: Proven, audit_access: AuditAccessDep, request: Request, seq: RecordNumber) -> Response:
     """Proof that the record is in the signed log.
 
     `audit verify-receipt FILE --vkey FILE` checks it offline.

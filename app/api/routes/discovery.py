@@ -10,11 +10,11 @@ from fastapi import APIRouter, Request, Response
 from ...security.roles import ENDPOINT_ROLES
 from ..context import app_context
 from ..public_address import AUTHORIZATION_SERVER, RESOURCE, public_address
-from ..schemas import AuthorizationServer, ProblemBody, ProtectedResource
+from ..schemas import PROBLEM, AuthorizationServer, ProtectedResource
 
 router = APIRouter(tags=["discovery"])
 PROOFS = ["client_secret_basic", "client_secret_post"]
-NO_HOST: dict[int | str, dict[str, Any]] = {400: {"model": ProblemBody, "description": "The Host header is no host[:port]."}}
+NO_HOST: dict[int | str, dict[str, Any]] = {400: {**PROBLEM, "description": "The Host header is no host[:port]."}}
 FOR_AN_HOUR = {"Cache-Control": "public, max-age=3600"}
 
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, FastAPI, Response
 from starlette.responses import RedirectResponse
 from starlette.staticfiles import StaticFiles
 
-from ..addresses import description_of
+from ..description import description_of
 
 router = APIRouter(include_in_schema=False)
 PAGE = """<!doctype html>

@@ -12,6 +12,9 @@ from ...security.kept_refusals import DatabaseNotice
 from ..context import AppContext, app_context, request_context
 
 router = APIRouter(tags=["health"])
+NOT_READY: dict[int | str, dict[str, Any]] = {
+    503: {"description": "Not now: the body says why.", "content": {"application/json": {"schema": {"type": "object"}}}}
+}
 LIVE = b'{"status":"ok"}'
 
 
@@ -24,7 +27,7 @@ async def livez() -> Response:
 
 
 @router.head("/readyz", include_in_schema=False)
-@router.get("/readyz", summary="Questions can be asked", responses={503: {"description": "Not now: the body says why."}})
+@router.get("/readyz", summary="Questions can be asked", responses=NOT_READY)
 async def readyz(request: Request) -> Response:
     """Whether all workers can record, so that it does not matter which of them is asked."""
     request_context(request).origin.terminal_record.is_written = True  # a probe leaves no record, even of a 503

@@ -11,12 +11,12 @@ import orjson
 from fastapi import APIRouter, Request, Response
 
 from ...security.oauth_errors import InvalidTokenRequest, UnsupportedGrantType
-from ..client_auth import FORM_TYPE, TokenForm, proven_client
+from ..client_auth import FORM_TYPE, MAX_FIELDS, TokenForm, proven_client
 from ..context import address_of, app_context, request_context
 from ..schemas import IntrospectionResponse, OAuthErrorBody, TokenResponse, introspection_body
 
 router = APIRouter(tags=["token"])
-TEXT = {"type": "string"}
+TEXT = {"type": "string", "pattern": "^[^\\u0000]*$"}
 CREDENTIALS = {
     "client_id": {**TEXT, "description": "Unless sent by HTTP Basic."},
     "client_secret": {**TEXT, "format": "password", "description": "Unless sent by HTTP Basic."},
@@ -33,7 +33,8 @@ ERRORS: dict[int | str, dict[str, Any]] = {status: {"model": OAuthErrorBody} for
 
 
 def _form(required: str, properties: dict[str, Any]) -> dict[str, Any]:
-    schema = {"type": "object", "required": [required], "properties": {**properties, **CREDENTIALS}}
+    fields = {"properties": {**properties, **CREDENTIALS}, "additionalProperties": TEXT, "maxProperties": MAX_FIELDS}
+    schema = {"type": "object", "required": [required], **fields}
     return {"requestBody": {"required": True, "content": {FORM_TYPE: {"schema": schema}}}}
 
 
@@ -67,6 +68,7 @@ async def token(request: Request, fields: TokenForm) -> Response:
     "/token/revoke",
     summary="Revoke an access token or an API key of this client",
     response_model=None,
+    response_class=Response,
     responses={200: {"description": "It proves nothing any more, or is not a token or key of this client."}, **ERRORS},
     openapi_extra=_form("token", PRESENTED),
 )

@@ -104,6 +104,7 @@ def test_credentials_come_by_basic_or_in_the_body(header: str | None, fields: di
         ("Bearer x", "malformed_credentials"),
         ("Basic", "malformed_credentials"),
         ("Basic !!!", "malformed_credentials"),
+        ("Basic YWxpY2U6\xe4", "malformed_credentials"),
         ("Basic " + base64.b64encode(b"\xff:s").decode(), "malformed_credentials"),
         (basic("no colon"), "malformed_credentials"),
     ],

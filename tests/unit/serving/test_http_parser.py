@@ -45,6 +45,7 @@ def test_a_host_is_a_name_or_an_address_with_or_without_a_port(host: bytes) -> N
         b"GET / HTTP/1.1\r\nHost: x\r\n folded\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost : x\r\n\r\n",
         b"PRI * HTTP/2.0\r\n\r\n",
+        *(b"GET / HTTP/" + version + b"\r\nHost: x\r\n\r\n" for version in (b"0.9", b"1.2", b"2.0", b"3")),
     ],
 )
 def test_what_is_no_head_of_http_1_is_refused(head: bytes) -> None:

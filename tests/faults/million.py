@@ -1,0 +1,186 @@
+"""A million hostile requests beside an honest caller: memory, waits, and whether the log holds what callers were told."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import re
+import time
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from math import inf
+from pathlib import Path
+from typing import Any
+
+from ..support.fake_openai import FakeOpenAI
+from ..support.service import Service
+from .corpora import odd_requests
+from .counts import Counts
+from .figures import Figures
+from .footprint import Footprint
+from .honest import Waits, honest_caller
+from .mutants import by_hypothesis
+from .probes import PROBES
+from .spoken import answers_in, speak
+from .valid import Credentials, request, valid_requests
+
+CONNECTIONS = 256
+RATE = 1000
+"""A second: a flood without a bound measures how long its own queue is."""
+SLICE = 50_000
+WARM = 10_000
+"""Requests before memory is first looked at."""
+SEED = 12
+SECONDS = 120
+PARALLEL = 16
+LENGTH = re.compile(rb"(?i)content-length: *([0-9]{1,9})")
+HALF_BODY = request("POST", "/token", "", b"a" * 100, "application/x-www-form-urlencoded")[:-98]
+
+
+@dataclass(frozen=True)
+class Hostile:
+    request: bytes
+    is_left: bool = False
+    """Whether its caller is gone at once: a reset, and no answer is awaited."""
+
+
+@dataclass
+class Seen:
+    sent: int = 0
+    left: int = 0
+    counts: Counts = field(default_factory=Counts)
+    statuses: Counter[int] = field(default_factory=Counter)
+
+
+class Exchange(asyncio.Protocol):
+    """One connection: its request is sent at once; what comes is kept until the service closes."""
+
+    def __init__(self, hostile: Hostile) -> None:
+        self._hostile, self.said = hostile, bytearray()
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: Any) -> None:
+        transport.write(self._hostile.request)
+        if self._hostile.is_left:
+            transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        self.said += data
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self.ended.done():
+            self.ended.set_result(None)
+
+
+def flood(folder: Path, *, requests: int, workers: int, rate: int, quiet_seconds: float, seconds: float = inf) -> Figures:
+    """*rate*: a second, at most. After *seconds* no more are sent."""
+    begun = time.monotonic()
+    env: dict[str, Any] = {"ADDRESS_RATE_LIMIT": "10000000", "OPENAI_API_KEY": "k"}
+    with FakeOpenAI() as fake:
+        service = Service(folder, workers=workers, OPENAI_BASE_URL=fake.base_url, **env).start()
+        pool = hostile_pool(service, Credentials.made_in(service), min(600, requests // 10))
+        token = service.token("honest", service.add_client("honest"))
+        assert service.stop() == 0  # what was tried is summed up
+        service.start()
+        before = len(service.records())
+        with honest_caller(service.port, token, "/ask") as quiet:
+            time.sleep(quiet_seconds)
+        with honest_caller(service.port, token, "/ask") as waits:
+            seen, grown = asyncio.run(_send(service, pool, requests, rate, seconds))
+        assert service.stop() == 0
+        records = service.records()[before:]
+        seen.counts.verify(records, 0)
+        assert seen.counts.silent == 0, f"{seen.counts.silent} requests without an answer"
+        assert service.verify()["ok"]
+        assert "Traceback" not in service.output()
+    return Figures(seen.sent, len(records), time.monotonic() - begun, remarks=_told(seen, grown, quiet, waits))
+
+
+def _told(seen: Seen, grown: list[float], quiet: Waits, waits: Waits) -> list[str]:
+    statuses = ", ".join(f"{status}: {number:,}" for status, number in sorted(seen.statuses.items()))
+    memory = f"{grown[-1]:+.0f} MB at the end, {max(grown):+.0f} at most (PSS of all processes; wanted: 50)"
+    return [
+        statuses,
+        f"{seen.left:,} left at once",
+        seen.counts.told(),
+        memory,
+        *waits.told(quiet),
+        "wanted: p99 at most doubled",
+    ]
+
+
+def hostile_pool(service: Service, credentials: Credentials, mutants: int) -> list[Hostile]:
+    """Odd JSON and strings, probes, mutants (all of them such that they are answered once they are sent), and leavers."""
+    every = random.Random(SEED)
+    odd = list(odd_requests(credentials))
+    changed = filter(is_one, by_hypothesis(tuple(valid_requests(credentials)), mutants))
+    tried = [*every.sample(odd, min(mutants, len(odd))), *changed]
+    with ThreadPoolExecutor(PARALLEL) as threads:
+        answered = threads.map(lambda one: bool(speak(service.port, one, seconds=1)), tried)
+        pool = [Hostile(one) for one, said in zip(tried, answered, strict=True) if said]
+    pool += [Hostile(probe.request) for probe in PROBES if probe.direct]
+    pool += [Hostile(request("POST", "/ask", f"Bearer {number}.y.z", b"{}")) for number in range(mutants // 4)]
+    slow = Hostile(b"GET /livez HTTP/1.1\r\nHost: x\r\nX-Slow: ")
+    pool += [slow] * (len(pool) // 50)  # each waits for its 408
+    openapi = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n"
+    halves = (b"", b"GET", openapi * 50, HALF_BODY)
+    pool += [Hostile(half, is_left=True) for half in halves] * (len(pool) // 80)
+    every.shuffle(pool)
+    return pool
+
+
+def is_one(data: bytes) -> bool:
+    """Whether nothing stands behind it: that would be refused, too, and not answered where the connection ends first."""
+    head, _, body = data.partition(b"\r\n\r\n")
+    return [int(length) for length in LENGTH.findall(head)] == [len(body)] * bool(body) and b"chunked" not in head.lower()
+
+
+async def _send(service: Service, pool: Sequence[Hostile], requests: int, rate: int, seconds: float) -> tuple[Seen, list[float]]:
+    seen, grown, warm, free = Seen(), [0.0], 0.0, asyncio.Semaphore(CONNECTIONS)
+    begun = at = time.monotonic()
+    async with asyncio.TaskGroup() as group:
+        for number in range(requests):
+            if time.monotonic() - begun > seconds:
+                break
+            await free.acquire()
+            group.create_task(_exchange(service.port, pool[number % len(pool)], seen, free))
+            if (ahead := begun + number / rate - time.monotonic()) > 0:
+                await asyncio.sleep(ahead)
+            if number == min(WARM, requests // 2):
+                warm = memory_of(service)
+            elif number and number % SLICE == 0:
+                grown.append(memory_of(service) - warm)
+                now = time.monotonic()
+                print(f"  {number:,} sent, {SLICE / (now - at):.0f}/s, {grown[-1]:+.0f} MB", flush=True)
+                at = now
+    grown.append(memory_of(service) - warm)
+    return seen, grown
+
+
+async def _exchange(port: int, hostile: Hostile, seen: Seen, free: asyncio.Semaphore) -> None:
+    try:
+        async with asyncio.timeout(SECONDS):
+            transport, exchange = await asyncio.get_running_loop().create_connection(lambda: Exchange(hostile), "127.0.0.1", port)
+            with suppress(TimeoutError):
+                await exchange.ended
+            transport.close()
+    finally:
+        free.release()
+    seen.sent += 1
+    seen.left += hostile.is_left
+    if not hostile.is_left:
+        answers = list(answers_in(bytes(exchange.said)))
+        seen.counts.add(answers)
+        for one in answers:
+            one.verify()
+            seen.statuses[one.status] += 1
+
+
+def memory_of(service: Service) -> float:
+    """MB of all processes."""
+    assert service.process is not None
+    pids = [service.process.pid, service.notary_pid(), *service.worker_pids()]
+    return sum(Footprint.of(pid).pss_mb for pid in pids if pid)
