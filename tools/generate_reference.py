@@ -17,6 +17,7 @@ from typing import Any
 import typer
 
 import app
+from app.api.description import described
 from app.api.error_bodies import body_of, status_of
 from app.cli.main import COMMANDS, load_command
 from app.cli.main import app as command_line
@@ -55,7 +56,7 @@ def main(arguments: list[str]) -> int:
 def openapi_page() -> str:
     """As `/openapi.json` serves it, with default settings."""
     settings = Settings(secret_key="-" * 32, _env_file=None)
-    return json.dumps(create_app(settings).openapi(), indent=1, ensure_ascii=False) + "\n"
+    return json.dumps(described(create_app(settings)), indent=1, ensure_ascii=False) + "\n"
 
 
 # --- settings ------------------------------------------------------------------------------------

@@ -34,7 +34,7 @@ class Credentials:
     asker: str
     auditor: str
     secret: str
-    """HTTP Basic sends it for the asker."""
+    """Sent by HTTP Basic for the client alice."""
 
     @classmethod
     def made_in(cls, service: Service) -> Credentials:
