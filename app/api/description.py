@@ -10,7 +10,7 @@ from fastapi import FastAPI
 
 from .error_bodies import STATUS
 from .http_errors import HeadTooLarge, MalformedHttp, RequestTimeout, TooManyConnections
-from .schemas import PROBLEM
+from .schemas import PROBLEM, ProblemBody
 
 API_KEY = "api_key"
 BEFORE_A_ROUTE = (STATUS[MalformedHttp.code], STATUS[RequestTimeout.code], HeadTooLarge.status, STATUS[TooManyConnections.code])
@@ -29,6 +29,7 @@ LIMITS: dict[str, Any] = {
     **{f"x-ratelimit-{what}-requests": NUMBER for what in ("limit", "remaining")},
 }
 """Of a principal."""
+HEADERS = REQUEST_ID | LIMITS | OF_STATUS["401"] | OF_STATUS["429"]
 OWN_VALIDATION = "HTTPValidationError"
 """FastAPI's, for parameters that it reads. Here it reads only texts, which it never refuses."""
 
@@ -51,6 +52,8 @@ def described(app: FastAPI) -> dict[str, Any]:
         for methods in description["paths"].values():
             for operation in methods.values():
                 _complete(operation)
+        components["headers"] = HEADERS
+        components["schemas"]["ProblemBody"] = ProblemBody.model_json_schema()
         for name in (OWN_VALIDATION, "ValidationError"):
             components["schemas"].pop(name, None)
     return description
@@ -68,5 +71,6 @@ def _complete(operation: dict[str, Any]) -> None:
     if is_guarded:
         operation["security"].append({API_KEY: []})
     for status, response in responses.items():
-        headers = REQUEST_ID | OF_STATUS.get(status, {}) | (LIMITS if is_guarded else {})
-        response["headers"] = headers | response.get("headers", {})
+        names = [*REQUEST_ID, *OF_STATUS.get(status, {}), *(LIMITS if is_guarded else {})]
+        known = {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+        response["headers"] = known | response.get("headers", {})

@@ -150,7 +150,7 @@ class ProblemBody(BaseModel):
     request_id: str
 
 
-PROBLEM: dict[str, Any] = {"content": {"application/problem+json": {"schema": ProblemBody.model_json_schema()}}}
+PROBLEM: dict[str, Any] = {"content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemBody"}}}}
 """A refusal in this style, as the description has it."""
 
 
