@@ -40,6 +40,8 @@ class Counts:
         told = Counter(self.refused)
         for record in records:
             details = record["details"]
+            if details.get("code") in UNANSWERED:
+                continue
             if record["action"] in REFUSED:
                 logged[SAME.get(details["status"], details["status"])] += 1
             elif record["action"] == SUMMED:
