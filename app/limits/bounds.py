@@ -16,6 +16,8 @@ class Bounds:
     """Above it the one that waits longest without a request is closed, else the new one."""
     connections_per_address: int = 1024
     """An IPv6 /64 is one address. Proxies in TRUSTED_PROXIES are exempt."""
+    accepted_at_once: int = 2048
+    """New connections that the kernel keeps until they are accepted."""
     guests: int = 32
     """Connections above `connections`: health is answered on them, all else is 503."""
     first_byte_seconds: float = 10
@@ -33,6 +35,8 @@ class Bounds:
     """Of a request line with its headers, of trailers, and of a chunk's extensions."""
     behind_bytes: int = 64 * KIB
     """Sent on one connection behind a request before its answer: then no more is read."""
+    ignored_bytes: int = 256 * KIB
+    """Read and ignored after a refusal, so that the caller can read it."""
     kept_bytes: int = 16 * MIB
     """Unfinished heads, and what waits behind a request, of all connections."""
     unread_bytes: int = 64 * MIB
@@ -48,7 +52,12 @@ class Bounds:
         """With room for a connection to a model's server beside each caller's, and our files."""
         room = max(8, (descriptors - self.guests - OWN_DESCRIPTORS) // 2)
         connections = min(self.connections, room)
-        return replace(self, connections=connections, connections_per_address=min(self.connections_per_address, connections))
+        return replace(
+            self,
+            connections=connections,
+            connections_per_address=min(self.connections_per_address, connections),
+            accepted_at_once=min(self.accepted_at_once, max(8, descriptors // 8)),
+        )
 
     def for_bodies_of(self, size: int) -> Bounds:
         """With room for one body of *size* bytes of each of three principals."""

@@ -10,13 +10,14 @@ from itertools import islice
 from typing import Protocol
 
 from ..api.http_errors import TooManyConnections
+from ..errors import AppError
 from ..limits.bounds import Bounds
 from .deadlines import Waiting
 from .health_desk import HealthDesk
 
 SWEEP_SECONDS = 1.0
 LOOKED_AT = 256
-"""How many waiting connections are looked at for one of the same address."""
+"""How many waiting connections are looked at for one that says nothing, of the same address."""
 
 
 class Connection(Protocol):
@@ -36,8 +37,11 @@ class Connection(Protocol):
     def give_up(self) -> None:
         """Close it at once: the caller reads nothing."""
 
-    def drop(self) -> None:
-        """Close it. Called only between two requests."""
+    def drop(self, error: AppError | None = None) -> None:
+        """Close it. Called only between two requests. *error*: tell the caller, who has no answer."""
+
+    def has_sent(self) -> bool:
+        """Whether there is something of it to be read."""
 
 
 class Connections:
@@ -125,15 +129,16 @@ class Connections:
         """Of those of *network*; None: of all."""
         for group in (self._new, self._idle):
             for one in islice(group, LOOKED_AT):
-                if network is None or one.network == network:
+                if (network is None or one.network == network) and not one.has_sent():
                     self._drop(one)
                     return True
         return False
 
     def _drop(self, one: Connection) -> None:
-        if one not in self._idle:
-            self.count(TooManyConnections.code, one.network)
-        one.drop()
+        error = None if one in self._idle else TooManyConnections()
+        if error:
+            self.count(error.code, one.network)
+        one.drop(error)
         self.remove(one)
 
     def _is_proxy(self, address: str) -> bool:

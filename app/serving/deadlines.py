@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import select
 from collections.abc import Callable
 from enum import Enum, auto
 from typing import Protocol
@@ -12,6 +10,8 @@ from ..limits.bounds import Bounds
 
 STOP_SECONDS = 1.0
 """While the service stops: without progress for so long, a body or an unread answer is cut."""
+HALF_CLOSE_SECONDS = 0.1
+"""A caller whose sending ends this soon after the request waits for the answer."""
 LINGER_SECONDS = 1.0
 """After a refusal, so that the caller can read it."""
 
@@ -75,10 +75,3 @@ class Waiting:
             case Phase.OVER:
                 return waited > LINGER_SECONDS
         return False
-
-
-def has_left(transport: asyncio.Transport) -> bool:
-    """Whether the caller has disconnected. For a connection from which nothing is read now."""
-    poll = select.poll()
-    poll.register(transport.get_extra_info("socket").fileno(), select.POLLRDHUP)
-    return bool(poll.poll(0))

@@ -7,6 +7,7 @@ tests/contract/test_library_insides.py and docs/decisions/0045-our-own-http-prot
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any, cast
 
 from uvicorn.config import Config
@@ -18,15 +19,13 @@ from ..api.http_errors import MalformedHttp, RequestTimeout, TooLarge, TooManyCo
 from ..errors import AppError, ClientGone
 from ..limits.networks import network_of
 from .connections import Connections
-from .deadlines import Phase, Waiting, has_left
+from .deadlines import HALF_CLOSE_SECONDS, Phase, Waiting
 from .early_refusals import refusal
 from .health_desk import HEALTH
 from .http_parser import Head, MessageParser
 from .http_request import HttpRequest, ServerParts, open_request
 from .incoming import Incoming
-
-HALF_CLOSE_SECONDS = 0.1  # a caller whose sending ends this soon after the request waits for the answer: eof_received
-MAX_IGNORED = 256 * 1024  # bytes that are read and ignored after a refusal, so that the caller can read it
+from .peek import has_left, has_sent, write_last
 
 
 class HttpProtocol(asyncio.Protocol):
@@ -52,7 +51,7 @@ class HttpProtocol(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._flow = FlowControl(self._transport)
+        self._flow, self.has_sent = FlowControl(self._transport), partial(has_sent, self._transport)
         self._addresses = get_local_addr(self._transport), get_remote_addr(self._transport)
         if client := self._addresses[1]:
             self._address, self.network = client[0], network_of(client[0])
@@ -75,7 +74,7 @@ class HttpProtocol(asyncio.Protocol):
             self._take(data)
             return
         self._ignored += len(data)
-        if self._ignored > MAX_IGNORED:
+        if self._ignored > self._bounds.ignored_bytes:
             self._transport.abort()
 
     def eof_received(self) -> bool:
@@ -172,7 +171,6 @@ class HttpProtocol(asyncio.Protocol):
         self._incoming.clear()
 
     def _on_answered(self) -> None:
-        self._server.state.total_requests += 1
         if self._transport.is_closing():
             return
         self._flow.resume_reading()
@@ -217,12 +215,13 @@ class HttpProtocol(asyncio.Protocol):
         self._connections.count("answer_unread", self._address)
         self._transport.abort()
 
-    def drop(self) -> None:
+    def drop(self, error: AppError | None = None) -> None:
+        if error and not self._request and self.waiting.phase is not Phase.OVER:
+            write_last(self._transport, refusal(error))
         self._end_reading()
         self._transport.close()
 
     def look(self, now: float) -> None:
-        """Called each second: end what has waited too long."""
         waiting, request, is_stopping = self.waiting, self._request, self._connections.is_stopping
         if waiting.is_unread(now, self.unread_bytes, self._bounds, is_stopping):
             self.give_up()

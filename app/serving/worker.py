@@ -84,9 +84,11 @@ def run_worker(shared: SharedParts, output: ServiceOutput, ready: ReadyFlag, num
         scoreboard=shared.scoreboard,
         worker=number,
     )
-    connections = Connections(Bounds().within(raise_descriptor_limit()), settings.trusted_proxies)
+    bounds = Bounds().within(raise_descriptor_limit())
+    connections = Connections(bounds, settings.trusted_proxies)
     config = uvicorn.Config(
         app,
+        backlog=bounds.accepted_at_once,
         http=cast(Any, partial(HttpProtocol, connections)),
         log_config=None,
         access_log=False,  # the audit log is the record of who asked what

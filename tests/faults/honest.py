@@ -46,6 +46,8 @@ def centile(values: list[float], number: int) -> float:
 
 
 def ask(connection: HTTPConnection, path: str, token: str) -> float:
+    if connection.sock and select.select([connection.sock], [], [], 0)[0]:
+        connection.close()  # the service has; pools of connections look, too
     headers, begun = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}, time.perf_counter()
     try:
         connection.request("POST" if path == "/ask" else "GET", path, QUESTION if path == "/ask" else None, headers)

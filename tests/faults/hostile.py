@@ -112,7 +112,7 @@ def ask_at_once(target: Target, callers: int) -> Iterator[str]:
             with suppress(OSError):
                 one.sendall(target.head("/ask", len(question)) + question)
         for one in opened:
-            one.settimeout(30)
+            one.settimeout(60)
             with suppress(OSError):
                 statuses[one.recv(100)[9:12]] += 1
     answered, shed = statuses[b"200"], statuses[b"503"]

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.errors import AppError
 from app.limits.bounds import Bounds
 from app.serving.connections import Connections
 from app.serving.deadlines import Waiting
@@ -21,13 +22,18 @@ class One:
     is_open: bool = True
     looks: list[float] = field(default_factory=list)
     unread_bytes: int = 0
+    says_something: bool = False
+    told: str | None = None
     waiting: Waiting = field(default_factory=lambda: Waiting(lambda: 0.0))
 
     def look(self, now: float) -> None:
         self.looks.append(now)
 
-    def drop(self) -> None:
-        self.is_open = False
+    def has_sent(self) -> bool:
+        return self.says_something
+
+    def drop(self, error: AppError | None = None) -> None:
+        self.is_open, self.told = False, error.code if error else None
 
     def give_up(self) -> None:
         self.is_open = False
@@ -84,6 +90,20 @@ def test_an_idle_one_makes_room_only_where_all_others_ask() -> None:
     on_a_loop(check)
 
 
+def test_one_whose_request_is_there_to_be_read_makes_no_room() -> None:
+    def check() -> None:
+        given = Given()
+        idle, _ = given.open("a", begun=True)
+        given.all.rest(idle)
+        new, silent = given.open("b")[0], given.open("c")[0]
+        idle.says_something = new.says_something = True
+        assert given.open("d", begun=True)[1]
+        assert (idle.is_open, new.is_open, silent.is_open) == (True, True, False)
+        assert not given.open("e")[1]
+
+    on_a_loop(check)
+
+
 def test_where_all_ask_a_new_one_is_a_guest_and_a_newer_guest_replaces_it() -> None:
     def check() -> None:
         given = Given()
@@ -93,6 +113,7 @@ def test_where_all_ask_a_new_one_is_a_guest_and_a_newer_guest_replaces_it() -> N
         assert (is_admitted, guest.is_open) == (False, True)
         newer, is_admitted = given.open("e")
         assert (is_admitted, guest.is_open, newer.is_open) == (False, False, True)
+        assert guest.told == "too_many_connections"
         given.all.remove(newer)
         assert not given.open("f")[1]
 
