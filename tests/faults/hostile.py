@@ -145,6 +145,15 @@ def fall_silent(target: Target, bodies: int) -> Iterator[str]:
     yield f"408 after {time.monotonic() - begun:.1f} s (wanted 10)"
 
 
+def stop_beside_silence(target: Target, bodies: int) -> Iterator[str | None]:
+    """As before, and then a stop."""
+    with many(target, bodies) as opened:
+        for one in opened:
+            one.sendall(HEAD + b"Content-Length: 100\r\n\r\nab")
+        yield None
+        yield f"stop beside them {stopped(target):.1f} s"
+
+
 def leave_bodies_open(target: Target, bodies: int, path: str = "/v1/chat/completions") -> Iterator[str]:
     """8 MB each, but for the last byte."""
     before, most, body = target.memory, 0.0, b" " * (8 * MB - 1)
@@ -203,6 +212,7 @@ ROWS = (
     Row("questions at once, 256 descriptors", "200 or 503", ask_at_once, 600, 300, "256:256"),
     Row("slow heads and idle connections", "closed in 10 s, p99 at most doubled", send_slowly, 2000, 40),
     Row("POST /token, 2 of 100 bytes", "cut in 10 s", fall_silent, 20, 3),
+    Row("POST /token, 2 of 100 bytes, then a stop", "as without it", stop_beside_silence, 20, 3, stops=True),
     Row("bodies of 8 MB but for the last byte", "< 64 MB", leave_bodies_open, 200, 8),
     Row("the same without a token", "< 64 MB", partial(leave_bodies_open, path="/token"), 200, 8),
     Row("8 MB answers that nobody reads", "bounded, < 1 s", read_nothing, 100, 12, path="/v1/models", stops=True),

@@ -46,4 +46,4 @@ def test_a_stop_waits_for_no_caller_who_reads_nothing(tmp_path: Path, fake: Fake
         records = target.service.records()
         received, ended = ([one for one in records if one["action"] in names] for names in (RECEIVED, ENDED))
         assert len(received) == len(ended)
-        assert {one["details"]["code"] for one in ended if one["action"] == "ask.failed"} == {"interrupted"}
+        assert {one["details"]["code"] for one in ended if one["action"] == "ask.failed"} <= {"interrupted"}
