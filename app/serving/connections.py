@@ -38,7 +38,7 @@ class Connection(Protocol):
         """Close it at once: the caller reads nothing."""
 
     def drop(self, error: AppError | None = None) -> None:
-        """Close it. Called only between two requests. *error*: tell the caller, who has no answer."""
+        """Close it. Called only between two requests. *error*: what the caller is told."""
 
     def has_sent(self) -> bool:
         """Whether there is something of it to be read."""
