@@ -50,6 +50,14 @@ class Availability:
     def probe(self) -> Probe:
         return Probe(self._refused, self._closings)
 
+    def needs_probe(self, ended: int) -> bool:
+        """Whether the log is closed, by a later closing than number *ended*.
+
+        The event loop may learn late that a probe has ended that one: a second probe would record
+        the end of a closing that is over.
+        """
+        return self.closed_because is not None and self._closings > ended
+
     def closed_seconds(self) -> float:
         return 0.0 if self._closed_at is None else time.monotonic() - self._closed_at
 

@@ -78,6 +78,7 @@ class LogWriter:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._failed: AppError | None = None  # known here a moment before the event loop closes the log
+        self._ended = 0  # the closing that the last successful probe ended
 
     # --- called on the event loop ----------------------------------------------------------------
 
@@ -108,7 +109,7 @@ class LogWriter:
 
     def _run(self) -> None:
         while True:
-            is_closed = self._failed is not None or self._availability.closed_because is not None
+            is_closed = self._failed is not None or self._availability.needs_probe(self._ended)
             try:
                 items = [self._inbox.get(timeout=PROBE_SECONDS if is_closed else None)]
             except queue.Empty:
@@ -148,7 +149,7 @@ class LogWriter:
         details = {"refused": probe.refused, "seconds": round(self._availability.closed_seconds(), 3)}
         error, _ = self._try(self._store.recover, [draft("log.resumed", None, details)])
         if error is None:
-            self._failed = None
+            self._failed, self._ended = None, probe.closings
             self._call(self._on_resumed, probe)
 
     def _try(self, write: Callable[[Build], None], records: list[Draft]) -> tuple[AppError | None, list[Receipt]]:

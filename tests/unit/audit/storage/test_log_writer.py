@@ -184,6 +184,22 @@ def test_a_log_that_the_event_loop_closed_is_probed_once_it_is_woken(desk: Desk)
     run(desk, work)
 
 
+def test_a_closing_is_ended_once_although_the_event_loop_learns_it_late(desk: Desk) -> None:
+    async def work() -> None:
+        desk.availability.close("timed out")
+        desk.writer.wake()
+        await until(lambda: bool(desk.resumed))
+        await asyncio.sleep(5 * PROBE_SECONDS)
+        assert desk.store.probes == 1
+        desk.availability.reopen(desk.resumed[0])
+        desk.availability.close("again")
+        desk.writer.wake()
+        await until(lambda: len(desk.resumed) == 2)
+        assert [one[0]["action"] for one in desk.store.batches] == ["log.resumed"] * 2
+
+    run(desk, work)
+
+
 def test_an_unexpected_error_refuses_and_is_logged_and_the_thread_lives(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
     async def work() -> None:
         desk.store.error = KeyError("the store broke")
