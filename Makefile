@@ -31,7 +31,7 @@ serve: install ## sets up what is missing, then serves on http://127.0.0.1:8000
 	$(BIN)/python -m app serve
 
 test-fast: dev ## unit and contract tests, without a service
-	$(BIN)/python -m pytest -q -n 3 --dist worksteal --hypothesis-profile=fast tests/unit tests/contract
+	$(BIN)/python -m pytest -q -n 4 --dist worksteal --hypothesis-profile=fast tests/unit tests/contract
 
 test: dev ## the suite, in parallel
 	$(BIN)/python -m pytest -q -n 4 --dist worksteal tests
