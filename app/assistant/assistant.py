@@ -29,13 +29,15 @@ from .v1_requests import V1Requests
 
 
 class Model(Protocol):
-    """What /ask needs of a language model. app.upstream.langchain has the real one."""
+    """What /ask needs of a language model. app.upstream.language_model has the real one."""
 
     name: str
     """The name that callers know."""
     upstream: Upstream
-    chain: Any
-    """LangChain's `prompt | model | parser`."""
+
+    @property
+    def chain(self) -> Any:
+        """LangChain's `prompt | model | parser`."""
 
     def build_body(self, query: str, *, stream: bool = False) -> bytes:
         """The exact body that is sent for *query*. Raises InvalidRequest for a lone surrogate."""

@@ -1,4 +1,4 @@
-"""LangChain: the chain `prompt | model | parser`, and a shorter path that sends the same bytes.
+"""LangChain: the chain `prompt | model | parser`, over our own connection.
 
 Everything that leans on LangChain's or LangSmith's insides is in this file; the versions are pinned
 to a minor, and tests/contract/test_library_insides.py says which inside has changed.
@@ -6,8 +6,6 @@ to a minor, and tests/contract/test_library_insides.py says which inside has cha
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections.abc import AsyncIterator
 from typing import Any, NoReturn
 
@@ -16,7 +14,7 @@ import langsmith.utils
 import orjson
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
 from langchain_core.language_models import LanguageModelInput
-from langchain_core.messages import AIMessageChunk, BaseMessage, HumanMessage, SystemMessage
+from langchain_core.messages import AIMessageChunk, BaseMessage, SystemMessage
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.prompts import ChatPromptTemplate
@@ -24,9 +22,9 @@ from langchain_core.runnables import Runnable
 from langchain_openai import ChatOpenAI
 from pydantic import Field, SecretStr
 
-from ..errors import InvalidRequest
-from .client import NEWER_NAME, OPENAI_URL, Upstream
+from .client import NEWER_NAME, Upstream
 from .errors import Reading
+from .language_model import forget_tracing_settings
 from .protocol.chat import CHAT
 from .protocol.stream_reader import read_piece
 
@@ -38,8 +36,7 @@ def disable_tracing() -> None:
     reroute models to a gateway, are removed from the environment; LangSmith's cached copy is
     dropped; and the switch that outranks them is set for this process.
     """
-    for name in [name for name in os.environ if name.startswith(("LANGSMITH_", "LANGCHAIN_"))]:
-        del os.environ[name]
+    forget_tracing_settings()
     langsmith.utils.get_env_var.cache_clear()  # type: ignore[attr-defined]  # lru_cache hidden by the overloads
     langsmith.configure(enabled=False)
 
@@ -71,7 +68,7 @@ class LeanChatOpenAI(ChatOpenAI):
     def body_of(
         self, messages: list[BaseMessage], *, stream: bool = False, stop: list[str] | None = None, **kwargs: Any
     ) -> bytes:
-        """The bytes that are sent for *messages*, by the chain and by the shorter path alike."""
+        """The bytes that are sent for *messages*."""
         if stream:
             kwargs |= {"stream": True, **({"stream_options": {"include_usage": True}} if self.upstream.stream_usage else {})}
         return orjson.dumps(self._get_request_payload(messages, stop=stop, **kwargs))
@@ -118,56 +115,26 @@ class LeanChatOpenAI(ChatOpenAI):
         source.finish()
 
 
-class LanguageModel:
-    """The model of /ask, behind the OpenAI protocol. Bound to the event loop that sends first."""
-
-    def __init__(
-        self,
-        upstream: Upstream,
-        *,
-        model: str,
-        alias: str | None = None,
-        base_url: str | None = None,
-        temperature: float,
-        max_tokens: int,
-        system_prompt: str,
-    ) -> None:
-        """*alias*: the name that callers use, if not *model*.
-
-        An empty *system_prompt* sends no system message.
-        """
-        disable_tracing()
-        self.name = alias or model
-        self.upstream = upstream
-        system = [SystemMessage(system_prompt)] if system_prompt else []
-        chat = LeanChatOpenAI(
-            upstream=upstream,
-            model=model,
-            api_key=SecretStr("held by upstream"),
-            base_url=base_url or OPENAI_URL,
-            temperature=temperature,
-            max_completion_tokens=max_tokens,
-            max_retries=0,
-            use_responses_api=False,
-            stream_usage=False,
-            cache=False,
-            openai_proxy=None,
-            http_socket_options=(),
-            client=_NoClient(),
-            async_client=_NoClient(),
-        )
-        prompt = ChatPromptTemplate.from_messages([*system, ("human", "{query}")])
-        self.chain: Runnable[dict[str, Any], str] = prompt | chat | StrOutputParser()
-
-        # Only the query changes between calls, so LangChain makes the bytes around it only once.
-        placeholder = secrets.token_hex(16)
-        messages = [*system, HumanMessage(placeholder)]
-        self._around = [chat.body_of(messages, stream=stream).split(orjson.dumps(placeholder)) for stream in (False, True)]
-
-    def build_body(self, query: str, *, stream: bool = False) -> bytes:
-        """The body that `chain` sends for *query*. Raises InvalidRequest for a lone surrogate."""
-        before, after = self._around[stream]
-        try:
-            return before + orjson.dumps(query) + after
-        except orjson.JSONEncodeError:
-            raise InvalidRequest("The query is not valid Unicode.") from None
+def open_chain(
+    upstream: Upstream, *, model: str, base_url: str, temperature: float, max_tokens: int, system_prompt: str
+) -> tuple[Runnable[dict[str, Any], str], LeanChatOpenAI]:
+    """The chain `prompt | model | parser`, and the model in it."""
+    disable_tracing()
+    system = [SystemMessage(system_prompt)] if system_prompt else []
+    chat = LeanChatOpenAI(
+        upstream=upstream,
+        model=model,
+        api_key=SecretStr("held by upstream"),
+        base_url=base_url,
+        temperature=temperature,
+        max_completion_tokens=max_tokens,
+        max_retries=0,
+        use_responses_api=False,
+        stream_usage=False,
+        cache=False,
+        openai_proxy=None,
+        http_socket_options=(),
+        client=_NoClient(),
+        async_client=_NoClient(),
+    )
+    return ChatPromptTemplate.from_messages([*system, ("human", "{query}")]) | chat | StrOutputParser(), chat

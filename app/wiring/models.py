@@ -14,7 +14,7 @@ from ..settings import Settings
 from ..upstream.client import Upstream
 from ..upstream.connection import CONNECTIONS
 from ..upstream.embedded import PARAMS, SLOT_TOKENS, EmbeddedAddress
-from ..upstream.langchain import LanguageModel
+from ..upstream.language_model import LanguageModel
 from ..upstream.turns import Turns
 
 EMBEDDED_NOTE = "embedded: for trying the service out, not for its answers"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import itertools
 import re
 import tomllib
 from importlib.metadata import version
@@ -20,6 +21,7 @@ import pytest
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.client_proto import ResponseHandler
 from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import HumanMessage, SystemMessage
 from langchain_openai.chat_models.base import BaseChatOpenAI
 from starlette.middleware.cors import CORSMiddleware
 from uvicorn.protocols.http.flow_control import FlowControl
@@ -32,7 +34,8 @@ from app.serving.http_request import MUTED
 from app.upstream.client import Upstream
 from app.upstream.completion import Reply
 from app.upstream.connection import take_unread
-from app.upstream.langchain import LanguageModel, LeanChatOpenAI, disable_tracing
+from app.upstream.langchain import LeanChatOpenAI, disable_tracing, open_chain
+from app.upstream.language_model import LanguageModel
 from app.upstream.protocol.endpoint import Endpoint
 
 from ..support.paths import ROOT
@@ -188,7 +191,7 @@ def language_model(upstream: Upstream) -> tuple[LanguageModel, LeanChatOpenAI]:
     model = LanguageModel(
         upstream, model="small-1", base_url="http://127.0.0.1:9/v1", temperature=0.7, max_tokens=9, system_prompt="Be brief."
     )
-    return model, next(step for step in model.chain.steps if isinstance(step, LeanChatOpenAI))  # type: ignore[attr-defined]
+    return model, next(step for step in model.chain.steps if isinstance(step, LeanChatOpenAI))
 
 
 @pytest.mark.parametrize(
@@ -229,15 +232,25 @@ def test_langchain_calls_astream_of_ours_to_stream() -> None:
     assert upstream.bodies == [model.build_body("hi", stream=True)], f"{LANGCHAIN}: astream bypasses our _astream"
 
 
-def test_langchain_builds_the_request_payload_that_we_send() -> None:
-    model, _ = language_model(Recorder())
-    assert orjson.loads(model.build_body("hi")) == {
-        "model": "small-1",
-        "stream": False,
-        "temperature": 0.7,
-        "max_tokens": 9,
-        "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "hi"}],
-    }, f"{LANGCHAIN}: _get_request_payload builds another payload"
+MODELS = ("small-1", "o1", "o3-mini", "O4", "omni", "gpt-5", "GPT-5.1-mini", "gpt-5-chat-latest", "gpt-4o", "gpt-6")
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_langchain_builds_the_very_bytes_that_we_build_by_hand(name: str) -> None:
+    servers = [
+        Upstream(ModelServer("none", "http://127.0.0.1:9/v1", "k", stream_usage=usage, token_param=param))
+        for usage in (True, False)
+        for param in (None, "max_tokens", "max_completion_tokens")
+    ]
+    cases = itertools.product(servers, (0, 0.7, 1), ('Be {brief}. ""', ""), ("hi", "", 'é 🙂 "" {query} \\ \n'))
+    for upstream, temperature, system, query in cases:
+        options = {"model": name, "temperature": temperature, "max_tokens": 9, "system_prompt": system}
+        model = LanguageModel(upstream, base_url="http://127.0.0.1:9/v1", **options)  # type: ignore[arg-type]  # of three types
+        _, chat = open_chain(upstream, base_url="http://127.0.0.1:9/v1", **options)  # type: ignore[arg-type]
+        messages = [*([SystemMessage(system)] if system else []), HumanMessage(query)]
+        for stream in (False, True):
+            ours, theirs = model.build_body(query, stream=stream), chat.body_of(messages, stream=stream)
+            assert ours == theirs, f"{LANGCHAIN}: _get_request_payload builds another payload for {options}"
 
 
 def test_langchain_builds_no_sdk_client_where_we_give_it_ours() -> None:

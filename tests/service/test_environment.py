@@ -11,7 +11,7 @@ from ..support.paths import ROOT
 
 TRACED = """
 import asyncio, os
-from app.upstream.langchain import LanguageModel
+from app.upstream.language_model import LanguageModel
 from app.catalogue.models import Server
 from app.upstream.client import Upstream
 os.environ.update(LANGCHAIN_TRACING="true", LANGSMITH_TRACING_V2="true")  # also after the import
@@ -19,9 +19,10 @@ import langsmith.utils
 assert langsmith.utils.tracing_is_enabled()
 upstream = Upstream(Server("fake", os.environ["FAKE"], "k"))
 model = LanguageModel(upstream, model="m", base_url=os.environ["FAKE"], temperature=0, max_tokens=9, system_prompt="")
+chain = model.chain
 os.environ["LANGSMITH_TRACING"] = "true"  # too late: the switch outranks it
 assert not langsmith.utils.tracing_is_enabled()
-print(asyncio.run(model.chain.ainvoke({"query": "hi"})))
+print(asyncio.run(chain.ainvoke({"query": "hi"})))
 from langchain_core.tracers.langchain import wait_for_all_tracers
 wait_for_all_tracers()
 """

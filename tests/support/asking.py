@@ -15,7 +15,7 @@ from app.security.models import Principal
 from app.upstream.call import PreparedCall
 from app.upstream.client import Upstream
 from app.upstream.completion import Completion
-from app.upstream.langchain import LanguageModel
+from app.upstream.language_model import LanguageModel
 from app.upstream.protocol.chat import CHAT
 from app.upstream.protocol.endpoint import Endpoint
 

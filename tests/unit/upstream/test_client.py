@@ -17,7 +17,7 @@ import pytest
 from app.errors import UpstreamError, UpstreamUnavailable
 from app.upstream.completion import Completion
 from app.upstream.errors import UpstreamDenied, UpstreamOutOfQuota, UpstreamRefused
-from app.upstream.langchain import LanguageModel
+from app.upstream.language_model import LanguageModel
 from tests.support.asking import KEY, ask, make, send, use
 from tests.support.fake_openai import FakeOpenAI
 from tests.support.nginx import make_certificate
