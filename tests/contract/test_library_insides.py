@@ -242,13 +242,12 @@ def test_langchain_builds_the_very_bytes_that_we_build_by_hand(name: str) -> Non
         for usage in (True, False)
         for param in (None, "max_tokens", "max_completion_tokens")
     ]
-    cases = itertools.product(servers, (0, 0.7, 1), ('Be {brief}. ""', ""), ("hi", "", 'é 🙂 "" {query} \\ \n'))
-    for upstream, temperature, system, query in cases:
+    for upstream, temperature, system in itertools.product(servers, (0, 0.7, 1), ('Be {brief}. ""', "")):
         options = {"model": name, "temperature": temperature, "max_tokens": 9, "system_prompt": system}
         model = LanguageModel(upstream, base_url="http://127.0.0.1:9/v1", **options)  # type: ignore[arg-type]  # of three types
         _, chat = open_chain(upstream, base_url="http://127.0.0.1:9/v1", **options)  # type: ignore[arg-type]
-        messages = [*([SystemMessage(system)] if system else []), HumanMessage(query)]
-        for stream in (False, True):
+        for query, stream in itertools.product(("hi", "", 'é 🙂 "" {query} \\ \n'), (False, True)):
+            messages = [*([SystemMessage(system)] if system else []), HumanMessage(query)]
             ours, theirs = model.build_body(query, stream=stream), chat.body_of(messages, stream=stream)
             assert ours == theirs, f"{LANGCHAIN}: _get_request_payload builds another payload for {options}"
 
