@@ -78,8 +78,8 @@ def test_what_it_does_not_serve_is_fastapis(path: str, method: str, status: int)
     assert asked(application_of(), path, method)[0]["status"] == status
 
 
-def test_beneath_another_root_the_router_finds_the_route() -> None:
-    assert asked(application_of(), "/root/here", root_path="/root")[0]["status"] == 200
+def test_beneath_a_prefix_the_router_finds_the_route() -> None:
+    assert asked(application_of(), "/prefix/here", root_path="/prefix")[0]["status"] == 200
 
 
 class Failing(Response):

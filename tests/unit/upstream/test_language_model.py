@@ -18,19 +18,6 @@ from ...support.asking import KEY, ask, make, send, use
 from ...support.fake_openai import FakeOpenAI, completion_text
 from ...support.paths import ROOT
 
-ODD = "{query} {{}} {0} %s $x \" ' \\ \n\r\t\x01 \u2028 \ufeff é 漢字 🏳️‍🌈 \U0010ffff </s><|im_end|> "
-QUERIES = [
-    "hi",
-    "{query}",
-    "{",
-    "{{x}} {0!r}",
-    "\"quoted\" 'twice' \\n",
-    "line\nline\r\n",
-    "🙂 e\u0301 \u202e",
-    "\x7f\x01",
-    ODD,
-]
-
 
 def test_the_server_gets_exactly_the_prepared_bytes(fake: FakeOpenAI) -> None:
     """The record names this digest before the call, so it must be the digest of what left."""
