@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from app.api.error_bodies import STATUS
@@ -22,11 +22,16 @@ class Counts:
 
     def __init__(self) -> None:
         self.refused: Counter[int] = Counter()
+        self._statuses: Counter[int] = Counter()
         self.silent = 0
         """Connections without an answer."""
         self._ids: dict[bytes, int] = {}
 
-    def add(self, answers: Iterable[Answer]) -> None:
+    def add(self, answers: Sequence[Answer]) -> None:
+        """Raises AssertionError for an answer that should not be."""
+        for one in answers:
+            one.verify()
+            self._statuses[one.status] += 1
         final = [one for one in answers if one.status >= 200]
         self.silent += not final
         for one in final:
@@ -59,3 +64,6 @@ class Counts:
 
     def told(self) -> str:
         return f"{self.refused.total():,} refusals told, {self.logged.total():,} in the log, {self.silent:,} connections silent"
+
+    def told_statuses(self) -> str:
+        return ", ".join(f"{status}: {number:,}" for status, number in sorted(self._statuses.items()))

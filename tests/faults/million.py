@@ -6,7 +6,6 @@ import asyncio
 import random
 import re
 import time
-from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -52,7 +51,6 @@ class Seen:
     sent: int = 0
     left: int = 0
     counts: Counts = field(default_factory=Counts)
-    statuses: Counter[int] = field(default_factory=Counter)
 
 
 class Exchange(asyncio.Protocol):
@@ -100,10 +98,9 @@ def flood(folder: Path, *, requests: int, workers: int, rate: int, quiet_seconds
 
 
 def _told(seen: Seen, grown: list[float], quiet: Waits, waits: Waits) -> list[str]:
-    statuses = ", ".join(f"{status}: {number:,}" for status, number in sorted(seen.statuses.items()))
     memory = f"{grown[-1]:+.0f} MB at the end, {max(grown):+.0f} at most (PSS of all processes; wanted: 50)"
     return [
-        statuses,
+        seen.counts.told_statuses(),
         f"{seen.left:,} left at once",
         seen.counts.told(),
         memory,
@@ -172,11 +169,7 @@ async def _exchange(port: int, hostile: Hostile, seen: Seen, free: asyncio.Semap
     seen.sent += 1
     seen.left += hostile.is_left
     if not hostile.is_left:
-        answers = list(answers_in(bytes(exchange.said)))
-        seen.counts.add(answers)
-        for one in answers:
-            one.verify()
-            seen.statuses[one.status] += 1
+        seen.counts.add(list(answers_in(bytes(exchange.said))))
 
 
 def memory_of(service: Service) -> float:

@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -46,24 +45,19 @@ def mutate(folder: Path, *, mutants: int, workers: int) -> Figures:
         service = Service(folder, workers=workers, OPENAI_BASE_URL=fake.base_url, **env).start()
         requests = tuple(valid_requests(Credentials.made_in(service)))
         with ThreadPoolExecutor(PARALLEL) as threads:
-            statuses, counts = Counter[int](), Counts()
-            before = len(service.records())
+            before, counts = len(service.records()), Counts()
             zzuf = shutil.which("zzuf")
             made = islice(by_zzuf(zzuf, requests), mutants // 2) if zzuf else iter(())
             more = by_hypothesis(requests, mutants // 2 if zzuf else mutants)
             for answers in threads.map(lambda one: speak(service.port, one, seconds=SILENT_SECONDS), [*made, *more]):
                 counts.add(answers)
-                for one in answers:
-                    one.verify()
-                    statuses[one.status] += 1
         assert service.stop() == 0
         records = service.records()[before:]
         counts.verify(records)
         assert service.verify()["ok"]
         assert "Traceback" not in service.output()
     how = f"{mutants // 2:,} of them by zzuf" if zzuf else "NOT by zzuf, which is not installed (Debian: apt-get install zzuf)"
-    told = ", ".join(f"{status}: {number:,}" for status, number in sorted(statuses.items()))
-    return Figures(mutants, len(records), time.monotonic() - begun, remarks=[how, told, counts.told()])
+    return Figures(mutants, len(records), time.monotonic() - begun, remarks=[how, counts.told_statuses(), counts.told()])
 
 
 def by_zzuf(zzuf: str, requests: tuple[bytes, ...]) -> Iterator[bytes]:

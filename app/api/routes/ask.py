@@ -8,13 +8,13 @@ from functools import partial
 from fastapi import APIRouter, Request, Response
 
 from ...kit.foreign_json import dumps
+from ...upstream.event_source import EVENT_STREAM
 from ..bodies import AskedQuestion, disconnect_watch
 from ..dependencies import Asker, ServicesDep
 from ..receipts import RECEIPT_HEADERS, receipt_headers
 from ..schemas import PROBLEM, AskRequest, AskResponse, answer_body
 from ..streams import AskStreamSink, EventStream
 
-EVENTS = "text/event-stream"
 router = APIRouter(tags=["ask"])
 
 
@@ -23,7 +23,7 @@ router = APIRouter(tags=["ask"])
     summary="Ask the model one question",
     response_model=AskResponse,
     responses={
-        200: {"content": {EVENTS: {"schema": {"type": "string"}}}, "headers": RECEIPT_HEADERS},
+        200: {"content": {EVENT_STREAM: {"schema": {"type": "string"}}}, "headers": RECEIPT_HEADERS},
         **dict.fromkeys((400, 401, 403, 413, 415, 422, 429, 502, 503, 504), PROBLEM),
     },
     # The last dependency reads the body, after every check of the caller: its schema stands here.
@@ -52,12 +52,12 @@ async def ask(principal: Asker, question: AskedQuestion, services: ServicesDep, 
 
 def wants_events(accept: str) -> bool:
     """Whether *accept* names server-sent events and does not prefer JSON (RFC 9110, 12.5.1)."""
-    weights = {"application/json": 0.0, EVENTS: 0.0}
+    weights = {"application/json": 0.0, EVENT_STREAM: 0.0}
     for part in accept.lower().split(","):
         name, *parameters = (piece.strip() for piece in part.split(";"))
         if name in weights:
             weights[name] = next((_weight(one[2:]) for one in parameters if one.startswith("q=")), 1.0)
-    return weights[EVENTS] > 0 and weights[EVENTS] >= weights["application/json"]
+    return weights[EVENT_STREAM] > 0 and weights[EVENT_STREAM] >= weights["application/json"]
 
 
 def _weight(text: str) -> float:
