@@ -176,6 +176,8 @@ class HttpProtocol(asyncio.Protocol):
         self._flow.resume_reading()
         if self.waiting.phase is Phase.ANSWER:
             self._rest()
+        elif self._request is not None and self._request.is_early:
+            self._end_reading()
         elif self.waiting.phase is Phase.OVER:
             self._transport.close()
 
@@ -243,7 +245,6 @@ class HttpProtocol(asyncio.Protocol):
         self._connections.is_stopping = True
         if self._request is not None and not self._request.response_complete:
             self._request.keep_alive = False
-            if self.waiting.is_unread(self._loop.time(), self.unread_bytes, self._bounds, is_stopping=True):
-                self.give_up()
+            self.look(self._loop.time())  # an unread answer is given up at once
         else:
             self.drop()

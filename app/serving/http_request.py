@@ -39,6 +39,8 @@ class HttpRequest(RequestResponseCycle):
 
     problem: AppError | None = None
     """What ended the body early. Reading the body raises it."""
+    is_early = False
+    """Whether the answer ends the connection before the whole body has come."""
     _lost: Disconnected | None = None
 
     def start(self, server: ServerParts) -> None:
@@ -106,6 +108,17 @@ class HttpRequest(RequestResponseCycle):
             return {"type": "http.disconnect"}
         body, self.body = bytes(self.body), bytearray()
         return {"type": "http.request", "body": body, "more_body": self.more_body}
+
+    async def send(self, message: Any) -> None:
+        """As ASGI says. After an early answer the connection is closed later, by the protocol.
+
+        A close with a body on its way would be a reset, which discards the answer.
+        """
+        if self.more_body and self.response_started and not (self.keep_alive or message.get("more_body")):
+            self.keep_alive = self.is_early = True
+        await super().send(message)
+        if self.is_early and not self.transport.is_closing():
+            self.transport.write_eof()
 
     async def send_without_chunks(self, message: Any) -> None:
         """For HTTP/1.0, which does not know chunks (RFC 9112, section 6.1).

@@ -9,6 +9,7 @@ import signal
 import socket
 import struct
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -81,6 +82,25 @@ def test_an_upgrade_is_ignored_in_pieces_too_and_its_body_is_no_request(service:
             said += data
     assert said.count(b"HTTP/1.1 ") == 1
     assert said.startswith(b"HTTP/1.1 400")
+
+
+def has_answer(connection: socket.socket) -> bool:
+    return b"\r\n\r\n{" in connection.recv(65536, socket.MSG_PEEK)
+
+
+def test_an_answer_before_the_body_is_read_by_a_caller_who_still_sends_it(service: Service) -> None:
+    """A close at once would be a reset, which discards what the caller has not read."""
+    head = b"POST /nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\nConnection: close\r\n\r\n"
+    for body in (b"x" * 1000, b"x" * 100_000):
+        with socket.create_connection(("127.0.0.1", service.port), timeout=20) as connection:
+            connection.sendall(head)
+            eventually(partial(has_answer, connection))
+            for at in range(0, len(body), 1000):
+                connection.sendall(body[at : at + 1000])
+            said = b""
+            while data := connection.recv(65536):
+                said += data
+        assert said.startswith(b"HTTP/1.1 404")
 
 
 def test_trailers_without_end_are_not_kept(service: Service) -> None:
