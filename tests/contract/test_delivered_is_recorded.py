@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import orjson
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -200,3 +201,35 @@ def without_echo(events: list[Any]) -> list[Any]:
     responses = [event.get("response") for event in events]
     outputs = [one.get("output") if isinstance(one, dict) else one for one in responses]
     return [{**event, "response": output} for event, output in zip(events, outputs, strict=True)]
+
+
+NUMBERS = (70017, 7.25, True)
+"""In place of a text: a client that appends it to a text shows it."""
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_a_number_that_is_streamed_in_place_of_a_text(number: float) -> None:
+    block = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": number}}
+    streams: dict[Any, list[Any]] = {
+        CHAT: [{"choices": [{"index": 0, "delta": {"content": text}}]} for text in ("a", number)],
+        COMPLETIONS: [{"choices": [{"index": 0, "text": text}]} for text in ("a", number)],
+        MESSAGES: [{"type": "message_start", "message": {"content": []}}, block],
+        RESPONSES: [{"type": "response.output_text.delta", "delta": text} for text in ("a", number)],
+    }
+    for endpoint, documents in streams.items():
+        reader = endpoint.reader("alias", True)
+        delivered_by(reader, documents)
+        assert json.dumps(number) in json.dumps(stored(reader.delivered(), reader.other())), endpoint.path
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_a_number_in_place_of_a_text_of_a_plain_answer(number: float) -> None:
+    answers: dict[Any, Any] = {
+        CHAT: {"choices": [{"message": {"content": number}}]},
+        COMPLETIONS: {"choices": [{"text": number}]},
+        MESSAGES: {"content": [{"type": "text", "text": number}]},
+        RESPONSES: {"output": [{"type": "message", "content": [{"type": "output_text", "text": number}]}]},
+    }
+    for endpoint, document in answers.items():
+        completion = read_plain(endpoint, json.dumps(document).encode(), "alias", wants_text=False).completion
+        assert json.dumps(number) in json.dumps(stored(completion.answer, completion.other)), endpoint.path

@@ -21,7 +21,7 @@ def message_of(choice: dict[str, Any], place: str) -> dict[str, Any]:
         if isinstance(found := choice.get(name), dict):
             return found
     text = choice.get("text")  # as in the older /completions
-    return {"text": text} if isinstance(text, str) else {}
+    return {"text": text} if isinstance(text, str | int | float) else {}
 
 
 def index_of(choice: dict[str, Any], place: int) -> int:

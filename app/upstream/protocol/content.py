@@ -33,8 +33,13 @@ def _text_of_part(part: Any) -> str | None:
         return part
     if not isinstance(part, dict) or part.get("type") not in _TEXT_TYPES:
         return None
-    text = part.get("text")
+    text = spoken(part.get("text"))
     return text if isinstance(text, str) else None
+
+
+def spoken(value: Any) -> Any:
+    """*value*, which stands where a text should: a number as the text that clients append."""
+    return dumps(value).decode() if isinstance(value, int | float) else value
 
 
 def said(value: Any, unless: frozenset[str] = LABELS) -> Iterator[str]:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Container
 from typing import Any
 
-from .content import LABELS, Latest, said, says_anything, text_of
+from .content import LABELS, Latest, said, says_anything, spoken, text_of
 from .members import finish_reason
 from .parts import Text
 from .room import Room
@@ -53,7 +53,7 @@ class Gathered:
 
     def add(self, event: dict[str, Any]) -> None:
         """Take the JSON object of an event."""
-        kind, delta = event.get("type"), event.get("delta")
+        kind, delta = event.get("type"), spoken(event.get("delta"))
         slot: Slot = (kind, *map(event.get, _PLACE))
         try:
             hash(slot)

@@ -17,7 +17,8 @@ from app.upstream.protocol.content import further
         ({"delta": {}, "message": {"content": "b"}}, {}),
         ({"delta": None, "message": {"content": "b"}}, {"content": "b"}),
         ({"text": "a"}, {"text": "a"}),
-        ({"text": 7, "delta": 7, "message": []}, {}),
+        ({"text": 7, "delta": 7, "message": []}, {"text": 7}),
+        ({"text": [7], "delta": 7, "message": []}, {}),
         ({}, {}),
     ],
 )
