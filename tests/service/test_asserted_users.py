@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,10 +27,11 @@ LIMIT = 4
 
 @dataclass
 class House:
-    """A service with a front end, and another client of everybody's kind."""
+    """A service with two front ends, and another client of everybody's kind."""
 
     service: Service
     front_end: str
+    other_front_end: str
     other: str
     """Their tokens."""
 
@@ -41,16 +43,21 @@ class House:
         return records_named(self.service, response.headers["x-request-id"])
 
 
-def house(service: Service) -> House:
-    secret = service.cli("clients", "add", "webui", "--front-end")["client_secret"]
-    return House(service, service.token("webui", secret), service.token("alice", service.add_client("alice")))
+@contextmanager
+def house(service: Service) -> Iterator[House]:
+    """The clients are made before it runs: a running service knows within a second that one is a front end."""
+    front_ends = [service.cli("clients", "add", name, "--front-end")["client_secret"] for name in ("webui", "portal")]
+    alice = service.add_client("alice")
+    with service:
+        webui, portal = map(service.token, ("webui", "portal"), front_ends)
+        yield House(service, webui, portal, service.token("alice", alice))
 
 
 @pytest.fixture(scope="module")
 def open_house(tmp_path_factory: pytest.TempPathFactory, fake: FakeOpenAI) -> Iterator[House]:
     env: dict[str, Any] = {"OPENAI_BASE_URL": fake.base_url, "V1_SERVER_SIDE": "previous_response_id"}
-    with Service(tmp_path_factory.mktemp("front_end"), **env) as service:
-        yield house(service)
+    with house(Service(tmp_path_factory.mktemp("front_end"), **env)) as opened:
+        yield opened
 
 
 def users_of(records: list[dict[str, Any]]) -> list[tuple[str, Any, Any]]:
@@ -173,8 +180,8 @@ def test_a_client_is_a_front_end_for_as_long_as_the_operator_says_so(open_house:
 def narrow(tmp_path_factory: pytest.TempPathFactory, fake: FakeOpenAI) -> Iterator[House]:
     env: dict[str, Any] = {"OPENAI_BASE_URL": fake.base_url, "RATE_LIMIT": str(2 * LIMIT + 1)}
     env |= {"ASSERTED_USER_RATE_LIMIT": str(LIMIT), "ASSERTED_USER_FIELDS": "email,name", "ASSERTED_USER_HEADER": "Remote-User"}
-    with Service(tmp_path_factory.mktemp("narrow"), **env) as service:
-        yield house(service)
+    with house(Service(tmp_path_factory.mktemp("narrow"), **env)) as opened:
+        yield opened
 
 
 def test_users_of_a_front_end_divide_its_bucket(narrow: House) -> None:
@@ -197,12 +204,9 @@ def test_users_of_a_front_end_divide_its_bucket(narrow: House) -> None:
 
 
 def test_one_whom_only_bodies_name_uses_up_nobody_elses_part(narrow: House) -> None:
-    service = narrow.service
-    token = service.token("portal", service.cli("clients", "add", "portal", "--front-end")["client_secret"])
-
     def ask(name: str) -> httpx.Response:
         body = {"model": "gpt-4o-mini", "messages": HI, "user": name}
-        return HTTP.post(service.url + "/v1/chat/completions", json=body, headers=bearer(token))
+        return HTTP.post(narrow.service.url + "/v1/chat/completions", json=body, headers=bearer(narrow.other_front_end))
 
     answers = [ask("ann") for _ in range(3 * LIMIT)]
     assert [answer.status_code for answer in answers] == [200] * LIMIT + [429] * 2 * LIMIT

@@ -37,11 +37,22 @@ CONNECTIONS = 50
 
 
 @pytest.fixture(scope="module")
-def proxied(tmp_path_factory: pytest.TempPathFactory, fake: FakeOpenAI) -> Iterator[Service]:
-    """A service that believes its proxy, and has a front end."""
+def stopped(tmp_path_factory: pytest.TempPathFactory, fake: FakeOpenAI) -> Service:
+    """A service that believes its proxy. It does not run yet."""
     env: dict[str, Any] = {"OPENAI_BASE_URL": fake.base_url, "TRUSTED_PROXIES": "127.0.0.1"}
-    with Service(tmp_path_factory.mktemp("proxied"), **env) as running:
-        yield running
+    return Service(tmp_path_factory.mktemp("proxied"), **env)
+
+
+@pytest.fixture(scope="module")
+def key(stopped: Service) -> str:
+    """Of a front end: a service that ran would know that within a second only."""
+    return str(stopped.cli("clients", "add", "webui", "--front-end", "--key")["key"])
+
+
+@pytest.fixture(scope="module")
+def proxied(stopped: Service, key: str) -> Iterator[Service]:
+    with stopped:
+        yield stopped
 
 
 @pytest.fixture(scope="module")
@@ -49,11 +60,6 @@ def edge(proxied: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     with in_front_of(proxied.port, tmp_path_factory.mktemp("edge")) as url:
         with httpx.Client(base_url=url, verify=untrusting(), timeout=60) as client:
             yield client
-
-
-@pytest.fixture(scope="module")
-def key(proxied: Service) -> str:
-    return str(proxied.cli("clients", "add", "webui", "--front-end", "--key")["key"])
 
 
 def connect(edge: httpx.Client) -> http.client.HTTPSConnection:
