@@ -10,6 +10,12 @@ from starlette.types import Receive, Scope, Send
 PIECE_BYTES = 256 * 1024
 
 
+def json_response(content: bytes, headers: Mapping[str, str]) -> Response:
+    if len(content) > PIECE_BYTES:
+        return LargeResponse((memoryview(content), b""), headers)
+    return Response(content, media_type="application/json", headers=headers)
+
+
 class LargeResponse(Response):
     """JSON. What the caller has not read waits here, not in the buffer of their connection."""
 

@@ -10,7 +10,7 @@ import time
 
 from ..audit.evidence.health import LogHealth
 from ..kit.shared_words import SharedWords
-from ..security.kept_refusals import DatabaseNotice
+from ..security.replacement_notice import ReplacementNotice
 
 # Positions in a slot.
 CLOSED, REFUSED, LOST_MESSAGES, LOST_EVENTS, BEAT, STOOD_PID, STOOD_MS, UNCOUNTED = range(8)
@@ -24,13 +24,14 @@ class Scoreboard:
         self.slots = slots
         self.log = LogHealth()
         """What the notary process finds out about the log; only that one writes it."""
-        self.database = DatabaseNotice()
+        self.database = ReplacementNotice()
         self._words = SharedWords(slots * WORDS).words
 
     def slot(self, number: int) -> Slot:
-        """The slot of worker *number* (from 0), set to open; it counts on after its predecessor."""
+        """Of worker *number*, from 0, set to healthy. It counts on after its predecessor."""
         slot = Slot(self._words_of(number))
         slot.set_closed(False)
+        slot.set_uncounted(False)
         return slot
 
     def pulse(self, number: int) -> Pulse:

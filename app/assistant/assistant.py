@@ -48,7 +48,7 @@ class SecureAIAssistant:
 
     All three stop asking the model once *disconnected* is done. They raise:
 
-    - Overloaded: nothing was recorded or sent.
+    - Overloaded: either nothing was recorded or sent, or `ask.failed` is written.
     - AuditUnavailable: no answer leaves. If `ask.received` was not written, nothing was sent.
     - UpstreamError and its subclasses, ClientGone, Interrupted (in place of CancelledError), and
       AppError for an unexpected error: `ask.failed` is written.
@@ -114,7 +114,7 @@ class SecureAIAssistant:
         self, principal: Principal, call: PreparedCall, origin: Origin, disconnected: Disconnected | None
     ) -> tuple[Reply, Receipt]:
         """Record the question, ask the model, record the answer: in this order, or not at all."""
-        async with self._admitted(principal, call):
+        async with self._admitted(principal, call, disconnected):
             origin.memory.of(self.answers, principal.user_id)
             async with self._exchange(principal, call, origin) as exchange:
                 with cancel_on_disconnect(disconnected):
@@ -128,23 +128,21 @@ class SecureAIAssistant:
                             headers=call.headers,
                             memory=origin.memory,
                         )
-                if not call.wants_text:  # /v1 passes these bytes on
-                    exchange.mark_delivered(reply.raw)
-                return reply, await exchange.answered(reply.completion)
+                delivered = b"" if call.wants_text else reply.raw  # /v1 passes these bytes on
+                return reply, await exchange.answered(reply.completion, delivered)
 
     async def stream(
         self, principal: Principal, call: PreparedCall, origin: Origin, sink: StreamSink, disconnected: Disconnected | None = None
     ) -> None:
         """Write the answer to *sink* as it arrives; its end only once `ask.answered` is durable."""
         reader = call.endpoint.reader(call.model, call.wants_usage)
-        async with self._admitted(principal, call):
+        async with self._admitted(principal, call, disconnected):
             origin.memory.of(self.answers, principal.user_id)
             async with self._exchange(principal, call, origin, reader) as exchange:
                 sink.name(exchange.received)
                 with cancel_on_disconnect(disconnected):
                     streamed = await relay_stream(exchange, reader, sink, self._timeouts)
-                exchange.mark_delivered(streamed.unwritten)  # soon: the record comes first
-                receipt = await exchange.answered(streamed.completion)
+                receipt = await exchange.answered(streamed.completion, streamed.unwritten)
                 try:
                     async with asyncio.timeout(self._timeouts.end_seconds):
                         if streamed.unwritten:
@@ -165,12 +163,17 @@ class SecureAIAssistant:
                     await asyncio.sleep(0.01)
 
     @asynccontextmanager
-    async def _admitted(self, principal: Principal, call: PreparedCall) -> AsyncIterator[None]:
-        """Raises Overloaded, also after a wait for the server's slots; Interrupted at a stop."""
+    async def _admitted(self, principal: Principal, call: PreparedCall, disconnected: Disconnected | None) -> AsyncIterator[None]:
+        """Raises Overloaded, also after a wait for the server's slots, and ClientGone during it."""
+        slots, who = call.upstream.slots, principal.user_id
         self._in_progress += 1
         try:
-            async with call.upstream.slots.taken_by(principal.user_id):
+            with cancel_on_disconnect(disconnected):
+                await slots.take(who)
+            try:
                 yield
+            finally:
+                slots.give_back(who)
         finally:
             self._in_progress -= 1
 

@@ -119,10 +119,14 @@ class Exchange:
             self._sha256.update(data)
         self._bytes += len(data)
 
-    async def answered(self, completion: Completion) -> Receipt:
-        """Record `ask.answered`. The answer, or the end of a stream, may leave after that only."""
+    async def answered(self, completion: Completion, unwritten: bytes = b"") -> Receipt:
+        """Record `ask.answered`. The answer, or the end of a stream, may leave after that only.
+
+        *unwritten*: what the caller gets then.
+        """
         self._has_end = True
-        usage = completion.usage
+        written, usage = (self._sha256.copy(), self._bytes), completion.usage
+        self.mark_delivered(unwritten)
         details = {
             "received": self.received.seq,
             "answer": completion.answer,
@@ -139,6 +143,7 @@ class Exchange:
         try:
             receipt = await self._record("ask.answered", details)
         except LongTextUnavailable as error:  # the log itself can be written
+            self._sha256, self._bytes = written
             await self._record_failure(error)
             raise
         if self._responses is not None and completion.response_id:
@@ -155,7 +160,9 @@ class Exchange:
         """Record `ask.failed`, with the part of the answer that reached the caller."""
         self._has_end = True
         details = {"received": self.received.seq, "code": error.code, **self._effort(), "delivered": None}
-        if self._bytes and self._reader:
+        if self._bytes and isinstance(error, LongTextUnavailable):  # the reader holds the rest of the answer, too
+            details["delivered"] = self._digest()
+        elif self._bytes and self._reader:
             answer, other = await self.read(partial(self._delivered, self._reader))
             details["delivered"] = {"answer": answer, **self._digest(), **({"other": other} if other else {})}
         details |= {"upstream_response_sha256": self.attempts.response_sha256, **self._asserted_user()}

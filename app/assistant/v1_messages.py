@@ -34,8 +34,7 @@ _OPAQUE_LENGTH = 256
 def verify_messages(endpoint: Endpoint, members: Mapping[str, Any], caps: Caps, allowed: Set[str] = frozenset()) -> bool:
     """Raises InvalidParameter for messages that are missing, malformed, too many or too long.
 
-    Returns whether all objects in them are plain (`is_plain`). A list of tokens is limited by the
-    cap on bytes only. *allowed*: as in `verify_reach`.
+    Returns whether all objects in them are plain (`is_plain`). *allowed*: as in `verify_reach`.
     """
     name = endpoint.messages
     messages = _verified_shape(endpoint, members.get(name))
@@ -43,7 +42,7 @@ def verify_messages(endpoint: Endpoint, members: Mapping[str, Any], caps: Caps, 
     if isinstance(messages, str):
         _verify_message(name, messages, caps, allowed)
     elif all(type(message) is int for message in messages):
-        return True
+        pass  # tokens: the cap on bytes limits them
     elif len(messages) > caps.messages:
         what = f"has more than the {caps.messages} entries that you may send."
         raise InvalidParameter(name, what, reason="array_above_max_length")

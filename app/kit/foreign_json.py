@@ -52,7 +52,7 @@ def as_utf8(data: bytes, charset: str | None) -> bytes:
 
 
 def json_as_utf8(data: bytes, charset: str | None) -> bytes:
-    """As `as_utf8`, for a whole document: that it is UTF-16 or UTF-32 is seen without a label."""
+    """As `as_utf8`, for a whole document, which shows by itself whether it is UTF-16 or UTF-32."""
     found = json.detect_encoding(data)
     if found.startswith("utf-8"):
         return as_utf8(data, charset)

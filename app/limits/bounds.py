@@ -30,7 +30,7 @@ class Bounds:
     idle_seconds: float = 75
     """Between two requests."""
     unread_seconds: float = 30
-    """In which a caller reads nothing of an answer that waits for them."""
+    """How long a caller may read nothing of an answer that waits for them."""
     head_bytes: int = 32 * KIB
     """Of a request line with its headers, of trailers, and of a chunk's extensions."""
     behind_bytes: int = 64 * KIB

@@ -52,8 +52,8 @@ class SharedCounts:
     def __init__(self, storage: WindowStorage, owner: int = 0, owners: int = 1) -> None:
         """*owner*: the number of this process, from 0, out of *owners*.
 
-        What its predecessor took and was not done with is its own, and the first one's what others
-        took whose number nobody has now.
+        What its predecessor took and did not finish is its own now. The first process also has what
+        was taken under numbers that no process has any more.
         """
         self._storage = storage
         self._owner, self._owners = owner, owners

@@ -12,9 +12,10 @@ from typing import Any
 
 from ..errors import AuditUnavailable, Unavailable
 from .clients.store import ClientStore
-from .kept_refusals import DatabaseNotice, KeptRefusals
 from .models import Revocations
+from .replacement_notice import ReplacementNotice
 from .security_log import SecurityLog
+from .surviving_revocations import SurvivingRevocations
 
 LOG = logging.getLogger("app.security")
 Record = Callable[[str | None, str, Mapping[str, Any]], Awaitable[object]]
@@ -28,13 +29,13 @@ class DatabaseFollower:
         clients: ClientStore,
         record: Record,
         events: SecurityLog,
-        notice: DatabaseNotice,
+        notice: ReplacementNotice,
         token_seconds: float,
         now: Callable[[], float],
     ) -> None:
         self._clients, self._record, self._events, self._notice = clients, record, events, notice
         self._token_seconds, self._now = token_seconds, now
-        self._kept, self._fresh = KeptRefusals(), Revocations(0, frozenset(), frozenset())
+        self._kept, self._fresh = SurvivingRevocations(), Revocations(0, frozenset(), frozenset())
         self._unstored = self._has_logged = False
         self._unrecorded: dict[str, Any] | None = None
         self.replacements = 0
@@ -44,7 +45,7 @@ class DatabaseFollower:
         """At the start of the process, and whenever something was changed."""
         self._fresh = await self._clients.current_revocations()
         if self._notice.is_first_to_see(self._clients.place.identity()):  # it was replaced while this process started
-            self._report("another file", None, KeptRefusals())
+            self._report("another file", None, SurvivingRevocations())
         return self._kept.over(self._fresh, self._now())
 
     async def follow(self, known: Revocations) -> Revocations:
@@ -83,7 +84,7 @@ class DatabaseFollower:
         self._notice.note_kept(len(self._kept), self._kept.ends_at)
         return self._kept.over(fresh, now)
 
-    def _report(self, how: str, generation_before: int | None, kept: KeptRefusals) -> None:
+    def _report(self, how: str, generation_before: int | None, kept: SurvivingRevocations) -> None:
         LOG.critical("The client database was replaced while it was in use (%s).", how)
         self._events.event("database_replaced", level="CRITICAL", how=how, kept=len(kept))
         self._unrecorded = {

@@ -19,9 +19,9 @@ from .api_keys.form import PREFIX
 from .api_keys.verifier import KeyVerifier
 from .clients.store import ClientStore
 from .database_follower import DatabaseFollower
-from .kept_refusals import DatabaseNotice
 from .models import Client, Principal, Revocations
 from .oauth_errors import InvalidScope
+from .replacement_notice import ReplacementNotice
 from .roles import INTROSPECT
 from .security_log import SecurityLog
 from .tokens.issuer import IssuedToken, TokenIssuer
@@ -47,7 +47,7 @@ class SecurityManager:
         clients: ClientStore,
         audit: AuditLog,
         events: SecurityLog,
-        notice: DatabaseNotice | None = None,
+        notice: ReplacementNotice | None = None,
         token_seconds: float = 0.0,
         now: Callable[[], float] = time.time,
     ) -> None:
@@ -57,7 +57,7 @@ class SecurityManager:
         self._events = events
         self._keys = KeyVerifier(clients.keys, self.log_action, now)
         self._revocations = Revocations(0, frozenset(), frozenset())
-        self._database = DatabaseFollower(clients, self.log_action, events, notice or DatabaseNotice(), token_seconds, now)
+        self._database = DatabaseFollower(clients, self.log_action, events, notice or ReplacementNotice(), token_seconds, now)
         self.is_following = True
         """Whether the revocations are up to date: False while the database cannot be read."""
 

@@ -17,7 +17,7 @@ from .health_desk import HealthDesk
 
 SWEEP_SECONDS = 1.0
 LOOKED_AT = 256
-"""How many waiting connections are looked at for one that says nothing, of the same address."""
+"""How many connections are looked at to find one that has sent nothing and can be closed."""
 
 
 class Connection(Protocol):
@@ -154,7 +154,7 @@ class Connections:
 
     def _sweep(self) -> None:
         loop = asyncio.get_running_loop()
-        now = loop.time()
-        for connection in tuple(self._all):
+        now, every = loop.time(), tuple(self._all)
+        self._timer = loop.call_later(SWEEP_SECONDS, self._sweep) if every else None  # first: whatever a look raises
+        for connection in every:
             connection.look(now)
-        self._timer = loop.call_later(SWEEP_SECONDS, self._sweep) if self._all else None

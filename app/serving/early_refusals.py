@@ -12,11 +12,13 @@ from ..api.context import error_style_of
 from ..api.error_bodies import body_of, status_of
 from ..api.middleware import SECURITY_HEADERS
 from ..errors import AppError
+from .http_parser import Head
 
 
-def refusal(error: AppError, path: str = "") -> bytes:
-    """The whole answer. It ends the connection."""
-    style, request_id = error_style_of({"path": path}), secrets.token_hex(16)
+def refusal(error: AppError, head: Head | None = None) -> bytes:
+    """The whole answer, to the request with this *head* if there is one. It ends the connection."""
+    asked = {"path": head.path, "headers": head.headers} if head else {"path": ""}
+    style, request_id = error_style_of(asked), secrets.token_hex(16)
     status = status_of(style, error)
     kind = b"application/problem+json" if style == "problem" else b"application/json"
     more = [(b"connection", b"close"), *([(b"retry-after", b"2")] if status == 503 else [])]

@@ -127,7 +127,7 @@ class HttpProtocol(asyncio.Protocol):
 
     def _begin(self, parser: MessageParser, head: Head, is_alone: bool) -> None:
         if self._is_guest and head.path not in HEALTH:
-            self._refuse(TooManyConnections(), head.path)
+            self._refuse(TooManyConnections(), head)
             return
         self._connections.begin(self)
         is_last = self._is_guest or self._connections.is_stopping or not head.keeps_alive
@@ -151,7 +151,7 @@ class HttpProtocol(asyncio.Protocol):
         self.waiting.body_bytes += len(body)
         if body and not request.response_complete:
             request.add(body)
-            if len(request.body) > HIGH_WATER_LIMIT:
+            if len(request.body) > HIGH_WATER_LIMIT and not parser.is_whole:
                 self._flow.pause_reading()
         if parser.is_whole:
             self._end_body(request)
@@ -193,14 +193,14 @@ class HttpProtocol(asyncio.Protocol):
         self._connections.rest(self)
         self._take(*self._incoming.take())
 
-    def _refuse(self, error: AppError, path: str = "") -> None:
-        """Answer what is no request, after an answer that is under way, and end the connection."""
+    def _refuse(self, error: AppError, head: Head | None = None) -> None:
+        """Answer what is no request, and end the connection: after an answer that is under way."""
         self._connections.count(error.code, self._address)
         self._end_reading()
         if self._request and not self._request.response_complete:
             self._request.keep_alive = False
             return
-        self._transport.write(refusal(error, path))
+        self._transport.write(refusal(error, head))
         self._transport.write_eof()  # a close with unread bytes would be a reset, which discards the answer
 
     def _fail(self, request: HttpRequest, error: AppError) -> None:

@@ -19,7 +19,8 @@ def has_sent(transport: asyncio.Transport) -> bool:
 
 
 def write_last(transport: asyncio.Transport, answer: bytes) -> None:
-    """Before a close, which would be a reset with unread bytes, and that may discard the answer."""
+    """Write *answer* before a close. What is unread is read first: a close would reset otherwise,
+    which may discard the answer."""
     with suppress(OSError):
         os.read(_descriptor(transport), 65536)
     transport.write(answer)

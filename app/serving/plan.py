@@ -1,4 +1,4 @@
-"""What the parent needs to know of the settings: so little that it can stay small."""
+"""What the parent needs to know of the settings."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class ServicePlan:
     first_step: str | None
     """The command that makes a client, where there is none."""
     settings: bytes
-    """Pickled. Only workers read them: importing their class costs the parent 30 MB."""
+    """Pickled. Only workers read them."""
     catalogue: bytes
-    """Pickled, for the same reason."""
+    """Pickled, too."""
 
     def encode(self) -> bytes:
         """One line of JSON, with the lengths of the settings and the catalogue, which follow it."""

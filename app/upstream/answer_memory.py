@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from ..errors import Overloaded
+from .errors import unusable
 from .fair_slots import RETRY_AFTER, FairSlots
 
 FREE_BYTES = 256 * 1024
 """Every answer may take so much without asking. Nearly all are smaller."""
 STEP_BYTES = 256 * 1024
+NO_MEMORY = "Answers that are being delivered take as much memory as they may. Try again later."
 
 
 class AnswerMemory:
@@ -34,12 +36,15 @@ class AnswerMemory:
             self.count += await self._room.take(self._who, count)
 
     def reach(self, count: int) -> None:
-        """For a stream, whose beginning cannot be given back. Raises Overloaded at once."""
+        """For a stream, whose beginning cannot be given back. Raises Overloaded at once, and
+        UpstreamError for one that is larger than anybody's share."""
         if count <= max(self.count, FREE_BYTES) or self._room is None:
             return
         more = count - self.count + STEP_BYTES
+        if self.count + more > self._room.most:
+            raise unusable(b"", f"stream of more than {self._room.most} bytes")
         if not self._room.take_now(self._who, more):
-            raise Overloaded(retry_after=RETRY_AFTER)
+            raise Overloaded(NO_MEMORY, retry_after=RETRY_AFTER)
         self.count += more
 
     def shrink(self, count: int) -> None:

@@ -1,11 +1,9 @@
-"""Who may have how much of what one worker has: a principal takes what is still free, never all."""
+"""Who may have how much of what one worker has: a principal leaves as much as it takes."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import NamedTuple
 
 from ..errors import Interrupted, Overloaded
@@ -24,31 +22,24 @@ class Turn(NamedTuple):
 class FairSlots:
     """Connections to one server, or bytes, in one worker; belongs to one event loop.
 
-    The bound of each is what is free: one principal alone gets half of all slots, two get a third
-    each, and so on. So there is always a slot for somebody who has none.
+    The bound of each is what is free: one principal alone gets half of all, the next one up to half
+    of the rest, and so on.
     """
 
     def __init__(self, slots: int, wait_seconds: float = WAIT_SECONDS) -> None:
-        self._free, self._most, self._wait_seconds = slots, max(1, slots // 2), wait_seconds
+        self.most = max(1, slots // 2)
+        """How many one principal can have."""
+        self._free, self._wait_seconds = slots, wait_seconds
         self._held = Counter[str]()
         self._waiting: dict[str, deque[Turn]] = {}
         self._is_stopping = False
 
-    @asynccontextmanager
-    async def taken_by(self, who: str) -> AsyncIterator[None]:
-        """A slot until the end of the block. Raises as `take`."""
-        await self.take(who)
-        try:
-            yield
-        finally:
-            self.give_back(who)
-
     async def take(self, who: str, count: int = 1) -> int:
         """How many were taken: *count*, or as many as anybody may have.
 
-        Raises Overloaded, Interrupted at a stop.
+        Raises Overloaded, and Interrupted after `stop`.
         """
-        count = min(count, self._most)
+        count = min(count, self.most)
         if who in self._waiting or not self.take_now(who, count):
             await self._wait(who, count)
         return count
@@ -66,15 +57,18 @@ class FairSlots:
         if not self._held[who]:
             del self._held[who]
         self._free += count
-        # The one with the fewest slots comes first.
-        while self._waiting:
-            first = min(self._waiting, key=self._held.__getitem__)
-            turn = self._waiting[first][0]
-            if not self.take_now(first, turn.wanted):
-                return
-            self._waiting[first].popleft()
+        self._serve()
+
+    def _serve(self) -> None:
+        """Give what is free. The one with the least comes first, if that is enough for them."""
+        while (who := min(filter(self._is_enough, self._waiting), key=self._held.__getitem__, default=None)) is not None:
+            turn = self._waiting[who].popleft()
+            self._forget_empty(who)
+            self.take_now(who, turn.wanted)
             turn.given.set_result(None)
-            self._forget_empty(first)
+
+    def _is_enough(self, who: str) -> bool:
+        return self._may_take(who, self._waiting[who][0].wanted)
 
     def stop(self) -> None:
         """The service stops: those who wait get Interrupted."""
@@ -85,7 +79,7 @@ class FairSlots:
         self._waiting.clear()
 
     def _may_take(self, who: str, count: int) -> bool:
-        return self._held[who] + count <= min(self._free, self._most)
+        return self._held[who] + count <= min(self._free, self.most)
 
     async def _wait(self, who: str, count: int) -> None:
         """Return with what was taken for *who*."""
@@ -107,6 +101,7 @@ class FairSlots:
             else:
                 queue.remove(turn)
                 self._forget_empty(who)
+                self._serve()  # who stood behind may want less
             if isinstance(end, TimeoutError):
                 raise Overloaded(retry_after=RETRY_AFTER) from None
             raise

@@ -12,7 +12,7 @@ from .bounds import LARGE_BYTES, LIGHT_PIECES, PIECES, STEP_BYTES
 from .errors import unusable
 
 REST = 2.0
-"""Others have the interpreter for at least so many times as long as the last work took."""
+"""After a piece of work others have the interpreter for this many times as long."""
 _COUNT_BYTES = 1024 * 1024
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -23,9 +23,9 @@ from ..catalogue.models import Catalogue
 from ..errors import AuditUnavailable, EvidenceUnavailable
 from ..security.audit_access import AuditAccess
 from ..security.clients.store import ClientStore, open_clients
-from ..security.kept_refusals import DatabaseNotice
 from ..security.manager import SecurityManager
 from ..security.models import Principal
+from ..security.replacement_notice import ReplacementNotice
 from ..security.security_log import SecurityLog
 from ..security.tokens.issuer import TokenIssuer
 from ..security.tokens.keys import SigningKey
@@ -68,7 +68,7 @@ async def open_services(
     embedded: EmbeddedAddress | None = None,
     on_closed: Callable[[bool], None] = lambda is_closed: None,
     health: LogHealth | None = None,
-    notice: DatabaseNotice | None = None,
+    notice: ReplacementNotice | None = None,
 ) -> AsyncIterator[Services]:
     """Open everything, and close it at the end.
 
@@ -92,7 +92,7 @@ async def open_services(
         evidence = EvidenceReader(JsonlStore(settings.audit_log_path), StoredTree.beside(settings.audit_log_path), signer)
         audit_access = AuditAccess(evidence, audit)
         opened.callback(audit_access.close)
-        security = _security(settings, clients, audit, events, notice or DatabaseNotice())
+        security = _security(settings, clients, audit, events, notice or ReplacementNotice())
         _recover(audit, signer, health)
         running_mark = opened.enter_context(marked_running(settings.audit_log_path))
         await security.load_revocations()
@@ -125,7 +125,7 @@ def _recover(audit: AuditLog, signer: CheckpointSigner, health: LogHealth) -> No
 
 
 def _security(
-    settings: Settings, clients: ClientStore, audit: AuditLog, events: SecurityLog, notice: DatabaseNotice
+    settings: Settings, clients: ClientStore, audit: AuditLog, events: SecurityLog, notice: ReplacementNotice
 ) -> SecurityManager:
     key = SigningKey(settings.jwt_algorithm, settings.secret_key.get_secret_value().encode())
     claims: dict[str, Any] = {

@@ -54,19 +54,23 @@ class Seen:
 
 
 class Exchange(asyncio.Protocol):
-    """One connection: its request is sent at once; what comes is kept until the service closes."""
+    """One connection: its request is sent at once, and no more after the first whole answer; what comes is kept."""
 
     def __init__(self, hostile: Hostile) -> None:
-        self._hostile, self.said = hostile, bytearray()
+        self._hostile, self.said, self._has_ended = hostile, bytearray(), False
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: Any) -> None:
+        self._transport = transport
         transport.write(self._hostile.request)
         if self._hostile.is_left:
             transport.abort()
 
     def data_received(self, data: bytes) -> None:
         self.said += data
+        if not self._has_ended and any(one.status >= 200 for one in answers_in(bytes(self.said))):
+            self._has_ended = True
+            self._transport.write_eof()  # else the service waits for the next request
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self.ended.done():
@@ -158,12 +162,16 @@ async def _send(service: Service, pool: Sequence[Hostile], requests: int, rate: 
 
 
 async def _exchange(port: int, hostile: Hostile, seen: Seen, free: asyncio.Semaphore) -> None:
+    """One that is not over in SECONDS counts as silent."""
+    exchange = Exchange(hostile)
     try:
-        async with asyncio.timeout(SECONDS):
-            transport, exchange = await asyncio.get_running_loop().create_connection(lambda: Exchange(hostile), "127.0.0.1", port)
-            with suppress(TimeoutError):
-                await exchange.ended
-            transport.close()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SECONDS):
+                transport, _ = await asyncio.get_running_loop().create_connection(lambda: exchange, "127.0.0.1", port)
+                try:
+                    await exchange.ended
+                finally:
+                    transport.close()
     finally:
         free.release()
     seen.sent += 1

@@ -8,7 +8,7 @@ import orjson
 from fastapi import APIRouter, Request, Response
 
 from ...audit.evidence.health import LogHealth
-from ...security.kept_refusals import DatabaseNotice
+from ...security.replacement_notice import ReplacementNotice
 from ..context import AppContext, app_context, request_context
 
 router = APIRouter(tags=["health"])
@@ -64,7 +64,7 @@ def _signing(log: LogHealth) -> str:
     return "behind: the security log says why" if log.is_behind else "up to date"
 
 
-def _revocations(is_following: bool, database: DatabaseNotice) -> str:
+def _revocations(is_following: bool, database: ReplacementNotice) -> str:
     if not is_following:
         return "stale: the client database cannot be read"
     return f"kept: the client database was replaced and lacked {database.kept} of them" if database.kept else "up to date"

@@ -39,6 +39,14 @@ def test_a_replacement_begins_open_and_counts_on() -> None:
     assert scoreboard.any_closed
 
 
+def test_a_replacement_is_not_taken_for_one_that_cannot_count() -> None:
+    scoreboard = Scoreboard(2)
+    scoreboard.slot(1).set_uncounted(True)
+    assert scoreboard.any_uncounted
+    scoreboard.slot(1)
+    assert not scoreboard.any_uncounted
+
+
 def test_the_parent_sees_when_a_worker_moved_last_until_it_stops() -> None:
     scoreboard = Scoreboard(2)
     pulse, slot = scoreboard.pulse(1), scoreboard.slot(1)

@@ -190,6 +190,25 @@ def test_a_question_without_a_slot_of_its_server_is_not_recorded_as_asked() -> N
     run(work)
 
 
+def test_a_caller_who_disconnects_before_a_slot_is_free_is_not_asked_for() -> None:
+    log = FakeLog()
+    upstream = FakeUpstream(log, None, FairSlots(2, wait_seconds=60))
+
+    async def work() -> None:
+        one, disconnected = assistant(log, upstream), asyncio.get_running_loop().create_future()
+        first = asyncio.create_task(one.ask(PRINCIPAL, Question("hi", origin())))
+        while "(asked)" not in log.actions:
+            await asyncio.sleep(0)
+        asyncio.get_running_loop().call_later(0.02, disconnected.set_result, None)
+        with pytest.raises(ClientGone):
+            await one.ask(PRINCIPAL, Question("hi", origin()), disconnected)
+        assert log.actions == ["ask.received", "(asked)"]
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
+
+    run(work)
+
+
 def test_until_idle_waits_for_questions_but_not_longer_than_it_may() -> None:
     log = FakeLog()
 

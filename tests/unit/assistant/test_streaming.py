@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from app.assistant import SecureAIAssistant
 from app.assistant.models import Origin
 from app.assistant.streaming import StreamTimeouts
 from app.audit.format.record import Receipt
-from app.errors import AppError, ClientGone, Interrupted, Overloaded, UpstreamError, UpstreamTimeout
+from app.errors import AppError, ClientGone, Interrupted, LongTextUnavailable, UpstreamError, UpstreamTimeout
 from app.kit.event_stream import Event
 from app.upstream.attempts import Attempts
 from app.upstream.completion import Completion
@@ -135,8 +136,9 @@ def stream(
     opens_after: float = 0.0,
     kept: int = 0,
     turns: Turns | None = None,
+    broken: dict[str, list[Exception]] | None = None,
 ) -> Run:
-    log, source, start = FakeLog(), Source(list(script), kept=kept), origin()
+    log, source, start = FakeLog(broken or {}), Source(list(script), kept=kept), origin()
     sink = Sink(log, blocks_at=blocks_at)
 
     async def work() -> BaseException | None:
@@ -164,12 +166,20 @@ def test_events_are_written_as_they_arrive_and_the_end_after_its_record() -> Non
     assert run.source.outcome == "finished"
 
 
-def test_a_stream_that_outgrows_its_share_of_memory_ends_and_is_recorded() -> None:
+def test_a_stream_larger_than_anybodys_share_ends_and_is_recorded() -> None:
     run = stream([[says("Hel")], [says("lo")], END], kept=100_000_000)
-    assert isinstance(run.error, Overloaded)
     assert run.log.actions == ["ask.received", "ask.failed"]
-    assert run.last["code"] == "overloaded"
+    assert run.last["code"] == "upstream_error"
     assert run.source.outcome == "closed"
+
+
+@pytest.mark.parametrize("is_buffered", [False, True])
+def test_a_text_that_cannot_be_kept_names_what_was_written_and_no_more(is_buffered: bool) -> None:
+    timeouts = replace(FAST, is_buffered=is_buffered)
+    run = stream([[says("Hel")], [says("lo", "stop"), *END[1:]]], timeouts, broken={"ask.answered": [LongTextUnavailable()]})
+    written = b"" if is_buffered else b"Hel"
+    assert isinstance(run.error, LongTextUnavailable)
+    assert run.last["delivered"] == ({"bytes": 3, "sha256": hashlib.sha256(written).hexdigest()} if written else None)
 
 
 def test_after_the_first_writes_events_are_gathered() -> None:

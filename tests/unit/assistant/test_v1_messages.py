@@ -186,6 +186,11 @@ def test_instructions_are_a_message_too() -> None:
     assert message_error("hi", RESPONSES, instructions="x" * 10) is None
 
 
+def test_instructions_beside_a_list_of_tokens_are_a_message_too() -> None:
+    assert message_error([1], RESPONSES, instructions="x" * 11) == ("instructions", "string_above_max_length")
+    assert message_error([1], RESPONSES, instructions="x") is None
+
+
 def test_a_deep_message_does_not_exhaust_the_stack() -> None:
     deep: Any = "x"
     for _ in range(50_000):

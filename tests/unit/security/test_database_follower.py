@@ -15,8 +15,8 @@ import pytest
 from app.errors import AuditUnavailable, Unavailable
 from app.security.clients.store import ClientStore, open_clients
 from app.security.database_follower import DatabaseFollower
-from app.security.kept_refusals import DatabaseNotice
 from app.security.models import NEVER, Revocations
+from app.security.replacement_notice import ReplacementNotice
 from app.security.security_log import SecurityLog
 
 from ...support.client_database import make_database
@@ -33,7 +33,7 @@ class Desk:
     def __init__(self, folder: Path, count: int = 1) -> None:
         self.path, self.old = folder / "clients.sqlite3", folder / "old.sqlite3"
         make_database(self.path)
-        self.events, self.notice = SecurityLog(folder / "security.log"), DatabaseNotice()
+        self.events, self.notice = SecurityLog(folder / "security.log"), ReplacementNotice()
         self.details: list[Mapping[str, Any]] = []
         self.is_log_open = True
         self.stores = [open_clients(self.path) for _ in range(count)]

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
+
 from app.errors import AppError
 from app.limits.bounds import Bounds
 from app.serving.connections import Connections
@@ -24,10 +26,13 @@ class One:
     unread_bytes: int = 0
     says_something: bool = False
     told: str | None = None
+    fault: Exception | None = None
     waiting: Waiting = field(default_factory=lambda: Waiting(lambda: 0.0))
 
     def look(self, now: float) -> None:
         self.looks.append(now)
+        if self.fault is not None:
+            raise self.fault
 
     def has_sent(self) -> bool:
         return self.says_something
@@ -161,12 +166,15 @@ def test_the_answer_that_was_not_read_for_longest_is_given_up_first() -> None:
     on_a_loop(check)
 
 
-def test_each_is_looked_at_every_second() -> None:
+@pytest.mark.parametrize("raises", [False, True], ids=["", "though a look raises"])
+def test_each_is_looked_at_every_second(raises: bool) -> None:
     async def run() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
         given = Given()
         one, _ = given.open("a")
+        one.fault = RuntimeError("looked at") if raises else None
         async with asyncio.timeout(30):
-            while not one.looks:
+            while len(one.looks) < (2 if raises else 1):
                 await asyncio.sleep(0.05)
         given.all.remove(one)
 

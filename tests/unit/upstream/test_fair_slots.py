@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
@@ -23,12 +23,22 @@ def run(work: Callable[[AsyncExitStack], Awaitable[None]]) -> None:
     asyncio.run(main())
 
 
+@asynccontextmanager
+async def taken_by(slots: FairSlots, who: str) -> AsyncIterator[None]:
+    """A slot until the end of the block."""
+    await slots.take(who)
+    try:
+        yield
+    finally:
+        slots.give_back(who)
+
+
 async def take(stack: AsyncExitStack, slots: FairSlots, who: str, count: int) -> int:
     """How many of *count* get a slot without waiting for somebody else."""
     taken = 0
     for _ in range(count):
         try:
-            await stack.enter_async_context(slots.taken_by(who))
+            await stack.enter_async_context(taken_by(slots, who))
         except Overloaded:
             break
         taken += 1
@@ -56,7 +66,7 @@ def test_whoever_has_none_gets_one_whatever_the_others_took(takers: list[str]) -
 
 def waiting(slots: FairSlots, who: str) -> asyncio.Task[Any]:
     async def wait() -> str:
-        async with slots.taken_by(who):
+        async with taken_by(slots, who):
             return who
 
     return asyncio.create_task(wait())
@@ -65,7 +75,7 @@ def waiting(slots: FairSlots, who: str) -> asyncio.Task[Any]:
 def test_who_waits_gets_the_slot_that_is_given_back() -> None:
     async def work(stack: AsyncExitStack) -> None:
         slots = FairSlots(2)
-        async with slots.taken_by("alice"):
+        async with taken_by(slots, "alice"):
             task = waiting(slots, "alice")
             await asyncio.sleep(0)
             assert not task.done()
@@ -78,12 +88,12 @@ def test_who_waits_gets_the_slot_that_is_given_back() -> None:
 def test_past_the_bound_a_question_is_refused_at_once() -> None:
     async def work(stack: AsyncExitStack) -> None:
         slots = FairSlots(2)
-        async with slots.taken_by("alice"):
+        async with taken_by(slots, "alice"):
             tasks = [waiting(slots, "alice") for _ in range(MAX_WAITING)]
             await asyncio.sleep(0)
             with pytest.raises(Overloaded):
-                await stack.enter_async_context(slots.taken_by("alice"))
-            async with slots.taken_by("bobby"):
+                await stack.enter_async_context(taken_by(slots, "alice"))
+            async with taken_by(slots, "bobby"):
                 pass
         await asyncio.gather(*tasks)
 
@@ -94,7 +104,7 @@ def test_past_the_bound_a_question_is_refused_at_once() -> None:
 def test_a_wait_that_ends_without_a_slot_takes_none(is_stopped: bool) -> None:
     async def work(stack: AsyncExitStack) -> None:
         slots = FairSlots(2, wait_seconds=60 if is_stopped else 0)
-        async with slots.taken_by("alice"):
+        async with taken_by(slots, "alice"):
             task = waiting(slots, "alice")
             await asyncio.sleep(0)
             if is_stopped:
@@ -109,7 +119,7 @@ def test_a_wait_that_ends_without_a_slot_takes_none(is_stopped: bool) -> None:
 def test_a_slot_that_comes_as_its_waiter_is_stopped_is_given_back() -> None:
     async def work(stack: AsyncExitStack) -> None:
         slots = FairSlots(2)
-        async with slots.taken_by("alice"):
+        async with taken_by(slots, "alice"):
             task = waiting(slots, "alice")
             await asyncio.sleep(0)
         task.cancel()
@@ -123,7 +133,7 @@ def test_a_slot_that_comes_as_its_waiter_is_stopped_is_given_back() -> None:
 def test_at_a_stop_nobody_waits_any_more() -> None:
     async def work(stack: AsyncExitStack) -> None:
         slots = FairSlots(2)
-        async with slots.taken_by("alice"):
+        async with taken_by(slots, "alice"):
             task = waiting(slots, "alice")
             await asyncio.sleep(0)
             slots.stop()
@@ -145,5 +155,34 @@ def test_many_are_taken_at_once_and_never_more_than_half() -> None:
         assert await slots.take("bobby", 30) == 30
         slots.give_back("alice", 50)
         assert await slots.take("bobby", 20) == 20
+
+    run(work)
+
+
+def test_bytes_that_are_enough_for_one_who_waits_do_not_wait_for_another() -> None:
+    async def work(stack: AsyncExitStack) -> None:
+        slots = FairSlots(64, wait_seconds=60)
+        for who, count in (("alice", 32), ("bobby", 16), ("carol", 8)):
+            await slots.take(who, count)
+        large, small = (asyncio.create_task(slots.take(who, count)) for who, count in (("david", 32), ("erika", 12)))
+        await asyncio.sleep(0)
+        slots.give_back("bobby", 8)
+        await small
+        assert not large.done()
+        slots.give_back("alice", 32)
+        assert await large == 32
+
+    run(work)
+
+
+def test_who_stood_behind_one_that_gave_up_is_served() -> None:
+    async def work(stack: AsyncExitStack) -> None:
+        slots = FairSlots(64, wait_seconds=60)
+        await slots.take("alice", 32)
+        await slots.take("bobby", 16)
+        large, small = (asyncio.create_task(slots.take("carol", count)) for count in (32, 8))
+        await asyncio.sleep(0)
+        large.cancel()
+        assert await small == 8
 
     run(work)

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import time
-
-import pytest
-
-from app.security.kept_refusals import DatabaseNotice, KeptRefusals
 from app.security.models import Revocations
+from app.security.surviving_revocations import SurvivingRevocations
 
 NOW, HOUR = 1_000_000.0, 3_600
 ASK, READ = "ai.playground.user", "ai.audit.reader"
@@ -20,14 +16,14 @@ def revocations(number: int, revoked: dict[str, int], disabled: set[str], **role
 
 OLD = revocations(9, {"a": 1_000_100, "b": 1_000_200, "c": 999_999}, {"bob"}, bob=ASK, carol=READ, david=ASK)
 FRESH = revocations(3, {"b": 1_000_200}, set(), bob=ASK, carol=f"{ASK} {READ}", david=ASK)
-KEPT = KeptRefusals().after(OLD, FRESH, NOW, NOW + HOUR)
+KEPT = SurvivingRevocations().after(OLD, FRESH, NOW, NOW + HOUR)
 
 
 def test_only_what_the_new_database_lacks_and_has_not_expired_is_kept() -> None:
     assert (dict(KEPT.revoked), set(KEPT.disabled), dict(KEPT.roles)) == ({"a": 1_000_100}, {"bob"}, {"carol": frozenset([READ])})
     assert len(KEPT) == 3
     assert KEPT.ends_at == NOW + HOUR
-    assert len(KeptRefusals().after(OLD, OLD, NOW, NOW + HOUR)) == 0
+    assert len(SurvivingRevocations().after(OLD, OLD, NOW, NOW + HOUR)) == 0
 
 
 def test_it_applies_over_the_new_database_until_it_expires() -> None:
@@ -51,20 +47,3 @@ def test_an_operators_later_decision_is_obeyed() -> None:
 def test_a_second_replacement_keeps_what_the_first_one_lacked() -> None:
     again = KEPT.after(KEPT.over(FRESH, NOW), FRESH, NOW, NOW + HOUR)
     assert again == KEPT
-
-
-def test_one_worker_records_a_file_and_all_tell_what_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    notice = DatabaseNotice()
-    assert [notice.is_first_to_see(one) for one in (5, 5, 6, 6, 5)] == [False, False, True, False, True]
-    clock = [100.0]
-    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
-    assert [notice.is_first_to_see_content(3) for _ in range(2)] == [True, False]
-    clock[0] += 60
-    assert notice.is_first_to_see_content(3), "the same content again, later"
-    assert notice.kept == 0
-    notice.note_kept(3, time.time() + 60)
-    notice.note_kept(0, 0.0)
-    assert notice.kept == 3
-    later = time.time() + 61
-    monkeypatch.setattr(time, "time", lambda: later)
-    assert notice.kept == 0
