@@ -30,8 +30,8 @@ serve: install ## sets up what is missing, then serves on http://127.0.0.1:8000
 	@$(BIN)/python -m app init > /dev/null
 	$(BIN)/python -m app serve
 
-test-fast: dev ## unit and contract tests, without a service
-	$(BIN)/python -m pytest -q -n 4 --dist worksteal --hypothesis-profile=fast tests/unit tests/contract
+test-fast: dev ## unit and contract tests, without a service and without what takes long
+	$(BIN)/python -m pytest -q -n 4 --dist worksteal --hypothesis-profile=fast -m "not slow" tests/unit tests/contract
 
 test: dev ## the suite, in parallel
 	$(BIN)/python -m pytest -q -n 4 --dist worksteal tests

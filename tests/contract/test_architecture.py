@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from ..support.modules import module_names
 from ..support.paths import ROOT
 
@@ -31,11 +33,13 @@ def python(code: str, folder: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_importing_builds_nothing_and_needs_no_settings(tmp_path: Path) -> None:
     """Every module of the application, in one process."""
     python(f"import os, {', '.join(module_names())}; assert os.listdir('.') == []", tmp_path)
 
 
+@pytest.mark.slow
 def test_commands_that_ask_no_model_load_no_langchain(tmp_path: Path) -> None:
     """One process runs them all: a module that any of them loads is found after it."""
     code = (

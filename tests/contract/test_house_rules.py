@@ -13,6 +13,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from ..support.paths import ROOT
 
 
@@ -91,6 +93,7 @@ def long_functions(path: Path) -> dict[str, int]:
     return {one: length for one, length in lengths.items() if length > MAX_FUNCTION_LINES and one != "_prove"}
 
 
+@pytest.mark.slow
 def test_a_function_is_at_most_50_lines_long() -> None:
     assert found_in(FILES, long_functions) == {}
 
@@ -132,6 +135,7 @@ def wide_prose(path: Path) -> list[int]:
     return [number for number, line in prose if len(line) > MAX_PROSE_COLUMNS]
 
 
+@pytest.mark.slow
 def test_comments_are_one_or_two_lines_of_at_most_100_columns() -> None:
     """A longer explanation belongs into docs/, named in the comment."""
     assert found_in(FILES, long_comments) == {}

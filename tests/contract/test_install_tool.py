@@ -80,6 +80,7 @@ def test_what_is_no_library_of_64_bits_stays_as_it_is(tool: ModuleType, data: by
     assert tool.without_sections(data) == data
 
 
+@pytest.mark.slow
 def test_several_pips_share_the_packages_of_a_lock(tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Wheels of nothing but their names, so that no index is asked."""
     if importlib.util.find_spec("pip") is None:
@@ -99,6 +100,7 @@ def test_several_pips_share_the_packages_of_a_lock(tool: ModuleType, tmp_path: P
     assert sorted(path.name for path in (tmp_path / "into").iterdir()) == [f"{name}-1.dist-info" for name in names]
 
 
+@pytest.mark.slow
 def test_a_package_with_another_hash_is_refused_with_all_that_pip_says(tmp_path: Path) -> None:
     (tmp_path / "own").mkdir()
     (tmp_path / "own" / "own-1-py3-none-any.whl").write_bytes(b"no wheel")

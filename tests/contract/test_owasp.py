@@ -16,6 +16,7 @@ ROWS = [row.strip("|").split(" | ") for row in PAGE.splitlines() if re.match(r"\
 WITHOUT_TESTS = ("does not apply", "do not apply")
 
 
+@pytest.mark.slow
 def test_every_test_that_the_page_names_exists() -> None:
     functions = {
         node.name

@@ -190,6 +190,7 @@ def once_each(numbers: list[int | None]) -> list[int | None]:
     return [number for number, _ in groupby(numbers)]
 
 
+@pytest.mark.slow
 def test_both_verifiers_agree_on_any_mutated_log() -> None:
     """With receipts and checkpoints of this log and of another, with its key and without: they find the same."""
     rng = random.Random(1847)

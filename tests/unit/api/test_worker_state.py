@@ -50,6 +50,7 @@ def test_a_worker_beats_until_it_stops(monkeypatch: pytest.MonkeyPatch) -> None:
     assert pulse.beaten_at == 0
 
 
+@pytest.mark.slow
 def test_a_replacement_is_recorded_once_the_log_takes_it(settings: Settings) -> None:
     installation.init()
     events, scoreboard = SecurityLog(settings.security_log_path), Scoreboard(1)

@@ -215,12 +215,14 @@ def test_a_silent_server_is_waited_for_with_signs_of_life_then_given_up() -> Non
     assert run.source.outcome == "closed"
 
 
+@pytest.mark.slow
 def test_every_event_breaks_the_silence() -> None:
     run = stream([step for letter in "abcd" for step in (0.2, [says(letter)])] + [END])
     assert run.error is None
     assert [one for one in run.sink.written[2:] if one != "."] == ["a", "b", "c", "d", "end"]
 
 
+@pytest.mark.slow
 def test_a_server_that_does_not_begin_is_waited_for_as_long() -> None:
     run = stream([], opens_after=0.5)
     assert isinstance(run.error, UpstreamTimeout)

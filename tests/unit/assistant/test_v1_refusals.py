@@ -34,6 +34,7 @@ def raised() -> list[ast.Call]:
     return [call for call in calls if isinstance(call.func, ast.Name) and call.func.id in makers]
 
 
+@pytest.mark.slow
 def test_every_sentence_goes_on_after_the_name() -> None:
     sentences = [text for call in raised() for text in map(_text_of, call.args[1:2]) if text is not None]
     assert len(sentences) > 10

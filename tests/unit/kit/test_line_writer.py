@@ -169,6 +169,7 @@ assert writer.close(10)
 """
 
 
+@pytest.mark.slow
 def test_a_forked_child_has_its_own_thread_and_repeats_nothing() -> None:
     done = subprocess.run([sys.executable, "-c", FORK], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr

@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from ...support.paths import ROOT
 
 PREAMBLE = "import os, sys\nfrom app.kit.native_output import Relay\nrelay = Relay(2)\n"
@@ -20,6 +22,7 @@ def test_every_line_arrives_and_the_descriptor_is_put_back() -> None:
     assert lines == [f"line {number}" for number in range(1000)] + ["\\xff endafter"]
 
 
+@pytest.mark.slow
 def test_a_reader_that_stopped_reading_stops_nothing() -> None:
     code = "[os.write(2, b'x' * 999 + b'\\n') for n in range(5000)]; relay.close()"
     reader, full = os.pipe()

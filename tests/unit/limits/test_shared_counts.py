@@ -85,6 +85,7 @@ def test_kinds_past_the_bound_share_one_count(steps: list[tuple[int, int]], boun
         storage.close()
 
 
+@pytest.mark.slow
 def test_memory_that_cannot_be_used_is_said_and_nothing_is_counted(storage: WindowStorage, tmp_path: Path) -> None:
     counts = SharedCounts(storage)
     counts.add({ALICE: 1})

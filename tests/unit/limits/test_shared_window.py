@@ -192,6 +192,7 @@ def hammer(folder: Path, start: Event, counts: Any) -> None:
     counts.put(sum(storage.acquire_entry("alice", 50, WINDOW) for _ in range(150)))
 
 
+@pytest.mark.slow
 def test_processes_that_open_it_at_once_allow_exactly_the_limit_together(tmp_path: Path) -> None:
     context = multiprocessing.get_context("fork")
     for number in range(5):

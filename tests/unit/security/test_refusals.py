@@ -61,6 +61,7 @@ class Recorder:
         return singles, sum(one["details"].get("total", 0) for one in records)
 
 
+@pytest.mark.slow
 def test_a_refusal_that_cannot_be_recorded_is_in_the_next_summary(tmp_path: Path) -> None:
     async def main() -> None:
         one = Recorder(tmp_path, admitted=2)
@@ -123,6 +124,7 @@ def test_what_the_last_summary_cannot_hold_is_in_the_security_log(tmp_path: Path
     asyncio.run(asyncio.wait_for(main(), 60))
 
 
+@pytest.mark.slow
 def test_more_kinds_of_refusal_than_a_summary_names_are_still_counted(tmp_path: Path) -> None:
     async def main() -> None:
         one = Recorder(tmp_path, admitted=0)
@@ -155,6 +157,7 @@ def test_one_process_sums_up_for_all_and_each_when_it_stops(tmp_path: Path) -> N
     asyncio.run(asyncio.wait_for(main(), 60))
 
 
+@pytest.mark.slow
 def test_what_shared_memory_does_not_take_is_summed_up_all_the_same(tmp_path: Path) -> None:
     async def main() -> None:
         one = Recorder(tmp_path, admitted=0)

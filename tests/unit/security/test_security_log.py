@@ -110,6 +110,7 @@ def test_a_pipe_without_a_reader_holds_up_nobody_until_it_is_reopened(tmp_path: 
     assert len(late) + len(lines) - 2 + sum(lost) == 20_000
 
 
+@pytest.mark.slow
 def test_a_process_whose_security_log_hangs_can_end(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "security.log")
     code = "import sys; from pathlib import Path; from app.security.security_log import SecurityLog\n"

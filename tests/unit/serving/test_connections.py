@@ -167,6 +167,7 @@ def test_the_answer_that_was_not_read_for_longest_is_given_up_first() -> None:
 
 
 @pytest.mark.parametrize("raises", [False, True], ids=["", "though a look raises"])
+@pytest.mark.slow
 def test_each_is_looked_at_every_second(raises: bool) -> None:
     async def run() -> None:
         asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)

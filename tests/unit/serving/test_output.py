@@ -52,6 +52,7 @@ def test_tracebacks_and_warnings_arrive_too(code: str, said: str) -> None:
     ],
     ids=["log", "print", "warnings", "stdout"],
 )
+@pytest.mark.slow
 def test_a_pipe_that_nobody_reads_stops_nothing(code: str) -> None:
     reader, full = os.pipe()
     command = [sys.executable, "-c", PREAMBLE + code]

@@ -109,6 +109,7 @@ def test_a_change_that_cannot_be_recorded_is_not_published(desk: Desk) -> None:
     assert desk.events()[-1].startswith("ERROR policy_not_changed reason=")
 
 
+@pytest.mark.slow
 def test_a_pipe_that_nobody_writes_to_changes_nothing_and_is_given_up(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else it would hold up every later SIGHUP."""
     monkeypatch.setattr(policy_reload, "READ_SECONDS", 1)

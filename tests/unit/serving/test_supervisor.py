@@ -80,6 +80,7 @@ def test_a_child_that_ends_before_it_was_ready_ends_the_service(code: str, statu
     assert sum("bad could not start" in record.getMessage() for record in caplog.records) == 1
 
 
+@pytest.mark.slow
 def test_a_child_that_was_ready_once_is_restarted_for_ever(tmp_path: Path) -> None:
     ready, starts, said = ReadyFlag(), list[int](), list[int]()
 

@@ -91,6 +91,7 @@ def test_a_coded_answer_is_decoded_and_its_digest_is_of_the_bytes_sent(
 
 
 @pytest.mark.parametrize("encode", [gzip.compress, zstd.compress])
+@pytest.mark.slow
 def test_a_small_body_does_not_unfold_past_the_limit(encode: Callable[[bytes], bytes]) -> None:
     fits, bomb = chat("x" * (LIMIT - len(chat("")))), encode(b" " * 200_000_000)
     assert isinstance(ask(whole(encode(fits)))[0], Reply)
@@ -149,6 +150,7 @@ CUT = [
 
 @pytest.mark.parametrize(("steps", "came"), CUT)
 @pytest.mark.parametrize("status", ["200 OK", "503 Busy"])
+@pytest.mark.slow
 def test_of_a_body_that_is_cut_the_digest_is_of_what_came(steps: list[Any], came: bytes, status: str) -> None:
     first = steps[0].replace(b"200 OK", status.encode(), 1)
     for _ in range(5):  # the end may come with the last bytes, or after them
@@ -157,6 +159,7 @@ def test_of_a_body_that_is_cut_the_digest_is_of_what_came(steps: list[Any], came
         assert attempts.response_sha256 == sha256(came)
 
 
+@pytest.mark.slow
 def test_of_a_body_that_does_not_end_in_time_the_digest_is_of_what_came() -> None:
     error, attempts = ask(head("Content-Length: 1000"), ANSWER, 30.0, timeout=0.5)
     assert isinstance(error, TimeoutError)

@@ -118,6 +118,7 @@ def test_it_is_not_asked_again_where_the_server_forbids_it() -> None:
         (1, [1.3, End.CLOSE]),  # more than a second
     ],
 )
+@pytest.mark.slow
 def test_it_is_not_asked_again_in_any_other_case(number: int, steps: list[bytes | float | End]) -> None:
     with RawServer(lambda request: steps if request.number == number else good(request)) as server:
         came = asyncio.run(ask_each(server, *[plain] * (number + 1)))
@@ -146,6 +147,7 @@ def test_a_server_that_takes_no_connection_is_soon_unavailable(monkeypatch: pyte
         asyncio.run(ask())
 
 
+@pytest.mark.slow
 def test_a_connection_that_was_idle_for_long_is_not_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
     assert connection.KEEP_ALIVE_SECONDS < 5, "uvicorn and vLLM close idle connections after 5 s"
     monkeypatch.setattr(connection, "KEEP_ALIVE_SECONDS", 0.3)
@@ -170,6 +172,7 @@ def test_a_second_less_than_the_server_says_and_never_more_than_our_own(told: st
     assert _keep_seconds({"Keep-Alive": told}) == seconds
 
 
+@pytest.mark.slow
 def test_bytes_that_nobody_asked_for_are_no_answer_to_the_next_question() -> None:
     """A server that ends an idle connection with a 408, or two answers to one question."""
     unasked = whole(chat("an answer to nobody"))

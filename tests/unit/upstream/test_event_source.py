@@ -132,6 +132,7 @@ def test_what_is_no_stream_is_no_answer(label: str | None, sent: bytes) -> None:
     assert attempts.response_sha256 is not None
 
 
+@pytest.mark.slow
 def test_what_arrived_before_a_cut_is_read_and_hashed() -> None:
     for end in End:
         for pause in (0.0, 0.1):
@@ -142,11 +143,13 @@ def test_what_arrived_before_a_cut_is_read_and_hashed() -> None:
                 assert attempts.response_sha256 == hashlib.sha256(STREAM[:-20]).hexdigest()
 
 
+@pytest.mark.slow
 def test_an_end_that_arrived_before_a_cut_ends_the_answer() -> None:
     text, _ = ask(head(CHUNKED, kind="text/event-stream") + chunk(STREAM), 0.1, End.CLOSE, late=0.3)
     assert text == "four"
 
 
+@pytest.mark.slow
 def test_what_has_come_behind_the_end_of_the_answer_is_hashed_too() -> None:
     sent = STREAM + b": goodbye\n\n"
     begun = head(CHUNKED, kind="text/event-stream") + chunk(STREAM)

@@ -96,6 +96,7 @@ def test_an_address_or_key_that_cannot_work_stops_the_start(base_url: str, key: 
         make(base_url, key=key)
 
 
+@pytest.mark.slow
 def test_a_service_imports_no_langchain() -> None:
     """It takes a second and 50 MB."""
     code = "import sys, app.main; print([name for name in sys.modules if name.startswith(('langchain', 'langsmith', 'openai'))])"

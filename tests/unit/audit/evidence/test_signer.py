@@ -51,6 +51,7 @@ def test_where_nothing_was_recorded_nothing_is_signed(tmp_path: Path) -> None:
     assert kept.checkpoint_signer.published() is None
 
 
+@pytest.mark.slow
 def test_two_signers_in_two_processes_never_contradict_each_other(kept: KeptLog) -> None:
     folder = kept.path.parent
     processes = [SPAWN.Process(target=sign_for_long, args=(str(folder), n)) for n in range(2)]
@@ -127,6 +128,7 @@ class CountingStore(JsonlStore):
             yield chunk
 
 
+@pytest.mark.slow
 def test_the_start_and_a_publication_read_a_few_kib_of_a_long_log(kept: KeptLog, monkeypatch: pytest.MonkeyPatch) -> None:
     """100,000 records. What is read of the tree is counted by the file system calls."""
     one = draft("ask.received", "alice", {"query": "the same"})

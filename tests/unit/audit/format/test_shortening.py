@@ -146,6 +146,7 @@ def test_100_000_numbers_are_stored_as_one_digest() -> None:
     assert kept["model"] == "small"
 
 
+@pytest.mark.slow
 def test_what_is_large_within_the_parameters_goes_and_the_small_ones_stay() -> None:
     """Also where the messages, which are larger still, go besides."""
     tools = [{"type": "function", "function": {"name": f"f{n}", "parameters": {"enum": ["x"] * 300}}} for n in range(400)]

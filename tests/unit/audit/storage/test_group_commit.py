@@ -91,6 +91,7 @@ def held(path: Path) -> Iterator[Callable[[], None]]:
             holder.kill()
 
 
+@pytest.mark.slow
 def test_while_the_disk_hangs_callers_are_refused_in_time_then_it_resumes(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
 
@@ -118,6 +119,7 @@ def test_while_the_disk_hangs_callers_are_refused_in_time_then_it_resumes(tmp_pa
     run_in_time(main())
 
 
+@pytest.mark.slow
 def test_a_record_that_waits_behind_a_hung_write_is_not_written_later(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
 
@@ -136,6 +138,7 @@ def test_a_record_that_waits_behind_a_hung_write_is_not_written_later(tmp_path: 
     run_in_time(main())
 
 
+@pytest.mark.slow
 def test_a_caller_who_disconnects_before_the_write_leaves_no_record(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
 
@@ -154,6 +157,7 @@ def test_a_caller_who_disconnects_before_the_write_leaves_no_record(tmp_path: Pa
     run_in_time(main())
 
 
+@pytest.mark.slow
 def test_the_end_of_the_service_does_not_wait_for_a_hung_disk(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
 
@@ -209,6 +213,7 @@ def holding_the_interpreter(seconds: float) -> None:
         pytest.param(holding_the_interpreter, uvloop.new_event_loop, id="uvloop, holding the interpreter"),
     ],
 )
+@pytest.mark.slow
 def test_a_blocked_event_loop_is_no_hung_disk(
     tmp_path: Path, block: Callable[[float], None], new_loop: Callable[[], asyncio.AbstractEventLoop]
 ) -> None:
@@ -230,6 +235,7 @@ def test_a_blocked_event_loop_is_no_hung_disk(
         runner.run(asyncio.wait_for(main(), 60))
 
 
+@pytest.mark.slow
 def test_a_disk_that_hangs_is_noticed_though_the_loop_is_often_blocked(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
 
@@ -250,6 +256,7 @@ def test_a_disk_that_hangs_is_noticed_though_the_loop_is_often_blocked(tmp_path:
 # --- a log that is taken away --------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_log_that_is_moved_away_closes_the_service_until_it_is_back(tmp_path: Path) -> None:
     path, away = tmp_path / "log.jsonl", tmp_path / "away"
 
@@ -273,6 +280,7 @@ def test_a_log_that_is_moved_away_closes_the_service_until_it_is_back(tmp_path: 
     run_in_time(main())
 
 
+@pytest.mark.slow
 def test_a_log_that_is_cut_while_it_is_written_closes_the_service_for_good(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
 
@@ -316,6 +324,7 @@ def test_a_log_that_starts_while_nothing_can_be_written_opens_when_it_can(tmp_pa
     run_in_time(main())
 
 
+@pytest.mark.slow
 def test_a_closed_log_whose_end_was_edited_stays_closed(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
 

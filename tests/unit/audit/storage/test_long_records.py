@@ -178,6 +178,7 @@ def test_a_text_that_cannot_be_kept_refuses_its_record_and_no_other(tmp_path: Pa
     run_in_time(main())
 
 
+@pytest.mark.slow
 def test_while_the_disk_of_the_texts_hangs_callers_are_refused_in_time(tmp_path: Path) -> None:
     texts = SlowTexts(tmp_path / "texts")
 
@@ -217,6 +218,7 @@ def test_a_caller_who_disconnects_leaves_no_record_and_frees_the_thread(tmp_path
     run_in_time(main())
 
 
+@pytest.mark.slow
 def test_while_the_log_is_closed_a_long_record_keeps_nothing(tmp_path: Path) -> None:
     async def main() -> None:
         texts = LongTexts(tmp_path / "texts")
@@ -235,6 +237,7 @@ def test_while_the_log_is_closed_a_long_record_keeps_nothing(tmp_path: Path) -> 
 
 
 @pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.slow
 def test_a_log_whose_texts_hang_can_be_closed_and_its_loop_ended(tmp_path: Path) -> None:
     texts = SlowTexts(tmp_path / "texts")
 

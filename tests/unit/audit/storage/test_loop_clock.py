@@ -31,6 +31,7 @@ async def nothing(seconds: float) -> str:
     return "done"
 
 
+@pytest.mark.slow
 def test_work_that_takes_too_long_is_given_up_in_time() -> None:
     async def main() -> None:
         started = time.monotonic()
@@ -41,6 +42,7 @@ def test_work_that_takes_too_long_is_given_up_in_time() -> None:
     run(main())
 
 
+@pytest.mark.slow
 def test_work_that_was_done_while_the_loop_was_blocked_is_in_time() -> None:
     async def main() -> None:
         work = asyncio.create_task(in_time(nothing(0.05), 0.4))

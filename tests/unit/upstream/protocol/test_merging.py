@@ -161,6 +161,7 @@ def test_a_text_is_its_pieces_joined(pieces: list[str]) -> None:
     assert merged(*({"content": piece} for piece in pieces)) == {"content": "".join(pieces)}
 
 
+@pytest.mark.slow
 def test_many_small_pieces_take_little_more_memory_than_their_text() -> None:
     message = Message()
     tracemalloc.start()
