@@ -111,7 +111,7 @@ def _lifespan(
             async with open_services(
                 settings, catalogue, embedded, slot.set_closed, scoreboard.log, scoreboard.database
             ) as services:
-                shared = SharedCounts(buckets.storage, worker, scoreboard.slots)
+                shared = SharedCounts(buckets.shared, worker, scoreboard.slots)
                 refusals = RefusalRecorder(services.audit, services.events, buckets.admit_refusal, shared, sums=worker == 0)
                 services.events.count_losses(slot.count_lost_events)
                 app.state.context = AppContext(services, buckets, refusals, scoreboard, slot, held)

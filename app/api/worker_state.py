@@ -42,7 +42,7 @@ async def record_replacement(slot: Slot, audit: AuditLog, events: SecurityLog) -
 
 async def watch_limits(buckets: Buckets, slot: Slot, events: SecurityLog) -> None:
     """Find out, once a second, whether requests can be counted. While not, each one is refused."""
-    is_uncounted = False
+    is_uncounted, folder = False, buckets.shared.path
     while True:
         try:
             buckets.probe()
@@ -53,8 +53,8 @@ async def watch_limits(buckets: Buckets, slot: Slot, events: SecurityLog) -> Non
             is_uncounted = not is_uncounted
             slot.set_uncounted(is_uncounted)
             if is_uncounted:
-                LOG.error("Requests cannot be counted against their limits and are refused: %s (%s).", reason, buckets.folder)
-                events.event("limits_unavailable", level="ERROR", reason=reason, folder=buckets.folder)
+                LOG.error("Requests cannot be counted against their limits and are refused: %s (%s).", reason, folder)
+                events.event("limits_unavailable", level="ERROR", reason=reason, folder=folder)
             else:
                 events.event("limits_back")
         await asyncio.sleep(PROBE_SECONDS)

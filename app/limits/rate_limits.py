@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import math
 import os
-import sqlite3
 import warnings
 from dataclasses import dataclass
-from pathlib import Path
 from time import monotonic
 
 from limits import RateLimitItemPerMinute
@@ -21,7 +19,7 @@ from slowapi.util import get_remote_address
 from ..errors import RateLimited
 from ..settings import Settings
 from .networks import network_of
-from .shared_window import WindowStorage, shared_window_url
+from .shared_window import UNPROVEN, WindowStorage, shared_window_url
 from .storage_faults import storage_faults
 
 MIN_TOKENS_PER_MINUTE = 60
@@ -76,7 +74,8 @@ class Buckets:
         self._window = limiter.limiter
         storage = self._window.storage
         assert isinstance(storage, WindowStorage)
-        self.storage = storage
+        self.shared = storage.shared
+        self._storage = storage
         self._token = _PerMinute(max(settings.rate_limit, MIN_TOKENS_PER_MINUTE))
         self._address = _PerMinute(settings.address_rate_limit)
         self._refusal = _PerMinute(settings.audit_refusals_per_minute)
@@ -131,14 +130,14 @@ class Buckets:
         """
         network = network_of(address)
         with storage_faults():
-            if not self._window.test(self._address, "address", network):
+            if not self._window.test(self._address, UNPROVEN, "address", network):
                 raise self._address_limited(network)
 
     def charge_address(self, address: str) -> None:
         """Count one failed proof of identity. Raises RateLimited after too many of them."""
         network = network_of(address)
         with storage_faults():
-            if not self._window.hit(self._address, "address", network):
+            if not self._window.hit(self._address, UNPROVEN, "address", network):
                 raise self._address_limited(network)
 
     def admit_refusal(self, user_id: str | None, network: str) -> bool:
@@ -149,40 +148,35 @@ class Buckets:
         """
         try:
             if user_id is not None:
-                return self._window.hit(self._refusal, "refusal", f"user:{user_id}")
+                return self._window.hit(self._refusal, "refusal", user_id)
             now = monotonic()
-            if now < self._unproven_from or not self._window.hit(self._refusal, "refusal", f"address:{network}"):
+            if now < self._unproven_from or not self._window.hit(self._refusal, UNPROVEN, "refusal", network):
                 return False
             burst = self._refusal.amount
-            wait = self.storage.take("unproven", burst, burst * UNPROVEN_SHARE / 60)
+            wait = self._storage.take(burst, burst * UNPROVEN_SHARE / 60)
             self._unproven_from = now + wait
             return not wait
-        except sqlite3.Error:
+        except OSError:
             return False
 
     def forget_old(self) -> None:
         """Delete everything that no window reaches any more. Call it about once a minute."""
         with storage_faults():
-            self.storage.forget_old()
+            self._storage.forget_old()
 
     def probe(self) -> None:
         """Whether hits can be counted. Raises LimitsUnavailable."""
         with storage_faults():
-            self.storage.probe()
-
-    @property
-    def folder(self) -> Path:
-        """Where hits are counted."""
-        return self.storage.folder
+            self._storage.probe()
 
     def close(self) -> None:
-        self.storage.close()
+        self._storage.close()
 
     def _give_back_question(self, user_id: str, key: tuple[str, int] | None) -> None:
         with storage_faults():
-            self.storage.give_back(self._token.key_for(QUESTIONS, user_id))
+            self._storage.give_back(self._token.key_for(QUESTIONS, user_id))
             if key is not None:
-                self.storage.give_back(self._token.key_for(KEYS, key[0]))
+                self._storage.give_back(self._token.key_for(KEYS, key[0]))
 
     def _charge_both(self, name: str, user_id: str, limit: int, key_name: str, key: tuple[str, int] | None) -> Quota:
         """Count one call in the bucket of a principal, and in that of a key that narrows it."""
@@ -196,7 +190,7 @@ class Buckets:
         return min(shared, self._charge(own, key_name, key_id), key=lambda quota: quota.remaining)
 
     def _address_limited(self, network: str) -> RateLimited:
-        return RateLimited(retry_after=self._quota(self._address, "address", network).reset_seconds)
+        return RateLimited(retry_after=self._quota(self._address, UNPROVEN, "address", network).reset_seconds)
 
     def _charge(self, item: _PerMinute, *key: str) -> Quota:
         with storage_faults():

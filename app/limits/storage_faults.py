@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,8 +10,8 @@ from ..errors import LimitsUnavailable
 
 @contextmanager
 def storage_faults() -> Iterator[None]:
-    """Raises LimitsUnavailable in place of SQLite's errors."""
+    """Raises LimitsUnavailable in place of OSError."""
     try:
         yield
-    except sqlite3.Error as error:
+    except OSError as error:
         raise LimitsUnavailable(retry_after=1) from error

@@ -6,11 +6,10 @@ import asyncio
 import logging
 import pickle
 from contextlib import closing, suppress
-from pathlib import Path
 
 from ..errors import ConfigError, EvidenceUnavailable
 from ..kit.command import command
-from ..limits.shared_window import MEMORY, SCHEME, shared_window_url
+from ..limits.shared_folder import MEMORY, folder_of
 from ..security.clients.rows import has_active_client
 from ..security.clients.store import open_clients
 from ..security.roles import ADD_CLIENT
@@ -37,7 +36,7 @@ def preflight() -> bytes:
         audit.recover()
     with suppress(EvidenceUnavailable):  # the notary process logs it; receipts are refused until it can sign
         signer.verify_start()
-    folder = Path(shared_window_url(settings.audit_log_path).removeprefix(f"{SCHEME}://")).parent
+    folder = folder_of(settings.audit_log_path)
     if folder.parent != MEMORY:
         LOG.warning("%s is missing or cannot be written: the limits are counted in %s, which may be slower.", MEMORY, folder)
     return ServicePlan(

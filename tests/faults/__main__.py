@@ -41,6 +41,7 @@ from . import (
     stuck_outputs,
     syscalls,
     tampering,
+    windows,
 )
 from .figures import Figures
 from .programs import PROGRAMS
@@ -72,6 +73,7 @@ PARTS = (
     "corpora",
     "slow",
     "million",
+    "windows",
 )
 READERS = 16
 Round = tuple[str, Callable[[Path], Figures]]
@@ -93,6 +95,11 @@ def rounds_of(part: str, rounds: int | None) -> Iterator[Round]:
         pairs = rounds or 20_000
         yield f"{pairs:,} pairs: unknown id, wrong secret", partial(bad_keys.time_keys, pairs=pairs)
         yield f"{pairs:,} pairs at /token: unknown client, wrong secret", partial(bad_keys.time_clients, pairs=pairs)
+    if part == "windows":
+        yield "100,000 steps, beside SQLite", partial(windows.compare, steps=100_000)
+        yield "5,000 hits of 4 processes, 1 killed", windows.race
+        yield "60 in any window, 100,000 calls", partial(windows.sixty, calls=100_000)
+        yield "300 x kill -9 of 3 processes", partial(windows.kill_often, kills=300)
     if part in ("connections", "million", "shares"):
         hostile.raise_client_limit()
     for workers in (1, 4):

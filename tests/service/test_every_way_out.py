@@ -17,7 +17,6 @@ import pytest
 from fastapi.responses import StreamingResponse
 from fastapi.routing import iter_route_contexts
 
-from app.limits.shared_window import shared_window_url
 from app.main import create_app
 from app.security import roles
 from app.settings import load_settings
@@ -30,6 +29,7 @@ from ..support.fake_openai import FakeOpenAI
 from ..support.inside import Inside
 from ..support.service import HTTP, Service
 from ..support.waiting import eventually
+from ..support.windows import held, window_folder
 
 ORIGIN = "https://console.example"
 JSON = {"content-type": "application/json"}
@@ -353,9 +353,8 @@ def test_a_client_database_that_cannot_be_read_is_503_with_a_record(tmp_path: Pa
 
 def test_without_rate_limits_it_is_503_and_in_the_summary(tmp_path: Path, fake: FakeOpenAI) -> None:
     service = Service(tmp_path, OPENAI_BASE_URL=fake.base_url).start()
-    out, counts = Caller(service), Path(shared_window_url(service.log).removeprefix("window://"))
-    with closing(sqlite3.connect(counts, isolation_level=None)) as holder:
-        holder.execute("BEGIN EXCLUSIVE")
+    out = Caller(service)
+    with held(window_folder(service.log)):
         response = out.succeed(WAYS["/ask"])
         assert (response.status_code, response.json()["code"]) == (503, "limits_unavailable")
     service.stop()

@@ -27,7 +27,7 @@ def planted(tmp_path_factory: pytest.TempPathFactory, fake: FakeOpenAI) -> Itera
 def test_the_secrets_really_reached_the_service(planted: Planted) -> None:
     assert planted.answered.status_code == 200
     assert {200, 400, 401, 404, 405, 413, 415, 422, 502, 503, 504} - {413} <= {response.status_code for response in planted.said}
-    assert {"audit_log.jsonl", "security.log", "serve.log", "clients.sqlite3", "limits.sqlite3"} <= set(planted.files())
+    assert {"audit_log.jsonl", "security.log", "serve.log", "clients.sqlite3", "limits-lock"} <= set(planted.files())
     assert b"upstream status 401" in planted.files()["serve.log"], "the operator must see the status but not the text"
 
 

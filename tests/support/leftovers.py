@@ -146,7 +146,7 @@ def _that_count(folder: str, names: tuple[str, ...]) -> frozenset[str]:
 
 
 def _limiter_folders(logs: Path, earlier: frozenset[str]) -> set[str]:
-    """Those of all logs that are, or may have been, below *logs*: app.limits.shared_window names a folder by its log's path."""
+    """Those of all logs that are, or may have been, below *logs*: app.limits.shared_folder names one by its log's path."""
     paths = set()
     for name in set(os.listdir(logs)) - earlier:
         for folder, _, files in os.walk(logs / name):

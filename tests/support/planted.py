@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import base64
 import json
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import httpx
 
-from app.limits.shared_window import shared_window_url
-
 from .calls import FORM, bearer
 from .fake_openai import FakeOpenAI
 from .service import HTTP, Service
+from .windows import window_folder
 
 KEY = "sk-planted-key-0123456789abcdef"
 SIGNING_KEY = "planted-signing-key-0123456789abcdef-XYZ"
@@ -46,7 +44,7 @@ class Planted:
 
     def files(self) -> dict[str, bytes]:
         """All files of the service, including those of its rate limiter."""
-        limiter = Path(shared_window_url(self.service.log).removeprefix("window://")).parent
+        limiter = window_folder(self.service.log)
         paths = [path for folder in (self.service.folder, limiter) for path in folder.rglob("*") if path.is_file()]
         return {path.name: path.read_bytes() for path in paths}
 

@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
+from app.limits.shared_folder import SharedFolder
 from app.limits.shared_window import shared_window_url
+
+
+def window_folder(log: Path) -> Path:
+    """Where services of *log* count."""
+    return Path(shared_window_url(log).removeprefix("window://")).parent
 
 
 def remove_windows(log: Path) -> None:
     """Remove the folder that services of *log* share."""
-    folder = Path(shared_window_url(log).removeprefix("window://")).parent
+    folder = window_folder(log)
     if folder.is_absolute() and folder.name.startswith("secure-ai-assistant-"):  # never "." if the URL is not the expected one
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Nobody else can count meanwhile."""
+    with closing(SharedFolder(folder)) as shared, shared:
+        yield

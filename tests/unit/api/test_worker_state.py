@@ -14,7 +14,7 @@ from app.api import worker_state as module
 from app.api.scoreboard import Scoreboard
 from app.api.worker_state import beat_forever, record_replacement, watch_limits
 from app.limits.rate_limits import Buckets
-from app.limits.shared_window import shared_window_url
+from app.limits.shared_folder import LOCK
 from app.security.security_log import SecurityLog
 from app.settings import Settings, load_settings
 from app.wiring.audit import open_audit
@@ -74,13 +74,13 @@ def test_a_replacement_is_recorded_once_the_log_takes_it(settings: Settings) -> 
 
 def test_limits_that_cannot_be_counted_are_told_until_they_can(settings: Settings) -> None:
     events, scoreboard, buckets = SecurityLog(settings.security_log_path), Scoreboard(1), Buckets(settings)
-    file = Path(shared_window_url(settings.audit_log_path).removeprefix("window://"))
-    file.write_bytes(b"this is no database" * 100)
+    lock = buckets.shared.path / LOCK
+    lock.mkdir()
 
     async def main() -> None:
         watching = asyncio.create_task(watch_limits(buckets, scoreboard.slot(0), events))
         await until(lambda: scoreboard.any_uncounted)
-        file.unlink()
+        lock.rmdir()
         await until(lambda: not scoreboard.any_uncounted)
         watching.cancel()
 
@@ -89,5 +89,5 @@ def test_limits_that_cannot_be_counted_are_told_until_they_can(settings: Setting
     events.close()
     buckets.close()
     told = [line.partition(" ")[2] for line in settings.security_log_path.read_text().splitlines()]
-    reason = f'reason="file is not a database" folder={file.parent}'
+    reason = f"reason=\"[Errno 21] Is a directory: '{lock}'\" folder={lock.parent}"
     assert told == [f"ERROR limits_unavailable {reason}", "INFO limits_back"]

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from pathlib import Path
 from time import monotonic
 
@@ -14,10 +11,11 @@ import pytest
 from app.errors import LimitsUnavailable, RateLimited
 from app.limits import rate_limits
 from app.limits.rate_limits import MIN_READS_PER_MINUTE, MIN_TOKENS_PER_MINUTE, Buckets, QuotaExceeded
-from app.limits.shared_window import shared_window_url
+from app.limits.shared_folder import LOCK
 from app.settings import load_settings
 
 from ...support.clean_settings import use_defaults
+from ...support.windows import remove_windows, window_folder
 
 
 @pytest.fixture
@@ -25,11 +23,7 @@ def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     use_defaults(monkeypatch, tmp_path)
     log = tmp_path / "audit_log.jsonl"
     yield log
-    shutil.rmtree(folder_of(log), ignore_errors=True)
-
-
-def folder_of(log: Path) -> Path:
-    return Path(shared_window_url(log).removeprefix("window://")).parent
+    remove_windows(log)
 
 
 @pytest.fixture
@@ -95,10 +89,10 @@ def test_a_user_of_a_front_end_has_no_limit_unless_it_is_set(open_buckets: Calla
 
 def test_a_test_of_a_users_part_keeps_nothing(open_buckets: Callable[..., Buckets], log: Path) -> None:
     buckets = open_buckets(asserted_user_rate_limit=1)
+    sizes = [file.stat().st_size for file in window_folder(log).iterdir()]
     for number in range(99):
         buckets.test_asserted("webui", f"u{number}")
-    with closing(sqlite3.connect(folder_of(log) / "limits.sqlite3")) as database:
-        assert database.execute("SELECT count(*) FROM hits").fetchone() == (0,)
+    assert [file.stat().st_size for file in window_folder(log).iterdir()] == sizes
 
 
 def test_a_keys_limit_only_narrows_what_its_client_has(open_buckets: Callable[..., Buckets]) -> None:
@@ -170,8 +164,8 @@ def test_refusals_of_all_the_unproven_are_a_burst_and_then_a_third(
         """Of 1,000 refusals from as many addresses."""
         count = 0
         for number in range(1000):
-            monkeypatch.setattr(buckets.storage, "_clock", lambda moment=now + after + number * each_seconds: moment)
-            monkeypatch.setattr(rate_limits, "monotonic", buckets.storage._clock)
+            monkeypatch.setattr(buckets._storage, "_clock", lambda moment=now + after + number * each_seconds: moment)
+            monkeypatch.setattr(rate_limits, "monotonic", buckets._storage._clock)
             count += buckets.admit_refusal(None, f"198.18.{number // 250}.{number % 250}")
         return count
 
@@ -190,6 +184,22 @@ def test_two_processes_that_serve_one_log_share_their_buckets(open_buckets: Call
     assert not one.admit_refusal(None, "127.0.0.2"), "all who are not proven share a bucket"
 
 
+def test_many_strangers_are_told_to_wait_and_no_principal_is(
+    open_buckets: Callable[..., Buckets], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    buckets = open_buckets()
+    monkeypatch.setattr(buckets._storage._unproven, "_most", 100)
+    for number in range(100):
+        buckets.charge_address(f"198.18.0.{number}")
+    with pytest.raises(RateLimited) as refused:
+        buckets.charge_address("203.0.113.1")
+    assert refused.value.retry_after == 60
+    buckets.test_address("203.0.113.1")
+    assert not buckets.admit_refusal(None, "203.0.113.1"), "it is counted in the summary"
+    assert buckets.admit_refusal("alice", "203.0.113.1")
+    assert buckets.charge_question("alice", 2).remaining == 1
+
+
 def test_slowapi_reads_no_settings_of_its_own(open_buckets: Callable[..., Buckets], tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("RATELIMIT_ENABLED=false\nRATELIMIT_STORAGE_OPTIONS=no-mapping\n")
     buckets = open_buckets()
@@ -200,8 +210,8 @@ def test_slowapi_reads_no_settings_of_its_own(open_buckets: Callable[..., Bucket
 
 def test_what_cannot_be_counted_is_not_allowed(log: Path) -> None:
     buckets = Buckets(load_settings(audit_log_path=log))
-    file = folder_of(log) / "limits.sqlite3"
-    file.write_bytes(b"this is no database" * 100)
+    lock = window_folder(log) / LOCK
+    lock.mkdir()
     for refused in (
         lambda one: buckets.charge_question(one, 1),
         buckets.charge_token,
@@ -214,5 +224,6 @@ def test_what_cannot_be_counted_is_not_allowed(log: Path) -> None:
         with pytest.raises(LimitsUnavailable):
             fails()
     assert not buckets.admit_refusal("alice", "::1"), "then it is counted in the summary"
+    lock.rmdir()
     buckets.close()
-    assert not file.parent.exists(), "the last one to close it removes it"
+    assert not lock.parent.exists(), "the last one to close it removes it"

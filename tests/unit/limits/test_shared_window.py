@@ -5,11 +5,13 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import sqlite3
+import struct
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from multiprocessing.synchronize import Event
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -18,7 +20,8 @@ from hypothesis import strategies as st
 from limits import RateLimitItemPerMinute
 from limits.strategies import MovingWindowRateLimiter
 
-from app.errors import ConfigError
+from app.limits import shared_window
+from app.limits.shared_folder import LOCK, SharedFolder, folder_of
 from app.limits.shared_window import WindowStorage, shared_window_url
 
 WINDOW = 60
@@ -32,7 +35,7 @@ class Clock:
 
 
 def storage_at(folder: Path, clock: Any = time.monotonic) -> WindowStorage:
-    return WindowStorage(f"window://{folder}/limits.sqlite3", clock=clock)
+    return WindowStorage(f"window://{folder}/limits-1-test", clock=clock)
 
 
 @pytest.fixture
@@ -79,7 +82,11 @@ class Model:
 @given(steps=STEPS, limit=st.integers(1, 5))
 def test_it_allows_and_counts_what_a_simple_model_allows_and_counts(steps: list[tuple[str, str, int]], limit: int) -> None:
     clock, model = Clock(), Model()
-    storage = WindowStorage("window://:memory:", clock=clock)
+    with TemporaryDirectory() as folder, closing(storage_at(Path(folder, "own"), clock)) as storage:
+        follow(storage, clock, model, steps, limit)
+
+
+def follow(storage: WindowStorage, clock: Clock, model: Model, steps: list[tuple[str, str, int]], limit: int) -> None:
     for what, key, number in steps:
         if what == "hit":
             assert storage.acquire_entry(key, limit, WINDOW, number) == model.hit(key, limit, number, clock.now)
@@ -93,7 +100,6 @@ def test_it_allows_and_counts_what_a_simple_model_allows_and_counts(steps: list[
         for one in "ab":
             live = model.live(one, clock.now)
             assert storage.get_moving_window(one, limit, WINDOW) == (live[0] if live else clock.now, len(live))
-    storage.close()
 
 
 def test_the_newest_hit_is_the_one_that_is_given_back(storage: WindowStorage, clock: Clock) -> None:
@@ -130,47 +136,21 @@ def test_a_refusal_names_the_first_moment_at_which_a_call_succeeds(storage: Wind
         assert limiter.hit(item, "alice")
 
 
-def test_only_what_a_window_can_still_reach_is_kept(storage: WindowStorage, clock: Clock, tmp_path: Path) -> None:
-    def kept() -> int:
-        with sqlite3.connect(tmp_path / "limits.sqlite3") as reader:
-            return int(reader.execute("SELECT count(*) FROM hits").fetchone()[0])
-
-    for number in range(500):
-        storage.acquire_entry("busy", 10, WINDOW)
-        storage.acquire_entry(f"once-{number}", 10, WINDOW)
-        clock.now += 1
-    assert kept() < 600
-    storage.forget_old()
-    assert kept() <= 70
-
-
 def test_the_time_of_a_hit_is_taken_while_nobody_else_can_write(tmp_path: Path) -> None:
     """Taken before, it could be older than the hits of those who went first, who then would not count."""
-    other = sqlite3.connect(tmp_path / "limits.sqlite3", timeout=0, isolation_level=None)
-    asked = []
+    other, asked = SharedFolder(tmp_path), []
 
     def clock() -> float:
-        with pytest.raises(sqlite3.OperationalError, match="locked"):
-            other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(TimeoutError), other:
+            pass
         asked.append(True)
         return 1000.0
 
     storage = storage_at(tmp_path, clock)
     assert storage.acquire_entry("alice", 1, WINDOW)
     assert asked
-    storage.forget_old()
     storage.close()
     other.close()
-
-
-def test_hits_of_the_future_are_from_before_a_reboot_and_lock_nobody_out(storage: WindowStorage, clock: Clock) -> None:
-    assert storage.acquire_entry("alice", 1, WINDOW)
-    clock.now = 5.0
-    assert storage.get_moving_window("alice", 1, WINDOW) == (5.0, 0)
-    assert storage.acquire_entry("alice", 1, WINDOW)
-    assert not storage.acquire_entry("alice", 1, WINDOW)
-    storage.forget_old()
-    assert not storage.acquire_entry("alice", 1, WINDOW)
 
 
 def test_a_wall_clock_that_jumps_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,34 +188,64 @@ def test_processes_that_open_it_at_once_allow_exactly_the_limit_together(tmp_pat
             child.join()
 
 
-def hold_and_die(folder: Path) -> None:
-    storage = storage_at(folder)
-    storage._db.execute("BEGIN IMMEDIATE")
-    os.kill(os.getpid(), signal.SIGKILL)
+def hold_and(number: int, folder: Path) -> None:
+    with SharedFolder(folder):
+        os.kill(os.getpid(), number)
 
 
 def test_a_process_killed_in_the_middle_of_a_hit_holds_nobody_up(tmp_path: Path) -> None:
     storage = storage_at(tmp_path)
     assert storage.acquire_entry("alice", 2, WINDOW)
-    child = multiprocessing.get_context("fork").Process(target=hold_and_die, args=(tmp_path,))
+    child = multiprocessing.get_context("fork").Process(target=hold_and, args=(signal.SIGKILL, tmp_path))
     child.start()
     child.join()
     assert [storage.acquire_entry("alice", 2, WINDOW) for _ in range(2)] == [True, False]
     storage.close()
 
 
+def test_a_process_stopped_in_the_middle_is_waited_for_only_so_long(tmp_path: Path) -> None:
+    storage = storage_at(tmp_path)
+    assert storage.acquire_entry("alice", 2, WINDOW)
+    child = multiprocessing.get_context("fork").Process(target=hold_and, args=(signal.SIGSTOP, tmp_path))
+    child.start()
+    assert child.pid
+    os.waitpid(child.pid, os.WUNTRACED)
+    with pytest.raises(TimeoutError, match="another process holds the lock"):
+        storage.acquire_entry("alice", 2, WINDOW)
+    os.kill(child.pid, signal.SIGCONT)
+    child.join()
+    assert [storage.acquire_entry("alice", 2, WINDOW) for _ in range(2)] == [True, False]
+    storage.close()
+
+
+def test_a_bucket_that_is_full_only_after_its_time_is_full(storage: WindowStorage, tmp_path: Path) -> None:
+    """As one is in a folder for temporary files after a reboot, whose clock begins at zero."""
+    assert [storage.take(2, 0.5) for _ in range(3)] == [0.0, 0.0, 2.0]
+    (tmp_path / LOCK).write_bytes(struct.pack("<d", 1004.5))
+    assert [storage.take(2, 0.5) for _ in range(3)] == [0.0, 0.0, 2.0]
+
+
 # --- where it is kept --------------------------------------------------------------------------------
 
 
-def test_a_folder_that_others_can_enter_is_refused(tmp_path: Path) -> None:
-    url = shared_window_url(tmp_path / "audit_log.jsonl")
-    folder = Path(url.removeprefix("window://")).parent
-    assert folder.stat().st_mode & 0o777 == 0o700
-    folder.chmod(0o755)
-    with pytest.raises(ConfigError, match="open to other users"):
-        shared_window_url(tmp_path / "audit_log.jsonl")
+def test_the_files_name_the_boot_for_the_clock_begins_at_zero_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log, boot = tmp_path / "audit_log.jsonl", tmp_path / "boot_id"
+    monkeypatch.setattr(shared_window, "BOOT_ID", boot)
+    folder = folder_of(log)
+    assert shared_window_url(log) == f"window://{folder}/limits-1-"
+    boot.write_text("0123abcd-4567\n")
+    assert shared_window_url(log) == f"window://{folder}/limits-1-0123abcd"
     folder.rmdir()
-    folder.symlink_to(tmp_path)
-    with pytest.raises(ConfigError, match="open to other users"):
-        shared_window_url(tmp_path / "audit_log.jsonl")
-    folder.unlink()
+
+
+def test_the_last_one_to_close_it_removes_the_files_of_every_version(tmp_path: Path) -> None:
+    folder = tmp_path / "own"
+    one, other = storage_at(folder), storage_at(folder)
+    for storage in (one, other):
+        storage.acquire_entry("alice", 9, WINDOW)
+        storage.acquire_entry("unproven/a", 9, WINDOW)
+    (folder / "limits.sqlite3").touch()
+    one.close()
+    assert len(list(folder.iterdir())) == 6
+    other.close()
+    assert not folder.exists()

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sqlite3
 from collections import Counter
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,12 +12,13 @@ import pytest
 from app.audit.log import AuditLog
 from app.errors import LimitsUnavailable
 from app.limits.shared_counts import MAX_KINDS, SharedCounts
-from app.limits.shared_window import WindowStorage
+from app.limits.shared_folder import SharedFolder
 from app.security import refusals
 from app.security.refusals import RefusalRecorder
 from app.security.security_log import SecurityLog
 
 from ...support.stores import open_store
+from ...support.windows import held
 
 
 class Recorder:
@@ -37,8 +36,8 @@ class Recorder:
             return seen[network] <= admitted
 
         self.security_log = SecurityLog(self.events)
-        self.storage = WindowStorage(f"window://{folder}/limits.sqlite3")
-        self.recorder = RefusalRecorder(self.log, self.security_log, admit, SharedCounts(self.storage), sums=sums)
+        self.shared = SharedFolder(folder)
+        self.recorder = RefusalRecorder(self.log, self.security_log, admit, SharedCounts(self.shared), sums=sums)
 
     async def __aenter__(self) -> None:
         await self.log.__aenter__()
@@ -47,7 +46,7 @@ class Recorder:
         await self.log.__aexit__(*exc_info)
         self.log.close()
         self.security_log.close()
-        self.storage.close()
+        self.shared.close()
 
     async def refuse(self, times: int = 1, address: str = "203.0.113.1") -> None:
         for _ in range(times):
@@ -163,8 +162,7 @@ def test_what_shared_memory_does_not_take_is_summed_up_all_the_same(tmp_path: Pa
         one = Recorder(tmp_path, admitted=0)
         async with one:
             await one.refuse(2)
-            with closing(sqlite3.connect(tmp_path / "limits.sqlite3", isolation_level=None)) as holder:
-                holder.execute("BEGIN EXCLUSIVE")
+            with held(tmp_path):
                 await one.refuse(3)
                 await one.recorder.summarise()
                 assert one.recorded() == (0, 3)
