@@ -35,6 +35,9 @@ HEADERS = {
 class EventStreamSink(ABC):
     """Writes a stream to one caller. The first write sends the headers."""
 
+    error_name = b""
+    """Of the event that holds an error."""
+
     def __init__(self, request: Request, send: Send, call: PreparedCall) -> None:
         self._origin = request_context(request).origin
         self._send, self._call = send, call
@@ -70,9 +73,9 @@ class EventStreamSink(ABC):
     def encode(self, events: Sequence[Event], text: str) -> bytes:
         """As `StreamSink.encode`."""
 
-    @abstractmethod
     def encode_error(self, document: bytes) -> bytes:
         """The error event for *document*, an error's JSON."""
+        return encode(Event(self.error_name, document))
 
     @abstractmethod
     async def end(self, reader: StreamReader, completion: Completion, receipt: Receipt) -> None:
@@ -85,9 +88,6 @@ class V1StreamSink(EventStreamSink):
     def encode(self, events: Sequence[Event], text: str) -> bytes:
         return b"".join(map(encode, events))
 
-    def encode_error(self, document: bytes) -> bytes:
-        return encode(Event(b"", document))
-
     async def end(self, reader: StreamReader, completion: Completion, receipt: Receipt) -> None:
         end = reader.held_back()
         last = Event(end.last.name, with_receipt(end.last.data, end.document, receipt, self._call.asked_model))
@@ -97,18 +97,16 @@ class V1StreamSink(EventStreamSink):
 class MessagesStreamSink(V1StreamSink):
     """/v1/messages: an error is an event of its own name."""
 
-    def encode_error(self, document: bytes) -> bytes:
-        return encode(Event(b"error", document))
+    error_name = b"error"
 
 
 class AskStreamSink(EventStreamSink):
     """/ask: `delta` with a piece of the text, then `done` with the other members, or `error`."""
 
+    error_name = b"error"
+
     def encode(self, events: Sequence[Event], text: str) -> bytes:
         return encode(Event(b"delta", dumps({"text": text}))) if text else b""
-
-    def encode_error(self, document: bytes) -> bytes:
-        return encode(Event(b"error", document))
 
     async def end(self, reader: StreamReader, completion: Completion, receipt: Receipt) -> None:
         done = without_text(completion.model, completion.usage, self._origin.request_id, receipt, completion.stopped_by)

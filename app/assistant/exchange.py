@@ -17,7 +17,6 @@ from ..audit.format.record import Receipt
 from ..errors import AppError, Interrupted, LongTextUnavailable, UpstreamTimeout
 from ..security.manager import SecurityManager
 from ..security.models import Principal
-from ..upstream.answer_memory import FREE_BYTES
 from ..upstream.attempts import Attempts
 from ..upstream.bounds import LARGE_BYTES
 from ..upstream.call import PreparedCall
@@ -219,7 +218,7 @@ class Exchange:
     async def _record(self, action: str, details: dict[str, Any]) -> Receipt:
         """Durable on return. A cancellation waits until the outcome of the write is known."""
         user_id, origin = self._principal.user_id, self.origin
-        is_long = len(self.call.body) > FREE_BYTES or bool(origin.memory.count)
+        is_long = len(self.call.body) > LARGE_BYTES or bool(origin.memory.count)
         return await self._finished(
             self._security.log_action(user_id, action, details, request_id=origin.request_id, is_long=is_long)
         )

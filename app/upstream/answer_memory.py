@@ -8,7 +8,7 @@ from .fair_slots import RETRY_AFTER, FairSlots
 
 FREE_BYTES = 256 * 1024
 """Every answer may take so much without asking. Nearly all are smaller."""
-STEP_BYTES = 256 * 1024
+GROWTH_BYTES = 256 * 1024
 NO_MEMORY = "Answers that are being delivered take as much memory as they may. Try again later."
 
 
@@ -40,7 +40,7 @@ class AnswerMemory:
         UpstreamError for one that is larger than anybody's share."""
         if count <= max(self.count, FREE_BYTES) or self._room is None:
             return
-        more = count - self.count + STEP_BYTES
+        more = count - self.count + GROWTH_BYTES
         if self.count + more > self._room.most:
             raise unusable(b"", f"stream of more than {self._room.most} bytes")
         if not self._room.take_now(self._who, more):

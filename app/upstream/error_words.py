@@ -15,7 +15,7 @@ from typing import Any, Literal
 from ..kit.foreign_json import loads
 from ..kit.secret_look import looks_secret
 
-MAX_ERROR_BYTES = 1024 * 1024
+MAX_READ_BYTES = 1024 * 1024
 MAX_MESSAGE = 2_000
 """What follows in a longer message is not looked at."""
 Meaning = Literal["no_money", "too_long"]
@@ -127,7 +127,7 @@ def read_words(raw: bytes, sent: bytes = b"") -> ErrorWords:
     could be a value, such as a key or what somebody asked.
     """
     try:
-        document = loads(raw, errors="replace") if len(raw) <= MAX_ERROR_BYTES else None
+        document = loads(raw, errors="replace") if len(raw) <= MAX_READ_BYTES else None
     except (ValueError, RecursionError):
         return ErrorWords()
     if isinstance(document, list) and document:

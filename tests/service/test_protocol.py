@@ -9,6 +9,7 @@ import signal
 import socket
 import struct
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -95,11 +96,13 @@ def test_an_answer_before_the_body_is_read_by_a_caller_who_still_sends_it(servic
         with socket.create_connection(("127.0.0.1", service.port), timeout=20) as connection:
             connection.sendall(head)
             eventually(partial(has_answer, connection))
-            for at in range(0, len(body), 1000):
-                connection.sendall(body[at : at + 1000])
+            with suppress(OSError):  # on a busy machine the service has ended its wait for the body
+                for at in range(0, len(body), 1000):
+                    connection.sendall(body[at : at + 1000])
             said = b""
-            while data := connection.recv(65536):
-                said += data
+            with suppress(ConnectionResetError):
+                while data := connection.recv(65536):
+                    said += data
         assert said.startswith(b"HTTP/1.1 404")
 
 

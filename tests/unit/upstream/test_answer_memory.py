@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from app.errors import Overloaded, UpstreamError
-from app.upstream.answer_memory import FREE_BYTES, STEP_BYTES, AnswerMemory
+from app.upstream.answer_memory import FREE_BYTES, GROWTH_BYTES, AnswerMemory
 from app.upstream.fair_slots import FairSlots
 
 MB = 1024 * 1024
@@ -61,10 +61,10 @@ def test_a_stream_grows_in_steps_and_is_refused_past_its_share() -> None:
     memory.reach(FREE_BYTES)
     assert memory.count == 0
     memory.reach(FREE_BYTES + 1)
-    assert memory.count == FREE_BYTES + 1 + STEP_BYTES
+    assert memory.count == FREE_BYTES + 1 + GROWTH_BYTES
     memory.reach(MB)
     with pytest.raises(Overloaded, match="memory"):
-        memory_of(room).reach(2 * MB - STEP_BYTES)
+        memory_of(room).reach(2 * MB - GROWTH_BYTES)
     with pytest.raises(UpstreamError):
         memory.reach(3 * MB)  # a further try would not help
     memory_of(room, "bobby").reach(MB)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
@@ -57,13 +58,17 @@ async def begin(turns: Turns, work: Callable[[], str]) -> asyncio.Task[str]:
 
 def test_one_piece_of_work_waits_for_the_other() -> None:
     async def main() -> None:
-        turns, first, second = Turns(), Blocked(), Blocked()
-        tasks = [await begin(turns, first), await begin(turns, second)]
-        await asyncio.to_thread(first.begun.wait, 30)
-        assert not second.begun.is_set()
-        first.may_end.set()
-        second.may_end.set()
-        assert await asyncio.gather(*tasks) == ["done", "done"]
+        turns, running, most = Turns(), 0, 0
+
+        def work() -> None:
+            nonlocal running, most
+            running += 1
+            most = max(most, running)
+            time.sleep(0.02)
+            running -= 1
+
+        await asyncio.gather(*(turns.work(work) for _ in range(4)))
+        assert most == 1
 
     asyncio.run(main())
 
