@@ -1,8 +1,8 @@
 """Peer (b): a bare Starlette application that only forwards a chat request. No authentication, no limit, no record.
 
-The HTTP client is aiohttp, one session, no limit on connections: the fastest client among our dependencies and the one
-that this service uses, so that the comparison is fair. `python -m bench.forwarder PORT UPSTREAM_URL`
-serves it as `app serve` serves ours: uvicorn, uvloop, httptools, one worker, no access log.
+The HTTP client is aiohttp, one session, no limit on connections: the fastest of those that people know.
+`python -m bench.forwarder PORT UPSTREAM_URL` serves it as `app serve` serves ours: uvicorn, uvloop, httptools, one worker,
+no access log.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal, NamedTuple, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from pydantic import AfterValidator, Field
@@ -32,6 +32,32 @@ _APPENDED = re.compile(
 )
 """What is appended to a base URL. Azure has one that ends in /models, but no version before it."""
 _IDENTIFIER = r"[A-Za-z_][A-Za-z0-9_]*"
+
+
+class ServerAddress(NamedTuple):
+    """Where a model's server listens."""
+
+    url: str
+    is_tls: bool
+    host: str
+    """In ASCII; an IPv6 address without its brackets."""
+    port: int
+    host_header: str
+    path: str
+    """Without a slash at its end."""
+    query: str
+    """With its question mark, or empty."""
+
+
+def server_address(base_url: str) -> ServerAddress:
+    """Raises ValueError."""
+    url = URL(base_url)
+    if url.scheme not in ("http", "https") or not url.raw_host or url.port is None or url.user or url.password:
+        raise ValueError("takes http(s)://host/path, without a user")
+    path = url.raw_path.rstrip("/")
+    query = f"?{url.raw_query_string}" if url.raw_query_string else ""
+    plain = str(url.with_path(path, encoded=True, keep_query=True))
+    return ServerAddress(plain, url.scheme == "https", url.raw_host, url.port, url.host_port_subcomponent or "", path, query)
 
 
 def is_key(value: str) -> bool:

@@ -7,12 +7,11 @@ import re
 from collections.abc import Iterator
 from functools import cached_property
 
-import aiohttp
-
 from ..kit.content_coding import MAGIC, Decoder, coding_of, is_read
+from .answer import Answer
 from .answer_memory import FREE_BYTES, AnswerMemory
 from .attempts import Attempts
-from .connection import CONNECTION_FAULTS, error_of_fault, take_unread
+from .connection import CONNECTION_FAULTS, error_of_fault
 from .errors import unusable
 
 WORD = re.compile(r"[a-z0-9, -]{1,40}")
@@ -23,17 +22,16 @@ FIRST_BYTES = tuple(magic[:1] for magic in MAGIC)
 class Body:
     """A `read` that is cancelled loses nothing."""
 
-    def __init__(self, response: aiohttp.ClientResponse, attempts: Attempts, limit: int) -> None:
+    def __init__(self, answer: Answer, attempts: Attempts, limit: int) -> None:
         """*limit*: of the bytes, before and after decoding."""
-        self._response, self._content, self._attempts, self._limit = response, response.content, attempts, limit
-        label = response.headers.get("Content-Encoding", "").strip().lower()
+        self._answer, self._attempts, self._limit = answer, attempts, limit
+        label = answer.header(b"content-encoding").lower()
         self._is_deflate = label == "deflate"
         self.unread_coding = None if is_read(label) else label if WORD.fullmatch(label) else "unknown"
         """The label of a coding that is not read here. The body may be plain all the same."""
         self._start: bytes | None = b""  # until the coding is known
         self._decoder: Decoder | None = None
         self._decoded: Iterator[bytes] = iter(())
-        self._fault: Exception | None = None  # raised after what came before it
         self._has_ended = False
         self._raw_bytes = self._bytes = 0
         self.is_too_long = False
@@ -52,7 +50,7 @@ class Body:
     @cached_property
     def charset(self) -> str | None:
         """In which the server says its text is."""
-        label = _CHARSET.search(self._response.headers.get("Content-Type", ""))
+        label = _CHARSET.search(self._answer.header(b"content-type"))
         return label[1] if label else None
 
     async def read(self) -> bytes | None:
@@ -84,7 +82,7 @@ class Body:
         try:
             while (piece := await self.read()) is not None:
                 pieces.append(piece)
-                if self._decoder is None and self._start is None and self._content.at_eof():  # nearly always
+                if self._decoder is None and self._start is None and self._answer.is_read:  # nearly always
                     self._has_ended = True
                     break
                 if memory is not None and not memory.count and max(self._bytes, self._declared_bytes()) > FREE_BYTES:
@@ -97,7 +95,8 @@ class Body:
         return whole
 
     def _declared_bytes(self) -> int:
-        return self._response.content_length or 0
+        declared = self._answer.header(b"content-length")
+        return int(declared) if declared.isdecimal() else 0
 
     def _expected_bytes(self) -> int:
         """What may come in all."""
@@ -105,19 +104,14 @@ class Body:
         return min(declared, self._limit) if declared and self._decoder is None else self._limit
 
     def take_rest(self) -> None:
-        """Hash what has arrived and will not be read. Call it before the response is closed."""
-        if not self._has_ended and (rest := take_unread(self._content)):
+        """Hash what has arrived and will not be read."""
+        if not self._has_ended and (rest := self._answer.take()):
             self._attempts.add(rest)
 
     async def _arrived(self) -> bytes:
-        if self._fault is not None:
-            raise error_of_fault(self._fault) from None
         try:
-            return await self._content.readany()
+            return await self._answer.read()
         except CONNECTION_FAULTS as fault:
-            if rest := take_unread(self._content):
-                self._fault = fault
-                return rest
             raise error_of_fault(fault) from None
 
     def _begin(self, start: bytes) -> bytes:

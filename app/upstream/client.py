@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
-import aiohttp
-from yarl import URL
-
 from ..catalogue.models import Server
-from ..catalogue.values import is_key
+from ..catalogue.values import is_key, server_address
 from ..errors import ConfigError, UpstreamError
+from .answer import Answer
 from .answer_memory import AnswerMemory
 from .attempts import Attempts
 from .body import Body
 from .bounds import MAX_ERROR_BYTES, MAX_RESPONSE_BYTES, MAX_STREAM_BYTES, STEP_BYTES
 from .completion import Reply
-from .connection import CONNECTION_FAULTS, CONNECTIONS, IdleClosed, error_of_fault, open_session
+from .connection import CONNECTION_FAULTS, IdleClosed, error_of_fault
 from .errors import ProtocolNotServed, Reading, error_of_status, is_not_served, log_upstream, unusable
 from .event_source import EVENT_STREAM, EventSource
 from .fair_slots import FairSlots
+from .pool import CONNECTIONS, Pool
 from .protocol.endpoint import Endpoint
 from .protocol.plain_answer import read_plain
 from .turns import Turns, is_heavy, verify_pieces
@@ -30,12 +30,15 @@ IDLE_CLOSE = "idle_close"
 MIN_SECRET = 8
 NEWER_NAME = "max_completion_tokens"
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+FIRST_BYTES = 64 * 1024
+"""Of a plain answer. With so many, or its end, its reader is woken; nearly all are smaller."""
+_HEADERS = re.compile(r"(?:[\w-]+: [\x20-\x7e]*\r\n)*", re.ASCII)
 
 
 class Upstream:
     """One server. Our settings alone decide where questions go.
 
-    So redirects are ignored, as are cookies and the environment's proxies (`open_session`).
+    So redirects and cookies are ignored, and the environment's proxies are not asked for.
     There is no timeout in here: callers set one around the whole call.
     """
 
@@ -56,24 +59,28 @@ class Upstream:
         """
         if not is_key(server.api_key):
             raise ConfigError("OPENAI_API_KEY takes visible ASCII characters only.")
-        self._base = _base_url(server.base_url or OPENAI_URL)
-        self.address = str(self._base)
-        self._urls: dict[str, URL] = {}
+        try:
+            base = server_address(server.base_url or OPENAI_URL)
+        except ValueError:
+            raise ConfigError("OPENAI_BASE_URL takes http(s)://host/path, without a user; the key is OPENAI_API_KEY.") from None
+        self.address = base.url
         self._max_bytes = max_response_bytes
         self._retry_idle_close = server.retry_idle_close
         self.stream_usage = server.stream_usage
         self.protocols = server.protocols
-        host = self._base.host or ""
-        is_openai = host == "openai.com" or host.endswith((".openai.com", ".azure.com"))
+        is_openai = base.host == "openai.com" or base.host.endswith((".openai.com", ".azure.com"))
         self._key = server.api_key.encode()
         self.token_param = server.token_param or (NEWER_NAME if is_openai else None)
-        self._headers = {"Accept-Encoding": "identity", "Content-Type": "application/json"}
-        if key := server.api_key:
-            by_key = server.auth == "x-api-key" or (server.auth is None and self._base.host == ANTHROPIC_HOST)
-            self._headers |= {"x-api-key": key} if by_key else {"Authorization": f"Bearer {key}"}
+        by_key = server.auth == "x-api-key" or (server.auth is None and base.host == ANTHROPIC_HOST)
+        key = f"{'x-api-key: ' if by_key else 'Authorization: Bearer '}{server.api_key}\r\n" if server.api_key else ""
+        self._before_path = f"POST {base.path}".encode()
+        self._behind_path = (
+            f"{base.query} HTTP/1.1\r\nHost: {base.host_header}\r\nAccept-Encoding: identity\r\n"
+            f"Content-Type: application/json\r\nUser-Agent: secure-ai-assistant\r\n{key}"
+        ).encode()
         self.slots = FairSlots(slots)
         self.turns = turns or Turns()
-        self._sessions: dict[bool, aiohttp.ClientSession] = {}  # by whether each request has a new connection
+        self._pool = Pool(base.host, base.port, is_tls=base.is_tls)
 
     async def complete(
         self,
@@ -97,10 +104,12 @@ class Upstream:
         be used. The server may have generated an answer in any of these cases.
         """
         attempts = attempts or Attempts()
-        response = await self._send(endpoint, body, {"Accept": "application/json", **headers}, attempts)
-        received = Body(response, attempts, self._max_bytes)
-        async with response:
+        answer = await self._send(endpoint, body, headers, attempts)
+        received = Body(answer, attempts, self._max_bytes)
+        try:
             raw = await received.read_all(memory)
+        finally:
+            answer.release()
         if not is_heavy(raw):
             return self._read(endpoint, received, raw, model, attempts, wants_text)
         return await self.turns.work(self._read, endpoint, received, raw, model, attempts, wants_text)
@@ -123,10 +132,10 @@ class Upstream:
         Raises as `complete`. The result must be closed or finished.
         """
         attempts = attempts or Attempts()
-        response = await self._send(endpoint, body, {"Accept": EVENT_STREAM, **headers}, attempts)
-        source = EventSource(response, Body(response, attempts, MAX_STREAM_BYTES), self.turns)
+        answer = await self._send(endpoint, body, headers, attempts, is_stream=True)
+        source = EventSource(answer, Body(answer, attempts, MAX_STREAM_BYTES), self.turns)
         try:
-            if response.content_type != EVENT_STREAM:
+            if answer.header(b"content-type").partition(";")[0].strip().lower() != EVENT_STREAM:
                 await source.verify_beginning()
         except BaseException:
             source.close()
@@ -134,60 +143,57 @@ class Upstream:
         return source
 
     async def aclose(self) -> None:
-        while self._sessions:
-            await self._sessions.popitem()[1].close()
+        await self._pool.aclose()
 
     async def _send(
-        self, endpoint: Endpoint, body: bytes, headers: Mapping[str, str], attempts: Attempts
-    ) -> aiohttp.ClientResponse:
-        """The answer's head. Its status is a 2xx."""
+        self, endpoint: Endpoint, body: bytes, headers: Mapping[str, str], attempts: Attempts, *, is_stream: bool = False
+    ) -> Answer:
+        """The answer, with its head and, of a plain one, FIRST_BYTES. Its status is a 2xx."""
+        head = self._head(endpoint.path, EVENT_STREAM if is_stream else "application/json", headers, len(body))
+        wanted = 0 if is_stream else FIRST_BYTES
         try:
             try:
-                response = await self._post(endpoint.path, body, headers)
+                answer = await self._ask(b"%b\r\n" % head, body, wanted, attempts)
             except IdleClosed:
                 if not self._retry_idle_close:
                     raise
                 attempts.retry(IDLE_CLOSE)
-                response = await self._post(endpoint.path, body, headers, is_fresh=True)
+                answer = await self._ask(b"%bConnection: close\r\n\r\n" % head, body, wanted, attempts, is_fresh=True)
         except CONNECTION_FAULTS as fault:
             raise error_of_fault(fault) from None
-        attempts.begin_answer()
-        if not 200 <= response.status < 300:
-            raise await self._refusal(endpoint, response, attempts, body)
-        return response
+        if not 200 <= answer.status < 300:
+            raise await self._refusal(endpoint, answer, attempts, body)
+        return answer
 
-    async def _post(
-        self, path: str, body: bytes, headers: Mapping[str, str], *, is_fresh: bool = False
-    ) -> aiohttp.ClientResponse:
-        url = self._urls.get(path) or self._urls.setdefault(path, _join(self._base, path))
-        session = self._sessions.get(is_fresh)
-        if session is None:
-            session = open_session(self._headers, is_tls=self._base.scheme == "https", is_fresh=is_fresh)
-            self._sessions[is_fresh] = session
-        return await session.post(url, data=body, headers=headers, allow_redirects=False)
+    async def _ask(self, head: bytes, body: bytes, wanted: int, attempts: Attempts, *, is_fresh: bool = False) -> Answer:
+        answer = await self._pool.ask((head, body), is_fresh=is_fresh)
+        try:
+            await answer.begin(wanted)
+            attempts.begin_answer()
+        except BaseException:  # cancelled; or nothing came, and the connection is closed
+            if answer.has_begun:
+                attempts.begin_answer()
+                attempts.add(answer.take())
+            answer.release()
+            raise
+        return answer
 
-    async def _refusal(
-        self, endpoint: Endpoint, response: aiohttp.ClientResponse, attempts: Attempts, sent: bytes
-    ) -> UpstreamError:
-        async with response:
-            raw = await Body(response, attempts, MAX_ERROR_BYTES).read_all()
+    def _head(self, path: str, accepted: str, headers: Mapping[str, str], length: int) -> bytes:
+        """But for the blank line at its end."""
+        more = "".join([f"{name}: {value}\r\n" for name, value in headers.items()]) if headers else ""
+        if not _HEADERS.fullmatch(more):
+            raise ValueError("A header would be split, or is not ASCII.")
+        lines = f"Accept: {accepted}\r\n{more}Content-Length: {length}\r\n"
+        return b"%b%b%b%b" % (self._before_path, path.encode(), self._behind_path, lines.encode())
+
+    async def _refusal(self, endpoint: Endpoint, answer: Answer, attempts: Attempts, sent: bytes) -> UpstreamError:
+        try:
+            raw = await Body(answer, attempts, MAX_ERROR_BYTES).read_all()
+        finally:
+            answer.release()
         if len(self._key) >= MIN_SECRET:  # a shorter one is no secret, and may be part of a word
             raw = raw.replace(self._key, b"")
-        log_upstream(f"status {response.status}", raw, sent)
-        if self.protocols is None and response.status == 404 and is_not_served(endpoint.protocol, raw):
+        log_upstream(f"status {answer.status}", raw, sent)
+        if self.protocols is None and answer.status == 404 and is_not_served(endpoint.protocol, raw):
             return ProtocolNotServed()
-        return error_of_status(response.status, raw, response.headers.get("Retry-After"), sent)
-
-
-def _base_url(base_url: str) -> URL:
-    try:
-        url = _join(URL(base_url), "")
-    except ValueError:
-        raise ConfigError("OPENAI_BASE_URL is not an address such as http://127.0.0.1:11434/v1.") from None
-    if url.scheme not in ("http", "https") or not url.host or url.user or url.password:
-        raise ConfigError("OPENAI_BASE_URL takes http(s)://host/path, without a user; the key is OPENAI_API_KEY.")
-    return url
-
-
-def _join(base: URL, path: str) -> URL:
-    return base.with_path(base.raw_path.rstrip("/") + path, encoded=True, keep_query=True)
+        return error_of_status(answer.status, raw, answer.header(b"retry-after"), sent)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import re
 
-import aiohttp
-
 from ..kit.event_stream import Event, EventParser
 from ..kit.foreign_json import as_utf8
+from .answer import Answer
 from .body import Body
 from .bounds import MAX_DOCUMENT_BYTES, MAX_EVENT_BYTES, MAX_EVENTS, STEP_BYTES
 from .errors import unusable, unusable_document
@@ -28,8 +27,8 @@ NO_STREAM = "answer that is no stream"
 class EventSource:
     """An answer that arrives as events. A `read` that is cancelled loses nothing."""
 
-    def __init__(self, response: aiohttp.ClientResponse, body: Body, turns: Turns) -> None:
-        self._response, self._body, self._turns = response, body, turns
+    def __init__(self, answer: Answer, body: Body, turns: Turns) -> None:
+        self._answer, self._body, self._turns = answer, body, turns
         self._parser, self._events = EventParser(MAX_EVENT_BYTES), 0
         self._unparsed = b""  # what has been read and is still to be parsed
         self._document: bytes | None = b""  # what has come, as long as it may be a JSON document
@@ -108,12 +107,12 @@ class EventSource:
     def close(self) -> None:
         """End the call at once: the connection is closed, unless the answer has ended."""
         self._body.take_rest()
-        self._response.release()
+        self._answer.release()
 
     def finish(self) -> None:
         """The answer was read. Its stream ends a moment later; the connection is reusable then."""
         self._body.take_rest()
-        asyncio.get_running_loop().call_later(STREAM_END_GRACE_SECONDS, self._response.release)
+        asyncio.get_running_loop().call_later(STREAM_END_GRACE_SECONDS, self._answer.release)
 
 
 def _may_be_document(start: bytes) -> bool:

@@ -12,9 +12,9 @@ from ..errors import ConfigError
 from ..kit.command import command
 from ..settings import Settings
 from ..upstream.client import Upstream
-from ..upstream.connection import CONNECTIONS
 from ..upstream.embedded import PARAMS, SLOT_TOKENS, EmbeddedAddress
 from ..upstream.language_model import LanguageModel
+from ..upstream.pool import CONNECTIONS
 from ..upstream.turns import Turns
 
 EMBEDDED_NOTE = "embedded: for trying the service out, not for its answers"

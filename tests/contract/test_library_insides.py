@@ -14,12 +14,9 @@ import tomllib
 from importlib.metadata import version
 from typing import Any
 
-import aiohttp
 import langsmith.utils
 import orjson
 import pytest
-from aiohttp.base_protocol import BaseProtocol
-from aiohttp.client_proto import ResponseHandler
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import HumanMessage, SystemMessage
 from langchain_openai.chat_models.base import BaseChatOpenAI
@@ -33,7 +30,6 @@ from app.serving.http_protocol import HttpProtocol
 from app.serving.http_request import MUTED
 from app.upstream.client import Upstream
 from app.upstream.completion import Reply
-from app.upstream.connection import take_unread
 from app.upstream.langchain import LeanChatOpenAI, disable_tracing, open_chain
 from app.upstream.language_model import LanguageModel
 from app.upstream.protocol.endpoint import Endpoint
@@ -49,7 +45,7 @@ def pin_of(package: str) -> str:
     return str(next(one for one in project["dependencies"] if re.match(rf"{package}\b", one)))
 
 
-@pytest.mark.parametrize("package", ["aiohttp", "uvicorn", "langchain-core", "langchain-openai", "langsmith"])
+@pytest.mark.parametrize("package", ["uvicorn", "langchain-core", "langchain-openai", "langsmith"])
 def test_the_library_is_pinned_to_the_minor_version_in_use(package: str) -> None:
     major, minor, *_ = version(package).split(".")
     assert pin_of(package).endswith(f"<{major}.{int(minor) + 1}"), "move the pin together with this test's library"
@@ -113,49 +109,6 @@ def test_starlette_answers_preflights_through_the_method_that_we_override() -> N
     assert list(inspect.signature(CORSMiddleware.is_allowed_origin).parameters) == ["self", "origin"]
     for method in (found, CORSMiddleware.send):
         assert "self.is_allowed_origin(origin=" in inspect.getsource(method), "app/api/cors.py overrides it"
-
-
-# --- aiohttp -----------------------------------------------------------------------------------
-
-AIOHTTP = "app/upstream/connection.py relies on this part of aiohttp"
-
-
-@pytest.mark.parametrize(
-    ("name", "parameters"),
-    [
-        ("set_response_params", None),
-        ("data_received", ["self", "data"]),
-        ("feed_data", ["self", "data", "size"]),
-        ("set_exception", ["self", "exc", "exc_cause"]),
-        ("is_connected", ["self"]),
-        ("should_close", None),
-    ],
-)
-def test_aiohttps_connections_have_what_we_override_and_read(name: str, parameters: list[str] | None) -> None:
-    theirs = getattr(ResponseHandler, name, None)
-    assert theirs is not None, f"{AIOHTTP}: {name} is gone"
-    assert parameters is None or list(inspect.signature(theirs).parameters) == parameters, f"{AIOHTTP}: {name}"
-
-
-def test_aiohttp_makes_and_asks_its_connections_as_we_rely_on() -> None:
-    assert inspect.getsource(aiohttp.TCPConnector).count("self._factory") >= 2, f"{AIOHTTP}: _factory"
-    assert "proto.is_connected()" in inspect.getsource(aiohttp.BaseConnector._get), f"{AIOHTTP}: _get"
-    assert "conn.protocol.set_response_params(" in inspect.getsource(aiohttp.ClientSession._request), (
-        f"{AIOHTTP}: the start of a request"
-    )
-    assert "self.set_exception(" in inspect.getsource(ResponseHandler.connection_lost), f"{AIOHTTP}: connection_lost"
-    assert "self.feed_data((message, payload), 0)" in inspect.getsource(ResponseHandler.data_received), f"{AIOHTTP}: feed_data"
-
-
-def test_aiohttp_keeps_what_it_read_before_a_fault() -> None:
-    async def unread() -> bytes:
-        content = aiohttp.StreamReader(BaseProtocol(asyncio.get_running_loop()), 1024)
-        content.feed_data(b"one")
-        content.feed_data(b"two")
-        content.set_exception(aiohttp.ClientPayloadError())
-        return take_unread(content)
-
-    assert asyncio.run(unread()) == b"onetwo", f"{AIOHTTP}: StreamReader._buffer"
 
 
 # --- LangChain and LangSmith -----------------------------------------------------------------

@@ -11,8 +11,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from app.upstream.connection import CONNECTIONS
 from app.upstream.fair_slots import MAX_WAITING
+from app.upstream.pool import CONNECTIONS
 
 from ..support.fake_openai import FakeOpenAI
 from ..support.service import Service

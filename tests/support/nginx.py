@@ -76,8 +76,8 @@ def _takes_connections(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def make_certificate(folder: Path) -> None:
-    """`tls.pem` and `tls.key`, of a server at 127.0.0.1 that nobody vouches for."""
+def make_certificate(folder: Path, *names: str) -> None:
+    """`tls.pem` and `tls.key`, of a server that nobody vouches for; who trusts it knows it by *names*."""
     key = ec.generate_private_key(ec.SECP256R1())
     name, now = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")]), datetime.now(UTC)
     certificate = (
@@ -88,6 +88,7 @@ def make_certificate(folder: Path) -> None:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(one) for one in names or ("nobody.invalid",)]), critical=False)
         .sign(key, hashes.SHA256())
     )
     private = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()

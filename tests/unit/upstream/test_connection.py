@@ -13,7 +13,7 @@ import pytest
 
 from app.catalogue.models import Server
 from app.errors import UpstreamError, UpstreamUnavailable
-from app.upstream import connection
+from app.upstream import connection, pool
 from app.upstream.attempts import Attempts
 from app.upstream.client import Upstream
 from app.upstream.connection import _keep_seconds
@@ -127,7 +127,7 @@ def test_it_is_not_asked_again_in_any_other_case(number: int, steps: list[bytes 
 
 
 def test_a_server_that_takes_no_connection_is_soon_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "CONNECT_SECONDS", 0.2)
+    monkeypatch.setattr(pool, "CONNECT_SECONDS", 0.2)
     with ExitStack() as opened:
         full = opened.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
         for _ in range(4):  # nobody accepts them: later ones wait in vain
@@ -169,7 +169,7 @@ def test_the_servers_own_keep_alive_is_obeyed(told: str, connections: int) -> No
     ("told", "seconds"), [("timeout=3", 2), ("timeout=5", 4), ("timeout=600", 4), ("timeout=0", -1), ("", 4), ("xtimeout=2", 4)]
 )
 def test_a_second_less_than_the_server_says_and_never_more_than_our_own(told: str, seconds: float) -> None:
-    assert _keep_seconds({"Keep-Alive": told}) == seconds
+    assert _keep_seconds(told) == seconds
 
 
 @pytest.mark.slow
