@@ -58,7 +58,12 @@ bench-startup: dev ## start and verification with a log of ten million records: 
 	.venv-aegis/bin/python -m pip install -q --disable-pip-version-check --no-deps --require-hashes -r bench/aegis.lock
 	touch $@
 
-bench-peers: .venv-litellm/.runtime .venv-aegis/.runtime ## LiteLLM and aegis-latent-core, in environments of their own
+.venv-ferro/.runtime: bench/ferro.lock
+	test -x .venv-ferro/bin/python || $(PYTHON) -m venv .venv-ferro
+	.venv-ferro/bin/python -m pip install -q --disable-pip-version-check --no-deps --require-hashes -r bench/ferro.lock
+	touch $@
+
+bench-peers: .venv-litellm/.runtime .venv-aegis/.runtime .venv-ferro/.runtime ## LiteLLM, aegis-latent-core and Ferro, in environments of their own
 
 .venv-clients/.runtime: tests/clients/requirements.lock
 	test -x .venv-clients/bin/python || $(PYTHON) -m venv .venv-clients
@@ -141,4 +146,4 @@ mutation: dev .venv-mutation/.runtime ## how many small changes to the code do t
 	nice -n 19 $(BIN)/python -m tests.mutation $(if $(SEED),--seed $(SEED)) $(if $(SIZE),--size $(SIZE))
 
 clean:
-	rm -rf .venv .venv-clients* .venv-docs .venv-audit .venv-fuzz .venv-mutation dist site .cache tests/clients/n*/node_modules .venv-litellm .venv-aegis .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-clients* .venv-docs .venv-audit .venv-fuzz .venv-mutation dist site .cache tests/clients/n*/node_modules .venv-litellm .venv-aegis .venv-ferro .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -17,6 +17,7 @@ from rich.console import Console
 
 from .audit import CALLERS, measure_audit
 from .before import BEFORE
+from .delayed import measure_delayed
 from .machine import describe_machine
 from .parts import SERVERS, Part, available, left_out, servers_for
 from .peers import OPENERS, Opener, Peer, open_before, open_upstream
@@ -43,7 +44,7 @@ def bench(
     before: Annotated[str, typer.Option(help="The commit that part `before` measures.")] = BEFORE,
     folder: Annotated[Path, typer.Option(exists=True, help="On a real disk; a temporary folder is made in it.")] = LOGS,
 ) -> None:
-    """Measure this service and its streams against an earlier version, a bare forwarder and LiteLLM; its log against others."""
+    """Measure this service against an earlier version, a bare forwarder, LiteLLM and Ferro; its log against others."""
     console = Console(width=None if sys.stdout.isatty() else 120)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt_once)
@@ -55,7 +56,7 @@ def bench(
     try:
         with tempfile.TemporaryDirectory(prefix="bench-", dir=folder) as work, console.status("starting") as status:
             sizes = sorted(set(clients or (1, 16, 64)))
-            cells, streams, weights = _measure_servers(parts, Path(work), sizes, rounds, seconds, before, status.update)
+            cells, streams, delayed, weights = _measure_servers(parts, Path(work), sizes, rounds, seconds, before, status.update)
             audit = startup = None
             if Part.AUDIT in parts:
                 audit = measure_audit(Path(work), callers=CALLERS, rounds=rounds, seconds=seconds / 2, progress=status.update)
@@ -67,7 +68,7 @@ def bench(
     except KeyboardInterrupt:
         console.print("Interrupted; all processes are ended and the folder is removed.")
         raise typer.Exit(130) from None
-    report = Report(machine, cells, streams, weights, audit, startup)
+    report = Report(machine, cells, streams, delayed, weights, audit, startup)
     report.print(console)
     if json:
         report.write_json(json)
@@ -81,10 +82,10 @@ def _measure_servers(
     seconds: float,
     before: str,
     progress: Callable[[str], None],
-) -> tuple[list[Cell], list[StreamCell], list[Weight]]:
+) -> tuple[list[Cell], list[StreamCell], list[Cell], list[Weight]]:
     """All servers run at the same time; only one of them gets requests at a time."""
     if not (servers := servers_for(parts)):
-        return [], [], []
+        return [], [], [], []
     openers: dict[str, Opener] = {**OPENERS, Part.BEFORE: partial(open_before, revision=before)}
     with ExitStack() as stack:
         upstream = stack.enter_context(open_upstream(work))
@@ -98,11 +99,15 @@ def _measure_servers(
         if Part.STREAMS in parts:
             streamed = [upstream.peer(), *(up[one].at_v1(one) for one in SERVERS[Part.STREAMS] if one in up)]
             streams = measure_streams(streamed, upstream, rounds=rounds, seconds=seconds, progress=progress)
+        delayed = []
+        if Part.DELAYED in parts:
+            asked = [up[one].at_v1(one) if one is Part.SERVICE else up[one] for one in SERVERS[Part.DELAYED] if one in up]
+            delayed = measure_delayed(asked, upstream, rounds=rounds, seconds=seconds, progress=progress)
         weights = [
             Weight(name, peer.ready_seconds, peer.process.pss_bytes(), peer.process.largest_rss_bytes())
             for name, peer in up.items()
         ]
-        return cells, streams, weights
+        return cells, streams, delayed, weights
 
 
 def _interrupt_once(number: int, frame: FrameType | None) -> None:

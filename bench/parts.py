@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from .audit import aegis_python
 from .before import BEFORE, has_history
-from .peers import litellm_executable
+from .peers import ferro_executable, litellm_executable
 
 
 class Part(StrEnum):
@@ -15,17 +15,21 @@ class Part(StrEnum):
     CHAT = "chat"
     UNSIGNED = "unsigned"
     AGAIN = "again"
+    TWO = "two"
     BEFORE = "before"
     STARLETTE = "starlette"
     LITELLM = "litellm"
+    FERRO = "ferro"
     STREAMS = "streams"
+    DELAYED = "delayed"
     AUDIT = "audit"
     STARTUP = "startup"
 
 
 SERVERS: dict[Part, Sequence[Part]] = {
     Part.CHAT: (Part.SERVICE,),
-    Part.STREAMS: (Part.SERVICE, Part.STARLETTE, Part.LITELLM),
+    Part.STREAMS: (Part.SERVICE, Part.STARLETTE, Part.LITELLM, Part.FERRO),
+    Part.DELAYED: (Part.SERVICE, Part.STARLETTE, Part.LITELLM, Part.FERRO),
     Part.AUDIT: (),
     Part.STARTUP: (),
 }
@@ -56,6 +60,8 @@ def _missing() -> dict[Part, tuple[str, str]]:
     missing = {}
     if not litellm_executable().exists():
         missing[Part.LITELLM] = ("LiteLLM", f"there is no {litellm_executable()}. `make bench-peers` installs it.")
+    if not ferro_executable().exists():
+        missing[Part.FERRO] = ("Ferro", f"there is no {ferro_executable()}. `make bench-peers` installs it.")
     if not has_history():
         missing[Part.BEFORE] = ("The service before", f"commit {BEFORE} is not in this folder's git history.")
     return missing

@@ -70,9 +70,9 @@ class Upstream:
         _, document = exchange(self.port, "GET", "/control/calls")
         return int(document["calls"])
 
-    def pace(self, chunks: int | None, interval: float = 0.0) -> None:
-        """Set the content chunks of a stream and the seconds between them; initially None and 0."""
-        wanted = json.dumps({"mode": "ok", "chunks": chunks, "interval": interval})
+    def pace(self, chunks: int | None, interval: float = 0.0, delay: float = 0.0) -> None:
+        """Set the content chunks of a stream, and the seconds between them and before each answer; initially None and 0."""
+        wanted = json.dumps({"mode": "ok", "chunks": chunks, "interval": interval, "delay": delay})
         status, _ = exchange(self.port, "POST", "/control/mode", wanted)
         if status != 200:
             raise ServerFailed(f"The fake upstream answered {status} to a change of its mode.")
@@ -109,6 +109,13 @@ def open_again(folder: Path, upstream: Upstream) -> Iterator[Peer]:
 
 
 @contextmanager
+def open_two(folder: Path, upstream: Upstream) -> Iterator[Peer]:
+    """This service with two workers."""
+    with _open(set_up(folder / "two", upstream.url), "two", ("-m", "app", "serve"), workers=2) as peer:
+        yield peer
+
+
+@contextmanager
 def open_before(folder: Path, upstream: Upstream, revision: str = BEFORE) -> Iterator[Peer]:
     """The service at an earlier commit."""
     code = extract_before(folder / "before-code", revision)
@@ -117,14 +124,14 @@ def open_before(folder: Path, upstream: Upstream, revision: str = BEFORE) -> Ite
 
 
 @contextmanager
-def _open(service: Service, name: str, starter: Sequence[str], *, starts: int = 1) -> Iterator[Peer]:
+def _open(service: Service, name: str, starter: Sequence[str], *, starts: int = 1, workers: int = 1) -> Iterator[Peer]:
     def recover() -> None:
         if name == "service":
             wait_until_signed(service.log)
 
     seconds = []
     for left in reversed(range(starts)):
-        with service.served(starter) as (process, port, ready):
+        with service.served(starter, workers) as (process, port, ready):
             seconds.append(ready)
             if left == 0:
                 token, took = service.token(port), statistics.median(seconds)
@@ -160,20 +167,40 @@ def open_litellm(folder: Path, upstream: Upstream) -> Iterator[Peer]:
         yield Peer("litellm", process, port, CHAT_PATH, key, _chat(), ready)
 
 
+@contextmanager
+def open_ferro(folder: Path, upstream: Upstream) -> Iterator[Peer]:
+    """(d) Ferro's gateway, in Go, on one core, with its key and without its limit; it keeps no log of questions."""
+    port, key = free_port(), f"fgw_{secrets.token_hex(16)}"
+    (folder / "ferro.json").write_text('{"strategy": {"mode": "single"}, "targets": [{"virtual_key": "openai"}]}')
+    env = {"GATEWAY_CONFIG": "ferro.json", "MASTER_KEY": key, "PORT": str(port), "LOG_LEVEL": "error", "GOMAXPROCS": "1"}
+    env |= {"OPENAI_API_KEY": "sk-bench", "OPENAI_BASE_URL": upstream.url.removesuffix("/v1")}
+    env |= {"RATE_LIMIT_RPS": "10000000", "RATE_LIMIT_BURST": "10000000"}
+    with running(Process("Ferro", [str(ferro_executable()), "serve"], cwd=folder, env=env, log=folder / "ferro.log")) as process:
+        ready = process.wait_until_ready(port, "/health", 60)
+        yield Peer("ferro", process, port, CHAT_PATH, key, _chat(), ready)
+
+
 Opener = Callable[[Path, Upstream], AbstractContextManager[Peer]]
 OPENERS: dict[str, Opener] = {
     "service": open_service,
     "unsigned": open_unsigned,
     "again": open_again,
+    "two": open_two,
     "before": open_before,
     "starlette": open_starlette,
     "litellm": open_litellm,
+    "ferro": open_ferro,
 }
 
 
 def litellm_executable() -> Path:
     """From LITELLM, or the place that `make bench-peers` uses. It may not exist."""
     return Path(os.environ.get("LITELLM") or ROOT / ".venv-litellm/bin/litellm").absolute()
+
+
+def ferro_executable() -> Path:
+    """The place that `make bench-peers` uses. It may not exist."""
+    return ROOT / ".venv-ferro/bin/ferrogw"
 
 
 def _chat() -> dict[str, object]:

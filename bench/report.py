@@ -13,7 +13,17 @@ from .machine import Machine
 from .rounds import Cell, medians
 from .startup import StartupFigures
 from .streams import StreamCell, stream_medians
-from .tables import NAMES, STREAM_NAMES, audit_table, speed_table, startup_table, stream_table, target_table, weight_table
+from .tables import (
+    NAMES,
+    STREAM_NAMES,
+    audit_table,
+    delayed_table,
+    speed_table,
+    startup_table,
+    stream_table,
+    target_table,
+    weight_table,
+)
 from .targets import Target, Weight, audit_targets, service_targets, startup_targets, stream_targets
 
 
@@ -24,6 +34,8 @@ class Report:
     """All rounds, in the order measured."""
     streams: list[StreamCell]
     """All rounds, in the order measured."""
+    delayed: list[Cell]
+    """All rounds, in the order measured."""
     weights: list[Weight]
     audit: AuditFigures | None
     startup: StartupFigures | None
@@ -32,6 +44,7 @@ class Report:
     def failures(self) -> dict[str, int]:
         """Failures by server, clients and reason."""
         asked = {f"{NAMES[cell.server]}, {cell.clients} clients": cell.failures for cell in medians(self.cells)}
+        asked |= {f"{STREAM_NAMES[cell.server]}, slow upstream": cell.failures for cell in medians(self.delayed)}
         for cell in stream_medians(self.streams):
             asked[f"{STREAM_NAMES[cell.server]}, chunks {cell.scene.name}, {cell.scene.clients} clients"] = cell.failures
         return {f"{name}: {reason}": count for name, failures in asked.items() for reason, count in failures.items()}
@@ -55,6 +68,7 @@ class Report:
     def write_json(self, path: Path) -> None:
         document = asdict(self) | {
             "medians": [asdict(cell) for cell in medians(self.cells)],
+            "delayed_medians": [asdict(cell) for cell in medians(self.delayed)],
             "stream_medians": [asdict(cell) for cell in stream_medians(self.streams)],
             "median_rates": [asdict(rate) for rate in median_rates(self.audit.rates)] if self.audit else [],
             "targets": [asdict(target) for target in self.targets()],
@@ -69,6 +83,8 @@ class Report:
             console.print(speed_table(self.cells))
         if self.streams:
             console.print(stream_table(self.streams))
+        if self.delayed:
+            console.print(delayed_table(self.delayed))
         if self.weights:
             console.print(weight_table(self.weights))
         if self.audit:

@@ -40,10 +40,10 @@ class Service:
         return str(document["access_token"])
 
     @contextmanager
-    def served(self, starter: Sequence[str] = ("-m", "app", "serve")) -> Iterator[tuple[Process, int, float]]:
+    def served(self, starter: Sequence[str] = ("-m", "app", "serve"), workers: int = 1) -> Iterator[tuple[Process, int, float]]:
         """Its process, its port, and the seconds from start to ready. *starter*: Python arguments that start it."""
         port = free_port()
-        command = [sys.executable, *starter, "--port", str(port), "--workers", "1"]
+        command = [sys.executable, *starter, "--port", str(port), "--workers", str(workers)]
         process = Process("this service", command, cwd=self.folder, env=self.env, log=self.folder / "service.log")
         with running(process):
             yield process, port, process.wait_until_ready(port, "/readyz", READY_SECONDS)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from rich.table import Table
 
 from .audit import AuditFigures, median_rates
+from .delayed import CLIENTS, DELAY_SECONDS
 from .rounds import Cell, medians
 from .startup import StartupFigures
 from .streams import CHUNKS, StreamCell, stream_medians
@@ -17,9 +18,11 @@ NAMES = {
     "chat": "this service, /v1",
     "unsigned": "without notary",
     "again": "the service again",
+    "two": "two workers",
     "before": "the service before",
     "starlette": "bare Starlette",
     "litellm": "LiteLLM proxy",
+    "ferro": "Ferro (Go, no log)",
     "upstream": "upstream itself",
 }
 STREAM_NAMES = NAMES | {"service": NAMES["chat"]}
@@ -47,7 +50,7 @@ def speed_table(cells: Sequence[Cell]) -> Table:
             table.add_section()
         mine = None
         if cell.server not in ("service", "chat"):
-            endpoints = ("service", "chat") if cell.server in ("unsigned", "again", "before") else ("chat", "service")
+            endpoints = ("service", "chat") if cell.server in ("unsigned", "again", "two", "before") else ("chat", "service")
             mine = next((found[endpoint, cell.clients] for endpoint in endpoints if (endpoint, cell.clients) in found), None)
         table.add_row(
             str(cell.clients),
@@ -60,6 +63,16 @@ def speed_table(cells: Sequence[Cell]) -> Table:
             _ratio(cell, mine, lambda one: one.cpu_ms),
             _failed(cell.failures),
         )
+    return table
+
+
+def delayed_table(cells: Sequence[Cell]) -> Table:
+    table = _table(f"Added to an upstream of {1000 * DELAY_SECONDS:g} ms, one worker each, {CLIENTS} clients", ("server",))
+    for column in ("p50 ms", "p99 ms", "requests/s", "failed"):
+        table.add_column(column, justify="right")
+    for cell in medians(cells):
+        added = [_number(None if one is None else one - 1000 * DELAY_SECONDS, 1) for one in (cell.p50_ms, cell.p99_ms)]
+        table.add_row(STREAM_NAMES[cell.server], *added, f"{cell.per_second:,.0f}", _failed(cell.failures))
     return table
 
 
@@ -91,7 +104,7 @@ def stream_table(cells: Sequence[StreamCell]) -> Table:
             f"{_short(cell.first_byte_p50_ms)} / {_short(cell.first_byte_p99_ms)}",
             f"{_short(cell.first_text_p50_ms)} / {_short(cell.first_text_p99_ms)}",
             _short(cell.p50_ms),
-            _times(ours.get(cell.scene), cell.cpu_us) if cell.server in ("starlette", "litellm") else "",
+            _times(ours.get(cell.scene), cell.cpu_us) if cell.server in ("starlette", "litellm", "ferro") else "",
             _failed(cell.failures),
         )
     return table
