@@ -4,7 +4,7 @@ BIN := .venv/bin
 # The tests start hundreds of Python processes: without bytecode, each compiles what it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: install dev demo serve test test-fast check bench bench-startup bench-peers clients clients-all clients-webui faults fuzz docs docs-reference audit release mutation clean
+.PHONY: install dev demo serve test test-fast check bench bench-guard bench-startup bench-peers clients clients-all clients-webui faults fuzz docs docs-reference audit release mutation clean
 
 .venv/.runtime: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.11")'
@@ -44,6 +44,9 @@ check: dev ## lint, format, types, import layers
 
 bench: dev ## speed against peers, in one interleaved run
 	$(BIN)/python -m bench
+
+bench-guard: dev ## CPU of each part against a commit, in three minutes: BASE=HEAD~1
+	$(BIN)/python -m bench.guard $(or $(BASE),HEAD~1)
 
 bench-startup: dev ## start and verification with a log of ten million records: minutes, and 6 GB of disk
 	$(BIN)/python -m bench --part startup --records 10000000
