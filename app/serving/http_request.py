@@ -51,6 +51,7 @@ class HttpRequest(RequestResponseCycle):
             try:
                 await app(scope, receive, send if scope["http_version"] != "1.0" else self.send_without_chunks)
             finally:
+                scope["extensions"].clear()  # it names this request: without a cycle, it goes at once
                 if not self.response_complete:  # given up; uvicorn would wait for the caller to read
                     loop.call_later(ABORT_GRACE_SECONDS, self.transport.abort)
 
