@@ -127,7 +127,7 @@ def test_an_answer_is_what_it_is_at_once_and_byte_by_byte(name: str) -> None:
 @given(name=st.sampled_from(sorted(SHAPES)), cuts=st.lists(st.integers(0, 200), max_size=5))
 def test_it_does_not_matter_where_an_answer_is_cut(name: str, cuts: list[int]) -> None:
     sent, expected = SHAPES[name]
-    places = [0, *sorted(cut % (len(sent) + 1) for cut in cuts), len(sent)]
+    places = sorted({0, *(cut % (len(sent) + 1) for cut in cuts), len(sent)})
     assert come_to(sent[begin:end] for begin, end in pairwise(places)) == expected
 
 

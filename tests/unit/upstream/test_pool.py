@@ -189,7 +189,7 @@ def test_an_answer_is_read_that_comes_before_the_request_is_sent(run: Any, last:
         opened = Pool("127.0.0.1", server.sockets[0].getsockname()[1], is_tls=False)
         answer = await opened.ask((HEAD.replace(b"2", b"90000000"), b"x" * 90_000_000))
         await answer.begin(2)
-        assert (answer.status, answer.take()) == (413, b"no")
+        assert (answer.status, answer.take(), opened._idle) == (413, b"no", [])
         await until(lambda: not opened._open)
         over.set()
         server.close()
