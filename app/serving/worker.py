@@ -41,6 +41,8 @@ from .shared_parts import SharedParts, SharedPolicy
 SWITCH_SECONDS = 0.0005
 """How long a thread waits for the interpreter while the event loop is busy, and the other way
 round: at each of its system calls. The log's thread makes a dozen of them for a record."""
+COLLECT_AFTER = 20_000, 20, 50
+"""A question leaves nothing to the collector, which looked at what was in progress all the time."""
 
 
 class Server(uvicorn.Server):
@@ -113,6 +115,7 @@ def run_worker(shared: SharedParts, output: ServiceOutput, ready: ReadyFlag, num
     gc.collect()
     sys.setswitchinterval(SWITCH_SECONDS)
     gc.freeze()  # what is there now stays; the collector need not walk it again
+    gc.set_threshold(*COLLECT_AFTER)
     mute_strangers()
     Server(config, on_started, on_stopping).run(sockets=[shared.listener])
     return 0
