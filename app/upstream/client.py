@@ -32,7 +32,7 @@ NEWER_NAME = "max_completion_tokens"
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 FIRST_BYTES = 64 * 1024
 """Of a plain answer. With so many, or its end, its reader is woken; nearly all are smaller."""
-_HEADERS = re.compile(r"(?:[\w-]+: [\x20-\x7e]*\r\n)*", re.ASCII)
+_HEADER = re.compile(r"[\w-]+: [\x20-\x7e]*\r\n", re.ASCII)
 
 
 class Upstream:
@@ -180,10 +180,10 @@ class Upstream:
 
     def _head(self, path: str, accepted: str, headers: Mapping[str, str], length: int) -> bytes:
         """But for the blank line at its end."""
-        more = "".join([f"{name}: {value}\r\n" for name, value in headers.items()]) if headers else ""
-        if not _HEADERS.fullmatch(more):
+        more = [f"{name}: {value}\r\n" for name, value in headers.items()]
+        if not all(map(_HEADER.fullmatch, more)):
             raise ValueError("A header would be split, or is not ASCII.")
-        lines = f"Accept: {accepted}\r\n{more}Content-Length: {length}\r\n"
+        lines = f"Accept: {accepted}\r\n{''.join(more)}Content-Length: {length}\r\n"
         return b"%b%b%b%b" % (self._before_path, path.encode(), self._behind_path, lines.encode())
 
     async def _refusal(self, endpoint: Endpoint, answer: Answer, attempts: Attempts, sent: bytes) -> UpstreamError:

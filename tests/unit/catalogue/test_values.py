@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from app.catalogue.values import BaseUrl, Name, NonEmpty, PublicUrl, Role, VariableName
+from app.catalogue.values import BaseUrl, Name, NonEmpty, PublicUrl, Role, ServerAddress, VariableName, server_address
 from app.upstream.protocol.chat import CHAT
 from app.upstream.protocol.completions import COMPLETIONS
 from app.upstream.protocol.count_tokens import COUNT_TOKENS
@@ -122,3 +122,25 @@ def test_a_public_address_is_taken_without_a_slash_at_its_end(value: str) -> Non
 def test_a_public_address_that_no_header_can_hold_is_refused(value: str) -> None:
     found = sentence(PublicUrl, value) or ""
     assert found.startswith(("takes an address such as https://ai.example.com", "takes an address without a user name"))
+
+
+ADDRESSES = {
+    "http://127.0.0.1:11434/v1/": ("http://127.0.0.1:11434/v1", False, "127.0.0.1", 11434, "127.0.0.1:11434", "/v1", ""),
+    "https://H.example:443//": ("https://h.example", True, "h.example", 443, "h.example", "", ""),
+    "http://[::1]:8080": ("http://[::1]:8080", False, "::1", 8080, "[::1]:8080", "", ""),
+    "https://stra\u00dfe.de/a b?api-version=1": (
+        *("https://xn--strae-oqa.de/a%20b?api-version=1", True, "xn--strae-oqa.de", 443, "xn--strae-oqa.de"),
+        *("/a%20b", "?api-version=1"),
+    ),
+}
+
+
+@for_each("url", ADDRESSES)
+def test_an_address_is_taken_apart_as_a_connection_needs_it(url: str) -> None:
+    assert server_address(url) == ServerAddress(*ADDRESSES[url])
+
+
+@for_each("url", ["ftp://h/v1", "http:///v1", "http://me@h/v1", "http://h:x/v1", "http://[::1", "v1", ""])
+def test_what_is_no_address_of_a_server_is_refused(url: str) -> None:
+    with pytest.raises(ValueError):
+        server_address(url)

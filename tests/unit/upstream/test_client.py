@@ -14,10 +14,13 @@ from typing import Any
 
 import pytest
 
+from app.catalogue.models import Server
 from app.errors import UpstreamError, UpstreamUnavailable
+from app.upstream.client import Upstream
 from app.upstream.completion import Completion
 from app.upstream.errors import UpstreamDenied, UpstreamOutOfQuota, UpstreamRefused
 from app.upstream.language_model import LanguageModel
+from app.upstream.protocol.chat import CHAT
 from tests.support.asking import KEY, ask, make, send, use
 from tests.support.fake_openai import FakeOpenAI
 from tests.support.nginx import make_certificate
@@ -125,6 +128,44 @@ def test_an_answer_that_is_no_completion_is_an_upstream_error(fake: FakeOpenAI, 
 def test_an_odd_detail_costs_no_answer(fake: FakeOpenAI, body: str, text: str) -> None:
     fake.set(body=body)
     assert ask(make(fake.base_url)).text == text
+
+
+SENT = b"""POST /base/chat/completions?api-version=1 HTTP/1.1\r
+Host: localhost:%d\r
+Accept-Encoding: identity\r
+Content-Type: application/json\r
+User-Agent: secure-ai-assistant\r
+x-api-key: k\r
+Accept: application/json\r
+anthropic-beta: a, b\r
+Content-Length: 2\r
+\r
+{}"""
+
+
+def test_a_request_is_exactly_these_bytes_and_no_header_is_split() -> None:
+    heard = list[bytes]()
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append(await reader.readuntil(b"{}"))
+        writer.close()
+
+    async def main() -> int:
+        listener = await asyncio.start_server(listen, "127.0.0.1", 0)
+        port: int = listener.sockets[0].getsockname()[1]
+        upstream = Upstream(Server("fake", f"http://localhost:{port}/base/?api-version=1", "k", auth="x-api-key"))
+        with pytest.raises(UpstreamUnavailable):
+            await upstream.complete(CHAT, b"{}", "m", headers={"anthropic-beta": "a, b"})
+        for header in ({"a": "b\r\nc: d"}, {"a\n": "b"}, {"a": "\u00e9"}, {"a": "\0"}):
+            with pytest.raises(ValueError):
+                await upstream.complete(CHAT, b"{}", "m", headers=header)
+        await upstream.aclose()
+        listener.close()
+        await listener.wait_closed()
+        return port
+
+    port = asyncio.run(main())
+    assert heard == [SENT % port]
 
 
 def test_a_redirect_is_not_followed(fake: FakeOpenAI) -> None:
