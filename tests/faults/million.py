@@ -50,6 +50,8 @@ class Hostile:
 class Seen:
     sent: int = 0
     left: int = 0
+    several: int = 0
+    """With more than one request in them. The later answers may be unread: their caller has ended by then."""
     counts: Counts = field(default_factory=Counts)
 
 
@@ -94,7 +96,7 @@ def flood(folder: Path, *, requests: int, workers: int, rate: int, quiet_seconds
             seen, grown = asyncio.run(_send(service, pool, requests, rate, seconds))
         assert service.stop() == 0
         records = service.records()[before:]
-        seen.counts.verify(records, 0)
+        seen.counts.verify(records, seen.several)
         assert seen.counts.silent == 0, f"{seen.counts.silent} requests without an answer"
         assert service.verify()["ok"]
         assert "Traceback" not in service.output()
@@ -177,6 +179,7 @@ async def _exchange(port: int, hostile: Hostile, seen: Seen, free: asyncio.Semap
     seen.sent += 1
     seen.left += hostile.is_left
     if not hostile.is_left:
+        seen.several += hostile.request.count(b" HTTP/1.1\r\n") > 1
         seen.counts.add(list(answers_in(bytes(exchange.said))))
 
 
