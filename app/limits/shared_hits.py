@@ -24,18 +24,21 @@ NO_MINUTE = -9
 
 
 class SharedHits:
-    """Its caller holds the lock, but for `read` and `window`. Raises OSError."""
+    """For `add` the caller holds the lock; for `turn` they have had it in this minute.
+
+    Raises OSError.
+    """
 
     def __init__(self, path: Path, most: int) -> None:
         """*path* begins the names of its files. *most*: hits in one minute."""
         self._path, self._most = path, most
         self._newer: dict[bytes, array[float]] = {}
         self._older: dict[bytes, array[float]] = {}
-        self._fd, self._minute, self._end = -1, NO_MINUTE, 0
+        self._fd, self.minute, self._end = -1, NO_MINUTE, 0
 
     def read(self, now: float) -> bool:
         """Take in what others wrote. False: another minute has begun, which takes a `turn`."""
-        if now // MINUTE != self._minute:
+        if now // MINUTE != self.minute:
             return False
         self._read()
         return True
@@ -43,7 +46,7 @@ class SharedHits:
     def turn(self, now: float) -> None:
         """Go on with the file of another minute. Those that no window reaches are removed."""
         minute = int(now // MINUTE)
-        if minute - 1 != self._minute:
+        if minute - 1 != self.minute:
             self._open(minute - 1)
         self._read()
         self._older = self._newer
@@ -72,12 +75,12 @@ class SharedHits:
     def close(self) -> None:
         if self._fd >= 0:
             os.close(self._fd)
-        self._fd, self._minute = -1, NO_MINUTE
+        self._fd, self.minute = -1, NO_MINUTE
 
     def _open(self, minute: int) -> None:
         self.close()
         self._fd = open_shared(Path(f"{self._path}.{minute}"))
-        self._newer, self._minute, self._end = {}, minute, 0
+        self._newer, self.minute, self._end = {}, minute, 0
 
     def _read(self) -> None:
         size = READ_BYTES
@@ -88,7 +91,7 @@ class SharedHits:
 
     def _take_in(self, data: bytes) -> None:
         for key, at in HIT.iter_unpack(data):
-            if abs(at) // MINUTE != self._minute:
+            if abs(at) // MINUTE != self.minute:
                 self.close()  # the next call reads it all again
                 raise OSError(errno.EINVAL, "the limiter's file was changed by something else")
             times = self._newer.get(key)

@@ -79,11 +79,8 @@ class WindowStorage(MovingWindowSupport, Storage):
 
     def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:
         """When the oldest hit of the last minute was, and how many there are."""
-        hits, now = self._hits(key), self._clock()
-        if not hits.read(now):
-            with self.shared:
-                now = self._read(hits)
-        return hits.window(_digest(key), now)
+        hits = self._hits(key)
+        return hits.window(_digest(key), self._catch_up(hits))
 
     def give_back(self, key: str) -> None:
         """Take the newest hit away."""
@@ -107,9 +104,8 @@ class WindowStorage(MovingWindowSupport, Storage):
 
     def forget_old(self) -> None:
         """Forget every hit that no window reaches any more."""
-        with self.shared:
-            self._read(self._proven)
-            self._read(self._unproven)
+        for hits in (self._proven, self._unproven):
+            self._catch_up(hits)
 
     def probe(self) -> None:
         """Whether a hit can be written. Raises OSError where it cannot."""
@@ -122,7 +118,18 @@ class WindowStorage(MovingWindowSupport, Storage):
         self.shared.close()
 
     def _hits(self, key: str) -> SharedHits:
-        return self._unproven if key.startswith(UNPROVEN) else self._proven
+        hits = self._unproven if key.startswith(UNPROVEN) else self._proven
+        if self._clock() // MINUTE != hits.minute:
+            self._catch_up(hits)
+        return hits
+
+    def _catch_up(self, hits: SharedHits) -> float:
+        """Without the lock, because after a start there may be much to read. The time it is at."""
+        while not hits.read(now := self._clock()):
+            with self.shared:
+                pass  # who took the time in the minute before this one has written now
+            hits.turn(now)
+        return now
 
     def _read(self, hits: SharedHits) -> float:
         """The time, by a clock that was read under the lock: no hit of others is later."""

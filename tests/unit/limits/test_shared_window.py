@@ -22,6 +22,7 @@ from limits.strategies import MovingWindowRateLimiter
 
 from app.limits import shared_window
 from app.limits.shared_folder import LOCK, SharedFolder, folder_of
+from app.limits.shared_hits import HIT
 from app.limits.shared_window import WindowStorage, shared_window_url
 
 WINDOW = 60
@@ -138,17 +139,21 @@ def test_a_refusal_names_the_first_moment_at_which_a_call_succeeds(storage: Wind
 
 def test_the_time_of_a_hit_is_taken_while_nobody_else_can_write(tmp_path: Path) -> None:
     """Taken before, it could be older than the hits of those who went first, who then would not count."""
-    other, asked = SharedFolder(tmp_path), []
+    other, is_locked = SharedFolder(tmp_path), list[bool]()
 
     def clock() -> float:
-        with pytest.raises(TimeoutError), other:
-            pass
-        asked.append(True)
-        return 1000.0
+        try:
+            with other:
+                is_locked.append(False)
+        except TimeoutError:
+            is_locked.append(True)
+        return 1000.0 + len(is_locked)
 
     storage = storage_at(tmp_path, clock)
     assert storage.acquire_entry("alice", 1, WINDOW)
-    assert asked
+    last = len(is_locked)
+    assert is_locked[-1]
+    assert storage.get_moving_window("alice", 1, WINDOW) == (1000.0 + last, 1)
     storage.close()
     other.close()
 
@@ -249,3 +254,34 @@ def test_the_last_one_to_close_it_removes_the_files_of_every_version(tmp_path: P
     assert len(list(folder.iterdir())) == 6
     other.close()
     assert not folder.exists()
+
+
+def test_what_may_be_long_to_read_is_read_without_the_lock(tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, late, third = storage_at(tmp_path, clock), storage_at(tmp_path, clock), SharedFolder(tmp_path)
+    for now in (1019.0, 1021.0):
+        clock.now = now
+        assert one.acquire_entry("alice", 900, WINDOW, 300)
+    real, read = late._proven._take_in, list[int]()
+
+    def watched(data: bytes) -> None:
+        if len(data) > HIT.size:
+            read.append(len(data) // HIT.size)
+            with third:
+                pass
+        real(data)
+
+    monkeypatch.setattr(late._proven, "_take_in", watched)
+    assert late.acquire_entry("alice", 601, WINDOW)
+    assert read == [300, 300]
+    for storage in (one, late, third):
+        storage.close()
+
+
+def test_a_new_minute_waits_for_who_may_still_write_in_the_last_one(storage: WindowStorage, clock: Clock, tmp_path: Path) -> None:
+    storage.get_moving_window("alice", 1, WINDOW)
+    with closing(SharedFolder(tmp_path)) as other, other:
+        assert storage.get_moving_window("alice", 1, WINDOW)[1] == 0, "a window is read without the lock"
+        clock.now += WINDOW
+        with pytest.raises(TimeoutError):
+            storage.get_moving_window("alice", 1, WINDOW)
+    assert storage.get_moving_window("alice", 1, WINDOW)[1] == 0
