@@ -9,6 +9,7 @@ import random
 import signal
 import time
 from bisect import bisect_right
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -87,8 +88,11 @@ def race(folder: Path, processes: int = 4) -> Figures:
         child.join()
         child.close()
     storage = storage_at(folder)
-    assert storage.get_moving_window("alice", LIMIT, WINDOW)[1] == LIMIT
-    storage.close()
+    try:
+        found = storage.get_moving_window("alice", LIMIT, WINDOW)[1]
+    finally:
+        storage.close()
+    assert found == LIMIT or time.monotonic() > begun + WINDOW
     assert sum(counts) in (LIMIT - 1, LIMIT), "the killed one may have counted a hit that it did not tell"
     return Figures(sum(counts), 0, time.monotonic() - begun, remarks=[f"by process: {list(counts)}"])
 
@@ -98,8 +102,16 @@ def _hit(folder: Path, counts: Any, number: int) -> None:
     storage.probe()
     counts[number] = 0
     eventually(lambda: NOT_READY not in counts)
-    while storage.acquire_entry("alice", LIMIT, WINDOW):
+    while _is_allowed(storage):
         counts[number] += 1
+
+
+def _is_allowed(storage: WindowStorage) -> bool:
+    while True:
+        try:
+            return storage.acquire_entry("alice", LIMIT, WINDOW)
+        except TimeoutError:  # on a busy machine another one was stopped with the lock in its hands; nothing was counted
+            continue
 
 
 def sixty(folder: Path, calls: int) -> Figures:
@@ -144,9 +156,10 @@ def _churn(folder: Path, number: int) -> None:
     storage, choose = storage_at(folder), random.Random(number)
     while True:
         key, what = choose.choice(KEYS), choose.randrange(3)
-        if what == 0:
-            storage.acquire_entry(key, 200, WINDOW)
-        elif what == 1:
-            storage.take(5, 1)
-        else:
-            storage.give_back(key)
+        with suppress(TimeoutError):
+            if what == 0:
+                storage.acquire_entry(key, 200, WINDOW)
+            elif what == 1:
+                storage.take(5, 1)
+            else:
+                storage.give_back(key)
