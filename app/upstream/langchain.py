@@ -24,9 +24,9 @@ from pydantic import Field, SecretStr
 
 from .client import NEWER_NAME, Upstream
 from .errors import Reading
-from .language_model import forget_tracing_settings
 from .protocol.chat import CHAT
 from .protocol.stream_reader import read_piece
+from .tracing import forget_tracing_settings
 
 
 def disable_tracing() -> None:

@@ -6,7 +6,6 @@ import takes a second and 50 MB. A test holds both equal, byte for byte.
 
 from __future__ import annotations
 
-import os
 import re
 from functools import cached_property
 from typing import Any
@@ -15,14 +14,9 @@ import orjson
 
 from ..errors import InvalidRequest
 from .client import NEWER_NAME, OPENAI_URL, Upstream
+from .tracing import forget_tracing_settings
 
 _USAGE = {"include_usage": True}
-
-
-def forget_tracing_settings() -> None:
-    """Remove what would send prompts to LangSmith, or models to a gateway, from the environment."""
-    for name in [name for name in os.environ if name.startswith(("LANGSMITH_", "LANGCHAIN_"))]:
-        del os.environ[name]
 
 
 class LanguageModel:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
+from ..mutation.choice import importers_of
 from ..support.modules import module_names
 from ..support.paths import ROOT
 
@@ -16,6 +18,11 @@ def test_imports_go_downwards_only() -> None:
     linter = Path(sys.executable).with_name("lint-imports")
     done = subprocess.run([linter, "--no-cache"], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    """Nor within a function."""
+    TopologicalSorter(importers_of(ROOT / "app")).prepare()  # raises CycleError
 
 
 def test_only_one_file_imports_jwt_and_one_langchain() -> None:

@@ -17,6 +17,7 @@ from app.limits.shared_window import WindowStorage
 
 from ..support.sqlite_window import SqliteWindow
 from ..support.waiting import eventually
+from ..support.windows import Clock, storage_at
 from .figures import Figures
 
 WINDOW = 60
@@ -25,17 +26,6 @@ PAUSES = [0.0, 0.001, 0.5, 1.0, 3.0, 10.0]
 LONG_PAUSES = [30.0, 59.0, 59.999, 60.0, 60.001, 61.0, 120.0, 200.0]
 LIMIT = 5000
 NOT_READY = -1
-
-
-class Clock:
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def storage_at(folder: Path, clock: Any = time.monotonic) -> WindowStorage:
-    return WindowStorage(f"window://{folder}/limits-1-test", clock=clock)
 
 
 def compare(folder: Path, steps: int) -> Figures:

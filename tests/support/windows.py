@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 from app.limits.shared_folder import SharedFolder
-from app.limits.shared_window import shared_window_url
+from app.limits.shared_window import WindowStorage, shared_window_url
+
+
+class Clock:
+    """Stands still between two settings of `now`."""
+
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def storage_at(folder: Path, clock: Any = time.monotonic) -> WindowStorage:
+    return WindowStorage(f"window://{folder}/limits-1-test", clock=clock)
 
 
 def window_folder(log: Path) -> Path:

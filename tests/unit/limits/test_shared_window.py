@@ -25,18 +25,9 @@ from app.limits.shared_folder import LOCK, SharedFolder, folder_of
 from app.limits.shared_hits import HIT
 from app.limits.shared_window import WindowStorage, shared_window_url
 
+from ...support.windows import Clock, storage_at
+
 WINDOW = 60
-
-
-class Clock:
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def storage_at(folder: Path, clock: Any = time.monotonic) -> WindowStorage:
-    return WindowStorage(f"window://{folder}/limits-1-test", clock=clock)
 
 
 @pytest.fixture
