@@ -33,7 +33,6 @@ QUERY = {"openai": frozenset({API_VERSION}), "anthropic": frozenset({API_VERSION
 """What an address may carry, because SDKs add it. It has no effect here."""
 PASSED_ON = {"openai": (), "anthropic": ("anthropic-version", "anthropic-beta")}
 """Headers that belong to the protocol, as the body does: the model's server gets them, too."""
-TEXT = {"schema": {"type": "string"}}
 OBJECTS = {"type": "array", "items": {"type": "object"}, "minItems": 1}
 TEXTS = {"anyOf": [{"type": "string", "minLength": 1}, {"type": "array", "items": {}, "minItems": 1}]}
 HEADER = re.compile(r"[\x20-\x7e]{1,2000}")
@@ -86,7 +85,7 @@ def _headers_of(endpoint: Endpoint, request: Request) -> dict[str, str]:
 
 def v1_route(router: APIRouter, errors: type[BaseModel], endpoint: Endpoint, summary: str) -> Callable[[Route], Route]:
     """Makes a function the route of *endpoint*. *errors*: the body of a refusal."""
-    media = {"application/json": {"schema": {"type": "object"}}, **({EVENT_STREAM: TEXT} if endpoint.streams else {})}
+    media = {"application/json": {"schema": {"type": "object"}}, **({EVENT_STREAM: {}} if endpoint.streams else {})}
     return router.post(
         endpoint.path,
         summary=summary,

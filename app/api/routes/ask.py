@@ -24,7 +24,7 @@ router = APIRouter(tags=["ask"])
     summary="Ask the model one question",
     response_model=AskResponse,
     responses={
-        200: {"content": {EVENT_STREAM: {"schema": {"type": "string"}}}, "headers": RECEIPT_HEADERS},
+        200: {"content": {EVENT_STREAM: {}}, "headers": RECEIPT_HEADERS},
         **dict.fromkeys((400, 401, 403, 413, 415, 422, 429, 502, 503, 504), PROBLEM),
     },
     # The last dependency reads the body, after every check of the caller: its schema stands here.
