@@ -127,7 +127,8 @@ def _without_receipt(response: httpx.Response) -> bytes:
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("is_stream", [False, True])
 def test_where_an_idle_connection_is_closed_the_record_says_so(raw: RawServer, post: Post, path: str, is_stream: bool) -> None:
-    good: Answer = [CHUNKED, chunk(STREAM), chunk(b"")] if is_stream else [whole(chat())]
+    # In one write: a connection whose answer has not ended is not used again.
+    good: Answer = [CHUNKED + chunk(STREAM) + chunk(b"")] if is_stream else [whole(chat())]
 
     def answer(request: Request) -> Answer:
         return good if request.number == 0 else [End.CLOSE]
