@@ -76,6 +76,7 @@ class StoreContract:
         assert sorted(isinstance(one, AuditCorrupt) for one in outcomes) == [False] + [True] * 7
         assert verify(self.open(tmp_path / "log")) == 1
 
+    @pytest.mark.slow
     def test_many_processes_write_one_chain_and_lose_nothing(self, store: AuditStore, place: Path) -> None:
         opened = self.open
         results = SPAWN.Queue()

@@ -115,6 +115,7 @@ def test_of_a_response_that_broke_off(events: list[Any]) -> None:
 
 @examples(400)
 @given(st.lists(TYPED_EVENTS, min_size=1, max_size=6), OUTPUTS)
+@pytest.mark.slow
 def test_of_a_whole_response(events: list[Any], output: list[Any]) -> None:
     reader = RESPONSES.reader("alias", True)
     end = {"type": "response.completed", "response": {"output": output}}

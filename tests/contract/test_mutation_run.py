@@ -45,6 +45,7 @@ def test_a_living_function_gets_the_code_of_a_mutant(
     assert (number.get(), number.next) == found
 
 
+@pytest.mark.slow
 def test_a_mutant_meets_the_tests_that_run_its_line_its_own_file_first() -> None:
     own, near, far = f"{mirror_of(STORE)}::a", "tests/unit/security/clients/test_rows.py::b", "tests/contract/test_docs.py::c"
     unused = f"{mirror_of(STORE)}::d"
@@ -63,5 +64,6 @@ def test_service_tests_are_chosen_by_a_word_that_names_share() -> None:
     assert all((ROOT / name).is_file() for name in found)
 
 
+@pytest.mark.slow
 def test_the_importers_of_a_file_are_known() -> None:
     assert "app/api/routes/token.py" in importers_of(ROOT / "app")["app/api/client_auth.py"]

@@ -14,6 +14,7 @@ from ..support.fake_openai import FakeOpenAI, completion_text
 from ..support.waiting import eventually
 from ..support.whole_app import WholeApp, whole_app
 
+pytestmark = pytest.mark.slow
 ADDRESS, ORIGIN = "198.51.100.7", "https://pages.test"
 TEXT = "text/plain; charset=utf-8"
 MODELS = """

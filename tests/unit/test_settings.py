@@ -346,6 +346,7 @@ ADDRESSES = st.from_regex(r"https?://[^/]{1,20}(/[^ ]{0,10})?", fullmatch=True) 
 
 @given(key=st.text(max_size=20), address=ADDRESSES)
 @examples(500)
+@pytest.mark.slow
 def test_what_the_settings_take_a_worker_can_use(key: str, address: str) -> None:
     """So nothing that is wrong with them is found as late as in a worker."""
     try:

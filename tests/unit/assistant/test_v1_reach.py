@@ -195,6 +195,7 @@ def test_what_the_operator_allows_by_name_passes_and_nothing_else(members: dict[
     assert reached({**members, "file_ids": ["file-1"]}, *allowed) == "file_ids"
 
 
+@pytest.mark.slow
 def test_a_deep_or_wide_document_takes_no_stack_and_little_time() -> None:
     deep: Any = [MCP]
     for _ in range(50_000):

@@ -86,6 +86,7 @@ def test_a_zstd_window_beyond_rfc_9659_is_refused() -> None:
 
 
 @pytest.mark.parametrize("coding", PACKED)
+@pytest.mark.slow
 def test_a_bomb_takes_no_more_memory_than_a_step(coding: str) -> None:
     bomb = PACKED[coding](b"0" * (64 << 20))
     decoder = Decoder(coding)

@@ -101,6 +101,7 @@ def running(*loops: SigningLoop) -> Iterator[None]:
 # --- signing -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_what_is_recorded_is_signed_soon_and_the_last_before_the_end(desk: Desk) -> None:
     with running(desk.signing_loop):
         eventually(lambda: desk.signed() == 1)

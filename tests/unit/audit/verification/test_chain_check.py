@@ -92,6 +92,7 @@ def other_bytes(byte: int, number: int) -> Iterator[int]:
     yield from {byte ^ 1, byte ^ 0x20, 0x30 + (byte + 1) % 10, 0x0A, chance} - {byte}
 
 
+@pytest.mark.slow
 def test_every_changed_byte_is_found_and_its_line_named() -> None:
     """Every byte of all 200 lines, in `make test-fast` every fifth; with its neighbours only: the rest did not change."""
     head, before = EMPTY, LOG[0]
