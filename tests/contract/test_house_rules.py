@@ -45,7 +45,6 @@ TESTED_ELSEWHERE = {
     "app/catalogue/tables.py": "declarations; tests/unit/catalogue/test_models_file.py reads and refuses each key",
     "app/cli/demo_service.py": "tests/service/test_demo_service.py, with real processes",
     "app/main.py": "composition; every test of tests/service runs it",
-    "app/security/clients/tables.py": "declarations; tests/unit/security/clients/test_migrations.py compares the schema",
     "app/serving/http_request.py": "tests/service/test_protocol.py and test_odd_callers.py, over sockets",
     "app/serving/parent.py": "tests/service/test_supervisor.py, with real processes",
     "app/serving/worker.py": "tests/service/test_supervisor.py, with real processes",
