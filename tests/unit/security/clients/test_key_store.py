@@ -103,8 +103,9 @@ async def test_a_lookup_gives_one_row_in_any_case(store: ClientStore) -> None:
 
 
 async def test_the_first_use_after_its_end_is_noted_without_a_change(store: ClientStore) -> None:
-    new = store.keys.make()
-    await store.keys.add(new, "alice", (ASK,), expires_at=NOW)
+    new, other = store.keys.make(), store.keys.make()
+    for one in (new, other):
+        await store.keys.add(one, "alice", (ASK,), expires_at=NOW)
     before = await store.generation()
     with pytest.raises(AuditUnavailable):
         async with store.keys.noting_expiry(new.key_id):
@@ -112,4 +113,6 @@ async def test_the_first_use_after_its_end_is_noted_without_a_change(store: Clie
     for is_expected in (True, False):
         async with store.keys.noting_expiry(new.key_id) as is_first:
             assert is_first is is_expected
+    async with store.keys.noting_expiry(other.key_id) as is_first:
+        assert is_first, "each key for itself"
     assert await store.generation() == before, "no process has to read anything again"

@@ -140,6 +140,8 @@ async def test_a_clients_own_settings_are_known_everywhere(store: ClientStore) -
     assert await store.change_settings("alice", {"rpm": 9}) == ClientSettings(token_seconds=60, rpm=9)
     assert await store.change_settings("alice", {"token_seconds": None}) == ClientSettings(rpm=9)
     assert (await store.current_revocations()).settings == {"alice": ClientSettings(rpm=9)}
+    assert (await store.change_settings("alice", {"front_end": True})).front_end
+    assert (await store.verify_exists("alice")).settings.front_end
 
 
 @pytest.mark.parametrize(
