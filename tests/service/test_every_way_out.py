@@ -460,11 +460,13 @@ def test_a_request_interrupted_by_a_stop_is_answered_and_recorded(inside: Inside
         half = socket.create_connection(("127.0.0.1", inside.service.port))
         head = f"POST /ask HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {out.tokens[roles.ASK]}\r\n{JSON_HEADER}"
         half.sendall(f"{head}Content-Length: 100\r\n\r\n{{".encode())
-        eventually(lambda: upstream.calls() == calls + 1)
+        eventually(lambda: upstream.calls() == calls + 1 and len(inside.server.server_state.tasks) == 2)
         inside.server.should_exit = True
         check_problem(asking.result(), 503, "interrupted")
         half.close()
-    interrupted = [one for one in inside.service.records() if one["details"].get("code") == "interrupted"]
-    assert sorted(one["action"] for one in interrupted) == ["ask.failed", "request.refused"]
-    assert all(one["user_id"] == "alice" for one in interrupted)
+    ended = {one["action"]: one for one in inside.service.records() if one["action"] in ("ask.failed", "request.refused")}
+    assert ended["ask.failed"]["details"]["code"] == "interrupted"
+    # Its body may be found to be late in the same second.
+    assert ended["request.refused"]["details"]["code"] in ("interrupted", "request_timeout")
+    assert all(one["user_id"] == "alice" for one in ended.values())
     assert inside.service.verify()["ok"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -15,7 +14,8 @@ from app.serving.child import FIRST_PAUSE_SECONDS, SHORT_LIFE_SECONDS, Child, Re
 
 
 def python(code: str) -> Callable[[], int]:
-    return lambda: subprocess.Popen([sys.executable, "-c", code]).pid
+    """Starts a process that only the child waits for: a Popen reaps its own once it is dropped."""
+    return lambda: os.posix_spawn(sys.executable, [sys.executable, "-c", code], os.environ)
 
 
 def reaped(child: Child, seconds: float = 20) -> int:
