@@ -40,9 +40,9 @@ class AnswerMemory:
         UpstreamError for one that is larger than anybody's share."""
         if count <= max(self.count, FREE_BYTES) or self._room is None:
             return
-        more = count - self.count + GROWTH_BYTES
-        if self.count + more > self._room.most:
+        if count > self._room.most:
             raise unusable(b"", f"stream of more than {self._room.most} bytes")
+        more = min(count + GROWTH_BYTES, self._room.most) - self.count
         if not self._room.take_now(self._who, more):
             raise Overloaded(NO_MEMORY, retry_after=RETRY_AFTER)
         self.count += more

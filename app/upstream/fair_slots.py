@@ -1,4 +1,4 @@
-"""Who may have how much of what one worker has: a principal leaves as much as it takes."""
+"""Who may have how much of what one worker has: a principal takes at most what it leaves free."""
 
 from __future__ import annotations
 

@@ -32,11 +32,15 @@ class Waits:
     pooled: list[float] = field(default_factory=list)
     """All on one connection."""
 
-    def told(self, quiet: Waits) -> Iterator[str]:
+    def told(self, quiet: Waits, elsewhere: Waits | None = None) -> Iterator[str]:
+        """*elsewhere*: while the same flood went to another server of this machine."""
         for name, seconds in vars(self).items():
-            usual = centile(vars(quiet)[name], 99)
             p99, lost = centile(seconds, 99), seconds.count(inf)
-            share = f" ({p99 / usual:.1f} x quiet)" if usual and p99 < inf else ""
+            usual = {"quiet": centile(vars(quiet)[name], 99)}
+            if elsewhere:
+                usual["with the flood at a bare server"] = centile(vars(elsewhere)[name], 99)
+            shares = ", ".join(f"{p99 / was:.1f} x {what}" for what, was in usual.items() if was and p99 < inf)
+            share = f" ({shares})" if shares else ""
             missed = f", {lost} of {len(seconds)} without an answer" if lost else ""
             yield f"{name} p99 {1000 * p99:.0f} ms{share}, longest {max(seconds, default=inf):.2f} s{missed}"
 

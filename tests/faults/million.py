@@ -16,6 +16,7 @@ from typing import Any
 
 from ..support.fake_openai import FakeOpenAI
 from ..support.service import Service
+from .bare_server import bare_server
 from .corpora import odd_requests
 from .counts import Counts
 from .figures import Figures
@@ -92,25 +93,27 @@ def flood(folder: Path, *, requests: int, workers: int, rate: int, quiet_seconds
         before = len(service.records())
         with honest_caller(service.port, token, "/ask") as quiet:
             time.sleep(quiet_seconds)
+        with bare_server() as port, honest_caller(service.port, token, "/ask") as elsewhere:
+            asyncio.run(_send(service, port, pool, round(rate * quiet_seconds), rate, inf))
         with honest_caller(service.port, token, "/ask") as waits:
-            seen, grown = asyncio.run(_send(service, pool, requests, rate, seconds))
+            seen, grown = asyncio.run(_send(service, service.port, pool, requests, rate, seconds))
         assert service.stop() == 0
         records = service.records()[before:]
         seen.counts.verify(records, seen.several)
         assert seen.counts.silent == 0, f"{seen.counts.silent} requests without an answer"
         assert service.verify()["ok"]
         assert "Traceback" not in service.output()
-    return Figures(seen.sent, len(records), time.monotonic() - begun, remarks=_told(seen, grown, quiet, waits))
+    return Figures(seen.sent, len(records), time.monotonic() - begun, remarks=_told(seen, grown, waits, quiet, elsewhere))
 
 
-def _told(seen: Seen, grown: list[float], quiet: Waits, waits: Waits) -> list[str]:
+def _told(seen: Seen, grown: list[float], waits: Waits, quiet: Waits, elsewhere: Waits) -> list[str]:
     memory = f"{grown[-1]:+.0f} MB at the end, {max(grown):+.0f} at most (PSS of all processes; wanted: 50)"
     return [
         seen.counts.told_statuses(),
         f"{seen.left:,} left at once",
         seen.counts.told(),
         memory,
-        *waits.told(quiet),
+        *waits.told(quiet, elsewhere),
         "wanted: p99 at most doubled",
     ]
 
@@ -141,7 +144,10 @@ def is_one(data: bytes) -> bool:
     return [int(length) for length in LENGTH.findall(head)] == [len(body)] * bool(body) and b"chunked" not in head.lower()
 
 
-async def _send(service: Service, pool: Sequence[Hostile], requests: int, rate: int, seconds: float) -> tuple[Seen, list[float]]:
+async def _send(
+    service: Service, port: int, pool: Sequence[Hostile], requests: int, rate: int, seconds: float
+) -> tuple[Seen, list[float]]:
+    """To *port*; the memory is that of *service*."""
     seen, grown, warm, free = Seen(), [0.0], 0.0, asyncio.Semaphore(CONNECTIONS)
     begun = at = time.monotonic()
     async with asyncio.TaskGroup() as group:
@@ -149,7 +155,7 @@ async def _send(service: Service, pool: Sequence[Hostile], requests: int, rate: 
             if time.monotonic() - begun > seconds:
                 break
             await free.acquire()
-            group.create_task(_exchange(service.port, pool[number % len(pool)], seen, free))
+            group.create_task(_exchange(port, pool[number % len(pool)], seen, free))
             if (ahead := begun + number / rate - time.monotonic()) > 0:
                 await asyncio.sleep(ahead)
             if number == min(WARM, requests // 2):

@@ -71,6 +71,7 @@ class Told:
 
 @contextmanager
 def target_in(folder: Path, workers: int = 1) -> Iterator[Target]:
+    folder.mkdir(exist_ok=True)
     with FakeOpenAI() as good, RawServer(lambda request: ()) as bad:
         (folder / "models.toml").write_text(MODELS.format(good=good.base_url, bad=bad.base_url))
         settings = {"MODELS_FILE": str(folder / "models.toml"), "LLM_MODEL": "good"}

@@ -65,8 +65,11 @@ def test_a_stream_grows_in_steps_and_is_refused_past_its_share() -> None:
     memory.reach(MB)
     with pytest.raises(Overloaded, match="memory"):
         memory_of(room).reach(2 * MB - GROWTH_BYTES)
+    memory.reach(2 * MB)
+    assert memory.count == 2 * MB, "all of a share, and no more"
     with pytest.raises(UpstreamError):
-        memory.reach(3 * MB)  # a further try would not help
+        memory.reach(2 * MB + 1)  # a further try would not help
+    memory.shrink(MB + GROWTH_BYTES)
     memory_of(room, "bobby").reach(MB)
     memory.end()
     assert memory.count == 0
