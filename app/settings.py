@@ -80,6 +80,7 @@ class Settings(BaseSettings):
     security_log_path: Path = Path("./logs/security.log")
 
     # Models
+    policy_file: Path | None = None
     models_file: Path | None = None
     openai_api_key: SecretStr | None = None
     openai_base_url: BaseUrl | None = None
@@ -175,6 +176,12 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _verify_one_policy(self) -> Settings:
+        if self.policy_file is not None and self.models_file is not None:
+            raise ValueError("POLICY_FILE and MODELS_FILE are both set: keep POLICY_FILE; the other is its older name")
+        return self
+
+    @model_validator(mode="after")
     def _verify_files_differ(self) -> Settings:
         log = self.audit_log_path.absolute()
         taken = {log: "AUDIT_LOG_PATH", log.with_name(log.name + ".lock"): "the lock of AUDIT_LOG_PATH"}
@@ -182,7 +189,7 @@ class Settings(BaseSettings):
             "AUDIT_KEY_PATH": self.audit_key_path,
             "SECURITY_LOG_PATH": self.security_log_path,
             "DATABASE_URL": self.database_path,
-            "MODELS_FILE": self.models_file,
+            "MODELS_FILE" if self.policy_file is None else "POLICY_FILE": self.policy_path,
         }
         for name, path in others.items():
             if path is None:
@@ -202,9 +209,14 @@ class Settings(BaseSettings):
         return path
 
     @property
+    def policy_path(self) -> Path | None:
+        """The policy file, by whichever name it is set."""
+        return self.policy_file or self.models_file
+
+    @property
     def is_embedded(self) -> bool:
-        """Whether the small model on this machine answers: no models file, no key, no URL."""
-        return self.models_file is None and self.openai_api_key is None and self.openai_base_url is None
+        """Whether the small model on this machine answers: no policy file, no key, no URL."""
+        return self.policy_path is None and self.openai_api_key is None and self.openai_base_url is None
 
     @property
     def temperature(self) -> float:

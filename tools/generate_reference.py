@@ -40,7 +40,7 @@ WITH_A_TOKEN = (TokenError, InsufficientScope, ModelNotFound, Overloaded, Upstre
 
 def main(arguments: list[str]) -> int:
     pages = {"settings.md": settings_page(), "cli.md": cli_page(), "errors.md": errors_page()}
-    pages["openapi.json"] = openapi_page()
+    pages |= {"policy.md": policy_page(), "openapi.json": openapi_page()}
     stale = [name for name, text in pages.items() if not (PAGES / name).exists() or (PAGES / name).read_text() != text]
     if "--check" in arguments:
         for name in stale:
@@ -120,6 +120,24 @@ def shown(value: Any) -> str:
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
     return f"`./{value}`" if isinstance(value, Path) else f"`{value}`"
+
+
+# --- the policy file -----------------------------------------------------------------------------
+
+
+def policy_page() -> str:
+    """policy.example.toml, by its headings."""
+    text = (ROOT / "policy.example.toml").read_text()
+    first, *sections = re.split(r"^# --- (.*)\n", text, flags=re.MULTILINE)
+    lines = ["# Policy file", "", NOTICE, "", "The file that `POLICY_FILE` names, in TOML. How to write one: "]
+    lines[-1] += "[Write a policy](../how-to/write-a-policy.md)."
+    lines += ["", "```toml", first.strip(), "```"]
+    for heading, body in zip(sections[::2], sections[1::2], strict=True):
+        title, _, begun = heading.partition(": ")
+        prose, _, tables = body.partition("\n\n")
+        said = " ".join([begun, *(line.removeprefix("# ") for line in prose.splitlines())]).strip()
+        lines += ["", f"## {title}", "", said[:1].upper() + said[1:], "", "```toml", tables.strip(), "```"]
+    return "\n".join(lines) + "\n"
 
 
 # --- commands ------------------------------------------------------------------------------------

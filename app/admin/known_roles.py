@@ -1,4 +1,4 @@
-"""Which roles mean something: those that an endpoint asks for, and those of the models file."""
+"""Which roles mean something: those that an endpoint asks for, and those of the policy file."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
-from ..catalogue.models_file import read_roles
+from ..catalogue.policy_file import read_roles
 from ..errors import InvalidRequest
 from ..security.roles import ENDPOINT_ROLES
 
 ALLOW_UNKNOWN = "--allow-unknown-role"
 
 
-def verify_known(roles: Sequence[str], models_file: Path | None) -> None:
+def verify_known(roles: Sequence[str], policy_file: Path | None) -> None:
     """Raises InvalidRequest for a role that opens nothing, such as one that is mistyped.
 
-    Raises ConfigError where the models file is needed to tell and cannot be read.
+    Raises ConfigError where the policy file is needed to tell and cannot be read.
     """
     known = set(ENDPOINT_ROLES)
-    if models_file is not None and not known.issuperset(roles):
-        known |= read_roles(models_file)
+    if policy_file is not None and not known.issuperset(roles):
+        known |= read_roles(policy_file)
     for role in roles:
         if role not in known:
             raise InvalidRequest(

@@ -47,7 +47,7 @@ async def operating(known_roles: Sequence[str] | None = None) -> AsyncIterator[O
     verify_locks_hold(settings.audit_log_path)
     verify_setup(settings)
     if known_roles is not None:
-        verify_known(known_roles, settings.models_file)
+        verify_known(known_roles, settings.policy_path)
     store, events = open_clients(settings.database_path), SecurityLog(settings.security_log_path)
     audit = open_audit(settings, events)
     try:

@@ -87,11 +87,13 @@ class SecureAIAssistant:
     def prepare_ask(self, question: Question, principal: Principal, *, stream: bool = False) -> PreparedCall:
         """The call for a question at /ask. Raises ModelNotFound, InvalidRequest."""
         model = self._model
-        self.v1_requests.verify_may_use(model.name, principal)
+        entry = self.v1_requests.verify_may_use(model.name, principal)
         body = model.build_body(question.query, stream=stream)
-        asked, caps = {"query": question.query}, self.v1_requests.catalogue.caps_for(principal.roles, principal.client_roles)
-        digest, seconds = hashlib.sha256(body).hexdigest(), (caps.timeout_seconds, caps.stream_timeout_seconds)
-        return PreparedCall(model.upstream, CHAT, model.name, body, digest, asked, *seconds, wants_text=True)
+        catalogue = self.v1_requests.catalogue
+        asked, caps = {"query": question.query}, catalogue.caps_for(principal.roles, principal.client_roles)
+        digest, seconds = hashlib.sha256(body).hexdigest(), (entry.seconds_for(caps), caps.stream_timeout_seconds)
+        policy = catalogue.short_sha256
+        return PreparedCall(model.upstream, CHAT, model.name, body, digest, asked, *seconds, wants_text=True, policy=policy)
 
     async def ask(self, principal: Principal, question: Question, disconnected: Disconnected | None = None) -> Answer:
         """Answer a question at /ask. The answer's record is durable on return."""

@@ -81,6 +81,7 @@ class Exchange:
             "model": call.model,
             "address": origin.address,
             "upstream_sha256": call.sha256,
+            **({"policy": call.policy} if call.policy else {}),
             **({"client_request_id": origin.client_request_id} if origin.client_request_id else {}),
             **({"asked_model": call.asked_model} if call.asked_model is not None else {}),
             **({"clamped": asdict(call.clamped)} if call.clamped else {}),

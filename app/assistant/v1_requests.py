@@ -36,9 +36,11 @@ class V1Requests:
         self.catalogue = catalogue
         self._upstreams = upstreams
 
-    def verify_may_use(self, name: str, principal: Principal) -> None:
+    def verify_may_use(self, name: str, principal: Principal) -> ModelEntry:
         """Raises ModelNotFound if *principal* may not chat with the model, ProtocolNotServed."""
-        self._upstream_of(self.entry(name, principal, CHAT.name), CHAT)
+        entry = self.entry(name, principal, CHAT.name)
+        self._upstream_of(entry, CHAT)
+        return entry
 
     def entry(self, name: str, principal: Principal, endpoint: str | None = None) -> ModelEntry:
         """The model that *principal* may use at *endpoint* (None: at any), by its name or an alias.
@@ -96,7 +98,7 @@ class V1Requests:
             body,
             hashlib.sha256(body).hexdigest(),
             asked,
-            caps.timeout_seconds,
+            entry.seconds_for(caps),
             caps.stream_timeout_seconds,
             is_stream,
             wants_usage,
@@ -105,6 +107,7 @@ class V1Requests:
             clamped=clamped,
             may_continue=endpoint.keeps_answers and PREVIOUS in server_side,
             previous_response_id=read_previous(endpoint, members),
+            policy=self.catalogue.short_sha256,
         )
 
 

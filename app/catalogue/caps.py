@@ -7,11 +7,13 @@ from dataclasses import astuple, dataclass
 
 MAX_PER_MINUTE = 10_000_000
 """No limit on requests is higher."""
+NO_TOKEN_RATE = 10**12
+"""The rate in tokens where there is none: no sum of a minute reaches it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Caps:
-    """From the settings for everyone; in the models file, `[caps."ROLE"]` has those of a role."""
+    """From the settings for everyone; in the policy file, `[caps."ROLE"]` has those of a role."""
 
     body_bytes: int
     messages: int
@@ -27,6 +29,8 @@ class Caps:
     timeout_seconds: float
     """For a whole plain answer, and for the silence of a stream."""
     stream_timeout_seconds: float
+    tokens_per_minute: int = NO_TOKEN_RATE
+    """Of questions and answers together."""
 
 
 @dataclass(frozen=True, slots=True)

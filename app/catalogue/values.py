@@ -1,4 +1,4 @@
-"""What a value may be in MODELS_FILE and in the settings: bounds, addresses, names, roles.
+"""What a value may be in the policy file and in the settings: bounds, addresses, names, roles.
 
 The checks raise ValueError with the end of a sentence that begins with the name of the setting or
 key.
@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple, TypeVar
 from urllib.parse import unquote, urlsplit
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 from yarl import URL
 
 from .caps import MAX_PER_MINUTE
@@ -65,7 +66,7 @@ def is_key(value: str) -> bool:
     return re.fullmatch(r"[\x21-\x7e]*", value) is not None
 
 
-def _of_form(pattern: str, what: str) -> AfterValidator:
+def of_form(pattern: str, what: str) -> AfterValidator:
     """A check that the whole value matches *pattern*; *what* is the end of the sentence."""
 
     def verify(value: str) -> str:
@@ -138,6 +139,11 @@ def _verify_server_side(value: str) -> str:
     return value
 
 
+def _as_float(value: object) -> object:
+    """TOML's numbers with a point are read as Decimal, because some of them are money."""
+    return float(value) if isinstance(value, Decimal) else value
+
+
 def _verify_sqlite_url(value: str) -> str:
     if sqlite_path(value) is None:
         raise ValueError("takes sqlite+aiosqlite:///path/to/file, without options; other databases come later")
@@ -156,16 +162,16 @@ PublicUrl = Annotated[str, AfterValidator(_verify_public_url)]
 """http(s)://host, maybe with a path; no slash at its end."""
 ServerSideName = Annotated[str, AfterValidator(_verify_server_side)]
 """A tool that runs on a model's server, or what is kept there."""
-HeaderName = Annotated[str, _of_form(r"([A-Za-z0-9-]{1,100})?", "takes the name of one header, such as X-User")]
-LogName = Annotated[str, _of_form(r"[^\s+]{0,200}", "takes at most 200 characters without spaces and without +")]
+HeaderName = Annotated[str, of_form(r"([A-Za-z0-9-]{1,100})?", "takes the name of one header, such as X-User")]
+LogName = Annotated[str, of_form(r"[^\s+]{0,200}", "takes at most 200 characters without spaces and without +")]
 """C2SP signed-note: a key name holds neither white space nor a plus sign."""
 SqliteUrl = Annotated[str, AfterValidator(_verify_sqlite_url)]
 VariableName = Annotated[
-    str, _of_form(_IDENTIFIER, "takes the name of an environment variable, such as OPENAI_API_KEY, and never the key itself")
+    str, of_form(_IDENTIFIER, "takes the name of an environment variable, such as OPENAI_API_KEY, and never the key itself")
 ]
-ParamName = Annotated[str, _of_form(_IDENTIFIER, "takes names of parameters such as logit_bias, separated by commas")]
+ParamName = Annotated[str, of_form(_IDENTIFIER, "takes names of parameters such as logit_bias, separated by commas")]
 Network = Annotated[str, AfterValidator(_verify_network)]
-Name = Annotated[str, _of_form(r"[\x21-\x7e]{1,200}", "takes a name of 1 to 200 visible ASCII characters, without spaces")]
+Name = Annotated[str, of_form(r"[\x21-\x7e]{1,200}", "takes a name of 1 to 200 visible ASCII characters, without spaces")]
 Role = Annotated[str, AfterValidator(_verify_role)]
 NonEmpty = Annotated[list[T], AfterValidator(_verify_not_empty)]
 
@@ -175,11 +181,13 @@ MessageCount = Annotated[int, Field(ge=1, le=1_000_000)]
 CharacterCount = Annotated[int, Field(ge=1, le=1 << 30)]
 """No more than a body of the largest size can hold."""
 TokenCount = Annotated[int, Field(ge=1, le=1_000_000)]
-ContextTokens = Annotated[int, Field(ge=1, le=1_000_000_000)]
+MAX_CONTEXT_TOKENS = 1_000_000_000
+ContextTokens = Annotated[int, Field(ge=1, le=MAX_CONTEXT_TOKENS)]
 TokenParam = Literal["max_tokens", "max_completion_tokens"]
 PerMinute = Annotated[int, Field(ge=1, le=MAX_PER_MINUTE)]
-Seconds = Annotated[float, Field(gt=0, le=3600)]
+Real = BeforeValidator(_as_float)
+Seconds = Annotated[float, Real, Field(gt=0, le=3600)]
 """For an answer that is not streamed, and for the silence of a stream."""
-StreamSeconds = Annotated[float, Field(gt=0, le=86_400)]
+StreamSeconds = Annotated[float, Real, Field(gt=0, le=86_400)]
 OverCap = Literal["refuse", "clamp"]
 """What to do with a request for more tokens than the ceiling."""

@@ -1,6 +1,6 @@
 """The list of commands, and how every command ends.
 
-Exit status 0: done. 1: `audit verify`, `audit verify-receipt` or `demo` found a problem.
+Exit status 0: done. 1: a check found a problem.
 2: refused, with one sentence on stderr. With --json, stdout holds one JSON document and everything
 else goes to stderr.
 """
@@ -34,6 +34,8 @@ COMMANDS = {
     "keys": "API keys: they last, and work wherever an access token does.",
     "token": "Get access tokens, keep one fresh for other programs, or revoke one.",
     "audit": "Read and verify the audit log.",
+    "doctor": "Look at everything that the service needs here, and say what to do.",
+    "policy": "Check a policy file: what is wrong in it, and who may use what, how much.",
 }
 """Each command with the sentence that lists show. It is declared in the module of its name."""
 

@@ -12,7 +12,7 @@ ASK = "ai.playground.user"
 AUDIT_READER = "ai.audit.reader"
 INTROSPECT = "ai.token.introspect"
 ENDPOINT_ROLES = (ASK, AUDIT_READER, INTROSPECT)
-"""Those that an endpoint asks for; the models file may name more."""
+"""Those that an endpoint asks for; the policy file may name more."""
 
 ADD_CLIENT = "clients add alice --key"
 """The command that makes a client with a key, as an example that runs."""

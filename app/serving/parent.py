@@ -65,7 +65,7 @@ def serve(output: ServiceOutput, *, host: str, port: int, workers: int, as_json:
     # The notary stops last: it signs what the workers recorded at the end.
     ready = ReadyFlag()
     supervisor.add("notary", partial(fork, partial(_sign, plan.log_files, scoreboard.log, ready)), last=True, ready=ready)
-    if plan.has_models_file:
+    if plan.has_policy_file:
         supervisor.on_hangup(partial(fork, partial(_reload, plan.settings, shared.policy)))
     return supervisor.run()
 

@@ -18,7 +18,7 @@ class ServicePlan:
     """Whether the embedded model answers."""
     grace_seconds: float
     log_files: LogFiles
-    has_models_file: bool
+    has_policy_file: bool
     first_step: str | None
     """The command that makes a client, where there is none."""
     settings: bytes

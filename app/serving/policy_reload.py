@@ -1,4 +1,7 @@
-"""At SIGHUP, in a process of its own: read MODELS_FILE again, record the change, publish it."""
+"""The policy file at the start, and at SIGHUP in a process of its own.
+
+At SIGHUP it is read again; a change is recorded, then published.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import logging
 import pickle
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from types import FrameType
 
@@ -17,6 +20,7 @@ from ..security.security_log import SecurityLog
 from ..settings import Settings
 from ..wiring.audit import open_audit
 from ..wiring.catalogue import read_catalogue
+from .policy_record import PolicyRecord, details_of_change
 from .shared_parts import SharedPolicy
 
 LOG = logging.getLogger("app.serving")
@@ -42,14 +46,14 @@ def reload_policy(encoded_settings: bytes, policy: SharedPolicy) -> int:
         if replace(found, created=present.created) == present:
             events.event("policy_unchanged", sha256=found.sha256)
             return UNCHANGED
-        asyncio.run(_record(settings, events, present, found))
+        asyncio.run(_record(settings, events, present.sha256, found))
     except AppError as error:
-        LOG.error("MODELS_FILE was read again and nothing is changed: %s", error.detail)
+        LOG.error("The policy file was read again and nothing is changed: %s", error.detail)
         events.event("policy_not_changed", level="ERROR", reason=error.detail)
         return UNCHANGED
     else:
         policy.publish(pickle.dumps(found))
-        LOG.info("MODELS_FILE was read again: %d model(s), SHA-256 %s.", len(found.models), found.sha256)
+        LOG.info("The policy file was read again: %d model(s), SHA-256 %s.", len(found.models), found.sha256)
         events.event("policy_changed", sha256=found.sha256)
         return CHANGED
     finally:
@@ -61,7 +65,7 @@ def _limited_to(seconds: int) -> Iterator[None]:
     """Raises ConfigError if the block takes longer. For the main thread."""
 
     def give_up(number: int, frame: FrameType | None) -> None:
-        raise ConfigError(f"MODELS_FILE could not be read within {seconds} s: name a file, no pipe.")
+        raise ConfigError(f"The policy file could not be read within {seconds} s: name a file, no pipe.")
 
     before = signal.signal(signal.SIGALRM, give_up)
     signal.alarm(seconds)
@@ -72,12 +76,24 @@ def _limited_to(seconds: int) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-async def _record(settings: Settings, events: SecurityLog, present: Catalogue, found: Catalogue) -> None:
+async def _record(settings: Settings, events: SecurityLog, previous: str, found: Catalogue) -> None:
     """Durable on return. Raises AuditUnavailable."""
-    details = {"file": str(settings.models_file), "sha256": found.sha256, "previous": present.sha256, "by": "operator"}
-    audit = open_audit(settings, events)
+    audit = open_audit(settings, events, keeps_texts=settings.audit_long_texts == "keep")
     try:
         async with audit:
-            await audit.record("policy.changed", user_id=None, details=details)
+            await PolicyRecord(settings.audit_log_path, audit).record(details_of_change(found, settings.policy_path, previous))
     finally:
         audit.close()
+
+
+def record_at_start(settings: Settings, catalogue: Catalogue) -> None:
+    """Record the policy that `serve` begins with, if another one was recorded last.
+
+    Raises AuditUnavailable: then nothing may be started.
+    """
+    with closing(SecurityLog(settings.security_log_path)) as events:
+        with closing(open_audit(settings, events)) as audit:
+            previous = PolicyRecord(settings.audit_log_path, audit).last()
+        if previous != catalogue.sha256:
+            asyncio.run(_record(settings, events, previous, catalogue))
+            events.event("policy_changed", sha256=catalogue.sha256)

@@ -20,6 +20,7 @@ from ..wiring.catalogue import read_catalogue
 from ..wiring.log_files import LogFiles
 from ..wiring.start_checks import verify_start
 from .plan import ServicePlan
+from .policy_reload import record_at_start
 
 LOG = logging.getLogger("app.serving")
 
@@ -34,6 +35,7 @@ def preflight() -> bytes:
     asyncio.run(_read_database(settings))
     with closing(open_audit(settings)) as audit:
         audit.recover()
+    record_at_start(settings, catalogue)
     with suppress(EvidenceUnavailable):  # the notary process logs it; receipts are refused until it can sign
         signer.verify_start()
     folder = folder_of(settings.audit_log_path)
@@ -43,7 +45,7 @@ def preflight() -> bytes:
         is_embedded=settings.is_embedded,
         grace_seconds=settings.shutdown_grace_seconds,
         log_files=LogFiles.of(settings),
-        has_models_file=settings.models_file is not None,
+        has_policy_file=settings.policy_path is not None,
         first_step=None if has_active_client(settings.database_path) else command(ADD_CLIENT),
         settings=pickle.dumps(settings),
         catalogue=pickle.dumps(catalogue),

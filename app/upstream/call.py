@@ -50,3 +50,5 @@ class PreparedCall:
     """Whether the operator lets callers continue a response that the server keeps."""
     previous_response_id: str | None = None
     """The response that the caller continues."""
+    policy: str = ""
+    """The first digits of the SHA-256 of the policy file that the question began with."""

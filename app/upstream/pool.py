@@ -48,6 +48,10 @@ class Pool:
             self._free.release()
             raise
 
+    async def try_connection(self) -> None:
+        """Open a connection, by TLS where the address has it, and close it. Raises OSError."""
+        (await self._connect(is_kept=False)).close()
+
     async def aclose(self) -> None:
         """Close all connections, at once."""
         if self._sweeping is not None:

@@ -1,12 +1,13 @@
-"""From settings to the catalogue: the models of MODELS_FILE, or without one LLM_MODEL alone."""
+"""From settings to the catalogue: the models of the policy file, or without one LLM_MODEL alone."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from ..catalogue.caps import Caps
 from ..catalogue.models import Catalogue, ModelEntry, Server
-from ..catalogue.models_file import read_models
+from ..catalogue.policy_file import read_policy
 from ..errors import ConfigError
 from ..settings import Settings, read_environment
 
@@ -17,21 +18,27 @@ def read_catalogue(settings: Settings) -> Catalogue:
     Read once and given to every worker, so that all have the same even if the file changes.
     Raises ConfigError with one sentence for each problem.
     """
-    caps = _caps_of(settings)
+    caps = caps_of(settings)
     refused = frozenset(settings.v1_refused_params)
-    if settings.models_file is None:
+    if settings.policy_path is None:
         key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else ""
         entry = ModelEntry(settings.llm_model, settings.llm_model, Server("default", settings.openai_base_url, key))
         return Catalogue({entry.name: entry}, caps, {}, refused, server_side=frozenset(settings.v1_server_side))
-    catalogue = read_models(settings.models_file, read_environment(), caps, refused)
-    chat = [name for name, entry in catalogue.models.items() if "chat" in entry.endpoints]
-    if settings.llm_model not in chat:
-        what = f"set it to one, such as {chat[0]}" if chat else f"add one to {settings.models_file}"
-        raise ConfigError(f"LLM_MODEL, which /ask uses, is no model of MODELS_FILE with the endpoint chat: {what}.")
+    catalogue = read_policy(settings.policy_path, read_environment(), caps, refused)
+    verify_ask_model(catalogue, settings.llm_model, settings.policy_path)
     return replace(catalogue, server_side=frozenset(settings.v1_server_side))
 
 
-def _caps_of(settings: Settings) -> Caps:
+def verify_ask_model(catalogue: Catalogue, name: str, path: Path) -> None:
+    """*path*: of the policy file. Raises ConfigError."""
+    chat = [model for model, entry in catalogue.models.items() if "chat" in entry.endpoints]
+    if name not in chat:
+        what = f"set it to one, such as {chat[0]}" if chat else f"add one to {path}"
+        raise ConfigError(f"LLM_MODEL, which /ask uses, is no model of the policy file with the endpoint chat: {what}.")
+
+
+def caps_of(settings: Settings) -> Caps:
+    """Of everyone without a role that has caps of its own."""
     return Caps(
         body_bytes=settings.v1_max_body_bytes,
         messages=settings.v1_max_messages,

@@ -66,7 +66,7 @@ def _answering(settings: Settings, catalogue: Catalogue, embedded: EmbeddedAddre
     if embedded is None:
         if settings.is_embedded:
             raise ConfigError(
-                f"The embedded model is started by {command('serve')}; or set OPENAI_API_KEY, OPENAI_BASE_URL or MODELS_FILE."
+                f"The embedded model is started by {command('serve')}; or set OPENAI_API_KEY, OPENAI_BASE_URL or POLICY_FILE."
             )
         return catalogue
     server = Server("embedded", embedded.base_url, embedded.api_key, params=PARAMS, token_param="max_tokens")  # noqa: S106 - a name

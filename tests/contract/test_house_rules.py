@@ -42,7 +42,7 @@ TESTED_ELSEWHERE = {
     "app/api/http_errors.py": "constants; tests/unit/api/test_error_bodies.py answers each error",
     "app/assistant/models.py": "dataclasses without behaviour",
     "app/audit/storage/store.py": "a protocol; tests/contract/test_audit_store.py checks each store",
-    "app/catalogue/tables.py": "declarations; tests/unit/catalogue/test_models_file.py reads and refuses each key",
+    "app/catalogue/tables.py": "declarations; tests/unit/catalogue/test_policy_file.py and test_policy_sentences.py: each key",
     "app/cli/demo_service.py": "tests/service/test_demo_service.py, with real processes",
     "app/main.py": "composition; every test of tests/service runs it",
     "app/serving/http_request.py": "tests/service/test_protocol.py and test_odd_callers.py, over sockets",

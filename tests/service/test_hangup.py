@@ -88,7 +88,7 @@ def test_a_broken_models_file_changes_nothing_and_is_reported(hangup: Hangup, te
     path.unlink() if text is None else path.write_text(text)
     hangup.hang_up()
     eventually(lambda: any(event[:2] == ["ERROR", "policy_not_changed"] for event in hangup.events()))
-    said = "MODELS_FILE was read again and nothing is changed: MODELS_FILE models.toml"
+    said = "The policy file was read again and nothing is changed: Policy file models.toml"
     eventually(lambda: said in hangup.service.output())  # a thread writes it
     assert (hangup.offered(), hangup.changes()) == ({"one,small"}, [])
     assert hangup.service.ask(hangup.token).status_code == 200

@@ -156,7 +156,7 @@ def test_every_problem_is_reported_at_once_a_line_each(monkeypatch: pytest.Monke
 
 
 # A path is named, so that the operator sees which; free text has nothing to be refused for here.
-PATHS = {"AUDIT_LOG_PATH", "AUDIT_KEY_PATH", "SECURITY_LOG_PATH", "MODELS_FILE"}
+PATHS = {"AUDIT_LOG_PATH", "AUDIT_KEY_PATH", "SECURITY_LOG_PATH", "MODELS_FILE", "POLICY_FILE"}
 FREE = {"SYSTEM_PROMPT", "LLM_MODEL", "JWT_ISSUER", "JWT_AUDIENCE"} | PATHS
 
 
@@ -242,22 +242,37 @@ def test_secrets_stay_out_of_what_settings_print(monkeypatch: pytest.MonkeyPatch
     assert "sk-planted-key" not in f"{settings!r}{settings}{settings.model_dump()}"
 
 
-def test_an_empty_models_file_setting_is_unset(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MODELS_FILE", " ")
-    assert load_settings().models_file is None
+POLICY_NAMES = pytest.mark.parametrize("name", ["POLICY_FILE", "MODELS_FILE"])
 
 
-def test_no_models_file_is_read_for_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MODELS_FILE", "missing.toml")
+@POLICY_NAMES
+def test_an_empty_name_of_a_policy_file_is_unset(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, " ")
+    assert load_settings().policy_path is None
+
+
+@POLICY_NAMES
+def test_no_policy_file_is_read_for_the_settings(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "missing.toml")
     settings = load_settings()
-    assert settings.models_file == Path("missing.toml"), "relative to the current folder"
+    assert settings.policy_path == Path("missing.toml"), "relative to the current folder"
     assert not settings.is_embedded
+
+
+def test_the_policy_file_has_one_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODELS_FILE", "a.toml")
+    monkeypatch.setenv("POLICY_FILE", "a.toml")
+    assert refusal() == "POLICY_FILE and MODELS_FILE are both set: keep POLICY_FILE; the other is its older name."
 
 
 def test_no_two_files_share_a_path(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MODELS_FILE", "models.toml")
     monkeypatch.setenv("SECURITY_LOG_PATH", "./models.toml")
     assert refusal().startswith("MODELS_FILE names the same file as SECURITY_LOG_PATH")
+    monkeypatch.setenv("POLICY_FILE", "models.toml")
+    monkeypatch.delenv("MODELS_FILE")
+    assert refusal().startswith("POLICY_FILE names the same file as SECURITY_LOG_PATH")
+    monkeypatch.delenv("POLICY_FILE")
     monkeypatch.setenv("SECURITY_LOG_PATH", "logs/audit_log.jsonl.lock")
     assert refusal().startswith("SECURITY_LOG_PATH names the same file as the lock of AUDIT_LOG_PATH")
     monkeypatch.setenv("SECURITY_LOG_PATH", "logs/50%/security.log")

@@ -197,6 +197,12 @@ def computed_hash(line: bytes) -> str:
     return hashlib.sha256(memoryview(line)[: -HASH_TAIL - line.endswith(b"\n")]).hexdigest()
 
 
+def action_of(line: bytes) -> str | None:
+    """The action of a stored line. None: it does not begin as a record."""
+    found = PREFIX.match(line)
+    return found[2].decode() if found else None
+
+
 def begins_as_record(line: bytes) -> bool:
     """Whether every member before the details has its place and its form."""
     return PREFIX.match(line) is not None

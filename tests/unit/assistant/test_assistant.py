@@ -14,7 +14,7 @@ import pytest
 from app.assistant import SecureAIAssistant
 from app.assistant.assistant import _seconds_of_plain
 from app.assistant.models import Question
-from app.catalogue.models import Catalogue
+from app.catalogue.models import Catalogue, ModelEntry, Server
 from app.errors import AuditUnavailable, ClientGone, Interrupted, ModelNotFound, Overloaded, UpstreamError, UpstreamTimeout
 from app.security.models import Principal
 from app.upstream.attempts import Attempts
@@ -52,9 +52,10 @@ class Requests:
     def __init__(self, **caps: Any) -> None:
         self.catalogue = Catalogue({}, replace(CAPS, **caps), {}, frozenset())
 
-    def verify_may_use(self, alias: str, principal: Principal) -> None:
+    def verify_may_use(self, alias: str, principal: Principal) -> ModelEntry:
         if principal is not PRINCIPAL:
             raise ModelNotFound(alias, is_known=True)
+        return ModelEntry(alias, alias, Server("lab", None, ""))
 
 
 def assistant(

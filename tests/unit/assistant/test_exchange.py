@@ -58,9 +58,9 @@ def test_an_asserted_user_is_in_all_records_and_a_claim_in_the_first() -> None:
     assert claims == [{"id": "c1", "source": "user"}, None] * 2
 
 
-def exchange(log: FakeLog, reader: ChatReader | None = None, **members: Any) -> Exchange:
-    times = iter([10.0, 10.25, 11.0])
-    return Exchange(log.security, PRINCIPAL, prepared(), origin(**members), reader=reader, clock=lambda: next(times))
+def exchange(log: FakeLog, reader: ChatReader | None = None, policy: str = "", **members: Any) -> Exchange:
+    times, call = iter([10.0, 10.25, 11.0]), prepared(policy=policy)
+    return Exchange(log.security, PRINCIPAL, call, origin(**members), reader=reader, clock=lambda: next(times))
 
 
 async def leave(log: FakeLog, error: BaseException, reader: ChatReader | None = None, data: bytes = b"") -> None:
@@ -120,6 +120,19 @@ def test_a_question_that_goes_well_has_two_records_byte_for_byte() -> None:
         ]
     )
     assert log.answered == [("alice", "0" * 32, "small-1", (3, 5))]
+
+
+def test_a_question_names_the_policy_that_it_began_with() -> None:
+    log = FakeLog()
+
+    async def work() -> None:
+        async with exchange(log, policy="6" * 16) as one:
+            await one.answered(ANSWER)
+
+    run(work)
+    details = log.records[0][1]
+    assert list(details)[4:6] == ["upstream_sha256", "policy"]
+    assert details["policy"] == "6" * 16
 
 
 def test_an_answer_of_which_bytes_were_given_names_their_digest_last() -> None:

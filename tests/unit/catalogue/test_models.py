@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from app.catalogue.budgets import Budget
 from app.catalogue.caps import Caps, OutputLimit
-from app.catalogue.models import ENDPOINTS, Catalogue, ModelEntry, Server
+from app.catalogue.models import ENDPOINTS, Catalogue, ModelEntry, ServedBy, Server
 
 from ...support.caps import CAPS
 
@@ -92,3 +93,42 @@ def test_a_model_that_only_embeds_is_an_embedder() -> None:
 
 def test_no_key_is_in_what_a_catalogue_prints() -> None:
     assert "sk-planted" not in f"{catalogue(OPEN)!r}"
+
+
+def test_a_model_with_one_server_lists_it() -> None:
+    assert OPEN.servers == (ServedBy(SERVER, 1, "m1"),)
+
+
+def test_the_smaller_timeout_of_model_and_caller_counts() -> None:
+    caps = replace(CAPS, timeout_seconds=10)
+    assert OPEN.seconds_for(caps) == 10
+    assert replace(OPEN, timeout_seconds=2.5).seconds_for(caps) == 2.5
+    assert replace(OPEN, timeout_seconds=60).seconds_for(caps) == 10
+
+
+# --- budgets -----------------------------------------------------------------------------------------
+
+EVERYONE = Budget("all/month/money", "month", money=5)
+EACH = Budget("principal=*/day/money", "day", principal="*", money=5)
+OWN_BUDGET = Budget("principal=alice/day/money", "day", principal="alice", money=9)
+OF_ROLE = Budget("role=a.b/day/tokens", "day", role="a.b", tokens=9)
+OF_MODEL = Budget("model=open/minute/tokens", "minute", model="open", tokens=9)
+BUDGETS = replace(catalogue(OPEN), budgets=(EVERYONE, EACH, OWN_BUDGET, OF_ROLE, OF_MODEL), aliases={"other-name": "open"})
+
+
+def test_a_question_must_fit_into_every_budget_that_is_for_it() -> None:
+    assert BUDGETS.budgets_for("bob", [], "own") == (EVERYONE, EACH.of("bob"))
+    assert BUDGETS.budgets_for("bob", ["a.b"], "open") == (EVERYONE, EACH.of("bob"), OF_ROLE, OF_MODEL)
+    assert BUDGETS.budgets_for("bob", [], "other-name")[-1] == OF_MODEL, "an alias is no way around it"
+    assert catalogue(OPEN).budgets_for("bob", ["a.b"], "open") == ()
+
+
+def test_a_budget_of_ones_own_replaces_that_for_each() -> None:
+    assert BUDGETS.budgets_for("alice", [], "own") == (EVERYONE, OWN_BUDGET)
+    tokens = replace(OWN_BUDGET, id="principal=alice/day/tokens", money=None, tokens=9)
+    found = replace(BUDGETS, budgets=(EACH, tokens)).budgets_for("alice", [], "own")
+    assert found == (EACH.of("alice"), tokens), "one of another kind replaces nothing"
+
+
+def test_a_credential_without_a_role_does_not_escape_its_budget() -> None:
+    assert BUDGETS.budgets_for("bob", [], "own", ["a.b"])[-1] == OF_ROLE

@@ -97,7 +97,7 @@ def test_a_file_that_cannot_be_used_changes_nothing(desk: Desk, text: str, caplo
     [event] = desk.events()
     assert event.startswith("ERROR policy_not_changed reason=")
     [said] = [record.getMessage() for record in caplog.records]
-    assert said.startswith("MODELS_FILE was read again and nothing is changed: ")
+    assert said.startswith("The policy file was read again and nothing is changed: ")
 
 
 def test_a_change_that_cannot_be_recorded_is_not_published(desk: Desk) -> None:

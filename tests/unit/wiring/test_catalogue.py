@@ -93,7 +93,7 @@ def test_a_servers_key_may_be_in_env_file_below_the_environment(
 def test_what_ask_uses_must_be_a_chat_model_of_the_file(models_file: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv("LLM_MODEL", name)
     assert refusal() == (
-        "LLM_MODEL, which /ask uses, is no model of MODELS_FILE with the endpoint chat: set it to one, such as small."
+        "LLM_MODEL, which /ask uses, is no model of the policy file with the endpoint chat: set it to one, such as small."
     )
 
 
@@ -104,9 +104,9 @@ def test_a_file_without_a_chat_model_leaves_ask_nothing(models_file: Path) -> No
 
 def test_what_is_wrong_in_the_file_stops_the_start(models_file: Path) -> None:
     models_file.write_text(MODELS + "colour = 'red'\n")
-    assert refusal() == "MODELS_FILE models.toml: [models.embed] colour is unknown: models.example.toml shows all keys."
+    assert refusal() == "Policy file models.toml: [models.embed] colour is unknown: policy.example.toml shows all keys."
     models_file.unlink()
-    assert refusal().startswith("MODELS_FILE models.toml cannot be read (No such file or directory)")
+    assert refusal().startswith("Policy file models.toml cannot be read (No such file or directory)")
 
 
 def test_every_worker_gets_the_catalogue_that_was_read_at_the_start(models_file: Path) -> None:

@@ -1,51 +1,42 @@
-"""MODELS_FILE: what it may say, and what is refused with which sentence."""
+"""The policy file: what it may say, and what is refused with which sentence."""
 
 from __future__ import annotations
 
 import os
+import pickle
 import tomllib
 from dataclasses import replace
+from datetime import UTC
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from pydantic import BaseModel
 
+from app.catalogue.budgets import Budget
 from app.catalogue.caps import Caps
-from app.catalogue.models import ENDPOINTS, Catalogue, ModelEntry, Server
-from app.catalogue.models_file import MAX_FILE_BYTES, read_models
-from app.catalogue.tables import CapsTable, ModelTable, ServerTable
+from app.catalogue.models import ENDPOINTS, ModelEntry, ServedBy, Server
+from app.catalogue.policy_file import MAX_FILE_BYTES, read_policy
+from app.catalogue.prices import Price
+from app.catalogue.rules import BreakerRules, RetryRules
+from app.catalogue.tables import (
+    BreakerTable,
+    BudgetTable,
+    CapsTable,
+    ModelTable,
+    PolicyFile,
+    PriceTable,
+    RetriesTable,
+    ServerTable,
+)
 from app.errors import ConfigError
 
 from ...support.caps import CAPS
 from ...support.paths import ROOT
+from ...support.policies import LAB, SMALL, read, refusal
 
-EXAMPLE = ROOT / "models.example.toml"
-LAB = "[servers.lab]\nbase_url = 'http://127.0.0.1:9/v1'\n"
-SMALL = "[models.small]\nserver = 'lab'\n"
-
-
-@pytest.fixture
-def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A models file in the current folder, named without it."""
-    monkeypatch.chdir(tmp_path)
-    return Path("models.toml")
-
-
-def read(file: Path, text: str | bytes, **environment: str) -> Catalogue:
-    file.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return read_models(file, environment, CAPS, frozenset({"user"}))
-
-
-def refusal(file: Path, text: str | bytes, **environment: str) -> list[str]:
-    """The sentences with which it is refused, without the name of the file."""
-    with pytest.raises(ConfigError) as refused:
-        read(file, text, **environment)
-    lines = refused.value.detail.splitlines()
-    assert all(line.startswith(f"MODELS_FILE {file}") and line.endswith(".") for line in lines), lines
-    return [line.removeprefix(f"MODELS_FILE {file}").lstrip(": ") for line in lines]
-
-
+EXAMPLE = ROOT / "policy.example.toml"
 # --- what the file says ------------------------------------------------------------------------------
 
 
@@ -149,94 +140,86 @@ def test_a_name_is_one_models(file: Path, text: str) -> None:
     assert sentence.endswith("aliases holds a name that stands twice in the file: each is one model's.")
 
 
+def test_servers_fallbacks_prices_and_budgets_are_read(file: Path) -> None:
+    text = """
+    currency = "EUR"
+    time_zone = "Europe/Berlin"
+    [servers.lab]
+    base_url = "http://127.0.0.1:9/v1"
+    [servers.spare]
+    langchain = "anthropic"
+    [models.small]
+    servers = ["lab", { name = "spare", weight = 2, model = "other" }]
+    model = "usual"
+    fallback = ["large"]
+    timeout_seconds = 2.5
+    tokens_per_minute = 5000
+    [models.large]
+    server = "lab"
+    [caps."a.b"]
+    tokens_per_minute = 7
+    [prices.small]
+    input = 0.1
+    output = 2
+    per_call = { web_search = 0.000000001 }
+    [[budgets]]
+    principal = "alice"
+    money = 1.50
+    per = "day"
+    [[budgets]]
+    tokens = 9
+    per = "month"
+    [retries]
+    share = 0.25
+    [breaker]
+    window_seconds = 60
+    """
+    found = read(file, text)
+    small, large = found.models.values()
+    lab, spare = Server("lab", "http://127.0.0.1:9/v1", ""), Server("spare", None, "", langchain="anthropic")
+    assert small.servers == (ServedBy(lab, 1, "usual"), ServedBy(spare, 2, "other"))
+    assert (small.server, small.model, small.fallback) == (lab, "usual", ("large",))
+    assert (small.timeout_seconds, small.tokens_per_minute) == (2.5, 5000)
+    assert (large.servers, large.fallback, large.timeout_seconds) == ((ServedBy(lab, 1, "large"),), (), None)
+    assert found.role_caps["a.b"] == replace(CAPS, tokens_per_minute=7)
+    tenth, two = 100_000_000, 2_000_000_000
+    assert found.prices == {"small": Price(tenth, two, tenth, tenth, two, {"web_search": 1})}
+    assert found.budgets == (
+        Budget("principal=alice/day/money", "day", principal="alice", money=1_500_000_000),
+        Budget("all/month/tokens", "month", tokens=9),
+    )
+    assert (found.currency, found.time_zone) == ("EUR", ZoneInfo("Europe/Berlin"))
+    assert (found.retries, found.breaker) == (RetryRules(share=0.25), BreakerRules(window_seconds=60))
+
+
+def test_a_file_without_them_has_none(file: Path) -> None:
+    found = read(file, LAB + SMALL)
+    assert (found.prices, found.budgets, found.currency, found.time_zone) == ({}, (), "USD", UTC)
+    assert (found.retries, found.breaker) == (RetryRules(), BreakerRules())
+    assert pickle.loads(pickle.dumps(found)) == found
+
+
 def test_its_age_is_that_of_its_last_change(file: Path) -> None:
     file.write_text(LAB + SMALL)
     os.utime(file, (1, 1_700_000_000.9))
-    assert read_models(file, {}, CAPS, frozenset()).created == 1_700_000_000
+    assert read_policy(file, {}, CAPS, frozenset()).created == 1_700_000_000
 
 
 def test_the_example_can_be_used_as_it_is_and_shows_every_key() -> None:
-    found = read_models(EXAMPLE, {"OPENAI_API_KEY": "sk-planted"}, CAPS, frozenset())
+    found = read_policy(EXAMPLE, {"OPENAI_API_KEY": "sk-planted", "ANTHROPIC_API_KEY": "sk-planted"}, CAPS, frozenset())
     assert next(iter(found.models)) == "gpt-4o-mini", "which LLM_MODEL is by default"
     shown: dict[str, Any] = tomllib.loads(EXAMPLE.read_text())
-    tables: dict[str, type[BaseModel]] = {"servers": ServerTable, "models": ModelTable, "caps": CapsTable}
-    for table, model in tables.items():
+    several: dict[str, type[BaseModel]] = {
+        "servers": ServerTable, "models": ModelTable, "caps": CapsTable, "prices": PriceTable
+    }  # fmt: skip
+    for table, model in several.items():
         assert {key for entry in shown[table].values() for key in entry} == set(model.model_fields), table
+    assert {key for entry in shown["budgets"] for key in entry} == set(BudgetTable.model_fields)
+    assert (set(shown["retries"]), set(shown["breaker"])) == (set(RetriesTable.model_fields), set(BreakerTable.model_fields))
+    assert set(shown) == set(PolicyFile.model_fields)
 
 
 # --- what is refused ---------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("text", "sentence"),
-    [
-        (SMALL, "[servers] is missing: models.example.toml shows it."),
-        (LAB, "[models] is missing: models.example.toml shows it."),
-        (LAB + "[models]", "names no model: add a table [models.NAME] with its server."),
-        (
-            SMALL + "[servers]",
-            "[models.small] server names a server without a table: add [servers.NAME] for it, or name one that exists",
-        ),
-        (LAB + "[models.small]", "[models.small] server is missing"),
-        (LAB + SMALL + "[extra]", "[extra] is unknown"),
-        (LAB + SMALL + "rolls = ['a.b']", "[models.small] rolls is unknown: models.example.toml shows all keys."),
-        (LAB + SMALL + '"a\\nb" = 1', '[models.small] "a\\nb" is unknown'),
-        (LAB + SMALL + "roles = []", "[models.small] roles is empty, so nobody could use the model"),
-        (LAB + SMALL + "endpoints = []", "[models.small] endpoints is empty, so nobody could use the model"),
-        (LAB + SMALL + "roles = 'a.b'", "[models.small] roles takes a list."),
-        (LAB + SMALL + "roles = ['ai.User']", "[models.small] roles takes roles of a-z and dots"),
-        (LAB + SMALL + 'roles = ["a.b\\n"]', "[models.small] roles takes roles of a-z and dots"),
-        (LAB + SMALL + f"roles = ['{'a' * 65}']", "[models.small] roles takes roles of a-z and dots"),
-        (
-            LAB + SMALL + "endpoints = ['images']",
-            "[models.small] endpoints takes chat, responses, embeddings, completions or messages.",
-        ),
-        (LAB + SMALL + "model = ''", "[models.small] model is empty."),
-        (LAB + "[models.'a b']\nserver = 'lab'", '[models."a b"] takes a name of 1 to 200 visible ASCII characters'),
-        (LAB + "[models.'']\nserver = 'lab'", '[models.""] takes a name of 1 to 200 visible ASCII characters'),
-        (LAB + '[models."a\\n"]\nserver = "lab"', '[models."a\\n"] takes a name of 1 to 200 visible ASCII characters'),
-        (LAB + f"[models.{'a' * 201}]\nserver = 'lab'", f'[models."{"a" * 200}"] takes a name of 1 to 200'),
-        (LAB + "[models.'caf\u00e9']\nserver = 'lab'", '[models."caf\\u00e9"] takes a name of 1 to 200'),
-        (LAB + "[models]\nsmall = 'lab'", "[models.small] is not a table: models.example.toml shows it."),
-        (LAB + "[[models]]\nserver = 'lab'", "[models] is not a table: models.example.toml shows it."),
-        (SMALL + "[servers.lab]", "[servers.lab] is OpenAI, which needs a key: add api_key_env, or base_url for another server."),
-        (LAB + SMALL + "[servers.x]\nbase_url = 'ftp://h/v1'", "[servers.x] base_url takes an address such as http"),
-        (LAB + SMALL + "[servers.x]\nbase_url = 7", "[servers.x] base_url takes text."),
-        (LAB + SMALL + "[servers.x]\nbase_url = 'http://a:b@h/v1'", "[servers.x] base_url takes an address without a user name"),
-        (
-            LAB + SMALL + "[servers.x]\nbase_url = 'http://h/v1?key=b'",
-            "[servers.x] base_url takes an address with no parameter but ?api-version=",
-        ),
-        (
-            LAB + SMALL + "[servers.x]\nbase_url = 'http://h/v1#b'",
-            "[servers.x] base_url takes an address with no parameter but ?api-version=",
-        ),
-        (LAB + "stream_usage = 1\n" + SMALL, "[servers.lab] stream_usage takes true or false."),
-        (LAB + "retry_idle_close = 'no'\n" + SMALL, "[servers.lab] retry_idle_close takes true or false."),
-        (LAB + "protocols = []\n" + SMALL, "[servers.lab] protocols is empty, so nobody could use the model"),
-        (LAB + "protocols = ['grpc']\n" + SMALL, "[servers.lab] protocols takes openai or anthropic."),
-        (LAB + "auth = 'basic'\n" + SMALL, "[servers.lab] auth takes bearer or x-api-key."),
-        (LAB + SMALL + "[caps.Admin]\ntokens = 1", "[caps.Admin] takes roles of a-z and dots"),
-        (LAB + SMALL + "[caps.'a.b']\ntokens = 0", '[caps."a.b"] tokens takes a number of at least 1.'),
-        (LAB + SMALL + "[caps.a]\ntokens = 1000001", "[caps.a] tokens takes a number of at most 1,000,000."),
-        (LAB + SMALL + "[caps.a]\ntokens = true", "[caps.a] tokens takes a whole number."),
-        (LAB + SMALL + "[caps.a]\ntokens = '9'", "[caps.a] tokens takes a whole number."),
-        (LAB + SMALL + "[caps.a]\nbody_bytes = 1023", "[caps.a] body_bytes takes a number of at least 1,024."),
-        (LAB + SMALL + "[caps.a]\nmessages = 0", "[caps.a] messages takes a number of at least 1."),
-        (LAB + SMALL + "[caps.a]\nmessage_chars = 0", "[caps.a] message_chars takes a number of at least 1."),
-        (LAB + SMALL + "[caps.a]\ntokenz = 1", "[caps.a] tokenz is unknown"),
-        (LAB + SMALL + "[caps.a]\nover_cap = 'cut'", "[caps.a] over_cap takes refuse or clamp."),
-        (LAB + SMALL + "[caps.a]\nrequests_per_minute = 0", "[caps.a] requests_per_minute takes a number of at least 1."),
-        (LAB + SMALL + "[caps.a]\ntimeout_seconds = 3601", "[caps.a] timeout_seconds takes a number of at most 3,600."),
-        (LAB + SMALL + "max_output_tokens = 0", "[models.small] max_output_tokens takes a number of at least 1."),
-        (LAB + SMALL + "max_tokens = 5", "[models.small] max_tokens is unknown"),
-        (LAB + SMALL + "aliases = ['a b']", "[models.small] aliases takes a name of 1 to 200 visible ASCII characters"),
-        (LAB + "token_param = 'n'\n" + SMALL, "[servers.lab] token_param takes max_tokens or max_completion_tokens."),
-    ],
-)
-def test_what_cannot_hold_is_refused_by_table_and_key(file: Path, text: str, sentence: str) -> None:
-    (found,) = refusal(file, text)
-    assert found.startswith(sentence)
 
 
 @pytest.mark.parametrize(
@@ -247,8 +230,8 @@ def test_what_cannot_hold_is_refused_by_table_and_key(file: Path, text: str, sen
         (LAB + "[models", "is not TOML, at "),
         (LAB + "x = sk-planted", "is not TOML, at line 3, column 5: correct it there."),
         (b"\xff\xfe", "is not UTF-8: save it again as UTF-8."),
-        (LAB + "x = " + "[" * 5000, "holds a value that no models file needs"),
-        (LAB + "x = " + "9" * 5000, "holds a value that no models file needs"),
+        (LAB + "x = " + "[" * 5000, "holds a value that no policy file needs"),
+        (LAB + "x = " + "9" * 5000, "holds a value that no policy file needs"),
         (b"#" * (MAX_FILE_BYTES + 1), "is larger than 1 MiB"),
     ],
     ids=["a table twice", "a key twice", "cut off", "no value", "UTF-16", "a tower", "a long number", "large"],
@@ -262,18 +245,18 @@ def test_what_is_no_toml_is_refused_with_the_place_and_not_the_text(file: Path, 
 def test_a_file_that_is_missing_a_folder_or_not_ours_is_refused(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for path, reason in {file: "No such file or directory", Path("/"): "Is a directory", file / "x": "No such file"}.items():
         with pytest.raises(ConfigError) as refused:
-            read_models(path, {}, CAPS, frozenset())
-        assert refused.value.detail.startswith(f"MODELS_FILE {path} cannot be read ({reason}"), path
+            read_policy(path, {}, CAPS, frozenset())
+        assert refused.value.detail.startswith(f"Policy file {path} cannot be read ({reason}"), path
     file.write_text(LAB + SMALL)
     file.chmod(0)
     if os.getuid():
         with pytest.raises(ConfigError, match="Permission denied"):
-            read_models(file, {}, CAPS, frozenset())
+            read_policy(file, {}, CAPS, frozenset())
 
 
 def test_every_problem_is_reported_at_once_a_line_each(file: Path) -> None:
     text = "[servers.lab]\n[servers.other]\napi_key_env = 'OTHER'\n[models.a]\nserver = 'x'\n[models.b]\nserver = 'y'"
-    assert [line.split()[0] for line in refusal(file, text)] == ["[servers.lab]", "[servers.other]", "[models.a]", "[models.b]"]
+    assert [line.split()[0] for line in refusal(file, text)] == ["[servers.lab]", "[models.a]", "[models.b]", "[servers.other]"]
     assert [line.split()[1] for line in refusal(file, f"{LAB}colour = 1\n{SMALL}shape = 2")] == ["colour", "shape"]
 
 

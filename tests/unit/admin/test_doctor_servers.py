@@ -1,0 +1,92 @@
+"""Servers are tried by a connection, with TLS where they have it, and nothing is asked."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from app.admin.doctor_findings import Finding
+from app.admin.doctor_servers import look
+from app.catalogue.models import Catalogue, ModelEntry, Server
+from app.upstream import pool
+
+from ...support.caps import CAPS
+from ...support.nginx import make_certificate
+
+
+def found(*urls: str | None, langchain: str | None = None) -> list[Finding]:
+    servers = [Server(f"s{number}", url, "", langchain=langchain) for number, url in enumerate(urls)]
+    return list(look(Catalogue({one.name: ModelEntry(one.name, "m", one) for one in servers}, CAPS, {}, frozenset())))
+
+
+@contextmanager
+def listening(context: ssl.SSLContext | None = None) -> Iterator[tuple[int, list[bytes]]]:
+    """A port that takes one connection, and what came on it."""
+    received: list[bytes] = []
+
+    def serve() -> None:
+        taken, _ = listener.accept()
+        with taken:
+            try:
+                taken.settimeout(10)
+                wrapped = context.wrap_socket(taken, server_side=True) if context else taken
+                received.append(wrapped.recv(100))
+            except OSError:
+                pass
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield listener.getsockname()[1], received
+        thread.join(10)
+
+
+def test_a_server_that_takes_connections_is_well_and_gets_no_byte() -> None:
+    with listening() as (port, received):
+        (finding,) = found(f"http://127.0.0.1:{port}/v1")
+    assert finding == Finding("ok", f"Server s0 at 127.0.0.1 port {port} takes connections.")
+    assert received in ([b""], [])
+
+
+def test_each_server_is_tried_once() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+        assert [finding.state for finding in found(url, "http://127.0.0.1:1/v1")] == ["ok", "trouble"]
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("http://127.0.0.1:1/v1", "takes no connection (Connection refused): see whether it runs"),
+        ("http://no-such-host.invalid/v1", "has no address ("),
+    ],
+)
+def test_a_server_that_takes_none_is_trouble(url: str, said: str) -> None:
+    (finding,) = found(url)
+    assert (finding.state, said in finding.says) == ("trouble", True), finding
+
+
+def test_a_certificate_that_is_not_accepted_is_trouble(tmp_path: Path) -> None:
+    make_certificate(tmp_path, "localhost")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(tmp_path / "tls.pem", tmp_path / "tls.key")
+    with listening(context) as (port, _):
+        (finding,) = found(f"https://127.0.0.1:{port}/v1")
+    assert (finding.state, "has a certificate that is not accepted (" in finding.says) == ("trouble", True), finding
+
+
+def test_a_server_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "CONNECT_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes the connection, and says nothing of TLS
+        (finding,) = found(f"https://127.0.0.1:{silent.getsockname()[1]}/v1")
+    assert "takes no connection within" in finding.says
+
+
+def test_a_server_whose_address_langchain_knows_is_not_tried() -> None:
+    assert [finding.state for finding in found(None, langchain="anthropic")] == ["note"]
