@@ -34,6 +34,7 @@ from .catalogue.values import (
 )
 from .errors import ConfigError
 from .kit.command import command
+from .kit.named_paths import verify_differ, verify_writable
 from .kit.web_origin import normal_origin
 
 ENV_FILE = ".env"
@@ -161,42 +162,25 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
-    def _verify_audit_log_is_writable(self) -> Settings:
-        path = self.audit_log_path
-        try:
-            if path.is_dir():
-                raise ValueError(f"AUDIT_LOG_PATH {path} is a folder: name a file in it")
-            nearest = next(folder for folder in path.absolute().parents if folder.exists())
-            target = path if path.exists() else nearest
-            is_writable = nearest.is_dir() and os.access(target, os.W_OK)
-        except OSError:  # a folder on the way may not be searched by this user
-            target, is_writable = path.parent, False
-        if not is_writable:
-            raise ValueError(f"AUDIT_LOG_PATH {path} cannot be written by this user: change it, or the rights of {target}")
-        return self
-
-    @model_validator(mode="after")
     def _verify_one_policy(self) -> Settings:
         if self.policy_file is not None and self.models_file is not None:
             raise ValueError("POLICY_FILE and MODELS_FILE are both set: keep POLICY_FILE; the other is its older name")
         return self
 
     @model_validator(mode="after")
-    def _verify_files_differ(self) -> Settings:
-        log = self.audit_log_path.absolute()
-        taken = {log: "AUDIT_LOG_PATH", log.with_name(log.name + ".lock"): "the lock of AUDIT_LOG_PATH"}
-        others = {
-            "AUDIT_KEY_PATH": self.audit_key_path,
-            "SECURITY_LOG_PATH": self.security_log_path,
-            "DATABASE_URL": self.database_path,
-            "MODELS_FILE" if self.policy_file is None else "POLICY_FILE": self.policy_path,
-        }
-        for name, path in others.items():
-            if path is None:
-                continue
-            if path.absolute() in taken:
-                raise ValueError(f"{name} names the same file as {taken[path.absolute()]}: give each a file of its own")
-            taken[path.absolute()] = name
+    def _verify_paths(self) -> Settings:
+        log = self.audit_log_path
+        verify_writable("AUDIT_LOG_PATH", log)
+        verify_differ(
+            {
+                "AUDIT_LOG_PATH": log,
+                "the lock of AUDIT_LOG_PATH": log.with_name(log.name + ".lock"),
+                "AUDIT_KEY_PATH": self.audit_key_path,
+                "SECURITY_LOG_PATH": self.security_log_path,
+                "DATABASE_URL": self.database_path,
+                "MODELS_FILE" if self.policy_file is None else "POLICY_FILE": self.policy_path,
+            }
+        )
         if self.security_log_path.is_dir():
             raise ValueError(f"SECURITY_LOG_PATH {self.security_log_path} is a folder: name a file in it")
         return self

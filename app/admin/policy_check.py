@@ -27,7 +27,7 @@ class CheckedPolicy:
 
 
 def check_policy(path: Path) -> CheckedPolicy:
-    """Needs no key and no settings: where there are none, the defaults count, and a note says so."""
+    """Needs no key and no settings: without them the defaults count, and a note says so."""
     settings, notes = _settings()
     try:
         catalogue = read_policy(path, None, caps_of(settings), frozenset(settings.v1_refused_params))
@@ -73,7 +73,7 @@ def _budget_notes(entry: ModelEntry, budgets: list[Budget], catalogue: Catalogue
     money = [budget for budget in budgets if budget.counts_money]
     if money and price is None:
         yield (
-            f"{entry.name} has no price: it is refused to everyone for whom a budget in money counts "
+            f"{entry.name} has no price: it is refused to everyone who has a budget in money "
             f"({', '.join(budget.id for budget in money)}). Add [prices.NAME] for it; 0 is a price."
         )
     if budgets and entry.context_tokens is None and not entry.is_embedder:

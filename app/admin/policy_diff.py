@@ -1,4 +1,4 @@
-"""What changes for whom when one policy takes the place of another."""
+"""What changes, and for which callers, when one policy takes the place of another."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def changes(before: Catalogue, after: Catalogue) -> list[Change]:
 
 
 Fact = tuple[str, str, str | None]
-"""Whom it is about, what it says, and the model whose fact it is, if it is one's."""
+"""Who it is about, what it says, and the model whose fact it is, if it is one's."""
 
 
 def facts_of(catalogue: Catalogue, roles: Iterable[str]) -> dict[Fact, str]:

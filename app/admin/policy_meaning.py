@@ -45,7 +45,7 @@ def budget_is_for(budget: Budget) -> str:
 
 
 def who_may(catalogue: Catalogue, roles: Iterable[str]) -> list[Row]:
-    """What everyone may who has no role that the policy names, and what those with each of *roles* may."""
+    """What everyone may, without a role that the policy names, and those with each of *roles*."""
     return [_who(None, catalogue), *(_who(role, catalogue) for role in roles)]
 
 

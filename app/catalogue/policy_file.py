@@ -1,4 +1,4 @@
-"""The policy file: which models exist, where each is served, who may use it how much, for what money."""
+"""The policy file: which models exist, who serves each, who may use it how much, for what money."""
 
 from __future__ import annotations
 

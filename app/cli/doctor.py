@@ -16,7 +16,7 @@ doctor = typer.Typer(add_completion=False)
 
 @doctor.command()
 def run(as_json: Json = False) -> None:
-    """Settings, policy, files, disk, clock, locks, log, database, servers: whether all is well, and what to do if not.
+    """Settings, policy, files, disk, clock, locks, log, database, servers: a line for each.
 
     Nothing is changed or recorded, and no model is asked. Exit status 1 on any trouble.
     """

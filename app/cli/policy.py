@@ -25,7 +25,8 @@ def options() -> None:
 def policy_check(
     file: Annotated[Path, typer.Argument(help="The policy file to check.")],
     diff: Annotated[
-        Path | None, typer.Option(metavar="OTHER", help="Also what changes, and for whom, if FILE takes the place of OTHER.")
+        Path | None,
+        typer.Option(metavar="OTHER", help="Also what changes for callers if FILE takes the place of OTHER."),
     ] = None,
     prices: Annotated[
         bool, typer.Option("--prices", help="Print tables with the prices that the file lacks, ready to paste (extra `prices`).")

@@ -55,7 +55,7 @@ class PolicyRecord:
         return (start, end, digest, sha256) if is_there else None
 
     def _search(self) -> tuple[int, int, str, str]:
-        """The last line of the log that says which policy is in force; the first says that none is."""
+        """The last line that says which policy is in force; the log's first says that none is."""
         at, found = 0, (0, 0, "", "")
         for line in self._audit.lines():
             if (sha256 := _policy_of(line)) is not None:

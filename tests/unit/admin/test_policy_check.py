@@ -62,7 +62,7 @@ def test_without_settings_their_defaults_count(monkeypatch: pytest.MonkeyPatch) 
 def test_a_model_without_a_price_under_a_budget_in_money_is_told(scope: str) -> None:
     text = LAB + SMALL + "context_tokens = 9\nmax_output_tokens = 1\n" + budget("money = 1", scope)
     (note,) = notes(text)
-    assert note.startswith("small has no price: it is refused to everyone for whom a budget in money counts (")
+    assert note.startswith("small has no price: it is refused to everyone who has a budget in money (")
     assert notes(text + PRICE) == []
 
 

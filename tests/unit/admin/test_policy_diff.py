@@ -1,4 +1,4 @@
-"""What changes for whom when one policy takes the place of another."""
+"""What changes, and for which callers, when one policy takes the place of another."""
 
 from __future__ import annotations
 
