@@ -227,10 +227,13 @@ class Exchange:
     async def _finished(self, work: Awaitable[T]) -> T:
         """Its outcome. A cancellation waits until that is known."""
         outcome = asyncio.ensure_future(work)  # a record is a future already, and needs no task
-        while True:
-            try:
-                return await asyncio.shield(outcome)
-            except asyncio.CancelledError:
-                self._is_stopped = True
-                if outcome.done():
-                    return outcome.result()
+        try:
+            while True:
+                try:
+                    return await asyncio.shield(outcome)
+                except asyncio.CancelledError:
+                    self._is_stopped = True
+                    if outcome.done():
+                        return outcome.result()
+        finally:
+            del outcome, work  # else an error would hold this frame, and the frame the error

@@ -39,10 +39,13 @@ class Turns:
                     await asyncio.wait({working})
                 except asyncio.CancelledError as error:
                     cancelled = error
-            if cancelled is not None:
-                working.exception()  # nobody hears of it
-                raise cancelled
-            return working.result()
+            try:
+                if cancelled is not None:
+                    working.exception()  # nobody hears of it
+                    raise cancelled
+                return working.result()
+            finally:  # else an error would hold this frame, which holds the error, and a large answer
+                del working, cancelled
 
     def _timed(self, do: Callable[[], T]) -> T:
         begun = time.thread_time()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import hashlib
 import json
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -15,7 +17,7 @@ from app.assistant import SecureAIAssistant
 from app.assistant.models import Origin
 from app.assistant.streaming import StreamTimeouts
 from app.audit.format.record import Receipt
-from app.errors import AppError, ClientGone, Interrupted, LongTextUnavailable, UpstreamError, UpstreamTimeout
+from app.errors import AppError, AuditUnavailable, ClientGone, Interrupted, LongTextUnavailable, UpstreamError, UpstreamTimeout
 from app.kit.event_stream import Event
 from app.upstream.attempts import Attempts
 from app.upstream.completion import Completion
@@ -290,3 +292,15 @@ def test_what_was_written_is_recorded_if_a_stop_comes_before_it_is_noted() -> No
     run = stream([[says(text)], END], turns=Cut())
     assert isinstance(run.error, Interrupted)
     assert run.last["delivered"]["answer"] == text
+
+
+def test_the_error_of_a_record_and_the_stream_behind_it_are_freed_at_once() -> None:
+    gc.disable()
+    try:
+        run = stream([[says("Hel")], END], broken={"ask.answered": [AuditUnavailable("broken")]})
+        assert run.error is not None
+        error, run.error = weakref.ref(run.error), None
+        is_freed = error() is None
+        assert is_freed
+    finally:
+        gc.enable()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 import time
+import weakref
 from collections.abc import Callable
 
 import pytest
@@ -115,3 +117,25 @@ def test_streams_that_are_behind_take_turns() -> None:
         return steps
 
     assert asyncio.run(main()) == [0, 1, 2, 3] * 3
+
+
+def test_an_error_and_what_it_was_read_from_are_freed_at_once() -> None:
+    class Failed(Exception): ...
+
+    def fail() -> None:
+        raise Failed
+
+    async def main() -> weakref.ref[Failed] | None:
+        try:
+            await Turns().work(fail)
+        except Failed as error:
+            return weakref.ref(error)
+        return None
+
+    gc.disable()
+    try:
+        failed = asyncio.run(main())
+        assert failed is not None
+        assert failed() is None
+    finally:
+        gc.enable()
