@@ -1,4 +1,4 @@
-"""SIGHUP to the parent: the security log is opened again, MODELS_FILE is read again by all workers, and that is recorded."""
+"""SIGHUP to the parent: the security log is opened again, the policy file is read again by all workers, and that is recorded."""
 
 from __future__ import annotations
 
@@ -51,7 +51,14 @@ class Hangup:
         return {",".join(model["id"] for model in answer.json()["data"]) for answer in answers}
 
     def changes(self) -> list[dict[str, object]]:
-        return [record["details"] for record in self.service.records() if record["action"] == "policy.changed"]
+        """Those recorded since the start, which records the policy that it begins with."""
+        at_start, *since = [record["details"] for record in self.service.records() if record["action"] == "policy.changed"]
+        assert (at_start["file"], at_start["previous"]) == ("models.toml", "")
+        return since
+
+    def policies(self) -> list[str]:
+        """Of each question, the policy that its record names."""
+        return [record["details"]["policy"] for record in self.service.records() if record["action"] == "ask.received"]
 
     def events(self) -> list[list[str]]:
         return [line.split(" ")[1:4] for line in (self.service.folder / "logs/security.log").read_text().splitlines()]
@@ -106,17 +113,19 @@ def test_an_unchanged_models_file_is_no_change(hangup: Hangup) -> None:
 
 
 def test_a_question_keeps_the_server_that_it_began_with(hangup: Hangup) -> None:
+    first = hashlib.sha256((hangup.service.folder / "models.toml").read_bytes()).hexdigest()
     body = {"model": "small", "messages": [{"role": "user", "content": "hi"}], "stream": True}
     hangup.fake.set(chunks=50, interval=0.1)
     url = hangup.service.url + "/v1/chat/completions"
     with httpx.stream("POST", url, json=body, headers=bearer(hangup.token), timeout=60) as answer:
         lines = answer.iter_lines()
         next(lines)
-        hangup.offer("two", url="http://127.0.0.1:9/v1")
+        second = hangup.offer("two", url="http://127.0.0.1:9/v1")
         hangup.hang_up()
         eventually(lambda: hangup.offered() == {"two,small"})
         assert list(lines)[-2:] == ["data: [DONE]", ""]
     assert hangup.service.ask(hangup.token).json()["code"] == "upstream_unavailable"
+    assert hangup.policies() == [first[:16], second[:16]]
 
 
 def test_the_security_log_is_opened_again(hangup: Hangup) -> None:
