@@ -18,6 +18,8 @@ _CHARSET = re.compile(r"(?:iso|latin|windows|cp|gb|big5|shift|euc|koi8|utf).*", 
 MAX_FOREIGN_BYTES = 4 * 1024 * 1024
 """What is longer must be JSON as orjson has it: Python's parser and its numbers take seconds."""
 _INTEGERS = range(-(2**63), 2**64)
+_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
+"""The codec joins pairs, too, but keeps all threads waiting for a second where millions are alone."""
 
 
 def loads(data: bytes, *, errors: str = "strict") -> Any:
@@ -87,13 +89,18 @@ def storable(value: Any) -> Any:
 
 def _storable(value: Any) -> Any:
     if isinstance(value, str):
-        joined = value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
+        joined = _PAIR.sub(_join, value)
         return joined.encode("utf-8", "backslashreplace").decode()
     if isinstance(value, dict):
         return {_storable(name): _storable(item) for name, item in value.items()}
     if isinstance(value, list):
         return [_storable(item) for item in value]
     return str(value) if isinstance(value, int) and value not in _INTEGERS else value
+
+
+def _join(pair: re.Match[str]) -> str:
+    high, low = map(ord, pair[0])
+    return chr(0x10000 + ((high - 0xD800) << 10) + low - 0xDC00)
 
 
 def repeats_a_member(value: Any, data: bytes) -> bool:
