@@ -32,7 +32,7 @@ class Operator:
     async def record(self, action: str, **details: Any) -> None:
         """Durable on return. Raises AuditUnavailable: then nothing may be changed."""
         await self.audit.record(action, user_id=None, details={**details, "by": "operator"})
-        named = {name: details[name] for name in ("client_id", "jti", "key_id") if name in details}
+        named = {name: details[name] for name in ("client_id", "jti", "key_id", "server") if name in details}
         self.events.event(action.replace(".", "_"), **named)
 
     def recording(self, action: str, **details: Any) -> Record:

@@ -16,6 +16,7 @@ from ..assistant.models import Question
 from ..errors import ClientGone
 from ..kit import strict_json
 from ..kit.content_coding import CODINGS, Decoder, coding_of
+from .asked_timeout import asked_timeout
 from .context import declared_bytes, hold_of, media_type_of, request_context, set_request_context
 from .dependencies import Asker
 from .http_errors import MalformedBody, MalformedJson, TooLarge, UnsupportedCoding, UnsupportedMediaType
@@ -59,8 +60,9 @@ async def read_json(request: Request, limit: int) -> JsonBody:
 
 async def asked_question(request: Request, _: Asker) -> Question:
     """The question of POST /ask. Raises the errors of `read_json`, and InvalidRequest."""
+    timeout, origin = asked_timeout(request), request_context(request).origin
     body = await read_json(request, MAX_ASK_BYTES)
-    return Question(read_ask(body.document).query, request_context(request).origin)
+    return Question(read_ask(body.document).query, origin if timeout is None else replace(origin, timeout_seconds=timeout))
 
 
 AskedQuestion = Annotated[Question, Depends(asked_question)]

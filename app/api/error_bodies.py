@@ -18,6 +18,7 @@ ErrorStyle = Literal["anthropic", "oauth", "openai", "problem"]
 STATUS = {
     "malformed_http": 400,
     "request_timeout": 408,
+    "invalid_timeout": 400,
     "malformed_body": 400,
     "malformed_json": 400,
     "cross_origin_refused": 400,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..errors import InvalidInput, TokenError, Unavailable
+from ..errors import InvalidInput, InvalidParameter, TokenError, Unavailable
 
 
 class MalformedHttp(InvalidInput):
@@ -39,6 +39,13 @@ class UnsupportedCoding(UnsupportedMediaType):
     """The answer names the codings that are known (RFC 9110, section 15.5.16)."""
 
     detail = "Send the body as it is, or compressed once, by gzip or zstd."
+
+
+class InvalidTimeout(InvalidParameter):
+    code = "invalid_timeout"
+
+    def __init__(self, header: str) -> None:
+        super().__init__(header, "takes seconds above 0, such as 30 or 2.5, and is sent once.", reason=self.code)
 
 
 class MalformedBody(InvalidInput):

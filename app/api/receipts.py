@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..assistant.models import Served
 from ..audit.format.record import Receipt
 from ..kit.foreign_json import dumps
 from ..upstream.call import PreparedCall
 
+CLAMPED = "x-clamped"
 RECEIPT_HEADERS = {
     "x-audit-seq": {"schema": {"type": "integer", "minimum": 0}},
     "x-audit-hash": {"schema": {"type": "string", "pattern": "^[0-9a-f]{64}$"}},
+    "x-attempts": {"schema": {"type": "integer", "minimum": 1}},
+    "x-answered-by": {"schema": {"type": "string"}},
 }
 """As the description has them."""
 
@@ -28,7 +32,13 @@ def receipt_headers(receipt: Receipt) -> dict[str, str]:
 def call_headers(call: PreparedCall) -> dict[str, str]:
     """What was lowered of a request."""
     clamped = call.clamped
-    return {} if clamped is None else {"x-clamped": f"{clamped.name}={clamped.asked}->{clamped.sent}"}
+    return {} if clamped is None else {CLAMPED: f"{clamped.name}={clamped.asked}->{clamped.sent}"}
+
+
+def served_headers(served: Served) -> dict[str, str]:
+    """How often the question was sent; and which model answered, if not the one that was asked."""
+    attempts = {"x-attempts": str(served.attempts)}
+    return attempts if served.model is None else attempts | {"x-answered-by": served.model}
 
 
 def with_receipt(raw: bytes, document: Mapping[str, Any], receipt: Receipt, asked_model: str | None = None) -> bytes:

@@ -11,6 +11,7 @@ from typing import Any
 from fastapi import Request, Response
 from starlette.types import Receive, Scope, Send
 
+from ..assistant.models import Served
 from ..audit.format.record import Receipt
 from ..errors import AppError, ClientGone
 from ..kit.event_stream import KEEP_ALIVE, Event, encode
@@ -21,7 +22,7 @@ from ..upstream.protocol.stream_reader import StreamReader
 from .bodies import disconnect_watch
 from .context import request_context
 from .error_responses import stream_error_document
-from .receipts import call_headers, receipt_headers, with_receipt
+from .receipts import CLAMPED, call_headers, receipt_headers, served_headers, with_receipt
 from .schemas import without_text
 
 ERROR_EVENT_GRACE_SECONDS = 5.0
@@ -46,6 +47,11 @@ class EventStreamSink(ABC):
 
     def name(self, received: Receipt) -> None:
         self._headers |= receipt_headers(received)
+
+    def answered(self, call: PreparedCall, served: Served) -> None:
+        self._call = call
+        self._headers.pop(CLAMPED, None)  # of another call
+        self._headers |= call_headers(call) | served_headers(served)
 
     async def begin(self) -> None:
         if not self.has_begun:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -21,10 +22,11 @@ from ..upstream.protocol.endpoint import Endpoint
 from ..upstream.protocol.messages import MESSAGES
 from ..upstream.protocol.responses import RESPONSES
 from ..wiring.services import Services
+from .asked_timeout import asked_timeout
 from .asserted_user import origin_with_claims
 from .bodies import disconnect_watch, read_json
 from .large_response import PIECE_BYTES, LargeResponse
-from .receipts import RECEIPT_HEADERS, call_headers, pieces_with_receipt, receipt_headers, with_receipt
+from .receipts import RECEIPT_HEADERS, call_headers, pieces_with_receipt, receipt_headers, served_headers, with_receipt
 from .responses_stream import ResponsesStreamSink
 from .streams import EventStream, MessagesStreamSink, V1StreamSink
 
@@ -48,9 +50,11 @@ async def answer_v1(endpoint: Endpoint, principal: Principal, services: Services
         if name not in QUERY[endpoint.protocol]:
             what = "is not allowed in the address: send parameters in the body."
             raise InvalidParameter(shown(name), what, reason="unknown_parameter")
-    headers = _headers_of(endpoint, request)
+    headers, timeout = _headers_of(endpoint, request), asked_timeout(request)
     body = await read_json(request, caps.body_bytes)
     origin = origin_with_claims(request, principal, body.document, is_read=endpoint is COUNT_TOKENS)
+    if timeout is not None:
+        origin = replace(origin, timeout_seconds=timeout)
     if body.is_large:
         call = await asyncio.to_thread(requests.prepare_v1, endpoint, body.document, principal, headers)
     else:
@@ -63,10 +67,11 @@ async def answer_v1(endpoint: Endpoint, principal: Principal, services: Services
         )
     with disconnect_watch(request) as disconnected:
         answer = await assistant.complete(principal, call, origin, disconnected)
-    headers = receipt_headers(answer.receipt) | call_headers(call)
+    asked_model = answer.call.asked_model
+    headers = receipt_headers(answer.receipt) | call_headers(answer.call) | served_headers(answer.served)
     if len(answer.raw) > PIECE_BYTES:
-        return LargeResponse(pieces_with_receipt(answer.raw, answer.members, answer.receipt, call.asked_model), headers)
-    content = with_receipt(answer.raw, answer.members, answer.receipt, call.asked_model)
+        return LargeResponse(pieces_with_receipt(answer.raw, answer.members, answer.receipt, asked_model), headers)
+    content = with_receipt(answer.raw, answer.members, answer.receipt, asked_model)
     return Response(content, media_type="application/json", headers=headers)
 
 

@@ -6,15 +6,14 @@ import asyncio
 import hashlib
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict
 from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from ..audit.format.record import Receipt
-from ..errors import AppError, Interrupted, LongTextUnavailable, UpstreamTimeout
+from ..errors import AppError, Interrupted, LongTextUnavailable, UpstreamError, UpstreamTimeout
 from ..security.manager import SecurityManager
 from ..security.models import Principal
 from ..upstream.attempts import Attempts
@@ -23,8 +22,10 @@ from ..upstream.call import PreparedCall
 from ..upstream.completion import Completion
 from ..upstream.errors import MALFORMED
 from ..upstream.protocol.stream_reader import StreamReader
+from ..upstream.resilience.spending import UNLIMITED, Spending
 from .known_responses import KnownResponses, Owner
-from .models import Origin
+from .models import Origin, Served
+from .question_details import asserted_user, details_of
 from .v1_policy import INSTEAD, PREVIOUS
 from .v1_refusals import unsupported
 
@@ -57,9 +58,13 @@ class Exchange:
         """*reader*: of a streamed answer; knows which part of it reached the caller."""
         self._responses = responses if call.may_continue else None
         self.call, self.origin = call, origin
+        """*call*: the one that is recorded; after `begin_answer` the one that was answered."""
+        self._tells_server = bool(call.others)
         self._security, self._principal, self._reader, self._clock = security, principal, reader, clock
         self.attempts = Attempts()
         """Follows the calls to the model's server."""
+        self.spending: Spending = UNLIMITED
+        """What budgets say to further attempts."""
         self._started = clock()
         self._is_stopped = False  # cancelled while a record was being written
         self._has_end = False
@@ -73,23 +78,7 @@ class Exchange:
 
         Raises InvalidParameter for a response to continue that is not this caller's.
         """
-        call, origin = self.call, self.origin
-        previous = await self._previous()
-        details = {
-            **call.asked,
-            "roles": list(self._principal.roles),
-            "model": call.model,
-            "address": origin.address,
-            "upstream_sha256": call.sha256,
-            **({"policy": call.policy} if call.policy else {}),
-            **({"client_request_id": origin.client_request_id} if origin.client_request_id else {}),
-            **({"asked_model": call.asked_model} if call.asked_model is not None else {}),
-            **({"clamped": asdict(call.clamped)} if call.clamped else {}),
-            **({"previous": previous._asdict()} if previous else {}),
-            **self._asserted_user(),
-            **({"claimed_user": origin.claimed_user.members()} if origin.claimed_user else {}),
-            "credential": self._principal.credential,
-        }
+        details = details_of(self.call, self._principal, self.origin, await self._previous())
         self.received = await self._record("ask.received", details)
         if self._is_stopped:
             stop = Interrupted()
@@ -110,6 +99,27 @@ class Exchange:
         elif isinstance(error, Exception):
             LOG.error("request %s failed unexpectedly", self.origin.request_id, exc_info=error)
             await self._record_and_raise(AppError(), error)
+
+    async def attempted(self, call: PreparedCall, held: Mapping[str, Any]) -> None:
+        """Record `ask.attempted`, before a body is sent that is not the recorded one.
+
+        *held*: what a budget holds for it. Raises AuditUnavailable.
+        """
+        details = {
+            "received": self.received.seq,
+            "model": call.model,
+            "server": call.upstream.name,
+            "upstream_sha256": call.sha256,
+            **held,
+            "credential": self._principal.credential,
+        }
+        await self._record("ask.attempted", details)
+
+    def begin_answer(self, call: PreparedCall, reader: StreamReader | None = None) -> Served:
+        """*call* is the one that was answered. *reader*: of a streamed answer."""
+        other = call.model if call.model != self.call.model else None
+        self.call, self._reader = call, reader
+        return Served(self.attempts.count, other)
 
     def mark_delivered(self, data: bytes) -> None:
         """The caller got *data*. The record of the end holds the size and SHA-256 of all of it."""
@@ -137,7 +147,7 @@ class Exchange:
             **({"delivered": self._digest()} if self._bytes or self._reader else {}),
             "upstream_response_sha256": self.attempts.response_sha256,
             **({"other": completion.other} if completion.other else {}),
-            **self._asserted_user(),
+            **asserted_user(self.origin),
             "credential": self._principal.credential,
         }
         try:
@@ -159,13 +169,13 @@ class Exchange:
     async def _record_failure(self, error: AppError) -> None:
         """Record `ask.failed`, with the part of the answer that reached the caller."""
         self._has_end = True
-        details = {"received": self.received.seq, "code": error.code, **self._effort(), "delivered": None}
+        details = {"received": self.received.seq, "code": error.code, **self._effort(error), "delivered": None}
         if self._bytes and isinstance(error, LongTextUnavailable):  # the reader holds the rest of the answer, too
             details["delivered"] = self._digest()
         elif self._bytes and self._reader:
             answer, other = await self.read(partial(self._delivered, self._reader))
             details["delivered"] = {"answer": answer, **self._digest(), **({"other": other} if other else {})}
-        details |= {"upstream_response_sha256": self.attempts.response_sha256, **self._asserted_user()}
+        details |= {"upstream_response_sha256": self.attempts.response_sha256, **asserted_user(self.origin)}
         details["credential"] = self._principal.credential
         try:
             await self._record("ask.failed", details)
@@ -204,17 +214,11 @@ class Exchange:
             raise unsupported(PREVIOUS, f"names no response that was recorded here for you: {instead}.")
         return found
 
-    def _asserted_user(self) -> dict[str, Any]:
-        user = self.origin.asserted_user
-        return {"asserted_user": user.members()} if user else {}
-
-    def _effort(self) -> dict[str, Any]:
-        attempts = self.attempts
-        return {
-            "elapsed_ms": round(1000 * (self._clock() - self._started)),
-            "attempts": attempts.count,
-            **({"retried": attempts.retried} if attempts.retried else {}),
-        }
+    def _effort(self, error: AppError | None = None) -> dict[str, Any]:
+        if error is not None:
+            self.attempts.fail(error.code)
+        are_told = self._tells_server or isinstance(error, UpstreamError)
+        return {"elapsed_ms": round(1000 * (self._clock() - self._started)), **self.attempts.members(are_told=are_told)}
 
     async def _record(self, action: str, details: dict[str, Any]) -> Receipt:
         """Durable on return. A cancellation waits until the outcome of the write is known."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..audit.format.record import Receipt
 from ..security.asserted_user import AssertedUser
 from ..upstream.answer_memory import AnswerMemory
-from ..upstream.completion import Usage
+from ..upstream.call import PreparedCall
+from ..upstream.completion import Reply, Usage
 
 
 class TerminalRecord:
@@ -37,6 +38,8 @@ class Origin:
     """The user that a front end names."""
     claimed_user: AssertedUser | None = None
     """The user that any other caller names."""
+    timeout_seconds: float | None = None
+    """How long the caller waits, if they say so."""
     memory: AnswerMemory = field(default_factory=AnswerMemory, compare=False)
     """What its answer takes, until it is delivered."""
 
@@ -47,6 +50,15 @@ class Question:
 
     query: str
     origin: Origin
+
+
+class Served(NamedTuple):
+    """What it took to get an answer."""
+
+    attempts: int = 1
+    """How often the question was sent."""
+    model: str | None = None
+    """The model that answered, if it is not the one that was asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +74,26 @@ class Answer:
     request_id: str
     receipt: Receipt
     stopped_by: str | None = None
+    served: Served = Served()
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A plain answer at /v1: the server's bytes *raw*, the *members* in them, and the receipt."""
+    """A plain answer at /v1, and its receipt."""
 
-    raw: bytes
-    members: Mapping[str, Any]
+    reply: Reply
     receipt: Receipt
+    call: PreparedCall
+    """The one that was answered."""
+    served: Served
+
+    @property
+    def raw(self) -> bytes:
+        """The server's bytes."""
+        return self.reply.raw
+
+    @property
+    def members(self) -> Mapping[str, Any]:
+        """What is in them."""
+        members: Mapping[str, Any] = self.reply.document
+        return members

@@ -5,18 +5,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from time import monotonic
 from typing import ParamSpec, Protocol, TypeVar
 
 from ..audit.format.record import Receipt
 from ..errors import ClientGone, UpstreamTimeout
 from ..kit.event_stream import Event
+from ..upstream.bounds import STEP_BYTES
 from ..upstream.call import PreparedCall
 from ..upstream.completion import Completion, verify_usable
 from ..upstream.errors import Reading
 from ..upstream.event_source import EventSource
 from ..upstream.protocol.stream_reader import StreamReader, read_piece
+from ..upstream.resilience.loop import AttemptLoop, Road
 from ..upstream.turns import is_heavy
 from .exchange import Exchange
+from .models import Served
 
 EAGER_WRITES = 3
 """The first writes of a stream do not wait for more events, so that the answer begins at once."""
@@ -47,6 +51,9 @@ class StreamSink(Protocol):
     def name(self, received: Receipt) -> None:
         """Name the question's record in the headers."""
 
+    def answered(self, call: PreparedCall, served: Served) -> None:
+        """*call* is the one that is answered; the headers say so, unless they were sent."""
+
     async def begin(self) -> None:
         """Send the headers now: the model's server has begun to answer."""
 
@@ -68,50 +75,54 @@ class Streamed:
 
     completion: Completion
     unwritten: bytes
+    reader: StreamReader
 
 
-async def relay_stream(exchange: Exchange, reader: StreamReader, sink: StreamSink, timeouts: StreamTimeouts) -> Streamed:
-    """Pass the answer on, except what *reader* holds back.
+async def relay_stream(exchange: Exchange, road: Road, loop: AttemptLoop, sink: StreamSink, timeouts: StreamTimeouts) -> Streamed:
+    """Pass the answer on, except what its reader holds back.
 
     Raises UpstreamError and its subclasses, ClientGone for a caller who does not read, Overloaded
     for a large answer that there is no memory for, and TimeoutError after the call's
     `stream_timeout_seconds`.
     """
-    call = exchange.call
-    relay = _Relay(exchange, reader, sink, timeouts)
-    async with asyncio.timeout(call.stream_timeout_seconds):
-        source = await relay.open(call)
+    relay = _Relay(exchange, sink, timeouts)
+    async with asyncio.timeout(road.call.stream_timeout_seconds):
+        source = await relay.open(road, loop)
         try:
+            call = road.call
+            reader = call.endpoint.reader(call.model, call.wants_usage)
+            sink.answered(call, exchange.begin_answer(call, reader))
             if not timeouts.is_buffered:
                 await sink.begin()
-            await relay.run(source)
+            await relay.run(source, reader)
         except BaseException:
             source.close()
             raise
         source.finish()
     with Reading(b"", UNMERGEABLE):
         completion = await exchange.read(lambda: verify_usable(reader.completion(), wants_text=call.wants_text))
-    return Streamed(completion, b"".join(relay.unwritten))
+    return Streamed(completion, b"".join(relay.unwritten), reader)
 
 
 class _Relay:
     """From the server's events to the caller's bytes."""
 
-    def __init__(self, exchange: Exchange, reader: StreamReader, sink: StreamSink, timeouts: StreamTimeouts) -> None:
+    _reader: StreamReader
+
+    def __init__(self, exchange: Exchange, sink: StreamSink, timeouts: StreamTimeouts) -> None:
         self.unwritten: list[bytes] = []
         """What a buffered stream gives the caller after its record."""
-        self._exchange, self._reader, self._sink, self._timeouts = exchange, reader, sink, timeouts
-        self._silence = _Silence(exchange.call.timeout_seconds, timeouts.keepalive_seconds, sink)
+        self._exchange, self._sink, self._timeouts = exchange, sink, timeouts
+        self._silence = _Silence(timeouts.keepalive_seconds, sink)
         self._clock = asyncio.get_running_loop().time
         self._writes = 0
         self._is_writing = False
         self._kept_alive_at = 0.0
 
-    async def open(self, call: PreparedCall) -> EventSource:
-        """Send the call, and wait until the server begins to answer."""
-        opening = asyncio.ensure_future(
-            call.upstream.open_stream(call.endpoint, call.body, self._exchange.attempts, call.headers)
-        )
+    async def open(self, road: Road, loop: AttemptLoop) -> EventSource:
+        """Send the call, and wait until a server gives the first event."""
+        self._silence.reset(max(0.0, road.until - monotonic()))
+        opening = asyncio.ensure_future(loop.answer(road, self._send))
         try:
             while not (await asyncio.wait({opening}, timeout=self._silence.step))[0]:
                 await self._silence.step_passed()
@@ -121,9 +132,25 @@ class _Relay:
             opening.add_done_callback(_close_late)
             raise
 
-    async def run(self, source: EventSource) -> None:
+    async def _send(self, call: PreparedCall, is_fresh: bool) -> EventSource:
+        """The answer, once its first event has come. Raises the error that is in it, too."""
+        more = {"is_fresh": True} if is_fresh else {}
+        source = await call.upstream.open_stream(call.endpoint, call.body, self._exchange.attempts, call.headers, **more)
+        try:
+            events = await source.begin()
+            if any(b"error" in event.data[:STEP_BYTES] or event.name == b"error" for event in events):
+                piece = read_piece(call.endpoint.reader(call.model, call.wants_usage), events)
+                if piece.error is not None and not piece.events:
+                    raise piece.error
+        except BaseException:
+            source.close()
+            raise
+        return source
+
+    async def run(self, source: EventSource, reader: StreamReader) -> None:
         """Pass on what *source* gives until the answer is over."""
-        self._silence.reset()
+        self._reader = reader
+        self._silence.reset(self._exchange.call.timeout_seconds)
         self._kept_alive_at = self._clock()
         while not self._reader.is_over:
             try:
@@ -142,7 +169,7 @@ class _Relay:
                 await asyncio.sleep(self._timeouts.gather_seconds)
             events = await source.read()
             self._exchange.origin.memory.reach(source.kept_bytes(self._timeouts.is_buffered))
-            self._silence.reset()
+            self._silence.end()
             timer.reschedule(self._clock() + self._silence.step)
             piece = await self._work(timer, events, read_piece, reader, events)
             if data := self._sink.encode(piece.events, piece.text):
@@ -188,13 +215,16 @@ def _close_late(opening: asyncio.Future[EventSource]) -> None:
 class _Silence:
     """While the model's server sends nothing: keep-alives to the caller, then a timeout."""
 
-    def __init__(self, longest_seconds: float, keepalive_seconds: float, sink: StreamSink) -> None:
-        self._first_step = min(keepalive_seconds, longest_seconds)
-        self._longest = longest_seconds
-        self._sink = sink
-        self.reset()
+    def __init__(self, keepalive_seconds: float, sink: StreamSink) -> None:
+        self._keepalive, self._sink = keepalive_seconds, sink
+        self.reset(keepalive_seconds)
 
-    def reset(self) -> None:
+    def reset(self, longest_seconds: float) -> None:
+        """It begins now, and may last so long."""
+        self._longest, self._first_step = longest_seconds, min(self._keepalive, longest_seconds)
+        self.end()
+
+    def end(self) -> None:
         """The server has sent something."""
         self.step = self._first_step
         """Seconds until `step_passed` must be called."""

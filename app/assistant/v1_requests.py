@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import orjson
 
-from ..catalogue.models import Catalogue, ModelEntry
+from ..catalogue.models import Catalogue, ModelEntry, ServedBy
 from ..errors import InvalidInput, ModelNotFound
 from ..security.models import Principal
 from ..upstream.call import PreparedCall
@@ -21,6 +22,7 @@ from ..upstream.client import NO_HEADERS, Upstream
 from ..upstream.errors import ProtocolNotServed
 from ..upstream.protocol.chat import CHAT
 from ..upstream.protocol.endpoint import Endpoint
+from .choices import choose, timeouts_of
 from .v1_messages import verify_messages
 from .v1_policy import PREVIOUS, is_generated, read_flag, read_previous, verify_params
 from .v1_reach import verify_reach
@@ -34,12 +36,12 @@ class V1Requests:
     def __init__(self, catalogue: Catalogue, upstreams: Mapping[str, Upstream]) -> None:
         """*upstreams*: by the names of the catalogue's servers."""
         self.catalogue = catalogue
-        self._upstreams = upstreams
+        self.upstreams = upstreams
 
     def verify_may_use(self, name: str, principal: Principal) -> ModelEntry:
         """Raises ModelNotFound if *principal* may not chat with the model, ProtocolNotServed."""
         entry = self.entry(name, principal, CHAT.name)
-        self._upstream_of(entry, CHAT)
+        self._upstream_of(entry.servers[0], CHAT)
         return entry
 
     def entry(self, name: str, principal: Principal, endpoint: str | None = None) -> ModelEntry:
@@ -53,9 +55,9 @@ class V1Requests:
             raise ModelNotFound(name, is_known=name in catalogue.models or name in catalogue.aliases)
         return entry
 
-    def _upstream_of(self, entry: ModelEntry, endpoint: Endpoint) -> Upstream:
+    def _upstream_of(self, served: ServedBy, endpoint: Endpoint) -> Upstream:
         """Raises ProtocolNotServed if it is known not to speak the endpoint's protocol."""
-        upstream = self._upstreams[entry.server.name]
+        upstream = self.upstreams[served.server.name]
         if upstream.protocols is not None and endpoint.protocol not in upstream.protocols:
             raise ProtocolNotServed()
         return upstream
@@ -70,11 +72,27 @@ class V1Requests:
         """
         if not isinstance(members, dict):
             raise InvalidInput(f'Send one JSON object: {{"model": "…", "{endpoint.messages}": …}}.')
-        name = _asked_model(members)
-        entry = self.entry(name, principal, endpoint.name)
-        caps, upstream = self.catalogue.caps_for(principal.roles, principal.client_roles), self._upstream_of(entry, endpoint)
+        entry = self.entry(_asked_model(members), principal, endpoint.name)
+        return choose(
+            entry,
+            self.upstreams,
+            partial(self._call, endpoint, members, principal, headers),
+            partial(self.entry, principal=principal, endpoint=endpoint.name),
+        )
+
+    def _call(
+        self,
+        endpoint: Endpoint,
+        members: Mapping[str, Any],
+        principal: Principal,
+        headers: Mapping[str, str],
+        entry: ModelEntry,
+        served: ServedBy,
+    ) -> PreparedCall:
+        """The call for one model at one of its servers."""
+        caps, upstream = self.catalogue.caps_for(principal.roles, principal.client_roles), self._upstream_of(served, endpoint)
         server_side = self.catalogue.server_side_for(principal.roles)
-        verify_params(endpoint, members, self.catalogue.refused_params, entry.server.params, server_side)
+        verify_params(endpoint, members, self.catalogue.refused_params, served.server.params, server_side)
         are_plain = verify_messages(endpoint, members, caps, server_side)
         if is_generated(endpoint):
             verify_reach(endpoint, members, server_side, are_plain=are_plain)
@@ -84,11 +102,12 @@ class V1Requests:
 
         messages = members[endpoint.messages]
         params = {name: value for name, value in members.items() if name != endpoint.messages}
-        params["model"] = entry.model
+        params["model"] = served.model
         clamped = cap_tokens(endpoint, params, entry.output_limit(caps), upstream.token_param, messages)
         wants_usage = not (is_stream and endpoint.usage_is_asked_for) or _ask_for_usage(params, upstream)
         body = _encode({endpoint.messages: messages, **params, **({clamped.name: clamped.sent} if clamped else {})})
         asked = {"endpoint": f"/v1{endpoint.path}", "messages": messages, "params": params}
+        timeout, own_timeout = timeouts_of(entry, caps)
         if headers:
             asked["headers"] = dict(headers)
         return PreparedCall(
@@ -98,16 +117,18 @@ class V1Requests:
             body,
             hashlib.sha256(body).hexdigest(),
             asked,
-            entry.seconds_for(caps),
+            timeout,
             caps.stream_timeout_seconds,
             is_stream,
             wants_usage,
             headers=headers,
-            asked_model=name if name != entry.name else None,
+            asked_model=None if members["model"] == entry.name else members["model"],
             clamped=clamped,
             may_continue=endpoint.keeps_answers and PREVIOUS in server_side,
             previous_response_id=read_previous(endpoint, members),
             policy=self.catalogue.short_sha256,
+            own_seconds=own_timeout,
+            retries=self.catalogue.retries,
         )
 
 

@@ -10,7 +10,7 @@ class RetryRules:
     """`[retries]`."""
 
     most: int = 2
-    """Further attempts for one question, fallbacks included; 0: none."""
+    """Further attempts for one question, beside its fallbacks; 0: none."""
     share: float = 0.2
     """Of all questions: how many attempts beyond the first of each a worker may make."""
     after_generation: bool = False
@@ -28,5 +28,5 @@ class BreakerRules:
     least: int = 20
     """Attempts in a window that are too few to tell a share."""
     window_seconds: float = 30.0
-    open_seconds: float = 5.0
+    open_seconds: float = 3.0
     """How long it stays open before one attempt is let through."""

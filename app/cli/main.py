@@ -33,6 +33,7 @@ COMMANDS = {
     "clients": "Register the programs and people who may get access tokens.",
     "keys": "API keys: they last, and work wherever an access token does.",
     "token": "Get access tokens, keep one fresh for other programs, or revoke one.",
+    "breaker": "Servers that failed again and again, and are not asked for a moment.",
     "audit": "Read and verify the audit log.",
     "doctor": "Look at everything that the service needs here, and say what to do.",
     "policy": "Check a policy file: what is wrong in it, and who may use what, how much.",

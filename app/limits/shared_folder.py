@@ -20,14 +20,19 @@ LOCK_TIMEOUT_SECONDS = 0.25
 PAUSE_SECONDS = 0.00005
 
 
-def folder_of(log: Path) -> Path:
-    """Raises ConfigError if there is no place for it, or others can enter it."""
+def path_of(log: Path) -> Path:
+    """Where the folder is, if there is one. Raises ConfigError if there is no place for it."""
     try:
         base = MEMORY if os.access(MEMORY, os.W_OK) else Path(tempfile.gettempdir())
     except FileNotFoundError:
         raise ConfigError(f"The limiter needs a folder that this user can write: {MEMORY}, or else TMPDIR.") from None
     digest = hashlib.sha256(os.fsencode(log.absolute())).hexdigest()[:16]
-    folder = base / f"secure-ai-assistant-{os.getuid()}-{digest}"
+    return base / f"secure-ai-assistant-{os.getuid()}-{digest}"
+
+
+def folder_of(log: Path) -> Path:
+    """Makes it. Raises ConfigError if there is no place for it, or others can enter it."""
+    folder = path_of(log)
     try:
         os.close(_enter(folder))
     except OSError as error:

@@ -1,35 +1,104 @@
-"""What it took to get one answer: how often it was asked for, and a digest of what came back."""
+"""What it took to get one answer: each try, and a digest of what came back."""
 
 from __future__ import annotations
 
 import hashlib
+import time
 from typing import Any
+
+REFUSING = frozenset({503, 529})
+"""Of the statuses from 500 on those that say that nothing was begun. The others may come late."""
+
+
+class Try:
+    """One time that a question was sent, or was about to be."""
+
+    __slots__ = ("_began", "is_over", "is_sent", "is_skipped", "ms", "retry_after", "server", "sha256", "status", "why")
+
+    def __init__(self, server: str = "", sha256: str = "") -> None:
+        self.server, self.sha256 = server, sha256
+        """*sha256*: of the body that is sent, in hex."""
+        self.is_sent = self.is_skipped = self.is_over = False
+        """*is_skipped*: it was left out, because its server's breaker is open."""
+        self.status: int | None = None
+        self.retry_after = ""
+        """The server's header."""
+        self.why: str | None = None
+        """What went wrong, in one word; None: nothing did."""
+        self._began, self.ms = time.monotonic(), 0
+
+    def end(self, why: str | None) -> None:
+        """*why*: unless a more exact word is known already."""
+        self.is_over = True
+        self.ms = round(1000 * (time.monotonic() - self._began))
+        self.why = self.why or why if why else None
+
+    @property
+    def is_free(self) -> bool:
+        """Whether the server cannot have generated anything: it was not reached, or it refused."""
+        status = self.status
+        return not self.is_sent or (status is not None and not 200 <= status < 300 and (status < 500 or status in REFUSING))
+
+    def members(self) -> dict[str, Any]:
+        """The JSON object that records hold."""
+        return {
+            "server": self.server,
+            "status": self.status,
+            "ms": self.ms,
+            "why": self.why,
+            "upstream_sha256": self.sha256,
+        }
 
 
 class Attempts:
     """Follows one question while it is sent and answered. Its record is made from this."""
 
-    __slots__ = ("_sha256", "count", "received", "retried", "whole")
+    __slots__ = ("_sha256", "now", "received", "tries", "whole")
 
     def __init__(self) -> None:
-        self.count = 1
-        """How often the question was sent, or was about to be."""
-        self.retried: str | None = None
-        """Why it was sent again."""
+        self.now = Try()
+        """The present one."""
+        self.tries: list[Try] = []
         self.whole: bytes | None = None
         """The body, where all of it came and nothing had to be decoded."""
         self.received = 0
         """Bytes of the body, of all answers."""
         self._sha256: Any = None
 
-    def retry(self, reason: str) -> None:
-        """Forget the last attempt's answer: the question is sent once more."""
-        self.count += 1
-        self.retried = reason
-        self._sha256 = None
+    def begin(self, server: str, sha256: str) -> Try:
+        """The question is about to be sent. What came of the try before is forgotten."""
+        self.now = now = Try(server, sha256)
+        self.tries.append(now)
+        self._sha256 = self.whole = None
+        return now
 
-    def begin_answer(self) -> None:
+    def fail(self, why: str) -> None:
+        """No answer came of it all; *why*: unless the last try knows better."""
+        if self.now.why is None:
+            self.now.end(why)
+
+    def members(self, *, are_told: bool) -> dict[str, Any]:
+        """As records hold them. *are_told*: also where there is only one try."""
+        tells = self.tries and (are_told or len(self.tries) > 1)
+        return {
+            "attempts": self.count,
+            **({"retried": self.retried} if self.retried else {}),
+            **({"tries": [one.members() for one in self.tries]} if tells else {}),
+        }
+
+    @property
+    def count(self) -> int:
+        """How often the question was sent, or was about to be."""
+        return sum(not one.is_skipped for one in self.tries) if self.tries else 1
+
+    @property
+    def retried(self) -> str | None:
+        """Why it was sent again."""
+        return self.tries[-2].why if len(self.tries) > 1 else None
+
+    def begin_answer(self, status: int) -> None:
         """The head of an answer has arrived."""
+        self.now.status = status
         self._sha256 = hashlib.sha256()
 
     def add(self, piece: bytes) -> None:

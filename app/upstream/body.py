@@ -112,7 +112,7 @@ class Body:
         try:
             return await self._answer.read()
         except CONNECTION_FAULTS as fault:
-            raise error_of_fault(fault) from None
+            raise error_of_fault(fault, self._attempts.now) from None
 
     def _begin(self, start: bytes) -> bytes:
         """Find the coding. Returns what can be used now: nothing while it is not known."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..catalogue.rules import RetryRules
 from .client import Upstream
 from .protocol.endpoint import Endpoint
 
@@ -52,3 +53,10 @@ class PreparedCall:
     """The response that the caller continues."""
     policy: str = ""
     """The first digits of the SHA-256 of the policy file that the question began with."""
+    own_seconds: float | None = None
+    """For all tries at this model, where others may answer in the rest of the time."""
+    retries: RetryRules = RetryRules()
+    others: tuple[Callable[[], PreparedCall], ...] = ()
+    """The same for other servers of the model, in order. They raise as it is prepared."""
+    fallbacks: tuple[Callable[[], PreparedCall], ...] = ()
+    """The same for other models."""

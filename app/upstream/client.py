@@ -15,18 +15,18 @@ from .attempts import Attempts
 from .body import Body
 from .bounds import MAX_ERROR_BYTES, MAX_RESPONSE_BYTES, MAX_STREAM_BYTES, STEP_BYTES
 from .completion import Reply
-from .connection import CONNECTION_FAULTS, IdleClosed, error_of_fault
+from .connection import CONNECTION_FAULTS, error_of_fault
 from .errors import ProtocolNotServed, Reading, error_of_status, is_not_served, log_upstream, unusable
 from .event_source import EVENT_STREAM, EventSource
 from .fair_slots import FairSlots
 from .pool import CONNECTIONS, Pool
 from .protocol.endpoint import Endpoint
 from .protocol.plain_answer import read_plain
+from .resilience.breaker import Breaker
 from .turns import Turns, is_heavy, verify_pieces
 
 OPENAI_URL = "https://api.openai.com/v1"
 ANTHROPIC_HOST = "api.anthropic.com"
-IDLE_CLOSE = "idle_close"
 MIN_SECRET = 8
 NEWER_NAME = "max_completion_tokens"
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
@@ -49,13 +49,13 @@ class Upstream:
         *,
         max_response_bytes: int = MAX_RESPONSE_BYTES,
         slots: int = CONNECTIONS,
+        breaker: Breaker | None = None,
     ) -> None:
         """Raises ConfigError.
 
         *turns*: those of the worker; else of this server alone. *slots*: calls at one time.
-        `retry_idle_close` asks once more on a new connection where one that had been idle is closed
-        within a second of sending, before a byte of the answer. OpenAI and Azure honour
-        `max_completion_tokens` alone: their newer models refuse the older name.
+        OpenAI and Azure honour `max_completion_tokens` alone: their newer models refuse the older
+        name.
         """
         if not is_key(server.api_key):
             raise ConfigError("OPENAI_API_KEY takes visible ASCII characters only.")
@@ -65,7 +65,8 @@ class Upstream:
             raise ConfigError("OPENAI_BASE_URL takes http(s)://host/path, without a user; the key is OPENAI_API_KEY.") from None
         self.address = base.url
         self._max_bytes = max_response_bytes
-        self._retry_idle_close = server.retry_idle_close
+        self.name = server.name
+        self.retries_idle_close = server.retry_idle_close
         self.stream_usage = server.stream_usage
         self.protocols = server.protocols
         is_openai = base.host == "openai.com" or base.host.endswith((".openai.com", ".azure.com"))
@@ -79,6 +80,7 @@ class Upstream:
             f"Content-Type: application/json\r\nUser-Agent: secure-ai-assistant\r\n{key}"
         ).encode()
         self.slots = FairSlots(slots)
+        self.breaker = breaker or Breaker(server.name)
         self.turns = turns or Turns()
         self._pool = Pool(base.host, base.port, is_tls=base.is_tls)
 
@@ -92,10 +94,12 @@ class Upstream:
         attempts: Attempts | None = None,
         headers: Mapping[str, str] = NO_HEADERS,
         memory: AnswerMemory | None = None,
+        is_fresh: bool = False,
     ) -> Reply:
         """Send exactly *body*, and read the whole answer. *model* names it if the server does not.
 
-        A large one is read once there is *memory* for it (Overloaded, Interrupted).
+        A large one is read once there is *memory* for it (Overloaded, Interrupted). *is_fresh*: by
+        a new connection.
 
         Any 2xx status will do. *attempts* follows what is sent and received, also where this
         raises: UpstreamUnavailable (with retry_after) if the server cannot be reached, closes the
@@ -104,7 +108,7 @@ class Upstream:
         be used. The server may have generated an answer in any of these cases.
         """
         attempts = attempts or Attempts()
-        answer = await self._send(endpoint, body, headers, attempts)
+        answer = await self._send(endpoint, body, headers, attempts, is_fresh=is_fresh)
         received = Body(answer, attempts, self._max_bytes)
         try:
             raw = await received.read_all(memory)
@@ -125,14 +129,20 @@ class Upstream:
             return read_plain(endpoint, raw, model, wants_text=wants_text, charset=received.charset)
 
     async def open_stream(
-        self, endpoint: Endpoint, body: bytes, attempts: Attempts | None = None, headers: Mapping[str, str] = NO_HEADERS
+        self,
+        endpoint: Endpoint,
+        body: bytes,
+        attempts: Attempts | None = None,
+        headers: Mapping[str, str] = NO_HEADERS,
+        *,
+        is_fresh: bool = False,
     ) -> EventSource:
         """Send a body that asks for server-sent events; returns once the answer has begun.
 
         Raises as `complete`. The result must be closed or finished.
         """
         attempts = attempts or Attempts()
-        answer = await self._send(endpoint, body, headers, attempts, is_stream=True)
+        answer = await self._send(endpoint, body, headers, attempts, is_stream=True, is_fresh=is_fresh)
         source = EventSource(answer, Body(answer, attempts, MAX_STREAM_BYTES), self.turns)
         try:
             if answer.header(b"content-type").partition(";")[0].strip().lower() != EVENT_STREAM:
@@ -143,36 +153,40 @@ class Upstream:
         return source
 
     async def aclose(self) -> None:
+        self.breaker.close()
         await self._pool.aclose()
 
     async def _send(
-        self, endpoint: Endpoint, body: bytes, headers: Mapping[str, str], attempts: Attempts, *, is_stream: bool = False
+        self,
+        endpoint: Endpoint,
+        body: bytes,
+        headers: Mapping[str, str],
+        attempts: Attempts,
+        *,
+        is_stream: bool = False,
+        is_fresh: bool = False,
     ) -> Answer:
         """The answer, with its head and, of a plain one, FIRST_BYTES. Its status is a 2xx."""
         head = self._head(endpoint.path, EVENT_STREAM if is_stream else "application/json", headers, len(body))
         wanted = 0 if is_stream else FIRST_BYTES
         try:
-            try:
-                answer = await self._ask(b"%b\r\n" % head, body, wanted, attempts)
-            except IdleClosed:
-                if not self._retry_idle_close:
-                    raise
-                attempts.retry(IDLE_CLOSE)
-                answer = await self._ask(b"%bConnection: close\r\n\r\n" % head, body, wanted, attempts, is_fresh=True)
+            answer = await self._ask(head, body, wanted, attempts, is_fresh=is_fresh)
         except CONNECTION_FAULTS as fault:
-            raise error_of_fault(fault) from None
+            raise error_of_fault(fault, attempts.now) from None
         if not 200 <= answer.status < 300:
             raise await self._refusal(endpoint, answer, attempts, body)
         return answer
 
-    async def _ask(self, head: bytes, body: bytes, wanted: int, attempts: Attempts, *, is_fresh: bool = False) -> Answer:
+    async def _ask(self, head: bytes, body: bytes, wanted: int, attempts: Attempts, *, is_fresh: bool) -> Answer:
+        head = b"%bConnection: close\r\n\r\n" % head if is_fresh else b"%b\r\n" % head
         answer = await self._pool.ask((head, body), is_fresh=is_fresh)
+        attempts.now.is_sent = True
         try:
             await answer.begin(wanted)
-            attempts.begin_answer()
+            attempts.begin_answer(answer.status)
         except BaseException:  # cancelled; or nothing came, and the connection is closed
             if answer.has_begun:
-                attempts.begin_answer()
+                attempts.begin_answer(answer.status)
                 attempts.add(answer.take())
             answer.release()
             raise
@@ -196,4 +210,5 @@ class Upstream:
         log_upstream(f"status {answer.status}", raw, sent)
         if self.protocols is None and answer.status == 404 and is_not_served(endpoint.protocol, raw):
             return ProtocolNotServed()
-        return error_of_status(answer.status, raw, answer.header(b"retry-after"), sent)
+        attempts.now.retry_after = told = answer.header(b"retry-after")
+        return error_of_status(answer.status, raw, told, sent)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 import ssl
 from collections.abc import Callable, Sequence
 from time import monotonic
@@ -11,6 +12,7 @@ from typing import cast
 
 from ..errors import UpstreamError, UpstreamUnavailable
 from .answer import Answer, NotHttp
+from .attempts import Try
 from .errors import DEFAULT_RETRY_AFTER, log_upstream, unusable
 
 KEEP_ALIVE_SECONDS = 4.0
@@ -29,6 +31,17 @@ class IdleClosed(Disconnected):
 
     Nearly always the server closed it before it saw the request. It may have begun to work on it.
     """
+
+
+_WORDS: tuple[tuple[type[Exception], str], ...] = (
+    (ssl.SSLError, "tls"),
+    (NotHttp, "not_http"),
+    (socket.gaierror, "dns"),
+    (IdleClosed, "idle_close"),
+    (TimeoutError, "connect_timeout"),
+    (ConnectionRefusedError, "connection_refused"),
+)
+"""What went wrong, as records say it."""
 
 
 class Connection(asyncio.Protocol):
@@ -98,11 +111,17 @@ def _keep_seconds(told: str) -> float:
     return min(KEEP_ALIVE_SECONDS, int(found[1]) - 1.0) if found else KEEP_ALIVE_SECONDS
 
 
-def error_of_fault(fault: Exception) -> UpstreamError:
-    """Our error for what the connection raised; logs it."""
+def error_of_fault(fault: Exception, asked: Try) -> UpstreamError:
+    """Our error for what the connection raised; logs it, and tells *asked*."""
+    asked.why = _word_of(fault, is_sent=asked.is_sent)
     if isinstance(fault, ssl.SSLError):
         return unusable(b"", "TLS failure")
     if isinstance(fault, NotHttp):
         return unusable(b"", "answer that is not HTTP")
     log_upstream(f"connection failure ({type(fault).__name__})", b"")
     return UpstreamUnavailable(retry_after=DEFAULT_RETRY_AFTER)
+
+
+def _word_of(fault: Exception, *, is_sent: bool) -> str:
+    otherwise = "connection_lost" if is_sent else "not_connected"
+    return next((word for kind, word in _WORDS if isinstance(fault, kind)), otherwise)

@@ -34,6 +34,7 @@ class EventSource:
         self._document: bytes | None = b""  # what has come, as long as it may be a JSON document
         self._is_ascii = True  # so far
         self._coding = body.unread_coding  # until an event shows that it is none
+        self._first: list[Event] = []
 
     async def verify_beginning(self) -> None:
         """Return once the answer's beginning shows that it is a stream, whatever its label says.
@@ -51,11 +52,26 @@ class EventSource:
             raise unusable_document(start, NO_STREAM, self._coding)
         self._unparsed, self._document = start, None
 
+    async def begin(self) -> list[Event]:
+        """The first events. The next `read` gives them again.
+
+        Raises as `Upstream.complete`, also where the stream ends without one.
+        """
+        while not self._first:
+            events = await self.read()
+            if events is None:
+                raise unusable(b"", "stream without events")
+            self._first = events
+        return self._first
+
     async def read(self) -> list[Event] | None:
         """The events that have arrived, at least a piece of one or a comment; None at the end.
 
         Raises as `Upstream.complete`.
         """
+        if self._first:
+            first, self._first = self._first, []
+            return first
         if not self._unparsed:
             piece = await self._body.read()
             if piece is None:

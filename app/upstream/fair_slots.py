@@ -29,10 +29,14 @@ class FairSlots:
     def __init__(self, slots: int, wait_seconds: float = WAIT_SECONDS) -> None:
         self.most = max(1, slots // 2)
         """How many one principal can have."""
-        self._free, self._wait_seconds = slots, wait_seconds
+        self._slots, self._free, self._wait_seconds = slots, slots, wait_seconds
         self._held = Counter[str]()
         self._waiting: dict[str, deque[Turn]] = {}
         self._is_stopping = False
+
+    @property
+    def in_flight(self) -> int:
+        return self._slots - self._free
 
     async def take(self, who: str, count: int = 1) -> int:
         """How many were taken: *count*, or as many as anybody may have.

@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 
+from ..catalogue.models import ServedBy
 from ..errors import InvalidRequest
 from .client import NEWER_NAME, OPENAI_URL, Upstream
 from .tracing import forget_tracing_settings
@@ -42,6 +43,7 @@ class LanguageModel:
         self.upstream = upstream
         self._model, self._base_url = model, base_url or OPENAI_URL
         self._temperature, self._max_tokens, self._system_prompt = float(temperature), max_tokens, system_prompt
+        self._siblings: dict[tuple[str, str], LanguageModel] = {}
         # Only the query changes between calls: the bytes around it are made once.
         self._around = [orjson.dumps(self._payload("", stream=stream)).rsplit(b'""', 1) for stream in (False, True)]
 
@@ -52,6 +54,23 @@ class LanguageModel:
             return before + orjson.dumps(query) + after
         except orjson.JSONEncodeError:
             raise InvalidRequest("The query is not valid Unicode.") from None
+
+    def at(self, name: str, served: ServedBy, upstream: Upstream) -> LanguageModel:
+        """The same at another server, or another model, whose *name* callers know. Made once."""
+        if (name, upstream) == (self.name, self.upstream):
+            return self
+        found = self._siblings.get((name, upstream.name))
+        if found is None:
+            found = self._siblings[name, upstream.name] = LanguageModel(
+                upstream,
+                model=served.model,
+                alias=name,
+                base_url=served.server.base_url,
+                temperature=self._temperature,
+                max_tokens=self._max_tokens,
+                system_prompt=self._system_prompt,
+            )
+        return found
 
     @cached_property
     def chain(self) -> Any:

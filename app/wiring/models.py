@@ -16,6 +16,7 @@ from ..upstream.embedded import PARAMS, SLOT_TOKENS, EmbeddedAddress
 from ..upstream.language_model import LanguageModel
 from ..upstream.pool import CONNECTIONS
 from ..upstream.turns import Turns
+from .breakers import Breakers, own_breaker
 
 EMBEDDED_NOTE = "embedded: for trying the service out, not for its answers"
 
@@ -36,16 +37,22 @@ def open_models(
     catalogue: Catalogue,
     embedded: EmbeddedAddress | None,
     opened: Mapping[Server, Upstream] = MappingProxyType({}),
+    breakers: Breakers = own_breaker,
 ) -> Models:
     """*embedded*: where the embedded model listens, if it answers. Raises ConfigError.
 
     *opened*: servers that are in use already, and keep their connections.
     """
     catalogue = _answering(settings, catalogue, embedded)
-    servers = dict.fromkeys(entry.server for entry in catalogue.models.values())
+    servers = dict.fromkeys(served.server for entry in catalogue.models.values() for served in entry.servers)
     turns = next((upstream.turns for upstream in opened.values()), None) or Turns()
     slots = embedded.max_waiting if embedded else CONNECTIONS
-    upstreams = {server: opened.get(server) or Upstream(server, turns, slots=slots) for server in servers}
+    upstreams: dict[Server, Upstream] = {}
+    for server in servers:
+        upstreams[server] = found = opened.get(server) or Upstream(
+            server, turns, slots=slots, breaker=breakers(server.name, catalogue.breaker)
+        )
+        found.breaker.rules = catalogue.breaker
     entry = catalogue.models[embedded.model if embedded else settings.llm_model]
     language_model = LanguageModel(
         upstreams[entry.server],

@@ -8,6 +8,7 @@ from ..catalogue.models import Catalogue
 from ..settings import Settings
 from ..upstream.client import Upstream
 from ..upstream.embedded import EmbeddedAddress
+from .breakers import Breakers, own_breaker
 from .models import Models, open_models
 
 SPARE_SECONDS = 60.0
@@ -17,19 +18,21 @@ SPARE_SECONDS = 60.0
 class ModelsInUse:
     """For one event loop. A server that did not change keeps its connections."""
 
-    def __init__(self, settings: Settings, catalogue: Catalogue, embedded: EmbeddedAddress | None) -> None:
+    def __init__(
+        self, settings: Settings, catalogue: Catalogue, embedded: EmbeddedAddress | None, breakers: Breakers = own_breaker
+    ) -> None:
         """Raises ConfigError."""
-        self._settings, self._embedded = settings, embedded
+        self._settings, self._embedded, self._breakers = settings, embedded, breakers
         self._catalogue = catalogue
         self._retired: dict[Upstream, asyncio.Task[None]] = {}
-        self.now: Models = open_models(settings, catalogue, embedded)
+        self.now: Models = open_models(settings, catalogue, embedded, breakers=breakers)
 
     def replace(self, catalogue: Catalogue) -> Models:
         """The models of *catalogue*, for questions from now on.
 
         Raises ConfigError, with nothing changed.
         """
-        models = open_models(self._settings, catalogue, self._embedded, opened=self.now.upstreams)
+        models = open_models(self._settings, catalogue, self._embedded, self.now.upstreams, self._breakers)
         before = self._catalogue
         longest = max(caps.timeout_seconds + caps.stream_timeout_seconds for caps in (before.caps, *before.role_caps.values()))
         for server, upstream in self.now.upstreams.items():

@@ -33,6 +33,7 @@ from ..security.tokens.verifier import TokenVerifier
 from ..settings import Settings
 from ..upstream.embedded import EmbeddedAddress
 from .audit import open_audit
+from .breakers import shared_breakers
 from .models import Models
 from .models_in_use import ModelsInUse
 from .start_checks import verify_start
@@ -81,7 +82,7 @@ async def open_services(
     async with AsyncExitStack() as opened:
         clients = open_clients(settings.database_path)
         opened.push_async_callback(clients.aclose)
-        models = ModelsInUse(settings, catalogue, embedded)
+        models = ModelsInUse(settings, catalogue, embedded, shared_breakers(settings.audit_log_path))
         opened.push_async_callback(models.aclose)
         events = SecurityLog(settings.security_log_path)
         opened.callback(events.close)

@@ -135,7 +135,7 @@ class Recorder(Upstream):
         self.bodies.append(body)
         return Reply(orjson.dumps(DOCUMENT), DOCUMENT, endpoint.read(DOCUMENT, model))
 
-    async def open_stream(self, endpoint: Endpoint, body: bytes, *_: Any) -> Any:
+    async def open_stream(self, endpoint: Endpoint, body: bytes, *_: Any, is_fresh: bool = False) -> Any:
         self.bodies.append(body)
         raise EOFError
 

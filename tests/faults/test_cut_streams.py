@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.assistant.models import Origin, Question
+from app.assistant.models import Origin, Question, Served
 from app.audit.format.record import Receipt
 from app.audit.storage.jsonl import JsonlStore
 from app.audit.storage.store import Build
@@ -19,6 +19,7 @@ from app.kit.event_stream import Event
 from app.security.models import Principal
 from app.security.roles import ASK
 from app.settings import load_settings
+from app.upstream.call import PreparedCall
 from app.upstream.completion import Completion
 from app.upstream.embedded import EmbeddedAddress
 from app.upstream.protocol.stream_reader import StreamReader
@@ -176,6 +177,8 @@ class DisconnectedAtTheEnd:
         self.disconnected: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def name(self, received: Receipt) -> None: ...
+
+    def answered(self, call: PreparedCall, served: Served) -> None: ...
 
     async def begin(self) -> None: ...
 

@@ -6,6 +6,7 @@ import importlib
 from collections.abc import Iterator
 from typing import Any
 
+from app.api.http_errors import InvalidTimeout
 from app.cli.http_client import CallFailed
 from app.errors import AppError, InsufficientScope, InvalidParameter, ModelNotFound
 from app.limits.rate_limits import Quota, QuotaExceeded
@@ -15,6 +16,7 @@ from .modules import module_names
 
 ARGUMENTS: dict[type[AppError], dict[str, Any]] = {
     CallFailed: {"detail": "401 token_expired: The access token has expired."},
+    InvalidTimeout: {"header": "n"},
     InsufficientScope: {"needed_role": "ai.playground.user"},
     InvalidParameter: {"param": "n", "what": "is too large.", "reason": "too_large"},
     ModelNotFound: {"model": "gpt-9", "is_known": False},

@@ -12,7 +12,7 @@ from ...upstream.event_source import EVENT_STREAM
 from ..bodies import AskedQuestion, disconnect_watch
 from ..dependencies import Asker, ServicesDep
 from ..large_response import json_response
-from ..receipts import RECEIPT_HEADERS, receipt_headers
+from ..receipts import RECEIPT_HEADERS, receipt_headers, served_headers
 from ..schemas import PROBLEM, AskRequest, AskResponse, answer_body
 from ..streams import AskStreamSink, EventStream
 
@@ -48,7 +48,7 @@ async def ask(principal: Asker, question: AskedQuestion, services: ServicesDep, 
         )
     with disconnect_watch(request) as disconnected:
         answer = await assistant.ask(principal, question, disconnected)
-    return json_response(dumps(answer_body(answer)), receipt_headers(answer.receipt))
+    return json_response(dumps(answer_body(answer)), receipt_headers(answer.receipt) | served_headers(answer.served))
 
 
 def wants_events(accept: str) -> bool:

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request, Response
 
 from ...audit.evidence.health import LogHealth
 from ...security.replacement_notice import ReplacementNotice
+from ...upstream.client import Upstream
 from ..context import AppContext, app_context, request_context
 
 router = APIRouter(tags=["health"])
@@ -53,6 +54,7 @@ def readiness(app: AppContext) -> tuple[int, bytes]:
         "head_age_seconds": log.head_age_seconds,
         "revocations": _revocations(services.security.is_following, scoreboard.database),
         "model": services.model_note,
+        "breakers": {name: _breaker(upstream) for name, upstream in services.assistant.v1_requests.upstreams.items()},
         "lost": {"output": scoreboard.lost_messages, "security_log": scoreboard.lost_events},
     }
     return (200 if is_ready else 503), orjson.dumps(body)
@@ -62,6 +64,11 @@ def _signing(log: LogHealth) -> str:
     if log.stands_still:
         return "stands still: nothing is signed, and nobody watches the log"
     return "behind: the security log says why" if log.is_behind else "up to date"
+
+
+def _breaker(upstream: Upstream) -> str:
+    """For information alone: other models may answer, and this one again in a moment."""
+    return "open: not asked for a moment" if upstream.breaker.is_open else "closed"
 
 
 def _revocations(is_following: bool, database: ReplacementNotice) -> str:

@@ -36,7 +36,7 @@ PREFIX = re.compile(
     rb'\{"v":1,"seq":(\d{1,19}),"timestamp":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z","request_id":"[0-9a-f]{32}",'
     rb'"user_id":(?:null|"' + _USER_ID_BYTES + rb'"),"action":"([a-z]+\.[a-z_]+)","details":\{(?:"received":(\d{1,19}),)?'
 )
-"""Groups: the number, the action, and the number of the question that this record ends."""
+"""Groups: the number, the action, and the number of the question that this record is about."""
 _SEQ = re.compile(rb'\{"v":1,"seq":(\d{1,19}),')
 _USER = re.compile(
     rb'\{"v":1,"seq":\d{1,19},"timestamp":"[^"]{27}","request_id":"[0-9a-f]{32}","user_id":"(' + _USER_ID_BYTES + rb')"'
@@ -49,12 +49,14 @@ ACTIONS = frozenset(
         *("log.opened", "log.recovered", "log.resumed", "log.alive", "log.clock_stepped", "log.tree_rebuilt"),
         *("client.added", "client.disabled", "client.enabled", "client.rotated", "client.roles_set", "database.replaced"),
         *("client.settings_set", "client.secret_added", "client.secret_removed", "key.added", "key.revoked", "key.expired"),
-        *("token.issued", "token.revoked", "policy.changed"),
-        *("ask.received", "ask.answered", "ask.failed", "ask.refused"),
+        *("token.issued", "token.revoked", "policy.changed", "breaker.closed"),
+        *("ask.received", "ask.answered", "ask.failed", "ask.refused", "ask.attempted"),
         *("request.refused", "request.refused_summary", "audit.read", "worker.replaced"),
     }
 )
 """The closed list: subject.event. A new meaning gets a new name; an old name keeps its meaning."""
+ENDS = frozenset({b"ask.answered", b"ask.failed", b"ask.refused"})
+"""Those that end a question. Others may name one that goes on."""
 
 
 class Receipt(NamedTuple):

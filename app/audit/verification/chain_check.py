@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ..format.record import EMPTY, HASH_TAIL, MAX_LINE_BYTES, PREFIX, PREV_TAIL, LogEnd, Receipt
+from ..format.record import EMPTY, ENDS, HASH_TAIL, MAX_LINE_BYTES, PREFIX, PREV_TAIL, LogEnd, Receipt
 from .report import MAX_FINDINGS, Finding
 
 ANY_HASH = b""
@@ -98,7 +98,7 @@ class ChainChecker:
             _, action, received = prefix.groups()
             if action == b"ask.received":
                 self._open.add(seq)
-            elif received is not None:
+            elif received is not None and action in ENDS:
                 self._open.discard(int(received))
             elif action == b"log.recovered":
                 self._recovered.append(seq)

@@ -14,16 +14,18 @@ from typing import Any
 import pytest
 
 from app.assistant import SecureAIAssistant
-from app.assistant.models import Origin
+from app.assistant.models import Origin, Served
 from app.assistant.streaming import StreamTimeouts
 from app.audit.format.record import Receipt
 from app.errors import AppError, AuditUnavailable, ClientGone, Interrupted, LongTextUnavailable, UpstreamError, UpstreamTimeout
 from app.kit.event_stream import Event
 from app.upstream.attempts import Attempts
+from app.upstream.call import PreparedCall
 from app.upstream.completion import Completion
 from app.upstream.fair_slots import FairSlots
 from app.upstream.protocol.chat_stream import DONE
 from app.upstream.protocol.stream_reader import StreamReader
+from app.upstream.resilience.breaker import Breaker
 from app.upstream.turns import Turns
 
 from ...support.asking import PRINCIPAL, FakeLog, origin, prepared
@@ -65,6 +67,14 @@ class Source:
         assert step is None or isinstance(step, list)
         return step
 
+    async def begin(self) -> list[Event]:
+        events: list[Event] | None = []
+        while not events:
+            if (events := await self.read()) is None:
+                raise UpstreamError
+        self.script.insert(0, events)
+        return events
+
     def close(self) -> None:
         self.outcome = "closed"
 
@@ -78,6 +88,9 @@ class Upstream:
     opens_after: float = 0.0
     slots: FairSlots = field(default_factory=lambda: FairSlots(1024))
     turns: Turns = field(default_factory=Turns)
+    breaker: Breaker = field(default_factory=Breaker)
+    name: str = "lab"
+    retries_idle_close: bool = True
 
     async def open_stream(self, endpoint: Any, body: bytes, attempts: Attempts, headers: Any) -> Source:
         await asyncio.sleep(self.opens_after)
@@ -95,6 +108,9 @@ class Sink:
 
     def name(self, received: Receipt) -> None:
         self.written.append(f"name {received.seq}")
+
+    def answered(self, call: PreparedCall, served: Served) -> None:
+        assert served.attempts == 1
 
     async def begin(self) -> None:
         self.written.append("begin")
@@ -221,7 +237,7 @@ def test_a_silent_server_is_waited_for_with_signs_of_life_then_given_up() -> Non
 def test_every_event_breaks_the_silence() -> None:
     run = stream([step for letter in "abcd" for step in (0.2, [says(letter)])] + [END])
     assert run.error is None
-    assert [one for one in run.sink.written[2:] if one != "."] == ["a", "b", "c", "d", "end"]
+    assert [one for one in run.sink.written if one != "."] == ["name 1", "begin", "a", "b", "c", "d", "end"]
 
 
 @pytest.mark.slow

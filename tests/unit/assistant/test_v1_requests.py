@@ -61,7 +61,7 @@ def test_the_record_holds_what_is_sent() -> None:
 def test_what_is_lowered_is_recorded_as_it_was_asked_for() -> None:
     some = requests()
     clamping = replace(some.catalogue, caps=replace(CAPS, clamps=True, timeout_seconds=7, stream_timeout_seconds=70))
-    call = V1Requests(clamping, some._upstreams).prepare_v1(CHAT, {"model": "any", "messages": HI, "max_tokens": 101}, PRINCIPAL)
+    call = V1Requests(clamping, some.upstreams).prepare_v1(CHAT, {"model": "any", "messages": HI, "max_tokens": 101}, PRINCIPAL)
     assert call.clamped == Clamped("max_tokens", 101, 100)
     assert (orjson.loads(call.body)["max_tokens"], call.asked["params"]["max_tokens"]) == (100, 101)
     assert (call.timeout_seconds, call.stream_timeout_seconds) == (7, 70)
@@ -69,7 +69,7 @@ def test_what_is_lowered_is_recorded_as_it_was_asked_for() -> None:
 
 def test_an_alias_is_replaced_by_its_models_name() -> None:
     some = requests(secret=frozenset({"ai.research"}))
-    aliased = V1Requests(replace(some.catalogue, aliases={"mini": "any", "hidden": "secret"}), some._upstreams)
+    aliased = V1Requests(replace(some.catalogue, aliases={"mini": "any", "hidden": "secret"}), some.upstreams)
     call = aliased.prepare_v1(CHAT, {"model": "mini", "messages": HI}, PRINCIPAL)
     assert (call.model, call.asked_model, orjson.loads(call.body)["model"]) == ("any", "mini", "any-7b")
     assert aliased.prepare_v1(CHAT, {"model": "any", "messages": HI}, PRINCIPAL).asked_model is None
@@ -122,7 +122,7 @@ def test_embeddings_do_not_stream() -> None:
     all_endpoints = requests()
     entry = all_endpoints.catalogue.models["any"]
     server = ModelEntry("any", "any-7b", entry.server)
-    several = V1Requests(Catalogue({"any": server}, CAPS, {}, frozenset()), {"local": all_endpoints._upstreams["local"]})
+    several = V1Requests(Catalogue({"any": server}, CAPS, {}, frozenset()), {"local": all_endpoints.upstreams["local"]})
     with pytest.raises(InvalidParameter) as caught:
         several.prepare_v1(EMBEDDINGS, {"model": "any", "input": "hi", "stream": True}, PRINCIPAL)
     assert caught.value.param == "stream"

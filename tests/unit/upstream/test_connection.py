@@ -15,21 +15,32 @@ from app.catalogue.models import Server
 from app.errors import UpstreamError, UpstreamUnavailable
 from app.upstream import connection, pool
 from app.upstream.attempts import Attempts
+from app.upstream.call import PreparedCall
 from app.upstream.client import Upstream
+from app.upstream.completion import Reply
 from app.upstream.connection import _keep_seconds
+from app.upstream.event_source import EventSource
 from app.upstream.protocol.chat import CHAT
+from app.upstream.resilience.loop import AttemptLoop
 
 from ...support.raw_server import Answer, End, RawServer, Request, chat, chunk, events, head, whole
+from ...support.roads import road
 
 Ask = Callable[[Upstream, Attempts], Awaitable[str | None]]
 
 
 async def plain(upstream: Upstream, attempts: Attempts) -> str | None:
-    return (await upstream.complete(CHAT, b"{}", "m", attempts=attempts)).completion.text
+    async def send(call: PreparedCall, is_fresh: bool) -> Reply:
+        return await upstream.complete(CHAT, call.body, "m", attempts=attempts, is_fresh=is_fresh)
+
+    return (await AttemptLoop().answer(road(upstream, attempts, most=0), send)).completion.text
 
 
 async def streamed(upstream: Upstream, attempts: Attempts) -> str | None:
-    source = await upstream.open_stream(CHAT, b"{}", attempts)
+    async def send(call: PreparedCall, is_fresh: bool) -> EventSource:
+        return await upstream.open_stream(CHAT, call.body, attempts, is_fresh=is_fresh)
+
+    source = await AttemptLoop().answer(road(upstream, attempts, most=0), send)
     reader = CHAT.reader("m", False)
     while not reader.is_over:
         read = await source.read()

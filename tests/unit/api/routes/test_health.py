@@ -15,6 +15,8 @@ from app.api.scoreboard import Scoreboard
 
 from ....support.http_request import request_of, run
 
+UPSTREAMS = {name: SimpleNamespace(breaker=SimpleNamespace(is_open=name == "spare")) for name in ("lab", "spare")}
+ASSISTANT = SimpleNamespace(v1_requests=SimpleNamespace(upstreams=UPSTREAMS))
 NOTE = "small-1 at http://127.0.0.1:9/v1"
 
 
@@ -35,7 +37,9 @@ def ask(
         slots[uncounted].set_uncounted(True)
     audit = SimpleNamespace(closed_because=closed_because, is_in_place=lambda: is_in_place)
     security = SimpleNamespace(is_following=is_following)
-    app: Any = SimpleNamespace(services=SimpleNamespace(audit=audit, security=security, model_note=NOTE), scoreboard=scoreboard)
+    app: Any = SimpleNamespace(
+        services=SimpleNamespace(audit=audit, security=security, model_note=NOTE, assistant=ASSISTANT), scoreboard=scoreboard
+    )
     request = request_of("/readyz", method="GET", app=app)
     response = run(readyz(request))
     assert request_context(request).origin.terminal_record.is_written
@@ -57,6 +61,7 @@ def test_a_service_that_can_record_is_ready() -> None:
         ("head_age_seconds", None),
         ("revocations", "up to date"),
         ("model", NOTE),
+        ("breakers", {"lab": "closed", "spare": "open: not asked for a moment"}),
         ("lost", {"output": 0, "security_log": 0}),
     ]
 

@@ -1,0 +1,68 @@
+"""From a query at /ask to the body that goes upstream, at each server that may answer it."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, Protocol
+
+from ..catalogue.models import ModelEntry, ServedBy
+from ..security.models import Principal
+from ..upstream.call import PreparedCall
+from ..upstream.client import Upstream
+from ..upstream.protocol.chat import CHAT
+from .choices import choose, timeouts_of
+from .v1_requests import V1Requests
+
+
+class Model(Protocol):
+    """What /ask needs of a language model. app.upstream.language_model has the real one."""
+
+    name: str
+    """The name that callers know."""
+    upstream: Upstream
+
+    @property
+    def chain(self) -> Any:
+        """LangChain's `prompt | model | parser`."""
+
+    def build_body(self, query: str, *, stream: bool = False) -> bytes:
+        """The exact body that is sent for *query*. Raises InvalidRequest for a lone surrogate."""
+
+    def at(self, name: str, served: ServedBy, upstream: Upstream) -> Model:
+        """The same at another server, or another model, whose *name* callers know."""
+
+
+def prepare_ask(model: Model, requests: V1Requests, query: str, principal: Principal, *, stream: bool) -> PreparedCall:
+    """Raises ModelNotFound, ProtocolNotServed, InvalidRequest."""
+    entry = requests.verify_may_use(model.name, principal)
+    catalogue = requests.catalogue
+    caps = catalogue.caps_for(principal.roles, principal.client_roles)
+
+    def call_of(model: Model, seconds: float, own: float | None) -> PreparedCall:
+        body = model.build_body(query, stream=stream)
+        return PreparedCall(
+            model.upstream,
+            CHAT,
+            model.name,
+            body,
+            hashlib.sha256(body).hexdigest(),
+            {"query": query},
+            seconds,
+            caps.stream_timeout_seconds,
+            wants_text=True,
+            own_seconds=own,
+            policy=catalogue.short_sha256,
+            retries=catalogue.retries,
+        )
+
+    def make(entry: ModelEntry, served: ServedBy) -> PreparedCall:
+        return call_of(
+            model.at(entry.name, served, requests.upstreams[served.server.name]), *timeouts_of(entry, caps)
+        )
+
+    def entry_of(name: str) -> ModelEntry:
+        return requests.verify_may_use(name, principal)
+
+    if len(entry.servers) == 1 and not entry.fallback:  # nearly always
+        return call_of(model, *timeouts_of(entry, caps))
+    return choose(entry, requests.upstreams, make, entry_of)

@@ -1,0 +1,155 @@
+"""The circuit breaker of one server: one that fails again and again is left alone for a while.
+
+Its state is in memory that all workers of one machine share. There are no locks around counts: two
+failures at the same moment may count as one. Who may try whether the server is back is exact: it
+holds a lock on the file, which the kernel frees if its process is killed.
+"""
+
+from __future__ import annotations
+
+import logging
+import mmap
+import os
+from enum import Enum, IntEnum
+from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, flock
+from pathlib import Path
+from time import monotonic_ns
+
+from ...catalogue.rules import BreakerRules
+
+LOG = logging.getLogger("app.upstream")
+RULES = BreakerRules()
+BYTES = 4096
+NAME_AT = 64
+OPEN_UNTIL, IN_A_ROW, BEGAN, CALLS, BAD = range(5)  # words; the first and the third in nanoseconds
+
+
+class Entry(IntEnum):
+    REFUSED = 0
+    PASSED = 1
+    TRIAL = 2
+    """The one that shows whether the server is back."""
+
+
+class Outcome(Enum):
+    GOOD = "good"
+    """The server answers, if only with a refusal."""
+    BAD = "bad"
+    NONE = "none"
+    """It does not show: the caller disconnected."""
+
+
+class Breaker:
+    """Belongs to one event loop. Each `enter` that passes needs its `leave`."""
+
+    def __init__(self, name: str = "", rules: BreakerRules = RULES, file: Path | None = None) -> None:
+        """*file*: in memory, for all workers; None: for this process alone. Raises OSError."""
+        self.name, self.rules = name, rules
+        self._fd = -1
+        memory = mmap.mmap(-1, BYTES) if file is None else self._open(file)
+        self._memory = memory
+        self._words = memoryview(memory)[:NAME_AT].cast("Q")
+        self._is_trying = False
+
+    def _open(self, file: Path) -> mmap.mmap:
+        self._fd = fd = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            if os.fstat(fd).st_size < BYTES:  # written, not only made longer: memory may be full
+                name = self.name.encode()[: BYTES - NAME_AT - 1]
+                os.pwrite(fd, name + bytes(BYTES - NAME_AT - len(name)), NAME_AT)
+            return mmap.mmap(fd, BYTES)
+        except BaseException:
+            os.close(fd)
+            raise
+
+    def close(self) -> None:
+        self._words.release()
+        self._memory.close()
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    @staticmethod
+    def server_of(file: Path) -> str:
+        """The name of the server whose breaker is in *file*. Raises OSError."""
+        return file.read_bytes()[NAME_AT:].rstrip(b"\0").decode("utf-8", "replace")
+
+    @property
+    def is_open(self) -> bool:
+        return bool(self._words[OPEN_UNTIL])
+
+    @property
+    def failures(self) -> int:
+        """In a row."""
+        return int(self._words[IN_A_ROW])
+
+    @property
+    def seconds_left(self) -> float:
+        """Until one is let through. Another worker may do so earlier."""
+        return max(0.0, (self._words[OPEN_UNTIL] - monotonic_ns()) / 1e9)
+
+    def enter(self) -> Entry:
+        """Whether the server may be asked now."""
+        until = self._words[OPEN_UNTIL]
+        if not until:  # nearly always
+            return Entry.PASSED
+        if self._is_trying or monotonic_ns() < until or not self._lock():
+            return Entry.REFUSED
+        if not self._words[OPEN_UNTIL]:  # closed meanwhile
+            self._unlock()
+            return Entry.PASSED
+        self._is_trying = True
+        return Entry.TRIAL
+
+    def leave(self, entry: Entry, outcome: Outcome) -> None:
+        words = self._words
+        if entry is Entry.TRIAL:
+            self._is_trying = False
+            if outcome is Outcome.GOOD:
+                self.reset()
+                LOG.warning("server %s answers again: its breaker is closed", self.name)
+            elif outcome is Outcome.BAD:
+                words[OPEN_UNTIL] = self._later()
+            self._unlock()
+        elif outcome is Outcome.GOOD:
+            words[CALLS] += 1
+            if words[IN_A_ROW]:
+                words[IN_A_ROW] = 0
+        elif outcome is Outcome.BAD:
+            self._count_bad()
+
+    def reset(self) -> None:
+        """Close it, and forget what was counted."""
+        for word in (IN_A_ROW, CALLS, BAD, BEGAN, OPEN_UNTIL):
+            self._words[word] = 0
+
+    def _count_bad(self) -> None:
+        words, rules, now = self._words, self.rules, monotonic_ns()
+        if now - words[BEGAN] > rules.window_seconds * 1e9:
+            words[BEGAN], words[CALLS], words[BAD] = now, 0, 0
+        words[CALLS] += 1
+        words[BAD] += 1
+        words[IN_A_ROW] += 1
+        calls, bad, in_a_row = words[CALLS], words[BAD], words[IN_A_ROW]
+        if not words[OPEN_UNTIL] and (in_a_row >= rules.failures or (calls >= rules.least and bad >= rules.share * calls)):
+            words[OPEN_UNTIL] = self._later()
+            LOG.warning(
+                "server %s is not asked for %g s: %d failures in a row, %d of the last %d calls",
+                *(self.name, rules.open_seconds, in_a_row, bad, calls),
+            )
+
+    def _later(self) -> int:
+        return monotonic_ns() + int(self.rules.open_seconds * 1e9)
+
+    def _lock(self) -> bool:
+        if self._fd < 0:
+            return True
+        try:
+            flock(self._fd, LOCK_EX | LOCK_NB)
+        except OSError:
+            return False
+        return True
+
+    def _unlock(self) -> None:
+        if self._fd >= 0:
+            flock(self._fd, LOCK_UN)

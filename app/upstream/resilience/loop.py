@@ -1,0 +1,192 @@
+"""The loop of attempts: a question is sent until it is answered, or no other try can help."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any, TypeVar
+
+from ...errors import AppError, UpstreamError, UpstreamTimeout, UpstreamUnavailable
+from ..attempts import Attempts
+from ..bounds import LARGE_BYTES
+from ..call import PreparedCall
+from ..retry_after import told_seconds
+from .breaker import Outcome
+from .delays import delay_before
+from .kinds import IDLE_CLOSE, BreakerOpen, is_servers_fault, may_fall_back, may_retry
+from .retry_pot import RetryPot
+from .seat import Seat
+from .spending import UNLIMITED, Spending
+
+T = TypeVar("T")
+Send = Callable[[PreparedCall, bool], Awaitable[T]]
+"""Sends a call, by a new connection if so told. Raises UpstreamError."""
+Record = Callable[[PreparedCall, Mapping[str, Any]], Awaitable[None]]
+CLOCK_SECONDS = 0.01
+"""How much earlier than told the event loop may wake."""
+LONG_WAIT_SECONDS = 2.0
+"""A server that asks for a longer one is left for a fallback, if there is any."""
+
+
+@dataclass(slots=True)
+class Road:
+    """One question on its way. *call* is the one that is sent now, or that was answered."""
+
+    call: PreparedCall
+    attempts: Attempts
+    seat: Seat
+    record: Record
+    """Makes `ask.attempted` durable. Raises AuditUnavailable."""
+    until: float
+    """When it must be answered: of `time.monotonic`."""
+    is_lowered: bool = False
+    """Whether the caller asked for an earlier end: what is late then is nobody's fault."""
+    spending: Spending = UNLIMITED
+    _turn: _Turn | None = None
+    """What is left to try; made with the first error."""
+    _own_until: float | None = field(default=None, init=False)
+
+    def set_out(self) -> None:
+        """The first try at the model of *call* begins now."""
+        own = self.call.own_seconds
+        self._own_until = None if own is None else monotonic() + own
+
+
+class _Turn:
+    """What was tried and failed, and what is left."""
+
+    def __init__(self, call: PreparedCall) -> None:
+        self.sha256 = call.sha256
+        self.servers, self.fallbacks = list(call.others), list(call.fallbacks)
+        self.retries = 0
+        self.is_renewed = False
+        self.errors: list[UpstreamError] = []
+
+    @property
+    def error(self) -> UpstreamError:
+        """What the caller is to see: the error of a server that was asked, best one that passes."""
+        asked = [error for error in self.errors if not isinstance(error, BreakerOpen)] or self.errors
+        return next((error for error in asked if isinstance(error, UpstreamUnavailable)), asked[0])
+
+
+class AttemptLoop:
+    """Of one worker."""
+
+    def __init__(self, pot: RetryPot | None = None, dice: Callable[[], float] = random.random) -> None:
+        self._pot, self._dice = pot or RetryPot(), dice
+
+    async def answer(self, road: Road, send: Send[T]) -> T:
+        """What *send* returns for the first call that is answered; `road.call` is that one then.
+
+        Raises UpstreamError, AuditUnavailable, and what *send* raises besides.
+        """
+        self._pot.add(road.seat.who, road.call.retries.share)
+        road.set_out()
+        is_fresh = False
+        while True:
+            try:
+                return await self._try(road, send, is_fresh)
+            except UpstreamError as error:
+                road.spending.ended(road.call, is_free=road.attempts.now.is_free)
+                is_fresh = await self._go_on(road, error)
+
+    async def _try(self, road: Road, send: Send[T], is_fresh: bool) -> T:
+        """Send it once."""
+        call, breaker = road.call, road.call.upstream.breaker
+        now = road.attempts.begin(call.upstream.name, call.sha256)
+        entry = breaker.enter()
+        if not entry:
+            now.is_skipped = True
+            now.end("breaker_open")
+            raise BreakerOpen(retry_after=breaker.seconds_left)
+        outcome = Outcome.NONE
+        try:
+            answer = await (send(call, is_fresh) if road._own_until is None else _within(road._own_until, send(call, is_fresh)))
+            now.end(None)
+            outcome = Outcome.GOOD
+        except UpstreamError as error:
+            now.end(error.code)
+            outcome = Outcome.BAD if is_servers_fault(error, now) else Outcome.GOOD
+            raise
+        except asyncio.CancelledError:
+            if monotonic() >= road.until - CLOCK_SECONDS and not road.is_lowered:
+                outcome = Outcome.BAD
+            raise
+        finally:
+            breaker.leave(entry, outcome)
+        return answer
+
+    async def _go_on(self, road: Road, error: UpstreamError) -> bool:
+        """Make `road.call` what to try next; returns whether by a new connection. Raises."""
+        call, now = road.call, road.attempts.now
+        turn = road._turn = road._turn or _Turn(call)
+        turn.errors.append(error)
+        if now.why == IDLE_CLOSE and call.upstream.retries_idle_close and not turn.is_renewed:
+            turn.is_renewed = True
+            if await self._may_send(road, call):
+                return True
+        if now.is_skipped:
+            is_going_on = await self._change(road, turn.servers)
+        else:
+            may_go_on = turn.retries < call.retries.most and may_retry(error, now, after_generation=call.retries.after_generation)
+            is_going_on = may_go_on and await self._retry(road, turn)
+        if is_going_on:
+            return False
+        if any(map(may_fall_back, turn.errors)) and await self._change(road, turn.fallbacks):
+            road.set_out()
+            turn.servers = list(road.call.others)
+            return False
+        raise turn.error
+
+    async def _retry(self, road: Road, turn: _Turn) -> bool:
+        """Another server of the model at once, or the same one after a while. False: neither."""
+        told, now = told_seconds(road.attempts.now.retry_after), monotonic()
+        delay = delay_before(turn.retries + 1, told, self._dice)
+        is_late = now + delay >= min(road.until, road._own_until or road.until)
+        may_wait = not is_late and not (turn.fallbacks and (told or 0.0) > LONG_WAIT_SECONDS)
+        if not (turn.servers or may_wait) or not self._pot.take(road.seat.who):
+            return False
+        turn.retries += 1
+        if await self._change(road, turn.servers):
+            return True
+        if not may_wait:
+            return False
+        await asyncio.sleep(delay)
+        return await self._may_send(road, road.call)
+
+    async def _change(self, road: Road, choices: list[Callable[[], PreparedCall]]) -> bool:
+        """Take the first of *choices* that can be sent. False: none can."""
+        while choices:
+            make = choices.pop(0)
+            try:
+                is_large = len(road.call.body) > LARGE_BYTES
+                call = await asyncio.to_thread(make) if is_large else make()
+            except AppError:  # it does not take this question, or not from this caller
+                continue
+            if road.seat.move(call.upstream.slots) and await self._may_send(road, call):
+                return True
+        return False
+
+    async def _may_send(self, road: Road, call: PreparedCall) -> bool:
+        """Whether the budgets bear it. What is new about *call* is in the record then."""
+        held = await road.spending.may_try(call)
+        if held is None:
+            return False
+        turn = road._turn
+        assert turn is not None
+        if call.sha256 != turn.sha256 or held:
+            await road.record(call, held)
+        road.call = call
+        return True
+
+
+async def _within(until: float, work: Awaitable[T]) -> T:
+    """Raises UpstreamTimeout."""
+    try:
+        async with asyncio.timeout(max(0.0, until - monotonic())):
+            return await work
+    except TimeoutError:
+        raise UpstreamTimeout from None

@@ -1,0 +1,42 @@
+"""The place that one question has at the server it is asked of. It has one at a time."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+from ..fair_slots import FairSlots
+
+
+class Seat:
+    """Leaving the block gives it back."""
+
+    __slots__ = ("_slots", "who")
+
+    def __init__(self, who: str) -> None:
+        self.who = who
+        """The principal."""
+        self._slots: FairSlots | None = None
+
+    async def take(self, slots: FairSlots) -> None:
+        """Wait for the first. Raises Overloaded, Interrupted."""
+        await slots.take(self.who)
+        self._slots = slots
+
+    def move(self, slots: FairSlots) -> bool:
+        """Take one at another server, without waiting. False: it has none free."""
+        if slots is self._slots:
+            return True
+        if not slots.take_now(self.who, 1):
+            return False
+        self.__exit__(None, None, None)
+        self._slots = slots
+        return True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        slots, self._slots = self._slots, None
+        if slots is not None:
+            slots.give_back(self.who)

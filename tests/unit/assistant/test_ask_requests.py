@@ -1,0 +1,65 @@
+"""From a query at /ask to its call, with other servers and fallbacks as at /v1."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import orjson
+import pytest
+
+from app.assistant.ask_requests import prepare_ask
+from app.assistant.v1_requests import V1Requests
+from app.catalogue.models import Catalogue, ModelEntry, ServedBy, Server
+from app.errors import ModelNotFound
+from app.upstream.client import Upstream
+from app.upstream.language_model import LanguageModel
+
+from ...support.asking import PRINCIPAL
+from ...support.caps import CAPS
+
+LAB, SPARE = (Server(name, f"http://127.0.0.1:9/{name}", "k") for name in ("lab", "spare"))
+ENTRIES = {
+    "fast": ModelEntry("fast", "m", LAB, servers=(ServedBy(LAB, 1, "m"), ServedBy(SPARE, 1, "n")), fallback=("other", "secret")),
+    "other": ModelEntry("other", "o", SPARE, timeout_seconds=7),
+    "secret": ModelEntry("secret", "s", SPARE, roles=frozenset({"x.y"})),
+    "alone": ModelEntry("alone", "a", LAB),
+}
+
+
+@pytest.fixture
+def requests() -> Iterator[V1Requests]:
+    with ExitStack() as opened:
+        upstreams = {server.name: Upstream(server) for server in (LAB, SPARE)}
+        for upstream in upstreams.values():
+            opened.callback(upstream.breaker.close)
+        yield V1Requests(Catalogue(ENTRIES, CAPS, {}, frozenset()), upstreams)
+
+
+def model_of(requests: V1Requests, name: str) -> LanguageModel:
+    upstream, entry = requests.upstreams["lab"], ENTRIES[name]
+    return LanguageModel(upstream, model=entry.model, alias=name, temperature=0.7, max_tokens=9, system_prompt="Be brief.")
+
+
+def named(call: Any) -> tuple[str, str, str]:
+    return call.upstream.name, call.model, orjson.loads(call.body)["model"]
+
+
+def test_a_model_with_one_server_is_asked_there(requests: V1Requests) -> None:
+    call = prepare_ask(model_of(requests, "alone"), requests, "hi", PRINCIPAL, stream=False)
+    assert (named(call), call.others, call.fallbacks) == (("lab", "alone", "a"), (), ())
+    assert (call.wants_text, call.asked) == (True, {"query": "hi"})
+
+
+def test_other_servers_and_models_get_bodies_of_their_own(requests: V1Requests) -> None:
+    model = model_of(requests, "fast")
+    call = prepare_ask(model, requests, "hi", PRINCIPAL, stream=True)
+    assert {named(call), named(call.others[0]())} == {("lab", "fast", "m"), ("spare", "fast", "n")}
+    other = call.fallbacks[0]()
+    assert (named(other), other.own_seconds, orjson.loads(other.body)["stream"]) == (("spare", "other", "o"), 7, True)
+    assert orjson.loads(other.body)["messages"][0]["content"] == "Be brief."
+    with pytest.raises(ModelNotFound):
+        call.fallbacks[1]()
+    served = ENTRIES["other"].servers[0]
+    assert model.at("other", served, other.upstream) is model.at("other", served, other.upstream), "it is made once"

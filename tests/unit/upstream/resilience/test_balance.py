@@ -1,0 +1,53 @@
+"""Which server of several is asked first."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from types import SimpleNamespace
+from typing import Any
+
+from app.catalogue.models import ServedBy, Server
+from app.upstream.resilience.balance import ordered
+
+SERVERS = [ServedBy(Server(name, None, ""), weight, "m") for name, weight in (("large", 3), ("small", 1))]
+
+
+def upstreams(*, large: int = 0, small: int = 0, is_open: str = "") -> Any:
+    return {
+        name: SimpleNamespace(slots=SimpleNamespace(in_flight=count), breaker=SimpleNamespace(is_open=name == is_open))
+        for name, count in (("large", large), ("small", small))
+    }
+
+
+def firsts(known: Any, count: int = 4000) -> Counter[str]:
+    dice = random.Random(11)
+    return Counter(ordered(SERVERS, known, dice.random)[0].server.name for _ in range(count))
+
+
+def test_idle_servers_are_chosen_by_their_weight() -> None:
+    assert 2900 < firsts(upstreams())["large"] < 3100
+
+
+def test_a_busy_server_leaves_questions_to_the_other() -> None:
+    assert firsts(upstreams(large=30, small=1)) == {"small": 4000}
+    assert firsts(upstreams(large=3, small=2)) == {"large": 4000}, "3 of 3 is less than 2 of 1"
+
+
+def test_a_server_whose_breaker_is_open_comes_last() -> None:
+    order = [one.server.name for one in ordered(SERVERS, upstreams(small=9, is_open="large"))]
+    assert order == ["small", "large"]
+
+
+def test_all_are_tried_where_all_breakers_are_open() -> None:
+    known = upstreams(large=1)
+    for upstream in known.values():
+        upstream.breaker.is_open = True
+    assert len(ordered(SERVERS, known)) == 2
+
+
+def test_load_is_shared_by_weight_while_many_are_in_flight() -> None:
+    dice, known = random.Random(3), upstreams()
+    for _ in range(400):
+        known[ordered(SERVERS, known, dice.random)[0].server.name].slots.in_flight += 1
+    assert 290 <= known["large"].slots.in_flight <= 310

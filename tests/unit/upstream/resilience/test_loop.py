@@ -1,0 +1,326 @@
+"""The loop of attempts: what is sent, how often and in which order, and which error the caller gets."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+
+from app.catalogue.rules import BreakerRules
+from app.errors import AuditUnavailable, ModelNotFound, UpstreamError, UpstreamTimeout, UpstreamUnavailable
+from app.upstream.attempts import Attempts
+from app.upstream.call import PreparedCall
+from app.upstream.errors import UpstreamRefused
+from app.upstream.fair_slots import FairSlots
+from app.upstream.resilience.breaker import Breaker, Outcome
+from app.upstream.resilience.kinds import BreakerOpen
+from app.upstream.resilience.loop import AttemptLoop, Road
+from app.upstream.resilience.retry_pot import RetryPot
+
+from ....support.asking import prepared
+from ....support.roads import road
+
+BUSY, FAILED, CUT, UNREACHED = 503, 500, 200, 0
+"""How an attempt fails: the status, or not reached."""
+
+
+@dataclass
+class Server:
+    name: str
+    script: list[Any] = field(default_factory=list)
+    """How each attempt fails; then it answers."""
+    slots: FairSlots = field(default_factory=lambda: FairSlots(8))
+    breaker: Breaker = field(default_factory=lambda: Breaker(rules=BreakerRules(failures=100)))
+    retries_idle_close: bool = True
+
+
+@dataclass
+class Ask:
+    """Runs the loop, and notes what it does."""
+
+    sent: list[str] = field(default_factory=list)
+    records: list[tuple[str, str]] = field(default_factory=list)
+    slept: list[float] = field(default_factory=list)
+    attempts: Attempts = field(default_factory=Attempts)
+
+    def road(self, server: Server, **more: Any) -> Road:
+        return road(server, self.attempts, record=self._record, **more)
+
+    async def _record(self, call: PreparedCall, held: Mapping[str, Any]) -> None:
+        self.records.append((call.upstream.name, call.sha256[:1]))
+
+    async def _send(self, call: PreparedCall, is_fresh: bool) -> str:
+        server: Any = call.upstream
+        self.sent.append(server.name + "!" * is_fresh)
+        now, step = self.attempts.now, server.script.pop(0) if server.script else None
+        if step is None:
+            return f"answer of {server.name}"
+        now.is_sent = step != UNREACHED
+        if isinstance(step, int):
+            now.status = step or None
+            raise UpstreamUnavailable
+        if step == "idle_close":
+            now.why = step
+            raise UpstreamUnavailable
+        if step == "hang":
+            await asyncio.sleep(60)
+        assert isinstance(step, UpstreamError)
+        raise step
+
+    def __call__(self, road: Road, pot: RetryPot | None = None) -> str:
+        async def main() -> str:
+            return await AttemptLoop(pot, dice=lambda: 0.0).answer(road, self._send)
+
+        return asyncio.run(main())
+
+
+def at(server: Server, sha256: str = "5", model: str = "alias", **more: Any) -> Callable[[], PreparedCall]:
+    made = replace(prepared(server, **more), model=model, sha256=sha256 * 64)
+    return lambda: made
+
+
+def test_a_healthy_server_is_asked_once() -> None:
+    ask, lab = Ask(), Server("lab")
+    assert ask(ask.road(lab)) == "answer of lab"
+    assert (ask.sent, ask.records, ask.attempts.count) == (["lab"], [], 1)
+
+
+@pytest.mark.parametrize("fault", [BUSY, UNREACHED, 429])
+def test_what_generated_nothing_is_sent_again_at_most_twice(fault: int) -> None:
+    ask, lab, pot = Ask(), Server("lab", [fault] * 9), RetryPot()
+    for _ in range(40):
+        pot.add("alice", 0.2)
+    with pytest.raises(UpstreamUnavailable):
+        ask(ask.road(lab), pot)
+    assert ask.sent == ["lab"] * 3
+
+
+@pytest.mark.parametrize("fault", [FAILED, CUT, 504])
+def test_what_may_have_generated_is_sent_again_only_if_allowed(fault: int) -> None:
+    ask, lab = Ask(), Server("lab", [fault])
+    with pytest.raises(UpstreamUnavailable):
+        ask(ask.road(lab))
+    assert ask.sent == ["lab"]
+    ask, lab = Ask(), Server("lab", [fault])
+    assert ask(ask.road(lab, after_generation=True)) == "answer of lab"
+
+
+def test_a_closed_idle_connection_is_replaced_once_and_beside_the_retries() -> None:
+    ask, lab = Ask(), Server("lab", ["idle_close", "idle_close"])
+    with pytest.raises(UpstreamUnavailable):
+        ask(ask.road(lab, most=0))
+    assert ask.sent == ["lab", "lab!"]
+    ask, lab = Ask(), Server("lab", ["idle_close"], retries_idle_close=False)
+    with pytest.raises(UpstreamUnavailable):
+        ask(ask.road(lab))
+    assert ask.sent == ["lab"]
+
+
+def test_an_empty_retry_budget_ends_it() -> None:
+    pot = RetryPot()
+    while pot.take("bob"):
+        pass
+    pot._pot = 0.0
+    ask, lab = Ask(), Server("lab", [BUSY])
+    with pytest.raises(UpstreamUnavailable):
+        ask(ask.road(lab), pot)
+    assert ask.sent == ["lab"]
+
+
+def test_another_server_of_the_model_is_asked_at_once() -> None:
+    ask, lab, spare = Ask(), Server("lab", [BUSY]), Server("spare")
+    asked = ask.road(lab, others=(at(spare, "6"),))
+    assert ask(asked) == "answer of spare"
+    assert (ask.sent, ask.records) == (["lab", "spare"], [("spare", "6")])
+    assert asked.call.upstream.name == "spare"
+
+
+def test_a_body_like_the_recorded_one_needs_no_other_record() -> None:
+    ask, lab, spare = Ask(), Server("lab", [BUSY]), Server("spare")
+    assert ask(ask.road(lab, others=(at(spare, "5"),))) == "answer of spare"
+    assert ask.records == []
+
+
+def test_fallbacks_are_asked_in_order_and_their_bodies_recorded_before() -> None:
+    ask, lab = Ask(), Server("lab", [FAILED])
+    first, second = Server("first", [UpstreamRefused(400)]), Server("second")
+    asked = ask.road(lab, fallbacks=(at(first, "6", "m1"), at(second, "7", "m2")))
+    assert ask(asked) == "answer of second"
+    assert (ask.sent, ask.records) == (["lab", "first", "second"], [("first", "6"), ("second", "7")])
+    assert asked.call.model == "m2"
+
+
+def test_a_request_that_is_wrong_goes_to_no_fallback() -> None:
+    ask, lab, other = Ask(), Server("lab", [UpstreamRefused(400)]), Server("other")
+    with pytest.raises(UpstreamRefused):
+        ask(ask.road(lab, fallbacks=(at(other, "6"),)))
+    assert ask.sent == ["lab"]
+
+
+def test_a_fallback_that_the_caller_may_not_use_is_left_out() -> None:
+    def refused() -> PreparedCall:
+        raise ModelNotFound("secret", is_known=True)
+
+    ask, lab, other = Ask(), Server("lab", [FAILED]), Server("other")
+    assert ask(ask.road(lab, fallbacks=(refused, at(other, "6")))) == "answer of other"
+
+
+def test_a_fallback_without_a_free_place_is_left_out() -> None:
+    ask, lab, full = Ask(), Server("lab", [FAILED]), Server("full", slots=FairSlots(1))
+    full.slots.take_now("bob", 1)
+    with pytest.raises(UpstreamUnavailable):
+        ask(ask.road(lab, fallbacks=(at(full, "6"),)))
+    assert ask.sent == ["lab"]
+
+
+def test_the_caller_gets_the_error_that_passes_not_that_of_a_fallback() -> None:
+    ask, lab, other = Ask(), Server("lab", [FAILED]), Server("other", [UpstreamRefused(404)])
+    with pytest.raises(UpstreamUnavailable):
+        ask(ask.road(lab, fallbacks=(at(other, "6"),)))
+    assert [one.why for one in ask.attempts.tries] == ["upstream_unavailable", "upstream_refused"]
+
+
+def test_a_model_with_a_timeout_of_its_own_leaves_the_rest_to_a_fallback() -> None:
+    ask, lab, other = Ask(), Server("lab", ["hang"]), Server("other")
+    assert ask(ask.road(lab, own_seconds=0.02, fallbacks=(at(other, "6"),))) == "answer of other"
+    ask, lab = Ask(), Server("lab", ["hang"])
+    with pytest.raises(UpstreamTimeout):
+        ask(ask.road(lab, own_seconds=0.02))
+
+
+def test_no_retry_waits_past_the_deadline() -> None:
+    ask, lab = Ask(), Server("lab", [BUSY])
+    asked = ask.road(lab, seconds=2)
+    original = ask._send
+
+    async def told(call: PreparedCall, is_fresh: bool) -> str:
+        ask.attempts.now.retry_after = "3"
+        return await original(call, is_fresh)
+
+    with pytest.raises(UpstreamUnavailable):
+        asyncio.run(AttemptLoop().answer(asked, told))
+    assert ask.sent == ["lab"]
+
+
+def test_a_told_wait_is_honoured(monkeypatch: pytest.MonkeyPatch) -> None:
+    ask, lab = Ask(), Server("lab", [BUSY])
+    original, sleep = ask._send, asyncio.sleep
+
+    async def told(call: PreparedCall, is_fresh: bool) -> str:
+        ask.attempts.now.retry_after = "3"
+        return await original(call, is_fresh)
+
+    async def note(seconds: float) -> None:
+        ask.slept.append(seconds)
+        await sleep(0)
+
+    monkeypatch.setattr("app.upstream.resilience.loop.asyncio.sleep", note)
+    assert asyncio.run(AttemptLoop(dice=lambda: 0.5).answer(ask.road(lab), told)) == "answer of lab"
+    (waited,) = ask.slept
+    assert 3 < waited < 3.5
+
+
+def test_a_server_that_wants_a_long_wait_is_left_for_a_fallback() -> None:
+    ask, lab, other = Ask(), Server("lab", [BUSY]), Server("other")
+    original = ask._send
+
+    async def told(call: PreparedCall, is_fresh: bool) -> str:
+        ask.attempts.now.retry_after = "3"
+        return await original(call, is_fresh)
+
+    assert asyncio.run(AttemptLoop().answer(ask.road(lab, fallbacks=(at(other, "6"),)), told)) == "answer of other"
+
+
+def opened() -> Breaker:
+    breaker = Breaker("lab", BreakerRules(failures=1, open_seconds=60))
+    breaker.leave(breaker.enter(), Outcome.BAD)
+    return breaker
+
+
+def test_a_server_whose_breaker_is_open_is_not_asked() -> None:
+    ask, lab = Ask(), Server("lab", breaker=opened())
+    with pytest.raises(BreakerOpen) as caught:
+        ask(ask.road(lab))
+    assert (ask.sent, ask.attempts.count, ask.attempts.now.why) == ([], 0, "breaker_open")
+    assert 0 < (caught.value.retry_after or 0) <= 60
+
+
+def test_an_open_breaker_costs_no_retry_where_another_server_is_there() -> None:
+    ask, lab, spare = Ask(), Server("lab", breaker=opened()), Server("spare")
+    assert ask(ask.road(lab, most=0, others=(at(spare, "6"),))) == "answer of spare"
+    assert ask.attempts.count == 1
+
+
+def test_a_breaker_that_opens_meanwhile_hides_no_error() -> None:
+    ask, lab = Ask(), Server("lab", [UNREACHED], breaker=Breaker("lab", BreakerRules(failures=1, open_seconds=60)))
+    with pytest.raises(UpstreamUnavailable) as caught:
+        ask(ask.road(lab))
+    assert type(caught.value) is UpstreamUnavailable
+    assert [one.why for one in ask.attempts.tries] == ["upstream_unavailable", "breaker_open"]
+
+
+@dataclass
+class Budget:
+    """Bears *most* further attempts."""
+
+    most: int
+    ended_as: list[bool] = field(default_factory=list)
+
+    async def may_try(self, call: PreparedCall) -> Mapping[str, Any] | None:
+        self.most -= 1
+        return {"reserved": []} if self.most >= 0 else None
+
+    def ended(self, call: PreparedCall, *, is_free: bool) -> None:
+        self.ended_as.append(is_free)
+
+
+def test_a_budget_is_asked_before_each_further_attempt_and_told_its_end() -> None:
+    ask, lab, budget = Ask(), Server("lab", [BUSY, FAILED]), Budget(5)
+    asked = ask.road(lab, after_generation=True)
+    asked.spending = budget
+    pot = RetryPot()
+    for _ in range(40):
+        pot.add("alice", 0.2)
+    assert ask(asked, pot) == "answer of lab"
+    assert budget.ended_as == [True, False]
+    assert len(ask.records) == 2, "what is reserved is recorded, also for the same body"
+
+
+def test_what_no_budget_bears_is_not_sent() -> None:
+    ask, lab, other, budget = Ask(), Server("lab", [FAILED]), Server("other"), Budget(0)
+    asked = ask.road(lab, fallbacks=(at(other, "6"),))
+    asked.spending = budget
+    with pytest.raises(UpstreamUnavailable):
+        ask(asked)
+    assert (ask.sent, ask.records) == (["lab"], [])
+
+
+def test_nothing_is_sent_that_cannot_be_recorded() -> None:
+    ask, lab, other = Ask(), Server("lab", [FAILED]), Server("other")
+    asked = ask.road(lab, fallbacks=(at(other, "6"),))
+
+    async def broken(call: PreparedCall, held: Mapping[str, Any]) -> None:
+        raise AuditUnavailable
+
+    asked.record = broken
+    with pytest.raises(AuditUnavailable):
+        ask(asked)
+    assert ask.sent == ["lab"]
+
+
+@pytest.mark.parametrize(("is_lowered", "is_bad"), [(False, True), (True, False)])
+def test_a_timeout_counts_against_the_server_unless_the_caller_made_it(is_lowered: bool, is_bad: bool) -> None:
+    ask, lab = Ask(), Server("lab", ["hang"])
+    asked = ask.road(lab, seconds=0.05)
+    asked.is_lowered = is_lowered
+
+    async def main() -> None:
+        async with asyncio.timeout(0.06):
+            await AttemptLoop().answer(asked, ask._send)
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(main())
+    assert lab.breaker.failures == is_bad
