@@ -25,7 +25,7 @@ AppError
 │   ├── LimitsUnavailable       the request could not be counted
 │   └── Overloaded              too many questions wait; TooMuchInFlight: app/limits/held_bytes.py
 ├── UpstreamError               the model's server sent something unusable
-│   ├── UpstreamUnavailable  UpstreamTimeout
+│   ├── UpstreamUnavailable  UpstreamTimeout; BreakerOpen: app/upstream/resilience/kinds.py
 │   └── UpstreamRefused  UpstreamDenied  …: app/upstream/errors.py
 ├── Interrupted                 the service was stopped
 ├── ClientGone                  the caller disconnected

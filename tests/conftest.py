@@ -14,7 +14,7 @@ import uvloop
 from .support.examples import register_profiles
 from .support.fake_openai import FakeOpenAI
 from .support.leftovers import Held, left_since, running_below
-from .support.service import Service
+from .support.service import Service, close_breakers
 from .support.stores import close_stores
 
 register_profiles()
@@ -67,6 +67,11 @@ def nothing_is_left(
     close_stores()
     left = left_since(before, temporary, tmp_path_factory.getbasetemp(), sockets=False, earlier=module_leaves_nothing)
     assert not left, f"the test left behind:\n{left}"
+
+
+@pytest.fixture(autouse=True)
+def breakers_are_closed() -> None:
+    close_breakers()
 
 
 @pytest.fixture(scope="module")

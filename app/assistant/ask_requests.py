@@ -56,9 +56,7 @@ def prepare_ask(model: Model, requests: V1Requests, query: str, principal: Princ
         )
 
     def make(entry: ModelEntry, served: ServedBy) -> PreparedCall:
-        return call_of(
-            model.at(entry.name, served, requests.upstreams[served.server.name]), *timeouts_of(entry, caps)
-        )
+        return call_of(model.at(entry.name, served, requests.upstreams[served.server.name]), *timeouts_of(entry, caps))
 
     def entry_of(name: str) -> ModelEntry:
         return requests.verify_may_use(name, principal)

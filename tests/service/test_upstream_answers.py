@@ -97,7 +97,8 @@ SENT: list[tuple[str, bool, Answer, int, bytes | None]] = [
     ("a stream with another label", True, [whole(STREAM, kind="application/json")], 200, STREAM),
     ("a plain answer to a stream", True, [whole(chat())], 502, chat()),
     ("an error to a stream", True, [whole(REFUSAL)], 502, REFUSAL),
-    ("a stream that is cut", True, [CHUNKED, chunk(STREAM[:90]), 0.1, End.CLOSE], 200, STREAM[:90]),
+    ("a stream that is cut", True, [CHUNKED, chunk(STREAM[:200]), 0.1, End.CLOSE], 200, STREAM[:200]),
+    ("a stream that is cut in its first event", True, [CHUNKED, chunk(STREAM[:90]), 0.1, End.CLOSE], 503, STREAM[:90]),
 ]
 
 
@@ -141,7 +142,8 @@ def test_where_an_idle_connection_is_closed_the_record_says_so(raw: RawServer, p
     assert response.status_code == 200
     assert (details["attempts"], details["retried"]) == (2, "idle_close")
     assert details[DIGEST] == sha256(STREAM if is_stream else chat())
-    assert list(details)[:7] == ["received", "answer", "model", "usage", "elapsed_ms", "attempts", "retried"]
+    assert list(details)[:8] == ["received", "answer", "model", "usage", "elapsed_ms", "attempts", "retried", "tries"]
+    assert [one["why"] for one in details["tries"]] == ["idle_close", None]
 
 
 def test_a_server_of_the_models_file_may_forbid_it(raw: RawServer, post: Post) -> None:

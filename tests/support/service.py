@@ -11,17 +11,32 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import httpx
 
+from app.upstream.resilience.breaker import Breaker
+from app.wiring.breakers import breaker_files
+
 from .windows import remove_windows
 
 READY_SECONDS = 60.0
 HTTP = httpx.Client(verify=False, timeout=60, limits=httpx.Limits(max_keepalive_connections=0))
 """Opens a connection for each call, but shares the TLS context, which costs 30 ms."""
+
+
+RUNNING: set[Service] = set()
+
+
+def close_breakers() -> None:
+    """Those of all running services: what failed in one test is nothing to the next one."""
+    for service in RUNNING:
+        for file in breaker_files(service.log):
+            with closing(Breaker(file=file)) as breaker:
+                breaker.reset()
 
 
 class Service:
@@ -72,6 +87,7 @@ class Service:
         with (self.folder / "serve.log").open("ab") as file:
             begun, to = file.tell(), output if output is not None else file
             self.process = subprocess.Popen(command, cwd=self.folder, env=self.env, stdout=to, stderr=to, start_new_session=True)
+        RUNNING.add(self)
         if wait:
             self.wait_ready()
         if wait and output is None:
@@ -116,6 +132,7 @@ class Service:
         self.process.send_signal(signal.SIGTERM)
         status = self.process.wait(60)
         self.process = None
+        RUNNING.discard(self)
         return status
 
     def kill(self) -> None:
@@ -124,6 +141,7 @@ class Service:
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
         self.process = None
+        RUNNING.discard(self)
 
     def output(self) -> str:
         return (self.folder / "serve.log").read_text(errors="replace")[-5000:]
