@@ -123,7 +123,7 @@ class AttemptLoop:
         """Make `road.call` what to try next; returns whether by a new connection. Raises."""
         call, now = road.call, road.attempts.now
         turn = road._turn = road._turn or _Turn(call)
-        turn.errors.append(error)
+        turn.errors.append(error.with_traceback(None))  # which would hold all of a large answer
         if now.why == IDLE_CLOSE and call.upstream.retries_idle_close and not turn.is_renewed:
             turn.is_renewed = True
             if await self._may_send(road, call):
@@ -139,7 +139,7 @@ class AttemptLoop:
             road.set_out()
             turn.servers = list(road.call.others)
             return False
-        raise turn.error
+        raise turn.error from None
 
     async def _retry(self, road: Road, turn: _Turn) -> bool:
         """Another server of the model at once, or the same one after a while. False: neither."""
