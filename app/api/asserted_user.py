@@ -13,7 +13,7 @@ from ..assistant.models import Origin
 from ..errors import InvalidRequest
 from ..security.asserted_user import AssertedUser
 from ..security.models import Principal
-from .context import app_context, request_context, set_request_context
+from .context import app_context, change_context, request_context
 
 CLAUDE_SESSION = "x-claude-code-session-id"
 MEMBERS = ("user", "safety_identifier")
@@ -72,7 +72,7 @@ def note_user_in_headers(request: Request, principal: Principal) -> AssertedUser
     kinds = (UserHeaders(own.lower()), *KNOWN_HEADERS) if own else KNOWN_HEADERS
     user = user_in_headers(request, kinds, frozenset(settings.asserted_user_fields))
     if user is not None:
-        set_request_context(request, replace(context, origin=replace(context.origin, asserted_user=user)))
+        change_context(request, origin=replace(context.origin, asserted_user=user))
     return user
 
 
@@ -90,10 +90,10 @@ def origin_with_claims(request: Request, principal: Principal, members: Any, *, 
     if not app.services.security.is_front_end(principal.client_id):
         return replace(origin, claimed_user=user)
     origin = replace(origin, asserted_user=user)
-    set_request_context(request, replace(context, origin=origin, quota=None))  # if refused: with the user's quota
+    change_context(request, origin=origin, quota=None)  # if refused: with the user's quota
     if not is_read:
         app.buckets.charge_asserted(principal.user_id, user.id, principal.key_limit)
-    set_request_context(request, replace(context, origin=origin))
+    change_context(request, quota=context.quota)
     return origin
 
 

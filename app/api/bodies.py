@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
@@ -17,7 +17,7 @@ from ..errors import ClientGone
 from ..kit import strict_json
 from ..kit.content_coding import CODINGS, Decoder, coding_of
 from .asked_timeout import asked_timeout
-from .context import declared_bytes, hold_of, media_type_of, request_context, set_request_context
+from .context import change_context, declared_bytes, hold_of, media_type_of, request_context
 from .dependencies import Asker
 from .http_errors import MalformedBody, MalformedJson, TooLarge, UnsupportedCoding, UnsupportedMediaType
 from .schemas import read_ask
@@ -100,7 +100,7 @@ async def read_body(request: Request, limit: int) -> bytes:
         raise ClientGone() from None
     except ValueError as error:  # of the decoder
         raise MalformedBody(f"The body {error}: send it whole, or without Content-Encoding.") from None
-    set_request_context(request, replace(request_context(request), is_body_read=True))
+    change_context(request, is_body_read=True)
     return b"".join(pieces)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import replace
 from typing import Annotated
 from urllib.parse import parse_qsl, unquote_plus
 
@@ -12,7 +11,7 @@ from fastapi import Depends, Request
 from ..security.models import Client
 from ..security.oauth_errors import InvalidClient, InvalidTokenRequest
 from .bodies import read_body, verify_unpacked
-from .context import address_of, app_context, media_type_of, request_context, set_request_context
+from .context import address_of, app_context, change_context, media_type_of
 from .http_errors import UnsupportedMediaType
 
 MAX_FORM_BYTES = 8 * 1024
@@ -82,7 +81,7 @@ async def proven_client(request: Request, fields: dict[str, str]) -> Client:
     except InvalidClient:
         app.buckets.charge_address(address_of(request))
         raise
-    set_request_context(request, replace(request_context(request), user_id=client.client_id))
+    change_context(request, user_id=client.client_id)
     return client
 
 

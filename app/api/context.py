@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastapi import Request
 
@@ -33,9 +33,8 @@ class AppContext:
     """What the bodies of requests take of this worker's memory."""
 
 
-@dataclass(frozen=True, slots=True)
-class RequestContext:
-    """The state of one request. RequestMiddleware makes it; `set_request_context` replaces it."""
+class RequestContext(NamedTuple):
+    """The state of one request. RequestMiddleware makes it; `change_context` replaces it."""
 
     origin: Origin
     user_id: str | None = None
@@ -66,8 +65,10 @@ def request_context(request: Mapping[str, Any]) -> RequestContext:
     return context
 
 
-def set_request_context(request: Request, context: RequestContext) -> None:
-    request["state"]["context"] = context
+def change_context(request: Request, **changes: Any) -> None:
+    """Replace the context by one with other members."""
+    state = request["state"]
+    state["context"] = state["context"]._replace(**changes)
 
 
 def address_of(scope: Mapping[str, Any]) -> str:

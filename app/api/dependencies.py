@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -14,7 +13,7 @@ from ..security import roles
 from ..security.models import Principal
 from ..wiring.services import Services
 from .asserted_user import note_user_in_headers
-from .context import address_of, app_context, request_context, set_request_context
+from .context import address_of, app_context, change_context
 from .http_errors import TokenMissing
 
 documented_scheme = OAuth2(
@@ -43,7 +42,7 @@ async def authenticate(request: Request, *, is_read: bool = False) -> Principal:
 
     *is_read*: no model is asked, so the bucket of reads is charged.
     """
-    app, context = app_context(request), request_context(request)
+    app = app_context(request)
     buckets = app.buckets
     # (1) The bearer token or API key.
     try:
@@ -52,8 +51,8 @@ async def authenticate(request: Request, *, is_read: bool = False) -> Principal:
         # (2) Charged to the address: too many? A good credential is not refused for it.
         buckets.charge_address(address_of(request))
         raise
-    context = replace(context, user_id=principal.user_id, credential=principal.credential)
-    set_request_context(request, context)  # before (3), whose refusal is recorded with the user id
+    # Before (3), whose refusal is recorded with the user id.
+    change_context(request, user_id=principal.user_id, credential=principal.credential)
     # (3) The bucket of this principal, and in it the part of the user that a front end names.
     user = note_user_in_headers(request, principal)
     if user is not None and not is_read:
@@ -62,7 +61,7 @@ async def authenticate(request: Request, *, is_read: bool = False) -> Principal:
     quota = charge(principal.user_id, app.services.caps_for(principal).requests_per_minute, principal.key_limit)
     if user is not None and not is_read:
         buckets.charge_asserted(principal.user_id, user.id, principal.key_limit)
-    set_request_context(request, replace(request_context(request), quota=quota))
+    change_context(request, quota=quota)
     return principal
 
 
@@ -78,7 +77,7 @@ def bearer_token(request: Request) -> str:
     if not values and not keys:
         raise TokenMissing()
     tokens = [_bearer_token(value) for value in values] + keys
-    leaked = request.url.query and "access_token" in request.query_params
+    leaked = request["query_string"] and "access_token" in request.query_params
     if len(values) > 1 or len(keys) > 1 or leaked or tokens[0] != tokens[-1] or not tokens[0]:
         raise TokenMalformed()
     return tokens[0]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,7 +17,7 @@ from app.api.asserted_user import (
     user_in_body,
     user_in_headers,
 )
-from app.api.context import request_context, set_request_context
+from app.api.context import change_context, request_context
 from app.errors import InvalidRequest
 from app.limits.rate_limits import Quota, QuotaExceeded
 from app.security.asserted_user import AssertedUser
@@ -144,7 +143,7 @@ def test_no_member_replaces_the_user_that_a_header_names() -> None:
 def test_a_user_of_a_body_who_used_up_their_part_is_refused() -> None:
     app = app_with(True, charge_asserted=QuotaExceeded(Quota(1, 0, 7)))
     request = request_of(app=app)
-    set_request_context(request, replace(request_context(request), quota=Quota(9, 8, 7)))
+    change_context(request, quota=Quota(9, 8, 7))
     with pytest.raises(QuotaExceeded):
         origin_of(request, {"user": "u1"})
     assert request_context(request).origin.asserted_user == AssertedUser("u1", "user")

@@ -13,7 +13,7 @@ from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from app.api.context import request_context, set_request_context
+from app.api.context import change_context, request_context
 from app.api.error_responses import MAX_METHOD, POINTLESS, answer_error, record_refusal, stream_error_document
 from app.api.http_errors import MalformedJson, TokenMissing, UnsupportedCoding
 from app.api.quota_headers import quota_headers
@@ -65,7 +65,7 @@ def headers_of(error: Exception, path: str = "/ask", *names: str) -> dict[str, s
 def test_a_refusal_is_recorded_once_with_all_that_is_known_of_the_request() -> None:
     app = FakeApp()
     request = request_of("/v1/nothing", app=app, method="GET", client_request_id="mine-1")
-    set_request_context(request, replace(request_context(request), user_id="alice"))
+    change_context(request, user_id="alice")
     response = answer(NotFound(), request)
     assert (response.status_code, orjson.loads(response.body)["error"]["code"]) == (404, "unknown_url")
     (record,) = app.records
@@ -175,7 +175,7 @@ def test_the_record_names_the_credential_and_the_asserted_user() -> None:
     request = request_of(app=app, method="PUT" * 50)
     context = request_context(request)
     origin = replace(context.origin, asserted_user=AssertedUser("u1", "x-user", "u1@example.com"))
-    set_request_context(request, replace(context, origin=origin, credential="key:k"))
+    change_context(request, origin=origin, credential="key:k")
     answer(Overloaded(), request)
     details = app.records[0]["details"]
     assert (details["credential"], len(details["method"])) == ("key:k", MAX_METHOD)
@@ -333,5 +333,5 @@ def test_a_full_bucket_is_shown_in_the_headers() -> None:
 )
 def test_a_connection_ends_where_much_of_a_body_is_unread(headers: dict[str, str], is_body_read: bool, closes: bool) -> None:
     request = request_of(headers=headers)
-    set_request_context(request, replace(request_context(request), is_body_read=is_body_read))
+    change_context(request, is_body_read=is_body_read)
     assert (answer(NotFound(), request).headers.get("connection") == "close") == closes

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -14,7 +14,7 @@ from fastapi import Request, Response
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.context import hold_of, request_context, set_request_context
+from app.api.context import change_context, hold_of, request_context
 from app.api.middleware import RequestMiddleware
 from app.api.quota_headers import quota_headers
 from app.errors import NotFound
@@ -115,7 +115,7 @@ def test_the_quota_that_was_learnt_is_in_the_headers() -> None:
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope)
-        set_request_context(request, replace(request_context(request), quota=quota))
+        change_context(request, quota=quota)
         await Response()(scope, receive, send)
 
     headers = call(app).headers
