@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
-from starlette.requests import ClientDisconnect
 
 from ..assistant.disconnect import EXTENSION, Disconnected
 from ..assistant.models import Question
@@ -77,9 +76,14 @@ async def read_body(request: Request, limit: int) -> bytes:
     if (declared_bytes(request) or 0) > limit:
         raise _too_large(limit)
     decoder, hold = _decoder_of(request), hold_of(request)
-    pieces, received, size = [], 0, 0
+    pieces: list[bytes] = []
+    received, size, has_more = 0, 0, True
     try:
-        async for piece in request.stream():
+        while has_more:
+            message = await request.receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone()
+            piece, has_more = message.get("body", b""), message.get("more_body", False)
             received += len(piece)
             if received > limit:
                 raise _too_large(limit)
@@ -96,8 +100,6 @@ async def read_body(request: Request, limit: int) -> bytes:
                 await asyncio.sleep(0)  # each part is a millisecond's work: serve others between them
         if decoder is not None:
             decoder.finish()
-    except ClientDisconnect:
-        raise ClientGone() from None
     except ValueError as error:  # of the decoder
         raise MalformedBody(f"The body {error}: send it whole, or without Content-Encoding.") from None
     change_context(request, is_body_read=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 from ..errors import Unavailable
 
 
@@ -17,22 +15,21 @@ class HeldBytes:
 
     def __init__(self, most: int, most_each: int) -> None:
         self._most, self._most_each = most, most_each
-        self._held: Counter[str | None] = Counter()
-
-    @property
-    def total(self) -> int:
-        return self._held.total()
+        self._held: dict[str | None, int] = {}
+        self.total = 0
 
     def take(self, holder: str | None, count: int) -> None:
         """Raises TooMuchInFlight, with nothing taken."""
-        if self._held[holder] + count > self._most_each or self._held.total() + count > self._most:
+        held = self._held.get(holder, 0) + count
+        if held > self._most_each or self.total + count > self._most:
             raise TooMuchInFlight()
-        self._held[holder] += count
+        self._held[holder] = held
+        self.total += count
 
     def give_back(self, holder: str | None, count: int) -> None:
-        self._held[holder] -= count
-        if not self._held[holder]:
-            del self._held[holder]
+        self.total -= count
+        if held := self._held.pop(holder, 0) - count:
+            self._held[holder] = held
 
 
 class Hold:
