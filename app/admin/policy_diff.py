@@ -62,8 +62,7 @@ def facts_of(catalogue: Catalogue, roles: Iterable[str]) -> dict[Fact, str]:
         found |= {(row["who"], what, None): text for what, text in _texts(row, ("who", "models"))}
     for row in meaning["models"]:
         about = f"questions to {row['model']}"
-        found |= {(about, what, row["model"]): text for what, text in _texts(row, ("model", "for", "price"))}
-        found |= {(about, f"price of {what}", row["model"]): text for what, text in _texts(row["price"] or {}, ())}
+        found |= {(about, what, row["model"]): text for what, text in _texts(row, ("model", "for"))}
     for budget, row in zip(catalogue.budgets, meaning["budgets"], strict=True):
         kind = "money" if budget.counts_money else "tokens"
         found[row["for"], f"budget of {kind} a {budget.per}", None] = most_of(budget, catalogue.currency)

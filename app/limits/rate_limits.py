@@ -50,7 +50,7 @@ class QuotaExceeded(RateLimited):
         self.quota = quota
 
 
-class _PerMinute(RateLimitItemPerMinute):
+class PerMinute(RateLimitItemPerMinute):
     """Its window does not depend on its size: one that changes goes on."""
 
     def key_for(self, *identifiers: bytes | str | int | float) -> str:
@@ -76,12 +76,12 @@ class Buckets:
         assert isinstance(storage, WindowStorage)
         self.shared = storage.shared
         self._storage = storage
-        self._token = _PerMinute(max(settings.rate_limit, MIN_TOKENS_PER_MINUTE))
-        self._address = _PerMinute(settings.address_rate_limit)
-        self._refusal = _PerMinute(settings.audit_refusals_per_minute)
+        self._token = PerMinute(max(settings.rate_limit, MIN_TOKENS_PER_MINUTE))
+        self._address = PerMinute(settings.address_rate_limit)
+        self._refusal = PerMinute(settings.audit_refusals_per_minute)
         part = settings.asserted_user_rate_limit
         self._unproven_from = 0.0  # before that time, no refusal of an unproven caller is admitted
-        self._asserted = None if part is None else _PerMinute(part)
+        self._asserted = None if part is None else PerMinute(part)
 
     def charge_question(self, user_id: str, per_minute: int, key: tuple[str, int] | None = None) -> Quota:
         """Count one question of a proven principal. Raises QuotaExceeded.
@@ -181,18 +181,18 @@ class Buckets:
     def _charge_both(self, name: str, user_id: str, limit: int, key_name: str, key: tuple[str, int] | None) -> Quota:
         """Count one call in the bucket of a principal, and in that of a key that narrows it."""
         if key is None or key[1] >= limit:
-            return self._charge(_PerMinute(limit), name, user_id)
-        key_id, own = key[0], _PerMinute(key[1])
+            return self._charge(PerMinute(limit), name, user_id)
+        key_id, own = key[0], PerMinute(key[1])
         with storage_faults():
             if not self._window.test(own, key_name, key_id):
                 raise QuotaExceeded(self._quota(own, key_name, key_id))
-        shared = self._charge(_PerMinute(limit), name, user_id)
+        shared = self._charge(PerMinute(limit), name, user_id)
         return min(shared, self._charge(own, key_name, key_id), key=lambda quota: quota.remaining)
 
     def _address_limited(self, network: str) -> RateLimited:
         return RateLimited(retry_after=self._quota(self._address, UNPROVEN, "address", network).reset_seconds)
 
-    def _charge(self, item: _PerMinute, *key: str) -> Quota:
+    def _charge(self, item: PerMinute, *key: str) -> Quota:
         with storage_faults():
             is_allowed = self._window.hit(item, *key)
             quota = self._quota(item, *key)
@@ -200,6 +200,6 @@ class Buckets:
             raise QuotaExceeded(quota)
         return quota
 
-    def _quota(self, item: _PerMinute, *key: str) -> Quota:
+    def _quota(self, item: PerMinute, *key: str) -> Quota:
         reset_at, remaining = self._window.get_window_stats(item, *key)
         return Quota(item.amount, max(0, remaining), max(1, math.ceil(reset_at - monotonic())), key[0])

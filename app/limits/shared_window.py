@@ -22,7 +22,7 @@ from limits.storage import MovingWindowSupport, Storage
 from .shared_folder import SharedFolder, folder_of, write_whole
 from .shared_hits import MINUTE, SharedHits
 
-SCHEME = "window"
+WINDOW_SCHEME = "window"
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 UNPROVEN = "unproven"
 """Begins the keys of callers who are not proven. They fill files of their own."""
@@ -39,18 +39,18 @@ def shared_window_url(log: Path) -> str:
     boot = ""
     with suppress(OSError):
         boot = BOOT_ID.read_text()[:8]
-    return f"{SCHEME}://{folder_of(log)}/limits-1-{boot}"
+    return f"{WINDOW_SCHEME}://{folder_of(log)}/limits-1-{boot}"
 
 
 @lru_cache(4096)
-def _digest(key: str) -> bytes:
+def digest_of(key: str) -> bytes:
     return hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 class WindowStorage(MovingWindowSupport, Storage):
     """Windows of a minute. Not for several threads of one process. Raises OSError."""
 
-    STORAGE_SCHEME = [SCHEME]  # noqa: RUF012 - limits declares it so
+    STORAGE_SCHEME = [WINDOW_SCHEME]  # noqa: RUF012 - limits declares it so
     base_exceptions = OSError
 
     def __init__(
@@ -61,7 +61,7 @@ class WindowStorage(MovingWindowSupport, Storage):
         **_: float | str | bool,
     ) -> None:
         super().__init__(uri, wrap_exceptions=wrap_exceptions)
-        path = Path(uri.removeprefix(f"{SCHEME}://"))
+        path = Path(uri.removeprefix(f"{WINDOW_SCHEME}://"))
         self.shared = SharedFolder(path.parent)
         self._clock = clock
         self._proven = SharedHits(path, MOST_HITS)
@@ -72,7 +72,7 @@ class WindowStorage(MovingWindowSupport, Storage):
 
         None, too, while all who are not proven have had MOST_UNPROVEN_HITS in this minute.
         """
-        hits, digest = self._hits(key), _digest(key)
+        hits, digest = self._hits(key), digest_of(key)
         with self.shared:
             now = self._read(hits)
             return hits.window(digest, now)[1] + amount <= limit and hits.add(digest, now, amount)
@@ -80,13 +80,13 @@ class WindowStorage(MovingWindowSupport, Storage):
     def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:
         """When the oldest hit of the last minute was, and how many there are."""
         hits = self._hits(key)
-        return hits.window(_digest(key), self._catch_up(hits))
+        return hits.window(digest_of(key), self._catch_up(hits))
 
     def give_back(self, key: str) -> None:
         """Take the newest hit away."""
         hits = self._hits(key)
         with self.shared:
-            hits.add(_digest(key), -self._read(hits))
+            hits.add(digest_of(key), -self._read(hits))
 
     def take(self, capacity: int, per_second: float) -> float:
         """Take one from the bucket of all who are not proven; it is filled by *per_second*.

@@ -1,0 +1,108 @@
+"""Rates in tokens: of each principal, and of each model for all callers together.
+
+A question counts with an estimate when it begins: a quarter of its bytes, and the most that its
+answer may have. When it is over, what the server counted takes the place of that.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from limits.strategies import MovingWindowRateLimiter
+
+from ..errors import LimitsUnavailable
+from .rate_limits import PerMinute, Quota, QuotaExceeded
+from .shared_window import WINDOW_SCHEME, shared_window_url
+from .storage_faults import storage_faults
+from .token_window import SCHEME, TokenStorage
+
+RATE = "tpm"
+"""The name of the limit that callers see."""
+
+
+class Rate(NamedTuple):
+    """*key* is counted with at most *most* tokens a minute."""
+
+    key: str
+    most: int
+
+
+class _Part(NamedTuple):
+    key: str
+    at: float
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class TokenCharge:
+    """What a question was counted with."""
+
+    parts: tuple[_Part, ...]
+    quota: Quota
+    """The tightest window after it."""
+
+
+def rates_of(user_id: str, per_principal: int | None, model: str, per_model: int | None) -> tuple[Rate, ...]:
+    """None: without a rate. Nothing is counted for it."""
+    own = () if per_principal is None else (Rate(f"tokens/{user_id}", per_principal),)
+    return own if per_model is None else (*own, Rate(f"model-tokens/{model}", per_model))
+
+
+class TokenRates:
+    """Of one process; opens nothing before the first charge.
+
+    Raises LimitsUnavailable if the storage fails: a question that cannot be counted is refused.
+    """
+
+    def __init__(self, log: Path, clock: Callable[[], float] = time.monotonic) -> None:
+        """Raises ConfigError if there is no place to count in."""
+        place = shared_window_url(log).removeprefix(f"{WINDOW_SCHEME}://")
+        self._url, self._clock = f"{SCHEME}://{place}-tokens", clock
+        self._storage: TokenStorage | None = None
+
+    def charge(self, rates: tuple[Rate, ...], estimate: int) -> TokenCharge:
+        """Count *estimate* tokens in each of *rates*, at least one. Raises QuotaExceeded.
+
+        A question that is larger than a rate waits until its window is empty.
+        """
+        parts: list[_Part] = []
+        with storage_faults():
+            storage = self._open()
+            window = MovingWindowRateLimiter(storage)
+            for rate in rates:
+                amount = min(max(1, estimate), rate.most)
+                if not window.hit(PerMinute(rate.most), rate.key, cost=amount):
+                    self._correct(parts, 0)
+                    raise QuotaExceeded(self._quota(storage, rate, storage.seconds_until(rate.key, rate.most, amount)))
+                parts.append(_Part(rate.key, storage.added_at, amount))
+            quotas = [self._quota(storage, rate, storage.seconds_until(rate.key, rate.most, rate.most)) for rate in rates]
+        return TokenCharge(tuple(parts), min(quotas, key=lambda quota: quota.remaining))
+
+    def settle(self, charge: TokenCharge, used: int) -> None:
+        """The question is over and used so many tokens. Where that cannot be written, the estimate stays."""
+        with suppress(LimitsUnavailable), storage_faults():
+            self._correct(charge.parts, used)
+
+    def close(self) -> None:
+        if self._storage is not None:
+            self._storage.close()
+        self._storage = None
+
+    def _correct(self, parts: tuple[_Part, ...] | list[_Part], used: int) -> None:
+        for key, at, amount in parts:
+            if used != amount:
+                self._open().correct(key, at, used - amount)
+
+    def _quota(self, storage: TokenStorage, rate: Rate, seconds: int) -> Quota:
+        _, total = storage.get_moving_window(rate.key, rate.most, 60)
+        return Quota(rate.most, max(0, rate.most - total), seconds, RATE)
+
+    def _open(self) -> TokenStorage:
+        if self._storage is None:
+            self._storage = TokenStorage(self._url, clock=self._clock)
+        return self._storage
