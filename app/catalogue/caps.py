@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass
+from typing import NamedTuple
 
 MAX_PER_MINUTE = 10_000_000
 """No limit on requests is higher."""
@@ -31,6 +32,13 @@ class Caps:
     stream_timeout_seconds: float
     tokens_per_minute: int = NO_TOKEN_RATE
     """Of questions and answers together."""
+
+
+class TokenRate(NamedTuple):
+    """At most *most* tokens a minute are counted under *key*."""
+
+    key: str
+    most: int
 
 
 @dataclass(frozen=True, slots=True)

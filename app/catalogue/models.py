@@ -8,7 +8,7 @@ from datetime import UTC, tzinfo
 from typing import Literal, get_args
 
 from .budgets import EACH, Budget
-from .caps import Caps, OutputLimit, largest, smallest
+from .caps import NO_TOKEN_RATE, Caps, OutputLimit, TokenRate, largest, smallest
 from .prices import Price
 from .rules import BreakerRules, RetryRules
 
@@ -102,6 +102,13 @@ class ModelEntry:
     def seconds_for(self, caps: Caps) -> float:
         """For a whole plain answer, and for the silence of a stream: the smaller one counts."""
         return min(caps.timeout_seconds, self.timeout_seconds or caps.timeout_seconds)
+
+    def token_rates(self, user_id: str, caps: Caps) -> tuple[TokenRate, ...]:
+        """Those that a question of the principal must keep; nearly always there are none."""
+        own = () if caps.tokens_per_minute >= NO_TOKEN_RATE else (TokenRate(f"tokens/{user_id}", caps.tokens_per_minute),)
+        if self.tokens_per_minute is None:
+            return own
+        return (*own, TokenRate(f"model-tokens/{self.name}", self.tokens_per_minute))
 
     def is_for(self, roles: Iterable[str]) -> bool:
         return self.roles is None or not self.roles.isdisjoint(roles)

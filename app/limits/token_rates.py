@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from limits.strategies import MovingWindowRateLimiter
 
+from ..catalogue.caps import TokenRate
 from ..errors import LimitsUnavailable
 from .rate_limits import PerMinute, Quota, QuotaExceeded
 from .shared_window import WINDOW_SCHEME, shared_window_url
@@ -23,13 +24,6 @@ from .token_window import SCHEME, TokenStorage
 
 RATE = "tpm"
 """The name of the limit that callers see."""
-
-
-class Rate(NamedTuple):
-    """*key* is counted with at most *most* tokens a minute."""
-
-    key: str
-    most: int
 
 
 class _Part(NamedTuple):
@@ -47,12 +41,6 @@ class TokenCharge:
     """The tightest window after it."""
 
 
-def rates_of(user_id: str, per_principal: int | None, model: str, per_model: int | None) -> tuple[Rate, ...]:
-    """None: without a rate. Nothing is counted for it."""
-    own = () if per_principal is None else (Rate(f"tokens/{user_id}", per_principal),)
-    return own if per_model is None else (*own, Rate(f"model-tokens/{model}", per_model))
-
-
 class TokenRates:
     """Of one process; opens nothing before the first charge.
 
@@ -65,7 +53,7 @@ class TokenRates:
         self._url, self._clock = f"{SCHEME}://{place}-tokens", clock
         self._storage: TokenStorage | None = None
 
-    def charge(self, rates: tuple[Rate, ...], estimate: int) -> TokenCharge:
+    def charge(self, rates: tuple[TokenRate, ...], estimate: int) -> TokenCharge:
         """Count *estimate* tokens in each of *rates*, at least one. Raises QuotaExceeded.
 
         A question that is larger than a rate waits until its window is empty.
@@ -98,7 +86,7 @@ class TokenRates:
             if used != amount:
                 self._open().correct(key, at, used - amount)
 
-    def _quota(self, storage: TokenStorage, rate: Rate, seconds: int) -> Quota:
+    def _quota(self, storage: TokenStorage, rate: TokenRate, seconds: int) -> Quota:
         _, total = storage.get_moving_window(rate.key, rate.most, 60)
         return Quota(rate.most, max(0, rate.most - total), seconds, RATE)
 

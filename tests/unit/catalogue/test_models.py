@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from app.catalogue.budgets import Budget
-from app.catalogue.caps import Caps, OutputLimit
+from app.catalogue.caps import Caps, OutputLimit, TokenRate
 from app.catalogue.models import ENDPOINTS, Catalogue, ModelEntry, ServedBy, Server
 
 from ...support.caps import CAPS
@@ -104,6 +104,14 @@ def test_the_smaller_timeout_of_model_and_caller_counts() -> None:
     assert OPEN.seconds_for(caps) == 10
     assert replace(OPEN, timeout_seconds=2.5).seconds_for(caps) == 2.5
     assert replace(OPEN, timeout_seconds=60).seconds_for(caps) == 10
+
+
+def test_a_question_keeps_the_rate_of_its_principal_and_that_of_the_model() -> None:
+    capped = replace(CAPS, tokens_per_minute=5)
+    own, of_model = TokenRate("tokens/alice", 5), TokenRate("model-tokens/open", 9)
+    busy = replace(OPEN, tokens_per_minute=9)
+    found = [entry.token_rates("alice", caps) for entry in (OPEN, busy) for caps in (CAPS, capped)]
+    assert found == [(), (own,), (of_model,), (own, of_model)]
 
 
 # --- budgets -----------------------------------------------------------------------------------------

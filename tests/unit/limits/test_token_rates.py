@@ -8,13 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from app.catalogue.caps import TokenRate
 from app.errors import LimitsUnavailable
 from app.limits.rate_limits import QuotaExceeded
-from app.limits.token_rates import TokenRates, rates_of
+from app.limits.token_rates import TokenRates
 
 from ...support.windows import Clock, remove_windows, window_folder
 
-OWN = rates_of("alice", 1000, "small", None)
+ALICE, BOBBY = TokenRate("tokens/alice", 1000), TokenRate("tokens/bobby", 1000)
+MODEL = TokenRate("model-tokens/small", 1500)
+OWN = (ALICE,)
 
 
 @pytest.fixture
@@ -30,7 +33,6 @@ def rates(tmp_path: Path, clock: Clock) -> Iterator[TokenRates]:
 
 
 def test_nothing_is_opened_before_the_first_charge(rates: TokenRates, tmp_path: Path) -> None:
-    assert rates_of("alice", None, "small", None) == ()
     folder = window_folder(tmp_path / "log")
     assert list(folder.glob("*tokens*")) == []
     rates.charge(OWN, 1)
@@ -64,14 +66,14 @@ def test_a_question_larger_than_the_rate_waits_for_an_empty_window(rates: TokenR
 
 
 def test_a_model_has_one_rate_for_all_callers(rates: TokenRates) -> None:
-    alice, bobby = rates_of("alice", 1000, "small", 1500), rates_of("bobby", 1000, "small", 1500)
+    alice, bobby = (ALICE, MODEL), (BOBBY, MODEL)
     rates.charge(alice, 900)
     assert rates.charge(bobby, 500).quota.remaining == 100
     with pytest.raises(QuotaExceeded) as refused:
         rates.charge(bobby, 101)
     assert refused.value.quota.limit == 1500
     assert rates.charge(OWN, 100).quota.remaining == 0
-    assert rates.charge(rates_of("bobby", 1000, "other", None), 500).quota.remaining == 0, "nothing of a refused one is held"
+    assert rates.charge((BOBBY,), 500).quota.remaining == 0, "nothing of a refused one is held"
 
 
 def test_a_storage_that_fails_is_a_refusal_of_its_own(rates: TokenRates, tmp_path: Path) -> None:
