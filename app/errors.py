@@ -17,7 +17,7 @@ AppError
 ├── VerificationFailed (a ValueError)  broken evidence, or evidence that does not prove its claim
 ├── InsufficientScope           proven, but without the role; carries its name
 ├── RateLimited                 too many in a minute; carries retry_after
-│   └── QuotaExceeded           carries the principal's quota: app/limits/rate_limits.py
+│   └── QuotaExceeded           carries the principal's quota: app/limits/quota.py
 ├── Unavailable                 impossible now; may carry retry_after
 │   ├── AuditUnavailable        not recorded; LongTextUnavailable: a long text was not stored
 │   ├── AuditCorrupt            the log is not what was written; the start stops

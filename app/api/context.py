@@ -10,7 +10,8 @@ from fastapi import Request
 
 from ..assistant.models import Origin
 from ..limits.held_bytes import HeldBytes, Hold
-from ..limits.rate_limits import Buckets, Quota
+from ..limits.quota import Quota
+from ..limits.rate_limits import Buckets
 from ..security.refusals import RefusalRecorder
 from ..wiring.services import Services
 from .error_bodies import ErrorStyle

@@ -16,7 +16,7 @@ from .http_errors import CrossOriginRefused
 EXPOSED = [
     *("x-request-id", "request-id", "x-audit-seq", "x-audit-hash", "ratelimit", "ratelimit-policy", "x-clamped"),
     *("retry-after", "retry-after-ms", "x-should-retry"),
-    *(f"x-ratelimit-{what}-requests" for what in ("limit", "remaining", "reset")),
+    *(f"x-ratelimit-{what}-{of}" for of in ("requests", "tokens") for what in ("limit", "remaining", "reset")),
 ]
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]{1,100}", re.IGNORECASE)
 PROXY_HEADERS = re.compile(r"forwarded|x-forwarded-.*|x-real-ip|via", re.IGNORECASE)

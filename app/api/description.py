@@ -25,8 +25,8 @@ OF_STATUS: dict[str, dict[str, Any]] = {
 LIMITS: dict[str, Any] = {
     "RateLimit-Policy": TEXT,
     "RateLimit": TEXT,
-    "x-ratelimit-reset-requests": TEXT,
-    **{f"x-ratelimit-{what}-requests": NUMBER for what in ("limit", "remaining")},
+    **{f"x-ratelimit-reset-{of}": TEXT for of in ("requests", "tokens")},
+    **{f"x-ratelimit-{what}-{of}": NUMBER for of in ("requests", "tokens") for what in ("limit", "remaining")},
 }
 """Of a principal."""
 HEADERS = REQUEST_ID | LIMITS | OF_STATUS["401"] | OF_STATUS["429"]

@@ -23,7 +23,7 @@ from ..errors import (
 )
 from ..kit.content_coding import CODINGS
 from ..kit.secret_look import masked, masked_path
-from ..limits.rate_limits import QuotaExceeded
+from ..limits.quota import QuotaExceeded
 from ..security.api_keys.form import KeyRefused
 from ..security.oauth_errors import InvalidClient
 from .addresses import nothing_at

@@ -61,8 +61,9 @@ class RequestMiddleware:
                 docs = scope["path"].startswith("/docs")
                 headers.append((b"content-security-policy", DOCS_POLICY if docs else POLICY))
                 quota = request_context(scope).quota
-                if quota is not None:
-                    headers.extend(quota_headers(quota))
+                for one in (quota, origin.tokens.quota):
+                    if one is not None:
+                        headers.extend(quota_headers(one))
             await send(message)
 
         try:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 from typing import Any, Protocol
 
+import orjson
+
 from ..catalogue.models import ModelEntry, ServedBy
 from ..security.models import Principal
 from ..upstream.call import PreparedCall
 from ..upstream.client import Upstream
 from ..upstream.protocol.chat import CHAT
 from .choices import choose, timeouts_of
+from .token_use import estimated_tokens
 from .v1_requests import V1Requests
 
 
@@ -38,8 +41,9 @@ def prepare_ask(model: Model, requests: V1Requests, query: str, principal: Princ
     catalogue = requests.catalogue
     caps = catalogue.caps_for(principal.roles, principal.client_roles)
 
-    def call_of(model: Model, seconds: float, own: float | None) -> PreparedCall:
+    def call_of(model: Model, entry: ModelEntry) -> PreparedCall:
         body = model.build_body(query, stream=stream)
+        (seconds, own), rates = timeouts_of(entry, caps), entry.token_rates(principal.user_id, caps)
         return PreparedCall(
             model.upstream,
             CHAT,
@@ -52,15 +56,17 @@ def prepare_ask(model: Model, requests: V1Requests, query: str, principal: Princ
             wants_text=True,
             own_seconds=own,
             policy=catalogue.short_sha256,
+            token_rates=rates,
+            estimated_tokens=estimated_tokens(CHAT, orjson.loads(body), body) if rates else 0,
             retries=catalogue.retries,
         )
 
     def make(entry: ModelEntry, served: ServedBy) -> PreparedCall:
-        return call_of(model.at(entry.name, served, requests.upstreams[served.server.name]), *timeouts_of(entry, caps))
+        return call_of(model.at(entry.name, served, requests.upstreams[served.server.name]), entry)
 
     def entry_of(name: str) -> ModelEntry:
         return requests.verify_may_use(name, principal)
 
     if len(entry.servers) == 1 and not entry.fallback:  # nearly always
-        return call_of(model, *timeouts_of(entry, caps))
+        return call_of(model, entry)
     return choose(entry, requests.upstreams, make, entry_of)

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..errors import ClientGone
 from ..limits.bounds import Bounds
+from ..limits.token_rates import TokenRates
 from ..security.manager import SecurityManager
 from ..security.models import Principal
 from ..upstream.attempts import Attempts
@@ -26,6 +27,7 @@ from .exchange import Exchange
 from .known_responses import KnownResponses
 from .models import Answer, Document, Origin, Question
 from .streaming import NOT_READING, StreamSink, StreamTimeouts, relay_stream
+from .token_use import counted_tokens
 from .v1_requests import V1Requests
 
 
@@ -48,10 +50,11 @@ class SecureAIAssistant:
         *,
         timeouts: StreamTimeouts | None = None,
         responses: KnownResponses | None = None,
+        token_rates: TokenRates | None = None,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         """*responses*: those that callers may continue; None: they may continue none."""
-        self._responses = responses
+        self._responses, self._token_rates = responses, token_rates
         self._security = security
         self._model = model
         self.v1_requests = v1_requests
@@ -93,8 +96,7 @@ class SecureAIAssistant:
         self, principal: Principal, call: PreparedCall, origin: Origin, disconnected: Disconnected | None
     ) -> Document:
         """Record the question, ask the model, record the answer: in this order, or not at all."""
-        async with self._admitted(principal, call, disconnected) as seat:
-            origin.memory.of(self.answers, principal.user_id)
+        async with self._admitted(principal, call, origin, disconnected) as seat:
             async with self._exchange(principal, call, origin) as exchange:
                 road = road_of(exchange, seat, is_plain=True)
                 with cancel_on_disconnect(disconnected):
@@ -108,8 +110,7 @@ class SecureAIAssistant:
         self, principal: Principal, call: PreparedCall, origin: Origin, sink: StreamSink, disconnected: Disconnected | None = None
     ) -> None:
         """Write the answer to *sink* as it arrives; its end only once `ask.answered` is durable."""
-        async with self._admitted(principal, call, disconnected) as seat:
-            origin.memory.of(self.answers, principal.user_id)
+        async with self._admitted(principal, call, origin, disconnected) as seat:
             async with self._exchange(principal, call, origin) as exchange:
                 sink.name(exchange.received)
                 road = road_of(exchange, seat)
@@ -136,13 +137,19 @@ class SecureAIAssistant:
                     await asyncio.sleep(0.01)
 
     @asynccontextmanager
-    async def _admitted(self, principal: Principal, call: PreparedCall, disconnected: Disconnected | None) -> AsyncIterator[Seat]:
-        """Raises Overloaded, also after a wait for the server's slots, and ClientGone during it."""
+    async def _admitted(
+        self, principal: Principal, call: PreparedCall, origin: Origin, disconnected: Disconnected | None
+    ) -> AsyncIterator[Seat]:
+        """Raises Overloaded, also after a wait for the server's slots, and ClientGone during it.
+
+        Raises QuotaExceeded where a rate in tokens is used up, LimitsUnavailable.
+        """
         self._in_progress += 1
         try:
-            with Seat(principal.user_id) as seat:
+            with counted_tokens(self._token_rates, call, origin.tokens), Seat(principal.user_id) as seat:
                 with cancel_on_disconnect(disconnected):
                     await seat.take(call.upstream.slots)
+                origin.memory.of(self.answers, principal.user_id)
                 yield seat
         finally:
             self._in_progress -= 1

@@ -84,6 +84,7 @@ class Exchange:
             stop = Interrupted()
             await self._record_failure(stop)
             raise stop
+        self.origin.tokens.attempts = self.attempts
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -136,6 +137,7 @@ class Exchange:
         """
         self._has_end = True
         written, usage = (self._sha256.copy(), self._bytes), completion.usage
+        self.origin.tokens.answered(usage)
         self.mark_delivered(unwritten)
         details = {
             "received": self.received.seq,

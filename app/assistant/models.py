@@ -11,6 +11,7 @@ from ..security.asserted_user import AssertedUser
 from ..upstream.answer_memory import AnswerMemory
 from ..upstream.call import PreparedCall
 from ..upstream.completion import Reply, Usage
+from .token_use import TokenUse
 
 
 class TerminalRecord:
@@ -40,6 +41,8 @@ class Origin:
     """The user that any other caller names."""
     timeout_seconds: float | None = None
     """How long the caller waits, if they say so."""
+    tokens: TokenUse = field(default_factory=TokenUse, compare=False)
+    """What it takes of the rates in tokens."""
     memory: AnswerMemory = field(default_factory=AnswerMemory, compare=False)
     """What its answer takes, until it is delivered."""
 

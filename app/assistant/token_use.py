@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
-from ..limits.rate_limits import Quota
+from ..limits.quota import Quota
 from ..limits.token_rates import TokenRates
 from ..upstream.attempts import Attempts
 from ..upstream.call import PreparedCall
@@ -21,36 +22,45 @@ BYTES_PER_TOKEN = 4
 class TokenUse:
     """Of one question."""
 
+    __slots__ = ("_settle", "attempts", "quota")
+
     def __init__(self) -> None:
         self.quota: Quota | None = None
         """The tightest window, once the question is counted; None: no rate applies."""
         self.attempts: Attempts | None = None
         """Set it once the question may be sent."""
-        self.usage: Usage | None = None
-        """Set it once it is known."""
+        self._settle: Callable[[int], None] | None = None
 
-    def tokens(self) -> int | None:
-        """What the question used. None: nobody knows, so its estimate stays."""
-        if self.usage is not None:
-            return self.usage.input_tokens + self.usage.output_tokens
+    def begin(self, rates: TokenRates, call: PreparedCall) -> None:
+        """Raises QuotaExceeded, LimitsUnavailable."""
+        charge = rates.charge(call.token_rates, call.estimated_tokens)
+        self.quota, self._settle = charge.quota, partial(rates.settle, charge)
+
+    def answered(self, usage: Usage | None) -> None:
+        """None: the server counted nothing, so the estimate stays."""
+        if self._settle is not None and usage is not None:
+            self._settle(usage.input_tokens + usage.output_tokens)
+        self._settle = None
+
+    def end(self) -> None:
+        """Nothing counts if no server can have begun an answer."""
         tries = self.attempts.tries if self.attempts is not None else []
-        return 0 if all(one.is_free for one in tries) else None
+        if self._settle is not None and all(one.is_free for one in tries):
+            self._settle(0)
+        self._settle = None
 
 
 @contextmanager
-def counted_tokens(rates: TokenRates | None, call: PreparedCall) -> Iterator[TokenUse]:
+def counted_tokens(rates: TokenRates | None, call: PreparedCall, use: TokenUse) -> Iterator[None]:
     """Raises QuotaExceeded, LimitsUnavailable before the block."""
-    use = TokenUse()
     if rates is None or not call.token_rates:
-        yield use
+        yield
         return
-    charge = rates.charge(call.token_rates, call.estimated_tokens)
-    use.quota = charge.quota
+    use.begin(rates, call)
     try:
-        yield use
+        yield
     finally:
-        if (used := use.tokens()) is not None:
-            rates.settle(charge, used)
+        use.end()
 
 
 def estimated_tokens(endpoint: Endpoint, params: Mapping[str, Any], body: bytes) -> int:

@@ -9,16 +9,15 @@ from __future__ import annotations
 import math
 import os
 import warnings
-from dataclasses import dataclass
 from time import monotonic
 
-from limits import RateLimitItemPerMinute
 from slowapi import Limiter
 from slowapi.util import get_remote_address
 
 from ..errors import RateLimited
 from ..settings import Settings
 from .networks import network_of
+from .quota import QUESTIONS, PerMinute, Quota, QuotaExceeded
 from .shared_window import UNPROVEN, WindowStorage, shared_window_url
 from .storage_faults import storage_faults
 
@@ -28,33 +27,8 @@ MIN_READS_PER_MINUTE = 600
 """A principal may read so often even if their limit on questions is lower: a read asks no model."""
 UNPROVEN_SHARE = 1 / 3
 """Of AUDIT_REFUSALS_PER_MINUTE: records of all who are not proven, a minute, after a burst."""
-QUESTIONS, KEYS, READS, KEY_READS, TOKENS = "rpm", "key", "reads", "key_reads", "tokens"
-"""The names of the limits that callers see."""
-
-
-@dataclass(frozen=True, slots=True)
-class Quota:
-    """A limit after a call: its size, the calls left, when the oldest call leaves the window."""
-
-    limit: int
-    remaining: int
-    reset_seconds: int
-    name: str = QUESTIONS
-
-
-class QuotaExceeded(RateLimited):
-    """RateLimited by a limit whose state the caller may see."""
-
-    def __init__(self, quota: Quota) -> None:
-        super().__init__(retry_after=quota.reset_seconds)
-        self.quota = quota
-
-
-class PerMinute(RateLimitItemPerMinute):
-    """Its window does not depend on its size: one that changes goes on."""
-
-    def key_for(self, *identifiers: bytes | str | int | float) -> str:
-        return "/".join(map(str, identifiers))
+KEYS, READS, KEY_READS, TOKENS = "key", "reads", "key_reads", "tokens"
+"""The names of the limits that callers see, beside QUESTIONS."""
 
 
 class Buckets:

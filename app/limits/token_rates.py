@@ -17,13 +17,10 @@ from limits.strategies import MovingWindowRateLimiter
 
 from ..catalogue.caps import TokenRate
 from ..errors import LimitsUnavailable
-from .rate_limits import PerMinute, Quota, QuotaExceeded
+from .quota import TOKEN_RATE, PerMinute, Quota, QuotaExceeded
 from .shared_window import WINDOW_SCHEME, shared_window_url
 from .storage_faults import storage_faults
 from .token_window import SCHEME, TokenStorage
-
-RATE = "tpm"
-"""The name of the limit that callers see."""
 
 
 class _Part(NamedTuple):
@@ -88,7 +85,7 @@ class TokenRates:
 
     def _quota(self, storage: TokenStorage, rate: TokenRate, seconds: int) -> Quota:
         _, total = storage.get_moving_window(rate.key, rate.most, 60)
-        return Quota(rate.most, max(0, rate.most - total), seconds, RATE)
+        return Quota(rate.most, max(0, rate.most - total), seconds, TOKEN_RATE)
 
     def _open(self) -> TokenStorage:
         if self._storage is None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..catalogue.caps import TokenRate
 from ..catalogue.rules import RetryRules
 from .client import Upstream
 from .protocol.endpoint import Endpoint
@@ -53,6 +54,9 @@ class PreparedCall:
     """The response that the caller continues."""
     policy: str = ""
     """The first digits of the SHA-256 of the policy file that the question began with."""
+    token_rates: tuple[TokenRate, ...] = ()
+    estimated_tokens: int = 0
+    """Of the question and the longest answer to it, where a rate in tokens applies."""
     own_seconds: float | None = None
     """For all tries at this model, where others may answer in the rest of the time."""
     retries: RetryRules = RetryRules()

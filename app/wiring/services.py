@@ -21,6 +21,7 @@ from ..audit.storage.running import RunningMark, marked_running
 from ..catalogue.caps import Caps
 from ..catalogue.models import Catalogue
 from ..errors import AuditUnavailable, EvidenceUnavailable
+from ..limits.token_rates import TokenRates
 from ..security.audit_access import AuditAccess
 from ..security.clients.store import ClientStore, open_clients
 from ..security.manager import SecurityManager
@@ -101,7 +102,9 @@ async def open_services(
         log = settings.audit_log_path
         responses = KnownResponses(log.with_suffix(".responses.sqlite3"))
         opened.callback(responses.close)
-        assistant = _assistant(settings, security, models.now, responses)
+        token_rates = TokenRates(log)
+        opened.callback(token_rates.close)
+        assistant = _assistant(settings, security, models.now, responses, token_rates)
 
         def use_catalogue(catalogue: Catalogue) -> None:
             replaced = models.replace(catalogue)
@@ -146,7 +149,9 @@ def _security(
     )
 
 
-def _assistant(settings: Settings, security: SecurityManager, models: Models, responses: KnownResponses) -> SecureAIAssistant:
+def _assistant(
+    settings: Settings, security: SecurityManager, models: Models, responses: KnownResponses, token_rates: TokenRates
+) -> SecureAIAssistant:
     timeouts = StreamTimeouts(
         keepalive_seconds=settings.stream_keepalive_seconds,
         is_buffered=settings.audit_stream == "buffer",
@@ -157,5 +162,6 @@ def _assistant(settings: Settings, security: SecurityManager, models: Models, re
         models.v1_requests,
         timeouts=timeouts,
         responses=responses,
+        token_rates=token_rates,
         clock=time.monotonic,
     )

@@ -19,12 +19,12 @@ def test_a_running_service_is_left_as_it_is(tmp_path: Path, fake: FakeOpenAI) ->
     with Service(tmp_path, OPENAI_BASE_URL=fake.base_url) as service:
         token = service.token("alice", service.add_client())
         assert service.ask(token).status_code == 200
-        asked, before = len(fake.requests), len(service.records())
+        asked, before = fake.calls(), len(service.records())
         found = said(service, 0)
         assert found["locks"]["says"].endswith("a service runs on this log.")
         assert found["servers"]["says"].endswith("takes connections.")
         assert {check["state"] for check in found.values()} <= {"ok", "note"}
-        assert (len(fake.requests), len(service.records())) == (asked, before)
+        assert (fake.calls(), len(service.records())) == (asked, before)
         assert service.ask(token).status_code == 200
 
 

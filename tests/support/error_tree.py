@@ -9,7 +9,7 @@ from typing import Any
 from app.api.http_errors import InvalidTimeout
 from app.cli.http_client import CallFailed
 from app.errors import AppError, InsufficientScope, InvalidParameter, ModelNotFound
-from app.limits.rate_limits import Quota, QuotaExceeded
+from app.limits.quota import Quota, QuotaExceeded
 from app.upstream.errors import UpstreamRefused
 
 from .modules import module_names

@@ -19,7 +19,7 @@ from app.api.asserted_user import (
 )
 from app.api.context import change_context, request_context
 from app.errors import InvalidRequest
-from app.limits.rate_limits import Quota, QuotaExceeded
+from app.limits.quota import Quota, QuotaExceeded
 from app.security.asserted_user import AssertedUser
 from app.security.models import Principal
 

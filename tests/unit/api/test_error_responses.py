@@ -33,7 +33,7 @@ from app.errors import (
     TokenExpired,
     Unavailable,
 )
-from app.limits.rate_limits import Quota, QuotaExceeded
+from app.limits.quota import Quota, QuotaExceeded
 from app.security.api_keys.form import KeyRefused
 from app.security.asserted_user import AssertedUser
 from app.security.oauth_errors import InvalidClient

@@ -18,7 +18,7 @@ from app.api.context import change_context, hold_of, request_context
 from app.api.middleware import RequestMiddleware
 from app.api.quota_headers import quota_headers
 from app.errors import NotFound
-from app.limits.rate_limits import Quota
+from app.limits.quota import Quota
 
 from ...support.http_request import ADDRESS, FakeApp, run, scope_of
 from ...support.tables import for_each

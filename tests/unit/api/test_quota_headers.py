@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.api.quota_headers import quota_headers
-from app.limits.rate_limits import Quota
+from app.limits.quota import Quota
 
 
 def test_a_quota_is_shown_in_both_forms_of_header() -> None:

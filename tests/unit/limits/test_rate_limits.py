@@ -10,7 +10,8 @@ import pytest
 
 from app.errors import LimitsUnavailable, RateLimited
 from app.limits import rate_limits
-from app.limits.rate_limits import MIN_READS_PER_MINUTE, MIN_TOKENS_PER_MINUTE, Buckets, QuotaExceeded
+from app.limits.quota import QuotaExceeded
+from app.limits.rate_limits import MIN_READS_PER_MINUTE, MIN_TOKENS_PER_MINUTE, Buckets
 from app.limits.shared_folder import LOCK
 from app.settings import load_settings
 

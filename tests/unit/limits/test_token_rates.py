@@ -10,7 +10,7 @@ import pytest
 
 from app.catalogue.caps import TokenRate
 from app.errors import LimitsUnavailable
-from app.limits.rate_limits import QuotaExceeded
+from app.limits.quota import QuotaExceeded
 from app.limits.token_rates import TokenRates
 
 from ...support.windows import Clock, remove_windows, window_folder
