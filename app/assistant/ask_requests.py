@@ -5,15 +5,12 @@ from __future__ import annotations
 import hashlib
 from typing import Any, Protocol
 
-import orjson
-
 from ..catalogue.models import ModelEntry, ServedBy
 from ..security.models import Principal
 from ..upstream.call import PreparedCall
 from ..upstream.client import Upstream
 from ..upstream.protocol.chat import CHAT
 from .choices import choose, timeouts_of
-from .token_use import estimated_tokens
 from .v1_requests import V1Requests
 
 
@@ -43,7 +40,7 @@ def prepare_ask(model: Model, requests: V1Requests, query: str, principal: Princ
 
     def call_of(model: Model, entry: ModelEntry) -> PreparedCall:
         body = model.build_body(query, stream=stream)
-        (seconds, own), rates = timeouts_of(entry, caps), entry.token_rates(principal.user_id, caps)
+        seconds, own = timeouts_of(entry, caps)
         return PreparedCall(
             model.upstream,
             CHAT,
@@ -56,8 +53,7 @@ def prepare_ask(model: Model, requests: V1Requests, query: str, principal: Princ
             wants_text=True,
             own_seconds=own,
             policy=catalogue.short_sha256,
-            token_rates=rates,
-            estimated_tokens=estimated_tokens(CHAT, orjson.loads(body), body) if rates else 0,
+            token_rates=entry.token_rates(principal.user_id, caps),
             retries=catalogue.retries,
         )
 

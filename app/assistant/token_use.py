@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+
+import orjson
 
 from ..limits.quota import Quota
 from ..limits.token_rates import TokenRates
@@ -13,7 +14,6 @@ from ..upstream.attempts import Attempts
 from ..upstream.call import PreparedCall
 from ..upstream.completion import Usage
 from ..upstream.protocol.count_tokens import COUNT_TOKENS
-from ..upstream.protocol.endpoint import Endpoint
 
 BYTES_PER_TOKEN = 4
 """Of a question: an estimate, which what the server counted replaces."""
@@ -33,7 +33,7 @@ class TokenUse:
 
     def begin(self, rates: TokenRates, call: PreparedCall) -> None:
         """Raises QuotaExceeded, LimitsUnavailable."""
-        charge = rates.charge(call.token_rates, call.estimated_tokens)
+        charge = rates.charge(call.token_rates, estimated_tokens(call))
         self.quota, self._settle = charge.quota, partial(rates.settle, charge)
 
     def answered(self, usage: Usage | None) -> None:
@@ -63,9 +63,11 @@ def counted_tokens(rates: TokenRates | None, call: PreparedCall, use: TokenUse) 
         use.end()
 
 
-def estimated_tokens(endpoint: Endpoint, params: Mapping[str, Any], body: bytes) -> int:
+def estimated_tokens(call: PreparedCall) -> int:
     """Of the question and of the longest answer to it; 0 where nothing is generated."""
-    if endpoint is COUNT_TOKENS:
+    if call.endpoint is COUNT_TOKENS:
         return 0
-    caps = [value for name in endpoint.token_caps if type(value := params.get(name)) is int]
-    return len(body) // BYTES_PER_TOKEN + max(caps, default=0) * (params.get("n") or 1)
+    params = call.asked["params"] if "params" in call.asked else orjson.loads(call.body)
+    caps = [value for name in call.endpoint.token_caps if type(value := params.get(name)) is int]
+    most = call.clamped.sent if call.clamped else max(caps, default=0)
+    return len(call.body) // BYTES_PER_TOKEN + most * (params.get("n") or 1)

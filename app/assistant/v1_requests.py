@@ -23,7 +23,6 @@ from ..upstream.errors import ProtocolNotServed
 from ..upstream.protocol.chat import CHAT
 from ..upstream.protocol.endpoint import Endpoint
 from .choices import choose, timeouts_of
-from .token_use import estimated_tokens
 from .v1_messages import verify_messages
 from .v1_policy import PREVIOUS, is_generated, read_flag, read_previous, verify_params
 from .v1_reach import verify_reach
@@ -107,11 +106,13 @@ class V1Requests:
         clamped = cap_tokens(endpoint, params, entry.output_limit(caps), upstream.token_param, messages)
         wants_usage = not (is_stream and endpoint.usage_is_asked_for) or _ask_for_usage(params, upstream)
         body = _encode({endpoint.messages: messages, **params, **({clamped.name: clamped.sent} if clamped else {})})
-        asked = {"endpoint": f"/v1{endpoint.path}", "messages": messages, "params": params}
+        asked = {
+            "endpoint": f"/v1{endpoint.path}",
+            "messages": messages,
+            "params": params,
+            **({"headers": dict(headers)} if headers else {}),
+        }
         timeout, own_timeout = timeouts_of(entry, caps)
-        rates = entry.token_rates(principal.user_id, caps)
-        if headers:
-            asked["headers"] = dict(headers)
         return PreparedCall(
             upstream,
             endpoint,
@@ -129,8 +130,7 @@ class V1Requests:
             may_continue=endpoint.keeps_answers and PREVIOUS in server_side,
             previous_response_id=read_previous(endpoint, members),
             policy=self.catalogue.short_sha256,
-            token_rates=rates,
-            estimated_tokens=estimated_tokens(endpoint, params, body) if rates else 0,
+            token_rates=entry.token_rates(principal.user_id, caps),
             own_seconds=own_timeout,
             retries=self.catalogue.retries,
         )

@@ -69,7 +69,7 @@ class TokenRates:
         return TokenCharge(tuple(parts), min(quotas, key=lambda quota: quota.remaining))
 
     def settle(self, charge: TokenCharge, used: int) -> None:
-        """The question is over and used so many tokens. Where that cannot be written, the estimate stays."""
+        """It used so many tokens. Where that cannot be written, the estimate stays."""
         with suppress(LimitsUnavailable), storage_faults():
             self._correct(charge.parts, used)
 

@@ -55,8 +55,6 @@ class PreparedCall:
     policy: str = ""
     """The first digits of the SHA-256 of the policy file that the question began with."""
     token_rates: tuple[TokenRate, ...] = ()
-    estimated_tokens: int = 0
-    """Of the question and the longest answer to it, where a rate in tokens applies."""
     own_seconds: float | None = None
     """For all tries at this model, where others may answer in the rest of the time."""
     retries: RetryRules = RetryRules()

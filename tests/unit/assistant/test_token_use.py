@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,15 +14,15 @@ from app.catalogue.caps import TokenRate
 from app.limits.quota import QuotaExceeded
 from app.limits.token_rates import TokenRates
 from app.upstream.attempts import Attempts
+from app.upstream.call import Clamped
 from app.upstream.completion import Usage
-from app.upstream.protocol.chat import CHAT
 from app.upstream.protocol.count_tokens import COUNT_TOKENS
 
 from ...support.asking import prepared
 from ...support.windows import remove_windows
 
 OWN = (TokenRate("tokens/alice", 1000),)
-CALL = prepared(token_rates=OWN, estimated_tokens=600)
+CALL = replace(prepared(token_rates=OWN), asked={"params": {"max_tokens": 600}})
 
 
 @pytest.fixture
@@ -81,7 +82,11 @@ def test_an_answer_without_a_count_keeps_the_estimate(rates: TokenRates) -> None
 
 
 def test_the_estimate_is_of_the_question_and_of_the_longest_answer() -> None:
-    body = b"x" * 400
-    assert estimated_tokens(CHAT, {}, body) == 100
-    assert estimated_tokens(CHAT, {"max_completion_tokens": 50, "n": 3}, body) == 250
-    assert estimated_tokens(COUNT_TOKENS, {"max_tokens": 50}, body) == 0
+    call = replace(prepared(), body=b"x" * 400, asked={"params": {}})
+    assert estimated_tokens(call) == 100
+    asked = {"params": {"max_completion_tokens": 50, "n": 3}}
+    assert estimated_tokens(replace(call, asked=asked)) == 250
+    assert estimated_tokens(replace(call, asked=asked, clamped=Clamped("max_completion_tokens", 50, 10))) == 130
+    assert estimated_tokens(replace(call, endpoint=COUNT_TOKENS)) == 0
+    query = replace(call, body=b'{"max_tokens": 30}', asked={"query": "hi"})
+    assert estimated_tokens(query) == 34
