@@ -106,12 +106,8 @@ class V1Requests:
         clamped = cap_tokens(endpoint, params, entry.output_limit(caps), upstream.token_param, messages)
         wants_usage = not (is_stream and endpoint.usage_is_asked_for) or _ask_for_usage(params, upstream)
         body = _encode({endpoint.messages: messages, **params, **({clamped.name: clamped.sent} if clamped else {})})
-        asked = {
-            "endpoint": f"/v1{endpoint.path}",
-            "messages": messages,
-            "params": params,
-            **({"headers": dict(headers)} if headers else {}),
-        }
+        asked = {"endpoint": f"/v1{endpoint.path}", "messages": messages, "params": params}
+        asked |= {"headers": dict(headers)} if headers else {}
         timeout, own_timeout = timeouts_of(entry, caps)
         return PreparedCall(
             upstream,
