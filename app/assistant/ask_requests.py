@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any, Protocol
 
 from ..catalogue.models import ModelEntry, ServedBy
 from ..security.models import Principal
 from ..upstream.call import PreparedCall
-from ..upstream.client import Upstream
+from ..upstream.model_server import ModelServer
 from ..upstream.protocol.chat import CHAT
 from .choices import choose, timeouts_of
 from .v1_requests import V1Requests
@@ -19,7 +18,7 @@ class Model(Protocol):
 
     name: str
     """The name that callers know."""
-    upstream: Upstream
+    upstream: ModelServer
 
     @property
     def chain(self) -> Any:
@@ -28,7 +27,7 @@ class Model(Protocol):
     def build_body(self, query: str, *, stream: bool = False) -> bytes:
         """The exact body that is sent for *query*. Raises InvalidRequest for a lone surrogate."""
 
-    def at(self, name: str, served: ServedBy, upstream: Upstream) -> Model:
+    def at(self, name: str, served: ServedBy, upstream: ModelServer) -> Model:
         """The same at another server, or another model, whose *name* callers know."""
 
 
@@ -46,7 +45,7 @@ def prepare_ask(model: Model, requests: V1Requests, query: str, principal: Princ
             CHAT,
             model.name,
             body,
-            hashlib.sha256(body).hexdigest(),
+            model.upstream.digests(body),
             {"query": query},
             seconds,
             caps.stream_timeout_seconds,

@@ -9,7 +9,7 @@ from functools import partial
 from ..catalogue.caps import Caps
 from ..catalogue.models import ModelEntry, ServedBy
 from ..upstream.call import PreparedCall
-from ..upstream.client import Upstream
+from ..upstream.model_server import ModelServer
 from ..upstream.resilience.balance import ordered
 
 Make = Callable[[ModelEntry, ServedBy], PreparedCall]
@@ -17,7 +17,7 @@ Make = Callable[[ModelEntry, ServedBy], PreparedCall]
 
 
 def choose(
-    entry: ModelEntry, upstreams: Mapping[str, Upstream], make: Make, entry_of: Callable[[str], ModelEntry]
+    entry: ModelEntry, upstreams: Mapping[str, ModelServer], make: Make, entry_of: Callable[[str], ModelEntry]
 ) -> PreparedCall:
     """The call for *entry*, with its other servers and its fallbacks.
 
@@ -32,7 +32,7 @@ def choose(
     return replace(call, fallbacks=tuple(fallbacks))
 
 
-def _at_servers(entry: ModelEntry, upstreams: Mapping[str, Upstream], make: Make) -> PreparedCall:
+def _at_servers(entry: ModelEntry, upstreams: Mapping[str, ModelServer], make: Make) -> PreparedCall:
     first, *others = ordered(entry.servers, upstreams)
     call = make(entry, first)
     if call.may_continue:  # what one server keeps, the others do not know
@@ -40,7 +40,7 @@ def _at_servers(entry: ModelEntry, upstreams: Mapping[str, Upstream], make: Make
     return replace(call, others=tuple(partial(make, entry, one) for one in others))
 
 
-def _fallback(name: str, upstreams: Mapping[str, Upstream], make: Make, entry_of: Callable[[str], ModelEntry]) -> PreparedCall:
+def _fallback(name: str, upstreams: Mapping[str, ModelServer], make: Make, entry_of: Callable[[str], ModelEntry]) -> PreparedCall:
     entry = entry_of(name)
     return replace(_at_servers(entry, upstreams, make), own_seconds=entry.timeout_seconds)
 

@@ -110,7 +110,7 @@ class Exchange:
             "received": self.received.seq,
             "model": call.model,
             "server": call.upstream.name,
-            "upstream_sha256": call.sha256,
+            **call.digests,
             **held,
             "credential": self._principal.credential,
         }

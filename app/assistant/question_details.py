@@ -18,7 +18,7 @@ def details_of(call: PreparedCall, principal: Principal, origin: Origin, previou
         "roles": list(principal.roles),
         "model": call.model,
         "address": origin.address,
-        "upstream_sha256": call.sha256,
+        **call.digests,
         **({"policy": call.policy} if call.policy else {}),
         **({"client_request_id": origin.client_request_id} if origin.client_request_id else {}),
         **({"asked_model": call.asked_model} if call.asked_model is not None else {}),

@@ -15,7 +15,7 @@ from ..upstream.bounds import STEP_BYTES
 from ..upstream.call import PreparedCall
 from ..upstream.completion import Completion, verify_usable
 from ..upstream.errors import Reading
-from ..upstream.event_source import EventSource
+from ..upstream.model_server import AnswerEvents
 from ..upstream.protocol.stream_reader import StreamReader, read_piece
 from ..upstream.resilience.loop import AttemptLoop, Road
 from ..upstream.turns import is_heavy
@@ -119,7 +119,7 @@ class _Relay:
         self._is_writing = False
         self._kept_alive_at = 0.0
 
-    async def open(self, road: Road, loop: AttemptLoop) -> EventSource:
+    async def open(self, road: Road, loop: AttemptLoop) -> AnswerEvents:
         """Send the call, and wait until a server gives the first event."""
         self._silence.reset(max(0.0, road.until - monotonic()))
         opening = asyncio.ensure_future(loop.answer(road, self._send))
@@ -132,7 +132,7 @@ class _Relay:
             opening.add_done_callback(_close_late)
             raise
 
-    async def _send(self, call: PreparedCall, is_fresh: bool) -> EventSource:
+    async def _send(self, call: PreparedCall, is_fresh: bool) -> AnswerEvents:
         """The answer, once its first event has come. Raises the error that is in it, too."""
         more = {"is_fresh": True} if is_fresh else {}
         source = await call.upstream.open_stream(call.endpoint, call.body, self._exchange.attempts, call.headers, **more)
@@ -147,7 +147,7 @@ class _Relay:
             raise
         return source
 
-    async def run(self, source: EventSource, reader: StreamReader) -> None:
+    async def run(self, source: AnswerEvents, reader: StreamReader) -> None:
         """Pass on what *source* gives until the answer is over."""
         self._reader = reader
         self._silence.reset(self._exchange.call.timeout_seconds)
@@ -161,7 +161,7 @@ class _Relay:
                     raise ClientGone(NOT_READING) from None
                 await self._silence.step_passed()
 
-    async def _pass_on(self, source: EventSource, timer: asyncio.Timeout) -> None:
+    async def _pass_on(self, source: AnswerEvents, timer: asyncio.Timeout) -> None:
         """Until the answer is over or *timer* expires, which each read postpones."""
         reader = self._reader
         while not reader.is_over:
@@ -207,7 +207,7 @@ class _Relay:
             await self._sink.keep_alive()
 
 
-def _close_late(opening: asyncio.Future[EventSource]) -> None:
+def _close_late(opening: asyncio.Future[AnswerEvents]) -> None:
     if not opening.cancelled() and opening.exception() is None:
         opening.result().close()
 

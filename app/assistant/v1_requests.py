@@ -7,7 +7,6 @@ dropped. The record holds what is sent: `upstream_sha256` is the SHA-256 of
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -18,8 +17,8 @@ from ..catalogue.models import Catalogue, ModelEntry, ServedBy
 from ..errors import InvalidInput, ModelNotFound
 from ..security.models import Principal
 from ..upstream.call import PreparedCall
-from ..upstream.client import NO_HEADERS, Upstream
 from ..upstream.errors import ProtocolNotServed
+from ..upstream.model_server import NO_HEADERS, ModelServer
 from ..upstream.protocol.chat import CHAT
 from ..upstream.protocol.endpoint import Endpoint
 from .choices import choose, timeouts_of
@@ -33,7 +32,7 @@ from .v1_tokens import cap_tokens
 class V1Requests:
     """Prepares what callers of /v1 ask, within what the operator's catalogue allows them."""
 
-    def __init__(self, catalogue: Catalogue, upstreams: Mapping[str, Upstream]) -> None:
+    def __init__(self, catalogue: Catalogue, upstreams: Mapping[str, ModelServer]) -> None:
         """*upstreams*: by the names of the catalogue's servers."""
         self.catalogue = catalogue
         self.upstreams = upstreams
@@ -55,10 +54,10 @@ class V1Requests:
             raise ModelNotFound(name, is_known=name in catalogue.models or name in catalogue.aliases)
         return entry
 
-    def _upstream_of(self, served: ServedBy, endpoint: Endpoint) -> Upstream:
-        """Raises ProtocolNotServed if it is known not to speak the endpoint's protocol."""
+    def _upstream_of(self, served: ServedBy, endpoint: Endpoint) -> ModelServer:
+        """Raises ProtocolNotServed if it is known not to serve *endpoint*."""
         upstream = self.upstreams[served.server.name]
-        if upstream.protocols is not None and endpoint.protocol not in upstream.protocols:
+        if not upstream.serves(endpoint):
             raise ProtocolNotServed()
         return upstream
 
@@ -92,7 +91,7 @@ class V1Requests:
         """The call for one model at one of its servers."""
         caps, upstream = self.catalogue.caps_for(principal.roles, principal.client_roles), self._upstream_of(served, endpoint)
         server_side = self.catalogue.server_side_for(principal.roles)
-        verify_params(endpoint, members, self.catalogue.refused_params, served.server.params, server_side)
+        verify_params(endpoint, members, self.catalogue.refused_params, upstream.params, server_side)
         are_plain = verify_messages(endpoint, members, caps, server_side)
         if is_generated(endpoint):
             verify_reach(endpoint, members, server_side, are_plain=are_plain)
@@ -100,6 +99,7 @@ class V1Requests:
         if is_stream and not endpoint.streams:
             raise unsupported("stream", "is not allowed here: this endpoint does not stream.")
 
+        upstream.verify(members, served.model)
         messages = members[endpoint.messages]
         params = {name: value for name, value in members.items() if name != endpoint.messages}
         params["model"] = served.model
@@ -114,7 +114,7 @@ class V1Requests:
             endpoint,
             entry.name,
             body,
-            hashlib.sha256(body).hexdigest(),
+            upstream.digests(body),
             asked,
             timeout,
             caps.stream_timeout_seconds,
@@ -141,7 +141,7 @@ def _asked_model(members: Mapping[str, Any]) -> str:
     return name
 
 
-def _ask_for_usage(params: dict[str, Any], upstream: Upstream) -> bool:
+def _ask_for_usage(params: dict[str, Any], upstream: ModelServer) -> bool:
     """Ask for a usage chunk, which the record needs. Returns whether the caller wants it, too."""
     options = params.get("stream_options")
     if not isinstance(options, dict | None):

@@ -52,7 +52,11 @@ Share = Annotated[float, Real, Field(ge=0, le=1)]
 Currency = Annotated[str, of_form(r"[A-Z]{3}", "takes three capital letters, such as USD or EUR")]
 TimeZone = Annotated[str, AfterValidator(_verify_zone)]
 Provider = Annotated[
-    str, of_form(r"[a-z][a-z0-9_]{0,63}", "takes the name of a provider as LangChain has it, such as anthropic or google_genai")
+    str,
+    of_form(
+        r"[a-z][a-z0-9_]{0,63}(:[A-Za-z]\w{0,63})?",
+        "takes the name of a provider as LangChain has it, such as anthropic or google_genai, or MODULE:CLASS",
+    ),
 ]
 PrincipalName = Annotated[
     str,

@@ -15,9 +15,9 @@ class Try:
 
     __slots__ = ("_began", "is_over", "is_sent", "is_skipped", "ms", "retry_after", "server", "sha256", "status", "why")
 
-    def __init__(self, server: str = "", sha256: str = "") -> None:
+    def __init__(self, server: str = "", sha256: str | None = None) -> None:
         self.server, self.sha256 = server, sha256
-        """*sha256*: of the body that is sent, in hex."""
+        """*sha256*: of the body that is sent, in hex; None: it is not known."""
         self.is_sent = self.is_skipped = self.is_over = False
         """*is_skipped*: it was left out, because its server's breaker is open."""
         self.status: int | None = None
@@ -65,7 +65,7 @@ class Attempts:
         """Bytes of the body, of all answers."""
         self._sha256: Any = None
 
-    def begin(self, server: str, sha256: str) -> Try:
+    def begin(self, server: str, sha256: str | None) -> Try:
         """The question is about to be sent. What came of the try before is forgotten."""
         self.now = now = Try(server, sha256)
         self.tries.append(now)

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..catalogue.caps import TokenRate
 from ..catalogue.rules import RetryRules
-from .client import Upstream
+from .model_server import ModelServer
 from .protocol.endpoint import Endpoint
 
 
@@ -24,15 +24,15 @@ class Clamped:
 
 @dataclass(frozen=True, slots=True)
 class PreparedCall:
-    """*body* is sent to *upstream* byte for byte, after the record with its digest is durable."""
+    """*body* is given to *upstream* byte for byte, after the record with its digest is durable."""
 
-    upstream: Upstream
+    upstream: ModelServer
     endpoint: Endpoint
     model: str
     """Its name in the catalogue."""
     body: bytes
-    sha256: str
-    """Of the body, in hex."""
+    digests: Mapping[str, str | None]
+    """What records hold of the body: `upstream_sha256`, and how else it is sent."""
     asked: Mapping[str, Any]
     """What the record holds of it: `query`; or `endpoint`, `messages`, `params` (and `headers`)."""
     timeout_seconds: float
@@ -62,3 +62,8 @@ class PreparedCall:
     """The same for other servers of the model, in order. They raise as it is prepared."""
     fallbacks: tuple[Callable[[], PreparedCall], ...] = ()
     """The same for other models."""
+
+    @property
+    def sha256(self) -> str | None:
+        """Of the body, in hex. None: an SDK makes the bytes that are sent."""
+        return self.digests["upstream_sha256"]

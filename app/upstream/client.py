@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from types import MappingProxyType
+from hashlib import sha256
+from typing import Any
 
 from ..catalogue.models import Server
 from ..catalogue.values import is_key, server_address
@@ -19,6 +20,7 @@ from .connection import CONNECTION_FAULTS, error_of_fault
 from .errors import ProtocolNotServed, Reading, error_of_status, is_not_served, log_upstream, unusable
 from .event_source import EVENT_STREAM, EventSource
 from .fair_slots import FairSlots
+from .model_server import NO_HEADERS
 from .pool import CONNECTIONS, Pool
 from .protocol.endpoint import Endpoint
 from .protocol.plain_answer import read_plain
@@ -29,14 +31,13 @@ OPENAI_URL = "https://api.openai.com/v1"
 ANTHROPIC_HOST = "api.anthropic.com"
 MIN_SECRET = 8
 NEWER_NAME = "max_completion_tokens"
-NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 FIRST_BYTES = 64 * 1024
 """Of a plain answer. With so many, or its end, its reader is woken; nearly all are smaller."""
 _HEADER = re.compile(r"[\w-]+: [\x20-\x7e]*\r\n", re.ASCII)
 
 
 class Upstream:
-    """One server. Our settings alone decide where questions go.
+    """See `ModelServer`. Our settings alone decide where questions go.
 
     So redirects and cookies are ignored, and the environment's proxies are not asked for.
     There is no timeout in here: callers set one around the whole call.
@@ -68,7 +69,7 @@ class Upstream:
         self.name = server.name
         self.retries_idle_close = server.retry_idle_close
         self.stream_usage = server.stream_usage
-        self.protocols = server.protocols
+        self.protocols, self.params = server.protocols, server.params
         is_openai = base.host == "openai.com" or base.host.endswith((".openai.com", ".azure.com"))
         self._key = server.api_key.encode()
         self.token_param = server.token_param or (NEWER_NAME if is_openai else None)
@@ -84,6 +85,15 @@ class Upstream:
         self.turns = turns or Turns()
         self._pool = Pool(base.host, base.port, is_tls=base.is_tls)
 
+    def serves(self, endpoint: Endpoint) -> bool:
+        return self.protocols is None or endpoint.protocol in self.protocols
+
+    def verify(self, members: Mapping[str, Any], model: str) -> None:
+        """It is handed over as it is."""
+
+    def digests(self, body: bytes) -> dict[str, str | None]:
+        return {"upstream_sha256": sha256(body).hexdigest()}
+
     async def complete(
         self,
         endpoint: Endpoint,
@@ -96,17 +106,6 @@ class Upstream:
         memory: AnswerMemory | None = None,
         is_fresh: bool = False,
     ) -> Reply:
-        """Send exactly *body*, and read the whole answer. *model* names it if the server does not.
-
-        A large one is read once there is *memory* for it (Overloaded, Interrupted). *is_fresh*: by
-        a new connection.
-
-        Any 2xx status will do. *attempts* follows what is sent and received, also where this
-        raises: UpstreamUnavailable (with retry_after) if the server cannot be reached, closes the
-        connection early, or answers 408, 425, 429 or 5xx; UpstreamRefused for a request that it
-        does not take; UpstreamDenied, UpstreamOutOfQuota; UpstreamError for an answer that cannot
-        be used. The server may have generated an answer in any of these cases.
-        """
         attempts = attempts or Attempts()
         answer = await self._send(endpoint, body, headers, attempts, is_fresh=is_fresh)
         received = Body(answer, attempts, self._max_bytes)
@@ -137,10 +136,6 @@ class Upstream:
         *,
         is_fresh: bool = False,
     ) -> EventSource:
-        """Send a body that asks for server-sent events; returns once the answer has begun.
-
-        Raises as `complete`. The result must be closed or finished.
-        """
         attempts = attempts or Attempts()
         answer = await self._send(endpoint, body, headers, attempts, is_stream=True, is_fresh=is_fresh)
         source = EventSource(answer, Body(answer, attempts, MAX_STREAM_BYTES), self.turns)

@@ -1,7 +1,8 @@
 """LangChain: the chain `prompt | model | parser`, over our own connection.
 
-Everything that leans on LangChain's or LangSmith's insides is in this file; the versions are pinned
-to a minor, and tests/contract/test_library_insides.py says which inside has changed.
+What leans on LangChain's insides is here and in langchain_servers/chat_models.py, on LangSmith's in
+tracing.py; the versions are pinned to a minor, and tests/contract/test_library_insides.py says
+which inside has changed.
 """
 
 from __future__ import annotations
@@ -9,8 +10,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any, NoReturn
 
-import langsmith
-import langsmith.utils
 import orjson
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
 from langchain_core.language_models import LanguageModelInput
@@ -22,23 +21,12 @@ from langchain_core.runnables import Runnable
 from langchain_openai import ChatOpenAI
 from pydantic import Field, SecretStr
 
-from .client import NEWER_NAME, Upstream
+from .client import NEWER_NAME
 from .errors import Reading
+from .model_server import ModelServer
 from .protocol.chat import CHAT
 from .protocol.stream_reader import read_piece
-from .tracing import forget_tracing_settings
-
-
-def disable_tracing() -> None:
-    """Make sure that no prompt goes to LangSmith, whatever the environment says.
-
-    Works before and after LangChain's import. `LANGSMITH_*` and `LANGCHAIN_*`, which can also
-    reroute models to a gateway, are removed from the environment; LangSmith's cached copy is
-    dropped; and the switch that outranks them is set for this process.
-    """
-    forget_tracing_settings()
-    langsmith.utils.get_env_var.cache_clear()  # type: ignore[attr-defined]  # lru_cache hidden by the overloads
-    langsmith.configure(enabled=False)
+from .tracing import disable_tracing
 
 
 class _NoClient:
@@ -57,7 +45,7 @@ class LeanChatOpenAI(ChatOpenAI):
     Only `ainvoke` and `astream` reach the server. They raise as `Upstream.complete`.
     """
 
-    upstream: Upstream = Field(exclude=True, repr=False)
+    upstream: Any = Field(exclude=True, repr=False)
 
     def _get_request_payload(self, input_: LanguageModelInput, *, stop: list[str] | None = None, **kwargs: Any) -> dict[str, Any]:
         payload: dict[str, Any] = super()._get_request_payload(input_, stop=stop, **kwargs)
@@ -116,7 +104,7 @@ class LeanChatOpenAI(ChatOpenAI):
 
 
 def open_chain(
-    upstream: Upstream, *, model: str, base_url: str, temperature: float, max_tokens: int, system_prompt: str
+    upstream: ModelServer, *, model: str, base_url: str, temperature: float, max_tokens: int, system_prompt: str
 ) -> tuple[Runnable[dict[str, Any], str], LeanChatOpenAI]:
     """The chain `prompt | model | parser`, and the model in it."""
     disable_tracing()

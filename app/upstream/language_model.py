@@ -14,7 +14,8 @@ import orjson
 
 from ..catalogue.models import ServedBy
 from ..errors import InvalidRequest
-from .client import NEWER_NAME, OPENAI_URL, Upstream
+from .client import NEWER_NAME, OPENAI_URL
+from .model_server import ModelServer
 from .tracing import forget_tracing_settings
 
 _USAGE = {"include_usage": True}
@@ -25,7 +26,7 @@ class LanguageModel:
 
     def __init__(
         self,
-        upstream: Upstream,
+        upstream: ModelServer,
         *,
         model: str,
         alias: str | None = None,
@@ -55,7 +56,7 @@ class LanguageModel:
         except orjson.JSONEncodeError:
             raise InvalidRequest("The query is not valid Unicode.") from None
 
-    def at(self, name: str, served: ServedBy, upstream: Upstream) -> LanguageModel:
+    def at(self, name: str, served: ServedBy, upstream: ModelServer) -> LanguageModel:
         """The same at another server, or another model, whose *name* callers know. Made once."""
         if (name, upstream) == (self.name, self.upstream):
             return self

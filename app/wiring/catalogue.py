@@ -10,6 +10,7 @@ from ..catalogue.models import Catalogue, ModelEntry, Server
 from ..catalogue.policy_file import read_policy
 from ..errors import ConfigError
 from ..settings import Settings, read_environment
+from ..upstream.langchain_servers.installed import place_of
 
 
 def read_catalogue(settings: Settings) -> Catalogue:
@@ -26,6 +27,9 @@ def read_catalogue(settings: Settings) -> Catalogue:
         return Catalogue({entry.name: entry}, caps, {}, refused, server_side=frozenset(settings.v1_server_side))
     catalogue = read_policy(settings.policy_path, read_environment(), caps, refused)
     verify_ask_model(catalogue, settings.llm_model, settings.policy_path)
+    for server in {served.server for entry in catalogue.models.values() for served in entry.servers}:
+        if server.langchain is not None:
+            place_of(server.name, server.langchain)
     return replace(catalogue, server_side=frozenset(settings.v1_server_side))
 
 

@@ -14,6 +14,7 @@ from ..settings import Settings
 from ..upstream.client import Upstream
 from ..upstream.embedded import PARAMS, SLOT_TOKENS, EmbeddedAddress
 from ..upstream.language_model import LanguageModel
+from ..upstream.model_server import ModelServer
 from ..upstream.pool import CONNECTIONS
 from ..upstream.turns import Turns
 from .breakers import Breakers, own_breaker
@@ -27,7 +28,7 @@ class Models:
 
     language_model: LanguageModel
     v1_requests: V1Requests
-    upstreams: Mapping[Server, Upstream]
+    upstreams: Mapping[Server, ModelServer]
     note: str
     """The model of /ask, as `/readyz` names it."""
 
@@ -36,7 +37,7 @@ def open_models(
     settings: Settings,
     catalogue: Catalogue,
     embedded: EmbeddedAddress | None,
-    opened: Mapping[Server, Upstream] = MappingProxyType({}),
+    opened: Mapping[Server, ModelServer] = MappingProxyType({}),
     breakers: Breakers = own_breaker,
 ) -> Models:
     """*embedded*: where the embedded model listens, if it answers. Raises ConfigError.
@@ -47,11 +48,9 @@ def open_models(
     servers = dict.fromkeys(served.server for entry in catalogue.models.values() for served in entry.servers)
     turns = next((upstream.turns for upstream in opened.values()), None) or Turns()
     slots = embedded.max_waiting if embedded else CONNECTIONS
-    upstreams: dict[Server, Upstream] = {}
+    upstreams: dict[Server, ModelServer] = {}
     for server in servers:
-        upstreams[server] = found = opened.get(server) or Upstream(
-            server, turns, slots=slots, breaker=breakers(server.name, catalogue.breaker)
-        )
+        upstreams[server] = found = opened.get(server) or _open_server(server, catalogue, turns, slots, breakers)
         found.breaker.rules = catalogue.breaker
     entry = catalogue.models[embedded.model if embedded else settings.llm_model]
     language_model = LanguageModel(
@@ -66,6 +65,16 @@ def open_models(
     note = f"{entry.name} ({EMBEDDED_NOTE})" if embedded else entry.name
     by_name = {server.name: upstream for server, upstream in upstreams.items()}
     return Models(language_model, V1Requests(catalogue, by_name), upstreams, note)
+
+
+def _open_server(server: Server, catalogue: Catalogue, turns: Turns, slots: int, breakers: Breakers) -> ModelServer:
+    breaker = breakers(server.name, catalogue.breaker)
+    if server.langchain is None:
+        return Upstream(server, turns, slots=slots, breaker=breaker)
+    from ..upstream.langchain_servers.server import LangChainServer  # late: it takes a second, and 60 MB
+
+    served = [one for entry in catalogue.models.values() for one in entry.servers if one.server == server]
+    return LangChainServer(server, turns, models={one.model for one in served}, slots=slots, breaker=breaker)
 
 
 def _answering(settings: Settings, catalogue: Catalogue, embedded: EmbeddedAddress | None) -> Catalogue:

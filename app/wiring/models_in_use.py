@@ -6,8 +6,8 @@ import asyncio
 
 from ..catalogue.models import Catalogue
 from ..settings import Settings
-from ..upstream.client import Upstream
 from ..upstream.embedded import EmbeddedAddress
+from ..upstream.model_server import ModelServer
 from .breakers import Breakers, own_breaker
 from .models import Models, open_models
 
@@ -24,7 +24,7 @@ class ModelsInUse:
         """Raises ConfigError."""
         self._settings, self._embedded, self._breakers = settings, embedded, breakers
         self._catalogue = catalogue
-        self._retired: dict[Upstream, asyncio.Task[None]] = {}
+        self._retired: dict[ModelServer, asyncio.Task[None]] = {}
         self.now: Models = open_models(settings, catalogue, embedded, breakers=breakers)
 
     def replace(self, catalogue: Catalogue) -> Models:
@@ -48,7 +48,7 @@ class ModelsInUse:
         for upstream in self.now.upstreams.values():
             await upstream.aclose()
 
-    async def _close_later(self, upstream: Upstream, seconds: float) -> None:
+    async def _close_later(self, upstream: ModelServer, seconds: float) -> None:
         """Idle connections close by themselves before; this frees the rest."""
         await asyncio.sleep(seconds)
         del self._retired[upstream]

@@ -49,6 +49,7 @@ TESTED_ELSEWHERE = {
     "app/serving/parent.py": "tests/service/test_supervisor.py, with real processes",
     "app/serving/worker.py": "tests/service/test_supervisor.py, with real processes",
     "app/upstream/call.py": "dataclasses without behaviour",
+    "app/upstream/model_server.py": "protocols; tests/unit/upstream/test_client.py and langchain_servers/test_server.py",
     "app/wiring/services.py": "composition; every test of tests/service runs it",
 }
 """Files of app/ without a unit test of their own, each with the reason."""

@@ -30,9 +30,10 @@ from app.serving.http_protocol import HttpProtocol
 from app.serving.http_request import MUTED
 from app.upstream.client import Upstream
 from app.upstream.completion import Reply
-from app.upstream.langchain import LeanChatOpenAI, disable_tracing, open_chain
+from app.upstream.langchain import LeanChatOpenAI, open_chain
 from app.upstream.language_model import LanguageModel
 from app.upstream.protocol.endpoint import Endpoint
+from app.upstream.tracing import disable_tracing
 
 from ..support.paths import ROOT
 from ..support.tables import for_each
@@ -218,5 +219,5 @@ def test_langsmith_stays_off_whatever_the_environment_says(monkeypatch: pytest.M
     assert hasattr(langsmith.utils.get_env_var, "cache_clear"), f"{LANGCHAIN} (LangSmith): get_env_var is not cached any more"
     disable_tracing()
     monkeypatch.setenv("LANGSMITH_TRACING", "true")
-    langsmith.utils.get_env_var.cache_clear()  # type: ignore[attr-defined]  # as in app/upstream/langchain.py
+    langsmith.utils.get_env_var.cache_clear()  # type: ignore[attr-defined]  # as in app/upstream/tracing.py
     assert not langsmith.utils.tracing_is_enabled(), f"{LANGCHAIN} (LangSmith): configure(enabled=False) does not outrank"

@@ -100,8 +100,8 @@ class FakeLog:
 def prepared(
     upstream: Any = None, endpoint: Endpoint = CHAT, *, timeout_seconds: float = 5, stream_timeout_seconds: float = 5, **more: Any
 ) -> PreparedCall:
-    asked = {"query": "hi"}
-    return PreparedCall(upstream, endpoint, "alias", b"{}", "5" * 64, asked, timeout_seconds, stream_timeout_seconds, **more)
+    asked, digests = {"query": "hi"}, {"upstream_sha256": "5" * 64}
+    return PreparedCall(upstream, endpoint, "alias", b"{}", digests, asked, timeout_seconds, stream_timeout_seconds, **more)
 
 
 def origin(client_request_id: str | None = None) -> Origin:

@@ -30,7 +30,7 @@ def message_events(asked: dict[str, Any], number: int, chunks: int | None, usage
     opening = [_event("message_start", message=begun), _event("content_block_start", index=0, content_block=empty)]
     kind, name = ("input_json_delta", "partial_json") if reply.tool else ("text_delta", "text")
     content = [_event("content_block_delta", index=0, delta={"type": kind, name: piece}) for piece in reply.pieces(chunks)]
-    counted: dict[str, Any] = {"usage": {"output_tokens": 7}} if usage else {}
+    counted: dict[str, Any] = {"usage": {**BEGUN_USAGE, "output_tokens": 7}} if usage else {}
     closing = [_event("content_block_stop", index=0), _event("message_delta", delta=_stop(reply), **counted)]
     return Events([*opening, _event("ping")], content, closing, _event("message_stop"), lambda _: _sent("error", INJECTED))
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request, Response
 
 from ...audit.evidence.health import LogHealth
 from ...security.replacement_notice import ReplacementNotice
-from ...upstream.client import Upstream
+from ...upstream.model_server import ModelServer
 from ..context import AppContext, app_context, request_context
 
 router = APIRouter(tags=["health"])
@@ -66,7 +66,7 @@ def _signing(log: LogHealth) -> str:
     return "behind: the security log says why" if log.is_behind else "up to date"
 
 
-def _breaker(upstream: Upstream) -> str:
+def _breaker(upstream: ModelServer) -> str:
     """For information alone: other models may answer, and this one again in a moment."""
     return "open: not asked for a moment" if upstream.breaker.is_open else "closed"
 

@@ -6,11 +6,11 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 
 from ...catalogue.models import ServedBy
-from ..client import Upstream
+from ..model_server import ModelServer
 
 
 def ordered(
-    servers: Sequence[ServedBy], upstreams: Mapping[str, Upstream], dice: Callable[[], float] = random.random
+    servers: Sequence[ServedBy], upstreams: Mapping[str, ModelServer], dice: Callable[[], float] = random.random
 ) -> list[ServedBy]:
     """All of *servers*, in the order in which they are tried. One whose breaker is open comes last.
 

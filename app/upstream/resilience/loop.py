@@ -59,7 +59,7 @@ class _Turn:
     """What was tried and failed, and what is left."""
 
     def __init__(self, call: PreparedCall) -> None:
-        self.sha256 = call.sha256
+        self.digests = call.digests
         self.servers, self.fallbacks = list(call.others), list(call.fallbacks)
         self.retries = 0
         self.is_renewed = False
@@ -177,7 +177,7 @@ class AttemptLoop:
             return False
         turn = road._turn
         assert turn is not None
-        if call.sha256 != turn.sha256 or held:
+        if call.digests != turn.digests or held:
             await road.record(call, held)
         road.call = call
         return True

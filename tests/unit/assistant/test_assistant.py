@@ -39,6 +39,9 @@ class FakeUpstream:
     name: str = "lab"
     retries_idle_close: bool = True
 
+    def digests(self, body: bytes) -> dict[str, str | None]:
+        return {"upstream_sha256": hashlib.sha256(body).hexdigest()}
+
     async def complete(self, endpoint: Any, body: bytes, model: str, *, wants_text: bool, attempts: Attempts, **_: Any) -> Reply:
         self.log.records.append(("(asked)", {"path": endpoint.path, "body": body, "model": model, "wants_text": wants_text}))
         if self.outcome is None:
@@ -109,8 +112,9 @@ def test_the_record_of_a_v1_answer_holds_the_digest_of_the_servers_bytes() -> No
 
 
 def test_a_call_for_ask_is_prepared_from_the_models_body() -> None:
-    call = assistant(FakeLog()).prepare_ask(Question("hi", origin()), PRINCIPAL, stream=True)
-    assert (call.body, call.sha256) == (b"hi True", hashlib.sha256(b"hi True").hexdigest())
+    log = FakeLog()
+    call = assistant(log, FakeUpstream(log)).prepare_ask(Question("hi", origin()), PRINCIPAL, stream=True)
+    assert (call.body, call.digests["upstream_sha256"]) == (b"hi True", hashlib.sha256(b"hi True").hexdigest())
     assert (call.endpoint, call.model, call.asked, call.wants_text) == (CHAT, "alias", {"query": "hi"}, True)
 
 

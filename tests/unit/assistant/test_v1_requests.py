@@ -55,7 +55,7 @@ def test_the_record_holds_what_is_sent() -> None:
     assert list(call.asked) == ["endpoint", "messages", "params"]
     assert call.asked["endpoint"] == "/v1/chat/completions"
     rebuilt = orjson.dumps({"messages": call.asked["messages"], **call.asked["params"]})
-    assert call.sha256 == hashlib.sha256(rebuilt).hexdigest() == hashlib.sha256(call.body).hexdigest()
+    assert call.digests["upstream_sha256"] == hashlib.sha256(rebuilt).hexdigest() == hashlib.sha256(call.body).hexdigest()
 
 
 def test_what_is_lowered_is_recorded_as_it_was_asked_for() -> None:

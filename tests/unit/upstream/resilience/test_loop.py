@@ -50,7 +50,7 @@ class Ask:
         return road(server, self.attempts, record=self._record, **more)
 
     async def _record(self, call: PreparedCall, held: Mapping[str, Any]) -> None:
-        self.records.append((call.upstream.name, call.sha256[:1]))
+        self.records.append((call.upstream.name, str(call.sha256)[:1]))
 
     async def _send(self, call: PreparedCall, is_fresh: bool) -> str:
         server: Any = call.upstream
@@ -78,7 +78,7 @@ class Ask:
 
 
 def at(server: Server, sha256: str = "5", model: str = "alias", **more: Any) -> Callable[[], PreparedCall]:
-    made = replace(prepared(server, **more), model=model, sha256=sha256 * 64)
+    made = replace(prepared(server, **more), model=model, digests={"upstream_sha256": sha256 * 64})
     return lambda: made
 
 

@@ -1,0 +1,50 @@
+"""The socket on which all workers accept connections: opened once, closed without a reset."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import socket
+import struct
+from contextlib import suppress
+
+from ..errors import ConfigError
+
+WAITING = 2048
+"""Connections that are not accepted yet."""
+_SO_ATTACH_FILTER = 26  # asm-generic/socket.h
+_SYN, _ACK = 0x02, 0x10  # of byte 13 in a TCP header (RFC 9293, section 3.1)
+_DROP_SYN = (
+    (0x30, 0, 0, 13),  # load that byte
+    (0x54, 0, 0, _SYN | _ACK),
+    (0x15, 0, 1, _SYN),  # skip the next line unless only SYN is set
+    (0x06, 0, 0, 0),  # drop
+    (0x06, 0, 0, 0x40000),  # keep
+)
+"""In the words of linux/filter.h: code, jt, jf, k."""
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Raises ConfigError."""
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(WAITING)
+    except OSError as error:
+        option = "--host" if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL else "--port"
+        raise ConfigError(f"Cannot listen on {host} port {port}: {error.strerror}. Choose another with {option}.") from error
+    return listener
+
+
+def begin_no_more(listener: socket.socket) -> None:
+    """Let no further connection begin, so that all that have begun can be accepted before a close.
+
+    The kernel resets those that wait when a listener is closed, and one could begin to wait after
+    the last look. Who connects now tries again after a second, and is refused once it is closed.
+    """
+    lines = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in _DROP_SYN))
+    program = struct.pack("HL", len(_DROP_SYN), ctypes.addressof(lines))
+    with suppress(OSError):  # another kernel: such a connection is reset then
+        listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)

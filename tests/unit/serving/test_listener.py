@@ -1,0 +1,41 @@
+"""The listening socket: what opens it, and how it ends without a reset."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from app.errors import ConfigError
+from app.serving.listener import begin_no_more, listen
+
+
+def test_a_port_that_is_taken_is_refused_with_what_to_do() -> None:
+    with listen("127.0.0.1", 0) as taken, pytest.raises(ConfigError, match="Choose another with --port"):
+        listen("127.0.0.1", taken.getsockname()[1])
+
+
+def test_a_host_that_is_not_here_is_refused_with_what_to_do() -> None:
+    with pytest.raises(ConfigError, match="Choose another with --host"):
+        listen("192.0.2.1", 0)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_what_waits_is_accepted_and_nothing_else_begins(host: str) -> None:
+    with listen(host, 0) as listener:
+        waiting = socket.create_connection(listener.getsockname()[:2])
+        begin_no_more(listener)
+        with socket.socket(listener.family) as late:
+            late.settimeout(0.2)
+            with pytest.raises(TimeoutError):
+                late.connect(listener.getsockname()[:2])
+            accepted, _ = listener.accept()
+            waiting.sendall(b"question")
+            assert accepted.recv(100) == b"question"
+            accepted.sendall(b"answer")
+            listener.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                listener.accept()
+        accepted.close()
+        assert waiting.recv(100) == b"answer"
+        waiting.close()
