@@ -98,7 +98,6 @@ class V1Requests:
         is_stream = read_flag(members, "stream")
         if is_stream and not endpoint.streams:
             raise unsupported("stream", "is not allowed here: this endpoint does not stream.")
-
         upstream.verify(members, served.model)
         messages = members[endpoint.messages]
         params = {name: value for name, value in members.items() if name != endpoint.messages}
