@@ -19,7 +19,7 @@ import pytest
 from ..support.fake_openai import FakeOpenAI
 from ..support.observe import observe, observe_cli, requests
 from ..support.plain_uvicorn import plain_uvicorn
-from ..support.service import Service
+from ..support.service import Service, close_breakers
 
 RECORDED = Path(__file__).with_name("behaviour.json")
 
@@ -34,7 +34,12 @@ def observe_all(
         with serve(service):
             clients = {"user": "ai.playground.user", "auditor": "ai.audit.reader"}
             tokens = {name: service.token(name, service.add_client(name, role)) for name, role in clients.items()}
-            seen = observe(service, {**tokens, "bad": "x.y.z"}, fake.set)
+
+            def set_mode(*mode: Any, **more: Any) -> None:
+                close_breakers()
+                fake.set(*mode, **more)
+
+            seen = observe(service, {**tokens, "bad": "x.y.z"}, set_mode)
             return {**seen, "cli": observe_cli(service)}
 
 
