@@ -49,8 +49,7 @@ class SharedFolder:
 
     def __enter__(self) -> Path:
         """Raises TimeoutError if another process holds the lock for too long."""
-        if self._presence < 0:
-            self._presence = _enter(self.path)
+        self.stay()
         if self.fd < 0:
             self.fd = open_shared(self.path / LOCK)
         deadline = 0.0
@@ -63,6 +62,11 @@ class SharedFolder:
             if time.monotonic() > deadline:
                 raise TimeoutError(errno.ETIMEDOUT, "another process holds the lock of the limiter's folder")
             time.sleep(PAUSE_SECONDS)
+
+    def stay(self) -> None:
+        """Use it from now on, until `close`. Raises OSError."""
+        if self._presence < 0:
+            self._presence = _enter(self.path)
 
     def __exit__(self, *_: object) -> None:
         flock(self.fd, LOCK_UN)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ..catalogue.rules import BreakerRules
-from ..limits.shared_folder import folder_of, path_of
+from ..limits.shared_folder import SharedFolder, folder_of, path_of
 from ..upstream.resilience.breaker import Breaker
 
 LOG = logging.getLogger("app.upstream")
@@ -18,18 +19,23 @@ Breakers = Callable[[str, BreakerRules], Breaker]
 """From a server's name and the rules to its breaker."""
 
 
-def shared_breakers(log: Path) -> Breakers:
+@contextmanager
+def shared_breakers(log: Path) -> Iterator[Breakers]:
     """For the workers that write this log. Raises ConfigError."""
-    folder = folder_of(log)
+    shared = SharedFolder(folder_of(log))
 
     def open_breaker(name: str, rules: BreakerRules) -> Breaker:
         try:
-            return Breaker(name, rules, folder / file_name(name))
+            shared.stay()
+            return Breaker(name, rules, shared.path / file_name(name))
         except OSError as error:
             LOG.warning("the breaker of server %s is not shared, each worker has its own: %s", name, error.strerror)
             return Breaker(name, rules)
 
-    return open_breaker
+    try:
+        yield open_breaker
+    finally:
+        shared.close()
 
 
 def own_breaker(name: str, rules: BreakerRules) -> Breaker:

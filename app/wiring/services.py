@@ -83,7 +83,8 @@ async def open_services(
     async with AsyncExitStack() as opened:
         clients = open_clients(settings.database_path)
         opened.push_async_callback(clients.aclose)
-        models = ModelsInUse(settings, catalogue, embedded, shared_breakers(settings.audit_log_path))
+        breakers = opened.enter_context(shared_breakers(settings.audit_log_path))
+        models = ModelsInUse(settings, catalogue, embedded, breakers)
         opened.push_async_callback(models.aclose)
         events = SecurityLog(settings.security_log_path)
         opened.callback(events.close)

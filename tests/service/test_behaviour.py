@@ -36,7 +36,7 @@ def observe_all(
             tokens = {name: service.token(name, service.add_client(name, role)) for name, role in clients.items()}
 
             def set_mode(*mode: Any, **more: Any) -> None:
-                close_breakers()
+                close_breakers(service)
                 fake.set(*mode, **more)
 
             seen = observe(service, {**tokens, "bad": "x.y.z"}, set_mode)

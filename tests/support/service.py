@@ -31,9 +31,9 @@ HTTP = httpx.Client(verify=False, timeout=60, limits=httpx.Limits(max_keepalive_
 RUNNING: set[Service] = set()
 
 
-def close_breakers() -> None:
+def close_breakers(*services: Service) -> None:
     """Those of all running services: what failed in one test is nothing to the next one."""
-    for service in RUNNING:
+    for service in services or RUNNING:
         for file in breaker_files(service.log):
             with closing(Breaker(file=file)) as breaker:
                 breaker.reset()

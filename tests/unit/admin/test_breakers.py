@@ -24,7 +24,7 @@ from ...support.windows import remove_windows
 def lab(place: Path) -> Iterator[Breaker]:
     """The breaker of a worker, which is open."""
     install()
-    with closing(shared_breakers(LOG)("lab", BreakerRules(failures=1, open_seconds=60))) as breaker:
+    with shared_breakers(LOG) as opened, closing(opened("lab", BreakerRules(failures=1, open_seconds=60))) as breaker:
         breaker.leave(breaker.enter(), Outcome.BAD)
         yield breaker
     remove_windows(LOG)
