@@ -16,13 +16,13 @@ AppError
 ├── ClientRefused               no token for this client: app/security/oauth_errors.py
 ├── VerificationFailed (a ValueError)  broken evidence, or evidence that does not prove its claim
 ├── InsufficientScope           proven, but without the role; carries its name
-├── RateLimited                 too many in a minute; carries retry_after
+├── RateLimited                 too many in a minute; BudgetSpent: app/limits/budgets/errors.py
 │   └── QuotaExceeded           carries the principal's quota: app/limits/quota.py
 ├── Unavailable                 impossible now; may carry retry_after
 │   ├── AuditUnavailable        not recorded; LongTextUnavailable: a long text was not stored
 │   ├── AuditCorrupt            the log is not what was written; the start stops
 │   ├── EvidenceUnavailable     no tree or checkpoint for this record yet
-│   ├── LimitsUnavailable       the request could not be counted
+│   ├── LimitsUnavailable       the request could not be counted; BudgetsUnavailable
 │   └── Overloaded              too many questions wait; TooMuchInFlight: app/limits/held_bytes.py
 ├── UpstreamError               the model's server sent something unusable
 │   ├── UpstreamUnavailable  UpstreamTimeout; BreakerOpen: app/upstream/resilience/kinds.py

@@ -22,7 +22,7 @@ from .api.cors import add_cors
 from .api.direct_routes import DirectRoutes
 from .api.error_responses import answer_error
 from .api.middleware import RequestMiddleware
-from .api.routes import anthropic, ask, audit, discovery, docs, health, openai, token
+from .api.routes import anthropic, ask, audit, budget, discovery, docs, health, openai, token
 from .api.scoreboard import Scoreboard
 from .api.worker_state import beat_forever, record_replacement, watch_limits
 from .audit.evidence.health import LogHealth
@@ -78,7 +78,7 @@ def create_app(
     app.add_exception_handler(AppError, answer_error)
     app.add_exception_handler(HTTPException, answer_error)
     app.add_exception_handler(RequestValidationError, answer_error)
-    for routes in (token, discovery, ask, openai, anthropic, audit, health):
+    for routes in (token, discovery, ask, openai, anthropic, budget, audit, health):
         app.include_router(routes.router)
     if settings.docs_enabled:
         docs.add_docs(app)
@@ -109,7 +109,7 @@ def _lifespan(
         held = HeldBytes(bounds.body_bytes, bounds.body_bytes_each)
         try:
             async with open_services(
-                settings, catalogue, embedded, slot.set_closed, scoreboard.log, scoreboard.database
+                settings, catalogue, embedded, slot.set_closed, scoreboard.log, scoreboard.database, keeps_books=worker == 0
             ) as services:
                 shared = SharedCounts(buckets.shared, worker, scoreboard.slots)
                 refusals = RefusalRecorder(services.audit, services.events, buckets.admit_refusal, shared, sums=worker == 0)

@@ -60,6 +60,7 @@ class Settings(BaseSettings):
     jwt_audience: str = Field("secure-ai-assistant", min_length=1, max_length=200)
     token_expiry_hours: float = Field(1, ge=1 / 3600, le=MAX_TOKEN_HOURS)
     database_url: SqliteUrl = "sqlite+aiosqlite:///./logs/clients.sqlite3"
+    budgets_url: SqliteUrl | None = None
 
     # Rate limits
     rate_limit: PerMinute = 60
@@ -178,6 +179,7 @@ class Settings(BaseSettings):
                 "AUDIT_KEY_PATH": self.audit_key_path,
                 "SECURITY_LOG_PATH": self.security_log_path,
                 "DATABASE_URL": self.database_path,
+                "BUDGETS_URL": sqlite_path(self.budgets_url or ""),
                 "MODELS_FILE" if self.policy_file is None else "POLICY_FILE": self.policy_path,
             }
         )

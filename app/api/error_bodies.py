@@ -27,6 +27,7 @@ STATUS = {
     "invalid_scope": 400,
     "context_length_exceeded": 400,
     "protocol_not_served": 400,
+    "model_without_price": 400,
     "invalid_token": 401,
     "token_expired": 401,
     "invalid_client": 401,
@@ -38,6 +39,7 @@ STATUS = {
     "unsupported_media_type": 415,
     "invalid_request": 422,
     "rate_limited": 429,
+    "insufficient_quota": 429,
     "internal": 500,
     "upstream_error": 502,
     "upstream_refused": 502,
@@ -46,6 +48,7 @@ STATUS = {
     "upstream_unavailable": 503,
     "unavailable": 503,
     "limits_unavailable": 503,
+    "budgets_unavailable": 503,
     "audit_unavailable": 503,
     "audit_corrupt": 503,
     "evidence_unavailable": 503,
@@ -104,7 +107,11 @@ ANTHROPIC_TYPES = {
 """Any other status is an invalid_request_error below 500, and an api_error from there on."""
 OVERLOADED = frozenset({"overloaded", "upstream_unavailable"})
 """To Anthropic's clients these are an overloaded_error, which passes by itself."""
-OPENAI_TYPES = {"rate_limited": "requests", "upstream_out_of_quota": "insufficient_quota"}
+OPENAI_TYPES = {
+    "rate_limited": "requests",
+    "upstream_out_of_quota": "insufficient_quota",
+    "insufficient_quota": "insufficient_quota",
+}
 HINTS = {
     "invalid_token": "Ask POST /token for a new one.",
     "token_expired": "Ask POST /token for a new one.",

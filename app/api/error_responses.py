@@ -23,6 +23,7 @@ from ..errors import (
 )
 from ..kit.content_coding import CODINGS
 from ..kit.secret_look import masked, masked_path
+from ..limits.budgets.errors import BudgetSpent, ModelWithoutPrice
 from ..limits.quota import QuotaExceeded
 from ..security.api_keys.form import KeyRefused
 from ..security.oauth_errors import InvalidClient
@@ -38,7 +39,7 @@ POINTLESS = frozenset(
     {
         *("audit_unavailable", "audit_corrupt", "internal", "upstream_timeout"),
         *("upstream_refused", "upstream_denied", "upstream_out_of_quota", "context_length_exceeded"),
-        *("protocol_not_served", "invalid_key"),
+        *("protocol_not_served", "invalid_key", "insufficient_quota", "model_without_price"),
     }
 )
 """A client that retries after one of these at once would only repeat the refusals.
@@ -137,7 +138,7 @@ async def _record(request: Request, error: AppError, status: int) -> None:
         **({"path": masked_path(request.scope["path"], MAX_PATH)} if status == 404 else {}),
         **({"asserted_user": origin.asserted_user.members()} if origin.asserted_user else {}),
     }
-    is_policy = isinstance(error, InsufficientScope | Overloaded)
+    is_policy = isinstance(error, InsufficientScope | Overloaded | BudgetSpent)
     await app.refusals.record(**known, details=details, policy=is_policy)
 
 
@@ -148,6 +149,10 @@ def _details_of(error: AppError) -> dict[str, Any]:
     if isinstance(error, ModelNotFound):
         name = error.model[:MAX_MODEL] if error.is_known else masked(error.model, MAX_MODEL)
         return {"model": name, "is_known": error.is_known}
+    if isinstance(error, BudgetSpent):
+        return {"budget": error.budget_id}
+    if isinstance(error, ModelWithoutPrice):
+        return {"model": error.model}
     if isinstance(error, KeyRefused):
         return {"reason": error.reason, **({"key_id": error.key_id} if error.key_id else {})}
     if isinstance(error, InvalidClient):

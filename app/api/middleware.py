@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..assistant.models import Origin
 from ..errors import AppError, Interrupted, NotFound
+from .budget_headers import budget_headers
 from .context import RequestContext, address_of, error_style_of, request_context
 from .error_responses import answer_error, record_refusal
 from .quota_headers import quota_headers
@@ -64,6 +65,8 @@ class RequestMiddleware:
                 for one in (quota, origin.tokens.quota):
                     if one is not None:
                         headers.extend(quota_headers(one))
+                if origin.budgets.left:
+                    headers.extend(budget_headers(origin.budgets.left, shows_tokens=origin.tokens.quota is None))
             await send(message)
 
         try:

@@ -88,6 +88,22 @@ class AskResponse(BaseModel):
     )
 
 
+class BudgetBody(BaseModel):
+    id: str = Field(description="Such as principal=alice/day/money.")
+    per: str = Field(description="minute, day or month.")
+    period: str = Field(description="The present one, such as 2026-11-26.")
+    unit: str = Field(description="tokens, or the currency.")
+    most: int | str = Field(description="What it has for the period, with what was added: tokens, or money as decimal text.")
+    spent: int | str
+    reserved: int | str = Field(description="By questions in progress.")
+    left: int | str
+    begins_anew: str
+
+
+class BudgetsBody(BaseModel):
+    budgets: list[BudgetBody]
+
+
 class TokenResponse(BaseModel):
     """RFC 6749, section 5.1."""
 

@@ -10,6 +10,7 @@ from ..upstream.call import PreparedCall
 from ..upstream.model_server import ModelServer
 from ..upstream.protocol.chat import CHAT
 from .choices import choose, timeouts_of
+from .upper_bound import budgets_of, claim_on
 from .v1_requests import V1Requests
 
 
@@ -19,6 +20,8 @@ class Model(Protocol):
     name: str
     """The name that callers know."""
     upstream: ModelServer
+    max_tokens: int
+    """The cap that every body sends."""
 
     @property
     def chain(self) -> Any:
@@ -32,7 +35,7 @@ class Model(Protocol):
 
 
 def prepare_ask(model: Model, requests: V1Requests, query: str, principal: Principal, *, stream: bool) -> PreparedCall:
-    """Raises ModelNotFound, ProtocolNotServed, InvalidRequest."""
+    """Raises ModelNotFound, ProtocolNotServed, InvalidRequest, ModelWithoutPrice."""
     entry = requests.verify_may_use(model.name, principal)
     catalogue = requests.catalogue
     caps = catalogue.caps_for(principal.roles, principal.client_roles)
@@ -40,6 +43,8 @@ def prepare_ask(model: Model, requests: V1Requests, query: str, principal: Princ
     def call_of(model: Model, entry: ModelEntry) -> PreparedCall:
         body = model.build_body(query, stream=stream)
         seconds, own = timeouts_of(entry, caps)
+        budgets = budgets_of(catalogue, principal, entry, CHAT)
+        sent = {CHAT.messages: [], CHAT.token_caps[0]: model.max_tokens} if budgets else {}
         return PreparedCall(
             model.upstream,
             CHAT,
@@ -54,6 +59,7 @@ def prepare_ask(model: Model, requests: V1Requests, query: str, principal: Princ
             policy=catalogue.short_sha256,
             token_rates=entry.token_rates(principal.user_id, caps),
             retries=catalogue.retries,
+            claim=claim_on(budgets, catalogue, entry, CHAT, sent, body) if budgets else None,
         )
 
     def make(entry: ModelEntry, served: ServedBy) -> PreparedCall:

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..errors import ClientGone
 from ..limits.bounds import Bounds
+from ..limits.budgets.budgets import Budgets
 from ..limits.token_rates import TokenRates
 from ..security.manager import SecurityManager
 from ..security.models import Principal
@@ -37,6 +38,7 @@ class SecureAIAssistant:
     All three stop asking the model once *disconnected* is done. They raise:
 
     - Overloaded: either nothing was recorded or sent, or `ask.failed` is written.
+    - BudgetSpent, BudgetsUnavailable: nothing was recorded or sent.
     - AuditUnavailable: no answer leaves. If `ask.received` was not written, nothing was sent.
     - UpstreamError and its subclasses, ClientGone, Interrupted (in place of CancelledError), and
       AppError for an unexpected error: `ask.failed` is written.
@@ -51,10 +53,14 @@ class SecureAIAssistant:
         timeouts: StreamTimeouts | None = None,
         responses: KnownResponses | None = None,
         token_rates: TokenRates | None = None,
+        budgets: Budgets | None = None,
         clock: Callable[[], float] = monotonic,
     ) -> None:
-        """*responses*: those that callers may continue; None: they may continue none."""
-        self._responses, self._token_rates = responses, token_rates
+        """*responses*: those that callers may continue; None: they may continue none.
+
+        *budgets*: must be there where a call has a claim on one.
+        """
+        self._responses, self._token_rates, self._budgets = responses, token_rates, budgets
         self._security = security
         self._model = model
         self.v1_requests = v1_requests
@@ -75,7 +81,7 @@ class SecureAIAssistant:
         return self._model.chain
 
     def prepare_ask(self, question: Question, principal: Principal, *, stream: bool = False) -> PreparedCall:
-        """The call for a question at /ask. Raises ModelNotFound, InvalidRequest."""
+        """The call for a question at /ask. Raises as `ask_requests.prepare_ask`."""
         return prepare_ask(self._model, self.v1_requests, question.query, principal, stream=stream)
 
     async def ask(self, principal: Principal, question: Question, disconnected: Disconnected | None = None) -> Answer:
@@ -127,7 +133,8 @@ class SecureAIAssistant:
                     raise ClientGone(NOT_READING) from None
 
     def _exchange(self, principal: Principal, call: PreparedCall, origin: Origin) -> Exchange:
-        return Exchange(self._security, principal, call, origin, responses=self._responses, clock=self._clock)
+        kept: dict[str, Any] = {"responses": self._responses, "budgets": self._budgets}
+        return Exchange(self._security, principal, call, origin, clock=self._clock, **kept)
 
     async def until_idle(self, seconds: float) -> None:
         """Wait at most *seconds* until no question is in progress. Keep the log open until then."""

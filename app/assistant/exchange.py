@@ -14,6 +14,7 @@ from typing import Any, Self, TypeVar
 
 from ..audit.format.record import Receipt
 from ..errors import AppError, Interrupted, LongTextUnavailable, UpstreamError, UpstreamTimeout
+from ..limits.budgets.budgets import Budgets
 from ..security.manager import SecurityManager
 from ..security.models import Principal
 from ..upstream.attempts import Attempts
@@ -23,13 +24,14 @@ from ..upstream.completion import Completion
 from ..upstream.errors import MALFORMED
 from ..upstream.protocol.stream_reader import StreamReader
 from ..upstream.resilience.spending import UNLIMITED, Spending
-from .known_responses import KnownResponses, Owner
+from .continued import owner_of, previous_of
+from .known_responses import KnownResponses
 from .models import Origin, Served
 from .question_details import asserted_user, details_of
-from .v1_policy import INSTEAD, PREVIOUS
-from .v1_refusals import unsupported
+from .spending import spending_of
 
 T = TypeVar("T")
+RECEIVED = "ask.received"
 LOG = logging.getLogger("app.assistant")
 
 
@@ -53,9 +55,10 @@ class Exchange:
         *,
         reader: StreamReader | None = None,
         responses: KnownResponses | None = None,
+        budgets: Budgets | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """*reader*: of a streamed answer; knows which part of it reached the caller."""
+        """*reader*: of a streamed answer. *budgets*: must be there for a call with a claim."""
         self._responses = responses if call.may_continue else None
         self.call, self.origin = call, origin
         """*call*: the one that is recorded; after `begin_answer` the one that was answered."""
@@ -63,7 +66,8 @@ class Exchange:
         self._security, self._principal, self._reader, self._clock = security, principal, reader, clock
         self.attempts = Attempts()
         """Follows the calls to the model's server."""
-        self.spending: Spending = UNLIMITED
+        self._spending = spending_of(call.claim, budgets, principal, origin)
+        self.spending: Spending = self._spending or UNLIMITED
         """What budgets say to further attempts."""
         self._started = clock()
         self._is_stopped = False  # cancelled while a record was being written
@@ -76,10 +80,12 @@ class Exchange:
     async def __aenter__(self) -> Self:
         """Raises AuditUnavailable, or Interrupted if the service was stopped meanwhile.
 
-        Raises InvalidParameter for a response to continue that is not this caller's.
+        Raises InvalidParameter for a response that is not this caller's, as QuestionSpending.begin.
         """
-        details = details_of(self.call, self._principal, self.origin, await self._previous())
-        self.received = await self._record("ask.received", details)
+        previous = await previous_of(self.call, self._principal, self.origin, self._responses)
+        reserved = await self._spending.begin() if self._spending else ()
+        details = details_of(self.call, self._principal, self.origin, previous, reserved)
+        self.received = await self._record(RECEIVED, details)
         if self._is_stopped:
             stop = Interrupted()
             await self._record_failure(stop)
@@ -149,6 +155,7 @@ class Exchange:
             **({"delivered": self._digest()} if self._bytes or self._reader else {}),
             "upstream_response_sha256": self.attempts.response_sha256,
             **({"other": completion.other} if completion.other else {}),
+            **({"spent": self._spending.answered(usage)} if self._spending else {}),
             **asserted_user(self.origin),
             "credential": self._principal.credential,
         }
@@ -158,8 +165,11 @@ class Exchange:
             self._sha256, self._bytes = written
             await self._record_failure(error)
             raise
+        if self._spending:
+            await self._finished(self._spending.settle())
         if self._responses is not None and completion.response_id:
-            await self._finished(self._responses.remember(self._owner, completion.response_id, receipt))
+            owner = owner_of(self.call, self._principal, self.origin)
+            await self._finished(self._responses.remember(owner, completion.response_id, receipt))
         tokens = (usage.input_tokens, usage.output_tokens) if usage else None
         self._security.log_answered(self._principal.user_id, self.origin.request_id, completion.model, tokens)
         return receipt
@@ -177,12 +187,16 @@ class Exchange:
         elif self._bytes and self._reader:
             answer, other = await self.read(partial(self._delivered, self._reader))
             details["delivered"] = {"answer": answer, **self._digest(), **({"other": other} if other else {})}
-        details |= {"upstream_response_sha256": self.attempts.response_sha256, **asserted_user(self.origin)}
-        details["credential"] = self._principal.credential
+        details["upstream_response_sha256"] = self.attempts.response_sha256
+        if self._spending:
+            details["spent"] = self._spending.failed(is_free=self.attempts.now.is_free)
+        details |= {**asserted_user(self.origin), "credential": self._principal.credential}
         try:
             await self._record("ask.failed", details)
         except LongTextUnavailable:  # without the text then
             await self._record("ask.failed", {**details, "delivered": self._digest() if self._bytes else None})
+        if self._spending:
+            await self._finished(self._spending.settle())
         self.origin.terminal_record.is_written = True
 
     def _delivered(self, reader: StreamReader) -> tuple[Any, Any]:
@@ -200,22 +214,6 @@ class Exchange:
     def _digest(self) -> dict[str, Any]:
         return {"bytes": self._bytes, "sha256": self._sha256.hexdigest()}
 
-    @property
-    def _owner(self) -> Owner:
-        user = self.origin.asserted_user
-        return self.call.upstream.address, self._principal.user_id, user.id if user else None
-
-    async def _previous(self) -> Receipt | None:
-        """The record of the response that the caller continues. Raises InvalidParameter."""
-        response_id = self.call.previous_response_id
-        if response_id is None:
-            return None
-        found = await self._responses.find(self._owner, response_id) if self._responses else None
-        if found is None:
-            instead = INSTEAD[PREVIOUS].format(self.call.endpoint.messages)
-            raise unsupported(PREVIOUS, f"names no response that was recorded here for you: {instead}.")
-        return found
-
     def _effort(self, error: AppError | None = None) -> dict[str, Any]:
         if error is not None:
             self.attempts.fail(error.code)
@@ -225,10 +223,16 @@ class Exchange:
     async def _record(self, action: str, details: dict[str, Any]) -> Receipt:
         """Durable on return. A cancellation waits until the outcome of the write is known."""
         user_id, origin = self._principal.user_id, self.origin
-        is_long = len(self.call.body) > LARGE_BYTES or bool(origin.memory.count)
-        return await self._finished(
-            self._security.log_action(user_id, action, details, request_id=origin.request_id, is_long=is_long)
-        )
+        is_long, may_be_written = len(self.call.body) > LARGE_BYTES or bool(origin.memory.count), action != RECEIVED
+        try:
+            work = self._security.log_action(user_id, action, details, request_id=origin.request_id, is_long=is_long)
+            may_be_written = True
+            return await self._finished(work)
+        except AppError as error:
+            is_lost = may_be_written and not isinstance(error, LongTextUnavailable)
+            if self._spending and (is_lost or action == RECEIVED):
+                await self._finished(self._spending.give_up(self.attempts, is_recorded=is_lost))
+            raise
 
     async def _finished(self, work: Awaitable[T]) -> T:
         """Its outcome. A cancellation waits until that is known."""

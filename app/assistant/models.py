@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from ..audit.format.record import Receipt
+from ..limits.budgets.budgets import BudgetNote
 from ..security.asserted_user import AssertedUser
 from ..upstream.answer_memory import AnswerMemory
 from ..upstream.call import PreparedCall
@@ -43,6 +44,8 @@ class Origin:
     """How long the caller waits, if they say so."""
     tokens: TokenUse = field(default_factory=TokenUse, compare=False)
     """What it takes of the rates in tokens."""
+    budgets: BudgetNote = field(default_factory=BudgetNote, compare=False)
+    """What is left of the principal's own budgets."""
     memory: AnswerMemory = field(default_factory=AnswerMemory, compare=False)
     """What its answer takes, until it is delivered."""
 

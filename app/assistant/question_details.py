@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -11,8 +12,14 @@ from ..upstream.call import PreparedCall
 from .models import Origin
 
 
-def details_of(call: PreparedCall, principal: Principal, origin: Origin, previous: Receipt | None) -> dict[str, Any]:
-    """*previous*: the record of the answer that the question continues."""
+def details_of(
+    call: PreparedCall,
+    principal: Principal,
+    origin: Origin,
+    previous: Receipt | None,
+    reserved: Sequence[Mapping[str, Any]] = (),
+) -> dict[str, Any]:
+    """*previous*: the record of the answer that the question continues. *reserved*: of budgets."""
     return {
         **call.asked,
         "roles": list(principal.roles),
@@ -26,6 +33,7 @@ def details_of(call: PreparedCall, principal: Principal, origin: Origin, previou
         **({"previous": previous._asdict()} if previous else {}),
         **asserted_user(origin),
         **({"claimed_user": origin.claimed_user.members()} if origin.claimed_user else {}),
+        **({"reserved": reserved} if reserved else {}),
         "credential": principal.credential,
     }
 

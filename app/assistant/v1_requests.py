@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 
+from ..catalogue.caps import Caps
 from ..catalogue.models import Catalogue, ModelEntry, ServedBy
 from ..errors import InvalidInput, ModelNotFound
 from ..security.models import Principal
@@ -22,6 +23,7 @@ from ..upstream.model_server import NO_HEADERS, ModelServer
 from ..upstream.protocol.chat import CHAT
 from ..upstream.protocol.endpoint import Endpoint
 from .choices import choose, timeouts_of
+from .upper_bound import budgets_of, claim_on
 from .v1_messages import verify_messages
 from .v1_policy import PREVIOUS, is_generated, read_flag, read_previous, verify_params
 from .v1_reach import verify_reach
@@ -67,7 +69,7 @@ class V1Requests:
         """The call for the parsed body *members*. Takes a second for a body of many megabytes.
 
         *headers*: those that the server gets, too. Raises InvalidParameter, InvalidInput,
-        ModelNotFound, ProtocolNotServed.
+        ModelNotFound, ProtocolNotServed, ModelWithoutPrice.
         """
         if not isinstance(members, dict):
             raise InvalidInput(f'Send one JSON object: {{"model": "…", "{endpoint.messages}": …}}.')
@@ -92,19 +94,17 @@ class V1Requests:
         caps, upstream = self.catalogue.caps_for(principal.roles, principal.client_roles), self._upstream_of(served, endpoint)
         server_side = self.catalogue.server_side_for(principal.roles)
         verify_params(endpoint, members, self.catalogue.refused_params, upstream.params, server_side)
-        are_plain = verify_messages(endpoint, members, caps, server_side)
-        if is_generated(endpoint):
-            verify_reach(endpoint, members, server_side, are_plain=are_plain)
-        is_stream = read_flag(members, "stream")
-        if is_stream and not endpoint.streams:
-            raise unsupported("stream", "is not allowed here: this endpoint does not stream.")
+        is_stream = _verify_messages(endpoint, members, caps, server_side)
         upstream.verify(members, served.model)
         messages = members[endpoint.messages]
         params = {name: value for name, value in members.items() if name != endpoint.messages}
         params["model"] = served.model
-        clamped = cap_tokens(endpoint, params, entry.output_limit(caps), upstream.token_param, messages)
+        budgets = budgets_of(self.catalogue, principal, entry, endpoint)
+        limit = entry.output_limit(caps, needs_default=bool(budgets))
+        clamped = cap_tokens(endpoint, params, limit, upstream.token_param, messages)
         wants_usage = not (is_stream and endpoint.usage_is_asked_for) or _ask_for_usage(params, upstream)
-        body = _encode({endpoint.messages: messages, **params, **({clamped.name: clamped.sent} if clamped else {})})
+        sent = {endpoint.messages: messages, **params, **({clamped.name: clamped.sent} if clamped else {})}
+        body = _encode(sent)
         asked = {"endpoint": f"/v1{endpoint.path}", "messages": messages, "params": params}
         asked |= {"headers": dict(headers)} if headers else {}
         timeout, own_timeout = timeouts_of(entry, caps)
@@ -128,7 +128,19 @@ class V1Requests:
             token_rates=entry.token_rates(principal.user_id, caps),
             own_seconds=own_timeout,
             retries=self.catalogue.retries,
+            claim=claim_on(budgets, self.catalogue, entry, endpoint, sent, body) if budgets else None,
         )
+
+
+def _verify_messages(endpoint: Endpoint, members: Mapping[str, Any], caps: Caps, server_side: frozenset[str]) -> bool:
+    """What is asked, and what it reaches. Returns whether it asks for a stream."""
+    are_plain = verify_messages(endpoint, members, caps, server_side)
+    if is_generated(endpoint):
+        verify_reach(endpoint, members, server_side, are_plain=are_plain)
+    is_stream = read_flag(members, "stream")
+    if is_stream and not endpoint.streams:
+        raise unsupported("stream", "is not allowed here: this endpoint does not stream.")
+    return is_stream
 
 
 def _asked_model(members: Mapping[str, Any]) -> str:

@@ -25,7 +25,20 @@ INSTEAD = "use tools that your own program runs (function, custom, local_shell, 
 
 def is_allowed(kind: str, allowed: Set[str]) -> bool:
     """Whether the operator allows the tool *kind*, or the tool of which it is a version."""
-    return kind in allowed or _DATE.sub("", kind) in allowed
+    return kind in allowed or undated(kind) in allowed
+
+
+def undated(kind: str) -> str:
+    """The tool of which *kind* is a version."""
+    return _DATE.sub("", kind)
+
+
+def runs_at_client(tool: Mapping[str, Any]) -> bool:
+    """Whether a tool that passed `refused_member` runs in the client's own program."""
+    kind = tool.get("type")
+    if not isinstance(kind, str) or CLIENT_TOOLS.fullmatch(kind) or kind in ("namespace", "tool_search", "shell"):
+        return refused_member(tool, frozenset(), may_lack_type=True) is None
+    return False
 
 
 def refused_member(tool: Mapping[str, Any], allowed: Set[str], *, may_lack_type: bool) -> str | None:

@@ -93,10 +93,13 @@ class ModelEntry:
     def is_embedder(self) -> bool:
         return self.endpoints <= {"embeddings"}
 
-    def output_limit(self, caps: Caps) -> OutputLimit:
-        """The smallest ceiling; of the rest the model's own, before that of the caller."""
+    def output_limit(self, caps: Caps, *, needs_default: bool = False) -> OutputLimit:
+        """The smallest ceiling; of the rest the model's own, before that of the caller.
+
+        *needs_default*: where nothing says what a request without a length gets, the ceiling.
+        """
         most = min(filter(None, (caps.max_output_tokens, self.max_output_tokens, self.context_tokens)))
-        default = self.default_output_tokens or caps.default_output_tokens
+        default = self.default_output_tokens or caps.default_output_tokens or (most if needs_default else 0)
         return OutputLimit(most, default, caps.clamps if self.clamps is None else self.clamps)
 
     def seconds_for(self, caps: Caps) -> float:

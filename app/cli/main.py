@@ -35,6 +35,7 @@ COMMANDS = {
     "token": "Get access tokens, keep one fresh for other programs, or revoke one.",
     "breaker": "Servers that failed again and again, and are not asked for a moment.",
     "audit": "Read and verify the audit log.",
+    "budget": "What the budgets have spent, recomputed from the log by anyone.",
     "doctor": "Look at everything that the service needs here, and say what to do.",
     "policy": "Check a policy file: what is wrong in it, and who may use what, how much.",
 }

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..catalogue.caps import TokenRate
+from ..catalogue.claims import Claim
 from ..catalogue.rules import RetryRules
 from .model_server import ModelServer
 from .protocol.endpoint import Endpoint
@@ -62,6 +63,8 @@ class PreparedCall:
     """The same for other servers of the model, in order. They raise as it is prepared."""
     fallbacks: tuple[Callable[[], PreparedCall], ...] = ()
     """The same for other models."""
+    claim: Claim | None = None
+    """What it may take of the budgets; None: none applies."""
 
     @property
     def sha256(self) -> str | None:

@@ -14,6 +14,13 @@ class Usage:
 
     input_tokens: int
     output_tokens: int
+    further: tuple[int, int] = (0, 0)
+    """Input and output that the server bills, and counts beside the two above."""
+    cached: int = 0
+    """Of all input: read from the server's cache; *written*: to it."""
+    written: int = 0
+    reasoning: int = 0
+    """Of all output: what the caller does not see."""
 
     def members(self) -> dict[str, int]:
         """The JSON object that answers and records hold."""

@@ -43,7 +43,7 @@ class LanguageModel:
         self.name = alias or model
         self.upstream = upstream
         self._model, self._base_url = model, base_url or OPENAI_URL
-        self._temperature, self._max_tokens, self._system_prompt = float(temperature), max_tokens, system_prompt
+        self._temperature, self.max_tokens, self._system_prompt = float(temperature), max_tokens, system_prompt
         self._siblings: dict[tuple[str, str], LanguageModel] = {}
         # Only the query changes between calls: the bytes around it are made once.
         self._around = [orjson.dumps(self._payload("", stream=stream)).rsplit(b'""', 1) for stream in (False, True)]
@@ -68,7 +68,7 @@ class LanguageModel:
                 alias=name,
                 base_url=served.server.base_url,
                 temperature=self._temperature,
-                max_tokens=self._max_tokens,
+                max_tokens=self.max_tokens,
                 system_prompt=self._system_prompt,
             )
         return found
@@ -83,7 +83,7 @@ class LanguageModel:
             model=self._model,
             base_url=self._base_url,
             temperature=self._temperature,
-            max_tokens=self._max_tokens,
+            max_tokens=self.max_tokens,
             system_prompt=self._system_prompt,
         )
         return chain
@@ -102,8 +102,8 @@ class LanguageModel:
             "model": model,
             "stream": stream,
             **({"temperature": self._temperature} if takes_temperature else {}),
-            **({NEWER_NAME: self._max_tokens} if is_newer else {}),
+            **({NEWER_NAME: self.max_tokens} if is_newer else {}),
             **({"stream_options": _USAGE} if stream and self.upstream.stream_usage else {}),
             "messages": [*system, {"content": query, "role": "user"}],
-            **({} if is_newer else {"max_tokens": self._max_tokens}),
+            **({} if is_newer else {"max_tokens": self.max_tokens}),
         }

@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from ..assistant.assistant import SecureAIAssistant
@@ -21,6 +22,7 @@ from ..audit.storage.running import RunningMark, marked_running
 from ..catalogue.caps import Caps
 from ..catalogue.models import Catalogue
 from ..errors import AuditUnavailable, EvidenceUnavailable
+from ..limits.budgets.budgets import Budgets
 from ..limits.token_rates import TokenRates
 from ..security.audit_access import AuditAccess
 from ..security.clients.store import ClientStore, open_clients
@@ -35,6 +37,7 @@ from ..settings import Settings
 from ..upstream.embedded import EmbeddedAddress
 from .audit import open_audit
 from .breakers import shared_breakers
+from .budgets import open_budgets
 from .models import Models
 from .models_in_use import ModelsInUse
 from .start_checks import verify_start
@@ -55,6 +58,7 @@ class Services:
     running_mark: RunningMark
     use_catalogue: Callable[[Catalogue], None]
     """For the questions that begin from now on. Raises ConfigError, with nothing changed."""
+    budgets: Budgets
 
     def caps_for(self, principal: Principal) -> Caps:
         """Everything that differs between principals is found here."""
@@ -71,11 +75,14 @@ async def open_services(
     on_closed: Callable[[bool], None] = lambda is_closed: None,
     health: LogHealth | None = None,
     notice: ReplacementNotice | None = None,
+    *,
+    keeps_books: bool = True,
 ) -> AsyncIterator[Services]:
     """Open everything, and close it at the end.
 
     *on_closed* is called with True when the log starts to refuse records, and with False when it
     accepts them again. *health*: nothing is recorded while the log is not what was signed.
+    *keeps_books*: as BudgetsInUse.
 
     Raises ConfigError or AuditCorrupt with nothing left open.
     """
@@ -89,30 +96,36 @@ async def open_services(
         events = SecurityLog(settings.security_log_path)
         opened.callback(events.close)
         health = health or LogHealth()
-        keeps_texts = settings.audit_long_texts == "keep"
-        audit = open_audit(settings, events, on_closed, keeps_texts=keeps_texts, verify_sound=health.verify_sound)
+        keeps = settings.audit_long_texts == "keep"
+        audit = open_audit(settings, events, on_closed, keeps_texts=keeps, verify_sound=health.verify_sound)
         opened.callback(audit.close)
         evidence = EvidenceReader(JsonlStore(settings.audit_log_path), StoredTree.beside(settings.audit_log_path), signer)
         audit_access = AuditAccess(evidence, audit)
         opened.callback(audit_access.close)
-        security = _security(settings, clients, audit, events, notice or ReplacementNotice())
+        security = _security(settings, clients, audit, events, notice)
         _recover(audit, signer, health)
         running_mark = opened.enter_context(marked_running(settings.audit_log_path))
         await security.load_revocations()
         await opened.enter_async_context(audit)
-        log = settings.audit_log_path
-        responses = KnownResponses(log.with_suffix(".responses.sqlite3"))
-        opened.callback(responses.close)
-        token_rates = TokenRates(log)
-        opened.callback(token_rates.close)
-        assistant = _assistant(settings, security, models.now, responses, token_rates)
+        responses, token_rates = _kept_beside(settings.audit_log_path, opened)
+        budgets = await opened.enter_async_context(open_budgets(settings, catalogue, audit, events, keeps_books=keeps_books))
+        assistant = _assistant(settings, security, models.now, responses, token_rates, budgets.budgets)
 
         def use_catalogue(catalogue: Catalogue) -> None:
             replaced = models.replace(catalogue)
+            budgets.use(catalogue)
             assistant.use(replaced.language_model, replaced.v1_requests)
 
-        note = models.now.note
-        yield Services(settings, security, assistant, audit, evidence, audit_access, events, note, running_mark, use_catalogue)
+        told = (models.now.note, running_mark, use_catalogue, budgets.budgets)
+        yield Services(settings, security, assistant, audit, evidence, audit_access, events, *told)
+
+
+def _kept_beside(log: Path, opened: AsyncExitStack) -> tuple[KnownResponses, TokenRates]:
+    responses = KnownResponses(log.with_suffix(".responses.sqlite3"))
+    opened.callback(responses.close)
+    token_rates = TokenRates(log)
+    opened.callback(token_rates.close)
+    return responses, token_rates
 
 
 def _recover(audit: AuditLog, signer: CheckpointSigner, health: LogHealth) -> None:
@@ -130,7 +143,7 @@ def _recover(audit: AuditLog, signer: CheckpointSigner, health: LogHealth) -> No
 
 
 def _security(
-    settings: Settings, clients: ClientStore, audit: AuditLog, events: SecurityLog, notice: ReplacementNotice
+    settings: Settings, clients: ClientStore, audit: AuditLog, events: SecurityLog, notice: ReplacementNotice | None
 ) -> SecurityManager:
     key = SigningKey(settings.jwt_algorithm, settings.secret_key.get_secret_value().encode())
     claims: dict[str, Any] = {
@@ -145,13 +158,18 @@ def _security(
         clients=clients,
         audit=audit,
         events=events,
-        notice=notice,
+        notice=notice or ReplacementNotice(),
         token_seconds=claims["lifetime_seconds"],
     )
 
 
 def _assistant(
-    settings: Settings, security: SecurityManager, models: Models, responses: KnownResponses, token_rates: TokenRates
+    settings: Settings,
+    security: SecurityManager,
+    models: Models,
+    responses: KnownResponses,
+    token_rates: TokenRates,
+    budgets: Budgets,
 ) -> SecureAIAssistant:
     timeouts = StreamTimeouts(
         keepalive_seconds=settings.stream_keepalive_seconds,
@@ -164,5 +182,6 @@ def _assistant(
         timeouts=timeouts,
         responses=responses,
         token_rates=token_rates,
+        budgets=budgets,
         clock=time.monotonic,
     )

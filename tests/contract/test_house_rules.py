@@ -44,6 +44,7 @@ TESTED_ELSEWHERE = {
     "app/audit/storage/store.py": "a protocol; tests/contract/test_audit_store.py checks each store",
     "app/catalogue/tables.py": "declarations; tests/unit/catalogue/test_policy_file.py and test_policy_sentences.py: each key",
     "app/cli/demo_service.py": "tests/service/test_demo_service.py, with real processes",
+    "app/limits/budgets/store.py": "a protocol; tests/unit/limits/budgets/test_sqlite_store.py checks the store",
     "app/main.py": "composition; every test of tests/service runs it",
     "app/serving/http_request.py": "tests/service/test_protocol.py and test_odd_callers.py, over sockets",
     "app/serving/parent.py": "tests/service/test_supervisor.py, with real processes",

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from . import (
     bad_keys,
+    budgets,
     corpora,
     crash,
     cut_model,
@@ -74,6 +75,7 @@ PARTS = (
     "slow",
     "million",
     "windows",
+    "budgets",
 )
 READERS = 16
 Round = tuple[str, Callable[[Path], Figures]]
@@ -100,7 +102,7 @@ def rounds_of(part: str, rounds: int | None) -> Iterator[Round]:
         yield "5,000 hits of 4 processes, 1 killed", windows.race
         yield "60 in any window, 100,000 calls", partial(windows.sixty, calls=100_000)
         yield "300 x kill -9 of 3 processes", partial(windows.kill_often, kills=300)
-    if part in ("connections", "million", "shares"):
+    if part in ("connections", "million", "shares", "budgets"):
         hostile.raise_client_limit()
     for workers in (1, 4):
         yield from _services(part, workers, rounds)
@@ -136,6 +138,11 @@ def _services(part: str, workers: int, rounds: int | None) -> Iterator[Round]:
             f"{len(SHAPES)} hostile answers, {pieces.CALLERS} callers for {seconds} s each, {workers} worker(s)",
             partial(pieces.attack, seconds=seconds, workers=workers),
         )
+    if part == "budgets" and workers > 1:
+        spend = partial(budgets.crowd, clients=1000, money_for=100, workers=workers)
+        yield f"1,000 ask at once against money for 100, {workers} workers", spend
+        number = rounds or 50
+        yield f"{number} x kill -9 under a budget, {workers} workers", partial(budgets.kills, rounds=number, workers=workers)
     if part == "shm":
         yield f"/dev/shm filled 5 times, 16 clients, {workers} worker(s)", partial(full_memory.fill, workers=workers, fills=5)
     if part == "health":

@@ -9,17 +9,20 @@ from typing import Any
 from app.api.http_errors import InvalidTimeout
 from app.cli.http_client import CallFailed
 from app.errors import AppError, InsufficientScope, InvalidParameter, ModelNotFound
+from app.limits.budgets.errors import BudgetSpent, ModelWithoutPrice
 from app.limits.quota import Quota, QuotaExceeded
 from app.upstream.errors import UpstreamRefused
 
 from .modules import module_names
 
 ARGUMENTS: dict[type[AppError], dict[str, Any]] = {
+    BudgetSpent: {"detail": "The budget all/day/money is spent.", "budget_id": "all/day/money", "retry_after": 60.0},
     CallFailed: {"detail": "401 token_expired: The access token has expired."},
     InvalidTimeout: {"header": "n"},
     InsufficientScope: {"needed_role": "ai.playground.user"},
     InvalidParameter: {"param": "n", "what": "is too large.", "reason": "too_large"},
     ModelNotFound: {"model": "gpt-9", "is_known": False},
+    ModelWithoutPrice: {"model": "gpt-9"},
     QuotaExceeded: {"quota": Quota(60, 0, 7)},
     UpstreamRefused: {"status": 400, "reason": "context_length_exceeded", "param": "messages"},
 }

@@ -49,9 +49,9 @@ ACTIONS = frozenset(
         *("log.opened", "log.recovered", "log.resumed", "log.alive", "log.clock_stepped", "log.tree_rebuilt"),
         *("client.added", "client.disabled", "client.enabled", "client.rotated", "client.roles_set", "database.replaced"),
         *("client.settings_set", "client.secret_added", "client.secret_removed", "key.added", "key.revoked", "key.expired"),
-        *("token.issued", "token.revoked", "policy.changed", "breaker.closed"),
+        *("token.issued", "token.revoked", "policy.changed", "breaker.closed", "budget.added", "budget.reset"),
         *("ask.received", "ask.answered", "ask.failed", "ask.refused", "ask.attempted"),
-        *("request.refused", "request.refused_summary", "audit.read", "worker.replaced"),
+        *("request.refused", "request.refused_summary", "audit.read", "worker.replaced", "budget.settled", "budget.released"),
     }
 )
 """The closed list: subject.event. A new meaning gets a new name; an old name keeps its meaning."""

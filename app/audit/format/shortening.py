@@ -24,6 +24,8 @@ DIGEST_BYTES = 96
 """The most bytes of a digest, of anything up to 10 GB."""
 SHORT_TEXT_BYTES = 256
 """As JSON. Replacing a text that is not longer would hide much and gain little."""
+BOOKS = ("reserved", "spent")
+LEAST_ROOM = 200
 MIN_CUT_RATIO = 16
 """A part is cut to a 16th of its size, rather than replaced, if even its digest is not enough."""
 
@@ -44,9 +46,23 @@ def digests_in(line: bytes) -> list[str]:
 def shorten(encoded: bytes, room: int) -> tuple[bytes, Texts]:
     """A JSON object in at most *room* bytes (200 or more), and what was replaced in it.
 
-    `received` is never replaced, because it says which question has ended.
+    `received` is never replaced, because it says which question has ended; nor are `reserved` and
+    `spent`, from which anyone can compute what was spent, unless they leave no room.
     """
     details = orjson.loads(encoded)
+    books = {name: details[name] for name in BOOKS if name in details}
+    room_left = room - len(orjson.dumps(books))
+    if not books or room_left < LEAST_ROOM:
+        return _shortened(details, encoded, room)
+    names = list(details)
+    rest = {name: value for name, value in details.items() if name not in books}
+    shortened, texts = _shortened(rest, encoded, room_left)
+    found = {**orjson.loads(shortened), **books}
+    return orjson.dumps({name: found[name] for name in [*names, *found] if name in found}), texts
+
+
+def _shortened(details: Any, encoded: bytes, room: int) -> tuple[bytes, Texts]:
+    """*details* in at most *room* bytes; *encoded*: what is replaced if they are as a whole."""
     texts: Texts = {}
     if _cut(details, room, room, texts) is None:
         kept = {"received": details["received"]} if type(details.get("received")) is int else {}

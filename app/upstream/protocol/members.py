@@ -15,6 +15,9 @@ MAX_TOKENS = 2**53
 """Of a count. JavaScript cannot tell larger numbers apart."""
 
 
+DETAILS = ("prompt_tokens_details", "input_tokens_details"), ("completion_tokens_details", "output_tokens_details")
+
+
 def safe_model_name(document: Mapping[str, Any], alias: str) -> str:
     """The model's name as the server gives it.
 
@@ -74,7 +77,32 @@ def read_usage(counts: Any, input_name: str, output_name: str | None) -> Usage |
     tokens = counts.get(input_name), counts.get(output_name) if output_name else 0
     if any(type(count) is not int or not 0 <= count <= MAX_TOKENS for count in tokens):
         return None
-    return Usage(*tokens)  # type: ignore[arg-type]  # both are int, by the line above
+    return _with_parts(counts, *tokens)  # type: ignore[arg-type]  # both are int, by the line above
+
+
+def _with_parts(counts: Mapping[str, Any], input_tokens: int, output_tokens: int) -> Usage:
+    """With the counts of OpenAI's details, and of Anthropic's cache, which are beside the input.
+
+    Some servers count what the caller does not see in the total alone.
+    """
+    if len(counts) <= 3 and counts.get("total_tokens") == input_tokens + output_tokens:  # nearly always
+        return Usage(input_tokens, output_tokens)
+    read, written = _count(counts, "cache_read_input_tokens"), _count(counts, "cache_creation_input_tokens")
+    total = _count(counts, "total_tokens")
+    more = max(0, total - input_tokens - output_tokens - read - written) if total else 0
+    inputs, outputs = (_details(counts, *names) for names in DETAILS)
+    cached = read + min(_count(inputs, "cached_tokens"), input_tokens)
+    reasoning = min(_count(outputs, "reasoning_tokens"), output_tokens + more)
+    return Usage(input_tokens, output_tokens, (read + written, more), cached, written, reasoning)
+
+
+def _details(counts: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
+    return next((counts[name] for name in names if isinstance(counts.get(name), dict)), {})
+
+
+def _count(counts: Mapping[str, Any], name: str) -> int:
+    count = counts.get(name)
+    return count if type(count) is int and 0 <= count <= MAX_TOKENS else 0
 
 
 def _is_path(name: str) -> bool:

@@ -16,6 +16,7 @@ from .room import Room
 from .stream_reader import StreamEnd, document_in, verify_no_error
 
 COUNTS = ("input_tokens", "output_tokens")
+OF_CACHE = ("cache_read_input_tokens", "cache_creation_input_tokens")
 
 
 class MessagesReader:
@@ -68,7 +69,7 @@ class MessagesReader:
         self._finish = finish_reason(message.get("stop_reason")) or self._finish
         for counts in (message.get("usage"), document.get("usage")):
             if isinstance(counts, dict):
-                self._counts |= {name: counts[name] for name in COUNTS if counts.get(name) is not None}
+                self._counts |= {name: counts[name] for name in COUNTS + OF_CACHE if counts.get(name) is not None}
 
     def end(self) -> None:
         raise UpstreamError  # message_stop never came

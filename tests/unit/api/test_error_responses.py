@@ -33,6 +33,7 @@ from app.errors import (
     TokenExpired,
     Unavailable,
 )
+from app.limits.budgets.errors import BudgetSpent
 from app.limits.quota import Quota, QuotaExceeded
 from app.security.api_keys.form import KeyRefused
 from app.security.asserted_user import AssertedUser
@@ -150,7 +151,7 @@ def test_the_record_holds_the_reason_that_the_body_may_hide(error: AppError, det
 def test_only_a_refusal_by_policy_counts_as_one(kind: type[AppError]) -> None:
     app = FakeApp()
     answer(example_of(kind), request_of(app=app))
-    assert [one["policy"] for one in app.records] in ([], [kind in (InsufficientScope, Overloaded)])
+    assert [one["policy"] for one in app.records] in ([], [kind in (InsufficientScope, Overloaded, BudgetSpent)])
 
 
 @pytest.mark.parametrize("error", [AuditUnavailable(), LongTextUnavailable()])

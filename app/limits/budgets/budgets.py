@@ -1,0 +1,138 @@
+"""The budgets of one process: reserve before a call, settle after its record."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+
+from ...catalogue.budgets import Budget, begins_anew, period_of
+from ...catalogue.claims import Claim
+from ...errors import AuditUnavailable
+from .errors import BudgetSpent, BudgetsUnavailable, spent_sentence
+from .ledger import BudgetLedger
+from .recovery import BudgetRecovery
+from .reservations import Pot, Reservation, Share, reserve
+from .store import Outcome, PotState, Settle, StoreFailed, Take
+
+RESERVED_RETRY_SECONDS = 1.0
+"""Questions in progress free what they have reserved and do not need."""
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What is left of one budget of the principal's own."""
+
+    budget: str
+    counts_money: bool
+    most: int
+    left: int
+    begins_anew: datetime
+
+
+class BudgetNote:
+    """What the headers of a response say of the principal's own budgets."""
+
+    __slots__ = ("left",)
+
+    def __init__(self) -> None:
+        self.left: tuple[Left, ...] = ()
+
+
+def now_utc() -> datetime:
+    return datetime.now(UTC)
+
+
+class Budgets:
+    """For one event loop."""
+
+    def __init__(
+        self,
+        ledger: BudgetLedger,
+        recovery: BudgetRecovery,
+        *,
+        now: Callable[[], datetime] = now_utc,
+        on_alarm: Callable[[Share, PotState], None] = lambda share, state: None,
+    ) -> None:
+        """*on_alarm*: a budget has spent most of what it has, which is told once in a period."""
+        self.ledger, self.recovery = ledger, recovery
+        self._now, self._on_alarm = now, on_alarm
+
+    async def reserve(self, key: str, claim: Claim, principal: str) -> tuple[Reservation, tuple[Left, ...]]:
+        """All of *claim*, or nothing. Raises BudgetSpent, BudgetsUnavailable."""
+        reservation = reserve(key, claim, principal, self._now())
+        outcome = await self.ledger.take(Take(key, self.recovery.after, reservation.shares))
+        if outcome.lacking:
+            raise self._refusal([(reservation.shares[place], outcome.states[place]) for place in outcome.lacking])
+        return reservation, _left(reservation.shares, outcome.states)
+
+    async def settle(self, reservation: Reservation, spent: Sequence[int]) -> tuple[Left, ...]:
+        """Durable in the log before. Empty where the store cannot say."""
+        outcome = await self.ledger.settle(Settle(reservation.key, reservation.shares, tuple(spent)))
+        if outcome is None:
+            return ()
+        self._alarm(reservation, outcome)
+        return _left(reservation.shares, outcome.states)
+
+    def leave(self, reservation: Reservation, *, may_have_generated: bool) -> None:
+        """Its record could not be written, or may have been: somebody looks into the log later."""
+        self.ledger.leave([reservation.key], may_have_generated=may_have_generated)
+
+    async def left_of(self, budgets: Sequence[Budget], zone: tzinfo) -> list[tuple[Budget, str, PotState, datetime]]:
+        """Each of *budgets* with its present period, its state, and when the next begins.
+
+        Raises BudgetsUnavailable.
+        """
+        now = self._now()
+        pots = [Pot(budget.id, period_of(budget, now, zone)) for budget in budgets]
+        if not budgets:
+            return []
+        if not self.ledger.is_ready:
+            raise BudgetsUnavailable(retry_after=1)
+        try:
+            states = await self.ledger.do(lambda store: store.pots(pots))
+        except StoreFailed:
+            raise BudgetsUnavailable(retry_after=1) from None
+        return [
+            (budget, pot.period, states[pot], begins_anew(budget, now, zone)) for budget, pot in zip(budgets, pots, strict=True)
+        ]
+
+    async def look(self, *, keeps_books: bool) -> None:
+        """Once a second: see to what is left. What fails is reported, and left to the next look."""
+        try:
+            await self.recovery.look(keeps_books=keeps_books)
+        except StoreFailed as failed:
+            self.ledger.report(str(failed))
+        except AuditUnavailable:
+            pass  # the log says itself that it is closed
+
+    def _alarm(self, reservation: Reservation, outcome: Outcome) -> None:
+        for place in outcome.alarms:
+            self._on_alarm(reservation.shares[place], outcome.states[place])
+
+    def _refusal(self, lacking: Sequence[tuple[Share, PotState]]) -> BudgetSpent:
+        """For the budget that holds it up the longest."""
+
+        def seconds(one: tuple[Share, PotState]) -> float:
+            share, state = one
+            room = share.most + state.added
+            if share.amount > room:
+                return math.inf
+            if state.spent + share.amount <= room:
+                return RESERVED_RETRY_SECONDS
+            return max(1.0, (share.begins_anew - self._now()).total_seconds())
+
+        share, state = longest = max(lacking, key=seconds)
+        room, wait = share.most + state.added, seconds(longest)
+        is_reserved = state.spent + share.amount <= room
+        sentence = spent_sentence(share.pot.budget, share.amount > room, is_reserved, share.begins_anew)
+        return BudgetSpent(sentence, share.pot.budget, retry_after=None if wait == math.inf else wait)
+
+
+def _left(shares: Sequence[Share], states: Sequence[PotState]) -> tuple[Left, ...]:
+    return tuple(
+        Left(share.pot.budget, share.counts_money, share.most + state.added, max(0, state.left(share.most)), share.begins_anew)
+        for share, state in zip(shares, states, strict=True)
+        if share.is_own
+    )

@@ -1,0 +1,145 @@
+"""What a question reserves of each budget, and what it spends in the end: whole numbers only.
+
+Amounts are whole tokens, or whole 10^-9 units of the currency.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, NamedTuple
+
+from ...catalogue.budgets import begins_anew, period_of
+from ...catalogue.claims import Claim
+from ...catalogue.prices import cost, decimal_text, most_cost
+
+MOST_TOKENS = 10**9
+"""A count above it is no count: no model reads or writes so much for one question."""
+MOST_AMOUNT = 2**62
+"""More fits neither into a pot nor into anybody's purse."""
+TOKENS = "tokens"
+By = Literal["usage", "reservation", "nothing"]
+"""What an amount that was spent is made from. `nothing`: the server cannot have generated."""
+
+
+class Pot(NamedTuple):
+    """One period of one budget."""
+
+    budget: str
+    period: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """What a server said it used. *cached*, *written*: of the input; *reasoning*: of the output."""
+
+    input: int
+    output: int
+    cached: int = 0
+    written: int = 0
+    reasoning: int = 0
+
+    @property
+    def are_plausible(self) -> bool:
+        """Also whether the parts fit into the whole."""
+        parts_fit = self.cached + self.written <= self.input and self.reasoning <= self.output
+        return parts_fit and max(self.input, self.output) <= MOST_TOKENS
+
+    def members(self) -> dict[str, int]:
+        """As records hold them: without the parts that are 0."""
+        parts = {"cached_input": self.cached, "cache_write": self.written, "reasoning": self.reasoning}
+        return {"input": self.input, "output": self.output, **{name: count for name, count in parts.items() if count}}
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What is reserved of one budget."""
+
+    pot: Pot
+    amount: int
+    most: int
+    """What the budget has for the whole period, without what an operator added."""
+    counts_money: bool
+    is_own: bool
+    """Whether it is the principal's alone, so that they may see how much is left."""
+    begins_anew: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """Of one attempt."""
+
+    key: str
+    """Of the store: the request's id, and the number of the attempt from the second on."""
+    claim: Claim
+    shares: tuple[Share, ...]
+
+    def members(self) -> list[dict[str, Any]]:
+        """`reserved`, as records hold it."""
+        most = self.claim.most
+        tokens: dict[str, Any] = {"input": most.input_tokens, "output": most.output_tokens}
+        if most.calls:
+            tokens["calls"] = dict(most.calls)
+        prices = self.claim.price.members() if self.claim.price else None
+        return [
+            {
+                **self._named(share),
+                "tokens": tokens,
+                **({"prices": prices} if share.counts_money else {}),
+                "amount": shown(share.amount, share.counts_money),
+            }
+            for share in self.shares
+        ]
+
+    def spent(self, by: By, tokens: Tokens | None = None) -> list[int]:
+        """The amount of each share. `usage` takes *tokens*."""
+        if by == "nothing":
+            return [0] * len(self.shares)
+        if by == "reservation":
+            return [share.amount for share in self.shares]
+        assert tokens is not None
+        money, price = 0, self.claim.price
+        if price is not None:
+            parts = {"cached_tokens": tokens.cached, "written_tokens": tokens.written, "reasoning_tokens": tokens.reasoning}
+            money = cost(price, tokens.input, tokens.output, **parts, calls=self.claim.most.calls)
+        return [min(MOST_AMOUNT, money if share.counts_money else tokens.input + tokens.output) for share in self.shares]
+
+    def spent_members(self, by: By, tokens: Tokens | None = None, why: str | None = None) -> list[dict[str, Any]]:
+        """`spent`, as records hold it. *why*: a usage is missing, or is not used."""
+        return [
+            {
+                **self._named(share),
+                "by": by,
+                **({"why": why} if why else {}),
+                **({"tokens": tokens.members()} if tokens and by == "usage" else {}),
+                "amount": shown(amount, share.counts_money),
+            }
+            for share, amount in zip(self.shares, self.spent(by, tokens), strict=True)
+        ]
+
+    def _named(self, share: Share) -> dict[str, Any]:
+        return {"id": share.pot.budget, "period": share.pot.period, "unit": self.claim.currency if share.counts_money else TOKENS}
+
+
+def reserve(key: str, claim: Claim, principal: str, now: datetime) -> Reservation:
+    """The reservation that *claim* needs at *now*."""
+    most = claim.most
+    tokens = most.input_tokens + most.output_tokens
+    money = most_cost(claim.price, most.input_tokens, most.output_tokens, calls=most.calls) if claim.price else 0
+    shares = tuple(
+        Share(
+            Pot(budget.id, period_of(budget, now, claim.zone)),
+            min(MOST_AMOUNT, money if budget.counts_money else tokens),
+            budget.most,
+            budget.counts_money,
+            budget.principal == principal,
+            begins_anew(budget, now, claim.zone),
+        )
+        for budget in claim.budgets
+    )
+    return Reservation(key, claim, shares)
+
+
+def shown(amount: int, is_money: bool) -> str | int:
+    """As records and answers show it: money as decimal text, tokens as a number."""
+    return decimal_text(amount) if is_money else amount

@@ -1,0 +1,103 @@
+"""The budgets of one process: opened once a budget is in force, and looked after from then on."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+from ..audit.log import AuditLog
+from ..audit.storage.jsonl import JsonlStore
+from ..catalogue.models import Catalogue
+from ..catalogue.values import sqlite_path
+from ..limits.budgets.budgets import Budgets
+from ..limits.budgets.ledger import BudgetLedger
+from ..limits.budgets.owners import Owners
+from ..limits.budgets.recovery import BudgetRecovery
+from ..limits.budgets.reservations import Share, shown
+from ..limits.budgets.sqlite_store import SqliteBudgetStore
+from ..limits.budgets.store import PotState
+from ..security.security_log import SecurityLog
+from ..settings import Settings
+from .log_of_budgets import LogOfBudgets
+
+LOG = logging.getLogger("app.limits")
+LOOK_SECONDS = 1.0
+
+
+def budgets_path(settings: Settings) -> Path:
+    """Of the store: what BUDGETS_URL names, else beside the clients."""
+    path = sqlite_path(settings.budgets_url or "")
+    return path or settings.database_path.with_name("budgets.sqlite3")
+
+
+class BudgetsInUse:
+    """For one event loop. Without a budget it opens nothing."""
+
+    def __init__(self, settings: Settings, audit: AuditLog, events: SecurityLog, *, keeps_books: bool = True) -> None:
+        """*keeps_books*: this process tells the store up to where the log is computed."""
+        store = budgets_path(settings)
+        self._events, self._keeps_books = events, keeps_books
+        self._ledger, self._owners = BudgetLedger(SqliteBudgetStore(store)), Owners(store)
+        self._ledger.on_trouble = self._on_trouble
+        recovery = BudgetRecovery(self._ledger, self._owners, LogOfBudgets(JsonlStore(settings.audit_log_path), audit))
+        self.budgets = Budgets(self._ledger, recovery, on_alarm=self._on_alarm)
+        self._task: asyncio.Task[None] | None = None
+
+    async def open_for(self, catalogue: Catalogue) -> None:
+        """Open the store if *catalogue* has budgets. What fails is tried again once a second."""
+        if catalogue.budgets and self._task is None:
+            self._start(looks_at_once=False)
+            await self.budgets.look(keeps_books=False)
+
+    def use(self, catalogue: Catalogue) -> None:
+        """As `open_for`, without waiting: questions with a budget are refused until it is open."""
+        if catalogue.budgets and self._task is None:
+            self._start(looks_at_once=True)
+
+    async def aclose(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+            await self._ledger.stop()
+        self._owners.close()
+
+    def _start(self, *, looks_at_once: bool) -> None:
+        self._ledger.start()
+        self._task = asyncio.create_task(self._look_forever(looks_at_once=looks_at_once))
+
+    async def _look_forever(self, *, looks_at_once: bool) -> None:
+        if looks_at_once:
+            await self.budgets.look(keeps_books=False)
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            await self.budgets.look(keeps_books=self._keeps_books)
+
+    def _on_trouble(self, why: str | None) -> None:
+        if why is None:
+            self._events.event("budgets_back")
+            return
+        LOG.error("The budgets cannot be used, and questions that have one are refused: %s.", why)
+        self._events.event("budgets_unavailable", level="ERROR", reason=why)
+
+    def _on_alarm(self, share: Share, state: PotState) -> None:
+        spent, most = (shown(amount, share.counts_money) for amount in (state.spent, share.most + state.added))
+        self._events.event(
+            "budget_nearly_spent", level="WARNING", budget=share.pot.budget, period=share.pot.period, spent=spent, most=most
+        )
+
+
+@asynccontextmanager
+async def open_budgets(
+    settings: Settings, catalogue: Catalogue, audit: AuditLog, events: SecurityLog, *, keeps_books: bool
+) -> AsyncIterator[BudgetsInUse]:
+    """In use until the end of the block. *audit* must be open until then."""
+    budgets = BudgetsInUse(settings, audit, events, keeps_books=keeps_books)
+    try:
+        await budgets.open_for(catalogue)
+        yield budgets
+    finally:
+        await budgets.aclose()

@@ -1,0 +1,86 @@
+"""One process of the service as far as its budgets go: a real log, a real store, a real recovery; it can be "killed"."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from app.audit.log import AuditLog
+from app.audit.storage.jsonl import JsonlStore
+from app.catalogue.budgets import Budget
+from app.limits.budgets.books import Books
+from app.limits.budgets.budgets import Budgets
+from app.limits.budgets.ledger import BudgetLedger
+from app.limits.budgets.owners import Owners
+from app.limits.budgets.recovery import BudgetRecovery
+from app.limits.budgets.reservations import Pot, Reservation
+from app.limits.budgets.sqlite_store import SqliteBudgetStore
+from app.limits.budgets.store import PotState
+from app.wiring.log_of_budgets import LogOfBudgets
+
+from .budgets import NOON, claim
+
+T = TypeVar("T")
+
+
+class BudgetProcess:
+    """`async with`: from its start to its end. `die` ends it as `kill -9` does."""
+
+    def __init__(self, folder: Path) -> None:
+        self.store_path, self.log_path = folder / "budgets.sqlite3", folder / "audit_log.jsonl"
+        self._store = JsonlStore(self.log_path)
+        self.audit = AuditLog(self._store)
+        if self.audit.is_empty():
+            self.audit.create({})
+        self.owners = Owners(self.store_path)
+        self.ledger = BudgetLedger(SqliteBudgetStore(self.store_path))
+        self.log = LogOfBudgets(self._store, self.audit)
+        self.recovery = BudgetRecovery(self.ledger, self.owners, self.log)
+        self.budgets = Budgets(self.ledger, self.recovery, now=lambda: NOON)
+
+    async def __aenter__(self) -> BudgetProcess:
+        await self.audit.__aenter__()
+        self.ledger.start()
+        await self.recovery.attach()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.ledger.stop()
+        await self.audit.__aexit__()
+        self.owners.close()
+        self.audit.close()
+
+    async def ask(self, request_id: str, *budgets: Budget) -> tuple[Reservation, int]:
+        """Reserve, and record the question; its number."""
+        reservation, _ = await self.budgets.reserve(request_id, claim(*budgets, price=None), "alice")
+        receipt = await self.record("ask.received", request_id, reserved=reservation.members())
+        return reservation, receipt
+
+    async def record(self, action: str, request_id: str, **details: Any) -> int:
+        return (await self.audit.record(action, user_id="alice", details=details, request_id=request_id)).seq
+
+    async def pots(self) -> dict[Pot, PotState]:
+        """Those that are not empty."""
+        pots = await self.ledger.do(lambda store: store.pots())
+        return {pot: state for pot, state in pots.items() if state != PotState(0, 0, 0)}
+
+    def books(self) -> Books:
+        """Of the whole log."""
+        books = Books()
+        self.log.read(0, books.add)
+        return books
+
+    def actions(self) -> list[str]:
+        seen: list[str] = []
+        self.log.read(0, lambda seq, action, request_id, details: seen.append(action))
+        return seen
+
+
+def run(work: Callable[[], Awaitable[T]]) -> T:
+    async def main() -> T:
+        async with asyncio.timeout(30):
+            return await work()
+
+    return asyncio.run(main())

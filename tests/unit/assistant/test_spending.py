@@ -1,0 +1,166 @@
+"""What a question takes of the budgets, attempt by attempt, and what its records say of it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.assistant.spending import QuestionSpending, tokens_of
+from app.catalogue.claims import Claim
+from app.limits.budgets.budgets import BudgetNote
+from app.limits.budgets.errors import BudgetSpent
+from app.limits.budgets.reservations import Pot, Tokens
+from app.limits.budgets.store import PotState
+from app.upstream.attempts import Attempts
+from app.upstream.completion import Usage
+
+from ...support.asking import prepared
+from ...support.budget_process import BudgetProcess, run
+from ...support.budgets import DAY, REQUEST, budget, claim
+
+TOKENS = budget(tokens=400)
+POT = Pot(TOKENS.id, DAY)
+CLAIM = claim(TOKENS, price=None)
+
+
+def use(
+    folder: Path, work: Callable[[QuestionSpending, BudgetProcess, BudgetNote], Awaitable[Any]], claimed: Claim | None = None
+) -> None:
+    async def main() -> None:
+        async with BudgetProcess(folder) as process:
+            note = BudgetNote()
+            await work(QuestionSpending(claimed or CLAIM, process.budgets, "alice", REQUEST, note), process, note)
+
+    run(main)
+
+
+def call(claimed: Claim | None = CLAIM) -> Any:
+    return prepared(claim=claimed)
+
+
+async def state(process: BudgetProcess) -> PotState:
+    return (await process.pots()).get(POT, PotState(0, 0, 0))
+
+
+def test_a_question_spends_what_the_server_counted(tmp_path: Path) -> None:
+    async def work(spending: QuestionSpending, process: BudgetProcess, note: BudgetNote) -> None:
+        (reserved,) = await spending.begin()
+        assert (reserved["amount"], note.left[0].left) == (150, 250)
+        (spent,) = spending.answered(Usage(20, 10))
+        assert (spent["by"], spent["tokens"], spent["amount"]) == ("usage", {"input": 20, "output": 10}, 30)
+        assert await state(process) == PotState(0, 150, 0), "not before its record"
+        await spending.settle()
+        assert (await state(process), note.left[0].left) == (PotState(30, 0, 0), 370)
+
+    use(tmp_path, work)
+
+
+@pytest.mark.parametrize(("usage", "why"), [(None, "no_usage"), (Usage(10**12, 1), "usage_not_plausible")])
+def test_without_a_count_that_can_be_right_the_reservation_is_spent(tmp_path: Path, usage: Usage | None, why: str) -> None:
+    async def work(spending: QuestionSpending, process: BudgetProcess, note: BudgetNote) -> None:
+        await spending.begin()
+        (spent,) = spending.answered(usage)
+        assert (spent["by"], spent["why"], spent["amount"]) == ("reservation", why, 150)
+        await spending.settle()
+        assert await state(process) == PotState(150, 0, 0)
+
+    use(tmp_path, work)
+
+
+@pytest.mark.parametrize(("is_free", "by", "amount"), [(True, "nothing", 0), (False, "reservation", 150)])
+def test_a_failure_costs_the_reservation_unless_nothing_was_generated(
+    tmp_path: Path, is_free: bool, by: str, amount: int
+) -> None:
+    async def work(spending: QuestionSpending, process: BudgetProcess, note: BudgetNote) -> None:
+        await spending.begin()
+        (spent,) = spending.failed(is_free=is_free)
+        assert (spent["by"], spent["amount"]) == (by, amount)
+        await spending.settle()
+        assert (await state(process)).spent == amount
+
+    use(tmp_path, work)
+
+
+def test_an_attempt_that_may_be_billed_keeps_its_own_reservation(tmp_path: Path) -> None:
+    async def work(spending: QuestionSpending, process: BudgetProcess, note: BudgetNote) -> None:
+        await spending.begin()
+        spending.ended(call(), is_free=False)
+        held = await spending.may_try(call())
+        assert held is not None
+        assert [one["attempt"] for one in held["reserved"]] == [2]
+        assert (await state(process)).open == 300
+        spending.ended(call(), is_free=False)
+        assert await spending.may_try(call()) is None, "three are more than the budget bears"
+        spent = spending.failed(is_free=False)
+        assert [(one.get("attempt", 1), one["amount"]) for one in spent] == [(1, 150), (2, 150)]
+        await spending.settle()
+        assert await state(process) == PotState(300, 0, 0)
+
+    use(tmp_path, work)
+
+
+def test_an_attempt_that_cost_nothing_leaves_its_reservation_to_the_next(tmp_path: Path) -> None:
+    async def work(spending: QuestionSpending, process: BudgetProcess, note: BudgetNote) -> None:
+        await spending.begin()
+        spending.ended(call(), is_free=True)
+        assert await spending.may_try(call()) == {}
+        (spent,) = spending.answered(Usage(20, 10))
+        assert "attempt" not in spent
+        await spending.settle()
+        assert await state(process) == PotState(30, 0, 0)
+
+    use(tmp_path, work)
+
+
+def test_another_model_is_reserved_for_by_its_own_claim(tmp_path: Path) -> None:
+    async def work(spending: QuestionSpending, process: BudgetProcess, note: BudgetNote) -> None:
+        await spending.begin()
+        spending.ended(call(), is_free=True)
+        held = await spending.may_try(call(claim(TOKENS, tokens=(300, 90), price=None)))
+        assert held is not None
+        assert (held["reserved"][0]["amount"], (await state(process)).open) == (390, 390)
+        (spent,) = spending.answered(Usage(5, 5))
+        assert spent["attempt"] == 2
+        await spending.settle()
+        assert await state(process) == PotState(10, 0, 0)
+
+    use(tmp_path, work)
+
+
+def test_a_model_to_which_no_budget_applies_spends_nothing(tmp_path: Path) -> None:
+    async def work(spending: QuestionSpending, process: BudgetProcess, note: BudgetNote) -> None:
+        await spending.begin()
+        spending.ended(call(), is_free=False)
+        assert await spending.may_try(call(None)) == {}
+        (spent,) = spending.answered(Usage(5, 5))
+        assert (spent["by"], spent["amount"]) == ("reservation", 150), "that of the first attempt"
+        await spending.settle()
+
+    use(tmp_path, work)
+
+
+def test_what_does_not_fit_raises_and_reserves_nothing(tmp_path: Path) -> None:
+    async def work(spending: QuestionSpending, process: BudgetProcess, note: BudgetNote) -> None:
+        with pytest.raises(BudgetSpent):
+            await spending.begin()
+        assert await state(process) == PotState(0, 0, 0)
+
+    use(tmp_path, work, claim(TOKENS, tokens=(400, 1), price=None))
+
+
+def test_a_record_of_which_nobody_knows_is_looked_up_later(tmp_path: Path) -> None:
+    async def work(spending: QuestionSpending, process: BudgetProcess, note: BudgetNote) -> None:
+        await spending.begin()
+        await spending.give_up(Attempts(), is_recorded=True)
+        assert process.ledger.left == {REQUEST: False}
+        await process.budgets.look(keeps_books=False)
+        assert await state(process) == PotState(0, 0, 0)
+
+    use(tmp_path, work)
+
+
+def test_all_that_is_billed_counts_also_what_is_told_beside_the_two_counts() -> None:
+    assert tokens_of(Usage(10, 5, (90, 7), 60, 30, 7)) == Tokens(100, 12, 60, 30, 7)

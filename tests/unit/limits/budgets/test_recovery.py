@@ -1,0 +1,208 @@
+"""The store and the log agree again: after a crash, after a worker died beside others, after the store was lost."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from app.limits.budgets import recovery
+from app.limits.budgets.found import key_of
+from app.limits.budgets.recovery import CRASHED, NO_RECORD, NOT_RECEIVED, NOT_SENT, WORKER_DIED
+from app.limits.budgets.reservations import Pot, Tokens
+from app.limits.budgets.store import PotState, StoreFailed
+
+from ....support.budget_process import BudgetProcess, run
+from ....support.budgets import DAY, budget
+
+ONE, TWO, THREE = ("a" * 32, "b" * 32, "c" * 32)
+TOKENS = budget(tokens=10_000)
+POT = Pot(TOKENS.id, DAY)
+USED = Tokens(20, 10)
+
+
+async def answer(process: BudgetProcess, request_id: str) -> None:
+    """A whole question that uses 30 tokens."""
+    reservation, seq = await process.ask(request_id, TOKENS)
+    await process.record("ask.answered", request_id, received=seq, spent=reservation.spent_members("usage", USED))
+    await process.budgets.settle(reservation, reservation.spent("usage", USED))
+
+
+async def agreed(process: BudgetProcess) -> PotState:
+    """What the store holds, once it is sure that the log says the same."""
+    books, (state,) = process.books(), (await process.pots()).values()
+    assert (books.spent[POT], books.reserved()[POT], books.added[POT]) == (state.spent, state.open, state.added)
+    assert books.problems == []
+    return state
+
+
+def last_details(process: BudgetProcess) -> dict[str, object]:
+    found: list[dict[str, object]] = []
+    process.log.read(0, lambda seq, action, request_id, details: found.append(dict(details)))
+    return found[-1]
+
+
+def test_a_question_that_a_crash_left_open_is_settled_at_its_reservation(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with BudgetProcess(tmp_path) as first:
+            await answer(first, ONE)
+            await first.ask(TWO, TOKENS)
+        async with BudgetProcess(tmp_path) as second:
+            assert await agreed(second) == PotState(30 + 150, 0, 0)
+            assert last_details(second)["why"] == CRASHED
+        async with BudgetProcess(tmp_path) as third:
+            assert third.actions().count("budget.settled") == 1, "once"
+
+    run(work)
+
+
+def test_a_reservation_without_a_record_of_the_question_is_released(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with BudgetProcess(tmp_path) as first:
+            await answer(first, ONE)
+            await first.budgets.reserve(TWO, (await first.ask(THREE, TOKENS))[0].claim, "alice")
+        async with BudgetProcess(tmp_path) as second:
+            assert await agreed(second) == PotState(30 + 150, 0, 0)
+            assert last_details(second) == {
+                "why": NOT_RECEIVED,
+                "released": [{"budget": TOKENS.id, "period": DAY, "amount": 150}],
+            }
+
+    run(work)
+
+
+def test_a_worker_that_died_beside_others_is_settled_and_theirs_go_on(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with BudgetProcess(tmp_path) as living:
+            mine, seq = await living.ask(ONE, TOKENS)
+            async with BudgetProcess(tmp_path) as dying:
+                await dying.ask(TWO, TOKENS)
+                reservation, received = await dying.ask(THREE, TOKENS)
+                await dying.record("ask.failed", THREE, received=received, spent=reservation.spent_members("nothing"))
+            async with BudgetProcess(tmp_path) as successor:
+                assert await agreed(successor) == PotState(150, 150, 0)
+                assert last_details(successor)["why"] == WORKER_DIED
+                await living.record("ask.answered", ONE, received=seq, spent=mine.spent_members("usage", USED))
+                await living.budgets.settle(mine, mine.spent("usage", USED))
+                assert await agreed(successor) == PotState(180, 0, 0)
+
+    run(work)
+
+
+@pytest.mark.parametrize("how", ["deleted", "damaged", "replaced by an older one"])
+def test_a_store_that_was_lost_while_nothing_ran_is_made_from_the_log(tmp_path: Path, how: str) -> None:
+    async def work() -> None:
+        async with BudgetProcess(tmp_path) as first:
+            await answer(first, ONE)
+        older = first.store_path.read_bytes()
+        async with BudgetProcess(tmp_path) as second:
+            await answer(second, TWO)
+        for suffix in ("-wal", "-shm"):
+            first.store_path.with_name(first.store_path.name + suffix).unlink(missing_ok=True)
+        first.store_path.unlink()
+        if how != "deleted":
+            first.store_path.write_bytes(older if how != "damaged" else b"x" * 8192)
+        async with BudgetProcess(tmp_path) as third:
+            assert await agreed(third) == PotState(60, 0, 0)
+
+    run(work)
+
+
+def test_a_store_that_is_deleted_while_the_service_runs_is_made_again(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with BudgetProcess(tmp_path) as one, BudgetProcess(tmp_path) as other:
+            await answer(one, ONE)
+            mine, seq = await one.ask(TWO, TOKENS)
+            one.store_path.unlink()
+            for process in (one, other):
+                with pytest.raises(StoreFailed):
+                    await process.ledger.do(lambda store: store.pots())
+                process.ledger.is_ready = False
+                await process.recovery.look(keeps_books=False)
+            assert await agreed(other) == PotState(30, 150, 0)
+            await one.record("ask.answered", TWO, received=seq, spent=mine.spent_members("usage", USED))
+            await one.budgets.settle(mine, mine.spent("usage", USED))
+            assert await agreed(other) == PotState(60, 0, 0)
+
+    run(work)
+
+
+def test_a_log_that_was_begun_again_has_its_own_books(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with BudgetProcess(tmp_path) as first:
+            await answer(first, ONE)
+        first.log_path.rename(first.log_path.with_suffix(".old"))
+        first.log_path.with_name(first.log_path.name + ".lock").unlink()
+        async with BudgetProcess(tmp_path) as second:
+            assert await second.pots() == {}
+
+    run(work)
+
+
+@pytest.mark.parametrize(("is_sent", "why", "spent"), [(True, NO_RECORD, 150), (False, NOT_SENT, 0)])
+def test_what_had_to_be_left_is_looked_up_in_the_log(tmp_path: Path, is_sent: bool, why: str, spent: int) -> None:
+    async def work() -> None:
+        async with BudgetProcess(tmp_path) as process:
+            await answer(process, TWO)
+            reservation, _ = await process.ask(ONE, TOKENS)
+            process.budgets.leave(reservation, may_have_generated=is_sent)
+            await process.budgets.look(keeps_books=False)
+            assert await agreed(process) == PotState(30 + spent, 0, 0)
+            assert last_details(process)["why"] == why
+            assert process.ledger.left == {}
+
+    run(work)
+
+
+def test_what_was_left_and_stands_in_the_log_is_settled_as_it_says(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with BudgetProcess(tmp_path) as process:
+            reservation, seq = await process.ask(ONE, TOKENS)
+            await process.record("ask.answered", ONE, received=seq, spent=reservation.spent_members("usage", USED))
+            process.budgets.leave(reservation, may_have_generated=True)
+            await process.budgets.look(keeps_books=False)
+            assert await agreed(process) == PotState(30, 0, 0)
+
+    run(work)
+
+
+def test_both_attempts_of_a_question_are_settled_after_a_crash(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with BudgetProcess(tmp_path) as first:
+            reservation, seq = await first.ask(ONE, TOKENS)
+            again, _ = await first.budgets.reserve(key_of(ONE, 2), reservation.claim, "alice")
+            more = [{**one, "attempt": 2} for one in again.members()]
+            await first.record("ask.attempted", ONE, received=seq, reserved=more)
+        async with BudgetProcess(tmp_path) as second:
+            assert await agreed(second) == PotState(300, 0, 0)
+
+    run(work)
+
+
+def test_the_books_are_kept_as_the_log_grows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work() -> None:
+        async with BudgetProcess(tmp_path) as process:
+            await answer(process, ONE)
+            await process.budgets.look(keeps_books=True)
+            assert (await process.ledger.do(lambda store: store.books()))[0].spent == {}, "not yet worth it"
+            monkeypatch.setattr(recovery, "KEEP_BYTES", 1)
+            await process.budgets.look(keeps_books=True)
+            books, place = await process.ledger.do(lambda store: store.books())
+            assert (books.spent, place) == ({POT: 30}, process.log.end())
+            assert await agreed(process) == PotState(30, 0, 0)
+
+    run(work)
+
+
+def test_a_store_that_claims_what_the_log_does_not_say_is_put_right(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with BudgetProcess(tmp_path) as first:
+            await answer(first, ONE)
+        with sqlite3.connect(first.store_path) as forged:
+            forged.execute("UPDATE pots SET spent = 0, open = 77")
+        forged.close()
+        async with BudgetProcess(tmp_path) as second:
+            assert await agreed(second) == PotState(30, 0, 0)
+
+    run(work)
