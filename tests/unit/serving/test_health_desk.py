@@ -41,7 +41,8 @@ def head(path: str = "/readyz", method: str = "GET", *headers: tuple[bytes, byte
 def desk() -> HealthDesk:
     scoreboard = Scoreboard(1)
     audit = SimpleNamespace(closed_because=None, is_in_place=lambda: True)
-    services = SimpleNamespace(audit=audit, security=SimpleNamespace(is_following=True), model_note="m")
+    assistant = SimpleNamespace(v1_requests=SimpleNamespace(upstreams={}))
+    services = SimpleNamespace(audit=audit, security=SimpleNamespace(is_following=True), assistant=assistant, model_note="m")
     desk = HealthDesk()
     context: Any = SimpleNamespace(services=services, scoreboard=scoreboard)
     desk.context = context
