@@ -107,6 +107,7 @@ class Settings(BaseSettings):
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = ()
     docs_enabled: bool = True
+    shutdown_notice_seconds: float = Field(0, ge=0, le=600)
     shutdown_grace_seconds: float = Field(30, ge=1, le=3600)
 
     @field_validator(

@@ -26,6 +26,16 @@ class Scoreboard:
         """What the notary process finds out about the log; only that one writes it."""
         self.database = ReplacementNotice()
         self._words = SharedWords(slots * WORDS).words
+        self._stopping = SharedWords(1).words
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether the whole service stops. Only the parent sets it."""
+        return bool(self._stopping[0])
+
+    @is_stopping.setter
+    def is_stopping(self, is_stopping: bool) -> None:
+        self._stopping[0] = is_stopping
 
     def slot(self, number: int) -> Slot:
         """Of worker *number*, from 0, set to healthy. It counts on after its predecessor."""

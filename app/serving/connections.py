@@ -12,10 +12,12 @@ from typing import Protocol
 from ..api.http_errors import TooManyConnections
 from ..errors import AppError
 from ..limits.bounds import Bounds
-from .deadlines import Waiting
+from .deadlines import Phase, Waiting
 from .health_desk import HealthDesk
 
 SWEEP_SECONDS = 1.0
+QUIET_SECONDS = 0.3
+"""At a stop: a connection without a request in so long is closed. One may be on its way."""
 LOOKED_AT = 256
 """How many connections are looked at to find one that has sent nothing and can be closed."""
 
@@ -75,6 +77,8 @@ class Connections:
         """
         network = connection.network
         self._all.add(connection)
+        if self.is_stopping:
+            self.end_when_quiet(connection)
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)
         room = len(self._all) - len(self._guests) <= self.bounds.connections or self._drop_one(None)
@@ -110,6 +114,14 @@ class Connections:
     def go_on(self, connection: Connection) -> None:
         """The network takes more again."""
         self._unread.pop(connection, None)
+
+    def end_when_quiet(self, connection: Connection) -> None:
+        """The service stops: close it in a moment, unless a request comes, which is answered."""
+        asyncio.get_running_loop().call_later(QUIET_SECONDS, self._end_quiet, connection)
+
+    def _end_quiet(self, connection: Connection) -> None:
+        if connection in self._all and connection.waiting.phase in (Phase.NEW, Phase.IDLE) and not connection.has_sent():
+            connection.drop()
 
     def remove(self, connection: Connection) -> None:
         """It is closed."""

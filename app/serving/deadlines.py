@@ -9,7 +9,7 @@ from typing import Protocol
 from ..limits.bounds import Bounds
 
 STOP_SECONDS = 1.0
-"""While the service stops: without progress for so long, a body or an unread answer is cut."""
+"""While the service stops: without progress for so long, a request or an unread answer is cut."""
 HALF_CLOSE_SECONDS = 0.1
 """A caller whose sending ends this soon after the request waits for the answer."""
 LINGER_SECONDS = 1.0
@@ -64,7 +64,7 @@ class Waiting:
             case Phase.IDLE:
                 return waited > bounds.idle_seconds
             case Phase.HEAD:
-                return waited > bounds.head_seconds
+                return waited > (STOP_SECONDS if is_stopping else bounds.head_seconds)
             case Phase.BODY if is_stopping and now - self.last_byte > STOP_SECONDS:
                 return True
             case Phase.BODY if request is not None and request.is_proven:

@@ -247,4 +247,4 @@ class HttpProtocol(asyncio.Protocol):
             self._request.keep_alive = False
             self.look(self._loop.time())  # an unread answer is given up at once
         else:
-            self.drop()
+            self._connections.end_when_quiet(self)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import errno
+import select
 import socket
 import struct
+from collections.abc import Iterable
 from contextlib import suppress
 
 from ..errors import ConfigError
 
 WAITING = 2048
 """Connections that are not accepted yet."""
+ACCEPTED_SECONDS, LOOK_SECONDS = 1.0, 0.01
+"""How long a worker that stops goes on to accept, at most, and how often it looks."""
 _SO_ATTACH_FILTER = 26  # asm-generic/socket.h
 _SYN, _ACK = 0x02, 0x10  # of byte 13 in a TCP header (RFC 9293, section 3.1)
 _DROP_SYN = (
@@ -48,3 +53,13 @@ def begin_no_more(listener: socket.socket) -> None:
     program = struct.pack("HL", len(_DROP_SYN), ctypes.addressof(lines))
     with suppress(OSError):  # another kernel: such a connection is reset then
         listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
+
+
+async def all_accepted(listeners: Iterable[socket.socket]) -> None:
+    """Wait until nobody waits to be accepted any more: the event loop accepts them meanwhile."""
+    waiting, loop = select.poll(), asyncio.get_running_loop()
+    for listener in listeners:
+        waiting.register(listener, select.POLLIN)
+    end = loop.time() + ACCEPTED_SECONDS
+    while waiting.poll(0) and loop.time() < end:  # noqa: ASYNC110 - the kernel tells nobody
+        await asyncio.sleep(LOOK_SECONDS)

@@ -7,7 +7,6 @@ memory, and one that is started again is there at once.
 
 from __future__ import annotations
 
-import errno
 import gc
 import json
 import logging
@@ -16,6 +15,8 @@ import secrets
 import signal
 import socket
 import sys
+import time
+from collections.abc import Callable
 from functools import partial
 
 from ..api.scoreboard import Scoreboard
@@ -26,6 +27,7 @@ from ..upstream import embedded
 from ..upstream.embedded import EmbeddedAddress
 from ..wiring.log_files import LogFiles
 from .child import ReadyFlag
+from .listener import begin_no_more, listen
 from .output import ServiceOutput, open_output
 from .plan import ServicePlan
 from .shared_parts import SharedParts, SharedPolicy
@@ -45,10 +47,11 @@ def serve(output: ServiceOutput, *, host: str, port: int, workers: int, as_json:
     signal.signal(signal.SIGTERM, lambda number, frame: os._exit(0))  # a fork's hooks could swallow an exception
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     plan = ServicePlan.decode(ask_child(_preflight))
-    listener = _listen(host, port)
+    listener, scoreboard = listen(host, port), Scoreboard(workers)
     supervisor = Supervisor(
         grace_seconds=plan.grace_seconds,
         on_ready=partial(_announce, output, listener, host, workers, as_json, plan.first_step),
+        on_stopping=partial(_accept_no_more, scoreboard, listener, plan.notice_seconds),
     )
     model = _start_model(supervisor) if plan.is_embedded else None
     from . import worker  # noqa: F401 - late: while the model loads; once for all workers, and for each one's successor
@@ -56,7 +59,6 @@ def serve(output: ServiceOutput, *, host: str, port: int, workers: int, as_json:
     gc.freeze()
     if model:
         _wait_for_model(supervisor, *model)
-    scoreboard = Scoreboard(workers)
     shared = SharedParts(plan.settings, SharedPolicy(plan.catalogue), _address_of(model, workers), listener, scoreboard)
     for number in range(workers):
         ready = ReadyFlag()
@@ -64,7 +66,8 @@ def serve(output: ServiceOutput, *, host: str, port: int, workers: int, as_json:
         supervisor.add(f"worker {number + 1}", work, ready=ready, pulse=scoreboard.pulse(number))
     # The notary stops last: it signs what the workers recorded at the end.
     ready = ReadyFlag()
-    supervisor.add("notary", partial(fork, partial(_sign, plan.log_files, scoreboard.log, ready)), last=True, ready=ready)
+    sign = partial(_without, listener, partial(_sign, plan.log_files, scoreboard.log, ready))
+    supervisor.add("notary", partial(fork, sign), last=True, ready=ready)
     if plan.has_policy_file:
         supervisor.on_hangup(partial(fork, partial(_reload, plan.settings, shared.policy)))
     return supervisor.run()
@@ -83,6 +86,12 @@ def _work(shared: SharedParts, output: ServiceOutput, ready: ReadyFlag, number: 
     from .worker import run_worker  # late: in a child
 
     return run_worker(shared, output, ready, number)
+
+
+def _without(listener: socket.socket, work: Callable[[], int]) -> int:
+    """For a child that stops last, and would keep the socket open."""
+    listener.close()
+    return work()
 
 
 def _sign(log_files: LogFiles, health: LogHealth, ready: ReadyFlag) -> int:
@@ -126,17 +135,12 @@ def _address_of(model: tuple[int, str] | None, workers: int) -> EmbeddedAddress 
     return EmbeddedAddress(f"http://{embedded.HOST}:{port}/v1", key, embedded.MODEL_NAME, max_waiting)
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        listener = socket.socket(family, socket.SOCK_STREAM)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(2048)
-    except OSError as error:
-        option = "--host" if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL else "--port"
-        raise ConfigError(f"Cannot listen on {host} port {port}: {error.strerror}. Choose another with {option}.") from error
-    return listener
+def _accept_no_more(scoreboard: Scoreboard, listener: socket.socket, notice_seconds: float) -> None:
+    """A stop begins: /readyz says so. Then the workers accept what waits, and nothing further."""
+    scoreboard.is_stopping = True
+    time.sleep(notice_seconds)
+    begin_no_more(listener)
+    listener.close()
 
 
 def _announce(

@@ -16,6 +16,7 @@ class ServicePlan:
 
     is_embedded: bool
     """Whether the embedded model answers."""
+    notice_seconds: float
     grace_seconds: float
     log_files: LogFiles
     has_policy_file: bool

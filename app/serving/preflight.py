@@ -43,6 +43,7 @@ def preflight() -> bytes:
         LOG.warning("%s is missing or cannot be written: the limits are counted in %s, which may be slower.", MEMORY, folder)
     return ServicePlan(
         is_embedded=settings.is_embedded,
+        notice_seconds=settings.shutdown_notice_seconds,
         grace_seconds=settings.shutdown_grace_seconds,
         log_files=LogFiles.of(settings),
         has_policy_file=settings.policy_path is not None,

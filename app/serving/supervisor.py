@@ -20,12 +20,19 @@ POLL_SECONDS = 0.05
 class Supervisor:
     """The only Python thread that acts in its process, because it forks."""
 
-    def __init__(self, grace_seconds: float, *, on_ready: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        grace_seconds: float,
+        *,
+        on_ready: Callable[[], None] = lambda: None,
+        on_stopping: Callable[[], None] = lambda: None,
+    ) -> None:
         """*grace_seconds*: what all children have to stop after SIGTERM, before SIGKILL.
 
-        *on_ready* is called once, when every child has been ready.
+        *on_ready* is called once, when every child has been ready. *on_stopping*: before any is
+        told to stop.
         """
-        self._grace_seconds, self._on_ready = grace_seconds, on_ready
+        self._grace_seconds, self._on_ready, self._on_stopping = grace_seconds, on_ready, on_stopping
         self._children: dict[str, Child] = {}
         self._watch = StillWatch()
         self._reload: Child | None = None
@@ -85,6 +92,7 @@ class Supervisor:
                 self._was_ready = True
                 self._on_ready()
         LOG.info("Stopping: what is in flight is finished first.")
+        self._on_stopping()
         self._stop_all()
         return 0
 

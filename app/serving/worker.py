@@ -35,6 +35,7 @@ from .child import ReadyFlag
 from .connections import Connections
 from .http_protocol import HttpProtocol
 from .http_request import mute_strangers
+from .listener import all_accepted
 from .output import ServiceOutput
 from .shared_parts import SharedParts, SharedPolicy
 
@@ -63,6 +64,7 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._on_stopping()
+        await all_accepted(sockets or ())
         await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:

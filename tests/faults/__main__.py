@@ -39,6 +39,7 @@ from . import (
     smuggling,
     stood_still,
     stopped_streams,
+    stops,
     stuck_outputs,
     syscalls,
     tampering,
@@ -62,6 +63,7 @@ PARTS = (
     "tampering",
     "keys",
     "still",
+    "stops",
     "secrets",
     "shm",
     "connections",
@@ -160,9 +162,12 @@ def _services(part: str, workers: int, rounds: int | None) -> Iterator[Round]:
     if part == "secrets":
         yield f"secrets in every place, {workers} worker(s)", partial(secrets.hunt, workers=workers)
     if part == "still":
-        stops = rounds or 20
-        frozen = partial(stood_still.freeze, rounds=stops, workers=workers)
-        yield f"{stops} x SIGSTOP of a worker, 16 clients, {workers} worker(s)", frozen
+        freezes = rounds or 20
+        frozen = partial(stood_still.freeze, rounds=freezes, workers=workers)
+        yield f"{freezes} x SIGSTOP of a worker, 16 clients, {workers} worker(s)", frozen
+    if part == "stops":
+        number = rounds or 200
+        yield f"{number} x SIGTERM, 16 clients, {workers} worker(s)", partial(stops.stop, rounds=number, workers=workers)
     if part == "outputs":
         minutes = rounds or 10
         soak = partial(stuck_outputs.soak, seconds=60 * minutes, workers=workers)

@@ -21,6 +21,8 @@ class Outcome:
     seq: int = -1
     hash: str = ""
     request_id: str = ""
+    was_sent: bool = True
+    """Whether there was a connection on which it was sent."""
 
 
 class Load:
@@ -29,8 +31,11 @@ class Load:
     `async with Load(…) as load:` runs beside its body; `await load.finish()` waits for the last answer.
     """
 
-    def __init__(self, port: int, token: str, clients: int, queries: Iterable[str] | None = None) -> None:
-        self._port, self._token = port, token
+    def __init__(
+        self, port: int, token: str, clients: int, queries: Iterable[str] | None = None, *, connects_anew: int = 0
+    ) -> None:
+        """*connects_anew*: how many of the clients open a connection for each question."""
+        self._port, self._token, self._anew = port, token, connects_anew
         self._clients = clients
         self._queries: Iterator[str] = iter(queries if queries is not None else (f"question {n}" for n in count()))
         self._stopped = False
@@ -38,7 +43,7 @@ class Load:
         self.answered = 0
 
     async def __aenter__(self) -> Self:
-        self._tasks = [asyncio.create_task(self._client()) for _ in range(self._clients)]
+        self._tasks = [asyncio.create_task(self._client(number < self._anew)) for number in range(self._clients)]
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -52,16 +57,19 @@ class Load:
     def answers(self) -> list[Outcome]:
         return [one for one in self.outcomes if one.status == 200]
 
-    async def _client(self) -> None:
+    async def _client(self, connects_anew: bool) -> None:
         connection: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         for query in self._queries:
+            if connection is not None and (connects_anew or connection[0].at_eof()):  # pools of connections look, too
+                connection[1].close()
+                connection = None
             try:
                 if connection is None:
                     connection = await asyncio.open_connection("127.0.0.1", self._port)
                 async with asyncio.timeout(60):
                     outcome = await self._ask(*connection, query)
             except (OSError, EOFError, TimeoutError):
-                outcome = Outcome(query, 0)
+                outcome = Outcome(query, 0, was_sent=connection is not None)
             self.outcomes.append(outcome)
             self.answered += outcome.status == 200
             if outcome.status != 200:
@@ -83,6 +91,8 @@ class Load:
         header = (await reader.readuntil(b"\r\n\r\n")).lower()
         length = int(header.split(b"content-length:")[1].split(b"\r\n")[0])
         document = json.loads(await reader.readexactly(length))
+        if b"\r\nconnection: close\r\n" in header:
+            reader.feed_eof()
         status = int(header[9:12])
         if status != 200:
             return Outcome(query, status, document["code"], request_id=document["request_id"])

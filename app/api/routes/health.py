@@ -41,9 +41,9 @@ def readiness(app: AppContext) -> tuple[int, bytes]:
     services, scoreboard, log = app.services, app.scoreboard, app.scoreboard.log
     is_open = services.audit.closed_because is None and not scoreboard.any_closed
     writable = is_open and log.problem is None and services.audit.is_in_place()
-    is_ready = writable and not scoreboard.any_uncounted
+    is_ready = writable and not scoreboard.any_uncounted and not scoreboard.is_stopping
     body: dict[str, Any] = {
-        "status": "ready" if is_ready else "unavailable",
+        "status": "stopping" if scoreboard.is_stopping else "ready" if is_ready else "unavailable",
         "audit": "writable" if writable else "audit_unavailable",  # the security log says why
         "limits": "not counted: every request is refused" if scoreboard.any_uncounted else "counted",
         "refused_for_audit": scoreboard.refused,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 
 import pytest
 
 from app.errors import ConfigError
-from app.serving.listener import begin_no_more, listen
+from app.serving.listener import all_accepted, begin_no_more, listen
 
 
 def test_a_port_that_is_taken_is_refused_with_what_to_do() -> None:
@@ -39,3 +40,16 @@ def test_what_waits_is_accepted_and_nothing_else_begins(host: str) -> None:
         accepted.close()
         assert waiting.recv(100) == b"answer"
         waiting.close()
+
+
+def test_a_worker_waits_until_all_are_accepted() -> None:
+    async def work() -> None:
+        with listen("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
+            waiting = asyncio.create_task(all_accepted([listener]))
+            await asyncio.sleep(0)
+            assert not waiting.done()
+            accepted, _ = listener.accept()
+            accepted.close()
+            await waiting
+
+    asyncio.run(work())

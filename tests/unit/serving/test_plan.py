@@ -16,6 +16,7 @@ PATHS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]
 PLANS = st.builds(
     ServicePlan,
     is_embedded=st.booleans(),
+    notice_seconds=st.floats(0, 600),
     grace_seconds=st.floats(0.1, 3600),
     log_files=st.builds(LogFiles, PATHS, PATHS, PATHS, st.integers(1_000, 10**10)),
     has_policy_file=st.booleans(),
