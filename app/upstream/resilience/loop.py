@@ -142,17 +142,18 @@ class AttemptLoop:
         raise turn.error from None
 
     async def _retry(self, road: Road, turn: _Turn) -> bool:
-        """Another server of the model at once, or the same one after a while. False: neither."""
-        told, now = told_seconds(road.attempts.now.retry_after), monotonic()
-        delay = delay_before(turn.retries + 1, told, self._dice)
-        is_late = now + delay >= min(road.until, road._own_until or road.until)
-        may_wait = not is_late and not (turn.fallbacks and (told or 0.0) > LONG_WAIT_SECONDS)
-        if not (turn.servers or may_wait) or not self._pot.take(road.seat.who):
-            return False
+        """Another server of the model at once, or the same one after a while. False: neither.
+
+        Only the latter takes from the retry budget: no server gets a question twice otherwise.
+        """
         turn.retries += 1
         if await self._change(road, turn.servers):
             return True
-        if not may_wait:
+        told, now = told_seconds(road.attempts.now.retry_after), monotonic()
+        delay = delay_before(turn.retries, told, self._dice)
+        is_late = now + delay >= min(road.until, road._own_until or road.until)
+        is_left = bool(turn.fallbacks) and (told or 0.0) > LONG_WAIT_SECONDS
+        if is_late or is_left or not self._pot.take(road.seat.who):
             return False
         await asyncio.sleep(delay)
         return await self._may_send(road, road.call)
