@@ -4,7 +4,7 @@ BIN := .venv/bin
 # The tests start hundreds of Python processes: without bytecode, each compiles what it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: install dev demo serve test test-fast check bench bench-guard bench-startup bench-peers clients clients-all clients-webui faults fuzz docs docs-reference audit release mutation clean
+.PHONY: install dev demo serve test test-fast check bench bench-guard bench-startup bench-peers clients clients-all clients-webui faults soak fuzz docs docs-reference audit release mutation clean
 
 .venv/.runtime: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.11")'
@@ -104,6 +104,9 @@ clients-webui: dev .venv-clients-open_webui/.runtime ## Open WebUI with two user
 
 faults: dev ## the long versions of the crash tests
 	$(BIN)/python -m tests.faults
+
+soak: dev ## an hour under load with a fault every 30 s; MINUTES=10
+	$(BIN)/python -m tests.faults soak $(if $(MINUTES),--rounds $(MINUTES))
 
 .venv-fuzz/.runtime: requirements-fuzz.lock
 	test -x .venv-fuzz/bin/python || $(PYTHON) -m venv .venv-fuzz

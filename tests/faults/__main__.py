@@ -37,6 +37,7 @@ from . import (
     shares,
     slow,
     smuggling,
+    soak,
     stood_still,
     stopped_streams,
     stops,
@@ -64,6 +65,7 @@ PARTS = (
     "keys",
     "still",
     "stops",
+    "soak",
     "secrets",
     "shm",
     "connections",
@@ -168,10 +170,13 @@ def _services(part: str, workers: int, rounds: int | None) -> Iterator[Round]:
     if part == "stops":
         number = rounds or 200
         yield f"{number} x SIGTERM, 16 clients, {workers} worker(s)", partial(stops.stop, rounds=number, workers=workers)
+    if part == "soak" and workers > 1:
+        whole = rounds or 60
+        yield f"soak: {whole} minutes, a fault every 30 s, 2 workers", partial(soak.soak, seconds=60 * whole)
     if part == "outputs":
         minutes = rounds or 10
-        soak = partial(stuck_outputs.soak, seconds=60 * minutes, workers=workers)
-        yield f"output and security log stuck for {minutes} minutes, {workers} worker(s)", soak
+        stuck = partial(stuck_outputs.soak, seconds=60 * minutes, workers=workers)
+        yield f"output and security log stuck for {minutes} minutes, {workers} worker(s)", stuck
     if part == "gone":
         for how in gone.HOW:
             gone_so = partial(gone.take_away, seconds=60, how=how, workers=workers, readers=READERS, back_within=2.0)
@@ -235,8 +240,8 @@ def main() -> int:
         "--rounds",
         type=int,
         help="how many kills (200 of one worker, 1,000 of four), losses of power (500), streams cut (1,000),"
-        " pairs of keys (20,000), minutes of stuck outputs (10), mutants (50,000), hostile requests (1,000,000), or"
-        " seconds of slow callers (60)",
+        " pairs of keys (20,000), minutes of stuck outputs (10) and of the soak (60), mutants (50,000), hostile requests"
+        " (1,000,000), or seconds of slow callers (60)",
     )
     given = arguments.parse_args()
     print(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC   python -m tests.faults {' '.join(sys.argv[1:])}")
