@@ -25,6 +25,7 @@ from app.errors import AppError, InsufficientScope, InvalidParameter, ModelNotFo
 from app.main import create_app
 from app.security.oauth_errors import ClientRefused
 from app.settings import Settings
+from tests.support.fault_catalogue import table
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ROOT / "docs" / "reference"
@@ -235,7 +236,14 @@ def errors_page() -> str:
         "| --- | --- | --- | --- | --- | --- |",
     ]
     rows = sorted({row_of(one) for one in error_classes() if one is not InvalidParameter})  # its code varies
-    return "\n".join([*lines, *rows, "", HEADERS]) + "\n"
+    return "\n".join([*lines, *rows, "", HEADERS, "", FAULTS, "", *table()]) + "\n"
+
+
+FAULTS = """## When the model's server fails
+
+Each row is a test (`tests/service/test_fault_catalogue.py`): a question at `/v1/chat/completions`, with a timeout of 2 seconds and
+one retry allowed (`[retries] most = 1`; the default is 2). `calls` is how often the server was asked. Nothing is asked twice that
+may have generated an answer. A `Retry-After` that ends after the deadline is passed on, up to 120 s."""
 
 
 HEADERS = """## Headers that belong to an error

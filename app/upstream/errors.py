@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import re
 from types import TracebackType
 
 from ..catalogue.models import ProtocolName
 from ..errors import UpstreamError, UpstreamUnavailable
 from .error_words import read_words
+from .retry_after import told_seconds
 
 DEFAULT_RETRY_AFTER = 2.0
 """Seconds, where the server named none."""
@@ -160,7 +160,6 @@ def log_upstream(what: str, raw: bytes, sent: bytes = b"") -> None:
 
 
 def _seconds(value: str | None) -> float:
-    """Whole or decimal seconds within our bounds. A date (RFC 9110, 10.2.3) counts as none."""
-    if value is None or not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", value):
-        return DEFAULT_RETRY_AFTER
-    return min(max(float(value), 1.0), MAX_RETRY_AFTER)
+    """What the server told, within our bounds."""
+    told = told_seconds(value)
+    return DEFAULT_RETRY_AFTER if told is None else min(max(told, 1.0), MAX_RETRY_AFTER)

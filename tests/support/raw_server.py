@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable, Iterable
@@ -36,8 +37,8 @@ class Request:
 class RawServer:
     """`with RawServer(answer) as server: … server.base_url`. *answer* may be changed while it runs."""
 
-    def __init__(self, answer: Callable[[Request], Answer]) -> None:
-        self.answer = answer
+    def __init__(self, answer: Callable[[Request], Answer], tls: ssl.SSLContext | None = None) -> None:
+        self.answer, self._tls = answer, tls
         self.requests: list[Request] = []
         self.connections = 0
         self._loop = asyncio.new_event_loop()
@@ -45,11 +46,11 @@ class RawServer:
 
     @property
     def base_url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/v1"
+        return f"http{'s' if self._tls else ''}://127.0.0.1:{self.port}/v1"
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self._server = self._run(asyncio.start_server(self._serve, "127.0.0.1", 0, limit=1 << 20))
+        self._server = self._run(asyncio.start_server(self._serve, "127.0.0.1", 0, limit=1 << 20, ssl=self._tls))
         self.port: int = self._server.sockets[0].getsockname()[1]
         return self
 
