@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 
 import orjson
@@ -17,6 +17,9 @@ from ..upstream.protocol.count_tokens import COUNT_TOKENS
 
 BYTES_PER_TOKEN = 4
 """Of a question: an estimate, which what the server counted replaces."""
+
+
+_UNCOUNTED = nullcontext()
 
 
 class TokenUse:
@@ -50,12 +53,13 @@ class TokenUse:
         self._settle = None
 
 
-@contextmanager
-def counted_tokens(rates: TokenRates | None, call: PreparedCall, use: TokenUse) -> Iterator[None]:
+def counted_tokens(rates: TokenRates | None, call: PreparedCall, use: TokenUse) -> AbstractContextManager[None]:
     """Raises QuotaExceeded, LimitsUnavailable before the block."""
-    if rates is None or not call.token_rates:
-        yield
-        return
+    return _UNCOUNTED if rates is None or not call.token_rates else _counted(rates, call, use)
+
+
+@contextmanager
+def _counted(rates: TokenRates, call: PreparedCall, use: TokenUse) -> Iterator[None]:
     use.begin(rates, call)
     try:
         yield

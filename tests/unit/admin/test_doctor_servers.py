@@ -6,7 +6,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -31,20 +31,19 @@ def listening(context: ssl.SSLContext | None = None) -> Iterator[tuple[int, list
     received: list[bytes] = []
 
     def serve() -> None:
-        taken, _ = listener.accept()
-        with taken:
-            try:
+        with suppress(OSError):
+            taken, _ = listener.accept()
+            with taken:
                 taken.settimeout(10)
                 wrapped = context.wrap_socket(taken, server_side=True) if context else taken
                 received.append(wrapped.recv(100))
-            except OSError:
-                pass
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(10)
         thread = threading.Thread(target=serve)
         thread.start()
         yield listener.getsockname()[1], received
-        thread.join(10)
+        thread.join()
 
 
 def test_a_server_that_takes_connections_is_well_and_gets_no_byte() -> None:

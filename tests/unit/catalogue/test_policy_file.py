@@ -314,6 +314,18 @@ def test_a_key_where_the_name_of_its_variable_belongs_is_not_repeated(file: Path
         (SMALL + LAB, "stream_usage = 'planted'"),
         (LAB + SMALL + "[caps.a]", "tokens = 'planted'"),
         (LAB + SMALL + "[servers.x]", "base_url = 'http://h/v1'\napi_key_env = 'PLANTED'"),
+        (LAB + "[models.a]", "servers = ['planted']"),
+        (LAB + "[models.a]", "servers = [{ name = 'lab', weight = 'planted' }]"),
+        (LAB + SMALL, "fallback = ['planted']"),
+        (LAB + SMALL, "fallback = ['planted planted']"),
+        (SMALL + LAB, "langchain = 'sk-planted'"),
+        (LAB + SMALL + "[prices.small]\noutput = 1", "input = 'planted'"),
+        (LAB + SMALL + "[[budgets]]\nper = 'day'\ntokens = 1", "principal = 'sk_planted planted'"),
+        (LAB + SMALL + "[[budgets]]\nper = 'day'\ntokens = 1", "model = 'sk-planted'"),
+        (LAB + SMALL + "[[budgets]]\ntokens = 1", "per = 'planted'"),
+        ("currency = 'planted'", LAB + SMALL),
+        ("time_zone = 'planted'", LAB + SMALL),
+        (LAB + SMALL + "[retries]", "share = 'planted'"),
     ],
 )
 def test_whatever_stands_in_the_wrong_place_is_not_repeated(file: Path, table: str, line: str) -> None:
