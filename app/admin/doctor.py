@@ -25,6 +25,8 @@ CHECKS: dict[str, Callable[[Settings], Iterable[Finding]]] = {
     "log key": doctor_log.look_at_key,
     "log": doctor_log.look_at_end,
     "database": doctor_database.look,
+    "budgets": doctor_database.look_at_budgets,
+    "breakers": doctor_servers.look_at_breakers,
 }
 
 

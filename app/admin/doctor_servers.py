@@ -10,8 +10,11 @@ from collections.abc import Iterator
 
 from ..catalogue.models import Catalogue, Server
 from ..catalogue.values import server_address
+from ..kit.command import command
+from ..settings import Settings
 from ..upstream.client import OPENAI_URL
 from ..upstream.pool import CONNECT_SECONDS, Pool
+from .breakers import list_breakers
 from .doctor_findings import Finding, note, ok, trouble
 
 
@@ -19,6 +22,18 @@ def look(catalogue: Catalogue) -> Iterator[Finding]:
     """One finding for each server that serves a model."""
     served = [one.server for entry in catalogue.models.values() for one in entry.servers]
     return iter(asyncio.run(_look_at_all(list(dict.fromkeys(served)))))
+
+
+def look_at_breakers(settings: Settings) -> Iterator[Finding]:
+    """Those that are open, one finding for each; or one for all."""
+    are_open = [one for one in list_breakers() if one.is_open]
+    for one in are_open:
+        yield note(
+            f"Server {one.server} is not asked for {one.seconds_left:.0f} s, after {one.failures} failure(s) in a row: "
+            f"{command(f'breaker close {one.server}')} asks it at once."
+        )
+    if not are_open:
+        yield ok("No server is left alone because it failed.")
 
 
 async def _look_at_all(servers: list[Server]) -> list[Finding]:

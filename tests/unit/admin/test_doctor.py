@@ -13,7 +13,8 @@ from app.admin.doctor import examine
 from ...support import installation
 from ...support.policies import LAB, SMALL
 
-ABOUT = ["settings", "policy", "files", "disk", "clock", "limits", "locks", "log key", "log", "database", "servers"]
+ABOUT = ["settings", "policy", "files", "disk", "clock", "limits", "locks", "log key", "log", "database", "budgets", "breakers"]
+ABOUT.append("servers")
 
 
 @pytest.fixture(autouse=True)

@@ -6,18 +6,24 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from app.admin.doctor_findings import Finding
-from app.admin.doctor_servers import look
+from app.admin.doctor_servers import look, look_at_breakers
 from app.catalogue.models import Catalogue, ModelEntry, Server
+from app.catalogue.rules import BreakerRules
+from app.settings import load_settings
 from app.upstream import pool
+from app.upstream.resilience.breaker import Outcome
+from app.wiring.breakers import shared_breakers
 
 from ...support.caps import CAPS
+from ...support.installation import LOG, install
 from ...support.nginx import make_certificate
+from ...support.windows import remove_windows
 
 
 def found(*urls: str | None, langchain: str | None = None) -> list[Finding]:
@@ -89,3 +95,16 @@ def test_a_server_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch
 
 def test_a_server_whose_address_langchain_knows_is_not_tried() -> None:
     assert [finding.state for finding in found(None, langchain="anthropic")] == ["note"]
+
+
+def test_a_server_that_is_left_alone_is_worth_a_note(place: Path) -> None:
+    install()
+    (finding,) = look_at_breakers(load_settings())
+    assert finding.state == "ok"
+    with shared_breakers(LOG) as opened, closing(opened("lab", BreakerRules(failures=1, open_seconds=60))) as breaker:
+        breaker.leave(breaker.enter(), Outcome.BAD)
+        (finding,) = look_at_breakers(load_settings())
+    remove_windows(LOG)
+    assert finding.state == "note"
+    assert finding.says.startswith("Server lab is not asked for ")
+    assert "after 1 failure(s) in a row: python -m app breaker close lab asks it at once." in finding.says
