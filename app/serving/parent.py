@@ -8,6 +8,7 @@ memory, and one that is started again is there at once.
 from __future__ import annotations
 
 import gc
+import importlib
 import json
 import logging
 import os
@@ -56,6 +57,8 @@ def serve(output: ServiceOutput, *, host: str, port: int, workers: int, as_json:
     model = _start_model(supervisor) if plan.is_embedded else None
     from . import worker  # noqa: F401 - late: while the model loads; once for all workers, and for each one's successor
 
+    for module in plan.modules:
+        importlib.import_module(module)
     gc.freeze()
     if model:
         _wait_for_model(supervisor, *model)

@@ -22,6 +22,8 @@ class ServicePlan:
     has_policy_file: bool
     first_step: str | None
     """The command that makes a client, where there is none."""
+    modules: tuple[str, ...]
+    """What workers import for the servers of the policy."""
     settings: bytes
     """Pickled. Only workers read them."""
     catalogue: bytes
@@ -38,4 +40,5 @@ class ServicePlan:
         facts: dict[str, Any] = json.loads(line)
         end = facts["settings"]
         files: dict[str, Any] = {name: Path(one) if isinstance(one, str) else one for name, one in facts["log_files"].items()}
-        return cls(**{**facts, "log_files": LogFiles(**files), "settings": rest[:end], "catalogue": rest[end:]})
+        facts |= {"log_files": LogFiles(**files), "modules": tuple(facts["modules"])}
+        return cls(**{**facts, "settings": rest[:end], "catalogue": rest[end:]})

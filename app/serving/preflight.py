@@ -16,7 +16,7 @@ from ..security.roles import ADD_CLIENT
 from ..settings import Settings, load_settings
 from ..upstream import embedded
 from ..wiring.audit import open_audit
-from ..wiring.catalogue import read_catalogue
+from ..wiring.catalogue import modules_of, read_catalogue
 from ..wiring.log_files import LogFiles
 from ..wiring.start_checks import verify_start
 from .plan import ServicePlan
@@ -48,6 +48,7 @@ def preflight() -> bytes:
         log_files=LogFiles.of(settings),
         has_policy_file=settings.policy_path is not None,
         first_step=None if has_active_client(settings.database_path) else command(ADD_CLIENT),
+        modules=modules_of(catalogue),
         settings=pickle.dumps(settings),
         catalogue=pickle.dumps(catalogue),
     ).encode()

@@ -12,6 +12,8 @@ from ..errors import ConfigError
 from ..settings import Settings, read_environment
 from ..upstream.langchain_servers.installed import place_of
 
+LANGCHAIN_SERVERS = "app.upstream.langchain_servers.server"
+
 
 def read_catalogue(settings: Settings) -> Catalogue:
     """The models that the operator offers, with the keys of their servers.
@@ -27,10 +29,15 @@ def read_catalogue(settings: Settings) -> Catalogue:
         return Catalogue({entry.name: entry}, caps, {}, refused, server_side=frozenset(settings.v1_server_side))
     catalogue = read_policy(settings.policy_path, read_environment(), caps, refused)
     verify_ask_model(catalogue, settings.llm_model, settings.policy_path)
-    for server in {served.server for entry in catalogue.models.values() for served in entry.servers}:
-        if server.langchain is not None:
-            place_of(server.name, server.langchain)
+    modules_of(catalogue)
     return replace(catalogue, server_side=frozenset(settings.v1_server_side))
+
+
+def modules_of(catalogue: Catalogue) -> tuple[str, ...]:
+    """What has to be imported for its servers. Raises ConfigError for what is not installed."""
+    servers = {served.server for entry in catalogue.models.values() for served in entry.servers}
+    found = {place_of(server.name, server.langchain)[0] for server in servers if server.langchain is not None}
+    return (LANGCHAIN_SERVERS, *sorted(found)) if found else ()
 
 
 def verify_ask_model(catalogue: Catalogue, name: str, path: Path) -> None:

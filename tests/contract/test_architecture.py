@@ -61,6 +61,11 @@ def test_commands_that_ask_no_model_load_no_langchain(tmp_path: Path) -> None:
     python(code, tmp_path)
 
 
+@pytest.mark.slow
+def test_a_worker_loads_langchain_only_for_a_server_that_needs_it(tmp_path: Path) -> None:
+    python("import sys, app.serving.worker; assert not {'langchain_core', 'anthropic', 'openai'} & sys.modules.keys()", tmp_path)
+
+
 def test_the_names_by_which_people_know_the_system_are_importable() -> None:
     from app.assistant import SecureAIAssistant
     from app.security import SecurityManager

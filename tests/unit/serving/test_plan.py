@@ -21,6 +21,7 @@ PLANS = st.builds(
     log_files=st.builds(LogFiles, PATHS, PATHS, PATHS, st.integers(1_000, 10**10)),
     has_policy_file=st.booleans(),
     first_step=st.none() | st.text(),
+    modules=st.lists(st.text()).map(tuple),
     settings=st.binary(),
     catalogue=st.binary(),
 )

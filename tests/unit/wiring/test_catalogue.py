@@ -11,7 +11,7 @@ import pytest
 from app.catalogue.models import ENDPOINTS, ModelEntry, Server
 from app.errors import ConfigError
 from app.settings import load_settings
-from app.wiring.catalogue import read_catalogue
+from app.wiring.catalogue import LANGCHAIN_SERVERS, modules_of, read_catalogue
 
 from ...support.caps import CAPS
 from ...support.clean_settings import use_defaults
@@ -122,3 +122,16 @@ def test_the_servers_keys_stay_out_of_what_is_printed(models_file: Path) -> None
     found = read_catalogue(settings)
     assert found.models["small"].server.api_key == "sk-lab-planted"
     assert "sk-lab-planted" not in f"{settings!r}{settings}{settings.model_dump()}{found!r}"
+
+
+def test_only_servers_that_langchain_asks_need_modules(models_file: Path) -> None:
+    assert modules_of(read_catalogue(load_settings())) == ()
+    models_file.write_text(MODELS + "[servers.other]\nlangchain = 'unused'\n")
+    assert modules_of(read_catalogue(load_settings())) == (), "no model names it"
+    models_file.write_text(MODELS.replace('base_url = "http://127.0.0.1:9/v1"', 'langchain = "anthropic"'))
+    assert modules_of(read_catalogue(load_settings())) == (LANGCHAIN_SERVERS, "langchain_anthropic")
+
+
+def test_a_package_that_is_missing_prevents_the_start(models_file: Path) -> None:
+    models_file.write_text(MODELS.replace('base_url = "http://127.0.0.1:9/v1"', 'langchain = "nothing"'))
+    assert "needs the package langchain-nothing, which is not installed" in refusal()
