@@ -10,7 +10,7 @@ from ..upstream.call import PreparedCall
 from ..upstream.model_server import ModelServer
 from ..upstream.protocol.chat import CHAT
 from .choices import choose, timeouts_of
-from .upper_bound import budgets_of, claim_on
+from .upper_bound import claim_on
 from .v1_requests import V1Requests
 
 
@@ -43,8 +43,8 @@ def prepare_ask(model: Model, requests: V1Requests, query: str, principal: Princ
     def call_of(model: Model, entry: ModelEntry) -> PreparedCall:
         body = model.build_body(query, stream=stream)
         seconds, own = timeouts_of(entry, caps)
-        budgets = budgets_of(catalogue, principal, entry, CHAT)
-        sent = {CHAT.messages: [], CHAT.token_caps[0]: model.max_tokens} if budgets else {}
+        terms = requests.terms.of(principal, entry, CHAT)
+        sent = {CHAT.messages: [], CHAT.token_caps[0]: model.max_tokens} if terms else {}
         return PreparedCall(
             model.upstream,
             CHAT,
@@ -59,7 +59,7 @@ def prepare_ask(model: Model, requests: V1Requests, query: str, principal: Princ
             policy=catalogue.short_sha256,
             token_rates=entry.token_rates(principal.user_id, caps),
             retries=catalogue.retries,
-            claim=claim_on(budgets, catalogue, entry, CHAT, sent, body) if budgets else None,
+            claim=claim_on(terms, entry, CHAT, sent, body) if terms else None,
         )
 
     def make(entry: ModelEntry, served: ServedBy) -> PreparedCall:

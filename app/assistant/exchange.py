@@ -165,8 +165,8 @@ class Exchange:
             self._sha256, self._bytes = written
             await self._record_failure(error)
             raise
-        if self._spending:
-            await self._finished(self._spending.settle())
+        if self._spending and (settling := self._spending.settle()):
+            await self._finished(settling)
         if self._responses is not None and completion.response_id:
             owner = owner_of(self.call, self._principal, self.origin)
             await self._finished(self._responses.remember(owner, completion.response_id, receipt))
@@ -195,8 +195,8 @@ class Exchange:
             await self._record("ask.failed", details)
         except LongTextUnavailable:  # without the text then
             await self._record("ask.failed", {**details, "delivered": self._digest() if self._bytes else None})
-        if self._spending:
-            await self._finished(self._spending.settle())
+        if self._spending and (settling := self._spending.settle()):
+            await self._finished(settling)
         self.origin.terminal_record.is_written = True
 
     def _delivered(self, reader: StreamReader) -> tuple[Any, Any]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ..catalogue.claims import Claim
-from ..limits.budgets.budgets import BudgetNote, Budgets
+from ..limits.budgets.budgets import BudgetNote, Budgets, Reserved
 from ..limits.budgets.errors import BudgetSpent, BudgetsUnavailable
 from ..limits.budgets.found import key_of
 from ..limits.budgets.reservations import By, Reservation, Tokens
@@ -27,12 +27,16 @@ class _Part:
     """The reservation of one attempt."""
 
     attempt: int
-    reservation: Reservation
+    reserved: Reserved
     is_free: bool = False
     """Whether its server cannot have generated anything."""
     by: By = "reservation"
     tokens: Tokens | None = None
     why: str | None = None
+
+    @property
+    def reservation(self) -> Reservation:
+        return self.reserved.reservation
 
 
 class QuestionSpending:
@@ -98,11 +102,19 @@ class QuestionSpending:
                 part.by = "nothing"
         return self._members()
 
-    async def settle(self) -> None:
-        """Once the record is durable."""
+    def settle(self) -> Coroutine[Any, Any, None] | None:
+        """Once the record is durable: at once, if others may wait for it; what to await then.
+
+        Otherwise in a moment, together with others.
+        """
+        if any(part.reserved.is_tight for part in self._parts):
+            return self._settle()
         for part in self._parts:
-            self._note.left = await self._budgets.settle(part.reservation, part.reservation.spent(part.by, part.tokens))
+            spent = part.reservation.spent(part.by, part.tokens)
+            self._budgets.settle_later(part.reservation, spent)
+            self._note.left = part.reserved.left_after(spent)
         self._parts.clear()
+        return None
 
     async def give_up(self, attempts: Attempts, *, is_recorded: bool) -> None:
         """A record could not be written. *is_recorded*: it may have been, or an earlier one was."""
@@ -114,12 +126,17 @@ class QuestionSpending:
                 await self._budgets.settle(part.reservation, part.reservation.spent("nothing"))
         self._parts.clear()
 
+    async def _settle(self) -> None:
+        for part in self._parts:
+            self._note.left = await self._budgets.settle(part.reservation, part.reservation.spent(part.by, part.tokens))
+        self._parts.clear()
+
     async def _reserve(self, claim: Claim) -> _Part:
         attempt = self._count + 1
         key = key_of(self._request_id, attempt)
-        reservation, self._note.left = await self._budgets.reserve(key, claim, self._principal)
-        self._count = attempt
-        self._now = part = _Part(attempt, reservation)
+        reserved = await self._budgets.reserve(key, claim, self._principal)
+        self._note.left, self._count = reserved.left, attempt
+        self._now = part = _Part(attempt, reserved)
         self._parts.append(part)
         return part
 

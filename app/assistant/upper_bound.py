@@ -11,8 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..catalogue.budgets import Budget
-from ..catalogue.claims import Claim, Most
+from ..catalogue.claims import Claim, Most, Terms, terms_of
 from ..catalogue.models import Catalogue, ModelEntry
 from ..catalogue.prices import Price
 from ..errors import InvalidParameter
@@ -41,38 +40,44 @@ _BESIDE_TEXT = frozenset({"annotations", "citations", "cache_control"})
 _MAY_BE_MEDIA = re.compile(rb'"type"|image|audio|video|file|document|media|screenshot|url|source|_id|_reference')
 USUAL_TIERS = frozenset({None, "auto", "default", "flex", "standard", "standard_only"})
 SEARCH_OPTIONS = "web_search_options"
+MAX_KNOWN = 10_000
 
 
-def budgets_of(catalogue: Catalogue, principal: Principal, entry: ModelEntry, endpoint: Endpoint) -> tuple[Budget, ...]:
-    """Those that a question must fit into. To count tokens costs nothing."""
-    if not catalogue.budgets or endpoint is COUNT_TOKENS:
-        return ()
-    return catalogue.budgets_for(principal.user_id, principal.roles, entry.name, principal.client_roles)
+class TermsInForce:
+    """Of one catalogue: whose questions to which model must fit into which budgets."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+        self._known: dict[tuple[object, ...], Terms | None] = {}
+
+    def of(self, principal: Principal, entry: ModelEntry, endpoint: Endpoint) -> Terms | None:
+        """None: no budget applies. To count tokens costs nothing."""
+        catalogue = self._catalogue
+        if not catalogue.budgets or endpoint is COUNT_TOKENS:
+            return None
+        key = (principal.user_id, principal.roles, entry.name, principal.client_roles)
+        if key not in self._known:
+            if len(self._known) >= MAX_KNOWN:
+                self._known.clear()
+            budgets = catalogue.budgets_for(principal.user_id, principal.roles, entry.name, principal.client_roles)
+            price = catalogue.prices.get(entry.name)
+            self._known[key] = terms_of(budgets, price, catalogue.time_zone, catalogue.currency) if budgets else None
+        return self._known[key]
 
 
-def claim_on(
-    budgets: tuple[Budget, ...],
-    catalogue: Catalogue,
-    entry: ModelEntry,
-    endpoint: Endpoint,
-    members: Mapping[str, Any],
-    body: bytes,
-) -> Claim:
-    """What *body* takes of *budgets*, at least one. *members*: what is in it, a cap on tokens too.
+def claim_on(terms: Terms, entry: ModelEntry, endpoint: Endpoint, members: Mapping[str, Any], body: bytes) -> Claim:
+    """What *body* takes by *terms*. *members*: what is in it, a cap on tokens too.
 
     Raises ModelWithoutPrice, InvalidParameter.
     """
-    price = catalogue.prices.get(entry.name)
-    counts_money = any(budget.counts_money for budget in budgets)
-    if counts_money:
-        if price is None:
+    if terms.counts_money:
+        if terms.price is None:
             raise ModelWithoutPrice(entry.name)
         _verify_usual_price(members)
     calls = Counter[str]()
-    for name, count in _server_calls(members, price):
+    for name, count in _server_calls(members, terms.price):
         calls[name] += count
-    most = Most(_most_input(endpoint, entry, members, body, calls), _most_output(endpoint, members), calls)
-    return Claim(budgets, price if counts_money else None, most, catalogue.time_zone, catalogue.currency)
+    return Claim(terms, Most(_most_input(endpoint, entry, members, body, calls), _most_output(endpoint, members), calls))
 
 
 def _most_output(endpoint: Endpoint, members: Mapping[str, Any]) -> int:

@@ -23,7 +23,7 @@ from ..upstream.model_server import NO_HEADERS, ModelServer
 from ..upstream.protocol.chat import CHAT
 from ..upstream.protocol.endpoint import Endpoint
 from .choices import choose, timeouts_of
-from .upper_bound import budgets_of, claim_on
+from .upper_bound import TermsInForce, claim_on
 from .v1_messages import verify_messages
 from .v1_policy import PREVIOUS, is_generated, read_flag, read_previous, verify_params
 from .v1_reach import verify_reach
@@ -37,6 +37,7 @@ class V1Requests:
     def __init__(self, catalogue: Catalogue, upstreams: Mapping[str, ModelServer]) -> None:
         """*upstreams*: by the names of the catalogue's servers."""
         self.catalogue = catalogue
+        self.terms = TermsInForce(catalogue)
         self.upstreams = upstreams
 
     def verify_may_use(self, name: str, principal: Principal) -> ModelEntry:
@@ -99,8 +100,8 @@ class V1Requests:
         messages = members[endpoint.messages]
         params = {name: value for name, value in members.items() if name != endpoint.messages}
         params["model"] = served.model
-        budgets = budgets_of(self.catalogue, principal, entry, endpoint)
-        limit = entry.output_limit(caps, needs_default=bool(budgets))
+        terms = self.terms.of(principal, entry, endpoint)
+        limit = entry.output_limit(caps, needs_default=terms is not None)
         clamped = cap_tokens(endpoint, params, limit, upstream.token_param, messages)
         wants_usage = not (is_stream and endpoint.usage_is_asked_for) or _ask_for_usage(params, upstream)
         sent = {endpoint.messages: messages, **params, **({clamped.name: clamped.sent} if clamped else {})}
@@ -128,7 +129,7 @@ class V1Requests:
             token_rates=entry.token_rates(principal.user_id, caps),
             own_seconds=own_timeout,
             retries=self.catalogue.retries,
-            claim=claim_on(budgets, self.catalogue, entry, endpoint, sent, body) if budgets else None,
+            claim=claim_on(terms, entry, endpoint, sent, body) if terms else None,
         )
 
 

@@ -22,12 +22,29 @@ class Most:
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
-    """*budgets*: all that the question must fit into; at least one. It keeps the policy of now."""
+class Terms:
+    """What applies to all questions of one principal to one model, as long as the policy lasts."""
 
     budgets: tuple[Budget, ...]
+    """All that a question must fit into; at least one."""
     price: Price | None
-    """None only where no budget counts money."""
-    most: Most
+    """None only where no budget counts money, or where the model has none."""
     zone: tzinfo
     currency: str
+    counts_money: bool
+    shown_prices: Mapping[str, object] | None
+    """As records hold the price."""
+
+
+def terms_of(budgets: tuple[Budget, ...], price: Price | None, zone: tzinfo, currency: str) -> Terms:
+    counts_money = any(budget.counts_money for budget in budgets)
+    price = price if counts_money else None
+    return Terms(budgets, price, zone, currency, counts_money, price.members() if price else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What one question takes, by the policy that it began with."""
+
+    terms: Terms
+    most: Most

@@ -54,7 +54,7 @@ class BudgetProcess:
 
     async def ask(self, request_id: str, *budgets: Budget) -> tuple[Reservation, int]:
         """Reserve, and record the question; its number."""
-        reservation, _ = await self.budgets.reserve(request_id, claim(*budgets, price=None), "alice")
+        reservation, *_ = await self.budgets.reserve(request_id, claim(*budgets, price=None), "alice")
         receipt = await self.record("ask.received", request_id, reserved=reservation.members())
         return reservation, receipt
 

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from app.catalogue.budgets import Budget, budget_id
-from app.catalogue.claims import Claim, Most
+from app.catalogue.claims import Claim, Most, terms_of
 from app.catalogue.prices import BILLION, Price
-from app.limits.budgets.reservations import Pot, Reservation, Share, reserve
+from app.limits.budgets.reservations import Periods, Pot, Reservation, Share, reserve
 
 NOON = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
 DAY = "2026-11-26"
@@ -22,11 +22,11 @@ def budget(principal: str | None = "alice", *, money: int | None = None, tokens:
 
 
 def claim(*budgets: Budget, tokens: tuple[int, int] = (100, 50), price: Price | None = PRICE) -> Claim:
-    return Claim(budgets, price, Most(*tokens), UTC, "USD")
+    return Claim(terms_of(budgets, price, UTC, "USD"), Most(*tokens))
 
 
 def reservation(*budgets: Budget, key: str = REQUEST, tokens: tuple[int, int] = (100, 50), now: datetime = NOON) -> Reservation:
-    return reserve(key, claim(*budgets, tokens=tokens), "alice", now)
+    return reserve(key, claim(*budgets, tokens=tokens), "alice", now, Periods())
 
 
 OWN_POT = Pot("principal=alice/day/tokens", DAY)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
+from functools import partial
+from typing import NamedTuple
 
 from ...catalogue.budgets import Budget, begins_anew, period_of
 from ...catalogue.claims import Claim
@@ -13,11 +15,15 @@ from ...errors import AuditUnavailable
 from .errors import BudgetSpent, BudgetsUnavailable, spent_sentence
 from .ledger import BudgetLedger
 from .recovery import BudgetRecovery
-from .reservations import Pot, Reservation, Share, reserve
+from .reservations import Periods, Pot, Reservation, Share, reserve
 from .store import Outcome, PotState, Settle, StoreFailed, Take
 
 RESERVED_RETRY_SECONDS = 1.0
 """Questions in progress free what they have reserved and do not need."""
+
+
+MANY = 64
+"""A budget that bears so many more questions like one can do without what that one frees."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +35,18 @@ class Left:
     most: int
     left: int
     begins_anew: datetime
+
+
+class Reserved(NamedTuple):
+    reservation: Reservation
+    left: tuple[Left, ...]
+    is_tight: bool
+    """Whether others may soon wait for what is reserved and not spent."""
+
+    def left_after(self, spent: Sequence[int]) -> tuple[Left, ...]:
+        """What is left once so much is spent of each share, as far as this question goes."""
+        free = {share.pot.budget: share.amount - amount for share, amount in zip(self.reservation.shares, spent, strict=True)}
+        return tuple(replace(one, left=max(0, one.left + free[one.budget])) for one in self.left)
 
 
 class BudgetNote:
@@ -57,15 +75,17 @@ class Budgets:
     ) -> None:
         """*on_alarm*: a budget has spent most of what it has, which is told once in a period."""
         self.ledger, self.recovery = ledger, recovery
-        self._now, self._on_alarm = now, on_alarm
+        self._now, self._on_alarm, self._periods = now, on_alarm, Periods()
 
-    async def reserve(self, key: str, claim: Claim, principal: str) -> tuple[Reservation, tuple[Left, ...]]:
+    async def reserve(self, key: str, claim: Claim, principal: str) -> Reserved:
         """All of *claim*, or nothing. Raises BudgetSpent, BudgetsUnavailable."""
-        reservation = reserve(key, claim, principal, self._now())
+        reservation = reserve(key, claim, principal, self._now(), self._periods)
         outcome = await self.ledger.take(Take(key, self.recovery.after, reservation.shares))
         if outcome.lacking:
             raise self._refusal([(reservation.shares[place], outcome.states[place]) for place in outcome.lacking])
-        return reservation, _left(reservation.shares, outcome.states)
+        shares = zip(reservation.shares, outcome.states, strict=True)
+        is_tight = any(state.left(share.most) < MANY * share.amount for share, state in shares)
+        return Reserved(reservation, _left(reservation.shares, outcome.states), is_tight)
 
     async def settle(self, reservation: Reservation, spent: Sequence[int]) -> tuple[Left, ...]:
         """Durable in the log before. Empty where the store cannot say."""
@@ -74,6 +94,11 @@ class Budgets:
             return ()
         self._alarm(reservation, outcome)
         return _left(reservation.shares, outcome.states)
+
+    def settle_later(self, reservation: Reservation, spent: Sequence[int]) -> None:
+        """As `settle`, in a moment. For a budget of which much is left: nobody misses it."""
+        step = Settle(reservation.key, reservation.shares, tuple(spent))
+        self.ledger.settle_later(step, partial(self._alarm, reservation))
 
     def leave(self, reservation: Reservation, *, may_have_generated: bool) -> None:
         """Its record could not be written, or may have been: somebody looks into the log later."""

@@ -6,10 +6,10 @@ Amounts are whole tokens, or whole 10^-9 units of the currency.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Any, Literal, NamedTuple
 
-from ...catalogue.budgets import begins_anew, period_of
+from ...catalogue.budgets import Budget, begins_anew, period_of
 from ...catalogue.claims import Claim
 from ...catalogue.prices import cost, decimal_text, most_cost
 
@@ -80,7 +80,7 @@ class Reservation:
         tokens: dict[str, Any] = {"input": most.input_tokens, "output": most.output_tokens}
         if most.calls:
             tokens["calls"] = dict(most.calls)
-        prices = self.claim.price.members() if self.claim.price else None
+        prices = self.claim.terms.shown_prices
         return [
             {
                 **self._named(share),
@@ -98,7 +98,7 @@ class Reservation:
         if by == "reservation":
             return [share.amount for share in self.shares]
         assert tokens is not None
-        money, price = 0, self.claim.price
+        money, price = 0, self.claim.terms.price
         if price is not None:
             parts = {"cached_tokens": tokens.cached, "written_tokens": tokens.written, "reasoning_tokens": tokens.reasoning}
             money = cost(price, tokens.input, tokens.output, **parts, calls=self.claim.most.calls)
@@ -118,24 +118,44 @@ class Reservation:
         ]
 
     def _named(self, share: Share) -> dict[str, Any]:
-        return {"id": share.pot.budget, "period": share.pot.period, "unit": self.claim.currency if share.counts_money else TOKENS}
+        return {
+            "id": share.pot.budget,
+            "period": share.pot.period,
+            "unit": self.claim.terms.currency if share.counts_money else TOKENS,
+        }
 
 
-def reserve(key: str, claim: Claim, principal: str, now: datetime) -> Reservation:
+class Periods:
+    """The periods of now: a process computes each once."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[str, tzinfo], tuple[datetime, datetime, str]] = {}
+
+    def at(self, budget: Budget, zone: tzinfo, now: datetime) -> tuple[str, datetime]:
+        """The name of the period of *budget* that *now* is in, and when the next one begins."""
+        found = self._found.get((budget.per, zone))
+        if found is None or not found[0] <= now < found[1]:  # also where the clock was set back
+            found = now, begins_anew(budget, now, zone), period_of(budget, now, zone)
+            self._found[budget.per, zone] = found
+        return found[2], found[1]
+
+
+def reserve(key: str, claim: Claim, principal: str, now: datetime, periods: Periods) -> Reservation:
     """The reservation that *claim* needs at *now*."""
-    most = claim.most
+    most, terms = claim.most, claim.terms
     tokens = most.input_tokens + most.output_tokens
-    money = most_cost(claim.price, most.input_tokens, most.output_tokens, calls=most.calls) if claim.price else 0
+    money = most_cost(terms.price, most.input_tokens, most.output_tokens, calls=most.calls) if terms.price else 0
+    found = [(budget, *periods.at(budget, terms.zone, now)) for budget in terms.budgets]
     shares = tuple(
         Share(
-            Pot(budget.id, period_of(budget, now, claim.zone)),
+            Pot(budget.id, period),
             min(MOST_AMOUNT, money if budget.counts_money else tokens),
             budget.most,
             budget.counts_money,
             budget.principal == principal,
-            begins_anew(budget, now, claim.zone),
+            next_begins,
         )
-        for budget in claim.budgets
+        for budget, period, next_begins in found
     )
     return Reservation(key, claim, shares)
 

@@ -68,7 +68,7 @@ def serve(work: Any) -> None:
 async def answer(used: BudgetsInUse, audit: Any) -> None:
     """A question of alice's that spends 120 millionths and 100 tokens."""
     needed = read_catalogue(load_settings()).budgets_for("alice", (), "fast")
-    reservation, _ = await used.budgets.reserve("a" * 32, claim(*needed), "alice")
+    reservation, *_ = await used.budgets.reserve("a" * 32, claim(*needed), "alice")
     members = {"user_id": "alice", "request_id": "a" * 32}
     received = await audit.record("ask.received", details={"reserved": reservation.members()}, **members)
     details = {"received": received.seq, "spent": reservation.spent_members("usage", Tokens(80, 20))}

@@ -13,6 +13,7 @@ import pytest
 
 from app.assistant import SecureAIAssistant
 from app.assistant.models import Question
+from app.assistant.upper_bound import TermsInForce
 from app.catalogue.models import Catalogue, ModelEntry, Server
 from app.errors import AuditUnavailable, ClientGone, Interrupted, ModelNotFound, Overloaded, UpstreamError, UpstreamTimeout
 from app.security.models import Principal
@@ -60,6 +61,7 @@ class Requests:
 
     def __init__(self, **caps: Any) -> None:
         self.catalogue = Catalogue({"alias": ENTRY}, replace(CAPS, **caps), {}, frozenset())
+        self.terms = TermsInForce(self.catalogue)
 
     def verify_may_use(self, alias: str, principal: Principal) -> ModelEntry:
         if principal is not PRINCIPAL:

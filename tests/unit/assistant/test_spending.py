@@ -45,6 +45,11 @@ async def state(process: BudgetProcess) -> PotState:
     return (await process.pots()).get(POT, PotState(0, 0, 0))
 
 
+async def settled(spending: QuestionSpending) -> None:
+    if (settling := spending.settle()) is not None:
+        await settling
+
+
 def test_a_question_spends_what_the_server_counted(tmp_path: Path) -> None:
     async def work(spending: QuestionSpending, process: BudgetProcess, note: BudgetNote) -> None:
         (reserved,) = await spending.begin()
@@ -52,7 +57,7 @@ def test_a_question_spends_what_the_server_counted(tmp_path: Path) -> None:
         (spent,) = spending.answered(Usage(20, 10))
         assert (spent["by"], spent["tokens"], spent["amount"]) == ("usage", {"input": 20, "output": 10}, 30)
         assert await state(process) == PotState(0, 150, 0), "not before its record"
-        await spending.settle()
+        await settled(spending)
         assert (await state(process), note.left[0].left) == (PotState(30, 0, 0), 370)
 
     use(tmp_path, work)
@@ -64,7 +69,7 @@ def test_without_a_count_that_can_be_right_the_reservation_is_spent(tmp_path: Pa
         await spending.begin()
         (spent,) = spending.answered(usage)
         assert (spent["by"], spent["why"], spent["amount"]) == ("reservation", why, 150)
-        await spending.settle()
+        await settled(spending)
         assert await state(process) == PotState(150, 0, 0)
 
     use(tmp_path, work)
@@ -78,7 +83,7 @@ def test_a_failure_costs_the_reservation_unless_nothing_was_generated(
         await spending.begin()
         (spent,) = spending.failed(is_free=is_free)
         assert (spent["by"], spent["amount"]) == (by, amount)
-        await spending.settle()
+        await settled(spending)
         assert (await state(process)).spent == amount
 
     use(tmp_path, work)
@@ -96,7 +101,7 @@ def test_an_attempt_that_may_be_billed_keeps_its_own_reservation(tmp_path: Path)
         assert await spending.may_try(call()) is None, "three are more than the budget bears"
         spent = spending.failed(is_free=False)
         assert [(one.get("attempt", 1), one["amount"]) for one in spent] == [(1, 150), (2, 150)]
-        await spending.settle()
+        await settled(spending)
         assert await state(process) == PotState(300, 0, 0)
 
     use(tmp_path, work)
@@ -109,7 +114,7 @@ def test_an_attempt_that_cost_nothing_leaves_its_reservation_to_the_next(tmp_pat
         assert await spending.may_try(call()) == {}
         (spent,) = spending.answered(Usage(20, 10))
         assert "attempt" not in spent
-        await spending.settle()
+        await settled(spending)
         assert await state(process) == PotState(30, 0, 0)
 
     use(tmp_path, work)
@@ -124,7 +129,7 @@ def test_another_model_is_reserved_for_by_its_own_claim(tmp_path: Path) -> None:
         assert (held["reserved"][0]["amount"], (await state(process)).open) == (390, 390)
         (spent,) = spending.answered(Usage(5, 5))
         assert spent["attempt"] == 2
-        await spending.settle()
+        await settled(spending)
         assert await state(process) == PotState(10, 0, 0)
 
     use(tmp_path, work)
@@ -137,7 +142,7 @@ def test_a_model_to_which_no_budget_applies_spends_nothing(tmp_path: Path) -> No
         assert await spending.may_try(call(None)) == {}
         (spent,) = spending.answered(Usage(5, 5))
         assert (spent["by"], spent["amount"]) == ("reservation", 150), "that of the first attempt"
-        await spending.settle()
+        await settled(spending)
 
     use(tmp_path, work)
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.assistant.upper_bound import TEMPLATE_TOKENS, TOOLS_TOKENS, budgets_of, claim_on
+from app.assistant.upper_bound import TEMPLATE_TOKENS, TOOLS_TOKENS, TermsInForce, claim_on
 from app.catalogue.claims import Claim, Most
 from app.catalogue.models import Catalogue, ModelEntry, Server
 from app.catalogue.prices import BILLION
@@ -38,8 +38,8 @@ HI = [{"role": "user", "content": "hi"}]
 def claim(
     members: dict[str, Any], endpoint: Endpoint = CHAT, entry: ModelEntry = ENTRY, catalogue: Catalogue = CATALOGUE
 ) -> Claim | None:
-    budgets = budgets_of(catalogue, PRINCIPAL, entry, endpoint)
-    return claim_on(budgets, catalogue, entry, endpoint, members, orjson.dumps(members)) if budgets else None
+    terms = TermsInForce(catalogue).of(PRINCIPAL, entry, endpoint)
+    return claim_on(terms, entry, endpoint, members, orjson.dumps(members)) if terms else None
 
 
 def most(members: dict[str, Any], *more: Any) -> Most:
@@ -167,7 +167,7 @@ def test_a_model_without_a_price_is_refused_by_a_budget_in_money_alone() -> None
         claim(chat(), CHAT, ENTRY, unpriced)
     found = claim(chat(), CHAT, ENTRY, replace(unpriced, budgets=(budget(tokens=1000),)))
     assert found is not None
-    assert found.price is None
+    assert found.terms.price is None
 
 
 @pytest.mark.parametrize("member", [{"service_tier": "priority"}, {"speed": "fast"}, {"modalities": ["text", "audio"]}])

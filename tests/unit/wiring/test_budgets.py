@@ -37,7 +37,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 
 
 async def ask(used: BudgetsInUse, key: str = "a" * 32) -> None:
-    reservation, _ = await used.budgets.reserve(key, claim(TOKENS, price=None), "alice")
+    reservation, *_ = await used.budgets.reserve(key, claim(TOKENS, price=None), "alice")
     await used.budgets.settle(reservation, reservation.spent("reservation"))
 
 

@@ -57,7 +57,7 @@ async def refusal(budgets: Budgets, *needed: Any) -> BudgetSpent:
 
 def test_a_budget_that_is_spent_says_when_it_begins_anew(tmp_path: Path) -> None:
     async def work(budgets: Budgets) -> None:
-        reservation, left = await budgets.reserve("a", claim(DAILY, price=None), "alice")
+        reservation, left, _ = await budgets.reserve("a", claim(DAILY, price=None), "alice")
         assert [one.left for one in left] == [50]
         assert [one.left for one in await budgets.settle(reservation, [180])] == [20]
         error = await refusal(budgets, DAILY)
@@ -88,7 +88,7 @@ def test_a_question_that_no_whole_budget_bears_is_not_told_to_wait(tmp_path: Pat
 
 def test_of_several_the_one_that_lasts_longest_is_named(tmp_path: Path) -> None:
     async def work(budgets: Budgets) -> None:
-        reservation, _ = await budgets.reserve("a", claim(DAILY, MONTHLY, price=None), "alice")
+        reservation, *_ = await budgets.reserve("a", claim(DAILY, MONTHLY, price=None), "alice")
         await budgets.settle(reservation, [150, 150])
         assert (await refusal(budgets, DAILY, MONTHLY)).budget_id == "all/month/tokens"
 
@@ -103,7 +103,7 @@ def test_an_alarm_comes_once(tmp_path: Path) -> None:
 
     async def work(budgets: Budgets) -> None:
         for key, spent in (("a", 150), ("b", 10), ("c", 10)):
-            reservation, _ = await budgets.reserve(key, claim(DAILY, tokens=(10, 10), price=None), "alice")
+            reservation, *_ = await budgets.reserve(key, claim(DAILY, tokens=(10, 10), price=None), "alice")
             await budgets.settle(reservation, [spent])
 
     use(tmp_path, work, on_alarm=on_alarm)
@@ -114,7 +114,7 @@ def test_a_server_that_uses_more_than_was_reserved_is_paid_in_full(tmp_path: Pat
     money = budget(money=BILLION)
 
     async def work(budgets: Budgets) -> None:
-        reservation, _ = await budgets.reserve("a", claim(money), "alice")
+        reservation, *_ = await budgets.reserve("a", claim(money), "alice")
         spent = reservation.spent("usage", Tokens(10**6, 10**6))
         assert [one.left for one in await budgets.settle(reservation, spent)] == [0]
         assert spent == [3 * BILLION]

@@ -171,7 +171,7 @@ def test_both_attempts_of_a_question_are_settled_after_a_crash(tmp_path: Path) -
     async def work() -> None:
         async with BudgetProcess(tmp_path) as first:
             reservation, seq = await first.ask(ONE, TOKENS)
-            again, _ = await first.budgets.reserve(key_of(ONE, 2), reservation.claim, "alice")
+            again, *_ = await first.budgets.reserve(key_of(ONE, 2), reservation.claim, "alice")
             more = [{**one, "attempt": 2} for one in again.members()]
             await first.record("ask.attempted", ONE, received=seq, reserved=more)
         async with BudgetProcess(tmp_path) as second:

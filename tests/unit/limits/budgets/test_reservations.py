@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.catalogue.claims import Claim, Most
+from app.catalogue.claims import Claim, Most, terms_of
 from app.catalogue.prices import BILLION, Price
-from app.limits.budgets.reservations import MOST_AMOUNT, Tokens, reserve, shown
+from app.limits.budgets.reservations import MOST_AMOUNT, Periods, Tokens, reserve, shown
 
 from ....support.budgets import DAY, NOON, PRICE, REQUEST, budget, claim, reservation
 
@@ -54,7 +54,7 @@ def test_without_a_usage_the_reservation_is_spent_and_says_why() -> None:
 def test_no_usage_within_the_bound_costs_more_than_was_reserved(inputs: int, outputs: int, data: st.DataObject) -> None:
     a_price = st.integers(0, 10**12)
     price = data.draw(st.builds(Price, a_price, a_price, a_price, a_price, a_price))
-    one = reserve(REQUEST, Claim((MONEY,), price, Most(inputs, outputs), UTC, "USD"), "alice", NOON)
+    one = reserve(REQUEST, claim(MONEY, tokens=(inputs, outputs), price=price), "alice", NOON, Periods())
     cached = data.draw(st.integers(0, inputs))
     told = Tokens(inputs, outputs, cached, data.draw(st.integers(0, inputs - cached)), data.draw(st.integers(0, outputs)))
     assert one.spent("usage", told)[0] <= one.shares[0].amount
@@ -68,16 +68,26 @@ def test_a_count_that_cannot_be_right_is_not_plausible(told: Tokens) -> None:
 
 def test_an_amount_that_no_store_can_hold_stays_at_the_bound() -> None:
     dear = Price(10**18, 10**18, 10**18, 10**18, 10**18)
-    one = reserve(REQUEST, Claim((MONEY,), dear, Most(10**9, 10**9), UTC, "USD"), "alice", NOON)
+    one = reserve(REQUEST, claim(MONEY, tokens=(10**9, 10**9), price=dear), "alice", NOON, Periods())
     assert one.shares[0].amount == one.spent("usage", Tokens(10**9, 10**9))[0] == MOST_AMOUNT
 
 
 def test_a_period_is_that_of_the_zone_and_of_the_moment_of_reserving() -> None:
     late = datetime(2026, 11, 30, 23, 30, tzinfo=UTC)
     month = budget(tokens=10, per="month")
-    berlin = Claim((month,), None, Most(1, 1), ZoneInfo("Europe/Berlin"), "EUR")
-    assert reserve("k", berlin, "alice", late).shares[0].pot.period == "2026-12"
-    assert reserve("k", claim(month), "alice", late).shares[0].pot.period == "2026-11"
+    berlin, periods = Claim(terms_of((month,), None, ZoneInfo("Europe/Berlin"), "EUR"), Most(1, 1)), Periods()
+    assert reserve("k", berlin, "alice", late, periods).shares[0].pot.period == "2026-12"
+    assert reserve("k", claim(month), "alice", late, periods).shares[0].pot.period == "2026-11"
+
+
+def test_a_clock_that_is_set_comes_to_the_period_of_its_time() -> None:
+    day, periods = claim(TOKENS), Periods()
+
+    def period(moment: datetime) -> str:
+        return reserve("k", day, "alice", moment, periods).shares[0].pot.period
+
+    moments = [datetime(2026, 11, 30, 23, 59, 59, 999_999, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC), NOON]
+    assert [period(moment) for moment in moments] == ["2026-11-30", "2026-12-01", DAY]
 
 
 def test_the_budget_of_others_is_not_ones_own() -> None:
