@@ -241,7 +241,7 @@ def errors_page() -> str:
 
 FAULTS = """## When the model's server fails
 
-Each row is a test (`tests/service/test_fault_catalogue.py`): a question at `/v1/chat/completions`, with a timeout of 2 seconds and
+Each row is a test (`tests/service/test_fault_catalogue.py`): a question at `/v1/chat/completions`, with a timeout of 2 s and
 one retry allowed (`[retries] most = 1`; the default is 2). `calls` is how often the server was asked. Nothing is asked twice that
 may have generated an answer. A `Retry-After` that ends after the deadline is passed on, up to 120 s."""
 

@@ -13,13 +13,26 @@ REFUSING = frozenset({503, 529})
 class Try:
     """One time that a question was sent, or was about to be."""
 
-    __slots__ = ("_began", "is_over", "is_sent", "is_skipped", "ms", "retry_after", "server", "sha256", "status", "why")
+    __slots__ = (
+        "_began",
+        "is_over",
+        "is_race",
+        "is_sent",
+        "is_skipped",
+        "ms",
+        "retry_after",
+        "server",
+        "sha256",
+        "status",
+        "why",
+    )
 
     def __init__(self, server: str = "", sha256: str | None = None) -> None:
         self.server, self.sha256 = server, sha256
         """*sha256*: of the body that is sent, in hex; None: it is not known."""
-        self.is_sent = self.is_skipped = self.is_over = False
-        """*is_skipped*: it was left out, because its server's breaker is open."""
+        self.is_sent = self.is_skipped = self.is_race = self.is_over = False
+        """*is_skipped*: not sent, because its server's breaker is open. *is_race*: it met the end of
+        an idle connection of a server that is well."""
         self.status: int | None = None
         self.retry_after = ""
         """The server's header."""

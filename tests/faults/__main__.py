@@ -30,6 +30,7 @@ from . import (
     hostile,
     million,
     mutants,
+    outage,
     pieces,
     power,
     probes,
@@ -80,6 +81,7 @@ PARTS = (
     "million",
     "windows",
     "budgets",
+    "outage",
 )
 READERS = 16
 Round = tuple[str, Callable[[Path], Figures]]
@@ -173,6 +175,10 @@ def _services(part: str, workers: int, rounds: int | None) -> Iterator[Round]:
     if part == "soak" and workers > 1:
         whole = rounds or 60
         yield f"soak: {whole} minutes, a fault every 30 s, 2 workers", partial(soak.soak, seconds=60 * whole)
+    if part == "outage":
+        for mode in outage.MODES:
+            fail = partial(outage.outage, mode=mode, seconds=rounds or 60, workers=workers)
+            yield f"{outage.RATE} questions/s, {mode} for {rounds or 60} s, {workers} worker(s)", fail
     if part == "outputs":
         minutes = rounds or 10
         stuck = partial(stuck_outputs.soak, seconds=60 * minutes, workers=workers)
@@ -241,7 +247,7 @@ def main() -> int:
         type=int,
         help="how many kills (200 of one worker, 1,000 of four), losses of power (500), streams cut (1,000),"
         " pairs of keys (20,000), minutes of stuck outputs (10) and of the soak (60), mutants (50,000), hostile requests"
-        " (1,000,000), or seconds of slow callers (60)",
+        " (1,000,000), or seconds of slow callers (60) and of an outage (60)",
     )
     given = arguments.parse_args()
     print(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC   python -m tests.faults {' '.join(sys.argv[1:])}")

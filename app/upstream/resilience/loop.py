@@ -109,7 +109,9 @@ class AttemptLoop:
             outcome = Outcome.GOOD
         except UpstreamError as error:
             now.end(error.code)
-            outcome = Outcome.BAD if is_servers_fault(error, now) else Outcome.GOOD
+            now.is_race = now.why == IDLE_CLOSE and call.upstream.retries_idle_close and not breaker.failures
+            if not now.is_race:
+                outcome = Outcome.BAD if is_servers_fault(error, now) else Outcome.GOOD
             raise
         except asyncio.CancelledError:
             if monotonic() >= road.until - CLOCK_SECONDS and not road.is_lowered:
@@ -124,7 +126,7 @@ class AttemptLoop:
         call, now = road.call, road.attempts.now
         turn = road._turn = road._turn or _Turn(call)
         turn.errors.append(error.with_traceback(None))  # which would hold all of a large answer
-        if now.why == IDLE_CLOSE and call.upstream.retries_idle_close and not turn.is_renewed:
+        if now.is_race and not turn.is_renewed:
             turn.is_renewed = True
             if await self._may_send(road, call):
                 return True

@@ -119,6 +119,15 @@ def test_a_closed_idle_connection_is_replaced_once_and_beside_the_retries() -> N
     assert ask.sent == ["lab"]
 
 
+def test_a_closed_idle_connection_of_a_failing_server_is_no_race() -> None:
+    ask, lab = Ask(), Server("lab", [FAILED, "idle_close"])
+    with pytest.raises(UpstreamUnavailable):
+        ask(ask.road(lab))
+    with pytest.raises(UpstreamUnavailable):
+        ask(ask.road(lab))
+    assert (ask.sent, lab.breaker.failures) == (["lab", "lab"], 2)
+
+
 def test_an_empty_retry_budget_ends_it() -> None:
     pot = RetryPot()
     while pot.take("bob"):
