@@ -5,8 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
+import socket
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -167,3 +171,62 @@ def test_many_hangups_at_once_end_in_the_newest_file(hangup: Hangup) -> None:
     changes = [str(change["sha256"]) for change in hangup.changes()]
     assert changes[-1] == digests[-1]
     assert sorted(map(digests.index, changes)) == list(map(digests.index, changes))
+
+
+REFUSAL = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"
+
+
+@contextmanager
+def refusing_when_told() -> Iterator[tuple[str, threading.Event, threading.Event]]:
+    """A server that has one question, and answers 503 once it is told to: its URL, "it has it", "answer now"."""
+    has_it, now = threading.Event(), threading.Event()
+
+    def serve() -> None:
+        with suppress(OSError):
+            taken, _ = listener.accept()
+            with taken:
+                taken.recv(65_536)
+                has_it.set()
+                now.wait(30)
+                taken.sendall(REFUSAL)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(30)
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/v1", has_it, now
+        now.set()
+        thread.join()
+
+
+FALLING_BACK = """
+[servers.slow]
+base_url = "{slow}"
+[servers.lab]
+base_url = "{url}"
+[models.small]
+server = "slow"
+fallback = ["spare"]
+[models.spare]
+server = "lab"
+[retries]
+most = 0
+"""
+
+
+def test_a_question_falls_back_as_the_policy_says_that_it_began_with(hangup: Hangup) -> None:
+    path = hangup.service.folder / "models.toml"
+    with refusing_when_told() as (slow, has_it, now), ThreadPoolExecutor(1) as callers:
+        text = FALLING_BACK.format(slow=slow, url=hangup.fake.base_url)
+        path.write_text(text)
+        hangup.hang_up()
+        eventually(lambda: hangup.offered() == {"small,spare"})
+        asked = callers.submit(hangup.service.ask, hangup.token)
+        assert has_it.wait(30)
+        path.write_text(text.replace('fallback = ["spare"]', "").replace("[models.spare]", "[models.other]"))
+        hangup.hang_up()
+        eventually(lambda: hangup.offered() == {"small,other"})
+        now.set()
+        answer = asked.result()
+    assert (answer.status_code, answer.json()["model"]) == (200, "spare")
+    assert hangup.policies() == [hashlib.sha256(text.encode()).hexdigest()[:16]]
