@@ -87,9 +87,10 @@ class Answer:
         calls = []
         for chunk in piece.tool_call_chunks:
             place = chunk["index"] if chunk["index"] is not None else chunk["id"]
+            is_new = place not in self._tools  # some classes make up an id for each piece
             index = self._tools.setdefault(place, len(self._tools))
             given = {"name": chunk["name"], "arguments": chunk["args"]}
-            begun = {"id": chunk["id"], "type": "function"} if chunk["id"] else {}
+            begun = {"id": chunk["id"], "type": "function"} if is_new else {}
             function = {name: value for name, value in given.items() if value is not None}
             calls.append({"index": index, **begun, "function": function})
         return calls

@@ -81,6 +81,15 @@ def test_calls_in_pieces_keep_the_number_that_they_began_with() -> None:
     ]
 
 
+def test_a_later_piece_has_no_id_of_its_own() -> None:
+    """langchain-mistralai makes one up for each piece."""
+    answer = Answer("m")
+    pieces = [call("{", 0, name="f", id="a"), call("}", 0, id="b")]
+    deltas = [answer.delta(chunk(tool_call_chunks=[piece]))["tool_calls"][0] for piece in pieces]
+    assert deltas[1] == {"index": 0, "function": {"arguments": "}"}}
+    assert answer.finish_reason is None
+
+
 def test_whole_calls_without_numbers_are_numbered_by_their_ids() -> None:
     answer = Answer("m")
     whole = AIMessage("", tool_calls=[{"name": name, "args": {}, "id": name} for name in ("f", "g")])
