@@ -33,6 +33,10 @@ MESSAGE = frozenset({"role", "content", "name", "tool_calls", "tool_call_id"})
 UNREAD = frozenset({"reasoning_content"})
 """Of earlier answers, which clients send back whole. No class reads it."""
 CHOICES = ("auto", "none", "required")
+PARTS = frozenset({"text", "image_url", "input_audio", "file"})
+"""Of a message's content. LangChain knows more, and some of its classes fetch what those name."""
+PASS_ADDRESSES_ON = ("langchain_anthropic.", "langchain_openai.")
+"""Their servers fetch an image by its address. Other classes do that here, in this network."""
 
 
 class Parameters:
@@ -43,6 +47,7 @@ class Parameters:
         takes_parallel = "parallel_tool_calls" in inspect.signature(kind.bind_tools).parameters
         self._carried = HANDLED | self.settings | ({"parallel_tool_calls"} if takes_parallel else frozenset())
         newer = {"max_completion_tokens"} if "max_tokens" in self.settings else frozenset()
+        self._passes_addresses_on = kind.__module__.startswith(PASS_ADDRESSES_ON)
         self.names = self._carried | NEUTRAL.keys() | newer
         """The only ones that a body may hold."""
 
@@ -65,6 +70,22 @@ class Parameters:
             for name in message.keys() - MESSAGE - UNREAD:
                 if message[name] not in (None, "", [], {}):
                     raise _not_carried(f"messages[{place}].{masked(name, 100)}")
+            content = message.get("content")
+            for number, part in enumerate(content if isinstance(content, list) else ()):
+                self._verify_part(f"messages[{place}].content[{number}]", part)
+
+    def _verify_part(self, place: str, part: Any) -> None:
+        kind = part.get("type") if isinstance(part, dict) else None
+        if kind not in PARTS:
+            raise _not_carried(f"{place}.type")
+        if others := part.keys() - {"type", kind, "cache_control"}:
+            raise _not_carried(f"{place}.{masked(min(others), 100)}")
+        held = part.get(kind)
+        named = (held.get("url") or held.get("file_data")) if isinstance(held, dict) else held
+        is_data = kind == "text" or named is None or (isinstance(named, str) and named[:5].lower() == "data:")
+        if not is_data and not self._passes_addresses_on:
+            what = "names an address, which is not fetched here: send the content itself as a data: URL."
+            raise InvalidParameter(f"{place}.{kind}", what, reason="unsupported_parameter")
 
     def _verify_format(self, wanted: Any, takes_schemas: bool) -> None:
         if wanted in (None, NEUTRAL["response_format"]):

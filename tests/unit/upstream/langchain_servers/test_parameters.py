@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from langchain_anthropic import ChatAnthropic
+from langchain_core.language_models import GenericFakeChatModel
 
 from app.errors import InvalidParameter
 from app.upstream.langchain_servers.parameters import Parameters
@@ -56,6 +57,9 @@ def test_what_changes_nothing_or_is_carried_may_stand_there(members: dict[str, A
     ("members", "name"),
     [
         ({"n": 2}, "n"),
+        ({"messages": [{"role": "user", "content": [{"type": "image", "url": "http://x"}]}]}, "messages[0].content[0].type"),
+        ({"messages": [{"role": "user", "content": ["text"]}]}, "messages[0].content[0].type"),
+        ({"messages": [{"role": "user", "content": [{"type": "file", "url": "http://x"}]}]}, "messages[0].content[0].url"),
         ({"logprobs": True}, "logprobs"),
         ({"presence_penalty": 0.1}, "presence_penalty"),
         ({"response_format": {"type": "json_object"}}, "response_format"),
@@ -73,6 +77,19 @@ def test_anything_else_is_refused_by_name(members: dict[str, Any], name: str) ->
     with pytest.raises(InvalidParameter) as caught:
         verify(**members)
     assert (caught.value.param, caught.value.reason) == (name, "unsupported_parameter")
+
+
+@pytest.mark.parametrize("image", [{"url": "http://169.254.169.254/latest"}, "gs://bucket/x", {"url": "/etc/passwd"}])
+def test_an_address_goes_only_to_classes_that_pass_it_on(image: Any) -> None:
+    """langchain-google-genai would fetch it from here."""
+    parts = [{"type": "text", "text": "What?"}, {"type": "image_url", "image_url": image}]
+    messages = [{"role": "user", "content": parts}]
+    verify(messages=messages)
+    with pytest.raises(InvalidParameter) as caught:
+        Parameters(GenericFakeChatModel).verify({"messages": messages}, takes_schemas=False)
+    assert caught.value.param == "messages[0].content[1].image_url"
+    parts[1] = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+    Parameters(GenericFakeChatModel).verify({"messages": messages}, takes_schemas=False)
 
 
 def test_a_schema_may_be_asked_of_a_model_that_answers_by_one() -> None:
