@@ -98,7 +98,7 @@ class QuestionSpending:
         if self._now is not None:
             self._now.is_free = is_free
         for part in self._parts:
-            if part.is_free:
+            if part.is_free and part.by != "usage":  # an answer whose record was refused is paid for
                 part.by = "nothing"
         return self._members()
 

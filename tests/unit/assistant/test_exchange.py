@@ -7,7 +7,9 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,12 +26,16 @@ from app.errors import (
     UpstreamUnavailable,
 )
 from app.kit.event_stream import Event
+from app.limits.budgets.store import PotState
 from app.security.asserted_user import AssertedUser
 from app.upstream.completion import Completion, Usage
 from app.upstream.protocol.chat import CHAT
 from app.upstream.protocol.chat_stream import ChatReader
 
-from ...support.asking import PRINCIPAL, FakeLog, origin, prepared
+from ...support.asking import ORIGIN_ID, PRINCIPAL, FakeLog, origin, prepared
+from ...support.budget_process import BudgetProcess
+from ...support.budget_process import run as run_budgets
+from ...support.budgets import budget, claim
 
 DIGEST = "upstream_response_sha256"
 ANSWER = Completion("fine", "small-1", Usage(3, 5), answer="fine", finish="stop")
@@ -329,3 +335,75 @@ def test_a_stop_while_the_answer_is_recorded_lets_the_answer_leave() -> None:
 
     run(work)
     assert log.actions == ["ask.received", "ask.answered"]
+
+
+# --- budgets ------------------------------------------------------------------------------------------
+
+TOKENS = budget(tokens=400)
+
+
+def under_a_budget(
+    folder: Path, log: FakeLog, work: Callable[[Exchange], Coroutine[Any, Any, None]]
+) -> tuple[PotState, list[str]]:
+    """What the budget holds afterwards, and which reservations are to be looked up."""
+
+    async def main() -> tuple[PotState, list[str]]:
+        async with BudgetProcess(folder) as process:
+            call = prepared(claim=claim(TOKENS, price=None))
+            with suppress(AppError):
+                async with Exchange(log.security, PRINCIPAL, call, origin(), budgets=process.budgets) as one:
+                    await work(one)
+            pots = await process.pots()
+            return next(iter(pots.values()), PotState(0, 0, 0)), list(process.ledger.left)
+
+    return run_budgets(main)
+
+
+async def is_answered(one: Exchange) -> None:
+    await one.answered(ANSWER)
+
+
+async def fails(one: Exchange) -> None:
+    raise UpstreamError
+
+
+async def fails_after_sending(one: Exchange) -> None:
+    one.attempts.begin("local", "5" * 64).is_sent = True
+    raise UpstreamError
+
+
+@pytest.mark.parametrize(
+    ("work", "action", "by", "state"),
+    [
+        (is_answered, "ask.answered", "usage", PotState(8, 0, 0)),
+        (fails, "ask.failed", "nothing", PotState(0, 0, 0)),
+        (fails_after_sending, "ask.failed", "reservation", PotState(150, 0, 0)),
+    ],
+)
+def test_records_say_what_was_reserved_and_spent(tmp_path: Path, work: Any, action: str, by: str, state: PotState) -> None:
+    log = FakeLog()
+    assert under_a_budget(tmp_path, log, work) == (state, [])
+    (_, received), (ended, details) = log.records
+    assert (received["reserved"][0]["amount"], list(received)[-2:]) == (150, ["reserved", "credential"])
+    assert (ended, details["spent"][0]["by"], details["spent"][0]["amount"]) == (action, by, state.spent)
+
+
+def test_without_a_record_of_the_question_nothing_stays_reserved_for_long(tmp_path: Path) -> None:
+    log = FakeLog(broken={"ask.received": [AuditUnavailable()]})
+    assert under_a_budget(tmp_path, log, is_answered) == (PotState(0, 150, 0), [ORIGIN_ID]), "it may have been written"
+
+
+def test_without_a_record_of_the_end_the_reservation_is_looked_up(tmp_path: Path) -> None:
+    log = FakeLog(broken={"ask.answered": [AuditUnavailable()]})
+    assert under_a_budget(tmp_path, log, is_answered) == (PotState(0, 150, 0), [ORIGIN_ID])
+
+
+def test_an_answer_whose_text_cannot_be_kept_is_paid_for(tmp_path: Path) -> None:
+    log = FakeLog(broken={"ask.answered": [LongTextUnavailable()]})
+    assert under_a_budget(tmp_path, log, is_answered) == (PotState(8, 0, 0), [])
+    assert [action for action, _ in log.records] == ["ask.received", "ask.failed"]
+
+
+def test_a_question_whose_text_cannot_be_kept_reserves_nothing(tmp_path: Path) -> None:
+    log = FakeLog(broken={"ask.received": [LongTextUnavailable()]})
+    assert under_a_budget(tmp_path, log, is_answered) == (PotState(0, 0, 0), [])

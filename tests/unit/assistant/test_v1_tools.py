@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.assistant.v1_tools import refusal, refused_in_choice, refused_member
+from app.assistant.v1_tools import refusal, refused_in_choice, refused_member, runs_at_client, undated
 
 from ...support.tables import for_each
 
@@ -102,3 +102,16 @@ def test_a_refusal_names_the_kind_but_never_a_secret() -> None:
     )
     secret = "sk-proj-9aF3kLq8ZrT2vXw7BnYc5DmEoP1sUiH6"
     assert secret not in refusal("tools[0].type", "type", secret).detail
+
+
+def test_a_tool_that_passed_runs_at_the_client_or_has_a_price_there() -> None:
+    assert all(runs_at_client({"type": kind}) for kind in CLIENT if "search" not in kind)
+    assert not any(runs_at_client({"type": kind}) for kind in ("web_search", "web_search_20250305", "mcp", "file_search"))
+    assert runs_at_client({"name": "f", "input_schema": {}})
+    assert runs_at_client({"type": "shell", "environment": {"type": "local"}})
+    assert not runs_at_client({"type": "shell", "environment": {"type": "container_auto"}})
+    assert [undated(kind) for kind in ("web_search_20250305", "web_search_2025_08_26", "mcp")] == [
+        "web_search",
+        "web_search",
+        "mcp",
+    ]

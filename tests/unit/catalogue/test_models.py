@@ -75,6 +75,9 @@ def test_the_smallest_ceiling_counts_and_the_models_own_default() -> None:
     assert small.output_limit(caps) == OutputLimit(50, 5, clamps=False)
     assert replace(small, max_output_tokens=200).output_limit(caps).most == 100
     assert replace(small, context_tokens=40).output_limit(caps).most == 40
+    unsaid = replace(caps, default_output_tokens=0)
+    assert [OPEN.output_limit(unsaid, needs_default=needs).default for needs in (False, True)] == [0, 100]
+    assert small.output_limit(unsaid, needs_default=True).default == 5
 
 
 def test_an_alias_finds_its_model_with_the_same_roles() -> None:

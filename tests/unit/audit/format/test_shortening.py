@@ -220,3 +220,22 @@ def test_an_object_that_looks_like_a_digest_is_stored_as_it_is() -> None:
     mine = {"sha256": "0" * 64, "bytes": 1}
     kept = shortened({"params": {"mine": mine}, "query": "x" * 100_000})
     assert kept["params"]["mine"] == mine
+
+
+def test_what_was_reserved_and_spent_survives_at_its_place() -> None:
+    books = {"reserved": [{"id": f"role=r{n}/day/money", "amount": "0.5"} for n in range(6)], "spent": [{"amount": 7}] * 3}
+    for rest in ({"messages": ["x" * 300] * 50}, {"x" * 5000: 1}, {str(number): number for number in range(2000)}):
+        details = {"received": 3, **rest, **books, "credential": "key:k"}
+        encoded, _ = shorten(orjson.dumps(details), 1200)
+        shortened = orjson.loads(encoded)
+        assert len(encoded) <= 1200
+        assert {name: shortened[name] for name in books} == books
+        assert shortened["received"] == 3
+        names = [name for name in shortened if name in details]
+        assert names == [name for name in details if name in shortened], "members keep their order"
+
+
+def test_books_that_leave_no_room_are_shortened_like_all_else() -> None:
+    encoded, _ = shorten(orjson.dumps({"received": 3, "reserved": [{"id": "x" * 200}] * 50}), 400)
+    assert len(encoded) <= 400
+    assert orjson.loads(encoded)["received"] == 3

@@ -65,6 +65,33 @@ def test_usage_is_what_the_server_counted_or_nothing(counts: Any, output: str | 
     assert read_usage(counts, "in", output) == usage
 
 
+PARTS: dict[str, tuple[dict[str, Any], Usage]] = {
+    "OpenAI's chats": (
+        {"total_tokens": 15, "prompt_tokens_details": {"cached_tokens": 4}, "completion_tokens_details": {"reasoning_tokens": 3}},
+        Usage(10, 5, (0, 0), 4, 0, 3),
+    ),
+    "OpenAI's responses": (
+        {"input_tokens_details": {"cached_tokens": 4}, "output_tokens_details": {"reasoning_tokens": 3}},
+        Usage(10, 5, (0, 0), 4, 0, 3),
+    ),
+    "Anthropic's cache, which is beside the input": (
+        {"cache_read_input_tokens": 70, "cache_creation_input_tokens": 20},
+        Usage(10, 5, (90, 0), 70, 20),
+    ),
+    "thoughts that stand in the total alone": ({"total_tokens": 40}, Usage(10, 5, (0, 25))),
+    "details that are none": ({"total_tokens": "x", "prompt_tokens_details": None, "cache_read_input_tokens": -1}, Usage(10, 5)),
+    "more cached than was read": ({"prompt_tokens_details": {"cached_tokens": 99}}, Usage(10, 5, cached=10)),
+}
+
+
+@pytest.mark.parametrize(("more", "usage"), PARTS.values(), ids=PARTS)
+def test_what_is_billed_beside_the_two_counts_is_read_too(more: dict[str, Any], usage: Usage) -> None:
+    found = read_usage({"in": 10, "out": 5, **more}, "in", "out")
+    assert found == usage
+    assert found is not None
+    assert found.members() == {"input_tokens": 10, "output_tokens": 5}, "records hold what they held"
+
+
 @pytest.mark.parametrize("count", [-1, True, "3", 3.0, 2**53 + 1, 1e300, None, [], {}])
 def test_an_odd_count_costs_the_count(count: Any) -> None:
     assert read_usage({"in": count, "out": 1}, "in", "out") is None

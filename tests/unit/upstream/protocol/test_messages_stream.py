@@ -105,3 +105,9 @@ def test_what_says_nothing_is_no_error(data: bytes) -> None:
 def test_an_error_in_the_stream_is_an_error(bad: Event) -> None:
     with pytest.raises(UpstreamError):
         MESSAGES.reader("alias", True).feed(bad)
+
+
+def test_what_the_cache_took_is_billed_too() -> None:
+    usage = {"input_tokens": 3, "cache_read_input_tokens": 40, "cache_creation_input_tokens": 5, "output_tokens": 1}
+    reader, _ = read(begun(usage=usage), BLOCK, text("Hi"), CHANGED, STOP)
+    assert reader.completion().usage == Usage(3, 5, (45, 0), 40, 5)
