@@ -131,9 +131,7 @@ def test_who_disconnects_in_mid_answer_pays_the_reservation(served: Service, tok
     assert (failed["code"], of(failed["spent"], OWN)["amount"]) == ("client_gone", "0.02")
 
 
-def test_a_server_that_refuses_costs_nothing_and_one_that_breaks_off_all(
-    served: Service, token: str, fake: FakeOpenAI
-) -> None:
+def test_a_server_that_refuses_costs_nothing_and_one_that_breaks_off_all(served: Service, token: str, fake: FakeOpenAI) -> None:
     fake.set("status:400")
     chat(served, token)
     assert of(last(served, "ask.failed")["spent"], OWN) == {
@@ -170,9 +168,7 @@ def test_a_budget_that_is_spent_refuses_in_the_form_of_each_endpoint(served: Ser
     assert served.ask(token).status_code == 200
 
 
-def test_no_price_and_no_bound_are_refused_by_name(
-    served: Service, token: str, fake: FakeOpenAI
-) -> None:
+def test_no_price_and_no_bound_are_refused_by_name(served: Service, token: str, fake: FakeOpenAI) -> None:
     unpriced = chat(served, token, model="unpriced")
     assert (unpriced.status_code, unpriced.json()["error"]["code"]) == (400, "model_without_price")
     image = [{"type": "image_url", "image_url": {"url": "https://x/y.png"}}]
@@ -205,9 +201,7 @@ def test_each_attempt_that_may_be_billed_keeps_its_own_reservation(served: Servi
     assert audited(served)[OWN] == "0.02"
 
 
-def test_the_successor_of_a_killed_worker_settles_its_questions(
-    served: Service, token: str, fake: FakeOpenAI
-) -> None:
+def test_the_successor_of_a_killed_worker_settles_its_questions(served: Service, token: str, fake: FakeOpenAI) -> None:
     fake.set("hang")
     asking = threading.Thread(target=lambda: ask_in_vain(served, token))
     asking.start()
@@ -236,9 +230,7 @@ def ask_in_vain(served: Service, token: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["deleted", "taken by a folder"])
-def test_a_store_that_is_lost_refuses_and_comes_back(
-    served: Service, token: str, fake: FakeOpenAI, how: str
-) -> None:
+def test_a_store_that_is_lost_refuses_and_comes_back(served: Service, token: str, fake: FakeOpenAI, how: str) -> None:
     assert served.ask(token).status_code == 200
     other = served.token("bobby", served.add_client("bobby"))
     store = served.folder / "logs/budgets.sqlite3"
