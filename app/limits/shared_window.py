@@ -96,7 +96,9 @@ class WindowStorage(MovingWindowSupport, Storage):
         with self.shared:
             now, fd = self._clock(), self.shared.fd
             (full_at,) = TIME.unpack(os.pread(fd, TIME.size, 0) or bytes(TIME.size))
-            level = capacity - (full_at - now) * per_second if now < full_at <= now + capacity / per_second else capacity
+            is_filling = now < full_at <= now + capacity / per_second
+            # Rounded, because after days of uptime a time has only nine digits after the point.
+            level = round(capacity - (full_at - now) * per_second, 6) if is_filling else capacity
             if level < 1:
                 return (1 - level) / per_second
             write_whole(fd, TIME.pack(now + (capacity - level + 1) / per_second), 0)

@@ -31,8 +31,8 @@ class Try:
         self.server, self.sha256 = server, sha256
         """*sha256*: of the body that is sent, in hex; None: it is not known."""
         self.is_sent = self.is_skipped = self.is_race = self.is_over = False
-        """*is_skipped*: not sent, because its server's breaker is open. *is_race*: it met the end of
-        an idle connection of a server that is well."""
+        """*is_skipped*: not sent, because its server's breaker is open. *is_race*: it met the end
+        of an idle connection of a server that is well."""
         self.status: int | None = None
         self.retry_after = ""
         """The server's header."""

@@ -276,3 +276,13 @@ def test_a_new_minute_waits_for_who_may_still_write_in_the_last_one(storage: Win
         with pytest.raises(TimeoutError):
             storage.get_moving_window("alice", 1, WINDOW)
     assert storage.get_moving_window("alice", 1, WINDOW)[1] == 0
+
+
+@pytest.mark.parametrize("uptime", [1000.0, 65_863.66, 10_000_000.1, 1e9 / 3])
+def test_a_bucket_gives_as_many_as_it_holds_however_long_the_machine_is_up(
+    storage: WindowStorage, clock: Clock, uptime: float
+) -> None:
+    clock.now = uptime
+    assert [storage.take(300, 5 / 3) for _ in range(301)].count(0.0) == 300
+    clock.now += 60
+    assert [storage.take(300, 5 / 3) for _ in range(101)].count(0.0) == 100
