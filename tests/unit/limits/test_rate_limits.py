@@ -156,10 +156,12 @@ def test_only_failed_proofs_count_against_an_address(open_buckets: Callable[...,
     buckets.test_address("2001:db8:0:1::1")
 
 
+@pytest.mark.parametrize("up", [0, 2**16, 2**20, 2**26], ids=["now", "a day", "days", "years"])
 def test_refusals_of_all_the_unproven_are_a_burst_and_then_a_third(
-    open_buckets: Callable[..., Buckets], monkeypatch: pytest.MonkeyPatch
+    open_buckets: Callable[..., Buckets], monkeypatch: pytest.MonkeyPatch, up: int
 ) -> None:
-    buckets, now = open_buckets(audit_refusals_per_minute=300), monotonic()
+    """*up*: seconds that the machine is up."""
+    buckets, now = open_buckets(audit_refusals_per_minute=300), monotonic() + up
 
     def admitted(after: float, each_seconds: float = 0.0) -> int:
         """Of 1,000 refusals from as many addresses."""
