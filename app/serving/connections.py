@@ -16,7 +16,7 @@ from .deadlines import Phase, Waiting
 from .health_desk import HealthDesk
 
 SWEEP_SECONDS = 1.0
-QUIET_SECONDS = 0.3
+QUIET_SECONDS = 1.0
 """At a stop: a connection without a request in so long is closed. One may be on its way."""
 LOOKED_AT = 256
 """How many connections are looked at to find one that has sent nothing and can be closed."""

@@ -194,6 +194,7 @@ async def _soak(soak: Soak, seconds: float, every: float, clients: int) -> Figur
             faults[fault.name] += 1
             await asyncio.sleep(max(0.0, begun + every - time.monotonic()))
         await _settled(asking)
+        _check(asking, checked, len(asking.outcomes), "nothing", frozenset())
         after = Footprint.largest(soak.service.worker_pids())
     statuses.update((one.status, one.code) for one in asking.outcomes)
     evidence.read(asking.outcomes)
