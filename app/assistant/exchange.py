@@ -143,7 +143,7 @@ class Exchange:
         """
         self._has_end = True
         written, usage = (self._sha256.copy(), self._bytes), completion.usage
-        self.origin.tokens.answered(usage)
+        self.origin.tokens.answered(usage, self.call)
         self.mark_delivered(unwritten)
         details = {
             "received": self.received.seq,

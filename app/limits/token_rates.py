@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from limits.strategies import MovingWindowRateLimiter
 
-from ..catalogue.caps import TokenRate
+from ..catalogue.caps import NO_TOKEN_RATE, TokenRate
 from ..errors import LimitsUnavailable
 from .quota import TOKEN_RATE, PerMinute, Quota, QuotaExceeded
 from .shared_window import WINDOW_SCHEME, shared_window_url
@@ -68,17 +68,25 @@ class TokenRates:
             quotas = [self._quota(storage, rate, storage.seconds_until(rate.key, rate.most, rate.most)) for rate in rates]
         return TokenCharge(tuple(parts), min(quotas, key=lambda quota: quota.remaining))
 
-    def settle(self, charge: TokenCharge, used: int) -> None:
-        """It used so many tokens. Where that cannot be written, the estimate stays."""
+    def settle(self, charge: TokenCharge | None, used: int, rates: tuple[TokenRate, ...]) -> None:
+        """It used so many tokens. Where that cannot be written, the estimate stays.
+
+        *rates*: of the model that answered, which may be another than the one that was charged.
+        """
+        charged = charge.parts if charge is not None else ()
+        keys = {rate.key for rate in rates}
         with suppress(LimitsUnavailable), storage_faults():
-            self._correct(charge.parts, used)
+            self._correct([part for part in charged if part.key in keys], used)
+            self._correct([part for part in charged if part.key not in keys], 0)
+            for key in keys - {part.key for part in charged}:
+                self._open().acquire_entry(key, NO_TOKEN_RATE, 60, used)
 
     def close(self) -> None:
         if self._storage is not None:
             self._storage.close()
         self._storage = None
 
-    def _correct(self, parts: tuple[_Part, ...] | list[_Part], used: int) -> None:
+    def _correct(self, parts: list[_Part], used: int) -> None:
         for key, at, amount in parts:
             if used != amount:
                 self._open().correct(key, at, used - amount)

@@ -58,7 +58,7 @@ def test_while_it_is_asked_its_estimate_counts_then_what_it_used(rates: TokenRat
         with pytest.raises(QuotaExceeded), counted_tokens(rates, CALL, TokenUse()):
             raise AssertionError
         use.attempts = attempts(sent=True)
-        use.answered(Usage(10, 20))
+        use.answered(Usage(10, 20), CALL)
     assert left(rates) == 969
 
 
@@ -73,11 +73,19 @@ def test_a_failed_question_counts_unless_no_server_can_have_answered(
     assert left(rates) == remaining
 
 
+def test_a_fallback_with_a_rate_counts_though_the_question_had_none(rates: TokenRates) -> None:
+    use, fallback = TokenUse(), prepared(token_rates=OWN)
+    with counted_tokens(rates, prepared(fallbacks=(lambda: fallback,)), use):
+        use.attempts = attempts(sent=True)
+        use.answered(Usage(10, 20), fallback)
+    assert left(rates) == 969
+
+
 def test_an_answer_without_a_count_keeps_the_estimate(rates: TokenRates) -> None:
     use = TokenUse()
     with counted_tokens(rates, CALL, use):
         use.attempts = attempts(sent=True)
-        use.answered(None)
+        use.answered(None, CALL)
     assert left(rates) == 399
 
 
@@ -88,5 +96,7 @@ def test_the_estimate_is_of_the_question_and_of_the_longest_answer() -> None:
     assert estimated_tokens(replace(call, asked=asked)) == 250
     assert estimated_tokens(replace(call, asked=asked, clamped=Clamped("max_completion_tokens", 50, 10))) == 130
     assert estimated_tokens(replace(call, endpoint=COUNT_TOKENS)) == 0
+    odd = replace(call, asked={"params": {"n": "x", "max_completion_tokens": "y"}})
+    assert estimated_tokens(odd) == 100
     query = replace(call, body=b'{"max_tokens": 30}', asked={"query": "hi"})
     assert estimated_tokens(query) == 34

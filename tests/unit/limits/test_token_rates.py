@@ -45,20 +45,20 @@ def test_questions_are_refused_while_their_estimates_do_not_fit(rates: TokenRate
     with pytest.raises(QuotaExceeded) as refused:
         rates.charge(OWN, 401)
     assert (refused.value.quota.remaining, refused.value.retry_after) == (400, 61)
-    rates.settle(first, 10)
+    rates.settle(first, 10, OWN)
     assert rates.charge(OWN, 990).quota.remaining == 0
     clock.now += 61
     assert rates.charge(OWN, 1000).quota.remaining == 0
 
 
 def test_an_answer_that_used_more_counts_with_all_of_it(rates: TokenRates) -> None:
-    rates.settle(rates.charge(OWN, 10), 5000)
+    rates.settle(rates.charge(OWN, 10), 5000, OWN)
     with pytest.raises(QuotaExceeded):
         rates.charge(OWN, 1)
 
 
 def test_a_question_larger_than_the_rate_waits_for_an_empty_window(rates: TokenRates, clock: Clock) -> None:
-    rates.settle(rates.charge(OWN, 1), 1)
+    rates.settle(rates.charge(OWN, 1), 1, OWN)
     with pytest.raises(QuotaExceeded):
         rates.charge(OWN, 9999)
     clock.now += 61
@@ -76,6 +76,14 @@ def test_a_model_has_one_rate_for_all_callers(rates: TokenRates) -> None:
     assert rates.charge((BOBBY,), 500).quota.remaining == 0, "nothing of a refused one is held"
 
 
+def test_what_another_model_answered_counts_for_that_model(rates: TokenRates) -> None:
+    other = TokenRate("model-tokens/other", 2000)
+    rates.settle(rates.charge((ALICE, MODEL), 600), 100, (ALICE, other))
+    assert [rates.charge((rate,), 1).quota.remaining for rate in (ALICE, MODEL, other)] == [899, 1499, 1899]
+    rates.settle(None, 50, (other,))
+    assert rates.charge((other,), 1).quota.remaining == 1848
+
+
 def test_a_storage_that_fails_is_a_refusal_of_its_own(rates: TokenRates, tmp_path: Path) -> None:
     charge = rates.charge(OWN, 1)
     folder = window_folder(tmp_path / "log")
@@ -84,5 +92,5 @@ def test_a_storage_that_fails_is_a_refusal_of_its_own(rates: TokenRates, tmp_pat
     folder.chmod(0o777)
     with pytest.raises(LimitsUnavailable):
         rates.charge(OWN, 1)
-    rates.settle(charge, 5)  # nobody can be told
+    rates.settle(charge, 5, OWN)  # nobody can be told
     folder.chmod(0o700)
