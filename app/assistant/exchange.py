@@ -66,7 +66,7 @@ class Exchange:
         self._security, self._principal, self._reader, self._clock = security, principal, reader, clock
         self.attempts = Attempts()
         """Follows the calls to the model's server."""
-        self._spending = spending_of(call.claim, budgets, principal, origin)
+        self._spending = spending_of(call, budgets, principal, origin)
         self.spending: Spending = self._spending or UNLIMITED
         """What budgets say to further attempts."""
         self._started = clock()
@@ -155,7 +155,7 @@ class Exchange:
             **({"delivered": self._digest()} if self._bytes or self._reader else {}),
             "upstream_response_sha256": self.attempts.response_sha256,
             **({"other": completion.other} if completion.other else {}),
-            **({"spent": self._spending.answered(usage)} if self._spending else {}),
+            **({"spent": self._spending.answered(usage)} if self._spending and self._spending.has_reserved else {}),
             **asserted_user(self.origin),
             "credential": self._principal.credential,
         }
@@ -188,7 +188,7 @@ class Exchange:
             answer, other = await self.read(partial(self._delivered, self._reader))
             details["delivered"] = {"answer": answer, **self._digest(), **({"other": other} if other else {})}
         details["upstream_response_sha256"] = self.attempts.response_sha256
-        if self._spending:
+        if self._spending and self._spending.has_reserved:
             details["spent"] = self._spending.failed(is_free=self.attempts.now.is_free)
         details |= {**asserted_user(self.origin), "credential": self._principal.credential}
         try:

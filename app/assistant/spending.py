@@ -42,7 +42,8 @@ class _Part:
 class QuestionSpending:
     """Of one question. A Spending for the loop of attempts."""
 
-    def __init__(self, claim: Claim, budgets: Budgets, principal: str, request_id: str, note: BudgetNote) -> None:
+    def __init__(self, claim: Claim | None, budgets: Budgets, principal: str, request_id: str, note: BudgetNote) -> None:
+        """*claim*: of the first attempt; None where a budget may apply to a fallback only."""
         self._claim, self._budgets, self._note = claim, budgets, note
         self._principal, self._request_id = principal, request_id
         self._parts: list[_Part] = []
@@ -55,7 +56,7 @@ class QuestionSpending:
 
         Raises BudgetSpent, BudgetsUnavailable.
         """
-        return (await self._reserve(self._claim)).reservation.members()
+        return [] if self._claim is None else (await self._reserve(self._claim)).reservation.members()
 
     async def may_try(self, call: PreparedCall) -> Mapping[str, Any] | None:
         """As Spending: one that cannot have generated leaves its reservation to the next."""
@@ -79,6 +80,11 @@ class QuestionSpending:
         """As Spending."""
         if self._now is not None:
             self._now.is_free = is_free
+
+    @property
+    def has_reserved(self) -> bool:
+        """Whether a budget has applied, so that the record of the end holds `spent`."""
+        return self._count > 0
 
     def answered(self, usage: Usage | None) -> list[dict[str, Any]]:
         """`spent` for the record of an answer."""
@@ -148,12 +154,12 @@ class QuestionSpending:
         ]
 
 
-def spending_of(claim: Claim | None, budgets: Budgets | None, principal: Principal, origin: Origin) -> QuestionSpending | None:
-    """None: no budget applies."""
-    if claim is None:
+def spending_of(call: PreparedCall, budgets: Budgets | None, principal: Principal, origin: Origin) -> QuestionSpending | None:
+    """None: no budget applies, to a fallback neither."""
+    if call.claim is None and (budgets is None or not call.fallbacks):
         return None
     assert budgets is not None, "a claim needs its budgets"
-    return QuestionSpending(claim, budgets, principal.user_id, origin.request_id, origin.budgets)
+    return QuestionSpending(call.claim, budgets, principal.user_id, origin.request_id, origin.budgets)
 
 
 def tokens_of(usage: Usage) -> Tokens:

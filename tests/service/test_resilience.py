@@ -33,6 +33,16 @@ model = "their-name"
 servers = ["lab", {{ name = "spare", model = "spare-name" }}]
 [models.alone]
 server = "lab"
+[models.free]
+server = "lab"
+fallback = ["counted"]
+[models.counted]
+server = "spare"
+max_output_tokens = 1000
+[[budgets]]
+model = "counted"
+tokens = 100000
+per = "month"
 """
 CHAT = "/v1/chat/completions"
 BUSY, FAILED = whole(b"{}", status="503 Busy"), whole(b"{}", status="500 Oh")
@@ -92,6 +102,15 @@ def test_a_fallback_answers_in_place_of_a_server_that_failed(
     ]
     report = service.verify()
     assert report["ok"]
+
+
+def test_the_budget_of_a_fallback_holds_where_the_model_itself_has_none(service: Service, token: str, lab: RawServer) -> None:
+    lab.answer = lambda _: [FAILED]
+    response = ask(service, token, "free")
+    (_, received), (_, attempted), (_, answered) = details(service, response)
+    assert "reserved" not in received
+    assert [one["id"] for one in attempted["reserved"]] == ["model=counted/month/tokens"]
+    assert [(one["id"], one["by"]) for one in answered["spent"]] == [("model=counted/month/tokens", "reservation")]
 
 
 def test_a_question_at_ask_falls_back_as_well(service: Service, token: str, lab: RawServer) -> None:

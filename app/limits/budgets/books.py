@@ -68,10 +68,10 @@ class Books:
             if reserved := details.get("reserved"):
                 self.open[seq] = OpenQuestion(request_id, amounts_of(reserved), list(reserved))
         elif action == ATTEMPTED:
-            question, more = self.open.get(details["received"]), details.get("reserved")
-            if question is not None and more:
-                both = sum_of(question.amounts, amounts_of(more))
-                self.open[details["received"]] = OpenQuestion(request_id, both, [*question.reserved, *more])
+            if more := details.get("reserved"):
+                before = self.open.get(details["received"], OpenQuestion(request_id, {}, []))
+                both = sum_of(before.amounts, amounts_of(more))
+                self.open[details["received"]] = OpenQuestion(request_id, both, [*before.reserved, *more])
         elif action in ENDS:
             self._end(seq, action, details)
         elif action == ADDED:

@@ -33,8 +33,8 @@ def request_of(key: str) -> str:
 
 
 def note(found: Found, seq: int, action: str, details: Mapping[str, Any]) -> None:
-    if action == RECEIVED:
-        found.received = seq
+    if action in (RECEIVED, ATTEMPTED):  # a fallback may be the first with a budget
+        found.received = details.get("received", seq)
     if action in (RECEIVED, ATTEMPTED):
         found.reserved += details.get("reserved", ())
     elif action in ENDS and not found.has_end:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.assistant.spending import QuestionSpending, tokens_of
+from app.assistant.spending import QuestionSpending, spending_of, tokens_of
 from app.catalogue.claims import Claim
 from app.limits.budgets.budgets import BudgetNote
 from app.limits.budgets.errors import BudgetSpent
@@ -17,7 +17,7 @@ from app.limits.budgets.store import PotState
 from app.upstream.attempts import Attempts
 from app.upstream.completion import Usage
 
-from ...support.asking import prepared
+from ...support.asking import PRINCIPAL, origin, prepared
 from ...support.budget_process import BudgetProcess, run
 from ...support.budgets import DAY, REQUEST, budget, claim
 
@@ -145,6 +145,26 @@ def test_a_model_to_which_no_budget_applies_spends_nothing(tmp_path: Path) -> No
         await settled(spending)
 
     use(tmp_path, work)
+
+
+def test_a_budget_of_a_fallback_alone_holds_it_too(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with BudgetProcess(tmp_path) as process:
+            asked = prepared(fallbacks=(call,))
+            assert spending_of(asked, None, PRINCIPAL, origin()) is None
+            spending = spending_of(asked, process.budgets, PRINCIPAL, origin())
+            assert spending is not None
+            assert (await spending.begin(), spending.has_reserved) == ([], False)
+            spending.ended(asked, is_free=True)
+            held = await spending.may_try(call())
+            assert held is not None
+            assert (held["reserved"][0]["amount"], (await state(process)).open) == (150, 150)
+            (spent,) = spending.answered(Usage(20, 10))
+            assert (spent["amount"], spending.has_reserved) == (30, True)
+            await settled(spending)
+            assert await state(process) == PotState(30, 0, 0)
+
+    run(main)
 
 
 def test_what_does_not_fit_raises_and_reserves_nothing(tmp_path: Path) -> None:

@@ -51,6 +51,15 @@ def test_only_the_first_end_counts() -> None:
     assert books(RECEIVED, ("ask.answered", spent), ("budget.settled", spent)).spent[TOKENS_POT] == 150
 
 
+def test_a_fallback_may_be_the_first_with_a_budget() -> None:
+    attempted = ("ask.attempted", {"received": 0, "reserved": ONE.members()})
+    assert books(("ask.received", {}), attempted).reserved()[TOKENS_POT] == 150
+    ended = books(
+        ("ask.received", {}), attempted, ("ask.answered", {"received": 0, "spent": ONE.spent_members("usage", Tokens(1, 1))})
+    )
+    assert (ended.open, ended.spent[TOKENS_POT], ended.problems) == ({}, 2, [])
+
+
 def test_a_further_attempt_reserves_besides() -> None:
     more = [{**one, "attempt": 2} for one in ONE.members()]
     both = books(RECEIVED, ("ask.attempted", {"received": 0, "reserved": more}))

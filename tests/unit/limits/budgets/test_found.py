@@ -34,7 +34,7 @@ def test_the_key_of_an_attempt_names_its_request() -> None:
 def test_the_first_end_of_a_request_counts() -> None:
     found, spent = Found(), ONE.spent_members("usage", Tokens(1, 1))
     note(found, 4, "ask.received", {"reserved": ONE.members()})
-    note(found, 5, "ask.attempted", {"reserved": BOTH[2:]})
+    note(found, 5, "ask.attempted", {"received": 4, "reserved": BOTH[2:]})
     assert (found.received, found.reserved, found.has_end) == (4, BOTH, False)
     note(found, 6, "ask.answered", {"spent": spent})
     note(found, 7, "budget.settled", {"spent": []})
@@ -47,6 +47,12 @@ def test_an_end_that_says_nothing_spends_what_was_reserved() -> None:
         note(found, 4, "ask.received", {"reserved": ONE.members()})
         note(found, 5, action, {})
         assert found.spent == spent
+
+
+def test_an_attempt_may_be_the_first_to_reserve() -> None:
+    found = Found()
+    note(found, 5, "ask.attempted", {"received": 4, "reserved": ONE.members()})
+    assert (found.received, found.reserved) == (4, ONE.members())
 
 
 def test_each_attempt_has_its_own_amounts() -> None:
