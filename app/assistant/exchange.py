@@ -31,7 +31,7 @@ from .question_details import asserted_user, details_of
 from .spending import spending_of
 
 T = TypeVar("T")
-RECEIVED = "ask.received"
+RECEIVED, ATTEMPTED = "ask.received", "ask.attempted"
 LOG = logging.getLogger("app.assistant")
 
 
@@ -72,6 +72,7 @@ class Exchange:
         self._started = clock()
         self._is_stopped = False  # cancelled while a record was being written
         self._has_end = False
+        self._is_unsent = False  # what is reserved for the next attempt
         self.is_noted = True
         """Whether the reader has noted all that was delivered."""
         self._sha256: Any = hashlib.sha256()
@@ -112,15 +113,12 @@ class Exchange:
 
         *held*: what a budget holds for it. Raises AuditUnavailable.
         """
-        details = {
-            "received": self.received.seq,
-            "model": call.model,
-            "server": call.upstream.name,
-            **call.digests,
-            **held,
-            "credential": self._principal.credential,
-        }
-        await self._record("ask.attempted", details)
+        self._is_unsent = True
+        details = {"received": self.received.seq, "model": call.model, "server": call.upstream.name, **call.digests, **held}
+        await self._record(ATTEMPTED, {**details, "credential": self._principal.credential})
+        if self._is_stopped:
+            raise asyncio.CancelledError  # by a deadline, or by a caller who left
+        self._is_unsent = False
 
     def begin_answer(self, call: PreparedCall, reader: StreamReader | None = None) -> Served:
         """*call* is the one that was answered. *reader*: of a streamed answer."""
@@ -189,7 +187,7 @@ class Exchange:
             details["delivered"] = {"answer": answer, **self._digest(), **({"other": other} if other else {})}
         details["upstream_response_sha256"] = self.attempts.response_sha256
         if self._spending and self._spending.has_reserved:
-            details["spent"] = self._spending.failed(is_free=self.attempts.now.is_free)
+            details["spent"] = self._spending.failed(is_free=self._is_unsent or self.attempts.now.is_free)
         details |= {**asserted_user(self.origin), "credential": self._principal.credential}
         try:
             await self._record("ask.failed", details)
@@ -228,9 +226,9 @@ class Exchange:
             work = self._security.log_action(user_id, action, details, request_id=origin.request_id, is_long=is_long)
             may_be_written = True
             return await self._finished(work)
-        except AppError as error:
+        except Exception as error:
             is_lost = may_be_written and not isinstance(error, LongTextUnavailable)
-            if self._spending and (is_lost or action == RECEIVED):
+            if self._spending and (action == RECEIVED or (is_lost and action != ATTEMPTED)):  # its end is recorded yet
                 await self._finished(self._spending.give_up(self.attempts, is_recorded=is_lost))
             raise
 

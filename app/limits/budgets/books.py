@@ -138,10 +138,10 @@ def _disagreement(entry: Mapping[str, Any], question: OpenQuestion) -> str | Non
     """Why *entry* of `spent` is not what its own tokens, and the prices reserved with, come to."""
     alike = [one for one in question.reserved if one["id"] == entry["id"] and one["period"] == entry["period"]]
     by, amount = entry.get("by"), _amount(entry)
-    if not alike:
-        return f"{entry['id']} spends, and had reserved nothing"
     if by == "nothing":
         return None if amount == 0 else f"{entry['id']} spends where nothing was generated"
+    if not alike:
+        return f"{entry['id']} spends, and had reserved nothing"
     if by == "reservation":
         return None if any(amount == _amount(one) for one in alike) else f"{entry['id']} does not spend what was reserved"
     told = Tokens(**{_TOKENS[name]: count for name, count in entry["tokens"].items()})

@@ -38,7 +38,7 @@ def note(found: Found, seq: int, action: str, details: Mapping[str, Any]) -> Non
     if action in (RECEIVED, ATTEMPTED):
         found.reserved += details.get("reserved", ())
     elif action in ENDS and not found.has_end:
-        found.has_end, found.spent = True, details.get("spent") or ([] if action == RELEASED else found.reserved)
+        found.has_end, found.spent = True, details.get("spent", [] if action == RELEASED else found.reserved)
 
 
 def by_request(rows: Iterable[OpenRow]) -> dict[str, list[OpenRow]]:

@@ -41,6 +41,13 @@ def test_the_first_end_of_a_request_counts() -> None:
     assert (found.has_end, found.spent) == (True, spent)
 
 
+def test_an_end_that_spent_nothing_says_so() -> None:
+    found = Found()
+    note(found, 4, "ask.received", {"reserved": ONE.members()})
+    note(found, 5, "ask.failed", {"received": 4, "spent": []})
+    assert found.spent == []
+
+
 def test_an_end_that_says_nothing_spends_what_was_reserved() -> None:
     for action, spent in (("ask.failed", ONE.members()), ("budget.released", [])):
         found = Found()
