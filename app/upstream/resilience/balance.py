@@ -12,7 +12,7 @@ from ..model_server import ModelServer
 def ordered(
     servers: Sequence[ServedBy], upstreams: Mapping[str, ModelServer], dice: Callable[[], float] = random.random
 ) -> list[ServedBy]:
-    """All of *servers*, in the order in which they are tried. One whose breaker is open comes last.
+    """All of *servers*, in the order in which they are tried. One that rests comes last.
 
     Two are drawn by weight, and the one with less in flight for its weight is the first: nearly as
     good as the least of all, and workers that do not know each other's calls do not all choose the
@@ -23,14 +23,14 @@ def ordered(
         return upstreams[one.server.name].slots.in_flight / one.weight
 
     left = sorted(servers, key=load)
-    closed = [one for one in left if not upstreams[one.server.name].breaker.is_open]
-    if not closed:
+    awake = [one for one in left if not upstreams[one.server.name].breaker.is_resting]
+    if not awake:
         return left
-    first = _drawn(closed, dice())
-    rest = [one for one in closed if one is not first]
+    first = _drawn(awake, dice())
+    rest = [one for one in awake if one is not first]
     if rest and load(second := _drawn(rest, dice())) < load(first):
         first = second
-    return [first, *(one for one in closed if one is not first), *(one for one in left if one not in closed)]
+    return [first, *(one for one in awake if one is not first), *(one for one in left if one not in awake)]
 
 
 def _drawn(servers: Sequence[ServedBy], at: float) -> ServedBy:

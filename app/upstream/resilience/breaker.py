@@ -79,6 +79,12 @@ class Breaker:
         return bool(self._words[OPEN_UNTIL])
 
     @property
+    def is_resting(self) -> bool:
+        """Whether nobody is let through now, as far as this process knows."""
+        until = self._words[OPEN_UNTIL]
+        return bool(until) and (self._is_trying or monotonic_ns() < until)
+
+    @property
     def failures(self) -> int:
         """In a row."""
         return int(self._words[IN_A_ROW])

@@ -18,7 +18,7 @@ from ...support.caps import CAPS
 
 LAB, SPARE = Server("lab", None, ""), Server("spare", None, "")
 BOTH = (ServedBy(LAB, 1, "m"), ServedBy(SPARE, 1, "n"))
-IDLE: Any = SimpleNamespace(slots=SimpleNamespace(in_flight=0), breaker=SimpleNamespace(is_open=False))
+IDLE: Any = SimpleNamespace(slots=SimpleNamespace(in_flight=0), breaker=SimpleNamespace(is_resting=False))
 UPSTREAMS: Any = {"lab": IDLE, "spare": IDLE}
 
 

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from app.assistant.exchange import Exchange
 from app.assistant.spending import QuestionSpending, spending_of, tokens_of
 from app.catalogue.claims import Claim
+from app.errors import AuditUnavailable, UpstreamTimeout
 from app.limits.budgets.budgets import BudgetNote
 from app.limits.budgets.errors import BudgetSpent
 from app.limits.budgets.reservations import Pot, Tokens
 from app.limits.budgets.store import PotState
 from app.upstream.attempts import Attempts
-from app.upstream.completion import Usage
+from app.upstream.completion import Completion, Usage
 
-from ...support.asking import PRINCIPAL, origin, prepared
+from ...support.asking import ORIGIN_ID, PRINCIPAL, FakeLog, origin, prepared
 from ...support.budget_process import BudgetProcess, run
 from ...support.budgets import DAY, REQUEST, budget, claim
 
@@ -189,3 +194,58 @@ def test_a_record_of_which_nobody_knows_is_looked_up_later(tmp_path: Path) -> No
 
 def test_all_that_is_billed_counts_also_what_is_told_beside_the_two_counts() -> None:
     assert tokens_of(Usage(10, 5, (90, 7), 60, 30, 7)) == Tokens(100, 12, 60, 30, 7)
+
+
+async def fail(
+    folder: Path, log: FakeLog, ask: Callable[[Exchange], Awaitable[None]], error: type[Exception]
+) -> tuple[PotState, list[str]]:
+    """What the budget says after a question that ends with *error*, and what is to be looked for."""
+    asked = prepared(SimpleNamespace(name="lab"), claim=CLAIM)
+    async with BudgetProcess(folder) as process:
+
+        async def question() -> None:
+            async with Exchange(log.security, PRINCIPAL, asked, origin(), budgets=process.budgets) as one:
+                await ask(one)
+
+        with pytest.raises(error):
+            await question()
+        return await state(process), list(process.ledger.left)
+
+
+async def begin_second(one: Exchange) -> None:
+    """A first attempt that may have generated, and the record of a second."""
+    one.attempts.begin("lab", None).is_sent = True
+    one.attempts.now.end("upstream_unavailable")
+    one.spending.ended(one.call, is_free=False)
+    second = replace(one.call, digests={"upstream_sha256": "6" * 64})
+    held = await one.spending.may_try(second)
+    assert held
+    await one.attempted(second, held)
+
+
+def test_an_attempt_whose_record_fails_costs_nothing(tmp_path: Path) -> None:
+    log = FakeLog({"ask.attempted": [AuditUnavailable()]})
+    assert run(lambda: fail(tmp_path, log, begin_second, AuditUnavailable)) == (PotState(150, 0, 0), [])
+    assert [(one["by"], one["amount"]) for one in log.records[-1][1]["spent"]] == [("reservation", 150), ("nothing", 0)]
+
+
+def test_a_deadline_while_an_attempt_is_recorded_is_not_forgotten(tmp_path: Path) -> None:
+    log = FakeLog()
+
+    async def ask(one: Exchange) -> None:
+        log.written = asyncio.Event()
+        asyncio.get_running_loop().call_later(0.1, log.written.set)
+        async with asyncio.timeout(0.05):
+            await begin_second(one)
+            raise AssertionError("it is sent after the deadline")
+
+    assert run(lambda: fail(tmp_path, log, ask, UpstreamTimeout))[0] == PotState(150, 0, 0), "the second was not sent"
+    assert log.actions == ["ask.received", "ask.attempted", "ask.failed"]
+
+
+def test_an_end_that_can_never_be_a_record_is_looked_for(tmp_path: Path) -> None:
+    async def ask(one: Exchange) -> None:
+        await one.answered(Completion("fine", "small-1", Usage(20, 10), answer="fine"))
+
+    log = FakeLog({"ask.answered": [ValueError()]})
+    assert run(lambda: fail(tmp_path, log, ask, ValueError))[1] == [ORIGIN_ID]

@@ -86,6 +86,19 @@ def test_after_a_while_one_is_let_through_and_its_answer_closes_it(one: Breaker,
     assert not one.is_open, "it counts anew"
 
 
+def test_it_rests_but_for_the_moment_in_which_one_may_be_let_through(one: Breaker, clock: Clock) -> None:
+    assert not one.is_resting
+    call(one, BAD, BAD, BAD)
+    assert one.is_resting
+    clock.pass_by(5)
+    assert one.is_open
+    assert not one.is_resting, "else nobody would ask a server while another answers"
+    trial = one.enter()
+    assert one.is_resting
+    one.leave(trial, GOOD)
+    assert not one.is_resting
+
+
 def test_a_trial_that_fails_leaves_it_open_for_as_long_again(one: Breaker, clock: Clock) -> None:
     call(one, BAD, BAD, BAD)
     clock.pass_by(5)
