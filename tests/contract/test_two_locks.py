@@ -8,6 +8,7 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -23,6 +24,7 @@ from app.errors import AppError, AuditUnavailable
 from ..support.checked import chain_report
 from ..support.replaced_os import RealOs, replaced_os
 from ..support.stores import open_store
+from ..support.waiting import eventually
 
 TIME = "2026-11-23T09:15:02.123456Z"
 PAGE = 4096
@@ -144,6 +146,88 @@ def test_a_sync_covers_all_that_was_written_before_it(store: JsonlStore) -> None
     with replaced_os(LosingDisk(lambda fd: pytest.fail("it was durable already"))):
         store._sync(batch)
     verify(store, [*theirs, *ours])
+
+
+class Watching(RealOs):
+    """Looks, while a batch is synced, at which locks are free."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.free: list[tuple[bool, bool]] = []
+
+    def fdatasync(self, fd: int) -> None:
+        self.free.append((is_free(self._path, ".lock"), is_free(self._path, ".sync")))
+        os.fdatasync(fd)
+
+
+def is_free(path: Path, suffix: str) -> bool:
+    with path.with_name(path.name + suffix).open("rb+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
+
+
+def test_who_writes_alone_lets_others_write_while_it_syncs(store: JsonlStore) -> None:
+    receipts: list[Receipt] = []
+    watching = Watching(store.path)
+    append(store.append, few(1))
+    with replaced_os(watching):
+        store.append(building(few(2), receipts))
+    assert watching.free == [(True, False)]
+    verify(store, receipts)
+
+
+def test_a_write_lock_that_cannot_be_given_up_early_ends_with_the_sync(
+    store: JsonlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receipts: list[Receipt] = []
+    fails = [True]
+
+    def flock(fd: int, how: int) -> None:
+        if how == fcntl.LOCK_UN and fails:
+            raise OSError(fails.pop(), "injected")
+        fcntl.flock(fd, how)
+
+    append(store.append, few(1))
+    watching = Watching(store.path)
+    monkeypatch.setattr("app.audit.storage.locks.fcntl", SimpleNamespace(**vars(fcntl) | {"flock": flock}))
+    with replaced_os(watching):
+        store.append(building(few(2), receipts))
+    assert watching.free == [(False, False)]
+    assert is_free(store.path, ".lock")
+    verify(store, receipts)
+
+
+def test_while_another_syncs_a_batch_is_written_all_the_same(store: JsonlStore) -> None:
+    receipts: list[Receipt] = []
+    before = store.size()
+    other = open_store(store.path)
+    with other._log.sync_lock():
+        thread = threading.Thread(target=store.append, args=(building(few(2), receipts),))
+        thread.start()
+        eventually(lambda: store.path.stat().st_size > before)
+        assert thread.is_alive()
+    thread.join()
+    verify(store, receipts)
+
+
+def test_who_has_met_another_writer_takes_one_lock_after_the_other(store: JsonlStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who takes both at once makes others wait who could write while somebody else syncs."""
+    taken: list[str] = []
+
+    def flock(fd: int, how: int) -> None:
+        if how != fcntl.LOCK_UN:
+            taken.append(Path(f"/proc/self/fd/{fd}").readlink().suffix)
+        fcntl.flock(fd, how)
+
+    append(open_store(store.path).append, few(1))
+    append(store.append, few(1))
+    monkeypatch.setattr("app.audit.storage.locks.fcntl", SimpleNamespace(**vars(fcntl) | {"flock": flock}))
+    append(store.append, few(1))
+    append(store.append, few(1))
+    assert taken == [".lock", ".sync", ".sync", ".lock"]
 
 
 def test_a_durable_mark_does_not_lag_behind_a_written_one_that_failed(store: JsonlStore, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeGuard
 
 from ...errors import AuditCorrupt, AuditUnavailable, EvidenceUnavailable
 from ...kit.durable_files import open_to_read, sync_folder, write_at, write_file
@@ -40,12 +41,17 @@ class JsonlStore:
         self._verify_sound = verify_sound
         self.path, self.lock_path = self._log.path, self._log.lock_path
         self._one_thread = threading.Lock()  # flock does not exclude threads that share a descriptor
+        self._end: LogEnd | None = None  # of what this process wrote last
+        self._is_alone = True
+        """Nobody else has written between the last two batches."""
 
     # --- writing: see AuditStore -----------------------------------------------------------------
 
     def append(self, build: Build) -> None:
         self._verify_sound()
         with self._one_thread:
+            if self._is_alone and self._write_and_sync(build):
+                return
             batch = self._write(build)
             if batch is not None:
                 self._sync(batch)
@@ -95,6 +101,25 @@ class JsonlStore:
 
     # --- the two steps of an append --------------------------------------------------------------
 
+    def _write_and_sync(self, build: Build) -> bool:
+        """Both steps at once, with half as many system calls; others write while this one syncs.
+
+        False, and nothing done, while another process syncs, or where the end of the log must be
+        examined first.
+        """
+        log = self._log
+        with log.both_locks_if_free() as are_ours:
+            if not are_ours:
+                return False
+            durable, is_sync_unfinished, end = log.marks.read()
+            if durable is None or is_sync_unfinished or not self._may_follow(end):
+                return False
+            batch = self._extend(end, build)
+            log.marks.begin_sync_of(batch.end)
+            log.let_others_write()
+            self._sync_now(durable, batch, batch.end)
+            return True
+
     def _write(self, build: Build) -> Batch | None:
         """Write the lines that follow the last written one; they are not durable yet.
 
@@ -103,17 +128,26 @@ class JsonlStore:
         log = self._log
         with log.write_lock():
             end = log.marks.written()
-            if end is None or end.size != log.size or self._tail.unrecorded:
+            if not self._may_follow(end):
                 return None
-            batch = build(end, ())
-            log.marks.set_reach(batch.end.size)
-            try:
-                write_at(log.fd, batch.data, end.size)
-            except OSError:
-                os.ftruncate(log.fd, end.size)  # our own short write
-                raise
+            batch = self._extend(end, build)
             log.marks.set_written(batch.end)
             return batch
+
+    def _may_follow(self, end: LogEnd | None) -> TypeGuard[LogEnd]:
+        return end is not None and end.size == self._log.size and not self._tail.unrecorded
+
+    def _extend(self, end: LogEnd, build: Build) -> Batch:
+        """Write the lines that follow *end*. Raises OSError, with nothing of them left."""
+        log, batch = self._log, build(end, ())
+        log.marks.set_reach(batch.end.size)
+        try:
+            write_at(log.fd, batch.data, end.size)
+        except OSError:
+            os.ftruncate(log.fd, end.size)  # our own short write
+            raise
+        self._is_alone, self._end = end == self._end, batch.end
+        return batch
 
     def _sync(self, batch: Batch) -> None:
         """Make *batch* durable, and all that was written before it. Raises AuditUnavailable.
@@ -138,15 +172,20 @@ class JsonlStore:
             if written is None or written.size < batch.end.size:  # the mark is being written, or could not be
                 written = batch.end
             log.marks.begin_sync()
-            try:
-                os.fdatasync(log.fd)
-            except OSError:
-                with log.write_lock_too():
-                    end = tail.write_again(durable, batch)
-                    log.marks.set_durable(end)
-                    tail.verify_reaches(end, batch)
-                return
-            log.marks.end_sync(written)
+            self._sync_now(durable, batch, written)
+
+    def _sync_now(self, durable: LogEnd, batch: Batch, written: LogEnd) -> None:
+        """The mark of a sync is set. *written*: the end that this sync covers."""
+        log = self._log
+        try:
+            os.fdatasync(log.fd)
+        except OSError:
+            with log.write_lock_too():
+                end = self._tail.write_again(durable, batch)
+                log.marks.set_durable(end)
+                self._tail.verify_reaches(end, batch)
+            return
+        log.marks.end_sync(written)
 
     # --- reading: see AuditStore -----------------------------------------------------------------
 

@@ -15,11 +15,11 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 from ...errors import AuditCorrupt, AuditUnavailable, ConfigError
-from ...kit.durable_files import is_same_file, open_file, sync_folder
+from ...kit.durable_files import open_file, sync_folder
 from .marks import Marks
 
 
@@ -31,6 +31,8 @@ class LockedLog:
         self.lock_path = self.path.with_name(self.path.name + ".lock")
         self.sync_path = self.path.with_name(self.path.name + ".sync")
         self.fd = self._lock_fd = self._sync_fd = -1
+        self._opened: dict[Path, os.stat_result] = {}  # device and inode of the open files, which never change
+        self._has_write_lock = False
         self.marks = Marks(-1)
         self.was_sync_unfinished = False
         """When `both_locks` were taken, a sync had begun and never ended: its pages may be lost."""
@@ -41,13 +43,23 @@ class LockedLog:
 
     # --- locks: they block, and raise AuditUnavailable for any OSError inside --------------------
 
-    def write_lock(self) -> AbstractContextManager[None]:
+    def write_lock(self) -> AbstractContextManager[bool]:
         """The holder adds lines after the last written one."""
         return self._locked(sync=False, write=True)
 
-    def sync_lock(self) -> AbstractContextManager[None]:
+    def sync_lock(self) -> AbstractContextManager[bool]:
         """The holder syncs for all who have written; meanwhile others write."""
         return self._locked(sync=True, write=False)
+
+    def both_locks_if_free(self) -> AbstractContextManager[bool]:
+        """Whether both were taken: not while another process syncs. For `let_others_write`."""
+        return self._locked(sync=True, write=True, waits=False)
+
+    def let_others_write(self) -> None:
+        """Give up the write lock of both already. Where that fails, others wait for the end."""
+        with suppress(OSError):
+            fcntl.flock(self._lock_fd, fcntl.LOCK_UN)
+            self._has_write_lock = False
 
     @contextmanager
     def both_locks(self) -> Iterator[None]:
@@ -65,21 +77,29 @@ class LockedLog:
     def write_lock_too(self) -> Iterator[None]:
         """The write lock, for a holder of the sync lock."""
         fcntl.flock(self._lock_fd, fcntl.LOCK_EX)
+        self._has_write_lock = True
         try:
             yield
         finally:
-            self._unlock(self._lock_fd)
+            self._end_writing()
 
     @contextmanager
-    def _locked(self, *, sync: bool, write: bool) -> Iterator[None]:
-        """Raises AuditCorrupt where other files are at the paths than those that are open."""
+    def _locked(self, *, sync: bool, write: bool, waits: bool = True) -> Iterator[bool]:
+        """Raises AuditCorrupt where other files are at the paths than those that are open.
+
+        False, with nothing taken, if the sync lock is not free and *waits* is false.
+        """
         try:
             if self.fd < 0:
                 self._open()
             if sync:
-                fcntl.flock(self._sync_fd, fcntl.LOCK_EX)
+                fcntl.flock(self._sync_fd, fcntl.LOCK_EX if waits else fcntl.LOCK_EX | fcntl.LOCK_NB)
             if write:
                 fcntl.flock(self._lock_fd, fcntl.LOCK_EX)
+                self._has_write_lock = True
+        except BlockingIOError:  # only where we do not wait
+            yield False
+            return
         except OSError as error:
             self.close()  # this also releases the locks
             raise AuditUnavailable(f"The audit log cannot be opened: {error.strerror}.") from error
@@ -87,14 +107,18 @@ class LockedLog:
             if not self._are_in_place(sync=sync, write=write):
                 self.close()  # the next call opens what is there then
                 raise AuditCorrupt(f"The audit log {self.path} or its lock was moved or replaced while it was in use.")
-            yield
+            yield True
         except OSError as error:
             raise AuditUnavailable(f"The audit log cannot be written: {error.strerror}.") from error
         finally:
-            if write:
-                self._unlock(self._lock_fd)
+            self._end_writing()
             if sync:
                 self._unlock(self._sync_fd)
+
+    def _end_writing(self) -> None:
+        if self._has_write_lock:
+            self._has_write_lock = False
+            self._unlock(self._lock_fd)
 
     def _unlock(self, fd: int) -> None:
         if fd < 0:
@@ -112,10 +136,17 @@ class LockedLog:
 
     def _are_in_place(self, *, sync: bool, write: bool) -> bool:
         return (
-            is_same_file(self.fd, str(self.path))
-            and (not write or is_same_file(self._lock_fd, str(self.lock_path)))
-            and (not sync or is_same_file(self._sync_fd, str(self.sync_path)))
+            self._is_open(self.path)
+            and (not write or self._is_open(self.lock_path))
+            and (not sync or self._is_open(self.sync_path))
         )
+
+    def _is_open(self, path: Path) -> bool:
+        """Whether the file at *path* now is the one that is open."""
+        try:
+            return path in self._opened and os.path.samestat(self._opened[path], os.stat(path))
+        except FileNotFoundError:
+            return False
 
     def make(self) -> None:
         """Create the files that are missing. Raises ConfigError."""
@@ -139,11 +170,13 @@ class LockedLog:
                 os.close(fd)
             raise
         self._lock_fd, self._sync_fd, self.fd = fds
+        self._opened = {path: os.fstat(fd) for path, fd in zip((self.lock_path, self.sync_path, self.path), fds, strict=True)}
         self.marks = Marks(self._lock_fd)
 
     def reopen(self) -> None:
         """Open the file that is at the path now. A process that waits for the old one notices."""
         old_fd, self.fd = self.fd, open_file(self.path)
+        self._opened[self.path] = os.fstat(self.fd)
         os.close(old_fd)
 
     def sync_lock_file(self) -> None:
@@ -153,6 +186,7 @@ class LockedLog:
     def close(self) -> None:
         fds = self.fd, self._lock_fd, self._sync_fd
         self.fd = self._lock_fd = self._sync_fd = -1
+        self._opened = {}
         self.marks = Marks(-1)
         for fd in fds:
             if fd >= 0:

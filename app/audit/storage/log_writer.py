@@ -6,6 +6,7 @@ import asyncio
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,6 +20,10 @@ from .store import AuditStore, Build
 
 LOG = logging.getLogger("app.audit")
 MAX_BATCH_BYTES = 1 << 20
+GATHER_SECONDS = 0.001
+"""Between two batches while many records come: a batch costs CPU, however few share it."""
+MANY_RECORDS = 4
+"""In one batch."""
 LINE_BYTES = 400
 """About what a line holds besides its details."""
 
@@ -108,6 +113,7 @@ class LogWriter:
     # --- on the thread ---------------------------------------------------------------------------
 
     def _run(self) -> None:
+        began, is_busy = 0.0, False
         while True:
             is_closed = self._failed is not None or self._availability.needs_probe(self._ended)
             try:
@@ -115,9 +121,13 @@ class LogWriter:
             except queue.Empty:
                 self._probe()
                 continue
+            if is_busy:
+                time.sleep(max(0.0, began + GATHER_SECONDS - time.monotonic()))
             while self._inbox.qsize():
                 items.append(self._inbox.get())
-            self._write([one for one in items if isinstance(one, Group)])
+            groups = [one for one in items if isinstance(one, Group)]
+            began, is_busy = time.monotonic(), sum(len(group.tickets) for group in groups) >= MANY_RECORDS
+            self._write(groups)
             if _Signal.STOP in items:
                 return
 

@@ -82,6 +82,10 @@ class Marks:
         """Raises OSError: without this mark, nobody would notice that a sync never ended."""
         write_at(self._fd, SYNCING, MARK_BYTES)
 
+    def begin_sync_of(self, written: LogEnd) -> None:
+        """`set_written`, then `begin_sync`, in one write. Raises OSError."""
+        write_at(self._fd, SYNCING + self._text(written), MARK_BYTES)
+
     def end_sync(self, durable: LogEnd) -> None:
         self._write(self._text(durable) + QUIET, 0)
 

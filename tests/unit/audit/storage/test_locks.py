@@ -19,7 +19,7 @@ from app.errors import AuditCorrupt, AuditUnavailable, ConfigError
 
 from ....support.replaced_os import RealOs, replaced_os
 
-Locking = Callable[[LockedLog], AbstractContextManager[None]]
+Locking = Callable[[LockedLog], AbstractContextManager[bool | None]]
 LOCKS: dict[str, Locking] = {"write": LockedLog.write_lock, "sync": LockedLog.sync_lock, "both": LockedLog.both_locks}
 EXCLUDED = {("write", "sync"): False, ("sync", "write"): False}
 """Whether the holder of the first keeps another from the second; all other pairs do."""
@@ -71,6 +71,21 @@ def test_a_syncer_can_stop_the_writers_besides(log: LockedLog, path: Path) -> No
             assert not is_free(path, LockedLog.write_lock)
         assert is_free(path, LockedLog.write_lock)
         assert not is_free(path, LockedLog.sync_lock)
+
+
+def test_both_are_taken_at_once_or_not_at_all(log: LockedLog, path: Path) -> None:
+    other = LockedLog(path)
+    with other.sync_lock(), log.both_locks_if_free() as are_ours:
+        assert not are_ours
+        assert is_free(path, LockedLog.write_lock)
+    other.close()
+    with log.both_locks_if_free() as are_ours:
+        assert are_ours
+        assert not is_free(path, LockedLog.write_lock)
+        log.let_others_write()
+        assert is_free(path, LockedLog.write_lock)
+        assert not is_free(path, LockedLog.sync_lock)
+    assert is_free(path, LockedLog.both_locks)
 
 
 @pytest.mark.parametrize("lock", LOCKS)

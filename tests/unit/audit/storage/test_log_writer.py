@@ -7,6 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -112,6 +113,31 @@ def test_groups_that_arrive_while_the_disk_is_busy_are_one_batch(desk: Desk) -> 
         assert [outcome.groups for outcome in desk.outcomes] == [groups[:1], groups[1:]]
         assert [one.seq for outcome in desk.outcomes for one in outcome.receipts] == [0, 1, 2, 3]
         assert [outcome.error for outcome in desk.outcomes] == [None, None]
+
+    run(desk, work)
+
+
+def test_after_a_batch_of_many_the_next_one_waits_for_more(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    waits, may_end = list[float](), threading.Event()
+
+    def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        assert may_end.wait(30)
+
+    monkeypatch.setattr(log_writer, "time", SimpleNamespace(sleep=sleep, monotonic=lambda: 7.0))
+
+    async def work() -> None:
+        desk.writer.hand_in(desk.group(*range(log_writer.MANY_RECORDS)))
+        await until(lambda: len(desk.outcomes) == 1)
+        desk.writer.hand_in(desk.group(10))
+        await until(lambda: bool(waits))
+        desk.writer.hand_in(desk.group(11))
+        may_end.set()
+        await until(lambda: len(desk.outcomes) == 2)
+        desk.writer.hand_in(desk.group(12))
+        await until(lambda: len(desk.outcomes) == 3)
+        assert desk.written()[1:] == [[10, 11], [12]]
+        assert waits == [pytest.approx(log_writer.GATHER_SECONDS)], "few records do not wait for others"
 
     run(desk, work)
 

@@ -69,6 +69,8 @@ def test_the_lock_file_holds_durable_end_sync_and_written_end_in_order(fd: int) 
     marks.end_sync(LATER)
     assert os.pread(fd, 1000, 0) == mark_of(LATER) + b"-\n" + mark_of(LATER)
     assert Marks(fd).read() == MarksRead(LATER, False, LATER)
+    marks.begin_sync_of(END)
+    assert os.pread(fd, 1000, 0) == mark_of(LATER) + b"s\n" + mark_of(END)
 
 
 @pytest.mark.parametrize("content", [b"", b"\0" * 234, b"garbage\n", LINE[:50]], ids=["empty", "zeros", "garbage", "torn"])
@@ -111,6 +113,8 @@ def test_a_mark_may_lag_but_the_start_of_a_sync_must_be_marked(fd: int) -> None:
         marks.end_sync(LATER)
         with pytest.raises(OSError, match="injected"):
             marks.begin_sync()
+        with pytest.raises(OSError, match="injected"):
+            marks.begin_sync_of(LATER)
         with pytest.raises(OSError, match="injected"):
             marks.set_reach(5000)
     assert marks.read() == MarksRead(END, False, END)
