@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
+from math import inf
 from time import monotonic
 from typing import Any
 
@@ -155,7 +156,7 @@ class SecureAIAssistant:
         try:
             with counted_tokens(self._token_rates, call, origin.tokens), Seat(principal.user_id) as seat:
                 with cancel_on_disconnect(disconnected):
-                    await seat.take(call.upstream.slots)
+                    await seat.take(call.upstream.slots, min(call.timeout_seconds, origin.timeout_seconds or inf))
                 origin.memory.of(self.answers, principal.user_id)
                 yield seat
         finally:

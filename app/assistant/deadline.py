@@ -8,17 +8,21 @@ from ..upstream.resilience.loop import Road
 from ..upstream.resilience.seat import Seat
 from .exchange import Exchange
 
+LONG_WAIT_SECONDS = 1.0
+"""Who waited longer for a seat leaves the server less than its time."""
+
 
 def road_of(exchange: Exchange, seat: Seat, *, is_plain: bool = False) -> Road:
-    """The way of a question, which begins now. The deadline of a stream is for its first event.
+    """The way of a question, with its wait for a seat. A stream's deadline is for its first event.
 
-    Who waits no longer than *asked* gets their answer a moment before.
+    Who asks for less gets the answer a moment before.
     """
     call, asked = exchange.call, exchange.origin.timeout_seconds
     is_lowered = asked is not None and asked < call.timeout_seconds
     seconds = call.timeout_seconds if asked is None or not is_lowered else asked - min(0.5, asked / 50)
-    until = monotonic() + (seconds_of_plain(seconds) if is_plain else seconds)
-    return Road(call, exchange.attempts, seat, exchange.attempted, until, is_lowered, exchange.spending)
+    until = seat.since + (seconds_of_plain(seconds) if is_plain else seconds)
+    is_short = is_lowered or monotonic() - seat.since > LONG_WAIT_SECONDS
+    return Road(call, exchange.attempts, seat, exchange.attempted, until, is_short, exchange.spending)
 
 
 def seconds_of_plain(timeout_seconds: float) -> float:

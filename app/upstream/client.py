@@ -24,6 +24,7 @@ from .model_server import NO_HEADERS
 from .pool import CONNECTIONS, Pool
 from .protocol.endpoint import Endpoint
 from .protocol.plain_answer import read_plain
+from .resilience.bearable import BearableSlots
 from .resilience.breaker import Breaker
 from .turns import Turns, is_heavy, verify_pieces
 
@@ -80,7 +81,7 @@ class Upstream:
             f"{base.query} HTTP/1.1\r\nHost: {base.host_header}\r\nAccept-Encoding: identity\r\n"
             f"Content-Type: application/json\r\nUser-Agent: secure-ai-assistant\r\n{key}"
         ).encode()
-        self.slots = FairSlots(slots)
+        self.slots: FairSlots = BearableSlots(slots)
         self.breaker = breaker or Breaker(server.name)
         self.turns = turns or Turns()
         self._pool = Pool(base.host, base.port, is_tls=base.is_tls)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
+from math import inf
 from typing import NamedTuple
 
 from ..errors import Interrupted, Overloaded
@@ -38,14 +39,14 @@ class FairSlots:
     def in_flight(self) -> int:
         return self._slots - self._free
 
-    async def take(self, who: str, count: int = 1) -> int:
+    async def take(self, who: str, count: int = 1, seconds: float = inf) -> int:
         """How many were taken: *count*, or as many as anybody may have.
 
-        Raises Overloaded, and Interrupted after `stop`.
+        Raises Overloaded, also after *seconds*, and Interrupted after `stop`.
         """
         count = min(count, self.most)
         if who in self._waiting or not self.take_now(who, count):
-            await self._wait(who, count)
+            await self._wait(who, count, seconds)
         return count
 
     def take_now(self, who: str, count: int) -> bool:
@@ -70,9 +71,29 @@ class FairSlots:
             self._forget_empty(who)
             self.take_now(who, turn.wanted)
             turn.given.set_result(None)
+            self._note_served()
+
+    def _refused_for(self, who: str) -> float | None:
+        """Seconds after which *who* should come back, instead of waiting; None: it may wait."""
+        return RETRY_AFTER if len(self._waiting.get(who, ())) >= MAX_WAITING else None
+
+    def _note_served(self) -> None:
+        """Somebody who waited was served."""
 
     def _is_enough(self, who: str) -> bool:
         return self._may_take(who, self._waiting[who][0].wanted)
+
+    def answered(self) -> None:
+        """A server took one of the calls that have a slot, and answered it."""
+
+    def refused(self, begun: float) -> None:
+        """A server refused a call as too much, which was *begun* then (`time.monotonic`)."""
+
+    def resize(self, slots: int) -> None:
+        """So many from now on. What is held beyond them is not taken back."""
+        self._free += slots - self._slots
+        self._slots, self.most = slots, max(1, slots // 2)
+        self._serve()
 
     def stop(self) -> None:
         """The service stops: those who wait get Interrupted."""
@@ -85,17 +106,17 @@ class FairSlots:
     def _may_take(self, who: str, count: int) -> bool:
         return self._held[who] + count <= min(self._free, self.most)
 
-    async def _wait(self, who: str, count: int) -> None:
+    async def _wait(self, who: str, count: int, longest: float) -> None:
         """Return with what was taken for *who*."""
         if self._is_stopping:
             raise Interrupted()
-        if len(self._waiting.get(who, ())) >= MAX_WAITING:
-            raise Overloaded(retry_after=RETRY_AFTER)
+        if (seconds := self._refused_for(who)) is not None:
+            raise Overloaded(retry_after=seconds)
         queue = self._waiting.setdefault(who, deque())
         turn = Turn(count, asyncio.get_running_loop().create_future())
         queue.append(turn)
         try:
-            async with asyncio.timeout(self._wait_seconds):
+            async with asyncio.timeout(min(longest, self._wait_seconds)):
                 await asyncio.shield(turn.given)
         except (TimeoutError, asyncio.CancelledError) as end:
             if turn.given.cancelled():

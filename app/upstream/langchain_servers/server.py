@@ -28,6 +28,7 @@ from ..protocol.chat import CHAT
 from ..protocol.endpoint import Endpoint
 from ..protocol.merging import Message
 from ..protocol.plain_answer import read_plain
+from ..resilience.bearable import BearableSlots
 from ..resilience.breaker import Breaker
 from ..turns import Turns, is_heavy
 from .answer import Answer
@@ -67,7 +68,7 @@ class LangChainServer:
         self.params = own if server.params is None else own & server.params
         self.address = self._models.address or f"langchain:{server.langchain}"
         self.name, self.breaker = server.name, breaker or Breaker(server.name)
-        self.slots = FairSlots(slots)
+        self.slots: FairSlots = BearableSlots(slots)
         self.turns = turns or Turns()
         self._readings: set[asyncio.Task[None]] = set()
         for name in models:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from ...errors import UpstreamError, UpstreamTimeout, UpstreamUnavailable
-from ..attempts import Try
+from ..attempts import REFUSING, Try
 from ..errors import UpstreamRefused
 
 IDLE_CLOSE = "idle_close"
 TOO_MANY_REQUESTS = 429
+OVERLOADED = frozenset({TOO_MANY_REQUESTS, *REFUSING})
 
 
 class BreakerOpen(UpstreamUnavailable):
@@ -33,3 +34,8 @@ def is_servers_fault(error: UpstreamError, asked: Try) -> bool:
     """Whether the server is in a bad state. Too many requests are the fault of who sends them."""
     is_bad = isinstance(error, UpstreamUnavailable | UpstreamTimeout) or type(error) is UpstreamError
     return is_bad and asked.status != TOO_MANY_REQUESTS
+
+
+def is_overload(error: UpstreamError, asked: Try) -> bool:
+    """Whether the server says that it is asked too much at once."""
+    return isinstance(error, UpstreamUnavailable) and asked.status in OVERLOADED

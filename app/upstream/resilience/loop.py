@@ -16,7 +16,7 @@ from ..call import PreparedCall
 from ..retry_after import told_seconds
 from .breaker import Outcome
 from .delays import delay_before
-from .kinds import IDLE_CLOSE, BreakerOpen, is_servers_fault, may_fall_back, may_retry
+from .kinds import IDLE_CLOSE, BreakerOpen, is_overload, is_servers_fault, may_fall_back, may_retry
 from .retry_pot import RetryPot
 from .seat import Seat
 from .spending import UNLIMITED, Spending
@@ -42,8 +42,8 @@ class Road:
     """Makes `ask.attempted` durable. Raises AuditUnavailable."""
     until: float
     """When it must be answered: of `time.monotonic`."""
-    is_lowered: bool = False
-    """Whether the caller asked for an earlier end: what is late then is nobody's fault."""
+    is_short: bool = False
+    """Whether the server has less than its time: what is late then is not its fault."""
     spending: Spending = UNLIMITED
     _turn: _Turn | None = None
     """What is left to try; made with the first error."""
@@ -103,18 +103,22 @@ class AttemptLoop:
             now.end("breaker_open")
             raise BreakerOpen(retry_after=breaker.seconds_left)
         outcome = Outcome.NONE
+        begun, slots = monotonic(), call.upstream.slots
         try:
             answer = await (send(call, is_fresh) if road._own_until is None else _within(road._own_until, send(call, is_fresh)))
             now.end(None)
             outcome = Outcome.GOOD
+            slots.answered()
         except UpstreamError as error:
             now.end(error.code)
+            if is_overload(error, now):
+                slots.refused(begun)
             now.is_race = now.why == IDLE_CLOSE and call.upstream.retries_idle_close and not breaker.failures
             if not now.is_race:
                 outcome = Outcome.BAD if is_servers_fault(error, now) else Outcome.GOOD
             raise
         except asyncio.CancelledError:
-            if monotonic() >= road.until - CLOCK_SECONDS and not road.is_lowered:
+            if monotonic() >= road.until - CLOCK_SECONDS and not road.is_short:
                 outcome = Outcome.BAD
             raise
         finally:

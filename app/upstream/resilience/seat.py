@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+from time import monotonic
 from types import TracebackType
 from typing import Self
 
@@ -11,16 +13,18 @@ from ..fair_slots import FairSlots
 class Seat:
     """Leaving the block gives it back."""
 
-    __slots__ = ("_slots", "who")
+    __slots__ = ("_slots", "since", "who")
 
     def __init__(self, who: str) -> None:
         self.who = who
         """The principal."""
+        self.since = monotonic()
+        """When the question came: the deadline runs from here."""
         self._slots: FairSlots | None = None
 
-    async def take(self, slots: FairSlots) -> None:
-        """Wait for the first. Raises Overloaded, Interrupted."""
-        await slots.take(self.who)
+    async def take(self, slots: FairSlots, seconds: float = inf) -> None:
+        """Wait for the first, at most *seconds*. Raises Overloaded, Interrupted."""
+        await slots.take(self.who, 1, seconds)
         self._slots = slots
 
     def move(self, slots: FairSlots) -> bool:

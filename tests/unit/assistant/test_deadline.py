@@ -27,4 +27,4 @@ def test_a_caller_can_lower_it_and_not_raise_it(asked: float | None, seconds: fl
     exchange = Exchange(FakeLog().security, PRINCIPAL, prepared(timeout_seconds=50), replace(origin(), timeout_seconds=asked))
     road = road_of(exchange, Seat("alice"), is_plain=True)
     assert road.until - monotonic() == pytest.approx(seconds, abs=0.2)
-    assert road.is_lowered is is_lowered
+    assert road.is_short is is_lowered

@@ -324,7 +324,7 @@ def test_nothing_is_sent_that_cannot_be_recorded() -> None:
 def test_a_timeout_counts_against_the_server_unless_the_caller_made_it(is_lowered: bool, is_bad: bool) -> None:
     ask, lab = Ask(), Server("lab", ["hang"])
     asked = ask.road(lab, seconds=0.05)
-    asked.is_lowered = is_lowered
+    asked.is_short = is_lowered
 
     async def main() -> None:
         async with asyncio.timeout(0.06):
