@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from langchain_core.messages import AIMessage, AIMessageChunk
@@ -25,6 +26,8 @@ FINISH = {
 """OpenAI's words for why an answer ended. A word that is not here is passed on as it is."""
 ENDS = frozenset({"finishreason", "stopreason", "donereason"})
 MODELS = ("model_name", "model")
+WRITTEN = ("cache_creation", "ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens")
+"""Parts of the input that the server wrote to its cache. None is counted in another."""
 
 
 class Answer:
@@ -70,13 +73,17 @@ class Answer:
         counted = self._usage
         if counted is None or not counted["input_tokens"]:
             return None
-        cached = counted.get("input_token_details", {}).get("cache_read", 0)
+        inputs: Mapping[str, Any] = counted.get("input_token_details", {})
+        written = sum(inputs.get(name) or 0 for name in WRITTEN)
         reasoning = counted.get("output_token_details", {}).get("reasoning", 0)
         return {
             "prompt_tokens": counted["input_tokens"],
             "completion_tokens": counted["output_tokens"],
             "total_tokens": counted["input_tokens"] + counted["output_tokens"],
-            "prompt_tokens_details": {"cached_tokens": cached},
+            "prompt_tokens_details": {
+                "cached_tokens": inputs.get("cache_read") or 0,
+                **({"cache_write_tokens": written} if written else {}),
+            },
             "completion_tokens_details": {"reasoning_tokens": reasoning},
         }
 

@@ -91,9 +91,10 @@ def _with_parts(counts: Mapping[str, Any], input_tokens: int, output_tokens: int
     total = _count(counts, "total_tokens")
     more = max(0, total - input_tokens - output_tokens - read - written) if total else 0
     inputs, outputs = (_details(counts, *names) for names in DETAILS)
-    cached = read + min(_count(inputs, "cached_tokens"), input_tokens)
+    found = min(_count(inputs, "cached_tokens"), input_tokens)
+    cached, written_too = read + found, min(_count(inputs, "cache_write_tokens"), input_tokens - found)
     reasoning = min(_count(outputs, "reasoning_tokens"), output_tokens + more)
-    return Usage(input_tokens, output_tokens, (read + written, more), cached, written, reasoning)
+    return Usage(input_tokens, output_tokens, (read + written, more), cached, written + written_too, reasoning)
 
 
 def _details(counts: Mapping[str, Any], *names: str) -> Mapping[str, Any]:

@@ -59,6 +59,14 @@ def test_usage_is_added_up_with_what_was_cached_and_thought() -> None:
     }
 
 
+@pytest.mark.parametrize("name", ["cache_creation", "ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens"])
+def test_what_was_written_to_the_cache_is_told(name: str) -> None:
+    answer, counted = Answer("m"), {"input_tokens": 10, "output_tokens": 5, "total_tokens": 15}
+    answer.delta(chunk("a", usage_metadata={**counted, "input_token_details": {"cache_read": 1, "cache_creation": 0, name: 6}}))
+    assert answer.usage is not None
+    assert answer.usage["prompt_tokens_details"] == {"cached_tokens": 1, "cache_write_tokens": 6}
+
+
 def test_text_is_text_wherever_it_stands_and_thought_is_beside_it() -> None:
     answer = Answer("m")
     assert answer.delta(chunk("a")) == {"content": "a"}

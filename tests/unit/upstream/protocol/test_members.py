@@ -78,6 +78,10 @@ PARTS: dict[str, tuple[dict[str, Any], Usage]] = {
         {"cache_read_input_tokens": 70, "cache_creation_input_tokens": 20},
         Usage(10, 5, (90, 0), 70, 20),
     ),
+    "what was written to a cache, as part of the input": (
+        {"prompt_tokens_details": {"cached_tokens": 4, "cache_write_tokens": 9}},
+        Usage(10, 5, cached=4, written=6),
+    ),
     "thoughts that stand in the total alone": ({"total_tokens": 40}, Usage(10, 5, (0, 25))),
     "details that are none": ({"total_tokens": "x", "prompt_tokens_details": None, "cache_read_input_tokens": -1}, Usage(10, 5)),
     "more cached than was read": ({"prompt_tokens_details": {"cached_tokens": 99}}, Usage(10, 5, cached=10)),
