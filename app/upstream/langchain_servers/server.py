@@ -15,7 +15,8 @@ from typing import Any
 import orjson
 
 from ...catalogue.models import Server
-from ...errors import AppError
+from ...errors import AppError, ConfigError
+from ...kit.foreign_json import dumps
 from ..answer_memory import AnswerMemory
 from ..attempts import Attempts
 from ..bounds import MAX_RESPONSE_BYTES
@@ -49,7 +50,6 @@ class LangChainServer:
     stream_usage = True
     params: frozenset[str] | None
     token_param: str | None = "max_tokens"  # noqa: S105 - a name
-
     retries_idle_close = False
 
     def __init__(
@@ -64,6 +64,11 @@ class LangChainServer:
         """Imports what asks the server. *models*: those to be tried now. Raises ConfigError."""
         self._models = ChatModels(server)
         self._parameters = Parameters(self._models.kind)
+        if self.token_param not in self._parameters.settings:
+            kind = self._models.kind.__name__
+            raise ConfigError(
+                f"[servers.{server.name}] {kind} takes no {self.token_param}, so no ceiling and no budget would hold."
+            )
         own = self._parameters.names
         self.params = own if server.params is None else own & server.params
         self.address = self._models.address or f"langchain:{server.langchain}"
@@ -103,7 +108,7 @@ class LangChainServer:
             while (arrived := await pieces.next()) is not None:
                 for delta in filter(None, map(answer.delta, arrived)):
                     message.add(delta)
-                    attempts.received += len(orjson.dumps(delta))
+                    attempts.received += len(dumps(delta))
                 if attempts.received > MAX_RESPONSE_BYTES:
                     raise unusable(b"", f"answer of more than {MAX_RESPONSE_BYTES} bytes")
                 memory.reach(attempts.received)
@@ -111,7 +116,7 @@ class LangChainServer:
             pieces.close()
         if answer.finish_reason is None:
             raise unusable(b"", UNENDED)
-        raw = orjson.dumps(_document(answer, message))
+        raw = dumps(_document(answer, message))
         read = partial(read_plain, endpoint, raw, model, wants_text=wants_text)
         with Reading(raw):
             return await self.turns.work(read) if is_heavy(raw) else read()

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import orjson
 import pytest
+from langchain_core.language_models import BaseChatModel, GenericFakeChatModel
+from langchain_core.messages import AIMessageChunk
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
+from app.catalogue.models import Server
 from app.errors import AppError, ConfigError, UpstreamError, UpstreamUnavailable
 from app.kit.event_stream import Event
 from app.upstream.answer_memory import FREE_BYTES, AnswerMemory
 from app.upstream.attempts import Attempts
 from app.upstream.errors import UpstreamDenied, UpstreamRefused
 from app.upstream.fair_slots import FairSlots
+from app.upstream.langchain_servers import chat_models
 from app.upstream.langchain_servers.server import LangChainServer
 from app.upstream.protocol.chat import CHAT
 from app.upstream.protocol.responses import RESPONSES
@@ -81,6 +86,38 @@ def test_a_plain_answer_is_a_chat_completion(fake: FakeOpenAI) -> None:
     }
     assert orjson.loads(reply.raw) == reply.document
     assert (reply.completion.text, reply.completion.stopped_by) == (completion_text("hi"), None)
+
+
+class Halves(BaseChatModel):
+    """Its answer ends with half an emoji."""
+
+    model: str
+    max_tokens: int = 0
+
+    @property
+    def _llm_type(self) -> str:
+        return "halves"
+
+    def _generate(self, *given: Any, **more: Any) -> ChatResult:
+        raise NotImplementedError
+
+    async def _astream(self, *given: Any, **more: Any) -> AsyncIterator[ChatGenerationChunk]:
+        yield ChatGenerationChunk(message=AIMessageChunk("fine \ud83d", response_metadata={"stop_reason": "end_turn"}))
+
+
+def asked_by(kind: type[BaseChatModel], patch: pytest.MonkeyPatch) -> LangChainServer:
+    patch.setattr(chat_models, "load", lambda server, provider: kind)
+    return LangChainServer(Server("odd", None, "", langchain="odd"))
+
+
+def test_half_an_emoji_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ask(asked_by(Halves, monkeypatch)).document["choices"][0]["message"]["content"] == "fine \ud83d"
+
+
+def test_a_class_that_takes_no_cap_prevents_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError) as caught:
+        asked_by(GenericFakeChatModel, monkeypatch)
+    assert "takes no max_tokens" in caught.value.detail
 
 
 def test_messages_settings_and_the_key_reach_the_server(fake: FakeOpenAI) -> None:
