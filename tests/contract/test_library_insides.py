@@ -11,15 +11,18 @@ import inspect
 import itertools
 import re
 import tomllib
+from functools import cached_property
 from importlib.metadata import version
 from typing import Any
 
 import langsmith.utils
 import orjson
 import pytest
+from langchain_anthropic import ChatAnthropic
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import HumanMessage, SystemMessage
 from langchain_openai.chat_models.base import BaseChatOpenAI
+from pydantic import SecretStr
 from starlette.middleware.cors import CORSMiddleware
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -221,3 +224,31 @@ def test_langsmith_stays_off_whatever_the_environment_says(monkeypatch: pytest.M
     monkeypatch.setenv("LANGSMITH_TRACING", "true")
     langsmith.utils.get_env_var.cache_clear()  # type: ignore[attr-defined]  # as in app/upstream/tracing.py
     assert not langsmith.utils.tracing_is_enabled(), f"{LANGCHAIN} (LangSmith): configure(enabled=False) does not outrank"
+
+
+# --- langchain-anthropic: app/upstream/langchain_servers/chat_models.py and sending.py -------------------------
+
+
+def test_langchain_anthropic_is_pinned_to_the_minor_version_in_use() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    major, minor, *_ = version("langchain-anthropic").split(".")
+    assert [one for one in extras["anthropic"] if one.endswith(f"<{major}.{int(minor) + 1}")] == extras["anthropic"]
+
+
+def test_langchain_anthropic_asks_by_the_client_that_stands_in_its_place() -> None:
+    """Its own follows redirects, asks the environment's proxies, and is shared by the whole process."""
+    where = "chat_models.py relies on this part of langchain-anthropic"
+    assert isinstance(ChatAnthropic.__dict__.get("_async_client"), cached_property), f"{where}: _async_client is not cached"
+    params = ChatAnthropic(model="m", api_key=SecretStr("k"), max_retries=0)._client_params
+    assert {"api_key", "base_url", "max_retries"} <= params.keys(), f"{where}: _client_params"
+    assert params["max_retries"] == 0
+
+
+def test_a_copy_of_a_chat_model_keeps_its_client_and_takes_its_own_stream() -> None:
+    model = ChatAnthropic(model="m", api_key=SecretStr("k"))
+    vars(model)["_async_client"] = client = object()
+    copy = model.model_copy(update={"temperature": 0.5})
+    assert vars(copy)["_async_client"] is client, f"{LANGCHAIN}: model_copy leaves the client behind"
+    vars(copy)["_astream"] = stream = object()
+    assert copy._astream is stream, f"{LANGCHAIN}: a method of one copy cannot be replaced"
+    assert model._astream is not stream

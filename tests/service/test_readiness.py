@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -14,6 +15,7 @@ from ..support.calls import bearer
 from ..support.fake_openai import FakeOpenAI
 from ..support.service import HTTP, Service
 from ..support.small_disk import SmallDisk
+from ..support.waiting import eventually
 
 WORKERS = 4
 LOG = "./audit/audit_log.jsonl"
@@ -60,3 +62,15 @@ def test_no_worker_is_ready_while_one_cannot_record_and_all_are_counted(tmp_path
             assert service.ask(token).status_code == 200
             assert ready(service).json()["refused_for_audit"] == refused + 20, "counted since the start of the service"
         assert sum(" ERROR audit_unavailable " in line for line in service.security_log()) == refused + 20
+
+
+def test_a_stop_is_announced_while_everything_is_still_answered(tmp_path: Path, fake: FakeOpenAI) -> None:
+    with Service(tmp_path, workers=2, OPENAI_BASE_URL=fake.base_url, SHUTDOWN_NOTICE_SECONDS="600") as service:
+        token = service.token("alice", service.add_client())
+        assert service.process is not None
+        service.process.send_signal(signal.SIGTERM)
+        eventually(lambda: HTTP.get(service.url + "/readyz").status_code == 503)
+        assert HTTP.get(service.url + "/readyz").json()["status"] == "stopping"
+        assert HTTP.get(service.url + "/livez").status_code == 200
+        assert service.ask(token).status_code == 200
+        service.kill()
