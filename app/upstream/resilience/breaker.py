@@ -21,7 +21,7 @@ LOG = logging.getLogger("app.upstream")
 RULES = BreakerRules()
 BYTES = 4096
 NAME_AT = 64
-OPEN_UNTIL, IN_A_ROW, BEGAN, CALLS, BAD = range(5)  # words; the first and the third in nanoseconds
+OPEN_UNTIL, IN_A_ROW, BEGAN, CALLS, BAD, TRIAL_AT = range(6)  # words; those of times in nanoseconds
 
 
 class Entry(IntEnum):
@@ -29,6 +29,8 @@ class Entry(IntEnum):
     PASSED = 1
     TRIAL = 2
     """The one that shows whether the server is back."""
+    LATER_TRIAL = 3
+    """One beside a trial that takes long: an answer may need minutes."""
 
 
 class Outcome(Enum):
@@ -99,24 +101,34 @@ class Breaker:
         until = self._words[OPEN_UNTIL]
         if not until:  # nearly always
             return Entry.PASSED
-        if self._is_trying or monotonic_ns() < until or not self._lock():
+        now = monotonic_ns()
+        if now < until:
             return Entry.REFUSED
+        if self._is_trying or not self._lock():
+            return self._enter_later(now)
         if not self._words[OPEN_UNTIL]:  # closed meanwhile
             self._unlock()
             return Entry.PASSED
-        self._is_trying = True
+        self._is_trying, self._words[TRIAL_AT] = True, now
         return Entry.TRIAL
+
+    def _enter_later(self, now: int) -> Entry:
+        if now - self._words[TRIAL_AT] < self.rules.open_seconds * 1e9:
+            return Entry.REFUSED
+        self._words[TRIAL_AT] = now
+        return Entry.LATER_TRIAL
 
     def leave(self, entry: Entry, outcome: Outcome) -> None:
         words = self._words
-        if entry is Entry.TRIAL:
-            self._is_trying = False
-            if outcome is Outcome.GOOD:
+        if entry in (Entry.TRIAL, Entry.LATER_TRIAL):
+            if outcome is Outcome.GOOD and self.is_open:
                 self.reset()
                 LOG.warning("server %s answers again: its breaker is closed", self.name)
-            elif outcome is Outcome.BAD:
+            elif outcome is Outcome.BAD and self.is_open:
                 words[OPEN_UNTIL] = self._later()
-            self._unlock()
+            if entry is Entry.TRIAL:
+                self._is_trying = False
+                self._unlock()
         elif outcome is Outcome.GOOD:
             words[CALLS] += 1
             if words[IN_A_ROW]:

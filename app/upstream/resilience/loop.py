@@ -101,7 +101,7 @@ class AttemptLoop:
         if not entry:
             now.is_skipped = True
             now.end("breaker_open")
-            raise BreakerOpen(retry_after=breaker.seconds_left)
+            raise BreakerOpen(retry_after=max(1.0, breaker.seconds_left))
         outcome = Outcome.NONE
         begun, slots = monotonic(), call.upstream.slots
         try:

@@ -114,6 +114,19 @@ def test_a_trial_that_shows_nothing_lets_the_next_one_through(one: Breaker, cloc
     one.leave(Entry.TRIAL, GOOD)
 
 
+def test_beside_a_trial_that_takes_long_a_later_one_is_let_through(one: Breaker, clock: Clock) -> None:
+    call(one, BAD, BAD, BAD)
+    clock.pass_by(5)
+    assert one.enter() is Entry.TRIAL
+    clock.pass_by(5)
+    assert one.enter() is Entry.LATER_TRIAL
+    assert one.enter() is Entry.REFUSED, "one at a time"
+    one.leave(Entry.LATER_TRIAL, GOOD)
+    assert not one.is_open
+    one.leave(Entry.TRIAL, NONE)
+    assert one.enter() is Entry.PASSED
+
+
 def test_an_answer_to_an_older_question_does_not_close_it(one: Breaker) -> None:
     older = one.enter()
     call(one, BAD, BAD, BAD)
@@ -149,6 +162,7 @@ def test_a_worker_that_is_killed_in_its_trial_leaves_it_to_the_next(tmp_path: Pa
     rules = BreakerRules(failures=1, open_seconds=0.001)
     with closing(Breaker("lab", rules, tmp_path / "b")) as here:
         here.leave(here.enter(), BAD)
+        here.rules = RULES
         forked = multiprocessing.get_context("fork")
         entered = forked.Event()
         worker = forked.Process(target=_try_and_wait, args=(tmp_path / "b", entered))
