@@ -16,6 +16,7 @@ from ..catalogue.prices import amount_of
 from ..errors import InvalidRequest, Unavailable
 from ..limits.budgets.books import Books
 from ..limits.budgets.budgets import now_utc
+from ..limits.budgets.owners import Owners
 from ..limits.budgets.reservations import MOST_AMOUNT, TOKENS, Pot, shown
 from ..limits.budgets.sqlite_store import SqliteBudgetStore
 from ..limits.budgets.store import PotState, StoreFailed
@@ -133,12 +134,13 @@ async def _change(settings: Settings, catalogue: Catalogue, budget: Budget, acti
     now = now_utc()
     period = period_of(budget, now, catalogue.time_zone)
     unit = catalogue.currency if budget.counts_money else TOKENS
-    async with operating() as operator:
-        details = {"id": budget.id, "period": period, "unit": unit, "amount": shown(amount, budget.counts_money)}
-        await operator.record(action, **details)
     changes = {"added": amount} if action == "budget.added" else {"spent": -amount}
-    with _opened(settings) as store:
-        state = NOTHING if store is None else store.adjust(Pot(budget.id, period), **changes)
+    with _unattached(settings):  # else who makes the store from the log just now might count it twice
+        async with operating() as operator:
+            details = {"id": budget.id, "period": period, "unit": unit, "amount": shown(amount, budget.counts_money)}
+            await operator.record(action, **details)
+        with _opened(settings) as store:
+            state = NOTHING if store is None else store.adjust(Pot(budget.id, period), **changes)
     if store is None:
         state = _states(settings).get(Pot(budget.id, period), NOTHING)
     return BudgetRow(budget, period, begins_anew(budget, now, catalogue.time_zone), state, unit)
@@ -199,6 +201,19 @@ def _stored(settings: Settings) -> dict[Pot, PotState] | None:
     """None: there is no store."""
     with _opened(settings) as store:
         return None if store is None else store.pots()
+
+
+@contextmanager
+def _unattached(settings: Settings) -> Iterator[None]:
+    """No process attaches the store meanwhile. Raises Unavailable."""
+    owners = Owners(budgets_path(settings))
+    try:
+        with owners.holding_off(SETTLE_SECONDS):
+            yield
+    except StoreFailed as failed:
+        raise Unavailable(f"{failed}.") from failed
+    finally:
+        owners.close()
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +33,8 @@ class _Part:
     by: By = "reservation"
     tokens: Tokens | None = None
     why: str | None = None
+    amounts: Sequence[int] = ()
+    """What is spent of each share, as the record says."""
 
     @property
     def reservation(self) -> Reservation:
@@ -54,7 +56,7 @@ class QuestionSpending:
     async def begin(self) -> list[dict[str, Any]]:
         """Reserve for the first attempt; `reserved` for the record.
 
-        Raises BudgetSpent, BudgetsUnavailable.
+        Empty where no budget applies to the first model. Raises BudgetSpent, BudgetsUnavailable.
         """
         return [] if self._claim is None else (await self._reserve(self._claim)).reservation.members()
 
@@ -100,7 +102,7 @@ class QuestionSpending:
         return self._members()
 
     def failed(self, *, is_free: bool) -> list[dict[str, Any]]:
-        """`spent` for the record of a failure. *is_free*: as in `ended`, of the last attempt."""
+        """As `answered`, of a failure. *is_free*: as in `ended`, of the last attempt."""
         if self._now is not None:
             self._now.is_free = is_free
         for part in self._parts:
@@ -116,9 +118,8 @@ class QuestionSpending:
         if any(part.reserved.is_tight for part in self._parts):
             return self._settle()
         for part in self._parts:
-            spent = part.reservation.spent(part.by, part.tokens)
-            self._budgets.settle_later(part.reservation, spent)
-            self._note.left = part.reserved.left_after(spent)
+            self._budgets.settle_later(part.reservation, part.amounts)
+            self._note.left = part.reserved.left_after(part.amounts)
         self._parts.clear()
         return None
 
@@ -134,7 +135,7 @@ class QuestionSpending:
 
     async def _settle(self) -> None:
         for part in self._parts:
-            self._note.left = await self._budgets.settle(part.reservation, part.reservation.spent(part.by, part.tokens))
+            self._note.left = await self._budgets.settle(part.reservation, part.amounts)
         self._parts.clear()
 
     async def _reserve(self, claim: Claim) -> _Part:
@@ -147,11 +148,13 @@ class QuestionSpending:
         return part
 
     def _members(self) -> list[dict[str, Any]]:
-        return [
-            {**one, **({"attempt": part.attempt} if part.attempt > 1 else {})}
-            for part in self._parts
-            for one in part.reservation.spent_members(part.by, part.tokens, part.why)
-        ]
+        spent = list[dict[str, Any]]()
+        for part in self._parts:
+            part.amounts = part.reservation.spent(part.by, part.tokens)
+            attempt = {"attempt": part.attempt} if part.attempt > 1 else {}
+            members = part.reservation.spent_members(part.by, part.amounts, part.tokens, part.why)
+            spent += [one | attempt for one in members] if attempt else members
+        return spent
 
 
 def spending_of(call: PreparedCall, budgets: Budgets | None, principal: Principal, origin: Origin) -> QuestionSpending | None:

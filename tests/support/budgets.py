@@ -8,7 +8,7 @@ from typing import Any
 from app.catalogue.budgets import Budget, budget_id
 from app.catalogue.claims import Claim, Most, terms_of
 from app.catalogue.prices import BILLION, Price
-from app.limits.budgets.reservations import Periods, Pot, Reservation, Share, reserve
+from app.limits.budgets.reservations import By, Periods, Pot, Reservation, Share, Tokens, reserve
 
 NOON = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
 DAY = "2026-11-26"
@@ -23,6 +23,11 @@ def budget(principal: str | None = "alice", *, money: int | None = None, tokens:
 
 def claim(*budgets: Budget, tokens: tuple[int, int] = (100, 50), price: Price | None = PRICE) -> Claim:
     return Claim(terms_of(budgets, price, UTC, "USD"), Most(*tokens))
+
+
+def spent_members(one: Reservation, by: By, tokens: Tokens | None = None) -> list[dict[str, Any]]:
+    """As the record of its end has them."""
+    return one.spent_members(by, one.spent(by, tokens), tokens)
 
 
 def reservation(*budgets: Budget, key: str = REQUEST, tokens: tuple[int, int] = (100, 50), now: datetime = NOON) -> Reservation:

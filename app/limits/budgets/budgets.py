@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from functools import partial
 from typing import NamedTuple
@@ -46,7 +46,8 @@ class Reserved(NamedTuple):
     def left_after(self, spent: Sequence[int]) -> tuple[Left, ...]:
         """What is left once so much is spent of each share, as far as this question goes."""
         free = {share.pot.budget: share.amount - amount for share, amount in zip(self.reservation.shares, spent, strict=True)}
-        return tuple(replace(one, left=max(0, one.left + free[one.budget])) for one in self.left)
+        left = [(one, max(0, one.left + free[one.budget])) for one in self.left]
+        return tuple(Left(one.budget, one.counts_money, one.most, amount, one.begins_anew) for one, amount in left)
 
 
 class BudgetNote:

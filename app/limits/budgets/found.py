@@ -35,7 +35,6 @@ def request_of(key: str) -> str:
 def note(found: Found, seq: int, action: str, details: Mapping[str, Any]) -> None:
     if action in (RECEIVED, ATTEMPTED):  # a fallback may be the first with a budget
         found.received = details.get("received", seq)
-    if action in (RECEIVED, ATTEMPTED):
         found.reserved += details.get("reserved", ())
     elif action in ENDS and not found.has_end:
         found.has_end, found.spent = True, details.get("spent", [] if action == RELEASED else found.reserved)

@@ -32,10 +32,19 @@ class Owners:
 
     @contextmanager
     def attaching(self, timeout_seconds: float) -> Iterator[bool]:
-        """No other process attaches meanwhile. Whether no other process has the store in use.
+        """As `holding_off`. Whether no other process has the store in use; from then on this one
+        has."""
+        with self.holding_off(timeout_seconds):
+            is_alone = self._is_alone()
+            if self.own == NO_OWNER:
+                own = FIRST + secrets.randbelow(LAST - FIRST)
+                self._lock(fcntl.F_WRLCK, own, 1)
+                self.own = own
+            yield is_alone
 
-        From then on this one has. Raises StoreFailed.
-        """
+    @contextmanager
+    def holding_off(self, timeout_seconds: float) -> Iterator[None]:
+        """No process attaches the store meanwhile. Raises StoreFailed."""
         try:
             if self._fd < 0:
                 self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
@@ -43,12 +52,7 @@ class Owners:
         except OSError as error:
             raise StoreFailed(f"{self._path} cannot be locked: {error}") from error
         try:
-            is_alone = self._is_alone()
-            if self.own == NO_OWNER:
-                own = FIRST + secrets.randbelow(LAST - FIRST)
-                self._lock(fcntl.F_WRLCK, own, 1)
-                self.own = own
-            yield is_alone
+            yield
         finally:
             self._lock(fcntl.F_UNLCK, 0, 1)
 

@@ -5,6 +5,7 @@ Amounts are whole tokens, or whole 10^-9 units of the currency.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Any, Literal, NamedTuple
@@ -104,17 +105,16 @@ class Reservation:
             money = cost(price, tokens.input, tokens.output, **parts, calls=self.claim.most.calls)
         return [min(MOST_AMOUNT, money if share.counts_money else tokens.input + tokens.output) for share in self.shares]
 
-    def spent_members(self, by: By, tokens: Tokens | None = None, why: str | None = None) -> list[dict[str, Any]]:
+    def spent_members(
+        self, by: By, amounts: Sequence[int], tokens: Tokens | None = None, why: str | None = None
+    ) -> list[dict[str, Any]]:
         """`spent`, as records hold it. *why*: a usage is missing, or is not used."""
+        reason: dict[str, Any] = {"by": by} if why is None else {"by": by, "why": why}
+        if tokens is not None:
+            reason["tokens"] = tokens.members()
         return [
-            {
-                **self._named(share),
-                "by": by,
-                **({"why": why} if why else {}),
-                **({"tokens": tokens.members()} if tokens and by == "usage" else {}),
-                "amount": shown(amount, share.counts_money),
-            }
-            for share, amount in zip(self.shares, self.spent(by, tokens), strict=True)
+            {**self._named(share), **reason, "amount": shown(amount, share.counts_money)}
+            for share, amount in zip(self.shares, amounts, strict=True)
         ]
 
     def _named(self, share: Share) -> dict[str, Any]:

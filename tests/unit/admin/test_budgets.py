@@ -21,7 +21,7 @@ from app.wiring.audit import open_audit
 from app.wiring.budgets import BudgetsInUse, budgets_path, open_budgets
 from app.wiring.catalogue import read_catalogue
 
-from ...support.budgets import claim
+from ...support.budgets import claim, spent_members
 from ...support.installation import LOG, install
 
 ALICE, ALL = "principal=alice/month/money", "all/day/tokens"
@@ -71,7 +71,7 @@ async def answer(used: BudgetsInUse, audit: Any) -> None:
     reservation, *_ = await used.budgets.reserve("a" * 32, claim(*needed), "alice")
     members = {"user_id": "alice", "request_id": "a" * 32}
     received = await audit.record("ask.received", details={"reserved": reservation.members()}, **members)
-    details = {"received": received.seq, "spent": reservation.spent_members("usage", Tokens(80, 20))}
+    details = {"received": received.seq, "spent": spent_members(reservation, "usage", Tokens(80, 20))}
     await audit.record("ask.answered", details=details, **members)
     await used.budgets.settle(reservation, reservation.spent("usage", Tokens(80, 20)))
 

@@ -10,7 +10,7 @@ from app.catalogue.prices import BILLION
 from app.limits.budgets.books import Books, concerns_budgets
 from app.limits.budgets.reservations import Pot, Tokens
 
-from ....support.budgets import DAY, REQUEST, budget, reservation
+from ....support.budgets import DAY, REQUEST, budget, reservation, spent_members
 
 MONEY, TOKENS = budget(money=BILLION), budget(tokens=1000)
 MONEY_POT, TOKENS_POT = Pot(MONEY.id, DAY), Pot(TOKENS.id, DAY)
@@ -30,24 +30,24 @@ RECEIVED = ("ask.received", {"reserved": ONE.members()})
 
 def test_a_question_is_open_until_its_end_and_then_has_spent_what_it_used() -> None:
     assert books(RECEIVED).reserved() == {MONEY_POT: 200_000, TOKENS_POT: 150}
-    ended = books(RECEIVED, ("ask.answered", {"received": 0, "spent": ONE.spent_members("usage", Tokens(80, 20))}))
+    ended = books(RECEIVED, ("ask.answered", {"received": 0, "spent": spent_members(ONE, "usage", Tokens(80, 20))}))
     assert (ended.open, ended.spent, ended.problems) == ({}, {MONEY_POT: 120_000, TOKENS_POT: 100}, [])
 
 
 @pytest.mark.parametrize("action", ["ask.failed", "budget.settled"])
 def test_a_failure_and_a_settlement_after_a_crash_spend_what_they_say(action: str) -> None:
-    ended = books(RECEIVED, (action, {"received": 0, "spent": ONE.spent_members("reservation")}))
+    ended = books(RECEIVED, (action, {"received": 0, "spent": spent_members(ONE, "reservation")}))
     assert (ended.spent, ended.problems) == ({MONEY_POT: 200_000, TOKENS_POT: 150}, [])
 
 
 def test_what_was_released_is_not_spent() -> None:
     assert books(RECEIVED, ("budget.released", {"received": 0, "why": "nothing was sent"})).spent == {}
-    nothing = books(RECEIVED, ("ask.failed", {"received": 0, "spent": ONE.spent_members("nothing")}))
+    nothing = books(RECEIVED, ("ask.failed", {"received": 0, "spent": spent_members(ONE, "nothing")}))
     assert (nothing.spent.total(), nothing.problems) == (0, [])
 
 
 def test_only_the_first_end_counts() -> None:
-    spent = {"received": 0, "spent": ONE.spent_members("reservation")}
+    spent = {"received": 0, "spent": spent_members(ONE, "reservation")}
     assert books(RECEIVED, ("ask.answered", spent), ("budget.settled", spent)).spent[TOKENS_POT] == 150
 
 
@@ -55,7 +55,7 @@ def test_a_fallback_may_be_the_first_with_a_budget() -> None:
     attempted = ("ask.attempted", {"received": 0, "reserved": ONE.members()})
     assert books(("ask.received", {}), attempted).reserved()[TOKENS_POT] == 150
     ended = books(
-        ("ask.received", {}), attempted, ("ask.answered", {"received": 0, "spent": ONE.spent_members("usage", Tokens(1, 1))})
+        ("ask.received", {}), attempted, ("ask.answered", {"received": 0, "spent": spent_members(ONE, "usage", Tokens(1, 1))})
     )
     assert (ended.open, ended.spent[TOKENS_POT], ended.problems) == ({}, 2, [])
 
@@ -64,11 +64,21 @@ def test_a_further_attempt_reserves_besides() -> None:
     more = [{**one, "attempt": 2} for one in ONE.members()]
     both = books(RECEIVED, ("ask.attempted", {"received": 0, "reserved": more}))
     assert both.reserved()[TOKENS_POT] == 300
-    spent = [*ONE.spent_members("reservation"), *ONE.spent_members("usage", Tokens(1, 1))]
+    spent = [*spent_members(ONE, "reservation"), *spent_members(ONE, "usage", Tokens(1, 1))]
     ended = books(
         RECEIVED, ("ask.attempted", {"received": 0, "reserved": more}), ("ask.answered", {"received": 0, "spent": spent})
     )
     assert (ended.spent[TOKENS_POT], ended.problems) == (152, [])
+
+
+def test_the_first_reservation_of_a_question_may_be_that_of_a_fallback() -> None:
+    first: list[tuple[str, dict[str, Any]]] = [
+        ("ask.received", {"query": "hi"}),
+        ("ask.attempted", {"received": 0, "reserved": ONE.members()}),
+    ]
+    assert books(*first).reserved()[TOKENS_POT] == 150
+    ended = books(*first, ("ask.answered", {"received": 0, "spent": spent_members(ONE, "usage", Tokens(1, 1))}))
+    assert (ended.spent[TOKENS_POT], ended.open, ended.problems) == (2, {}, [])
 
 
 def test_what_an_operator_adds_and_resets_are_sums() -> None:
@@ -82,7 +92,7 @@ def test_questions_without_a_budget_are_passed_over() -> None:
     assert (none.open, none.spent, none.problems) == ({}, {}, [])
 
 
-SPENT = ONE.spent_members("usage", Tokens(80, 20))
+SPENT = spent_members(ONE, "usage", Tokens(80, 20))
 WRONG = {
     "less than its tokens cost": [{**SPENT[0], "amount": "0.00001"}, SPENT[1]],
     "other tokens": [SPENT[0], {**SPENT[1], "amount": 99}],

@@ -18,7 +18,7 @@ from app.limits.budgets.found import (
 from app.limits.budgets.reservations import Pot, Tokens
 from app.limits.budgets.store import NO_OWNER, OpenRow
 
-from ....support.budgets import DAY, REQUEST, budget, reservation
+from ....support.budgets import DAY, REQUEST, budget, reservation, spent_members
 
 MONEY, TOKENS = budget(money=10**9), budget(tokens=1000)
 ONE = reservation(MONEY, TOKENS)
@@ -32,7 +32,7 @@ def test_the_key_of_an_attempt_names_its_request() -> None:
 
 
 def test_the_first_end_of_a_request_counts() -> None:
-    found, spent = Found(), ONE.spent_members("usage", Tokens(1, 1))
+    found, spent = Found(), spent_members(ONE, "usage", Tokens(1, 1))
     note(found, 4, "ask.received", {"reserved": ONE.members()})
     note(found, 5, "ask.attempted", {"received": 4, "reserved": BOTH[2:]})
     assert (found.received, found.reserved, found.has_end) == (4, BOTH, False)

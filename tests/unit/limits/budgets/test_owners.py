@@ -41,6 +41,17 @@ def test_only_one_attaches_at_a_time(tmp_path: Path) -> None:
     other.close()
 
 
+def test_an_operator_holds_off_who_would_attach_and_uses_nothing(tmp_path: Path) -> None:
+    one, operator = Owners(tmp_path / "budgets"), Owners(tmp_path / "budgets")
+    with operator.holding_off(1), pytest.raises(StoreFailed), one.attaching(0.01):
+        pass
+    with one.attaching(1) as is_alone:
+        assert is_alone
+    assert operator.own == NO_OWNER
+    one.close()
+    operator.close()
+
+
 @pytest.mark.slow
 def test_the_lock_of_a_process_that_is_killed_is_gone(tmp_path: Path) -> None:
     reader, writer = os.pipe()

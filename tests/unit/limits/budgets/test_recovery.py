@@ -14,7 +14,7 @@ from app.limits.budgets.reservations import Pot, Tokens
 from app.limits.budgets.store import PotState, StoreFailed
 
 from ....support.budget_process import BudgetProcess, run
-from ....support.budgets import DAY, budget
+from ....support.budgets import DAY, budget, spent_members
 
 ONE, TWO, THREE = ("a" * 32, "b" * 32, "c" * 32)
 TOKENS = budget(tokens=10_000)
@@ -25,7 +25,7 @@ USED = Tokens(20, 10)
 async def answer(process: BudgetProcess, request_id: str) -> None:
     """A whole question that uses 30 tokens."""
     reservation, seq = await process.ask(request_id, TOKENS)
-    await process.record("ask.answered", request_id, received=seq, spent=reservation.spent_members("usage", USED))
+    await process.record("ask.answered", request_id, received=seq, spent=spent_members(reservation, "usage", USED))
     await process.budgets.settle(reservation, reservation.spent("usage", USED))
 
 
@@ -79,11 +79,11 @@ def test_a_worker_that_died_beside_others_is_settled_and_theirs_go_on(tmp_path: 
             async with BudgetProcess(tmp_path) as dying:
                 await dying.ask(TWO, TOKENS)
                 reservation, received = await dying.ask(THREE, TOKENS)
-                await dying.record("ask.failed", THREE, received=received, spent=reservation.spent_members("nothing"))
+                await dying.record("ask.failed", THREE, received=received, spent=spent_members(reservation, "nothing"))
             async with BudgetProcess(tmp_path) as successor:
                 assert await agreed(successor) == PotState(150, 150, 0)
                 assert last_details(successor)["why"] == WORKER_DIED
-                await living.record("ask.answered", ONE, received=seq, spent=mine.spent_members("usage", USED))
+                await living.record("ask.answered", ONE, received=seq, spent=spent_members(mine, "usage", USED))
                 await living.budgets.settle(mine, mine.spent("usage", USED))
                 assert await agreed(successor) == PotState(180, 0, 0)
 
@@ -121,7 +121,7 @@ def test_a_store_that_is_deleted_while_the_service_runs_is_made_again(tmp_path: 
                 process.ledger.is_ready = False
                 await process.recovery.look(keeps_books=False)
             assert await agreed(other) == PotState(30, 150, 0)
-            await one.record("ask.answered", TWO, received=seq, spent=mine.spent_members("usage", USED))
+            await one.record("ask.answered", TWO, received=seq, spent=spent_members(mine, "usage", USED))
             await one.budgets.settle(mine, mine.spent("usage", USED))
             assert await agreed(other) == PotState(60, 0, 0)
 
@@ -159,7 +159,7 @@ def test_what_was_left_and_stands_in_the_log_is_settled_as_it_says(tmp_path: Pat
     async def work() -> None:
         async with BudgetProcess(tmp_path) as process:
             reservation, seq = await process.ask(ONE, TOKENS)
-            await process.record("ask.answered", ONE, received=seq, spent=reservation.spent_members("usage", USED))
+            await process.record("ask.answered", ONE, received=seq, spent=spent_members(reservation, "usage", USED))
             process.budgets.leave(reservation, may_have_generated=True)
             await process.budgets.look(keeps_books=False)
             assert await agreed(process) == PotState(30, 0, 0)

@@ -13,7 +13,7 @@ from app.catalogue.claims import Claim, Most, terms_of
 from app.catalogue.prices import BILLION, Price
 from app.limits.budgets.reservations import MOST_AMOUNT, Periods, Tokens, reserve, shown
 
-from ....support.budgets import DAY, NOON, PRICE, REQUEST, budget, claim, reservation
+from ....support.budgets import DAY, NOON, PRICE, REQUEST, budget, claim, reservation, spent_members
 
 MONEY, TOKENS = budget(money=BILLION), budget(tokens=1000)
 counts = st.integers(0, 10**6)
@@ -38,14 +38,14 @@ def test_the_record_of_a_reservation_names_all_that_it_was_computed_from() -> No
 def test_the_record_of_a_spend_names_what_the_server_told() -> None:
     told = Tokens(80, 20, cached=40, reasoning=5)
     members = {"input": 80, "output": 20, "cached_input": 40, "reasoning": 5}
-    assert reservation(MONEY, TOKENS).spent_members("usage", told) == [
+    assert spent_members(reservation(MONEY, TOKENS), "usage", told) == [
         {"id": MONEY.id, "period": DAY, "unit": "USD", "by": "usage", "tokens": members, "amount": "0.0001"},
         {"id": TOKENS.id, "period": DAY, "unit": "tokens", "by": "usage", "tokens": members, "amount": 100},
     ]
 
 
 def test_without_a_usage_the_reservation_is_spent_and_says_why() -> None:
-    (entry,) = reservation(TOKENS).spent_members("reservation", why="no_usage")
+    (entry,) = reservation(TOKENS).spent_members("reservation", [150], why="no_usage")
     assert (entry["by"], entry["why"], entry["amount"]) == ("reservation", "no_usage", 150)
     assert reservation(TOKENS).spent("nothing") == [0]
 
