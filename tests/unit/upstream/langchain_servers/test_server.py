@@ -102,7 +102,7 @@ class Halves(BaseChatModel):
         raise NotImplementedError
 
     async def _astream(self, *given: Any, **more: Any) -> AsyncIterator[ChatGenerationChunk]:
-        yield ChatGenerationChunk(message=AIMessageChunk("fine \ud83d", response_metadata={"stop_reason": "end_turn"}))
+        yield ChatGenerationChunk(message=AIMessageChunk(content="fine \ud83d", response_metadata={"stop_reason": "end_turn"}))
 
 
 def asked_by(kind: type[BaseChatModel], patch: pytest.MonkeyPatch) -> LangChainServer:
