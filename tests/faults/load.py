@@ -36,14 +36,14 @@ class Load:
     ) -> None:
         """*connects_anew*: how many of the clients open a connection for each question."""
         self._port, self._token, self._anew = port, token, connects_anew
-        self._clients = clients
+        self.clients = clients
         self._queries: Iterator[str] = iter(queries if queries is not None else (f"question {n}" for n in count()))
         self._stopped = False
         self.outcomes: list[Outcome] = []
         self.answered = 0
 
     async def __aenter__(self) -> Self:
-        self._tasks = [asyncio.create_task(self._client(number < self._anew)) for number in range(self._clients)]
+        self._tasks = [asyncio.create_task(self._client(number < self._anew)) for number in range(self.clients)]
         return self
 
     async def __aexit__(self, *_: object) -> None:
