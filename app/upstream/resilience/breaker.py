@@ -83,8 +83,10 @@ class Breaker:
     @property
     def is_resting(self) -> bool:
         """Whether nobody is let through now, as far as this process knows."""
-        until = self._words[OPEN_UNTIL]
-        return bool(until) and (self._is_trying or monotonic_ns() < until)
+        if not (until := self._words[OPEN_UNTIL]):  # nearly always
+            return False
+        now = monotonic_ns()
+        return now < until or (self._is_trying and now - self._words[TRIAL_AT] < self.rules.open_seconds * 1e9)
 
     @property
     def failures(self) -> int:

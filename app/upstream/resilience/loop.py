@@ -162,7 +162,7 @@ class AttemptLoop:
         if is_late or is_left or not self._pot.take(road.seat.who):
             return False
         await asyncio.sleep(delay)
-        return await self._may_send(road, road.call)
+        return road.seat.move(road.call.upstream.slots) and await self._may_send(road, road.call)
 
     async def _change(self, road: Road, choices: list[Callable[[], PreparedCall]]) -> bool:
         """Take the first of *choices* that can be sent. False: none can."""

@@ -95,6 +95,8 @@ def test_it_rests_but_for_the_moment_in_which_one_may_be_let_through(one: Breake
     assert not one.is_resting, "else nobody would ask a server while another answers"
     trial = one.enter()
     assert one.is_resting
+    clock.pass_by(5)
+    assert not one.is_resting, "the trial takes long"
     one.leave(trial, GOOD)
     assert not one.is_resting
 

@@ -298,6 +298,22 @@ def test_a_budget_is_asked_before_each_further_attempt_and_told_its_end() -> Non
     assert len(ask.records) == 2, "what is reserved is recorded, also for the same body"
 
 
+def test_the_same_server_is_asked_again_from_a_place_of_its_own() -> None:
+    ask, lab, spare, budget = Ask(), Server("lab", [BUSY, FAILED]), Server("spare"), Budget(0)
+    asked = ask.road(lab, others=(at(spare, "6"),))
+    asked.seat.move(lab.slots)
+    asked.spending, bears = budget, iter([0, 1])
+
+    async def may_try(call: PreparedCall) -> Mapping[str, Any] | None:
+        return {} if next(bears) else None
+
+    budget.may_try = may_try  # type: ignore[method-assign]  # not the other server, which is dearer
+    with pytest.raises(UpstreamUnavailable):
+        ask(asked)
+    assert ask.sent == ["lab", "lab"]
+    assert (lab.slots.in_flight, spare.slots.in_flight) == (1, 0)
+
+
 def test_what_no_budget_bears_is_not_sent() -> None:
     ask, lab, other, budget = Ask(), Server("lab", [FAILED]), Server("other"), Budget(0)
     asked = ask.road(lab, fallbacks=(at(other, "6"),))
