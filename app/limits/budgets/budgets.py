@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from .recovery import BudgetRecovery
 from .reservations import Periods, Pot, Reservation, Share, reserve
 from .store import Outcome, PotState, Settle, StoreFailed, Take
 
+LOG = logging.getLogger("app.limits")
 RESERVED_RETRY_SECONDS = 1.0
 """Questions in progress free what they have reserved and do not need."""
 
@@ -132,6 +134,9 @@ class Budgets:
             self.ledger.report(str(failed))
         except AuditUnavailable:
             pass  # the log says itself that it is closed
+        except Exception:  # if it ended the looks, the budgets would never be back
+            LOG.exception("Looking after the budgets failed unexpectedly.")
+            self.ledger.report("looking after them failed unexpectedly: see the service's own output")
 
     def _alarm(self, reservation: Reservation, outcome: Outcome) -> None:
         for place in outcome.alarms:

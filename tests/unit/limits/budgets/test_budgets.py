@@ -135,13 +135,16 @@ def test_the_state_of_ones_own_budgets_can_be_asked_for(tmp_path: Path) -> None:
     use(tmp_path, work)
 
 
-def test_a_look_that_fails_is_told_of_and_raises_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("error", [StoreFailed("no room"), KeyError("no room")])
+def test_a_look_that_fails_is_told_of_and_raises_nothing(tmp_path: Path, error: Exception) -> None:
     told: list[str | None] = []
 
     async def work(budgets: Budgets) -> None:
         budgets.ledger.on_trouble = told.append
-        budgets.recovery.error = StoreFailed("no room")  # type: ignore[attr-defined]  # of NoRecovery
+        budgets.recovery.error = error  # type: ignore[attr-defined]  # of NoRecovery
         await budgets.look(keeps_books=False)
 
     use(tmp_path, work)
-    assert told == ["no room"]
+    assert told == [
+        "no room" if isinstance(error, StoreFailed) else "looking after them failed unexpectedly: see the service's own output"
+    ]
