@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
@@ -42,7 +43,7 @@ def use(path: Path, work: Callable[[Budgets], Awaitable[Any]], **more: Any) -> N
         await ledger.do(lambda store: store.attach(1))
         ledger.is_ready = True
         try:
-            await work(Budgets(ledger, cast(BudgetRecovery, NoRecovery()), now=lambda: NOON, **more))
+            await work(Budgets(ledger, cast(BudgetRecovery, NoRecovery()), **{"now": lambda: NOON, **more}))
         finally:
             await ledger.stop()
 
@@ -148,3 +149,24 @@ def test_a_look_that_fails_is_told_of_and_raises_nothing(tmp_path: Path, error: 
     assert told == [
         "no room" if isinstance(error, StoreFailed) else "looking after them failed unexpectedly: see the service's own output"
     ]
+
+
+@pytest.mark.parametrize(("per", "before", "after"), [("day", "2026-11-30", "2026-12-01"), ("month", "2026-11", "2026-12")])
+def test_spend_belongs_to_the_period_in_which_it_was_reserved(tmp_path: Path, per: str, before: str, after: str) -> None:
+    """Over midnight and the end of the month, and back again where the clock is set back."""
+    one, moments = budget(tokens=200, per=per), {"now": datetime(2026, 11, 30, 23, 59, 59, tzinfo=UTC)}
+
+    async def work(budgets: Budgets) -> None:
+        reservation, *_ = await budgets.reserve("a", claim(one, price=None), "alice")
+        moments["now"] = datetime(2026, 12, 1, 0, 0, 1, tzinfo=UTC)
+        other, *_ = await budgets.reserve("b", claim(one, price=None), "alice")
+        await budgets.settle(reservation, [140])
+        await budgets.settle(other, [20])
+        pots = await budgets.ledger.do(lambda store: store.pots())
+        assert {pot.period: state.spent for pot, state in pots.items()} == {before: 140, after: 20}
+        moments["now"] = datetime(2026, 11, 30, 23, 59, 59, tzinfo=UTC)
+        assert (await refusal(budgets, one)).retry_after == 1.0, "what was spent before the clock was set still counts"
+        moments["now"] = datetime(2026, 12, 1, tzinfo=UTC)
+        await budgets.reserve("c", claim(one, price=None), "alice")
+
+    use(tmp_path, work, now=lambda: moments["now"])
