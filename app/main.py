@@ -19,7 +19,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from . import __version__
 from .api.context import AppContext
 from .api.cors import add_cors
-from .api.direct_routes import DirectRoutes
+from .api.direct_routes import Application
 from .api.error_responses import answer_error
 from .api.middleware import RequestMiddleware
 from .api.routes import anthropic, ask, audit, budget, discovery, docs, health, openai, token
@@ -64,7 +64,7 @@ def create_app(
     """
     settings = settings or load_settings()
     catalogue = catalogue or read_catalogue(settings)
-    app = FastAPI(
+    app = Application(
         title="Secure AI Assistant",
         summary="Nothing is asked or answered before it is durably written down.",
         version=__version__,
@@ -82,15 +82,15 @@ def create_app(
         app.include_router(routes.router)
     if settings.docs_enabled:
         docs.add_docs(app)
-    # The middleware that is added last runs first.
     asking = [route for part in (ask, openai, anthropic) for route in part.router.routes]
     posts = [route for route in asking if isinstance(route, APIRoute) and route.methods == {"POST"}]
-    app.add_middleware(DirectRoutes, application=app, routes=posts)
+    # The middleware that is added last runs first.
     if settings.cors_origins:
         add_cors(app, settings.cors_origins)
     app.add_middleware(RequestMiddleware)
     if settings.trusted_proxies:
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.trusted_proxies))
+    app.serve_directly(posts)
     return app
 
 

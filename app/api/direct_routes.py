@@ -22,22 +22,39 @@ from .error_responses import answer_error
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-class DirectRoutes:
-    """The innermost middleware. What it does not serve goes on to FastAPI's router."""
+class Application(FastAPI):
+    """FastAPI, but the direct routes have only the middlewares that we added."""
 
-    def __init__(self, router: ASGIApp, *, application: FastAPI, routes: list[APIRoute]) -> None:
+    _direct: DirectRoutes | None = None
+
+    def serve_directly(self, routes: list[APIRoute]) -> None:
         """*routes*: without parameters in their paths, with signatures as `steps_of` wants."""
-        self._router, self._application = router, application
+        self._direct = DirectRoutes(routes)
+        self._stack: ASGIApp = self._direct
+        for middleware, arguments, options in reversed(self.user_middleware):
+            self._stack = middleware(self._stack, *arguments, **options)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._direct is None or not self._direct.serves(scope) or self.dependency_overrides:
+            await super().__call__(scope, receive, send)
+            return
+        scope["app"] = self
+        await self._stack(scope, receive, send)
+
+
+class DirectRoutes:
+    """An ASGI application that serves a few endpoints."""
+
+    def __init__(self, routes: list[APIRoute]) -> None:
         self._routes = {
             (method, route.path): (route, steps_of(route.endpoint)) for route in routes for method in route.methods or ()
         }
 
+    def serves(self, scope: Scope) -> bool:
+        return scope["type"] == "http" and (scope["method"], scope["path"]) in self._routes and not scope.get("root_path")
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        found = self._routes.get((scope["method"], scope["path"])) if scope["type"] == "http" else None
-        if found is None or scope.get("root_path") or self._application.dependency_overrides:
-            await self._router(scope, receive, send)
-            return
-        scope["route"], endpoint = found
+        scope["route"], endpoint = self._routes[scope["method"], scope["path"]]
         request, has_begun = Request(scope, receive, send), False
 
         async def send_on(message: Message) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable
-from http import HTTPStatus
 
 import orjson
 
@@ -12,6 +11,7 @@ from ..api.context import error_style_of
 from ..api.error_bodies import body_of, status_of
 from ..api.middleware import SECURITY_HEADERS
 from ..errors import AppError
+from .http_answer import head_bytes
 from .http_parser import Head
 
 
@@ -35,5 +35,4 @@ def answer_head(status: int, kind: bytes, length: int, request_id: str, more: It
         *SECURITY_HEADERS,
         *more,
     ]
-    line = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n".encode()
-    return line + b"".join(b"%b: %b\r\n" % header for header in headers) + b"\r\n"
+    return head_bytes(status, headers)

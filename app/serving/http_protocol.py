@@ -23,7 +23,7 @@ from .deadlines import HALF_CLOSE_SECONDS, Phase, Waiting
 from .early_refusals import refusal
 from .health_desk import HEALTH
 from .http_parser import Head, MessageParser
-from .http_request import HttpRequest, ServerParts, open_request
+from .http_request import HttpRequest, ServerParts
 from .incoming import Incoming
 from .peek import has_left, has_sent, write_last
 
@@ -134,12 +134,12 @@ class HttpProtocol(asyncio.Protocol):
         if is_alone and parser.is_whole and self._connections.health.answers(head, self._transport, self._server, is_last):
             (self.drop if is_last else self._rest)()
             return
-        request = open_request(head, self._server, self._transport, self._flow, self._addresses, self._on_answered)
+        request = HttpRequest(head, self._server, self._transport, self._flow, self._addresses, self._on_answered)
         request.keep_alive, self._request, self.waiting.body_bytes = not is_last, request, 0
         self.waiting.enter(Phase.BODY)
         if parser.is_whole:
             self._end_body(request)
-        request.start(self._server)
+        request.start()
 
     def _take_body(self, data: bytes, at: int) -> int:
         parser, request = cast(MessageParser, self._parser), cast(HttpRequest, self._request)

@@ -1,7 +1,4 @@
-"""One request on a connection, as the application receives it, and its answer.
-
-With http_protocol.py the only file that depends on uvicorn's internals.
-"""
+"""One request on a connection, as the application receives it, and its answer (ASGI 3)."""
 
 from __future__ import annotations
 
@@ -12,18 +9,17 @@ from typing import Any, NamedTuple
 
 from uvicorn.config import Config
 from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from uvicorn.server import ServerState
 
 from ..assistant.disconnect import EXTENSION, Disconnected
 from ..errors import AppError
+from .http_answer import AnswerWriter
 from .http_parser import Head
 
-LOGGER = logging.getLogger("uvicorn.error")
-MUTED = "ASGI callable returned without completing response."
-"""uvicorn would log it for every answer that is given up."""
+LOG = logging.getLogger("app.serving")
 ABORT_GRACE_SECONDS = 1.0
 """From an answer that was given up to the end of its connection."""
+START, BODY = "http.response.start", "http.response.body"
 
 
 class ServerParts(NamedTuple):
@@ -34,48 +30,85 @@ class ServerParts(NamedTuple):
     app_state: dict[str, Any]
 
 
-class HttpRequest(RequestResponseCycle):
-    """uvicorn's cycle, whose body may turn out to be none; HTTP/1.0 gets no chunks."""
+class HttpRequest:
+    """Its body may turn out to be none."""
 
-    problem: AppError | None = None
-    """What ended the body early. Reading the body raises it."""
-    is_early = False
-    """Whether the answer ends the connection before the whole body has come."""
-    _lost: Disconnected | None = None
+    def __init__(
+        self,
+        head: Head,
+        server: ServerParts,
+        transport: asyncio.Transport,
+        flow: FlowControl,
+        addresses: tuple[Any, Any],
+        on_answered: Callable[[], None],
+    ) -> None:
+        """It is not running yet. *addresses*: ours and the caller's."""
+        self.scope: Any = {
+            "type": "http",
+            "asgi": {"version": server.config.asgi_version, "spec_version": "2.3"},
+            "http_version": head.version,
+            "server": addresses[0],
+            "client": addresses[1],
+            "scheme": "http",
+            "root_path": server.config.root_path,
+            "method": head.method,
+            "path": head.path,
+            "raw_path": head.raw_path,
+            "query_string": head.query,
+            "headers": head.headers,
+            "state": server.app_state.copy(),
+            "extensions": {EXTENSION: self.until_lost},
+        }
+        self._transport, self._flow, self._on_answered = transport, flow, on_answered
+        self._server = server
+        self._writer, self._head = AnswerWriter(head.method, head.version), b""
+        self._expects_continue, self.keep_alive = head.expects_continue, head.keeps_alive
+        self.body, self.more_body = bytearray(), True
+        self.problem: AppError | None = None
+        """What ended the body early. Reading the body raises it."""
+        self._news = asyncio.Event()  # of what `receive` waits for
+        self._lost: Disconnected | None = None
+        self.disconnected = self.response_started = self.response_complete = False
+        self.is_early = False
+        """Whether the answer ends the connection before the whole body has come."""
 
-    def start(self, server: ServerParts) -> None:
+    def start(self) -> None:
         """Run the application in a task, among those that a stop waits for."""
-        loop, app = asyncio.get_running_loop(), server.config.loaded_app
+        tasks = self._server.state.tasks
+        task = asyncio.get_running_loop().create_task(self._run(self._server.config.loaded_app))
+        task.add_done_callback(tasks.discard)
+        tasks.add(task)
 
-        async def run(scope: Any, receive: Any, send: Any) -> None:
-            try:
-                await app(scope, receive, send if scope["http_version"] != "1.0" else self.send_without_chunks)
-            finally:
-                scope["extensions"].clear()  # it names this request: without a cycle, it goes at once
-                if not self.response_complete:  # given up; uvicorn would wait for the caller to read
-                    loop.call_later(ABORT_GRACE_SECONDS, self.transport.abort)
-
-        task = loop.create_task(self.run_asgi(run))
-        task.add_done_callback(server.state.tasks.discard)
-        server.state.tasks.add(task)
+    async def _run(self, app: Any) -> None:
+        try:
+            await app(self.scope, self.receive, self.send)
+        except BaseException as error:  # the application answers its own; nobody is left to be told
+            LOG.error("A request failed without an answer.", exc_info=error)
+        finally:
+            self.scope["extensions"].clear()  # it names this request: without a cycle, it goes at once
+            self._on_answered = _nothing
+            if not self.response_complete and not self.disconnected:  # given up, or failed half way
+                self._write(b"")
+                self._transport.close()  # once the caller has read what was sent: they may never
+                asyncio.get_running_loop().call_later(ABORT_GRACE_SECONDS, self._transport.abort)
 
     def add(self, body: bytes) -> None:
         self.body += body
-        self.message_event.set()
+        self._news.set()
 
     def end_body(self) -> None:
         self.more_body = False
-        self.message_event.set()
+        self._news.set()
 
     def fail(self, problem: AppError) -> None:
         """The rest of the body does not come, and the answer ends the connection."""
         self.problem, self.keep_alive = problem, False
-        self.message_event.set()
+        self._news.set()
 
     def lose(self) -> None:
         """The caller has disconnected."""
         self.disconnected = True
-        self.message_event.set()
+        self._news.set()
         if self._lost is not None and not self._lost.done():
             self._lost.set_result(None)
 
@@ -95,14 +128,14 @@ class HttpRequest(RequestResponseCycle):
 
     async def receive(self) -> Any:
         """As ASGI says. Raises `problem`. Reads on only while there is more of the body."""
-        if self.waiting_for_100_continue and not self.transport.is_closing():
-            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            self.waiting_for_100_continue = False
+        if self._expects_continue and not self._transport.is_closing():
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self._expects_continue = False
         if not self.disconnected and not self.response_complete and self.problem is None:
             if self.more_body:
-                self.flow.resume_reading()
-            await self.message_event.wait()
-            self.message_event.clear()
+                self._flow.resume_reading()
+            await self._news.wait()
+            self._news.clear()
         if self.problem is not None and not self.disconnected:
             raise self.problem
         if self.disconnected or self.response_complete:
@@ -111,69 +144,46 @@ class HttpRequest(RequestResponseCycle):
         return {"type": "http.request", "body": body, "more_body": self.more_body}
 
     async def send(self, message: Any) -> None:
-        """As ASGI says. After an early answer the connection is closed later, by the protocol.
+        """As ASGI says. What a caller who has disconnected would get is dropped."""
+        if self._flow.write_paused and not self.disconnected:
+            await self._flow.drain()
+        if self.disconnected:
+            return
+        if message["type"] != (BODY if self.response_started else START) or self.response_complete:
+            raise RuntimeError(f"The application sent {message['type']} where it has no place.")
+        if not self.response_started:
+            self.response_started, self._expects_continue = True, False
+            headers = [*self._server.state.default_headers, *message["headers"]]
+            self._head, self.keep_alive = self._writer.head(message["status"], headers, keeps_alive=self.keep_alive)
+            asyncio.get_running_loop().call_soon(self._write, b"")  # nearly always the body comes first: one write for both
+            return
+        is_last = not message.get("more_body", False)
+        self._write(self._writer.body(message.get("body", b""), is_last=is_last))
+        if is_last:
+            self._end()
+
+    def _write(self, data: bytes) -> None:
+        """The head, if it is not written yet, and *data*."""
+        head, self._head = self._head, b""
+        if head and not self.disconnected:
+            self._transport.writelines((head, data))
+        elif data:
+            self._transport.write(data)
+
+    def _end(self) -> None:
+        """After an early answer the connection is closed later, by the protocol.
 
         A close with a body on its way would be a reset, which discards the answer.
         """
-        if self.more_body and self.response_started and not (self.keep_alive or message.get("more_body")):
-            self.keep_alive = self.is_early = True
-        await super().send(message)
-        if self.is_early and not self.transport.is_closing():
-            self.transport.write_eof()
-
-    async def send_without_chunks(self, message: Any) -> None:
-        """For HTTP/1.0, which does not know chunks (RFC 9112, section 6.1).
-
-        An answer of unknown length ends with the connection (section 6.3).
-        """
-        if message["type"] == "http.response.start":
-            self._is_open_ended = not any(name == b"content-length" for name, _ in message["headers"])
-        if self._is_open_ended:
-            self.chunked_encoding, self.expected_content_length = False, len(message.get("body", b""))
-        await self.send(message)
+        self.response_complete = True
+        self.is_early = self.more_body and not self.keep_alive
+        self._news.set()
+        if not self.keep_alive and not self.is_early:
+            self._transport.close()
+        self._on_answered()
+        if self.is_early and not self._transport.is_closing():
+            self._transport.write_eof()
 
 
-def open_request(
-    head: Head,
-    server: ServerParts,
-    transport: asyncio.Transport,
-    flow: FlowControl,
-    addresses: tuple[Any, Any],
-    on_answered: Callable[[], None],
-) -> HttpRequest:
-    """The request with this head; it is not running yet. *addresses*: ours and the caller's."""
-    scope: Any = {
-        "type": "http",
-        "asgi": {"version": server.config.asgi_version, "spec_version": "2.3"},
-        "http_version": head.version,
-        "server": addresses[0],
-        "client": addresses[1],
-        "scheme": "http",
-        "root_path": server.config.root_path,
-        "method": head.method,
-        "path": head.path,
-        "raw_path": head.raw_path,
-        "query_string": head.query,
-        "headers": head.headers,
-        "state": server.app_state.copy(),
-    }
-    request = HttpRequest(
-        scope=scope,
-        transport=transport,
-        flow=flow,
-        logger=LOGGER,
-        access_logger=LOGGER,
-        access_log=False,
-        default_headers=server.state.default_headers,
-        message_event=asyncio.Event(),
-        expect_100_continue=head.expects_continue,
-        keep_alive=head.keeps_alive,
-        on_response=on_answered,
-    )
-    scope["extensions"] = {EXTENSION: request.until_lost}
-    return request
-
-
-def mute_strangers() -> None:
-    """Keep strangers from filling our output: see MUTED."""
-    LOGGER.addFilter(lambda record: record.msg != MUTED)
+def _nothing() -> None:
+    """In place of the connection, which a request that is over does not hold."""

@@ -34,7 +34,6 @@ from ..wiring.stop_times import FINISH_SHARE
 from .child import ReadyFlag
 from .connections import Connections
 from .http_protocol import HttpProtocol
-from .http_request import mute_strangers
 from .listener import all_accepted
 from .output import ServiceOutput
 from .shared_parts import SharedParts, SharedPolicy
@@ -118,7 +117,6 @@ def run_worker(shared: SharedParts, output: ServiceOutput, ready: ReadyFlag, num
     sys.setswitchinterval(SWITCH_SECONDS)
     gc.freeze()  # what is there now stays; the collector need not walk it again
     gc.set_threshold(*COLLECT_AFTER)
-    mute_strangers()
     Server(config, on_started, on_stopping).run(sockets=[shared.listener])
     return 0
 

@@ -25,12 +25,11 @@ from langchain_openai.chat_models.base import BaseChatOpenAI
 from pydantic import SecretStr
 from starlette.middleware.cors import CORSMiddleware
 from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import Server, ServerState
 
 from app.catalogue.models import Server as ModelServer
 from app.serving.http_protocol import HttpProtocol
-from app.serving.http_request import MUTED
 from app.upstream.client import Upstream
 from app.upstream.completion import Reply
 from app.upstream.langchain import LeanChatOpenAI, open_chain
@@ -39,7 +38,6 @@ from app.upstream.protocol.endpoint import Endpoint
 from app.upstream.tracing import disable_tracing
 
 from ..support.paths import ROOT
-from ..support.tables import for_each
 
 UVICORN = "app/serving/http_protocol.py (or http_request.py) relies on this part of uvicorn"
 
@@ -56,36 +54,6 @@ def test_the_library_is_pinned_to_the_minor_version_in_use(package: str) -> None
 
 
 # --- uvicorn ---------------------------------------------------------------------------------
-
-
-def test_uvicorn_builds_a_cycle_from_what_we_give_it() -> None:
-    ours = {
-        *("scope", "transport", "flow", "logger", "access_logger", "access_log", "default_headers", "message_event"),
-        *("expect_100_continue", "keep_alive", "on_response"),
-    }
-    assert inspect.signature(RequestResponseCycle).parameters.keys() == ours, f"{UVICORN}: RequestResponseCycle"
-    assert list(inspect.signature(RequestResponseCycle.receive).parameters) == ["self"], f"{UVICORN}: receive"
-
-
-@for_each(
-    "name",
-    [
-        *("body", "more_body", "keep_alive", "disconnected", "response_started", "response_complete", "message_event"),
-        *("chunked_encoding", "expected_content_length", "waiting_for_100_continue", "transport", "flow", "scope"),
-    ],
-)
-def test_a_cycle_has_the_state_that_we_set(name: str) -> None:
-    assert f"self.{name}" in inspect.getsource(RequestResponseCycle), f"{UVICORN}: the cycle's {name} is gone"
-
-
-def test_uvicorn_counts_a_body_against_the_length_that_we_set() -> None:
-    source = inspect.getsource(RequestResponseCycle.send)
-    assert "self.expected_content_length -= num_bytes" in source, f"{UVICORN}: send_without_chunks sets it for each piece"
-    assert "self.expected_content_length != 0" in source
-
-
-def test_uvicorn_says_the_message_that_is_muted() -> None:
-    assert MUTED in inspect.getsource(RequestResponseCycle), f"{UVICORN}: its wording"
 
 
 def test_uvicorn_makes_a_protocol_with_the_arguments_that_we_take() -> None:

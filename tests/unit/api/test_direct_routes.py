@@ -10,7 +10,7 @@ from fastapi import Depends, FastAPI, Request, Response
 from fastapi.routing import APIRoute
 from fastapi.security import OAuth2
 
-from app.api.direct_routes import DirectRoutes, steps_of
+from app.api.direct_routes import Application, steps_of
 from app.errors import NotFound
 
 from ...support.http_request import run, scope_of
@@ -54,10 +54,10 @@ def asked(application: FastAPI, path: str = "/here", method: str = "POST", **mor
 
 
 def application_of(function: Callable[..., Awaitable[Response]] = endpoint) -> FastAPI:
-    application = FastAPI()
+    application = Application()
     application.post("/here", response_model=None)(function)
     routes = [route for route in application.routes if isinstance(route, APIRoute)]
-    application.add_middleware(DirectRoutes, application=application, routes=routes)
+    application.serve_directly(routes)
     return application
 
 
