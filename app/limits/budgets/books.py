@@ -73,13 +73,16 @@ class Books:
                 both = sum_of(before.amounts, amounts_of(more))
                 self.open[details["received"]] = OpenQuestion(request_id, both, [*before.reserved, *more])
         elif action in ENDS:
-            self._end(seq, action, details)
+            self._end(seq, action, request_id, details)
         elif action == ADDED:
             self.added[_pot(details)] += _amount(details)
         elif action == RESET:
             self.spent[_pot(details)] -= _amount(details)
 
-    def _end(self, seq: int, action: str, details: Mapping[str, Any]) -> None:
+    def _end(self, seq: int, action: str, request_id: str, details: Mapping[str, Any]) -> None:
+        if action == RELEASED and "received" not in details:  # a record that was late may have come before this one
+            self.open = {one: question for one, question in self.open.items() if question.request_id != request_id}
+            return
         question = self.open.pop(details.get("received", -1), None)
         if question is None:
             return  # it has reserved nothing, or has its end already

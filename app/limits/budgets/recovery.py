@@ -100,8 +100,10 @@ class BudgetRecovery:
             for request_id, several in by_request(rows).items():
                 is_sent = any(left.get(row.key, True) for row in several)
                 why = NO_RECORD if any(row.key in left for row in several) else WORKER_DIED
-                steps = await self._end(request_id, several, found[request_id], is_sent=is_sent, why=why)
-                await self._ledger.do(partial(_apply, steps))
+                await self._end(request_id, several, found[request_id], is_sent=is_sent, why=why)
+            found = await self._ledger.do(lambda store: self._look_for(rows))  # a record that was late may have come first
+            steps = [settlement(row, amounts_for(row.key, found[request_of(row.key)].spent)) for row in rows]
+            await self._ledger.do(partial(_apply, steps))
         for key in left:
             self._ledger.left.pop(key, None)
 
@@ -161,19 +163,17 @@ class BudgetRecovery:
             self._log.read(min(starts), take)
         return found
 
-    async def _end(self, request_id: str, rows: list[OpenRow], found: Found, *, is_sent: bool, why: str) -> list[Settle]:
-        """Record how the reservations of a request end, unless that is recorded; what to settle."""
+    async def _end(self, request_id: str, rows: list[OpenRow], found: Found, *, is_sent: bool, why: str) -> None:
+        """Record how the reservations of a request end, unless that is recorded."""
         if found.has_end:
-            return [settlement(row, amounts_for(row.key, found.spent)) for row in rows]
+            return
         if found.received < 0:
             await self._log.record(RELEASED, {"why": NOT_RECEIVED, "released": shown_rows(rows)}, request_id)
-            return [settlement(row, {}) for row in rows]
-        if not is_sent:
+        elif not is_sent:
             await self._log.record(RELEASED, {"received": found.received, "why": NOT_SENT}, request_id)
-            return [settlement(row, {}) for row in rows]
-        details = {"received": found.received, "why": why, "spent": as_reserved(found.reserved)}
-        await self._log.record(SETTLED, details, request_id)
-        return [settlement(row, amounts_for(row.key, found.reserved)) for row in rows]
+        else:
+            details = {"received": found.received, "why": why, "spent": as_reserved(found.reserved)}
+            await self._log.record(SETTLED, details, request_id)
 
 
 def _apply(steps: list[Settle], store: BudgetStore) -> None:

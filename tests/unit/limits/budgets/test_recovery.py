@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from app.limits.budgets.reservations import Pot, Tokens
 from app.limits.budgets.store import PotState, StoreFailed
 
 from ....support.budget_process import BudgetProcess, run
-from ....support.budgets import DAY, budget, spent_members
+from ....support.budgets import DAY, budget, claim, spent_members
 
 ONE, TWO, THREE = ("a" * 32, "b" * 32, "c" * 32)
 TOKENS = budget(tokens=10_000)
@@ -163,6 +164,33 @@ def test_what_was_left_and_stands_in_the_log_is_settled_as_it_says(tmp_path: Pat
             process.budgets.leave(reservation, may_have_generated=True)
             await process.budgets.look(keeps_books=False)
             assert await agreed(process) == PotState(30, 0, 0)
+
+    run(work)
+
+
+@pytest.mark.parametrize(("late", "spent"), [("ask.received", 0), ("ask.answered", 30)])
+def test_a_record_that_was_late_counts_before_the_end_that_was_made_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, late: str, spent: int
+) -> None:
+    async def work() -> None:
+        async with BudgetProcess(tmp_path) as process:
+            await answer(process, TWO)
+            if late == "ask.received":
+                reservation, *_ = await process.budgets.reserve(ONE, claim(TOKENS, price=None), "alice")
+                details: dict[str, Any] = {"reserved": reservation.members()}
+            else:
+                reservation, seq = await process.ask(ONE, TOKENS)
+                details = {"received": seq, "spent": spent_members(reservation, "usage", USED)}
+            process.budgets.leave(reservation, may_have_generated=late != "ask.received")
+            record = process.log.record
+
+            async def record_late(*made_up: Any) -> None:
+                await process.record(late, ONE, **details)
+                await record(*made_up)
+
+            monkeypatch.setattr(process.log, "record", record_late)
+            await process.budgets.look(keeps_books=False)
+            assert await agreed(process) == PotState(30 + spent, 0, 0)
 
     run(work)
 
