@@ -14,20 +14,19 @@ SDK = "x-stainless-read-timeout"
 _DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _FLOAT = re.compile(r"[0-9]{1,20}(\.[0-9]{1,20})?(e[+-]?[0-9]{1,3})?|inf")
 """As Python writes a number."""
+FORMS = {OURS.encode(): _DECIMAL, SDK.encode(): _FLOAT}
 
 
 def asked_timeout(request: Request) -> float | None:
     """Seconds; the smaller one if both headers are sent. Raises InvalidTimeout."""
-    found = [_seconds(name, form, values) for name, form in ((OURS, _DECIMAL), (SDK, _FLOAT)) if (values := _all(request, name))]
-    return min(found, default=None)
+    found = [one for one in request.scope["headers"] if one[0] in FORMS]
+    if not found:  # nearly always, but for SDKs
+        return None
+    return min(_seconds(name, [value for key, value in found if key == name]) for name, _ in found)
 
 
-def _all(request: Request, name: str) -> list[str]:
-    wanted = name.encode()
-    return [value.decode("latin-1") for key, value in request.scope["headers"] if key == wanted]
-
-
-def _seconds(name: str, form: re.Pattern[str], values: list[str]) -> float:
-    if len(values) > 1 or not form.fullmatch(values[0]) or not (seconds := float(values[0])) > 0:
-        raise InvalidTimeout(name)
+def _seconds(name: bytes, values: list[bytes]) -> float:
+    text = values[0].decode("latin-1")
+    if len(values) > 1 or not FORMS[name].fullmatch(text) or not (seconds := float(text)) > 0:
+        raise InvalidTimeout(name.decode())
     return seconds
