@@ -179,6 +179,7 @@ def _verify_usual_price(members: Mapping[str, Any]) -> None:
     is_usual = {
         "service_tier": not isinstance(tier := members.get("service_tier"), str) or tier in USUAL_TIERS,
         "speed": members.get("speed") in (None, "standard"),
+        "inference_geo": members.get("inference_geo") in (None, "global"),
         "modalities": not isinstance(modalities, list) or modalities in ([], ["text"]),
     }
     for name, is_so in is_usual.items():

@@ -170,7 +170,9 @@ def test_a_model_without_a_price_is_refused_by_a_budget_in_money_alone() -> None
     assert found.terms.price is None
 
 
-@pytest.mark.parametrize("member", [{"service_tier": "priority"}, {"speed": "fast"}, {"modalities": ["text", "audio"]}])
+@pytest.mark.parametrize(
+    "member", [{"service_tier": "priority"}, {"speed": "fast"}, {"inference_geo": "us"}, {"modalities": ["text", "audio"]}]
+)
 def test_what_is_billed_at_another_price_is_refused(member: dict[str, Any]) -> None:
     with pytest.raises(InvalidParameter) as refused:
         claim(chat(**member))
