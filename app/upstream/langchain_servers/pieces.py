@@ -22,6 +22,8 @@ class Pieces:
         self._arrived: asyncio.Queue[AIMessage | None] = asyncio.Queue(AHEAD)
         self._failure: AppError | None = None
         self._is_over = False
+        self.has_begun = False
+        """Whether a piece has come."""
         self.reading = asyncio.create_task(self._read())
 
     async def next(self) -> list[AIMessage] | None:
@@ -48,6 +50,7 @@ class Pieces:
         try:
             async with aclosing(self._pieces) as pieces:
                 async for piece in pieces:
+                    self.has_begun = True
                     await self._arrived.put(piece)
         except Exception as error:  # noqa: BLE001 - an SDK may raise anything; it becomes one of ours
             self._failure = self._error_of(error)

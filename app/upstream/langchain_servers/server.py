@@ -150,7 +150,10 @@ class LangChainServer:
 
         def error_of_asking(error: Exception) -> AppError:
             now.is_sent = sending.may_have
-            return error_of(error, body, now)
+            made = error_of(error, body, now)
+            if pieces.has_begun:  # the server has generated, whatever it says in the end
+                now.is_sent, now.status = True, 200
+            return made
 
         fields = {name: self._models.names[name] for name in self._parameters.settings}
         try:

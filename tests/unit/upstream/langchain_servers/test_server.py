@@ -114,6 +114,27 @@ def test_half_an_emoji_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ask(asked_by(Halves, monkeypatch)).document["choices"][0]["message"]["content"] == "fine \ud83d"
 
 
+class Cut(Halves):
+    """It is told of a status in the middle of its answer, as Google's classes are."""
+
+    async def _astream(self, *given: Any, **more: Any) -> AsyncIterator[ChatGenerationChunk]:
+        yield ChatGenerationChunk(message=AIMessageChunk(content="fi"))
+        error: Any = ValueError()
+        error.code = 503
+        raise error
+
+
+def test_a_status_in_mid_answer_does_not_say_that_nothing_was_generated(monkeypatch: pytest.MonkeyPatch) -> None:
+    attempts = Attempts()
+
+    async def work(server: LangChainServer) -> None:
+        with pytest.raises(UpstreamUnavailable):
+            await server.complete(CHAT, body(), "alias", attempts=attempts)
+
+    use(asked_by(Cut, monkeypatch), work)
+    assert not attempts.now.is_free
+
+
 def test_a_class_that_takes_no_cap_prevents_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError) as caught:
         asked_by(GenericFakeChatModel, monkeypatch)
