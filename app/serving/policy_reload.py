@@ -20,6 +20,7 @@ from ..security.security_log import SecurityLog
 from ..settings import Settings
 from ..wiring.audit import open_audit
 from ..wiring.catalogue import read_catalogue
+from ..wiring.models import open_models
 from .policy_record import PolicyRecord, details_of_change
 from .shared_parts import SharedPolicy
 
@@ -46,6 +47,7 @@ def reload_policy(encoded_settings: bytes, policy: SharedPolicy) -> int:
         if replace(found, created=present.created) == present:
             events.event("policy_unchanged", sha256=found.sha256)
             return UNCHANGED
+        open_models(settings, found, None)  # as each worker will: a class of LangChain's may lack something
         asyncio.run(_record(settings, events, present.sha256, found))
     except AppError as error:
         LOG.error("The policy file was read again and nothing is changed: %s", error.detail)

@@ -100,6 +100,15 @@ def test_a_file_that_cannot_be_used_changes_nothing(desk: Desk, text: str, caplo
     assert said.startswith("The policy file was read again and nothing is changed: ")
 
 
+def test_a_server_that_no_worker_could_open_changes_nothing(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    azure = '[servers.azure]\nlangchain = "azure_openai"\nbase_url = "http://127.0.0.1:9"\n[models.large]\nserver = "azure"\n'
+    Path("models.toml").write_text(MODELS + azure)
+    assert desk.reload() == UNCHANGED
+    assert desk.changes() == []
+    assert "cannot be made" in desk.events()[-1]
+
+
 def test_a_change_that_cannot_be_recorded_is_not_published(desk: Desk) -> None:
     before = desk.policy.read()
     Path("models.toml").write_text(MORE)
