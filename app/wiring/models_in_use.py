@@ -42,10 +42,9 @@ class ModelsInUse:
         return models
 
     async def aclose(self) -> None:
-        for upstream, task in self._retired.items():
+        for task in self._retired.values():
             task.cancel()
-            await upstream.aclose()
-        for upstream in self.now.upstreams.values():
+        for upstream in (*self._retired, *self.now.upstreams.values()):
             await upstream.aclose()
 
     async def _close_later(self, upstream: ModelServer, seconds: float) -> None:
