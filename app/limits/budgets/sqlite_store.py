@@ -24,6 +24,8 @@ from .store import NO_OWNER, LogPlace, OpenRow, Outcome, PotState, Settle, Step,
 LOG = logging.getLogger("app.limits")
 TIMEOUT_SECONDS = 1.0
 """How long to wait for another process's transaction, which takes a millisecond."""
+CHECKPOINT_PAGES = 4096
+"""Of 4 KiB: a checkpoint syncs the disk, which the log needs for its records."""
 VERSION = 1
 DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 SCHEMA = """
@@ -166,6 +168,7 @@ class SqliteBudgetStore:
             db = self._db = sqlite3.connect(self.path, timeout=TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False)
             db.execute("PRAGMA journal_mode=WAL")
             db.execute("PRAGMA synchronous=NORMAL")
+            db.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
             version = db.execute("PRAGMA user_version").fetchone()[0]
             if version > VERSION:
                 raise StoreFailed(f"{self.path} comes from a newer version: install that one, or move the file away")
