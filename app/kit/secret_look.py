@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterable
 
 MIN_RANDOM = 12
 """Characters without a pattern: more than 60 bits in the poorest alphabet that secrets use."""
@@ -11,6 +12,8 @@ MIN_KINDS = 7
 """Different ones among them: repetition is no secret."""
 MIN_PIECE = 8
 """Between two separators. Shorter ones are versions, sizes and formats: 8x7B, q4f16, A22B."""
+MANY_RANDOM, MANY_KINDS, MOST_PIECES = 20, 12, 8
+"""Random characters from which on the length of the pieces does not matter, if they are few."""
 MIN_WORDS = 3
 """Words from which on a segment of a path is a sentence."""
 MAX_LOOKED_AT = 4096
@@ -30,10 +33,17 @@ def looks_secret(text: str) -> bool:
     UUID is a name. So is a pass phrase of words, which nothing but its meaning gives away.
     """
     named = _UUID.sub("", text[:MAX_LOOKED_AT])
-    pieces = [piece for piece in _SEPARATORS.split(named) if len(piece) >= MIN_PIECE and not _NUMBER.fullmatch(piece)]
+    pieces = [piece for piece in _SEPARATORS.split(named) if not _NUMBER.fullmatch(piece)]
+    random = _random_in(piece for piece in pieces if len(piece) >= MIN_PIECE)
+    if len(random) >= MIN_RANDOM and len(set(random)) >= MIN_KINDS:
+        return True
+    random = _random_in(pieces)
+    return len(pieces) <= MOST_PIECES and len(random) >= MANY_RANDOM and len(set(random)) >= MANY_KINDS
+
+
+def _random_in(pieces: Iterable[str]) -> str:
     random = "".join(piece if _HEX.fullmatch(piece) else _WORD.sub(_unless_word, piece) for piece in pieces)
-    random = "".join(one for one in random if one.isascii())  # other scripts are words
-    return len(random) >= MIN_RANDOM and len(set(random)) >= MIN_KINDS
+    return "".join(one for one in random if one.isascii())  # other scripts are words
 
 
 def masked(text: str, limit: int) -> str:

@@ -468,7 +468,15 @@ def test_openapi_declares_the_body_and_the_security_scheme(service: Service) -> 
     asked_there = {"chat/completions", "completions", "responses", "embeddings", "messages", "messages/count_tokens"}
     v1 = {*asked_there, "models", "models/{model}"}
     tokens = {"/token", "/token/revoke", "/token/introspect"}
-    ours = {"/ask", *tokens, "/livez", "/readyz", *(f"/audit/{name}" for name in audit), *(f"/v1/{name}" for name in v1)}
+    ours = {
+        "/ask",
+        "/budget",
+        *tokens,
+        "/livez",
+        "/readyz",
+        *(f"/audit/{name}" for name in audit),
+        *(f"/v1/{name}" for name in v1),
+    }
     wellknown = {f"/.well-known/oauth-{name}" for name in ("authorization-server", "protected-resource")}
     assert set(document["paths"]) == ours | wellknown
 

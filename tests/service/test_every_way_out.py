@@ -71,6 +71,7 @@ WAYS = {
     "/.well-known/oauth-authorization-server": Way("/.well-known/oauth-authorization-server"),
     "/.well-known/oauth-protected-resource": Way("/.well-known/oauth-protected-resource"),
     "/ask": Way("/ask", roles.ASK, "POST", "GET"),
+    "/budget": Way("/budget", "any"),
     "/livez": Way("/livez"),
     "/health": Way("/health"),
     "/healthz": Way("/healthz"),
@@ -100,11 +101,12 @@ UNRECORDED = {
     *("/", "/livez", "/health", "/healthz", "/readyz", "/openapi.json", "/docs", "/docs/start.js", "/docs/assets"),
     *("/token/revoke", "/token/introspect"),  # of what proves nothing, as here
     *("/.well-known/oauth-authorization-server", "/.well-known/oauth-protected-resource"),
-    *("/v1/models", "/v1/models/{model:path}", "/audit/checkpoint", "/audit/vkey", "/audit/tile/{address:path}"),
+    *("/budget", "/v1/models", "/v1/models/{model:path}", "/audit/checkpoint", "/audit/vkey", "/audit/tile/{address:path}"),
 }
 OF_CLIENTS = [template for template, way in WAYS.items() if way.role == "client"]
 GUARDED = [template for template, way in WAYS.items() if way.is_guarded]
-AUDIT = [template for template in GUARDED if template.startswith("/audit")]
+READERS = [template for template in GUARDED if WAYS[template].role in ("any", roles.AUDIT_READER)]
+"""Those that the tests call as the reader."""
 addresses = (f"203.0.{high}.{low}" for high in range(256) for low in range(1, 255))
 """A new address for each call, so that no limit of an address affects a test."""
 
@@ -241,7 +243,7 @@ def test_records_of_others_are_404_and_the_attempt_is_recorded(out: Caller) -> N
 
 @pytest.mark.parametrize("template", [*OF_CLIENTS, *GUARDED])
 def test_too_many_are_429_for_a_principal_and_for_an_address(template: str, limited: Caller) -> None:
-    way, who = WAYS[template], "reader" if template in AUDIT else "alice"
+    way, who = WAYS[template], "reader" if template in READERS else "alice"
     reads = way.method == "GET" or template in ("/v1/messages/count_tokens", "/token/introspect")
     for _ in range(601 if reads else 61 if template in OF_CLIENTS else 2):
         response = limited.succeed(way)

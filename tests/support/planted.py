@@ -11,7 +11,7 @@ import httpx
 
 from .calls import FORM, bearer
 from .fake_openai import FakeOpenAI
-from .service import HTTP, Service
+from .service import HTTP, Service, close_breakers
 from .windows import window_folder
 
 KEY = "sk-planted-key-0123456789abcdef"
@@ -118,10 +118,12 @@ def break_the_upstream(planted: Planted) -> None:
     for text in texts:
         for mode in ("status:400", "status:401", "status:429", "status:500", "status:503", "ok", "redirect"):
             planted.fake.set(mode, body=text)
+            close_breakers(planted.service)
             response = planted.ask(PROMPT)
             assert response.status_code in (502, 503), response.text
     for mode in ("garbage", "not_http", "close", "truncate", "hang"):
         planted.fake.set(mode)
+        close_breakers(planted.service)
         planted.ask(PROMPT)
     planted.fake.set("ok")
 
