@@ -21,9 +21,10 @@ from app.api.description import described
 from app.api.error_bodies import body_of, status_of
 from app.cli.main import COMMANDS, load_command
 from app.cli.main import app as command_line
-from app.errors import AppError, InsufficientScope, InvalidParameter, ModelNotFound, Overloaded, TokenError, UpstreamError
+from app.errors import AppError, InsufficientScope, InvalidParameter, ModelNotFound, Overloaded, UpstreamError
 from app.main import create_app
 from app.security.oauth_errors import ClientRefused
+from app.security.token_errors import TokenError
 from app.settings import Settings
 from tests.support.fault_catalogue import table
 

@@ -8,9 +8,10 @@ from fastapi import Depends, Request
 from fastapi.openapi.models import OAuthFlowClientCredentials, OAuthFlows
 from fastapi.security import OAuth2
 
-from ..errors import InsufficientScope, TokenError, TokenMalformed
+from ..errors import InsufficientScope
 from ..security import roles
 from ..security.models import Principal
+from ..security.token_errors import TokenError, TokenMalformed
 from ..wiring.services import Services
 from .asserted_user import note_user_in_headers
 from .context import address_of, app_context, change_context

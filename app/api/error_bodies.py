@@ -8,8 +8,9 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any, Literal
 
-from ..errors import AppError, AuditCorrupt, InvalidParameter, TokenError, TokenMalformed
+from ..errors import AppError, AuditCorrupt, InvalidParameter
 from ..security.api_keys.form import KeyRefused
+from ..security.token_errors import TokenError, TokenMalformed
 from ..upstream.errors import UpstreamBusy, UpstreamRefused
 from .http_errors import HeadTooLarge, TokenMissing
 

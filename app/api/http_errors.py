@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ..errors import InvalidInput, InvalidParameter, TokenError, Unavailable
+from ..errors import InvalidInput, InvalidParameter, Unavailable
+from ..security.token_errors import TokenError
 
 
 class MalformedHttp(InvalidInput):

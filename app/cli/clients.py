@@ -10,11 +10,12 @@ import typer
 
 from ..admin import clients as admin
 from ..catalogue.caps import MAX_PER_MINUTE
-from ..errors import InvalidRequest, InvalidRoles, InvalidUser
+from ..errors import InvalidRequest
 from ..kit.command import command
 from ..kit.moments import iso
 from ..security.models import ClientSettings
 from ..security.roles import ADD_CLIENT, ASK, AUDIT_READER, INTROSPECT
+from ..security.token_errors import InvalidRoles, InvalidUser
 from ..settings import MAX_TOKEN_HOURS
 from .keys import key_lines, length_of_time
 from .output import Json, say

@@ -10,9 +10,10 @@ import typer
 
 from ..admin import keys as admin
 from ..catalogue.caps import MAX_PER_MINUTE
-from ..errors import InvalidRequest, InvalidRoles
+from ..errors import InvalidRequest
 from ..kit.command import command
 from ..kit.moments import SECONDS, duration, iso
+from ..security.token_errors import InvalidRoles
 from .output import Json, say
 from .usage import WrongUsage, argument, one_each
 

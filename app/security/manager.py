@@ -14,7 +14,7 @@ from typing import Any
 
 from ..audit.format.record import Receipt
 from ..audit.log import AuditLog
-from ..errors import TokenError, Unavailable
+from ..errors import Unavailable
 from .api_keys.form import PREFIX
 from .api_keys.verifier import KeyVerifier
 from .clients.store import ClientStore
@@ -24,6 +24,7 @@ from .oauth_errors import InvalidScope
 from .replacement_notice import ReplacementNotice
 from .roles import INTROSPECT
 from .security_log import SecurityLog
+from .token_errors import TokenError
 from .tokens.issuer import IssuedToken, TokenIssuer
 from .tokens.verifier import TokenVerifier
 

@@ -6,7 +6,7 @@ from typing import TypeGuard
 
 from ..audit.format.record import USER_ID
 from ..catalogue.role_names import is_role
-from ..errors import InvalidRoles, InvalidUser
+from .token_errors import InvalidRoles, InvalidUser
 
 ASK = "ai.playground.user"
 AUDIT_READER = "ai.audit.reader"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 from app import errors
-from app.errors import AppError, InvalidParameter, TokenError, VerificationFailed
+from app.errors import AppError, InvalidParameter, VerificationFailed
+from app.security.token_errors import TokenError
 
 from ..support.error_tree import every_error_class, example_of
 from ..support.tables import for_each

@@ -10,7 +10,12 @@ from typing import Any, NamedTuple
 
 import jwt
 
-from ...errors import (
+from ...kit import strict_json
+from ...kit.base64 import decode_base64url
+from ..models import Principal, Revocations
+from ..proof_cache import ProofCache
+from ..roles import verify_roles, verify_user_id
+from ..token_errors import (
     ClientDisabled,
     InvalidNonce,
     InvalidRoles,
@@ -29,11 +34,6 @@ from ...errors import (
     TokenWrongAudience,
     TokenWrongIssuer,
 )
-from ...kit import strict_json
-from ...kit.base64 import decode_base64url
-from ..models import Principal, Revocations
-from ..proof_cache import ProofCache
-from ..roles import verify_roles, verify_user_id
 from .jti import is_jti
 from .keys import SigningKey
 

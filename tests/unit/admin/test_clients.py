@@ -13,9 +13,10 @@ import pytest
 
 from app.admin import clients, keys
 from app.audit.log import AuditLog
-from app.errors import AuditUnavailable, ConfigError, InvalidRequest, InvalidRoles, InvalidUser, Unavailable
+from app.errors import AuditUnavailable, ConfigError, InvalidRequest, Unavailable
 from app.security.models import ClientSettings
 from app.security.roles import ASK, AUDIT_READER
+from app.security.token_errors import InvalidRoles, InvalidUser
 
 from ...support.installation import LOG, install
 

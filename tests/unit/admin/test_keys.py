@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from app.admin import clients, keys
-from app.errors import InvalidRequest, InvalidRoles
+from app.errors import InvalidRequest
 from app.security.roles import ASK, AUDIT_READER
+from app.security.token_errors import InvalidRoles
 
 from ...support.installation import LOG, install
 

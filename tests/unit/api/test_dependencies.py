@@ -9,10 +9,11 @@ import pytest
 from app.api.context import request_context
 from app.api.dependencies import asker, auditor, authenticate, bearer_token, proven, reader, verify_role
 from app.api.http_errors import TokenMissing
-from app.errors import InsufficientScope, RateLimited, TokenExpired, TokenMalformed
+from app.errors import InsufficientScope, RateLimited
 from app.limits.quota import Quota, QuotaExceeded
 from app.security.models import Principal
 from app.security.roles import ASK, AUDIT_READER
+from app.security.token_errors import TokenExpired, TokenMalformed
 
 from ...support.http_request import ADDRESS, FakeApp, request_of, run
 

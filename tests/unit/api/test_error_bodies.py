@@ -33,14 +33,11 @@ from app.errors import (
     NotFound,
     Overloaded,
     RateLimited,
-    TokenBadSignature,
-    TokenError,
-    TokenExpired,
-    TokenMalformed,
     UpstreamTimeout,
 )
 from app.security.api_keys.form import KeyRefused
 from app.security.oauth_errors import InvalidClient, InvalidScope
+from app.security.token_errors import TokenBadSignature, TokenError, TokenExpired, TokenMalformed
 from app.upstream.errors import ProtocolNotServed, UpstreamBusy, UpstreamOutOfQuota, UpstreamRefused
 
 from ...support.error_tree import every_error_class, example_of

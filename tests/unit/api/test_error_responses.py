@@ -30,7 +30,6 @@ from app.errors import (
     NotFound,
     Overloaded,
     RateLimited,
-    TokenExpired,
     Unavailable,
 )
 from app.limits.budgets.errors import BudgetSpent
@@ -38,6 +37,7 @@ from app.limits.quota import Quota, QuotaExceeded
 from app.security.api_keys.form import KeyRefused
 from app.security.asserted_user import AssertedUser
 from app.security.oauth_errors import InvalidClient
+from app.security.token_errors import TokenExpired
 
 from ...support.error_tree import every_error_class, example_of
 from ...support.http_request import ADDRESS, REQUEST_ID, FakeApp, request_of, run

@@ -12,9 +12,10 @@ from app.admin import clients as operator_tasks
 from app.admin.clients import ClientSecret
 from app.cli.main import app
 from app.cli.usage import WrongUsage
-from app.errors import InvalidRequest, InvalidRoles, InvalidUser
+from app.errors import InvalidRequest
 from app.security.api_keys.form import NewKey
 from app.security.models import Client, ClientSettings
+from app.security.token_errors import InvalidRoles, InvalidUser
 
 from ...support.commands import returning, run
 from ...support.tables import for_each

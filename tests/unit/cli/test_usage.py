@@ -8,7 +8,7 @@ import pytest
 import typer
 
 from app.cli.usage import WrongUsage, argument, one_each, usage_sentence
-from app.errors import InvalidRoles, InvalidUser
+from app.security.token_errors import InvalidRoles, InvalidUser
 
 app = typer.Typer()
 

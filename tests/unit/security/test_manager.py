@@ -15,7 +15,7 @@ import pytest
 
 from app import errors
 from app.audit.log import AuditLog
-from app.security import SecurityManager
+from app.security import SecurityManager, token_errors
 from app.security import manager as module
 from app.security.api_keys.form import KeyRefused
 from app.security.clients.store import ClientStore, open_clients
@@ -153,14 +153,14 @@ async def test_revoked_disabled_and_expired_tokens_are_found_in_the_cache(desk: 
     await desk.clients.disable("david")
     assert manager.verify_token(carol).user_id == "carol", "the set in memory is as old as its last load"
     await manager.load_revocations()
-    with pytest.raises(errors.TokenRevoked):
+    with pytest.raises(token_errors.TokenRevoked):
         manager.verify_token(carol)
-    with pytest.raises(errors.ClientDisabled):
+    with pytest.raises(token_errors.ClientDisabled):
         manager.verify_token(david)
     assert manager.verify_token(erika).user_id == "erika"
     desk.clock.now = NOW + HOUR
     for _ in range(2):
-        with pytest.raises(errors.TokenExpired):
+        with pytest.raises(token_errors.TokenExpired):
             manager.verify_token(erika)
 
 
@@ -170,7 +170,7 @@ async def test_tokens_of_an_enabled_client_count_again_a_lost_role_does_not(desk
     token = manager.generate_token("carol", [ASK, AUDIT_READER])
     await desk.clients.disable("carol")
     await manager.load_revocations()
-    with pytest.raises(errors.ClientDisabled):
+    with pytest.raises(token_errors.ClientDisabled):
         manager.verify_token(token)
     await desk.clients.enable("carol")
     await desk.clients.set_roles("carol", [AUDIT_READER])
@@ -193,7 +193,7 @@ async def test_a_bearer_is_a_token_or_a_key_of_the_database_of_now(desk: Desk, m
     for wrong in ("saa_", "saa_x.y.z", new.key[:-1]):
         with pytest.raises(KeyRefused):
             await manager.verify_bearer(wrong)
-    with pytest.raises(errors.TokenMalformed):
+    with pytest.raises(token_errors.TokenMalformed):
         await manager.verify_bearer(new.key[1:])
     following = asyncio.create_task(manager.follow_revocations())
     with sqlite3.connect(desk.folder / "clients.sqlite3") as database:  # as an older state would be
@@ -225,14 +225,14 @@ async def test_a_clients_own_lifetime_holds_for_tokens_made_before(desk: Desk) -
     assert desk.manager.verify_token(issued.access_token).expires_at == NOW + 2 * HOUR
     await desk.clients.change_settings("carol", {"token_seconds": HOUR})
     await desk.manager.load_revocations()
-    with pytest.raises(errors.TokenTooLong):
+    with pytest.raises(token_errors.TokenTooLong):
         desk.manager.verify_token(issued.access_token)
 
 
 def is_refused(desk: Desk, token: str) -> bool:
     try:
         desk.manager.verify_token(token)
-    except errors.TokenRevoked:
+    except token_errors.TokenRevoked:
         return True
     return False
 
@@ -287,7 +287,7 @@ async def test_a_client_revokes_its_own_token_and_key_each_recorded_first(desk: 
     for credential in (token, key):
         principal = await desk.manager.verify_bearer(credential)
         await desk.manager.revoke_credential(carol, credential, **ORIGIN)
-        with pytest.raises(errors.TokenError):
+        with pytest.raises(token_errors.TokenError):
             await desk.manager.verify_bearer(credential)
         assert principal.credential_id in (await desk.clients.current_revocations()).revoked
         await desk.manager.revoke_credential(carol, credential, **ORIGIN)  # has no second record
@@ -340,7 +340,7 @@ async def test_what_is_foreign_unknown_or_expired_is_left_alone(desk: Desk) -> N
 async def test_a_token_that_lives_too_long_now_can_be_revoked_still(desk: Desk) -> None:
     ((carol, _),) = await clients_with_keys(desk, "carol")
     token = desk.manager._issuer.issue("carol", [ASK], 2 * HOUR).access_token
-    with pytest.raises(errors.TokenTooLong):
+    with pytest.raises(token_errors.TokenTooLong):
         desk.manager.verify_token(token)
     await desk.manager.revoke_credential(carol, token, **ORIGIN)
     assert len((await desk.clients.current_revocations()).revoked) == 1

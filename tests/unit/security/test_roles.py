@@ -2,9 +2,9 @@
 
 import pytest
 
-from app.errors import InvalidRoles, InvalidUser
 from app.security.models import Principal
 from app.security.roles import ASK, AUDIT_READER, verify_roles, verify_user_id
+from app.security.token_errors import InvalidRoles, InvalidUser
 
 from ...support.tables import for_each
 

@@ -7,9 +7,9 @@ import zlib
 
 import pytest
 
-from app.errors import TokenError
 from app.kit.secret_look import looks_secret
 from app.security.api_keys.form import DIGITS, KeyRefused, checksum, is_key_id, make_key, verify_form
+from app.security.token_errors import TokenError
 
 from ....support.tables import for_each
 

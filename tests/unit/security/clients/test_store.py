@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from app.errors import InvalidRequest, InvalidUser
+from app.errors import InvalidRequest
 from app.security.clients.store import ClientStore, open_clients
 from app.security.models import ClientSettings, Revocations
 from app.security.oauth_errors import InvalidClient
 from app.security.roles import ASK, AUDIT_READER
+from app.security.token_errors import InvalidUser
 
 pytestmark = pytest.mark.anyio
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app import errors
+from app.security import token_errors
 
 from ....support.tables import for_each
 from ....support.tokens import ASK, CLAIMS, HEADER, HOUR, NOTHING_REVOKED, NOW, issuer, verifier
@@ -38,13 +38,13 @@ def test_no_two_tokens_share_a_nonce() -> None:
 
 @for_each("user_id", ["", "al", "x" * 33, "alice\n", "al ice", "älice", "a/b", "ali\0ce", None, 7, ["alice"]])
 def test_no_token_is_made_for_what_is_no_user_id(user_id: Any) -> None:
-    with pytest.raises(errors.InvalidUser) as caught:
+    with pytest.raises(token_errors.InvalidUser) as caught:
         issuer().issue(user_id, [ASK])
     assert isinstance(caught.value, ValueError)
 
 
 @for_each("roles", [[], (), None, ASK, [""], ["Admin"], ["ai playground"], [ASK + "\n"], [7], [None], [["x"]], {ASK: 1}])
 def test_no_token_is_made_for_what_are_no_roles(roles: Any) -> None:
-    with pytest.raises(errors.InvalidRoles) as caught:
+    with pytest.raises(token_errors.InvalidRoles) as caught:
         issuer().issue("alice", roles)
     assert isinstance(caught.value, ValueError)

@@ -11,10 +11,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from app import errors
-from app.errors import TokenError
-from app.security import proof_cache
+from app.security import proof_cache, token_errors
 from app.security.models import Principal, Revocations
+from app.security.token_errors import TokenError
 from app.security.tokens.keys import SigningKey
 from app.security.tokens.verifier import MAX_TOKEN_BYTES
 
@@ -74,17 +73,17 @@ def test_a_hand_made_token_of_the_same_contract_is_good() -> None:
     ("claims", "now", "error"),
     [
         ({}, NOW + HOUR - 0.001, None),
-        ({}, NOW + HOUR, errors.TokenExpired),
-        ({}, NOW + HOUR + 1, errors.TokenExpired),
+        ({}, NOW + HOUR, token_errors.TokenExpired),
+        ({}, NOW + HOUR + 1, token_errors.TokenExpired),
         ({}, NOW - 5, None),
-        ({}, NOW - 5.001, errors.TokenNotYetValid),
+        ({}, NOW - 5.001, token_errors.TokenNotYetValid),
         ({"nbf": NOW + 5}, NOW, None),
-        ({"nbf": NOW + 6}, NOW, errors.TokenNotYetValid),
+        ({"nbf": NOW + 6}, NOW, token_errors.TokenNotYetValid),
         ({"iat": NOW + 5}, NOW, None),
-        ({"iat": NOW + 6}, NOW, errors.TokenNotYetValid),
-        ({"exp": NOW + HOUR + 1}, NOW, errors.TokenTooLong),
-        ({"iat": NOW - 1}, NOW, errors.TokenTooLong),
-        ({"exp": NOW - 10, "iat": NOW, "nbf": NOW}, NOW, errors.TokenExpired),
+        ({"iat": NOW + 6}, NOW, token_errors.TokenNotYetValid),
+        ({"exp": NOW + HOUR + 1}, NOW, token_errors.TokenTooLong),
+        ({"iat": NOW - 1}, NOW, token_errors.TokenTooLong),
+        ({"exp": NOW - 10, "iat": NOW, "nbf": NOW}, NOW, token_errors.TokenExpired),
     ],
 )
 def test_a_token_is_good_within_its_times_and_for_the_set_lifetime(
@@ -99,7 +98,7 @@ def test_a_token_is_good_within_its_times_and_for_the_set_lifetime(
 
 def test_lowering_the_lifetime_ends_the_tokens_that_live_longer() -> None:
     token = issuer().issue("alice", [ASK]).access_token
-    with pytest.raises(errors.TokenTooLong):
+    with pytest.raises(token_errors.TokenTooLong):
         verifier(lifetime=HOUR - 1).verify(token, NOTHING_REVOKED)
 
 
@@ -108,7 +107,7 @@ def test_lowering_the_lifetime_ends_the_tokens_that_live_longer() -> None:
 
 @for_each("name", CLAIMS)
 def test_every_claim_must_be_there(name: str) -> None:
-    assert verdict(sign(without(CLAIMS, name))) is errors.TokenMissingClaim
+    assert verdict(sign(without(CLAIMS, name))) is token_errors.TokenMissingClaim
 
 
 NO_TEXTS: list[Any] = [None, 1, True, [], {}]
@@ -122,37 +121,37 @@ MISTYPED: list[tuple[str, Any]] = [
 
 @for_each(("name", "value"), MISTYPED)
 def test_every_claim_must_be_of_its_type(name: str, value: object) -> None:
-    assert verdict(sign(CLAIMS | {name: value})) is errors.TokenInvalidClaim
+    assert verdict(sign(CLAIMS | {name: value})) is token_errors.TokenInvalidClaim
 
 
 WRONG: list[tuple[dict[str, Any], type[TokenError]]] = [
-    ({"iss": "somebody-else"}, errors.TokenWrongIssuer),
-    ({"iss": "Secure-AI-Assistant"}, errors.TokenWrongIssuer),
-    ({"iss": ""}, errors.TokenWrongIssuer),
-    ({"aud": "somebody-else"}, errors.TokenWrongAudience),
-    ({"aud": "secure-ai-assistant "}, errors.TokenWrongAudience),
-    ({"nonce": NONCE[:-1], "jti": NONCE[:-1]}, errors.InvalidNonce),
-    ({"nonce": NONCE + "0", "jti": NONCE + "0"}, errors.InvalidNonce),
-    ({"nonce": NONCE + "\n", "jti": NONCE + "\n"}, errors.InvalidNonce),
-    ({"nonce": NONCE.upper(), "jti": NONCE.upper()}, errors.InvalidNonce),
-    ({"nonce": 7}, errors.InvalidNonce),
-    ({"nonce": None}, errors.InvalidNonce),
-    ({"jti": "f" * 32}, errors.InvalidNonce),
-    ({"roles": []}, errors.InvalidRoles),
-    ({"roles": ASK}, errors.InvalidRoles),
-    ({"roles": None}, errors.InvalidRoles),
-    ({"roles": {ASK: 1}}, errors.InvalidRoles),
-    ({"roles": [ASK, 7]}, errors.InvalidRoles),
-    ({"roles": [ASK + "\n"], "scope": ASK + "\n"}, errors.InvalidRoles),
-    ({"roles": ["Admin"], "scope": "Admin"}, errors.InvalidRoles),
-    ({"roles": ["a"] * 33, "scope": "a"}, errors.InvalidRoles),
-    ({"scope": "ai.audit.reader"}, errors.InvalidRoles),
-    ({"scope": ""}, errors.InvalidRoles),
-    ({"user_id": "al", "sub": "al"}, errors.InvalidUser),
-    ({"user_id": "alice\n", "sub": "alice\n"}, errors.InvalidUser),
-    ({"user_id": "mallory"}, errors.InvalidUser),
-    ({"sub": "mallory"}, errors.InvalidUser),
-    ({"client_id": "a b"}, errors.InvalidUser),
+    ({"iss": "somebody-else"}, token_errors.TokenWrongIssuer),
+    ({"iss": "Secure-AI-Assistant"}, token_errors.TokenWrongIssuer),
+    ({"iss": ""}, token_errors.TokenWrongIssuer),
+    ({"aud": "somebody-else"}, token_errors.TokenWrongAudience),
+    ({"aud": "secure-ai-assistant "}, token_errors.TokenWrongAudience),
+    ({"nonce": NONCE[:-1], "jti": NONCE[:-1]}, token_errors.InvalidNonce),
+    ({"nonce": NONCE + "0", "jti": NONCE + "0"}, token_errors.InvalidNonce),
+    ({"nonce": NONCE + "\n", "jti": NONCE + "\n"}, token_errors.InvalidNonce),
+    ({"nonce": NONCE.upper(), "jti": NONCE.upper()}, token_errors.InvalidNonce),
+    ({"nonce": 7}, token_errors.InvalidNonce),
+    ({"nonce": None}, token_errors.InvalidNonce),
+    ({"jti": "f" * 32}, token_errors.InvalidNonce),
+    ({"roles": []}, token_errors.InvalidRoles),
+    ({"roles": ASK}, token_errors.InvalidRoles),
+    ({"roles": None}, token_errors.InvalidRoles),
+    ({"roles": {ASK: 1}}, token_errors.InvalidRoles),
+    ({"roles": [ASK, 7]}, token_errors.InvalidRoles),
+    ({"roles": [ASK + "\n"], "scope": ASK + "\n"}, token_errors.InvalidRoles),
+    ({"roles": ["Admin"], "scope": "Admin"}, token_errors.InvalidRoles),
+    ({"roles": ["a"] * 33, "scope": "a"}, token_errors.InvalidRoles),
+    ({"scope": "ai.audit.reader"}, token_errors.InvalidRoles),
+    ({"scope": ""}, token_errors.InvalidRoles),
+    ({"user_id": "al", "sub": "al"}, token_errors.InvalidUser),
+    ({"user_id": "alice\n", "sub": "alice\n"}, token_errors.InvalidUser),
+    ({"user_id": "mallory"}, token_errors.InvalidUser),
+    ({"sub": "mallory"}, token_errors.InvalidUser),
+    ({"client_id": "a b"}, token_errors.InvalidUser),
 ]
 
 
@@ -167,48 +166,48 @@ def test_every_claim_must_say_what_we_say(claims: dict[str, Any], error: type[To
 @for_each("name", ["jwk", "jku", "x5u", "x5c", "x5t", "x5t#S256", "crit", "b64", "zip", "enc"])
 def test_a_header_that_brings_or_names_a_key_or_an_extension_is_refused(name: str) -> None:
     for value in ("https://evil.example/key", ["exp"], {"kty": "oct", "k": b64(KEY.secret)}, None, ""):
-        assert verdict(sign(header=HEADER | {name: value})) is errors.TokenBadHeader
+        assert verdict(sign(header=HEADER | {name: value})) is token_errors.TokenBadHeader
 
 
 @pytest.mark.parametrize("typ", ["JWT", "jwt", "AT+JWT", "application/at+jwt", "", None, 7])
 def test_another_type_of_token_is_refused(typ: object) -> None:
-    assert verdict(sign(header=HEADER | {"typ": typ})) is errors.TokenBadHeader
-    assert verdict(sign(header=without(HEADER, "typ"))) is errors.TokenBadHeader
+    assert verdict(sign(header=HEADER | {"typ": typ})) is token_errors.TokenBadHeader
+    assert verdict(sign(header=without(HEADER, "typ"))) is token_errors.TokenBadHeader
 
 
 @pytest.mark.parametrize("kid", ["", "0" * 16, OTHER_KEY.kid, KEY.kid.upper(), KEY.kid + "\n", None, 7, [KEY.kid]])
 def test_an_unknown_key_is_refused(kid: object) -> None:
-    assert verdict(sign(header=HEADER | {"kid": kid})) is errors.TokenUnknownKey
-    assert verdict(sign(header=without(HEADER, "kid"))) is errors.TokenUnknownKey
+    assert verdict(sign(header=HEADER | {"kid": kid})) is token_errors.TokenUnknownKey
+    assert verdict(sign(header=without(HEADER, "kid"))) is token_errors.TokenUnknownKey
 
 
 @for_each("alg", ["none", "None", "HS384", "HS512", "RS256", "ES256", "EdDSA", "hs256", "", None, 256, ["HS256"]])
 def test_the_algorithm_is_the_settings_and_never_the_tokens(alg: object) -> None:
     for token in (sign(header=HEADER | {"alg": alg}), sign(header=HEADER | {"alg": alg}).rpartition(".")[0] + "."):
-        assert verdict(token) in (errors.TokenWrongAlgorithm, errors.TokenMalformed)
-    assert verdict(sign(header=without(HEADER, "alg"))) is errors.TokenWrongAlgorithm
+        assert verdict(token) in (token_errors.TokenWrongAlgorithm, token_errors.TokenMalformed)
+    assert verdict(sign(header=without(HEADER, "alg"))) is token_errors.TokenWrongAlgorithm
 
 
 def test_a_true_signature_of_another_hash_is_refused() -> None:
-    assert verdict(sign(header=HEADER | {"alg": "HS512"}, digest="sha512")) is errors.TokenWrongAlgorithm
-    assert verdict(sign(digest="sha512")) is errors.TokenBadSignature
-    assert verdict(sign(digest="sha384")) is errors.TokenBadSignature
+    assert verdict(sign(header=HEADER | {"alg": "HS512"}, digest="sha512")) is token_errors.TokenWrongAlgorithm
+    assert verdict(sign(digest="sha512")) is token_errors.TokenBadSignature
+    assert verdict(sign(digest="sha384")) is token_errors.TokenBadSignature
 
 
 def test_a_service_set_to_hs512_signs_and_takes_hs512_only() -> None:
     key = SigningKey("HS512", b"k" * 64)
     token = issuer(key=key).issue("alice", [ASK]).access_token
     assert verifier(key=key).verify(token, NOTHING_REVOKED).user_id == "alice"
-    with pytest.raises(errors.TokenWrongAlgorithm):
+    with pytest.raises(token_errors.TokenWrongAlgorithm):
         verifier(key=key).verify(sign(header=HEADER | {"kid": key.kid}, key=key), NOTHING_REVOKED)
 
 
 def test_the_signature_must_be_of_our_key_over_these_parts() -> None:
     header, claims, signature = GOOD.split(".")
-    assert verdict(sign(key=OTHER_KEY)) is errors.TokenBadSignature
-    assert verdict(f"{header}.{part(CLAIMS | {'user_id': 'root', 'sub': 'root'})}.{signature}") is errors.TokenBadSignature
-    assert verdict(f"{part(HEADER | {'x': 1})}.{claims}.{signature}") is errors.TokenBadSignature
-    assert verdict(f"{header}.{claims}.{signature[:-3]}") is errors.TokenBadSignature
+    assert verdict(sign(key=OTHER_KEY)) is token_errors.TokenBadSignature
+    assert verdict(f"{header}.{part(CLAIMS | {'user_id': 'root', 'sub': 'root'})}.{signature}") is token_errors.TokenBadSignature
+    assert verdict(f"{part(HEADER | {'x': 1})}.{claims}.{signature}") is token_errors.TokenBadSignature
+    assert verdict(f"{header}.{claims}.{signature[:-3]}") is token_errors.TokenBadSignature
 
 
 # --- form --------------------------------------------------------------------------------------------
@@ -242,12 +241,12 @@ FORMS = {
 
 @for_each("form", FORMS)
 def test_what_is_not_three_parts_of_base64url_is_malformed(form: str) -> None:
-    assert verdict(FORMS[form]) is errors.TokenMalformed
+    assert verdict(FORMS[form]) is token_errors.TokenMalformed
 
 
 @pytest.mark.parametrize("token", [None, 7, b"bytes", ["a.b.c"]], ids=str)
 def test_what_is_no_text_is_malformed(token: Any) -> None:
-    assert verdict(token) is errors.TokenMalformed
+    assert verdict(token) is token_errors.TokenMalformed
 
 
 def test_a_token_has_at_most_4_kib() -> None:
@@ -255,8 +254,8 @@ def test_a_token_has_at_most_4_kib() -> None:
     longest, too_long = max(n for n in sizes if n <= MAX_TOKEN_BYTES), min(n for n in sizes if n > MAX_TOKEN_BYTES)
     assert too_long - longest <= 4
     assert prove(sizes[longest]).user_id == "alice"
-    assert verdict(sizes[too_long]) is errors.TokenMalformed
-    assert verdict("a" * 10_000_000) is errors.TokenMalformed
+    assert verdict(sizes[too_long]) is token_errors.TokenMalformed
+    assert verdict("a" * 10_000_000) is token_errors.TokenMalformed
 
 
 def respelled(text: str) -> list[str]:
@@ -273,7 +272,7 @@ def test_each_part_has_one_spelling_only() -> None:
     others = [sign(claims, other) for other in respelled(header)] + [sign(other, header) for other in respelled(claims)]
     others += [f"{HEAD}.{BODY}.{other}" for other in respelled(SIGNATURE)]
     assert len(others) >= 9
-    assert {verdict(token) for token in others} == {errors.TokenMalformed}
+    assert {verdict(token) for token in others} == {token_errors.TokenMalformed}
 
 
 def doubled(members: dict[str, Any], name: str, value: object) -> bytes:
@@ -298,22 +297,22 @@ def doubled(members: dict[str, Any], name: str, value: object) -> bytes:
     ],
 )
 def test_parts_that_are_not_one_strict_json_object_are_malformed(inside: bytes) -> None:
-    assert verdict(sign(inside)) is errors.TokenMalformed
-    assert verdict(sign(CLAIMS, inside)) is errors.TokenMalformed
+    assert verdict(sign(inside)) is token_errors.TokenMalformed
+    assert verdict(sign(CLAIMS, inside)) is token_errors.TokenMalformed
 
 
 def test_a_header_with_a_member_twice_is_malformed() -> None:
-    assert verdict(sign(header=doubled(HEADER, "alg", "HS256"))) is errors.TokenMalformed
-    assert verdict(sign(header=doubled(HEADER, "kid", KEY.kid))) is errors.TokenMalformed
+    assert verdict(sign(header=doubled(HEADER, "alg", "HS256"))) is token_errors.TokenMalformed
+    assert verdict(sign(header=doubled(HEADER, "kid", KEY.kid))) is token_errors.TokenMalformed
 
 
 # --- taken back --------------------------------------------------------------------------------------
 
 
 def test_a_revoked_token_is_refused_the_first_time_it_is_seen_too() -> None:
-    with pytest.raises(errors.TokenRevoked):
+    with pytest.raises(token_errors.TokenRevoked):
         verifier().verify(GOOD, Revocations(1, frozenset([NONCE]), frozenset()))
-    with pytest.raises(errors.ClientDisabled):
+    with pytest.raises(token_errors.ClientDisabled):
         verifier().verify(GOOD, Revocations(1, frozenset(), frozenset(["alice"])))
 
 
@@ -338,7 +337,7 @@ def test_a_token_gives_only_roles_that_its_client_still_has(current: dict[str, s
 def test_a_token_refused_once_is_refused_again() -> None:
     one = verifier()
     for _ in range(3):
-        with pytest.raises(errors.TokenBadSignature):
+        with pytest.raises(token_errors.TokenBadSignature):
             one.verify(sign(key=OTHER_KEY), NOTHING_REVOKED)
 
 

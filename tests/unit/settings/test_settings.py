@@ -18,9 +18,9 @@ from app.errors import ConfigError
 from app.settings import Settings, load_settings, read_environment
 from app.upstream.client import Upstream
 
-from ..support.clean_settings import SECRET, SETTINGS, use_defaults
-from ..support.examples import examples
-from ..support.paths import ROOT
+from ...support.clean_settings import SECRET, SETTINGS, use_defaults
+from ...support.examples import examples
+from ...support.paths import ROOT
 
 EXAMPLE = ROOT / ".env.example"
 
