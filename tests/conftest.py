@@ -13,7 +13,8 @@ import uvloop
 
 from .support.examples import register_profiles
 from .support.fake_openai import FakeOpenAI
-from .support.leftovers import Held, left_since, running_below
+from .support.leftovers import SHARED_CHILDREN, SHARED_FILES, Held, left_since, running_below
+from .support.postgres_server import PostgresServer
 from .support.service import Service, close_breakers
 from .support.stores import close_stores
 
@@ -101,3 +102,12 @@ def service(tmp_path_factory: pytest.TempPathFactory, fake: FakeOpenAI) -> Itera
 def token(service: Service) -> str:
     """An access token of a client that may ask."""
     return service.token("alice", service.add_client("alice"))
+
+
+@pytest.fixture(scope="session")
+def postgres(temporary: Path) -> Iterator[PostgresServer]:
+    """One PostgreSQL for each process of the suite: a test makes a database of its own, and stops nothing."""
+    with PostgresServer() as server:
+        SHARED_CHILDREN.add(server.pid)
+        SHARED_FILES.add(str(server.folder))
+        yield server

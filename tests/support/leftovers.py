@@ -24,6 +24,9 @@ CACHES = {".hypothesis", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".import
 """Made in the project's folder by the tools of the suite."""
 USUAL_ENDING_SECONDS, ENDING_SECONDS = 0.1, 5.0
 """A thread or process that was asked to end takes about so long, and gets so long on a busy machine."""
+SHARED_CHILDREN: set[int] = set()
+SHARED_FILES: set[str] = set()
+"""Of the servers that live as long as the suite: fixtures of the session enter theirs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +129,7 @@ def _children() -> frozenset[int]:
                 found |= {int(pid) for pid in children.read().split()}
         except OSError:  # the thread has ended
             continue
-    return frozenset(found - {resource_tracker._resource_tracker._pid})  # type: ignore[attr-defined]
+    return frozenset(found - SHARED_CHILDREN - {resource_tracker._resource_tracker._pid})  # type: ignore[attr-defined]
 
 
 def _files(temporary: Path) -> frozenset[str]:
@@ -135,7 +138,7 @@ def _files(temporary: Path) -> frozenset[str]:
     for folder in (str(temporary), str(ROOT), LOGS, str(MEMORY)):
         with suppress(FileNotFoundError):
             found |= _that_count(folder, tuple(os.listdir(folder)))
-    return found
+    return found - SHARED_FILES
 
 
 @lru_cache(maxsize=16)  # they are nearly always those of the test before
