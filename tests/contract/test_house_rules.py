@@ -41,6 +41,7 @@ TESTED_ELSEWHERE = {
     "app/admin/operator.py": "tests/unit/admin/test_clients.py and test_keys.py: every change goes through it",
     "app/api/http_errors.py": "constants; tests/unit/api/test_error_bodies.py answers each error",
     "app/assistant/models.py": "dataclasses without behaviour",
+    "app/audit/evidence/shared_head.py": "tests/unit/audit/evidence/test_node_signer.py: every node reads it at each step",
     "app/audit/storage/store.py": "a protocol; tests/contract/test_audit_store.py checks each store",
     "app/catalogue/tables.py": "declarations; tests/unit/catalogue/test_policy_file.py and test_policy_sentences.py: each key",
     "app/cli/demo_service.py": "tests/service/test_demo_service.py, with real processes",

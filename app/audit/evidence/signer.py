@@ -52,8 +52,8 @@ class CheckpointSigner:
         After that, this object signs no more until it, or another signer, finds the log sound.
         """
         with self.tree.locked(timeout_seconds):
-            last = self._published.recover()
-            durable = self._store.durable()
+            last = self._last_signed(may_rebuild)
+            durable = self._store.durable() if self._may_sign() else None
             size = last.size if last else 0
             if durable is None or (durable.seq < size and not self.tree.is_damaged()):
                 return self.published()
@@ -120,6 +120,17 @@ class CheckpointSigner:
 
     # --- under the lock --------------------------------------------------------------------------
 
+    def _last_signed(self, may_rebuild: bool) -> SignedCheckpoint | None:
+        """What the next checkpoint must continue. It may still contradict one that was seen."""
+        return self._published.recover()
+
+    def _may_sign(self) -> bool:
+        """The process that holds the lock of the tree signs."""
+        return True
+
+    def _share(self, last: SignedCheckpoint | None, signed: SignedCheckpoint) -> None:
+        """Called before *signed* is published. Raises EvidenceUnavailable: then it is not."""
+
     def _make_tree_intact(self, last: SignedCheckpoint | None, may_rebuild: bool) -> None:
         """Rebuild the stored tree, from the whole log, if it does not give the signed root."""
         is_damaged = self.tree.is_damaged()
@@ -141,6 +152,7 @@ class CheckpointSigner:
             verify_growth(self.tree, last.checkpoint, new_size, root)
         note = sign_checkpoint(new_size, root, self._signer)
         signed = SignedCheckpoint(note, Checkpoint(self._signer.name, new_size, root))
+        self._share(last, signed)
         self._published.publish(signed)
         self._intact_for = note
         return signed
