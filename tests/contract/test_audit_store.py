@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from app.audit.format.chain import link
-from app.audit.format.record import LogEnd, Receipt, draft
+from app.audit.format.record import LogEnd, Receipt, computed_hash, draft, hash_of
 from app.audit.log import AuditLog
 from app.audit.storage.append import append
+from app.audit.storage.jsonl import JsonlStore
 from app.audit.storage.store import AuditStore, Batch, Recovery
 from app.errors import AuditCorrupt, AuditUnavailable
 
-from ..support.stored_log import STAMP, at_once, record, records, stored, verify
+from ..support.stored_log import at_once, record, records, stored, verify
 from ..support.stores import open_store
 
 SPAWN = multiprocessing.get_context("spawn")
@@ -30,9 +30,15 @@ class StoreContract:
     def open(place: Path) -> AuditStore:
         raise NotImplementedError("a backend's own tests say how to open a store")
 
+    @staticmethod
+    def prepare(place: Path) -> None:
+        """What an operator does before a log is begun at *place*."""
+
     @pytest.fixture
     def place(self, tmp_path: Path) -> Path:
-        return tmp_path / "audit_log.jsonl"
+        place = tmp_path / "audit_log.jsonl"
+        self.prepare(place)
+        return place
 
     @pytest.fixture
     def store(self, place: Path) -> Iterator[AuditStore]:
@@ -47,15 +53,43 @@ class StoreContract:
         assert verify(self.open(place), *receipts) == 4
 
     def test_the_bytes_are_kept_as_they_were_given(self, store: AuditStore) -> None:
-        given: list[bytes] = []
+        given = draft("log.alive", None, {"text": "é\u2028\n\\", "number": 1.50, "deep": [{"": None}]})
+        receipts = append(store.append, [given] * 3)
+        lines = stored(store).splitlines(keepends=True)[-3:]
+        assert [hash_of(line) for line in lines] == [computed_hash(line) for line in lines] == [one.hash for one in receipts]
+        middle = b'"request_id":"%b","user_id":null,"action":"log.alive","details":%b,"prev_hash"'
+        assert all(middle % (given.request_id.encode(), given.details) in line for line in lines)
 
-        def build(end: LogEnd, recovered: tuple[Recovery, ...]) -> Batch:
-            data, _, after = link([draft("log.alive", None, {"text": "é\u2028\n"})] * 3, end, STAMP)
-            given.append(data)
-            return Batch(data, after)
+    def test_a_record_is_appended_only_after_the_one_that_is_named(self, store: AuditStore) -> None:
+        last = record(store, 1)[-1].seq
+        assert append(store.append, [draft("log.alive", None, {})], after=last - 1) == []
+        assert [one.seq for one in append(store.append, [draft("log.alive", None, {})], after=last)] == [last + 1]
+        assert verify(store) == last + 2
 
-        store.append(build)
-        assert stored(store).endswith(given[0])
+    def test_an_empty_batch_adds_nothing(self, store: AuditStore) -> None:
+        before = stored(store)
+        assert append(store.append, []) == []
+        assert stored(store) == before
+
+    def test_a_byte_has_the_same_place_as_in_the_exported_file(self, store: AuditStore) -> None:
+        record(store, *range(30))
+        whole = stored(store)
+        assert len(whole) == store.size()
+        for start, end in ((0, 1), (7, 7), (100, 101), (len(whole) // 3, len(whole) // 2), (len(whole) - 1, len(whole) + 9)):
+            assert b"".join(store.chunks(end, start)) == whole[start:end]
+        assert b"".join(store.chunks(len(whole) + 100, len(whole))) == b""
+
+    def test_what_a_barrier_has_covered_is_the_end_that_readers_use(self, store: AuditStore, place: Path) -> None:
+        receipt = record(store, 1, 2)[-1]
+        end = self.open(place).durable()
+        assert end == LogEnd(store.size(), receipt.seq, receipt.hash)
+
+    def test_a_look_changes_with_the_log_and_only_then(self, store: AuditStore) -> None:
+        before = store.look()
+        assert store.look().stamp == before.stamp
+        record(store, 1)
+        after = store.look()
+        assert (after.stamp != before.stamp, after.are_locks_intact, store.is_in_place()) == (True, True, True)
 
     def test_a_log_that_does_not_exist_cannot_be_appended_to(self, tmp_path: Path) -> None:
         store = self.open(tmp_path / "nothing.jsonl")
@@ -72,6 +106,7 @@ class StoreContract:
         assert stored(store) == before
 
     def test_of_many_that_create_at_once_one_succeeds(self, tmp_path: Path) -> None:
+        self.prepare(tmp_path / "log")
         outcomes = at_once(8, lambda n: AuditLog(self.open(tmp_path / "log")).create({"n": n}))
         assert sorted(isinstance(one, AuditCorrupt) for one in outcomes) == [False] + [True] * 7
         assert verify(self.open(tmp_path / "log")) == 1
@@ -94,14 +129,6 @@ class StoreContract:
         outcomes = at_once(8, lambda n: [one for k in range(40) for one in record(store, k, by=str(n))])
         receipts = [one for outcome in outcomes for one in outcome]
         assert verify(store, *receipts) == 321
-
-    def test_a_build_that_fails_leaves_nothing_and_no_lock(self, store: AuditStore, place: Path) -> None:
-        def build(end: LogEnd, recovered: tuple[Recovery, ...]) -> Batch:
-            raise KeyError("not ours")
-
-        with pytest.raises(KeyError):
-            store.append(build)
-        assert verify(self.open(place), *record(self.open(place), 1)) == 2
 
     def test_recovering_a_sound_log_changes_nothing(self, store: AuditStore) -> None:
         record(store, 1)
@@ -136,3 +163,11 @@ class TestJsonlStore(StoreContract):
     @staticmethod
     def open(place: Path) -> AuditStore:
         return open_store(place)
+
+    def test_a_build_that_fails_leaves_nothing_and_no_lock(self, store: JsonlStore, place: Path) -> None:
+        def build(end: LogEnd, recovered: tuple[Recovery, ...]) -> Batch:
+            raise KeyError("not ours")
+
+        with pytest.raises(KeyError):
+            store.append(build)
+        assert verify(self.open(place), *record(self.open(place), 1)) == 2

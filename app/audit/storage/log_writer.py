@@ -16,7 +16,7 @@ from ...errors import AppError, AuditUnavailable
 from ..format.record import Draft, Receipt, draft
 from .append import append
 from .availability import PROBE_SECONDS, Availability, Probe
-from .store import AuditStore, Build
+from .store import Addition, AuditStore
 
 LOG = logging.getLogger("app.audit")
 MAX_BATCH_BYTES = 1 << 20
@@ -162,7 +162,7 @@ class LogWriter:
             self._failed, self._ended = None, probe.closings
             self._call(self._on_resumed, probe)
 
-    def _try(self, write: Callable[[Build], None], records: list[Draft]) -> tuple[AppError | None, list[Receipt]]:
+    def _try(self, write: Callable[[Addition], None], records: list[Draft]) -> tuple[AppError | None, list[Receipt]]:
         try:
             return None, append(write, records, self._clock)
         except AppError as error:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
-from ..format.record import LogEnd
+from ..format.chain import link
+from ..format.record import Draft, LogEnd, Receipt, draft
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class Look:
     """What one look found, where it found no stranger."""
 
     stamp: tuple[int, ...]
-    """Changes whenever the log's file does."""
+    """Changes whenever the log's file does, or its table."""
     changed_at: float
     """When that was, in Unix seconds."""
     are_locks_intact: bool
@@ -42,21 +43,47 @@ Build = Callable[[LogEnd, tuple[Recovery, ...]], Batch]
 """Makes the lines that follow an end of the log. They begin with a record of each recovery."""
 
 
+@dataclass(slots=True)
+class Addition:
+    """Records to append. A file's store links them by calling this; a database links *records*."""
+
+    records: Sequence[Draft]
+    clock: Callable[[], str]
+    """For the timestamps of a store that has no clock of its own."""
+    after: int | None = None
+    """Append them only if this is the number of the last record."""
+    receipts: list[Receipt] = field(default_factory=list)
+    """Of *records*, once they are linked."""
+
+    def __call__(self, end: LogEnd, recovered: tuple[Recovery, ...]) -> Batch:
+        """A Build, for a store that calls it once and under its lock."""
+        own = self.records if self.after in (None, end.seq) else []
+        data, made, new_end = link([*map(recovered_draft, recovered), *own], end, self.clock())
+        self.receipts.extend(made[len(recovered) :])
+        return Batch(data, new_end)
+
+
+def recovered_draft(recovery: Recovery) -> Draft:
+    """The record `log.recovered`, which names the file that has the torn tail."""
+    details = {"bytes": recovery.size, "sha256": recovery.sha256, "kept_as": recovery.kept_as}
+    return draft("log.recovered", None, details)
+
+
 class AuditStore(Protocol):
-    def append(self, build: Build) -> None:
-        """Write the lines that *build* makes for the current end of the log; durable on return.
+    def append(self, addition: Addition, /) -> None:
+        """Link the records of *addition* to the end of the log, with their receipts; durable on return.
 
         Blocks: call it off the event loop. Only one process at a time writes; one sync may cover
-        the lines of several. *build* is called once, under a lock, with the torn tails that were
-        set aside and are not recorded yet: its lines record them. Only the beginning of a record
-        is a torn tail; AuditCorrupt where other bytes follow the last record.
+        the lines of several. A file's store calls *addition* once, under a lock, with the torn
+        tails that were set aside and are not recorded yet: its lines record them. Only the beginning
+        of a record is a torn tail; AuditCorrupt where other bytes follow the last record.
 
         Raises AuditUnavailable or AuditCorrupt. Then nothing is acknowledged: what was written of
         this batch is removed again, or the next append of any process finds and judges it. A
         failed sync is repaired at most once, by writing the lines again; the caller must not retry.
         """
 
-    def recover(self, build: Build, *, at_start: bool = False) -> None:
+    def recover(self, addition: Addition, /, *, at_start: bool = False) -> None:
         """Append, after a check of the last record.
 
         *at_start*: while no service uses the log, whatever a loss of power left after the last
@@ -64,8 +91,8 @@ class AuditStore(Protocol):
         whatever `append` raises.
         """
 
-    def create(self, build: Build) -> None:
-        """Append the first lines of a new log.
+    def create(self, addition: Addition, /) -> None:
+        """Append the first records of a new log.
 
         Raises AuditCorrupt if the log has a line, or ever had one.
         """
@@ -80,13 +107,15 @@ class AuditStore(Protocol):
     def durable(self) -> LogEnd | None:
         """The durable end of the log a moment ago; the bytes before it never change. None: unknown.
 
-        Takes no lock, so a reader never delays a writer. It may lag until the next append.
+        Takes no lock, so a reader never delays a writer. It may lag until the next append. What is
+        past it must not be signed, served, exported or forwarded, though `chunks` may show it.
         """
 
     def size(self) -> int:
         """The length in bytes, taken under the lock, whatever the state of the log.
 
-        Counts records that are written and not durable yet. Needs no right to write.
+        Counts records that are written and not durable yet. Needs no right to write. In a database
+        it is the sum of the lines' lengths: a byte has the same place as in the exported file.
         """
 
     def chunks(self, end: int, start: int = 0) -> Iterator[bytes]:

@@ -8,8 +8,8 @@ import re
 import pytest
 
 from app.audit.format.record import EMPTY, LogEnd, draft
-from app.audit.storage.append import append, now_utc, recovered_draft
-from app.audit.storage.store import Batch, Build, Recovery
+from app.audit.storage.append import append, now_utc
+from app.audit.storage.store import Batch, Build, Recovery, recovered_draft
 from app.errors import AuditUnavailable
 
 from ....support.stored_log import STAMP
