@@ -15,7 +15,8 @@ from ..limits.bounds import Bounds
 from .deadlines import Phase, Waiting
 from .health_desk import HealthDesk
 
-SWEEP_SECONDS = 1.0
+SWEEP_SECONDS, STOP_SWEEP_SECONDS = 1.0, 0.1
+SWEPT_AT_ONCE = 200
 QUIET_SECONDS = 1.0
 """At a stop: a connection without a request in so long is closed. One may be on its way."""
 LOOKED_AT = 256
@@ -80,7 +81,7 @@ class Connections:
         if self.is_stopping:
             self.end_when_quiet(connection)
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)
+            self._timer = asyncio.get_running_loop().call_later(self._sweep_seconds, self._sweep)
         room = len(self._all) - len(self._guests) <= self.bounds.connections or self._drop_one(None)
         if room and self._of[network] >= self.bounds.connections_per_address and not self._is_proxy(address):
             room = self._drop_one(network)
@@ -114,6 +115,14 @@ class Connections:
     def go_on(self, connection: Connection) -> None:
         """The network takes more again."""
         self._unread.pop(connection, None)
+
+    def stop(self) -> None:
+        """The service stops: from now on all connections are looked at often."""
+        if not self.is_stopping:
+            self.is_stopping = True
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = asyncio.get_running_loop().call_later(STOP_SWEEP_SECONDS, self._sweep)
 
     def end_when_quiet(self, connection: Connection) -> None:
         """The service stops: close it in a moment, unless a request comes, which is answered."""
@@ -164,9 +173,20 @@ class Connections:
             self._is_trusted[address] = any(parsed in network for network in self._trusted)
         return self._is_trusted[address]
 
-    def _sweep(self) -> None:
+    @property
+    def _sweep_seconds(self) -> float:
+        return STOP_SWEEP_SECONDS if self.is_stopping else SWEEP_SECONDS
+
+    def _sweep(self, every: tuple[Connection, ...] = (), at: int = 0) -> None:
+        """Look at some of them; at the next ones in another turn of the loop, as others wait."""
         loop = asyncio.get_running_loop()
-        now, every = loop.time(), tuple(self._all)
-        self._timer = loop.call_later(SWEEP_SECONDS, self._sweep) if every else None  # first: whatever a look raises
-        for connection in every:
-            connection.look(now)
+        every = every or tuple(self._all)
+        then = at + SWEPT_AT_ONCE
+        if then < len(every):  # set first: whatever a look raises
+            self._timer = loop.call_later(0, self._sweep, every, then)
+        else:
+            self._timer = loop.call_later(self._sweep_seconds, self._sweep) if every else None
+        now = loop.time()
+        for connection in every[at:then]:
+            if connection in self._all:
+                connection.look(now)

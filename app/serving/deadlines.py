@@ -9,7 +9,9 @@ from typing import Protocol
 from ..limits.bounds import Bounds
 
 STOP_SECONDS = 1.0
-"""While the service stops: without progress for so long, a request or an unread answer is cut."""
+"""At a stop: after so long without progress, a proven body or an unread answer is cut."""
+STOP_UNPROVEN_SECONDS = 0.15
+"""The same for a head, and for the body of a caller who has proven nothing."""
 HALF_CLOSE_SECONDS = 0.1
 """A caller whose sending ends this soon after the request waits for the answer."""
 LINGER_SECONDS = 1.0
@@ -57,21 +59,21 @@ class Waiting:
 
     def is_overdue(self, now: float, bounds: Bounds, request: Provable | None, is_stopping: bool) -> bool:
         """Whether the phase has lasted too long. *request*: whose body comes."""
-        waited = now - self.since
+        waited, silent = now - self.since, now - self.last_byte
         match self.phase:
             case Phase.NEW:
                 return waited > bounds.first_byte_seconds
             case Phase.IDLE:
                 return waited > bounds.idle_seconds
             case Phase.HEAD:
-                return waited > (STOP_SECONDS if is_stopping else bounds.head_seconds)
-            case Phase.BODY if is_stopping and now - self.last_byte > STOP_SECONDS:
-                return True
+                return waited > bounds.head_seconds or (is_stopping and silent > STOP_UNPROVEN_SECONDS)
             case Phase.BODY if request is not None and request.is_proven:
+                if is_stopping and silent > STOP_SECONDS:
+                    return True
                 is_slow = waited > bounds.body_seconds and self.body_bytes < bounds.least_body_rate * waited
                 return is_slow or waited > bounds.proven_body_seconds
             case Phase.BODY:
-                return waited > bounds.body_seconds
+                return waited > bounds.body_seconds or (is_stopping and silent > STOP_UNPROVEN_SECONDS)
             case Phase.OVER:
-                return waited > LINGER_SECONDS
+                return waited > (STOP_UNPROVEN_SECONDS if is_stopping else LINGER_SECONDS)
         return False

@@ -242,7 +242,7 @@ class HttpProtocol(asyncio.Protocol):
             self._transport.close()
 
     def shutdown(self) -> None:  # by uvicorn, when the service stops
-        self._connections.is_stopping = True
+        self._connections.stop()
         if self._request is not None and not self._request.response_complete:
             self._request.keep_alive = False
             self.look(self._loop.time())  # an unread answer is given up at once

@@ -34,7 +34,7 @@ from ..wiring.stop_times import FINISH_SHARE
 from .child import ReadyFlag
 from .connections import Connections
 from .http_protocol import HttpProtocol
-from .listener import all_accepted
+from .listener import all_accepted, listen_again
 from .output import ServiceOutput
 from .shared_parts import SharedParts, SharedPolicy
 
@@ -58,6 +58,7 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        listen_again(sockets or ())
         if self.started and not self.should_exit:
             self._on_started()
 
@@ -91,7 +92,7 @@ def run_worker(shared: SharedParts, output: ServiceOutput, ready: ReadyFlag, num
     connections = Connections(bounds, settings.trusted_proxies)
     config = uvicorn.Config(
         app,
-        backlog=bounds.accepted_at_once,
+        backlog=bounds.accepted_at_once,  # asyncio takes it for both; `listen_again` says what the kernel keeps
         http=cast(Any, partial(HttpProtocol, connections)),
         log_config=None,
         access_log=False,  # the audit log is the record of who asked what

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ import pytest
 
 from app.errors import AppError
 from app.limits.bounds import Bounds
-from app.serving.connections import Connections
+from app.serving.connections import SWEPT_AT_ONCE, Connections
 from app.serving.deadlines import Waiting
 
 BOUNDS = Bounds(connections=3, connections_per_address=2, guests=1, unread_bytes=100)
@@ -178,5 +179,25 @@ def test_each_is_looked_at_every_second(raises: bool) -> None:
             while len(one.looks) < (2 if raises else 1):
                 await asyncio.sleep(0.05)
         given.all.remove(one)
+
+    asyncio.run(run())
+
+
+@pytest.mark.slow
+def test_between_the_looks_at_many_connections_others_have_their_turn() -> None:
+    async def run() -> None:
+        every = Connections(Bounds(connections_per_address=1000))
+        many = [One("a") for _ in range(2 * SWEPT_AT_ONCE + 1)]
+        for one in many:
+            every.admit(one, "a")
+        every.stop()
+        looked_at = [0]
+        async with asyncio.timeout(30):
+            while looked_at[-1] < len(many):
+                await asyncio.sleep(0)
+                looked_at.append(sum(len(one.looks) for one in many))
+        assert max(later - sooner for sooner, later in itertools.pairwise(looked_at)) == SWEPT_AT_ONCE
+        for one in many:
+            every.remove(one)
 
     asyncio.run(run())

@@ -58,6 +58,16 @@ def test_a_stop_waits_a_second_for_the_next_byte_of_a_body() -> None:
     assert one.is_overdue(102.1, BOUNDS, Request(True), True)
 
 
+@pytest.mark.parametrize(("phase", "seconds"), [(Phase.HEAD, 0.15), (Phase.BODY, 0.15), (Phase.OVER, 0.15)])
+def test_a_stop_waits_a_moment_for_who_has_proven_nothing(phase: Phase, seconds: float) -> None:
+    one = waiting(phase)
+    assert not one.is_overdue(100 + seconds - 0.01, BOUNDS, Request(False), True)
+    assert one.is_overdue(100 + seconds + 0.01, BOUNDS, Request(False), True)
+    if phase is not Phase.OVER:
+        one.last_byte = 109
+        assert not one.is_overdue(109.1, BOUNDS, Request(False), True)
+
+
 def test_an_answer_is_unread_when_nothing_of_it_was_read_for_too_long() -> None:
     one = waiting(Phase.ANSWER)
     assert not one.is_unread(101, 500, BOUNDS, False)
