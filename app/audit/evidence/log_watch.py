@@ -117,6 +117,8 @@ class LogWatch:
     def _read_on(self, signed: Checkpoint, seen: Look, tree: Stamp) -> None:
         now = self._steady()
         since, self._read_at = now - self._read_at, now
+        if not self._signer.is_elected:  # one node reads for all
+            return
         if self._pass is None:
             if not self._is_due(now, (seen.stamp, tree)):
                 return

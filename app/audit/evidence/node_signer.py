@@ -91,6 +91,10 @@ class NotarySigner(NodeSigner):
     ) -> SignedCheckpoint | None:
         return CheckpointSigner.publish_next(self, at_most=at_most, timeout_seconds=timeout_seconds, may_rebuild=may_rebuild)
 
+    @property
+    def is_elected(self) -> bool:
+        return self._heads.is_elected
+
     def published(self) -> SignedCheckpoint | None:
         """Also raises AuditCorrupt where the database is behind this copy, or contradicts it."""
         own = super().published()

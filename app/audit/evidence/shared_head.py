@@ -17,6 +17,10 @@ class SharedHead(Protocol):
     def latest(self) -> bytes | None:
         """The last signed checkpoint, durable: no failover takes it back. None: there is none."""
 
+    @property
+    def is_elected(self) -> bool:
+        """Whether `lead` said so, and no fault came since. Asks nobody."""
+
     def lead(self) -> bool:
         """Whether this process is the elected signer. If nobody is, it is from now on."""
 

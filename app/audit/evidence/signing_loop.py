@@ -58,7 +58,9 @@ class SigningLoop:
         self._reported_rebuilds = self._recorded_rebuilds = 0
         self._alive_seconds, self._wall, self._steady = alive_seconds, wall, steady
         self._last_seq, self._silent_since = -2, steady()
-        self._offset = wall() - steady()
+        self._offset: float | None = None
+        with suppress(AppError):  # a clock of a database that cannot be asked now
+            self._offset = wall() - steady()
         self._unrecorded_step = 0.0  # seconds
         self._is_start_verified = False
         self._problem: str | None = None
@@ -154,7 +156,9 @@ class SigningLoop:
     def _watch_clock(self) -> None:
         """Record when somebody set the clock, since timestamps in the log depend on it."""
         offset = self._wall() - self._steady()
-        step, self._offset = offset - self._offset, offset
+        step, self._offset = offset - (offset if self._offset is None else self._offset), offset
+        if not self._signer.is_elected:  # one node records for all
+            return
         if abs(step) > CLOCK_STEP_SECONDS:
             self._report("clock_stepped", "WARNING", f"by {step:.3f} s")
             self._unrecorded_step += step

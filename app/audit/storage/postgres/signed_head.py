@@ -37,7 +37,7 @@ class PostgresSignedHead:
     def __init__(self, url: str) -> None:
         self._url = url
         self._connection: psycopg.Connection[Any] | None = None
-        self._is_elected = False
+        self.is_elected = False
         self._durable: bytes | None = None
 
     def latest(self) -> bytes | None:
@@ -54,14 +54,14 @@ class PostgresSignedHead:
 
     def lead(self) -> bool:
         with self._session() as session:
-            if not self._is_elected:
+            if not self.is_elected:
                 elect = "SELECT pg_try_advisory_lock(%s, 'audit'::regnamespace::oid::int)"
-                (self._is_elected,) = session.execute(elect, [LOCK_CLASS]).fetchone()
-            return self._is_elected
+                (self.is_elected,) = session.execute(elect, [LOCK_CLASS]).fetchone()
+            return self.is_elected
 
     def replace(self, old: bytes | None, new: bytes) -> None:
         with self._session() as session:
-            if not self._is_elected:  # the connection with the lock was lost
+            if not self.is_elected:  # the connection with the lock was lost
                 raise EvidenceUnavailable(retry_after=1)
             with self._transaction(session):
                 (is_replaced,) = session.execute("SELECT audit.replace_signed_head(%s, %s)", [old, new]).fetchone()
@@ -73,7 +73,7 @@ class PostgresSignedHead:
         if self._connection is not None:
             with suppress(psycopg.Error):
                 self._connection.close()
-        self._connection, self._is_elected = None, False
+        self._connection, self.is_elected = None, False
 
     @contextmanager
     def _session(self) -> Iterator[Any]:
