@@ -36,10 +36,13 @@ def verify(
     receipts: Sequence[str] = (),
     checkpoints: Sequence[Path] = (),
     vkey: Path | None = None,
+    log_file: Path | None = None,
     *,
     progress: Callable[[int, int], None] = lambda read, total: None,
 ) -> Verified:
     """Verify the log, also against *receipts* (SEQ:HASH) and the files *checkpoints* and *vkey*.
+
+    *log_file*: an exported log, instead of the one of this installation.
 
     *progress* is called with the bytes read so far and the length of the log. Raises OSError for a
     file that cannot be read, InvalidRequest for a wrong receipt or key, AuditUnavailable.
@@ -47,9 +50,11 @@ def verify(
     wanted = [parse_receipt(text) for text in receipts]
     notes = [(str(path), _read(path, MAX_NOTE_BYTES)) for path in checkpoints]
     settings = load_settings()
+    if log_file is not None:
+        settings = settings.model_copy(update={"audit_log_path": log_file, "audit_url": None})
     verify_setup(settings)
     tree = StoredTree.beside(settings.audit_log_path)
-    key = _key(settings, tree, vkey)
+    key = own_key(settings) if vkey is None else _parse_key(vkey)
     own = tree.checkpoint()  # read before the log's length: then the log has all that it covers
     log = open_audit(settings)
     given, refused = _read_checkpoints(notes, own, key)
@@ -105,10 +110,8 @@ def _names_another_key(log: AuditLog, key: VerifierKey) -> bool:
     return bool(log.first_details().get("vkey", text) != text)
 
 
-def _key(settings: Settings, tree: StoredTree, vkey: Path | None) -> VerifierKey | None:
-    """The given key, else the public half of the log key, else the key beside the log."""
-    if vkey is not None:
-        return _parse_key(vkey)
+def own_key(settings: Settings) -> VerifierKey | None:
+    """The public half of the log key, else the key beside the log. Raises ConfigError."""
     try:
         return Signer.parse(settings.audit_key_path.read_text("utf-8")).verifier_key
     except (FileNotFoundError, PermissionError):  # an auditor need not be able to sign
@@ -116,7 +119,7 @@ def _key(settings: Settings, tree: StoredTree, vkey: Path | None) -> VerifierKey
     except ValueError:
         raise ConfigError(f"AUDIT_KEY_PATH {settings.audit_key_path} does not hold a log key: name the right file.") from None
     try:
-        return _parse_key(tree.folder / "vkey")
+        return _parse_key(StoredTree.beside(settings.audit_log_path).folder / "vkey")
     except FileNotFoundError:
         return None
 

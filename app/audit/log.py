@@ -133,6 +133,15 @@ class AuditLog:
         """The length in bytes, taken under the lock: whole records, unless a writer died."""
         return self._store.size()
 
+    def durable_size(self) -> int:
+        """The length in bytes of what no crash takes back. Where that is not known, `size`."""
+        durable = self._store.durable()
+        return self.size() if durable is None else durable.size
+
+    def pieces(self, end: int, start: int = 0) -> Iterator[bytes]:
+        """The stored bytes from *start* to *end*, in pieces of any size."""
+        return self._store.chunks(end, start)
+
     def lines(self, start: int = 0, end: int | None = None) -> Iterator[bytes]:
         """The stored lines from byte *start* to byte *end*, by default the present `size`."""
         return split_lines(self._store.chunks(self.size() if end is None else end, start))

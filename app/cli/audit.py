@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ..admin import show_log, verify_log
+from ..admin import export_log, show_log, verify_log
 from ..errors import InvalidRequest, VerificationFailed
 from .audit_report import log_document, log_text, no_receipt_document, receipt_document, receipt_text
 from .output import Json, header, one_line, printable, say
@@ -25,6 +25,7 @@ def audit_verify(
     receipt: Annotated[list[str] | None, typer.Option(help="SEQ:HASH of an answer; may be repeated.", callback=one_each)] = None,
     checkpoint: Annotated[list[Path] | None, typer.Option(help="A signed checkpoint that you kept; may be repeated.")] = None,
     vkey: Annotated[Path | None, typer.Option(help="The log's verifier key, as GET /audit/vkey gave it.")] = None,
+    log: Annotated[Path | None, typer.Option(help="An exported log, instead of the one of this installation.")] = None,
     as_json: Json = False,
 ) -> None:
     """Check bytes, links, signatures, receipts and checkpoints. Exit status 1 on any problem."""
@@ -32,7 +33,7 @@ def audit_verify(
         for text in receipt or []:
             verify_log.parse_receipt(text)
     with progress_bar(quiet=as_json) as show:
-        verified = verify_log.verify(receipt or [], checkpoint or [], vkey, progress=show)
+        verified = verify_log.verify(receipt or [], checkpoint or [], vkey, log, progress=show)
     say(log_document(verified), as_json, log_text(verified))
     sys.exit(0 if verified.report.ok else 1)
 
@@ -84,6 +85,23 @@ def audit_tail(
         print(header(), flush=True)
     for record in show_log.follow(lines):
         print(json.dumps(record) if as_json else one_line(record), flush=True)
+
+
+@audit.command("export")
+def audit_export(
+    to: Annotated[Path, typer.Argument(help="The new file. Its tree and its signed checkpoint are written beside it.")],
+    as_json: Json = False,
+) -> None:
+    """Copy the log byte for byte, for audit verify --log and for tools/verify_log.py.
+
+    Exit status 1 if it is not what was signed: then the copy is evidence of that.
+    """
+    with progress_bar(quiet=as_json, verb="exporting") as show:
+        done = export_log.export_log(to, show)
+    document = {"log": str(done.log), "bytes": done.size, "signed": done.signed, "problem": done.problem}
+    of_them = "nothing of it is signed" if done.signed is None else f"{done.signed:,} records of it are signed"
+    say(document, as_json, f"{done.log}: {done.size:,} bytes; {done.problem or of_them}")
+    sys.exit(0 if done.problem is None else 1)
 
 
 def _print_records(records: Iterable[dict[str, Any]], as_json: bool) -> None:

@@ -10,7 +10,7 @@ PROGRESS_FROM_BYTES = 20_000_000
 
 
 @contextmanager
-def progress_bar(*, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+def progress_bar(*, quiet: bool, verb: str = "verifying") -> Iterator[Callable[[int, int], None]]:
     """Yields a function to call with the bytes read so far and their total.
 
     The bar appears at the first call with a total of at least PROGRESS_FROM_BYTES, on a terminal
@@ -24,17 +24,17 @@ def progress_bar(*, quiet: bool) -> Iterator[Callable[[int, int], None]]:
             if quiet or total < PROGRESS_FROM_BYTES or not sys.stderr.isatty():
                 return
             if show is None:
-                show = _start_bar(stack, total)
+                show = _start_bar(stack, total, verb)
             show(read, total)
 
         yield update
 
 
-def _start_bar(stack: ExitStack, total: int) -> Callable[[int, int], None]:
+def _start_bar(stack: ExitStack, total: int, verb: str) -> Callable[[int, int], None]:
     from rich.console import Console  # late: only for a long log
     from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn  # late: only for a long log
 
-    columns = "verifying", BarColumn(), DownloadColumn(), TimeRemainingColumn()
+    columns = verb, BarColumn(), DownloadColumn(), TimeRemainingColumn()
     bar = stack.enter_context(Progress(*columns, console=Console(stderr=True), transient=True))
-    task = bar.add_task("verify", total=total)
+    task = bar.add_task(verb, total=total)
     return lambda read, total: bar.update(task, completed=read, total=total)

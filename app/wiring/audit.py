@@ -49,6 +49,11 @@ def open_audit(
     return AuditLog(JsonlStore(place.audit_log_path, verify_sound), on_change=on_change, long_texts=texts)
 
 
+def signed_note(place: LogPlace) -> bytes | None:
+    """The signed checkpoint of the log, unverified. None: nothing was signed yet."""
+    return StoredTree.beside(place.audit_log_path).checkpoint()
+
+
 def open_checkpoint_signer(place: LogPlace, moved: Callable[[], None] = lambda: None) -> CheckpointSigner:
     """*moved* is called now and then during work that may take minutes.
 
