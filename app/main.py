@@ -9,6 +9,7 @@ import signal
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext, suppress
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -41,6 +42,7 @@ from .wiring.catalogue import read_catalogue
 from .wiring.health_watch import watch_health
 from .wiring.services import open_services
 from .wiring.stop_times import CUT_SHARE
+from .wiring.telemetry import Telemetry
 
 LOG = logging.getLogger("app.main")
 SIGNING_GRACE_SECONDS = 3.0
@@ -55,12 +57,14 @@ def create_app(
     signs_checkpoints: bool = True,
     scoreboard: Scoreboard | None = None,
     worker: int = 0,
+    board: object | None = None,
 ) -> FastAPI:
     """The ASGI application. The lifespan opens what needs files or a database. Raises ConfigError.
 
     *embedded*: the address of the embedded model, if that one is to be asked.
     *signs_checkpoints*: in this process; `serve` has a process of its own for that.
     *scoreboard*: shared by all workers; *worker* is the number of this one. By default it is alone.
+    *board*: the Board where it counts what the metrics show; None: nowhere.
     """
     settings = settings or load_settings()
     catalogue = catalogue or read_catalogue(settings)
@@ -73,7 +77,7 @@ def create_app(
         redoc_url=None,
         redirect_slashes=False,
         servers=[{"url": "."}],  # beside openapi.json, wherever a proxy puts it
-        lifespan=_lifespan(settings, catalogue, embedded, signs_checkpoints, scoreboard or Scoreboard(), worker),
+        lifespan=_lifespan(settings, catalogue, embedded, signs_checkpoints, scoreboard or Scoreboard(), worker, board),
     )
     app.add_exception_handler(AppError, answer_error)
     app.add_exception_handler(HTTPException, answer_error)
@@ -101,22 +105,26 @@ def _lifespan(
     signs_checkpoints: bool,
     scoreboard: Scoreboard,
     worker: int,
+    board: object | None,
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        buckets, slot = Buckets(settings), scoreboard.slot(worker)
+        buckets, slot, telemetry = Buckets(settings), scoreboard.slot(worker), Telemetry(board, worker)
         bounds = Bounds().for_bodies_of(settings.v1_max_body_bytes)
         held = HeldBytes(bounds.body_bytes, bounds.body_bytes_each)
         try:
+            told = (slot.set_closed, scoreboard.log, scoreboard.database)
             async with open_services(
-                settings, catalogue, embedded, slot.set_closed, scoreboard.log, scoreboard.database, keeps_books=worker == 0
+                settings, catalogue, embedded, *told, keeps_books=worker == 0, telemetry=telemetry
             ) as services:
                 shared = SharedCounts(buckets.shared, worker, scoreboard.slots)
-                refusals = RefusalRecorder(services.audit, services.events, buckets.admit_refusal, shared, sums=worker == 0)
+                told_of: dict[str, Any] = {"sums": worker == 0, "on_refusal": telemetry.on_refusal}
+                refusals = RefusalRecorder(services.audit, services.events, buckets.admit_refusal, shared, **told_of)
                 services.events.count_losses(slot.count_lost_events)
                 app.state.context = AppContext(services, buckets, refusals, scoreboard, slot, held)
                 tasks = [
                     _keep(beat_forever(slot)),
+                    _keep(telemetry.sample_forever(services.assistant, services.budgets, services.audit)),
                     _keep(record_replacement(slot, services.audit, services.events)),
                     _keep(watch_limits(buckets, slot, services.events)),
                     _keep(services.security.follow_revocations()),

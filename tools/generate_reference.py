@@ -1,4 +1,4 @@
-"""Writes the pages of docs/reference/ that are derived from the code: settings, commands, errors, the OpenAPI description.
+"""Writes the pages of docs/reference/ that come from the code: settings, commands, errors, metrics, the OpenAPI description.
 
 `make docs-reference` writes them; with --check nothing is written, and the exit status is 1 if a page is out of date.
 """
@@ -26,6 +26,7 @@ from app.main import create_app
 from app.security.oauth_errors import ClientRefused
 from app.security.token_errors import TokenError
 from app.settings import Settings
+from app.telemetry.metrics.catalogue import GROUPS, PREFIX
 from tests.support.fault_catalogue import table
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -42,7 +43,7 @@ WITH_A_TOKEN = (TokenError, InsufficientScope, ModelNotFound, Overloaded, Upstre
 
 def main(arguments: list[str]) -> int:
     pages = {"settings.md": settings_page(), "cli.md": cli_page(), "errors.md": errors_page()}
-    pages |= {"policy.md": policy_page(), "openapi.json": openapi_page()}
+    pages |= {"policy.md": policy_page(), "openapi.json": openapi_page(), "metrics.md": metrics_page()}
     stale = [name for name, text in pages.items() if not (PAGES / name).exists() or (PAGES / name).read_text() != text]
     if "--check" in arguments:
         for name in stale:
@@ -122,6 +123,20 @@ def shown(value: Any) -> str:
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
     return f"`./{value}`" if isinstance(value, Path) else f"`{value}`"
+
+
+# --- metrics -------------------------------------------------------------------------------------
+
+
+def metrics_page() -> str:
+    lines = ["# Metrics", "", NOTICE, "", "What `/metrics` shows on the port of `METRICS_PORT`. How to use it: "]
+    lines[-1] += "[Watch it with Prometheus and Grafana](../how-to/metrics.md)."
+    for title, metrics in GROUPS.items():
+        lines += ["", f"## {title}", "", "| name | kind | labels | meaning |", "| --- | --- | --- | --- |"]
+        for one in metrics:
+            labels = ", ".join(f"`{label}`" for label in one.labels) or "none"
+            lines.append(f"| `{PREFIX}{one.name}` | {one.kind} | {labels} | {one.help} |")
+    return "\n".join(lines) + "\n"
 
 
 # --- the policy file -----------------------------------------------------------------------------

@@ -51,7 +51,12 @@ class Scoreboard:
     @property
     def any_closed(self) -> bool:
         """Whether any worker refuses requests because it cannot record."""
-        return any(self._words[CLOSED::WORDS])
+        return self.closed > 0
+
+    @property
+    def closed(self) -> int:
+        """How many workers refuse requests because they cannot record."""
+        return sum(self._words[CLOSED::WORDS])
 
     def _words_of(self, number: int) -> memoryview:
         return self._words[number * WORDS : (number + 1) * WORDS]

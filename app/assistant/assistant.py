@@ -28,6 +28,8 @@ from .disconnect import Disconnected, cancel_on_disconnect
 from .exchange import Exchange
 from .known_responses import KnownResponses
 from .models import Answer, Document, Origin, Question
+from .observed_exchange import ObservedExchange
+from .observer import Observer
 from .streaming import NOT_READING, StreamSink, StreamTimeouts, relay_stream
 from .token_use import counted_tokens
 from .v1_requests import V1Requests
@@ -55,12 +57,15 @@ class SecureAIAssistant:
         responses: KnownResponses | None = None,
         token_rates: TokenRates | None = None,
         budgets: Budgets | None = None,
+        observer: Observer | None = None,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         """*responses*: those that callers may continue; None: they may continue none.
 
-        *budgets*: must be there where a call has a claim on one.
+        *budgets*: must be there where a call has a claim on one. *observer*: is told of each
+        question.
         """
+        self._observer = observer
         self._responses, self._token_rates, self._budgets = responses, token_rates, budgets
         self._security = security
         self._model = model
@@ -135,6 +140,9 @@ class SecureAIAssistant:
 
     def _exchange(self, principal: Principal, call: PreparedCall, origin: Origin) -> Exchange:
         kept: dict[str, Any] = {"responses": self._responses, "budgets": self._budgets}
+        if self._observer is not None:
+            kept["observer"] = self._observer
+            return ObservedExchange(self._security, principal, call, origin, clock=self._clock, **kept)
         return Exchange(self._security, principal, call, origin, clock=self._clock, **kept)
 
     async def until_idle(self, seconds: float) -> None:

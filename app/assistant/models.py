@@ -15,6 +15,18 @@ from ..upstream.completion import Reply, Usage
 from .token_use import TokenUse
 
 
+class Trace(NamedTuple):
+    """A W3C trace context: what is asked of a model's server belongs to it."""
+
+    trace_id: str
+    """32 lower-case hexadecimal digits."""
+    span_id: str
+    """16 of them: what calls."""
+    flags: str = "00"
+    state: str = ""
+    """`tracestate`, as it came."""
+
+
 class TerminalRecord:
     """The one place that knows whether the log holds the record that ends a request.
 
@@ -46,6 +58,8 @@ class Origin:
     """What it takes of the rates in tokens."""
     budgets: BudgetNote = field(default_factory=BudgetNote, compare=False)
     """What is left of the principal's own budgets."""
+    trace: Trace | None = None
+    """Of the caller, or ours."""
     memory: AnswerMemory = field(default_factory=AnswerMemory, compare=False)
     """What its answer takes, until it is delivered."""
 

@@ -13,6 +13,7 @@ from .storage.append import append, now_utc
 from .storage.group_commit import GroupCommit
 from .storage.long_records import LongRecords
 from .storage.long_texts import LongTexts
+from .storage.meter import StorageMeter
 from .storage.store import AuditStore, Batch
 
 
@@ -27,6 +28,7 @@ class AuditLog:
         clock: Callable[[], str] = now_utc,
         on_change: Callable[[str, str], None] = lambda event, detail: None,
         long_texts: LongTexts | None = None,
+        meter: StorageMeter | None = None,
     ) -> None:
         """*timeout_seconds*: for one write. *on_change* gets a security event and its detail.
 
@@ -35,7 +37,7 @@ class AuditLog:
         self._store = store
         self._clock = clock
         self._long = LongRecords(long_texts, timeout_seconds, on_change)
-        self._commits = GroupCommit(store, timeout_seconds=timeout_seconds, clock=clock, on_change=on_change)
+        self._commits = GroupCommit(store, timeout_seconds=timeout_seconds, clock=clock, on_change=on_change, meter=meter)
 
     # --- record ----------------------------------------------------------------------------------
 

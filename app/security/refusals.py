@@ -37,11 +37,14 @@ class RefusalRecorder:
         shared: SharedCounts,
         *,
         sums: bool = True,
+        on_refusal: Callable[[str], None] | None = None,
     ) -> None:
         """*admit* says whether a principal, or a network, may have one more record of its own.
 
         *sums*: this process writes the summaries for all. Each one does when it stops.
+        *on_refusal* gets the code of each one.
         """
+        self._on_refusal = on_refusal
         self._audit, self._events, self._admit = audit, events, admit
         self._shared, self._sums = shared, sums
         self._kept: Counter[Kind] = Counter()
@@ -56,6 +59,8 @@ class RefusalRecorder:
         """
         address, code = details.get("address"), str(details["code"])
         network = network_of(str(address))
+        if self._on_refusal is not None:
+            self._on_refusal(code)
         kind = Kind(user_id, None if user_id else network, code)
         if not self._admit(user_id, network):
             self._count({kind: 1})
@@ -67,6 +72,8 @@ class RefusalRecorder:
 
     def count(self, code: str, address: str) -> None:
         """Count a refusal of what never became a request: it has no record of its own."""
+        if self._on_refusal is not None:
+            self._on_refusal(code)
         self._count({Kind(None, network_of(address), code): 1})
 
     async def summarise(self, *, at_end: bool = False) -> int:

@@ -29,8 +29,8 @@ _DROP_SYN = (
 """In the words of linux/filter.h: code, jt, jf, k."""
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Raises ConfigError."""
+def listen(host: str, port: int, options: tuple[str, str] = ("--host", "--port")) -> socket.socket:
+    """*options* name the two in an error. Raises ConfigError."""
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listener = socket.socket(family, socket.SOCK_STREAM)
@@ -38,7 +38,7 @@ def listen(host: str, port: int) -> socket.socket:
         listener.bind((host, port))
         listener.listen(WAITING)
     except OSError as error:
-        option = "--host" if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL else "--port"
+        option = options[not (isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL)]
         raise ConfigError(f"Cannot listen on {host} port {port}: {error.strerror}. Choose another with {option}.") from error
     return listener
 

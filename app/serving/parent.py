@@ -19,6 +19,7 @@ import sys
 import time
 from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple
 
 from ..api.scoreboard import Scoreboard
 from ..audit.evidence.health import LogHealth
@@ -39,6 +40,13 @@ MODEL = "model"
 MODEL_READY_SECONDS = 60
 
 
+class Metrics(NamedTuple):
+    """Where they are served, and the Board where workers count."""
+
+    listener: socket.socket
+    board: object
+
+
 def serve(output: ServiceOutput, *, host: str, port: int, workers: int, as_json: bool = False) -> int:
     """Serve until SIGTERM or SIGINT, then finish what is in flight; the exit status.
 
@@ -48,10 +56,10 @@ def serve(output: ServiceOutput, *, host: str, port: int, workers: int, as_json:
     signal.signal(signal.SIGTERM, lambda number, frame: os._exit(0))  # a fork's hooks could swallow an exception
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     plan = ServicePlan.decode(ask_child(_preflight))
-    listener, scoreboard = listen(host, port), Scoreboard(workers)
+    listener, scoreboard, metrics = listen(host, port), Scoreboard(workers), _open_metrics(plan, workers)
     supervisor = Supervisor(
         grace_seconds=plan.grace_seconds,
-        on_ready=partial(_announce, output, listener, host, workers, as_json, plan.first_step),
+        on_ready=partial(_announce, output, listener, host, workers, as_json, plan.first_step, metrics),
         on_stopping=partial(_accept_no_more, scoreboard, listener, plan.notice_seconds),
     )
     model = _start_model(supervisor) if plan.is_embedded else None
@@ -62,15 +70,20 @@ def serve(output: ServiceOutput, *, host: str, port: int, workers: int, as_json:
     gc.freeze()
     if model:
         _wait_for_model(supervisor, *model)
-    shared = SharedParts(plan.settings, SharedPolicy(plan.catalogue), _address_of(model, workers), listener, scoreboard)
+    common = (_address_of(model, workers), listener, scoreboard, metrics.board if metrics else None)
+    shared = SharedParts(plan.settings, SharedPolicy(plan.catalogue), *common)
     for number in range(workers):
         ready = ReadyFlag()
-        work = partial(fork, partial(_work, shared, output, ready, number))
+        work = partial(fork, partial(_without, metrics and metrics.listener, partial(_work, shared, output, ready, number)))
         supervisor.add(f"worker {number + 1}", work, ready=ready, pulse=scoreboard.pulse(number))
     # The notary stops last: it signs what the workers recorded at the end.
     ready = ReadyFlag()
     sign = partial(_without, listener, partial(_sign, plan.log_files, scoreboard.log, ready))
     supervisor.add("notary", partial(fork, sign), last=True, ready=ready)
+    if metrics:
+        ready = ReadyFlag()
+        show = partial(_without, listener, partial(_show_metrics, metrics, scoreboard, ready))
+        supervisor.add("metrics", partial(fork, show), last=True, ready=ready)
     if plan.has_policy_file:
         supervisor.on_hangup(partial(fork, partial(_reload, plan.settings, shared.policy)))
     return supervisor.run()
@@ -91,9 +104,10 @@ def _work(shared: SharedParts, output: ServiceOutput, ready: ReadyFlag, number: 
     return run_worker(shared, output, ready, number)
 
 
-def _without(listener: socket.socket, work: Callable[[], int]) -> int:
-    """For a child that stops last, and would keep the socket open."""
-    listener.close()
+def _without(listener: socket.socket | None, work: Callable[[], int]) -> int:
+    """For a child that would keep open a socket that it does not use."""
+    if listener is not None:
+        listener.close()
     return work()
 
 
@@ -103,10 +117,25 @@ def _sign(log_files: LogFiles, health: LogHealth, ready: ReadyFlag) -> int:
     return run_notary(log_files, health, ready)
 
 
+def _show_metrics(metrics: Metrics, scoreboard: Scoreboard, ready: ReadyFlag) -> int:
+    from .metrics_process import run_metrics  # late: in a child
+
+    return run_metrics(metrics.listener, metrics.board, scoreboard, "", ready)
+
+
 def _reload(settings: bytes, policy: SharedPolicy) -> int:
     from .policy_reload import reload_policy  # late: in a child
 
     return reload_policy(settings, policy)
+
+
+def _open_metrics(plan: ServicePlan, workers: int) -> Metrics | None:
+    """None: nobody wants them. Raises ConfigError."""
+    if plan.metrics_port is None:
+        return None
+    from ..telemetry.metrics.board import Board  # late: only where they are wanted
+
+    return Metrics(listen(plan.metrics_host, plan.metrics_port, ("METRICS_HOST", "METRICS_PORT")), Board(workers))
 
 
 def _start_model(supervisor: Supervisor) -> tuple[int, str]:
@@ -147,16 +176,28 @@ def _accept_no_more(scoreboard: Scoreboard, listener: socket.socket, notice_seco
 
 
 def _announce(
-    output: ServiceOutput, listener: socket.socket, host: str, workers: int, as_json: bool, first_step: str | None
+    output: ServiceOutput,
+    listener: socket.socket,
+    host: str,
+    workers: int,
+    as_json: bool,
+    first_step: str | None,
+    metrics: Metrics | None,
 ) -> None:
     """Called when all workers are ready. *first_step*: of ServicePlan."""
-    shown = f"[{host}]" if ":" in host else host
-    url = f"http://{shown}:{listener.getsockname()[1]}"
+    url, shown = _address_at(host, listener), {}
     LOG.info("Serving on %s with %d worker(s).", url, workers)
+    if metrics:
+        shown = {"metrics": _address_at(metrics.listener.getsockname()[0], metrics.listener) + "/metrics"}
+        LOG.info("Metrics for Prometheus are at %s.", shown["metrics"])
     if as_json:
-        output.say(json.dumps({"url": url, "workers": workers}))
+        output.say(json.dumps({"url": url, "workers": workers, **shown}))
     if first_step is not None:
         LOG.warning("Nobody can ask yet. In another terminal, make a client:\n  %s", first_step)
+
+
+def _address_at(host: str, listener: socket.socket) -> str:
+    return f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
 
 
 def main(host: str, port: str, workers: str, *options: str) -> int:

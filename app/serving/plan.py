@@ -20,6 +20,9 @@ class ServicePlan:
     grace_seconds: float
     log_files: LogFiles
     has_policy_file: bool
+    metrics_host: str
+    metrics_port: int | None
+    """Where the metrics are served; None: nowhere."""
     first_step: str | None
     """The command that makes a client, where there is none."""
     modules: tuple[str, ...]

@@ -47,6 +47,8 @@ def preflight() -> bytes:
         grace_seconds=settings.shutdown_grace_seconds,
         log_files=LogFiles.of(settings),
         has_policy_file=settings.policy_path is not None,
+        metrics_host=settings.metrics_host,
+        metrics_port=settings.metrics_port,
         first_step=None if has_active_client(settings.database_path) else command(ADD_CLIENT),
         modules=modules_of(catalogue),
         settings=pickle.dumps(settings),

@@ -61,3 +61,5 @@ class SharedParts:
     embedded: EmbeddedAddress | None
     listener: socket.socket
     scoreboard: Scoreboard
+    board: object | None = None
+    """The Board where workers count what the metrics show; None: nobody wants it."""

@@ -87,6 +87,7 @@ def run_worker(shared: SharedParts, output: ServiceOutput, ready: ReadyFlag, num
         signs_checkpoints=False,
         scoreboard=shared.scoreboard,
         worker=number,
+        board=shared.board,
     )
     bounds = Bounds().within(raise_descriptor_limit())
     connections = Connections(bounds, settings.trusted_proxies)

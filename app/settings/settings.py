@@ -17,11 +17,14 @@ from .endpoints import EndpointSettings
 from .identity import NEW_SECRET, IdentitySettings
 from .limits import LimitSettings
 from .models import ModelSettings
+from .observation import ObservationSettings
 
 ENV_FILE = ".env"
 
 
-class Settings(EndpointSettings, ModelSettings, AuditSettings, LimitSettings, IdentitySettings, BaseSettings):
+class Settings(
+    ObservationSettings, EndpointSettings, ModelSettings, AuditSettings, LimitSettings, IdentitySettings, BaseSettings
+):
     """Upper case in the environment. Relative paths are relative to the current folder."""
 
     model_config = SettingsConfigDict(

@@ -39,6 +39,16 @@ class FairSlots:
     def in_flight(self) -> int:
         return self._slots - self._free
 
+    @property
+    def size(self) -> int:
+        """How many there are for all."""
+        return self._slots
+
+    @property
+    def waiting(self) -> int:
+        """How many turns are waited for."""
+        return sum(map(len, self._waiting.values()))
+
     async def take(self, who: str, count: int = 1, seconds: float = inf) -> int:
         """How many were taken: *count*, or as many as anybody may have.
 

@@ -16,6 +16,7 @@ from ..audit.evidence.stored_tree import StoredTree
 from ..audit.log import AuditLog
 from ..audit.storage.jsonl import JsonlStore
 from ..audit.storage.long_texts import LongTexts
+from ..audit.storage.meter import StorageMeter
 from ..security.security_log import SecurityLog
 from .log_files import LogPlace
 
@@ -30,6 +31,7 @@ def open_audit(
     *,
     keeps_texts: bool = False,
     verify_sound: Callable[[], None] = lambda: None,
+    meter: StorageMeter | None = None,
 ) -> AuditLog:
     """The audit log at its path; opens no file yet.
 
@@ -46,7 +48,8 @@ def open_audit(
             events.event(event, level="ERROR" if event in ERRORS else "INFO", detail=detail)
 
     texts = LongTexts.beside(place.audit_log_path) if keeps_texts else None
-    return AuditLog(JsonlStore(place.audit_log_path, verify_sound), on_change=on_change, long_texts=texts)
+    store = JsonlStore(place.audit_log_path, verify_sound, meter)
+    return AuditLog(store, on_change=on_change, long_texts=texts, meter=meter)
 
 
 def signed_note(place: LogPlace) -> bytes | None:

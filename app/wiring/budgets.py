@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from ..audit.log import AuditLog
 from ..audit.storage.jsonl import JsonlStore
@@ -36,8 +37,20 @@ def budgets_path(settings: Settings) -> Path:
 class BudgetsInUse:
     """For one event loop. Without a budget it opens nothing."""
 
-    def __init__(self, settings: Settings, audit: AuditLog, events: SecurityLog, *, keeps_books: bool = True) -> None:
-        """*keeps_books*: this process tells the store up to where the log is computed."""
+    def __init__(
+        self,
+        settings: Settings,
+        audit: AuditLog,
+        events: SecurityLog,
+        *,
+        keeps_books: bool = True,
+        on_alarm: Callable[[Share], None] = lambda share: None,
+    ) -> None:
+        """*keeps_books*: this process tells the store up to where the log is computed.
+
+        *on_alarm*: a budget has spent most of what it has.
+        """
+        self._tell_alarm = on_alarm
         store = budgets_path(settings)
         self._events, self._keeps_books = events, keeps_books
         self._ledger, self._owners = BudgetLedger(SqliteBudgetStore(store)), Owners(store)
@@ -84,6 +97,7 @@ class BudgetsInUse:
         self._events.event("budgets_unavailable", level="ERROR", reason=why)
 
     def _on_alarm(self, share: Share, state: PotState) -> None:
+        self._tell_alarm(share)
         spent, most = (shown(amount, share.counts_money) for amount in (state.spent, share.most + state.added))
         self._events.event(
             "budget_nearly_spent", level="WARNING", budget=share.pot.budget, period=share.pot.period, spent=spent, most=most
@@ -92,10 +106,10 @@ class BudgetsInUse:
 
 @asynccontextmanager
 async def open_budgets(
-    settings: Settings, catalogue: Catalogue, audit: AuditLog, events: SecurityLog, *, keeps_books: bool
+    settings: Settings, catalogue: Catalogue, audit: AuditLog, events: SecurityLog, **told: Any
 ) -> AsyncIterator[BudgetsInUse]:
-    """In use until the end of the block. *audit* must be open until then."""
-    budgets = BudgetsInUse(settings, audit, events, keeps_books=keeps_books)
+    """In use until the end of the block, as *audit* must be. *told*: as BudgetsInUse has it."""
+    budgets = BudgetsInUse(settings, audit, events, **told)
     try:
         await budgets.open_for(catalogue)
         yield budgets

@@ -38,9 +38,9 @@ from ..upstream.embedded import EmbeddedAddress
 from .audit import open_audit
 from .breakers import shared_breakers
 from .budgets import open_budgets
-from .models import Models
 from .models_in_use import ModelsInUse
 from .start_checks import verify_start
+from .telemetry import Telemetry
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +77,17 @@ async def open_services(
     notice: ReplacementNotice | None = None,
     *,
     keeps_books: bool = True,
+    telemetry: Telemetry | None = None,
 ) -> AsyncIterator[Services]:
     """Open everything, and close it at the end.
 
     *on_closed* is called with True when the log starts to refuse records, and with False when it
     accepts them again. *health*: nothing is recorded while the log is not what was signed.
-    *keeps_books*: as BudgetsInUse.
+    *keeps_books*: as BudgetsInUse. *telemetry*: what is told to operators; None: nothing.
 
     Raises ConfigError or AuditCorrupt with nothing left open.
     """
-    signer = verify_start(settings)
+    signer, telemetry, health = verify_start(settings), telemetry or Telemetry(), health or LogHealth()
     async with AsyncExitStack() as opened:
         clients = open_clients(settings.database_path)
         opened.push_async_callback(clients.aclose)
@@ -95,9 +96,7 @@ async def open_services(
         opened.push_async_callback(models.aclose)
         events = SecurityLog(settings.security_log_path)
         opened.callback(events.close)
-        health = health or LogHealth()
-        keeps = settings.audit_long_texts == "keep"
-        audit = open_audit(settings, events, on_closed, keeps_texts=keeps, verify_sound=health.verify_sound)
+        audit = _open_log(settings, events, on_closed, health, telemetry)
         opened.callback(audit.close)
         evidence = EvidenceReader(JsonlStore(settings.audit_log_path), StoredTree.beside(settings.audit_log_path), signer)
         audit_access = AuditAccess(evidence, audit)
@@ -108,8 +107,9 @@ async def open_services(
         await security.load_revocations()
         await opened.enter_async_context(audit)
         responses, token_rates = _kept_beside(settings.audit_log_path, opened)
-        budgets = await opened.enter_async_context(open_budgets(settings, catalogue, audit, events, keeps_books=keeps_books))
-        assistant = _assistant(settings, security, models.now, responses, token_rates, budgets.budgets)
+        told_of: dict[str, Any] = {"keeps_books": keeps_books, "on_alarm": telemetry.on_budget_alarm}
+        budgets = await opened.enter_async_context(open_budgets(settings, catalogue, audit, events, **told_of))
+        assistant = _assistant(settings, security, models, responses, token_rates, budgets.budgets, telemetry)
 
         def use_catalogue(catalogue: Catalogue) -> None:
             replaced = models.replace(catalogue)
@@ -118,6 +118,14 @@ async def open_services(
 
         told = (models.now.note, running_mark, use_catalogue, budgets.budgets)
         yield Services(settings, security, assistant, audit, evidence, audit_access, events, *told)
+
+
+def _open_log(
+    settings: Settings, events: SecurityLog, on_closed: Callable[[bool], None], health: LogHealth, telemetry: Telemetry
+) -> AuditLog:
+    keeps = settings.audit_long_texts == "keep"
+    watch: dict[str, Any] = {"verify_sound": health.verify_sound, "meter": telemetry.storage}
+    return open_audit(settings, events, on_closed, keeps_texts=keeps, **watch)
 
 
 def _kept_beside(log: Path, opened: AsyncExitStack) -> tuple[KnownResponses, TokenRates]:
@@ -166,10 +174,11 @@ def _security(
 def _assistant(
     settings: Settings,
     security: SecurityManager,
-    models: Models,
+    models: ModelsInUse,
     responses: KnownResponses,
     token_rates: TokenRates,
     budgets: Budgets,
+    telemetry: Telemetry,
 ) -> SecureAIAssistant:
     timeouts = StreamTimeouts(
         keepalive_seconds=settings.stream_keepalive_seconds,
@@ -177,11 +186,12 @@ def _assistant(
     )
     return SecureAIAssistant(
         security,
-        models.language_model,
-        models.v1_requests,
+        models.now.language_model,
+        models.now.v1_requests,
         timeouts=timeouts,
         responses=responses,
         token_rates=token_rates,
         budgets=budgets,
+        observer=telemetry.observer(lambda: models.now.v1_requests.catalogue),
         clock=time.monotonic,
     )

@@ -115,11 +115,11 @@ class Service:
         raise AssertionError(f"not ready after {seconds} s:\n{self.output()}")
 
     def worker_pids(self) -> list[int]:
-        return [pid for pid in self._children() if _name_of(pid) != "notary"]
+        return [pid for pid in self._children() if name_of(pid) not in ("notary", "metrics")]
 
     def notary_pid(self) -> int:
         """The pid of the notary process; 0 while there is none."""
-        return next((pid for pid in self._children() if _name_of(pid) == "notary"), 0)
+        return next((pid for pid in self._children() if name_of(pid) == "notary"), 0)
 
     def _children(self) -> list[int]:
         assert self.process is not None
@@ -184,7 +184,7 @@ class Service:
         return dict(self.cli("audit", "verify", *options, status=None))
 
 
-def _name_of(pid: int) -> str:
+def name_of(pid: int) -> str:
     try:
         return Path(f"/proc/{pid}/comm").read_text().strip()
     except OSError:

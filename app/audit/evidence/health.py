@@ -10,7 +10,7 @@ from ...kit.shared_words import SharedWords
 
 STILL_SECONDS = 5.0
 """A signing loop that has not moved, or signed, for so long is reported."""
-CLOSED, BEAT, SIZE, SIGNED_AT, BEHIND_SINCE, RECHECKED, RECHECK_OF, PASSES, KEY_LOST = range(9)
+CLOSED, BEAT, SIZE, SIGNED_AT, BEHIND_SINCE, RECHECKED, RECHECK_OF, PASSES, KEY_LOST, PASSED_AT = range(10)
 WORDS = 16
 TEXT_BYTES = 1024
 
@@ -113,7 +113,15 @@ class LogHealth:
     @recheck.setter
     def recheck(self, recheck: Recheck) -> None:
         self._words[RECHECKED], self._words[RECHECK_OF] = recheck.position, recheck.size
+        if recheck.passes != self._words[PASSES]:
+            self._words[PASSED_AT] = max(1, _now())
         self._words[PASSES] = recheck.passes
+
+    @property
+    def verified_age_seconds(self) -> float | None:
+        """Since the background reader last ended a whole pass. None: not yet."""
+        passed_at = self._words[PASSED_AT]
+        return (_now() - passed_at) / 1000 if passed_at else None
 
 
 def _now() -> int:

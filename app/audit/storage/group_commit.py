@@ -20,6 +20,7 @@ from .append import now_utc
 from .availability import Availability
 from .log_writer import Group, LogWriter, Outcome, Ticket
 from .loop_clock import LoopClock
+from .meter import StorageMeter
 from .store import AuditStore
 
 
@@ -33,12 +34,13 @@ class GroupCommit:
         timeout_seconds: float = 5.0,
         clock: Callable[[], str] = now_utc,
         on_change: Callable[[str, str], None] = lambda event, detail: None,
+        meter: StorageMeter | None = None,
     ) -> None:
         """*timeout_seconds*: for one write. *on_change* gets an event and why."""
-        self._timeout = timeout_seconds
+        self._timeout, self._meter = timeout_seconds, meter
         self._clock = LoopClock(timeout_seconds / 2)
         self._availability = Availability(on_change)
-        self._writer = LogWriter(store, clock, self._availability, self._resolve, self._availability.reopen)
+        self._writer = LogWriter(store, clock, self._availability, self._resolve, self._availability.reopen, meter)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_started = False
         self._gathered: list[Ticket] = []  # in this iteration of the event loop
@@ -106,6 +108,10 @@ class GroupCommit:
             for ticket, receipt in zip(outcome.tickets, outcome.receipts, strict=True):
                 if not ticket.receipt.done():
                     ticket.receipt.set_result(receipt)
+            if self._meter is not None:
+                now = self._clock.read()
+                for group in outcome.groups:
+                    self._meter.durable(len(group.tickets), now - group.handed_in_at)
 
     def _refuse(self, group: Group, error: AppError) -> None:
         """Close the log; the callers learn that it is unavailable, the operator why."""

@@ -22,6 +22,7 @@ from ..format.record import EMPTY, LogEnd
 from .file_watch import FileWatch
 from .locks import LockedLog
 from .marks import parse_mark
+from .meter import StorageMeter
 from .recovery import NEW_LOG, end_of_last_line, free_name
 from .running import is_running
 from .store import Batch, Build, Look
@@ -33,9 +34,10 @@ CHUNK = 1 << 20
 class JsonlStore:
     """An AuditStore."""
 
-    def __init__(self, path: Path, verify_sound: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, path: Path, verify_sound: Callable[[], None] = lambda: None, meter: StorageMeter | None = None) -> None:
         """*verify_sound* is called before each write, and may refuse it with AuditCorrupt."""
         self._log = LockedLog(path)
+        self._log.meter = meter
         self._tail = LogTail(self._log)
         self._watch = FileWatch(self._log, self._tail)
         self._verify_sound = verify_sound
@@ -178,7 +180,7 @@ class JsonlStore:
         """The mark of a sync is set. *written*: the end that this sync covers."""
         log = self._log
         try:
-            os.fdatasync(log.fd)
+            log.sync()
         except OSError:
             with log.write_lock_too():
                 end = self._tail.write_again(durable, batch)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
@@ -21,6 +22,7 @@ from pathlib import Path
 from ...errors import AuditCorrupt, AuditUnavailable, ConfigError
 from ...kit.durable_files import open_file, sync_folder
 from .marks import Marks
+from .meter import StorageMeter
 
 
 class LockedLog:
@@ -34,6 +36,7 @@ class LockedLog:
         self._opened: dict[Path, os.stat_result] = {}  # device and inode of the open files, which never change
         self._has_write_lock = False
         self.marks = Marks(-1)
+        self.meter: StorageMeter | None = None
         self.was_sync_unfinished = False
         """When `both_locks` were taken, a sync had begun and never ended: its pages may be lost."""
 
@@ -127,6 +130,15 @@ class LockedLog:
             fcntl.flock(fd, fcntl.LOCK_UN)
         except OSError:
             self.close()  # a closed descriptor holds no lock
+
+    def sync(self) -> None:
+        """What is written becomes durable. Raises OSError."""
+        if self.meter is None:
+            os.fdatasync(self.fd)
+            return
+        began = time.monotonic()
+        os.fdatasync(self.fd)
+        self.meter.sync(time.monotonic() - began)
 
     # --- files -----------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from ...errors import AppError, AuditUnavailable
 from ..format.record import Draft, Receipt, draft
 from .append import append
 from .availability import PROBE_SECONDS, Availability, Probe
+from .meter import StorageMeter
 from .store import Addition, AuditStore
 
 LOG = logging.getLogger("app.audit")
@@ -75,8 +76,10 @@ class LogWriter:
         availability: Availability,
         on_outcome: Callable[[Outcome], None],
         on_resumed: Callable[[Probe], None],
+        meter: StorageMeter | None = None,
     ) -> None:
         """*on_outcome* and *on_resumed* are called on the event loop."""
+        self._meter = meter
         self._store, self._clock, self._availability = store, clock, availability
         self._on_outcome, self._on_resumed = on_outcome, on_resumed
         self._inbox: queue.SimpleQueue[Group | _Signal] = queue.SimpleQueue()
@@ -149,7 +152,10 @@ class LogWriter:
         tickets = [ticket for group in groups for ticket in group.tickets if not ticket.receipt.done()]
         receipts: list[Receipt] = []
         if tickets and self._failed is None:
+            began = time.monotonic() if self._meter else 0.0
             self._failed, receipts = self._try(self._store.append, [ticket.record for ticket in tickets])
+            if self._meter and self._failed is None:
+                self._meter.batch(len(tickets), time.monotonic() - began)
         # After a failed write all that waited behind it are refused too, until a probe succeeds.
         return Outcome(groups, tickets, receipts, self._failed)
 

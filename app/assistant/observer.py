@@ -1,0 +1,48 @@
+"""Who is told of each question, beside its records. Nobody, unless the operator wants it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from ..security.models import Principal
+from ..upstream.attempts import Attempts
+from ..upstream.call import PreparedCall
+from ..upstream.completion import Completion
+from .models import Origin, Trace
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a question ended; that is durable."""
+
+    call: PreparedCall
+    """The one that was answered, or was tried last."""
+    attempts: Attempts
+    seconds: float
+    first_byte_seconds: float | None
+    """Until the answer began; None: none did."""
+    completion: Completion | None
+    code: str | None = None
+    """Of the error; None: it was answered."""
+
+
+class Watch(Protocol):
+    """Of one question. No method may fail, or take long."""
+
+    @property
+    def trace(self) -> Trace | None:
+        """The trace that its records and its server's requests name; None: the caller's."""
+
+    def recorded(self, action: str, began: float) -> None:
+        """The record of *action* is durable, and was begun then (`time.monotonic`)."""
+
+    def ended(self, how: Ended) -> None: ...
+
+    def left(self) -> None:
+        """Always the last: also where it never began, or its end could not be recorded."""
+
+
+class Observer(Protocol):
+    def begin(self, call: PreparedCall, origin: Origin, principal: Principal) -> Watch:
+        """A question is about to be recorded."""

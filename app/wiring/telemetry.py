@@ -1,0 +1,66 @@
+"""What one worker shows of itself to operators. Nothing of it is imported unless it is wanted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from ..assistant.assistant import SecureAIAssistant
+from ..assistant.observer import Observer
+from ..audit.log import AuditLog
+from ..audit.storage.meter import StorageMeter
+from ..catalogue.models import Catalogue
+from ..limits.budgets.budgets import Budgets
+from ..limits.budgets.reservations import Share
+
+OF_PRINCIPALS = "principal"
+
+
+class Telemetry:
+    """Of one worker. By default nothing is observed, and nothing costs anything."""
+
+    def __init__(self, board: object | None = None, worker: int = 0) -> None:
+        """*board*: a Board, where this worker counts what the metrics show."""
+        self.storage: StorageMeter | None = None
+        self.on_refusal: Callable[[str], None] | None = None
+        self._worker, self._meter = worker, None
+        if board is None:
+            return
+        from ..telemetry.metrics.board import Board, Meter  # late: only where it is wanted
+        from ..telemetry.metrics.questions import LogMetrics  # late: as above
+
+        assert isinstance(board, Board)
+        self._meter = meter = Meter(board.pages[worker])
+        self.storage = LogMetrics(meter)
+        self.on_refusal = lambda code: meter.add("refusals_total", code)
+        meter.add("budgets_nearly_spent_total", OF_PRINCIPALS, amount=0.0)  # else its first one is no increase
+
+    def observer(self, catalogue: Callable[[], Catalogue]) -> Observer | None:
+        """*catalogue*: the policy in force."""
+        if self._meter is None:
+            return None
+        from ..telemetry.metrics.questions import QuestionMetrics  # late: only where it is wanted
+
+        return QuestionMetrics(self._meter, catalogue)
+
+    def on_budget_alarm(self, share: Share) -> None:
+        if self._meter is not None:
+            budget = share.pot.budget
+            self._meter.add("budgets_nearly_spent_total", OF_PRINCIPALS if share.is_own else budget)
+
+    async def sample_forever(self, assistant: SecureAIAssistant, budgets: Budgets, audit: AuditLog) -> None:
+        """Runs until cancelled."""
+        if self._meter is None:
+            await asyncio.Event().wait()
+            return
+        from ..telemetry.metrics.sampling import Sampler, sample_forever  # late: only where it is wanted
+
+        sampler = Sampler(self._meter, f"worker {self._worker + 1}", lambda: assistant.v1_requests.upstreams)
+        await sample_forever(
+            self._meter,
+            sampler,
+            budgets,
+            lambda: assistant.v1_requests.catalogue,
+            lambda: audit.closed_because is not None,
+            first=self._worker == 0,
+        )
