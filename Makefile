@@ -4,7 +4,7 @@ BIN := .venv/bin
 # The tests start hundreds of Python processes: without bytecode, each compiles what it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: install dev demo serve test test-fast check bench bench-guard bench-startup bench-peers clients clients-all clients-webui faults soak fuzz docs docs-reference audit release mutation clean
+.PHONY: install dev demo serve test test-fast check bench bench-guard bench-startup bench-peers clients clients-all clients-webui faults soak fuzz docs docs-reference audit verifier release mutation clean
 
 .venv/.runtime: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.11")'
@@ -135,8 +135,13 @@ docs-reference: install ## writes the reference pages of settings, commands and 
 audit: install .venv-audit/.runtime ## bill of materials, licences and known weaknesses; ADVISORIES=folder needs no network
 	$(BIN)/python tools/audit.py $(if $(ADVISORIES),--advisories $(ADVISORIES))
 
+verifier: ## makes the browser verifier one HTML file again: app/web/verify.html; prints its SHA-256
+	$(PYTHON) tools/build_verifier.py
+
 release: audit ## a wheel, a source archive, the bill of materials, and notes with their digests, in dist/
-	rm -f dist/*.whl dist/*.tar.gz
+	rm -f dist/*.whl dist/*.tar.gz dist/verify.html
+	$(PYTHON) tools/build_verifier.py --check
+	cp app/web/verify.html dist/verify.html
 	$(BIN)/python -m pip wheel -q --disable-pip-version-check --no-deps --no-build-isolation -w dist .
 	git archive --format=tar.gz --prefix=secure-ai-assistant/ -o dist/secure-ai-assistant.tar.gz HEAD
 	chmod a+r dist/*

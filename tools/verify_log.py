@@ -120,14 +120,14 @@ def open_checkpoint(data, key):
     """The size and root of a signed checkpoint; who signed it is checked if there is a key."""
     text, _, signatures = data.decode().rpartition("\n\n")
     lines = text.split("\n")
-    if len(lines) < 3 or not all(lines) or not signatures.endswith("\n") or re.search("[\0-\x09\x0b-\x1f]", text):
+    if len(lines) < 3 or not all(lines) or not signatures.endswith("\n") or re.search("[\0-\x09\x0b-\x1f]", text + signatures):
         raise Unproven("not a checkpoint: a signed note of at least three lines")
     if not re.fullmatch("0|[1-9][0-9]{0,18}", lines[1]) or len(unbase64(lines[2])) != 32:
         raise Unproven("not a checkpoint: its size or its root cannot be read")
     verified = key is None
     for line in signatures[:-1].split("\n"):
         parts = line.split(" ")
-        if len(parts) != 3 or parts[0] != "—" or not parts[1] or len(unbase64(parts[2])) < 5:
+        if len(parts) != 3 or parts[0] != "—" or not re.fullmatch(r"[^\s+]+", parts[1]) or len(unbase64(parts[2])) < 5:
             raise Unproven("a signature line of the checkpoint cannot be read")
         signature = unbase64(parts[2])
         if key and (parts[1], signature[:4]) == key[:2]:

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import ast
 import base64
-import importlib.util
-import io
 import json
 import random
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import chdir, suppress
-from itertools import groupby
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
@@ -24,33 +21,15 @@ from app.audit.format.merkle import inclusion_proof, leaf_hash, root_of
 from app.audit.format.note import Signer, sign_checkpoint
 from app.audit.format.receipt import make_receipt, verify_receipt
 from app.audit.format.record import Receipt, split_lines
-from app.audit.verification.expected import ExpectedCheckpoint, ExpectedEvidence, read_checkpoint
-from app.audit.verification.verifier import verify_log
 from app.cli.main import app
-from app.errors import VerificationFailed
 
 from ..support.chain import check_chain
 from ..support.evidence import SIGNER, Evidence, receipt_text, rehashed
 from ..support.examples import scaled
-from ..support.paths import ROOT
+from ..support.mutated_logs import LOG, NOTES, OTHER, TOOL, TOOL_CODE, VKEY, mutated, opened_by_both, ours_on, theirs_on
 
-TOOL = ROOT / "tools" / "verify_log.py"
-LOG = Evidence(24, (9,))
-OTHER = Evidence(24, (9,), text="other ")
 MUTATIONS = scaled(10_000)
 ORDER = 2**252 + 27742317777372353535851937790883648493
-
-
-def loaded() -> Any:
-    spec = importlib.util.spec_from_file_location("verify_log", TOOL)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-TOOL_CODE = loaded()
 
 
 def run(folder: Path, log: bytes | None, *options: str | bytes) -> tuple[int, dict[str, Any]]:
@@ -65,9 +44,6 @@ def run(folder: Path, log: bytes | None, *options: str | bytes) -> tuple[int, di
         words.append(str(folder / "log"))
     done = subprocess.run([sys.executable, "-I", "-S", TOOL, *words], capture_output=True, text=True, timeout=60)
     return done.returncode, json.loads(done.stdout) if done.stdout.startswith("{") else {"error": done.stderr}
-
-
-VKEY = SIGNER.verifier_key.text().encode() + b"\n"
 
 
 # --- it stands alone ---------------------------------------------------------------------------
@@ -88,106 +64,6 @@ def _imported(node: ast.AST) -> list[str]:
 
 
 # --- it agrees with the product ----------------------------------------------------------------
-
-
-def other_line(rng: random.Random) -> bytes:
-    return rng.choice(
-        [*OTHER.lines, b"", b"{}", b"x" * rng.randrange(300), b'{"v":1,"seq":3}', rng.randbytes(90).replace(b"\n", b"")]
-    )
-
-
-def with_more(text: bytes) -> Callable[[bytes], bytes]:
-    return lambda line: line.replace(b'"query":"', b'"query":"' + text)
-
-
-def mutated(rng: random.Random) -> bytes:
-    """The log after one to three random accidents or forgeries."""
-    lines = list(LOG.lines)
-    for _ in range(rng.randint(1, 3)):
-        at, to = rng.randrange(len(lines)), rng.randrange(len(lines))
-        line = lines[at]
-        place = rng.randrange(len(line) + 1)
-        match rng.randrange(13):
-            case 0 if line:
-                place %= len(line)
-                lines[at] = line[:place] + bytes([line[place] ^ 1 << rng.randrange(8)]) + line[place + 1 :]
-            case 1:
-                lines[at] = line[:place] + line[place + rng.randint(1, 5) :]
-            case 2:
-                lines[at] = line[:place] + rng.choice([b"\n", b"\r", b" ", b"0", b"}", b"\0"]) + line[place:]
-            case 3 if len(lines) > 1:
-                del lines[at]
-            case 4:
-                lines[at], lines[to] = lines[to], line
-            case 5:
-                lines.insert(to, line)
-            case 6:
-                lines.insert(at, other_line(rng))
-            case 7:
-                lines[at] = other_line(rng)
-            case 8:
-                lines = lines[: at + 1]
-            case 9:
-                lines = [*lines[:at], *OTHER.lines[at:]]
-            case 10 if all(len(one) > 160 for one in lines[at:]):
-                lines = rehashed(lines, with_more(rng.choice([b"7", b"77", b"x" * 62_000])), at).split(b"\n")[:-1]
-            case 11:
-                lines[at] = line.replace(b'"seq":%d,' % at, b'"seq":0%d,' % at)
-            case 12:
-                lines[at] = line[: len(line) - 76] + b"".join(b"%x" % rng.randrange(16) for _ in range(76)) + line[-2:]
-    data = b"".join(line + b"\n" for line in lines)
-    return rng.choice(
-        [data, data, data, data[: -rng.randint(1, 200)], data + b"\n", data + LOG.lines[-1], b""][: rng.choice([1, 7])]
-    )
-
-
-THIEF = Signer(SIGNER.name, Ed25519PrivateKey.from_private_bytes(b"t" * 32))
-NOTES = {
-    **{f"LOG {size}": LOG.checkpoint(size) for size in LOG.roots},
-    **{f"OTHER {size}": OTHER.checkpoint(size) for size in OTHER.roots},
-    "longer": sign_checkpoint(30, LOG.roots[24], SIGNER),
-    "forged": sign_checkpoint(24, LOG.roots[24], THIEF),
-    "of nobody": LOG.checkpoint(24).replace(b"\n24\n", b"\n23\n"),
-    "broken": LOG.checkpoint(24)[:-3],
-}
-"""Checkpoints that somebody may have: of this log, of another, older, forged."""
-
-
-def opened_by_both(key: bool) -> dict[str, tuple[ExpectedCheckpoint | None, tuple[int, bytes] | None]]:
-    """Each checkpoint as either verifier reads it, with the log's key or without; None: it proves nothing."""
-    known: dict[str, tuple[ExpectedCheckpoint | None, tuple[int, bytes] | None]] = {}
-    for name, note in NOTES.items():
-        ours, theirs = None, None
-        with suppress(VerificationFailed):
-            ours = read_checkpoint(name, note, SIGNER.verifier_key if key else None, given=True)
-        with suppress(ValueError):
-            theirs = TOOL_CODE.open_checkpoint(note, TOOL_CODE.parse_key(VKEY.decode()) if key else None)
-        known[name] = ours, theirs
-    return known
-
-
-Findings = tuple[bool, int, dict[str, Any] | None, list[int | None]]
-"""Whether the log is sound, its lines, its last record, and the records with findings, in order."""
-
-
-def ours_on(data: bytes, receipts: list[Receipt], checkpoints: list[ExpectedCheckpoint | None]) -> Findings:
-    refused = ["it proves nothing" for one in checkpoints if one is None]
-    expected = ExpectedEvidence(receipts, [one for one in checkpoints if one], refused)
-    found = verify_log(lambda: split_lines([data]), expected)
-    last = {"seq": found.last_record.seq, "hash": found.last_record.hash} if found.last_record else None
-    return found.ok, found.entries, last, once_each([one.seq for one in found.findings])
-
-
-def theirs_on(data: bytes, receipts: list[Receipt], checkpoints: list[tuple[str, tuple[int, bytes] | None]]) -> Findings:
-    roots = [(*one, name) for name, one in checkpoints if one]
-    entries, last, problems = TOOL_CODE.check_log(io.BytesIO(data), [(one.seq, one.hash) for one in receipts], roots, [])
-    problems += [(None, "it proves nothing") for _, one in checkpoints if one is None]
-    return not problems, entries, last, once_each([seq for seq, _ in problems])
-
-
-def once_each(numbers: list[int | None]) -> list[int | None]:
-    """Of two receipts with one number the tool makes two findings, the product one."""
-    return [number for number, _ in groupby(numbers)]
 
 
 @pytest.mark.slow

@@ -13,8 +13,11 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+from ..support.browser_verifier import in_chromium, in_node
 from . import (
     bad_keys,
+    browser_million,
+    browser_verifier,
     budgets,
     corpora,
     crash,
@@ -82,6 +85,7 @@ PARTS = (
     "windows",
     "budgets",
     "outage",
+    "verifier",
 )
 READERS = 16
 Round = tuple[str, Callable[[Path], Figures]]
@@ -108,11 +112,21 @@ def rounds_of(part: str, rounds: int | None) -> Iterator[Round]:
         yield "5,000 hits of 4 processes, 1 killed", windows.race
         yield "60 in any window, 100,000 calls", partial(windows.sixty, calls=100_000)
         yield "300 x kill -9 of 3 processes", partial(windows.kill_often, kills=300)
+    if part == "verifier":
+        yield from _verifier(rounds or 10_000)
     if part in ("connections", "million", "shares", "budgets"):
         hostile.raise_client_limit()
     for workers in (1, 4):
         yield from _services(part, workers, rounds)
         yield from _odd_requests(part, workers, rounds)
+
+
+def _verifier(mutations: int) -> Iterator[Round]:
+    for name, run in (("node", in_node), ("Chromium", in_chromium)):
+        for what, check in (("logs", browser_verifier.agree_on_logs), ("receipts", browser_verifier.agree_on_receipts)):
+            compare = partial(browser_verifier.compare, check=check, run=run, mutations=mutations)
+            yield f"{mutations:,} mutated {what}, three verifiers, {name}", compare
+    yield "a log of 1,000,000 records in Chromium", partial(browser_million.verify, records=1_000_000)
 
 
 def _services(part: str, workers: int, rounds: int | None) -> Iterator[Round]:

@@ -21,14 +21,20 @@ def leave_out(reason: str) -> NoReturn:
     pytest.skip(f"LEFT OUT: {reason}")
 
 
+def node() -> str:
+    """The path of node; skips the test if there is none."""
+    found = shutil.which("node")
+    if found is None:
+        leave_out(f"there is no node; {NODE_HOW}")
+    return found
+
+
 def node_with(package: str) -> str:
     """The path of node; skips the test if *package* of tests/support/node is not installed."""
-    node = shutil.which("node")
-    if node is None:
-        leave_out(f"there is no node; {NODE_HOW}")
+    found = node()
     if not (NODE_FOLDER / "node_modules" / package / "package.json").is_file():
         leave_out(f"{package} is not installed; {NODE_HOW}")
-    return node
+    return found
 
 
 def chromium() -> str:
