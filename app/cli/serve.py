@@ -10,6 +10,8 @@ import typer
 
 from ..kit.allocator import allocator_settings, find_jemalloc
 from ..kit.command import NAME_VARIABLE, called_by
+from ..kit.environment import setting
+from ..kit.json_lines import SETTING as FORM
 from .output import Json
 
 serve = typer.Typer(add_completion=False)
@@ -26,6 +28,8 @@ def serve_here(
     sys.stdout.flush()
     json_option = ["--json"] if as_json else []
     os.environ |= allocator_settings(os.environ, find_jemalloc())
+    if form := setting(FORM):  # so that it holds from the first line on
+        os.environ[FORM] = form
     os.environ[NAME_VARIABLE] = called_by()  # for the commands that its messages name
     # A fresh interpreter: the parent of all workers does not keep what this command has imported.
     os.execv(sys.executable, [sys.executable, "-m", "app.serving.parent", host, str(port), str(workers), *json_option])  # noqa: S606

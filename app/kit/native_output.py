@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 
 from .descriptor import DescriptorOutput
 from .line_writer import FLUSH_SECONDS, LineWriter
@@ -12,11 +13,12 @@ from .line_writer import FLUSH_SECONDS, LineWriter
 class Relay:
     """From now on *fd* is a pipe that a thread empties into what *fd* was."""
 
-    def __init__(self, fd: int) -> None:
-        self._fd, self._real = fd, os.dup(fd)
+    def __init__(self, fd: int, form: Callable[[str], str] = str) -> None:
+        """*form*: from a line to what is written of it."""
+        self._fd, self._real, self._form = fd, os.dup(fd), form
         self._lines = LineWriter(
             lambda: DescriptorOutput(self._real),
-            lambda count: f"{count} line(s) were lost here: nobody read them.\n",
+            lambda count: form(f"{count} line(s) were lost here: nobody read them.\n"),
         )
         reader, writer = os.pipe()
         os.dup2(writer, fd)
@@ -33,4 +35,4 @@ class Relay:
     def _copy(self, reader: int) -> None:
         with os.fdopen(reader, encoding="utf-8", errors="backslashreplace") as lines:
             for line in lines:
-                self._lines.put(line)
+                self._lines.put(self._form(line))

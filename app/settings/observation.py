@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from typing import Literal
 
 from pydantic import BaseModel, Field, field_validator
 
 
 class ObservationSettings(BaseModel):
-    """Metrics."""
+    """Output and metrics."""
+
+    log_format: Literal["text", "json"] = "text"
 
     metrics_port: int | None = Field(None, ge=0, le=65535)
     metrics_host: str = Field("127.0.0.1", max_length=255)

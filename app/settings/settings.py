@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from ..catalogue.refused_values import reason_of
 from ..catalogue.values import sqlite_path
 from ..errors import ConfigError
+from ..kit.environment import ENV_FILE
 from ..kit.named_paths import verify_differ, verify_writable
 from .audit import AuditSettings
 from .endpoints import EndpointSettings
@@ -18,8 +19,6 @@ from .identity import NEW_SECRET, IdentitySettings
 from .limits import LimitSettings
 from .models import ModelSettings
 from .observation import ObservationSettings
-
-ENV_FILE = ".env"
 
 
 class Settings(

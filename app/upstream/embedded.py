@@ -19,6 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ..errors import ConfigError
+from ..kit import json_lines
 from ..kit.native_output import Relay
 from ..kit.process import die_with, keep_memory_private, wait_for_stop
 
@@ -46,7 +47,7 @@ PARAMS = frozenset(
 reveal to one caller what another has asked."""
 
 _KEY_VARIABLE = "EMBEDDED_MODEL_API_KEY"
-_PASSED_ON = frozenset({"PATH", "HOME", "TMPDIR", "TZ", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH"})
+_PASSED_ON = frozenset({"PATH", "HOME", "TMPDIR", "TZ", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", json_lines.SETTING})
 _POLL_SECONDS = 0.05
 
 
@@ -117,7 +118,7 @@ def main(argv: list[str]) -> int:
     for number in (signal.SIGINT, signal.SIGHUP):  # they reach the whole group; the parent decides
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # before llama.cpp's threads, which inherit the mask
-    stderr = Relay(2)
+    stderr = Relay(2, json_lines.from_stderr if json_lines.is_wanted() else str)
     try:
         server = _open_server(port, os.environ.pop(_KEY_VARIABLE))
     except (ConfigError, ImportError, RuntimeError) as error:

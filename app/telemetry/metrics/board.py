@@ -62,6 +62,23 @@ class Board:
                 yield Series(metric, labels, page.numbers[place : place + metric.words].tolist())
 
 
+class Histogram:
+    """One series. Where there is no room for it, nothing is observed."""
+
+    __slots__ = ("_bounds", "_numbers", "_place", "_sum")
+
+    def __init__(self, numbers: memoryview[float], place: int | None, bounds: tuple[float, ...]) -> None:
+        self._numbers, self._bounds = numbers, bounds
+        self._place = place
+        self._sum = (place or 0) + len(bounds) + 1
+
+    def observe(self, value: float, times: int = 1) -> None:
+        """*times*: as if it had been observed so often."""
+        if self._place is not None:
+            self._numbers[self._place + bisect_left(self._bounds, value)] += times
+            self._numbers[self._sum] += value * times
+
+
 class Meter:
     """Writes one page. Each series must be written by one thread only."""
 
@@ -91,17 +108,10 @@ class Meter:
             place = self._make((name, *labels))
         self._numbers[place] = value
 
-    def observe(self, name: str, *labels: str, value: float, times: int = 1) -> None:
-        """*times*: as if it had been observed so often."""
+    def histogram(self, name: str, *labels: str) -> Histogram:
         key = (name, *labels)
-        place = self._places.get(key)
-        if place is None:
-            place = self._make(key)
-        if place == self._spare:
-            return
-        bounds, numbers = METRICS[name].bounds, self._numbers
-        numbers[place + bisect_left(bounds, value)] += times
-        numbers[place + len(bounds) + 1] += value * times
+        place = self._places[key] if key in self._places else self._make(key)
+        return Histogram(self._numbers, place if place != self._spare else None, METRICS[name].bounds)
 
     def set_family(self, name: str, values: Mapping[tuple[str, ...], float]) -> None:
         """All series of the gauge *name* that this page shows. Those that it had besides are 0."""

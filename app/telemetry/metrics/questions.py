@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache, partial
 
 from ...assistant.models import Origin, Trace
 from ...assistant.observer import Ended
@@ -10,7 +11,6 @@ from ...assistant.spending import tokens_of
 from ...catalogue.models import Catalogue
 from ...catalogue.prices import BILLION, cost
 from ...security.models import Principal
-from ...upstream.attempts import Try
 from ...upstream.call import PreparedCall
 from ...upstream.completion import Usage
 from .board import Meter
@@ -22,44 +22,47 @@ class QuestionMetrics:
     """An Observer. *catalogue* gives the policy in force, for its prices."""
 
     def __init__(self, meter: Meter, catalogue: Callable[[], Catalogue]) -> None:
-        self._meter, self._catalogue = meter, catalogue
+        self._add, self._catalogue = meter.add, catalogue
+        self._seconds = cache(partial(meter.histogram, "question_seconds"))
+        self._first_byte = cache(partial(meter.histogram, "time_to_first_byte_seconds"))
+        self._tried = cache(partial(meter.histogram, "upstream_try_seconds"))
 
     def begin(self, call: PreparedCall, origin: Origin, principal: Principal) -> _Question:
         return _Question(self, call)
 
     def received(self, endpoint: str, model: str) -> None:
-        self._meter.add("questions_received_total", endpoint, model)
+        self._add("questions_received_total", endpoint, model)
 
     def ended(self, endpoint: str, model: str, how: Ended) -> None:
-        add, observe = self._meter.add, self._meter.observe
+        add = self._add
         add("questions_total", endpoint, model, how.code or ANSWERED)
-        observe("question_seconds", model, value=how.seconds)
+        self._seconds(model).observe(how.seconds)
         if how.call.is_stream and how.first_byte_seconds is not None:
-            observe("time_to_first_byte_seconds", model, value=how.first_byte_seconds)
+            self._first_byte(model).observe(how.first_byte_seconds)
         for one in how.attempts.tries:
-            self._tried(one)
+            add("upstream_tries_total", one.server, one.why or "ok")
+            if not one.is_skipped:
+                self._tried(one.server).observe(one.ms / 1000)
         if how.completion is not None and how.completion.usage is not None:
             self._count(how.call.model, how.completion.usage)
 
-    def _tried(self, one: Try) -> None:
-        self._meter.add("upstream_tries_total", one.server, one.why or "ok")
-        if not one.is_skipped:
-            self._meter.observe("upstream_try_seconds", one.server, value=one.ms / 1000)
-
     def _count(self, model: str, usage: Usage) -> None:
-        tokens, catalogue = tokens_of(usage), self._catalogue()
-        parts = {"input": tokens.input, "output": tokens.output, "cached_input": tokens.cached, "reasoning": tokens.reasoning}
-        for kind, count in parts.items():
-            if count > 0:
-                self._meter.add("tokens_total", model, kind, amount=count)
-        if (price := catalogue.prices.get(model)) is not None and tokens.are_plausible:
+        add, (further_input, further_output) = self._add, usage.further
+        add("tokens_total", model, "input", amount=usage.input_tokens + further_input)
+        add("tokens_total", model, "output", amount=usage.output_tokens + further_output)
+        if usage.cached:
+            add("tokens_total", model, "cached_input", amount=usage.cached)
+        if usage.reasoning:
+            add("tokens_total", model, "reasoning", amount=usage.reasoning)
+        catalogue = self._catalogue()
+        if (price := catalogue.prices.get(model)) is not None and (tokens := tokens_of(usage)).are_plausible:
             amount = cost(
                 *(price, tokens.input, tokens.output),
                 cached_tokens=tokens.cached,
                 written_tokens=tokens.written,
                 reasoning_tokens=tokens.reasoning,
             )
-            self._meter.add("spent_currency_units_total", model, catalogue.currency, amount=amount / BILLION)
+            add("spent_currency_units_total", model, catalogue.currency, amount=amount / BILLION)
 
 
 class _Question:
@@ -87,14 +90,15 @@ class LogMetrics:
     """A StorageMeter."""
 
     def __init__(self, meter: Meter) -> None:
-        self._meter = meter
+        self._append, self._write = meter.histogram("audit_append_seconds"), meter.histogram("audit_write_seconds")
+        self._group, self._sync = meter.histogram("audit_group_records"), meter.histogram("audit_sync_seconds")
 
     def batch(self, records: int, seconds: float) -> None:
-        self._meter.observe("audit_group_records", value=records)
-        self._meter.observe("audit_write_seconds", value=seconds)
+        self._group.observe(records)
+        self._write.observe(seconds)
 
     def sync(self, seconds: float) -> None:
-        self._meter.observe("audit_sync_seconds", value=seconds)
+        self._sync.observe(seconds)
 
     def durable(self, records: int, seconds: float) -> None:
-        self._meter.observe("audit_append_seconds", value=seconds, times=records)
+        self._append.observe(seconds, records)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -14,9 +15,9 @@ PREAMBLE = "import logging, os, sys, threading, warnings\nfrom app.serving.outpu
 LOG = "LOG = logging.getLogger('app.test')\n"
 
 
-def run(code: str, stderr: int = subprocess.PIPE) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", PREAMBLE + code]
-    return subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=stderr, text=True, timeout=60)
+def run(code: str, stderr: int = subprocess.PIPE, **environment: str) -> subprocess.CompletedProcess[str]:
+    command, env = [sys.executable, "-c", PREAMBLE + code], os.environ | environment
+    return subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=stderr, text=True, timeout=60, env=env)
 
 
 def test_what_is_logged_and_printed_arrives_in_order_before_the_end() -> None:
@@ -40,6 +41,21 @@ def test_what_is_logged_and_printed_arrives_in_order_before_the_end() -> None:
 )
 def test_tracebacks_and_warnings_arrive_too(code: str, said: str) -> None:
     assert said in run(code).stderr
+
+
+@pytest.mark.parametrize(
+    ("code", "member", "said"),
+    [
+        ("1 / 0", "error", "ZeroDivisionError"),
+        ("warnings.warn('odd')", "message", "UserWarning: odd"),
+        ("t = threading.Thread(target=lambda: 1 / 0); t.start(); t.join()", "error", "ZeroDivisionError"),
+        (LOG + "LOG.info('one\\ntwo')", "message", "one\ntwo"),
+        ("print('one\\ntwo', file=sys.stderr)", "message", "two"),
+    ],
+)
+def test_all_of_it_is_json_where_that_is_wanted(code: str, member: str, said: str) -> None:
+    lines = [json.loads(line) for line in run(code, LOG_FORMAT="json").stderr.splitlines()]
+    assert said in lines[-1][member]
 
 
 @pytest.mark.parametrize(

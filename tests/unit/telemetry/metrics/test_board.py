@@ -28,7 +28,7 @@ def test_a_value_on_a_bound_is_in_its_bucket_and_a_large_one_in_the_last() -> No
     board = Board()
     meter, bounds = Meter(board.pages[0]), METRICS["question_seconds"].bounds
     for value in (bounds[0], bounds[0] + 1e-9, bounds[-1] + 1):
-        meter.observe("question_seconds", "small", value=value)
+        meter.histogram("question_seconds", "small").observe(value)
     numbers = shown(board)["question_seconds", "small"]
     assert numbers[:2] == [1.0, 1.0]
     assert numbers[len(bounds)] == 1.0
@@ -37,7 +37,7 @@ def test_a_value_on_a_bound_is_in_its_bucket_and_a_large_one_in_the_last() -> No
 
 def test_a_value_can_be_observed_several_times_at_once() -> None:
     board = Board()
-    Meter(board.pages[0]).observe("audit_append_seconds", value=0.002, times=5)
+    Meter(board.pages[0]).histogram("audit_append_seconds").observe(0.002, 5)
     numbers = shown(board)["audit_append_seconds",]
     assert (sum(numbers[:-1]), numbers[-1]) == (5.0, 0.01)
 
@@ -83,7 +83,7 @@ def test_what_there_is_no_room_for_is_counted_and_harms_nothing(numbers: int, di
     meter = Meter(board.pages[0])
     for number in range(5):
         for _ in range(2):
-            meter.observe("question_seconds", f"model-{number}", value=1.0)
+            meter.histogram("question_seconds", f"model-{number}").observe(1.0)
     found = shown(board)
     kept = [one for name, *one in found if name == "question_seconds"]
     assert len(kept) < 5

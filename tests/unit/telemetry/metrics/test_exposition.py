@@ -42,7 +42,7 @@ def test_what_all_workers_see_alike_is_shown_once() -> None:
 def test_buckets_add_up_and_end_with_all() -> None:
     board = Board(2)
     for page in board.pages:
-        Meter(page).observe("question_seconds", "small", value=0.02)
+        Meter(page).histogram("question_seconds", "small").observe(0.02)
     found = scrape(board)
     name, bounds = PREFIX + "question_seconds", METRICS["question_seconds"].bounds
     counts = [found[name + "_bucket", (("le", str(bound)), ("model", "small"))] for bound in bounds]
