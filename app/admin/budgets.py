@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
-from ..audit.storage.jsonl import JsonlStore
 from ..audit.storage.running import is_running
 from ..catalogue.budgets import EACH, Budget, begins_anew, period_of
 from ..catalogue.models import Catalogue
@@ -21,7 +20,7 @@ from ..limits.budgets.reservations import MOST_AMOUNT, TOKENS, Pot, shown
 from ..limits.budgets.sqlite_store import SqliteBudgetStore
 from ..limits.budgets.store import PotState, StoreFailed
 from ..settings import Settings, load_settings
-from ..wiring.audit import open_audit
+from ..wiring.audit import open_audit, open_store
 from ..wiring.budgets import budgets_path
 from ..wiring.catalogue import read_catalogue
 from ..wiring.log_of_budgets import LogOfBudgets
@@ -183,7 +182,7 @@ def _states(settings: Settings) -> dict[Pot, PotState]:
 
 
 def _books(settings: Settings) -> Books:
-    books, log = Books(), JsonlStore(settings.audit_log_path)
+    books, log = Books(), open_store(settings)
     try:
         LogOfBudgets(log, open_audit(settings)).read(0, books.add)
     except StoreFailed as failed:

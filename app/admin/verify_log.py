@@ -12,13 +12,12 @@ from ..audit.format.note import MAX_NOTE_BYTES, Signer, VerifierKey
 from ..audit.format.receipt import MAX_PROOF_BYTES, ProvenRecord, verify_receipt
 from ..audit.format.record import Receipt
 from ..audit.log import AuditLog
-from ..audit.storage.long_texts import LongTexts
 from ..audit.verification.expected import ExpectedCheckpoint, ExpectedEvidence, read_checkpoint
 from ..audit.verification.report import Report
 from ..audit.verification.verifier import verify_log
 from ..errors import ConfigError, InvalidRequest, VerificationFailed
 from ..settings import Settings, load_settings
-from ..wiring.audit import open_audit
+from ..wiring.audit import open_audit, open_texts
 from ..wiring.start_checks import verify_setup
 
 OWN_CHECKPOINT = "the log's own signed checkpoint"
@@ -60,11 +59,11 @@ def verify(
     given, refused = _read_checkpoints(notes, own, key)
     if key is not None and _names_another_key(log, key):
         refused.append(OTHER_KEY)
-    size, texts = log.size(), LongTexts.beside(settings.audit_log_path)
+    size, texts = log.size(), open_texts(settings)
     report = verify_log(
         lambda: log.lines(0, size),
         ExpectedEvidence(wanted, given, refused),
-        texts=texts if texts.folder.is_dir() else None,
+        texts=texts if texts.exists() else None,
         fetch_tile=tree.fetch,
         progress=lambda read: progress(read, size),
     )

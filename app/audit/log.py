@@ -12,9 +12,8 @@ from .format.record import EMPTY, MAX_DETAILS_BYTES, Draft, LogEnd, Receipt, det
 from .storage.append import append, now_utc
 from .storage.group_commit import GroupCommit
 from .storage.long_records import LongRecords
-from .storage.long_texts import LongTexts
 from .storage.meter import StorageMeter
-from .storage.store import AuditStore, Batch
+from .storage.store import AuditStore, Batch, TextStore
 
 
 class AuditLog:
@@ -27,7 +26,7 @@ class AuditLog:
         timeout_seconds: float = 5.0,
         clock: Callable[[], str] = now_utc,
         on_change: Callable[[str, str], None] = lambda event, detail: None,
-        long_texts: LongTexts | None = None,
+        long_texts: TextStore | None = None,
         meter: StorageMeter | None = None,
     ) -> None:
         """*timeout_seconds*: for one write. *on_change* gets a security event and its detail.

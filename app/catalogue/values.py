@@ -165,6 +165,7 @@ ServerSideName = Annotated[str, AfterValidator(_verify_server_side)]
 HeaderName = Annotated[str, of_form(r"([A-Za-z0-9-]{1,100})?", "takes the name of one header, such as X-User")]
 LogName = Annotated[str, of_form(r"[^\s+]{0,200}", "takes at most 200 characters without spaces and without +")]
 """C2SP signed-note: a key name holds neither white space nor a plus sign."""
+NodeName = Annotated[str, of_form(r"[A-Za-z0-9._-]{0,63}", "takes at most 63 letters, digits, dots, dashes and underscores")]
 SqliteUrl = Annotated[str, AfterValidator(_verify_sqlite_url)]
 VariableName = Annotated[
     str, of_form(_IDENTIFIER, "takes the name of an environment variable, such as OPENAI_API_KEY, and never the key itself")

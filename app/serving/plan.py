@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from ..wiring.log_files import LogFiles
@@ -34,14 +33,14 @@ class ServicePlan:
 
     def encode(self) -> bytes:
         """One line of JSON, with the lengths of the settings and the catalogue, which follow it."""
-        facts = {**asdict(self), "settings": len(self.settings), "catalogue": len(self.catalogue)}
-        return json.dumps(facts, default=str).encode() + b"\n" + self.settings + self.catalogue
+        facts = {**asdict(self), "log_files": self.log_files.encode()}
+        facts |= {"settings": len(self.settings), "catalogue": len(self.catalogue)}
+        return json.dumps(facts).encode() + b"\n" + self.settings + self.catalogue
 
     @classmethod
     def decode(cls, message: bytes) -> ServicePlan:
         line, _, rest = message.partition(b"\n")
         facts: dict[str, Any] = json.loads(line)
         end = facts["settings"]
-        files: dict[str, Any] = {name: Path(one) if isinstance(one, str) else one for name, one in facts["log_files"].items()}
-        facts |= {"log_files": LogFiles(**files), "modules": tuple(facts["modules"])}
+        facts |= {"log_files": LogFiles.decode(facts["log_files"]), "modules": tuple(facts["modules"])}
         return cls(**{**facts, "settings": rest[:end], "catalogue": rest[end:]})

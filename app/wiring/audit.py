@@ -5,7 +5,9 @@ Light: the notary process needs this module and nothing else of the service.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from ..audit.evidence.health import LogHealth
 from ..audit.evidence.log_key import KeyFile, load_signer
@@ -17,11 +19,42 @@ from ..audit.log import AuditLog
 from ..audit.storage.jsonl import JsonlStore
 from ..audit.storage.long_texts import LongTexts
 from ..audit.storage.meter import StorageMeter
+from ..audit.storage.postgres.place import LedgerPlace
+from ..audit.storage.store import AuditStore, TextStore
 from ..security.security_log import SecurityLog
 from .log_files import LogPlace
 
 ERRORS = frozenset({"audit_closed", "long_texts_not_kept"})
 """Changes of the log that an operator must look at; the others are good news."""
+
+
+def open_store(place: LogPlace, health: LogHealth | None = None, meter: StorageMeter | None = None) -> AuditStore:
+    """Where the records are; opens no file and no connection yet.
+
+    *health*: of the running service whose process this is. A write is refused while the log is not
+    what was signed, and once a newer service of this node's name has begun.
+    """
+    if place.ledger is not None:
+        return _ledger(place.ledger, health, meter)
+    sound = {} if health is None else {"verify_sound": health.verify_sound}
+    return JsonlStore(place.audit_log_path, **sound, meter=meter)
+
+
+def open_texts(place: LogPlace) -> TextStore:
+    """Where texts that are too long for a record are kept; opens nothing yet."""
+    if place.ledger is None:
+        return LongTexts.beside(place.audit_log_path)
+    from ..audit.storage.postgres.texts import PostgresTexts  # late: its driver is an extra
+
+    return PostgresTexts(place.ledger)
+
+
+def _ledger(place: LedgerPlace, health: LogHealth | None, meter: StorageMeter | None) -> AuditStore:
+    from ..audit.storage.postgres.store import PostgresStore  # late: its driver is an extra
+
+    if health is None:
+        return PostgresStore(place, meter=meter)
+    return PostgresStore(replace(place, incarnation=health.incarnation), health.verify_sound, meter)
 
 
 def open_audit(
@@ -30,14 +63,14 @@ def open_audit(
     on_closed: Callable[[bool], None] = lambda is_closed: None,
     *,
     keeps_texts: bool = False,
-    verify_sound: Callable[[], None] = lambda: None,
+    health: LogHealth | None = None,
     meter: StorageMeter | None = None,
 ) -> AuditLog:
-    """The audit log at its path; opens no file yet.
+    """The audit log at its place; opens nothing yet.
 
     *on_closed* is called with True when the log starts to refuse records, and with False when it
     accepts them again. *keeps_texts*: texts too long for a record are kept whole beside the log.
-    *verify_sound* is called before each write, and may refuse it with AuditCorrupt.
+    *health*: as `open_store`.
     """
 
     def on_change(event: str, detail: str) -> None:
@@ -47,8 +80,7 @@ def open_audit(
         if events is not None:
             events.event(event, level="ERROR" if event in ERRORS else "INFO", detail=detail)
 
-    texts = LongTexts.beside(place.audit_log_path) if keeps_texts else None
-    store = JsonlStore(place.audit_log_path, verify_sound, meter)
+    store, texts = open_store(place, health, meter), open_texts(place) if keeps_texts else None
     return AuditLog(store, on_change=on_change, long_texts=texts, meter=meter)
 
 
@@ -62,7 +94,7 @@ def open_checkpoint_signer(place: LogPlace, moved: Callable[[], None] = lambda: 
 
     Raises FileNotFoundError where there is no log key, ConfigError for an unusable one.
     """
-    store, tree = JsonlStore(place.audit_log_path), StoredTree.beside(place.audit_log_path)
+    store, tree = open_store(place), StoredTree.beside(place.audit_log_path)
     return CheckpointSigner(store, tree, load_signer(place.audit_key_path), moved)
 
 
@@ -75,9 +107,16 @@ def open_signing_loop(place: LogPlace, events: SecurityLog, health: LogHealth) -
     def on_change(event: str, level: str, detail: str) -> None:
         events.event(event, level=level, detail=detail)
 
-    store, tree = JsonlStore(place.audit_log_path), StoredTree.beside(place.audit_log_path)
+    store, tree = open_store(place), StoredTree.beside(place.audit_log_path)
     signer = open_checkpoint_signer(place, health.beat)
     rate = place.audit_recheck_bytes_per_second
     key_file = KeyFile(place.audit_key_path)
     watch = LogWatch(store, tree, signer, key_file, health, on_change, bytes_per_second=rate)
-    return SigningLoop(store, signer, on_change, watch=watch, health=health)
+    wall = time.time if place.ledger is None else _server_clock(place.ledger)
+    return SigningLoop(store, signer, on_change, watch=watch, health=health, wall=wall)
+
+
+def _server_clock(place: LedgerPlace) -> Callable[[], float]:
+    from ..audit.storage.postgres.reader import Reader  # late: its driver is an extra
+
+    return Reader(place).now

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from ..audit.log import AuditLog
-from ..audit.storage.jsonl import JsonlStore
 from ..catalogue.models import Catalogue
 from ..catalogue.values import sqlite_path
 from ..limits.budgets.budgets import Budgets
@@ -22,6 +21,7 @@ from ..limits.budgets.sqlite_store import SqliteBudgetStore
 from ..limits.budgets.store import PotState
 from ..security.security_log import SecurityLog
 from ..settings import Settings
+from .audit import open_store
 from .log_of_budgets import LogOfBudgets
 
 LOG = logging.getLogger("app.limits")
@@ -55,7 +55,7 @@ class BudgetsInUse:
         self._events, self._keeps_books = events, keeps_books
         self._ledger, self._owners = BudgetLedger(SqliteBudgetStore(store)), Owners(store)
         self._ledger.on_trouble = self._on_trouble
-        recovery = BudgetRecovery(self._ledger, self._owners, LogOfBudgets(JsonlStore(settings.audit_log_path), audit))
+        recovery = BudgetRecovery(self._ledger, self._owners, LogOfBudgets(open_store(settings), audit))
         self.budgets = Budgets(self._ledger, recovery, on_alarm=self._on_alarm)
         self._task: asyncio.Task[None] | None = None
 

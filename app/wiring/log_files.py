@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
+
+from ..audit.storage.postgres.place import LedgerPlace
 
 
 class LogPlace(Protocol):
@@ -22,6 +25,10 @@ class LogPlace(Protocol):
     @property
     def audit_recheck_bytes_per_second(self) -> int: ...
 
+    @property
+    def ledger(self) -> LedgerPlace | None:
+        """Where the log is, if not at `audit_log_path`; there, this node keeps its own files."""
+
 
 @dataclass(frozen=True, slots=True)
 class LogFiles:
@@ -31,7 +38,23 @@ class LogFiles:
     audit_key_path: Path
     security_log_path: Path
     audit_recheck_bytes_per_second: int
+    ledger: LedgerPlace | None = None
 
     @classmethod
     def of(cls, place: LogPlace) -> LogFiles:
-        return cls(place.audit_log_path, place.audit_key_path, place.security_log_path, place.audit_recheck_bytes_per_second)
+        rate = place.audit_recheck_bytes_per_second
+        return cls(place.audit_log_path, place.audit_key_path, place.security_log_path, rate, place.ledger)
+
+    def encode(self) -> str:
+        """For another process of this machine: it may hold a password."""
+        return json.dumps(asdict(self), default=str)
+
+    @classmethod
+    def decode(cls, text: str) -> LogFiles:
+        found = json.loads(text)
+        ledger = found.pop("ledger")
+        if ledger is not None:
+            ledger["password_file"] = ledger["password_file"] and Path(ledger["password_file"])
+            ledger = LedgerPlace(**ledger)
+        paths: dict[str, Any] = {name: Path(one) if isinstance(one, str) else one for name, one in found.items()}
+        return cls(**paths, ledger=ledger)

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..audit.format.record import MAX_LINE_BYTES, hash_of, parse_line, seq_of, split_lines
 from ..audit.log import AuditLog
-from ..audit.storage.jsonl import JsonlStore
+from ..audit.storage.store import AuditStore
 from ..errors import EvidenceUnavailable
 from ..limits.budgets.books import concerns_budgets
 from ..limits.budgets.recovery import TakeRecord
@@ -18,7 +18,7 @@ from ..limits.budgets.store import LogPlace, StoreFailed
 class LogOfBudgets:
     """A BudgetLog."""
 
-    def __init__(self, store: JsonlStore, audit: AuditLog) -> None:
+    def __init__(self, store: AuditStore, audit: AuditLog) -> None:
         """*store*: to read from. *audit*: to record with."""
         self._store, self._audit = store, audit
 

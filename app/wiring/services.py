@@ -17,7 +17,6 @@ from ..audit.evidence.reader import EvidenceReader
 from ..audit.evidence.signer import CheckpointSigner
 from ..audit.evidence.stored_tree import StoredTree
 from ..audit.log import AuditLog
-from ..audit.storage.jsonl import JsonlStore
 from ..audit.storage.running import RunningMark, marked_running
 from ..catalogue.caps import Caps
 from ..catalogue.models import Catalogue
@@ -35,7 +34,7 @@ from ..security.tokens.keys import SigningKey
 from ..security.tokens.verifier import TokenVerifier
 from ..settings import Settings
 from ..upstream.embedded import EmbeddedAddress
-from .audit import open_audit
+from .audit import open_audit, open_store
 from .breakers import shared_breakers
 from .budgets import open_budgets
 from .models_in_use import ModelsInUse
@@ -98,7 +97,7 @@ async def open_services(
         opened.callback(events.close)
         audit = _open_log(settings, events, on_closed, health, telemetry)
         opened.callback(audit.close)
-        evidence = EvidenceReader(JsonlStore(settings.audit_log_path), StoredTree.beside(settings.audit_log_path), signer)
+        evidence = EvidenceReader(open_store(settings), StoredTree.beside(settings.audit_log_path), signer)
         audit_access = AuditAccess(evidence, audit)
         opened.callback(audit_access.close)
         security = _security(settings, clients, audit, events, notice)
@@ -124,8 +123,7 @@ def _open_log(
     settings: Settings, events: SecurityLog, on_closed: Callable[[bool], None], health: LogHealth, telemetry: Telemetry
 ) -> AuditLog:
     keeps = settings.audit_long_texts == "keep"
-    watch: dict[str, Any] = {"verify_sound": health.verify_sound, "meter": telemetry.storage}
-    return open_audit(settings, events, on_closed, keeps_texts=keeps, **watch)
+    return open_audit(settings, events, on_closed, keeps_texts=keeps, health=health, meter=telemetry.storage)
 
 
 def _kept_beside(log: Path, opened: AsyncExitStack) -> tuple[KnownResponses, TokenRates]:

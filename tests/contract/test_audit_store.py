@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from app.audit.storage.jsonl import JsonlStore
 from app.audit.storage.store import AuditStore, Batch, Recovery
 from app.errors import AuditCorrupt, AuditUnavailable
 
+from ..support.ledger import ROLE, database_of, new_ledger, open_ledger
+from ..support.postgres_server import PostgresServer
 from ..support.stored_log import at_once, record, records, stored, verify
 from ..support.stores import open_store
 
@@ -26,13 +29,14 @@ PROCESSES, RECORDS = 4, 250
 class StoreContract:
     """A backend's tests inherit this and say how to open a store: `open(place)` twice is two processes' view of one log."""
 
-    @staticmethod
-    def open(place: Path) -> AuditStore:
-        raise NotImplementedError("a backend's own tests say how to open a store")
+    open: Callable[[Path], AuditStore]
 
-    @staticmethod
-    def prepare(place: Path) -> None:
+    def prepare(self, place: Path) -> None:
         """What an operator does before a log is begun at *place*."""
+
+    def nowhere(self, folder: Path) -> Path:
+        """A place without a log."""
+        return folder / "nothing.jsonl"
 
     @pytest.fixture
     def place(self, tmp_path: Path) -> Path:
@@ -92,7 +96,7 @@ class StoreContract:
         assert (after.stamp != before.stamp, after.are_locks_intact, store.is_in_place()) == (True, True, True)
 
     def test_a_log_that_does_not_exist_cannot_be_appended_to(self, tmp_path: Path) -> None:
-        store = self.open(tmp_path / "nothing.jsonl")
+        store = self.open(self.nowhere(tmp_path))
         assert not store.exists()
         for write in (store.append, store.recover):
             with pytest.raises(AuditUnavailable):
@@ -160,9 +164,7 @@ def write_many(opened: Callable[[Path], AuditStore], place: Path, number: int, r
 
 
 class TestJsonlStore(StoreContract):
-    @staticmethod
-    def open(place: Path) -> AuditStore:
-        return open_store(place)
+    open = staticmethod(open_store)
 
     def test_a_build_that_fails_leaves_nothing_and_no_lock(self, store: JsonlStore, place: Path) -> None:
         def build(end: LogEnd, recovered: tuple[Recovery, ...]) -> Batch:
@@ -171,3 +173,18 @@ class TestJsonlStore(StoreContract):
         with pytest.raises(KeyError):
             store.append(build)
         assert verify(self.open(place), *record(self.open(place), 1)) == 2
+
+
+class TestPostgresStore(StoreContract):
+    """Each place is a database of its own; what was retired is another schema in it."""
+
+    @pytest.fixture(autouse=True)
+    def _server(self, postgres: PostgresServer) -> None:
+        self.server, self.open = postgres, partial(open_ledger, postgres.url("DATABASE", ROLE), postgres.url("DATABASE"))
+
+    def prepare(self, place: Path) -> None:
+        new_ledger(self.server, database_of(place), partition_records=100)
+
+    def nowhere(self, folder: Path) -> Path:
+        self.server.new_database(database_of(folder / "nothing"))
+        return folder / "nothing"

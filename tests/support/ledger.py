@@ -3,16 +3,51 @@
 from __future__ import annotations
 
 from contextlib import closing
+from hashlib import sha256
+from pathlib import Path
 
-from app.audit.storage.postgres.signed_head_schema import SIGNED_HEAD
+from app.audit.storage.postgres.place import SCHEMA, LedgerPlace
+from app.audit.storage.postgres.prepare import prepare
+from app.audit.storage.postgres.schema import PARTITION_RECORDS
+from app.audit.storage.postgres.session import Session, Statement
+from app.audit.storage.postgres.store import PostgresStore
 
 from .postgres_server import PostgresServer
+from .stores import closed_at_end
+
+ROLE = "assistant"
 
 
-def new_ledger(server: PostgresServer) -> str:
-    """The name of a new database with an empty ledger."""
-    name = server.new_database()
+def new_ledger(server: PostgresServer, name: str = "", partition_records: int = PARTITION_RECORDS) -> str:
+    """The name of a new database with an empty ledger, to which ROLE may append."""
+    name = server.new_database(name)
+    if not server.query("SELECT FROM pg_roles WHERE rolname = %s", ROLE):
+        server.new_role(ROLE)
     with closing(server.connect(name)) as connection:
-        connection.execute("CREATE SCHEMA audit")
-        connection.execute(SIGNED_HEAD)
+        prepare(connection, ROLE, partition_records=partition_records)
     return name
+
+
+def ledger_place(server: PostgresServer, name: str, **more: object) -> LedgerPlace:
+    """As the service has it; with *more*, as LedgerPlace."""
+    return LedgerPlace(server.url(name, ROLE), admin_url=server.url(name), **more)  # type: ignore[arg-type]
+
+
+def database_of(place: Path) -> str:
+    """The database that stands for a log at *place*, and for those that were retired there."""
+    first = place.with_name("audit_log.jsonl") if place.name.startswith("audit_retired_") else place
+    return f"test_{sha256(bytes(first)).hexdigest()[:16]}"
+
+
+def open_ledger(url: str, admin_url: str, place: Path) -> PostgresStore:
+    """A store of `database_of(place)`. Both URLs have the word DATABASE in its place."""
+    name = database_of(place)
+    schema = place.name if place.name.startswith("audit_retired_") else SCHEMA
+    where = LedgerPlace(url.replace("DATABASE", name), admin_url=admin_url.replace("DATABASE", name), schema=schema)
+    return closed_at_end(PostgresStore(where))
+
+
+def asked(session: Session, expression: str) -> str:
+    """The value of an SQL expression on that connection, as text."""
+    ((value,),) = session.call(Statement(expression, f"SELECT ({expression})::text"))
+    return (value or b"").decode()

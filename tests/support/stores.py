@@ -5,17 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from app.audit.log import AuditLog
 from app.audit.storage.jsonl import JsonlStore
+from app.audit.storage.store import AuditStore
 
-_opened: list[JsonlStore] = []
+_opened: list[AuditStore] = []
+S = TypeVar("S", bound=AuditStore)
 
 
 def open_store(path: Path, verify_sound: Callable[[], None] = lambda: None) -> JsonlStore:
     """As `JsonlStore`. A test that opens many, one after the other, closes them itself."""
-    _opened.append(JsonlStore(path, verify_sound))
-    return _opened[-1]
+    return closed_at_end(JsonlStore(path, verify_sound))
+
+
+def closed_at_end(store: S) -> S:
+    _opened.append(store)
+    return store
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ from ...kit.shared_words import SharedWords
 
 STILL_SECONDS = 5.0
 """A signing loop that has not moved, or signed, for so long is reported."""
-CLOSED, BEAT, SIZE, SIGNED_AT, BEHIND_SINCE, RECHECKED, RECHECK_OF, PASSES, KEY_LOST, PASSED_AT = range(10)
+CLOSED, BEAT, SIZE, SIGNED_AT, BEHIND_SINCE, RECHECKED, RECHECK_OF, PASSES, KEY_LOST, PASSED_AT, INCARNATION = range(11)
 WORDS = 16
 TEXT_BYTES = 1024
 
@@ -34,6 +35,12 @@ class LogHealth:
         self._shared = SharedWords(WORDS, TEXT_BYTES)
         self._words = self._shared.words
         self._words[BEAT] = _now()
+        self._words[INCARNATION] = int.from_bytes(os.urandom(7), "big")
+
+    @property
+    def incarnation(self) -> int:
+        """All processes of this service have this number, and no other service has it."""
+        return self._words[INCARNATION]
 
     # --- whether the log is what was signed ------------------------------------------------------
 

@@ -1,7 +1,5 @@
 """The audit record: its members, its exact bytes, its hash.
 
-Only two loops over every line know these bytes too: verification/chain_check, evidence/leaves.
-
 A record is one line of JSON. Its hash covers the bytes that are stored, so the members have one
 order and no spaces: `v, seq, timestamp, request_id, user_id, action, details, prev_hash, hash`.
 """
@@ -28,8 +26,7 @@ USER_ID = re.compile(r"[A-Za-z0-9_-]{3,32}")
 _USER_ID_BYTES = USER_ID.pattern.encode()
 _REQUEST_ID = re.compile(r"[0-9a-f]{32}")
 
-# Offsets and patterns for the loops over every line: verification/chain_check, evidence/leaves.
-# All other code calls the functions under "reading a stored line", below.
+# Only these know the bytes too: verification/chain_check, evidence/leaves, storage/postgres/schema.
 HASH_TAIL = 75  # ,"hash":"<64 hex>"}
 PREV_TAIL = HASH_TAIL + 79  # ,"prev_hash":"<64 hex>" comes right before the hash
 PREFIX = re.compile(
@@ -78,9 +75,6 @@ class LogEnd:
 EMPTY = LogEnd(size=0, seq=-1, hash=GENESIS_HASH)
 
 
-# --- making a record -----------------------------------------------------------------------------
-
-
 def new_request_id() -> str:
     """128 random bits in hex. Each record has such an id, so its leaf hash cannot be guessed."""
     return os.urandom(16).hex()
@@ -126,12 +120,16 @@ def fitting(record: Draft) -> tuple[Draft, Texts]:
     return record._replace(details=details), texts
 
 
+def body_of(record: Draft) -> bytes:
+    """What a stored line holds between its timestamp and the hash of the record before it."""
+    user = "null" if record.user_id is None else f'"{record.user_id}"'
+    what = f',"request_id":"{record.request_id}","user_id":{user},"action":"{record.action}","details":'
+    return what.encode() + record.details
+
+
 def line_of(record: Draft, seq: int, timestamp: str, prev_hash: str) -> tuple[bytes, str]:
     """The stored line, with its newline, and its hash: the SHA-256 of all bytes before it."""
-    user = "null" if record.user_id is None else f'"{record.user_id}"'
-    when = f',"timestamp":"{timestamp}","request_id":"{record.request_id}"'
-    what = f'{when},"user_id":{user},"action":"{record.action}","details":'.encode()
-    body = b'{"v":1,"seq":%d%b%b,"prev_hash":"%b"' % (seq, what, record.details, prev_hash.encode())
+    body = b'{"v":1,"seq":%d,"timestamp":"%b"%b,"prev_hash":"%b"' % (seq, timestamp.encode(), body_of(record), prev_hash.encode())
     digest = hashlib.sha256(body).hexdigest()
     return b'%b,"hash":"%b"}\n' % (body, digest.encode()), digest
 

@@ -11,8 +11,8 @@ from contextlib import suppress
 from ...errors import AppError, AuditUnavailable, LongTextUnavailable
 from ..format.record import MAX_DETAILS_BYTES, Draft, fitting
 from .availability import RETRY_AFTER_SECONDS
-from .long_texts import LongTexts
 from .loop_clock import in_time
+from .store import TextStore
 
 LOG = logging.getLogger("app.audit")
 MAX_THREADS = 4
@@ -22,7 +22,7 @@ MAX_THREADS = 4
 class LongRecords:
     """For one event loop."""
 
-    def __init__(self, texts: LongTexts | None, timeout_seconds: float, on_change: Callable[[str, str], None]) -> None:
+    def __init__(self, texts: TextStore | None, timeout_seconds: float, on_change: Callable[[str, str], None]) -> None:
         """*texts* None: only digests are left.
 
         *on_change* gets `long_texts_not_kept` and why, or `long_texts_kept_again`.

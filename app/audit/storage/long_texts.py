@@ -7,6 +7,7 @@ all logs that were ever at one path share the folder.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import stat
 from collections.abc import Mapping
@@ -19,7 +20,7 @@ LOG = logging.getLogger("app.audit")
 
 
 class LongTexts:
-    """`audit_log.texts/ab/ab12…`: folders of mode 0700, files of mode 0600.
+    """A TextStore: `audit_log.texts/ab/ab12…`, folders of mode 0700, files of mode 0600.
 
     Threads and processes may share it.
     """
@@ -36,11 +37,17 @@ class LongTexts:
     def path_of(self, sha256: str) -> Path:
         return self.folder / sha256[:2] / sha256
 
-    def keep(self, texts: Mapping[str, bytes]) -> None:
-        """Write the texts that are missing; durable on return. The keys are SHA-256 in hex. Blocks.
+    def exists(self) -> bool:
+        return self.folder.is_dir()
 
-        Raises AuditUnavailable for any OSError; some of *texts* may be kept then.
-        """
+    def digest_of(self, sha256: str) -> bytes | None:
+        try:
+            with self.path_of(sha256).open("rb") as file:
+                return hashlib.file_digest(file, "sha256").digest()
+        except FileNotFoundError:
+            return None
+
+    def keep(self, texts: Mapping[str, bytes]) -> None:
         paths = {self.path_of(name): text for name, text in texts.items()}
         folders = sorted({path.parent for path in paths})
         try:

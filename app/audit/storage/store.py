@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -71,12 +71,12 @@ def recovered_draft(recovery: Recovery) -> Draft:
 
 class AuditStore(Protocol):
     def append(self, addition: Addition, /) -> None:
-        """Link the records of *addition* to the end of the log, with their receipts; durable on return.
+        """Link the records of *addition* to the end of the log; durable on return.
 
         Blocks: call it off the event loop. Only one process at a time writes; one sync may cover
         the lines of several. A file's store calls *addition* once, under a lock, with the torn
-        tails that were set aside and are not recorded yet: its lines record them. Only the beginning
-        of a record is a torn tail; AuditCorrupt where other bytes follow the last record.
+        tails that were set aside and are not recorded yet: its lines record them. Only the
+        beginning of a record is a torn tail; AuditCorrupt where other bytes follow the last record.
 
         Raises AuditUnavailable or AuditCorrupt. Then nothing is acknowledged: what was written of
         this batch is removed again, or the next append of any process finds and judges it. A
@@ -138,3 +138,19 @@ class AuditStore(Protocol):
 
     def close(self) -> None:
         """Close the files. Idempotent."""
+
+
+class TextStore(Protocol):
+    """Keeps texts that are too long for a record, by their SHA-256 in hex."""
+
+    def exists(self) -> bool:
+        """Whether a text was ever kept."""
+
+    def keep(self, texts: Mapping[str, bytes]) -> None:
+        """Write the texts that are missing; durable on return. The keys are SHA-256 in hex. Blocks.
+
+        Raises AuditUnavailable; some of *texts* may be kept then.
+        """
+
+    def digest_of(self, sha256: str) -> bytes | None:
+        """The SHA-256 of what is kept under this name. None: nothing is. Raises OSError."""

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from ..format.record import begins_as_record, seq_of
 from ..format.shortening import digests_in
-from ..storage.long_texts import LongTexts
+from ..storage.store import TextStore
 
 State = Literal["kept", "missing", "unreadable", "damaged"]
 
@@ -39,7 +37,7 @@ class TextsReport:
 class TextsChecker:
     """Collects the texts that records name, then checks them. About 200 bytes of memory a text."""
 
-    def __init__(self, texts: LongTexts) -> None:
+    def __init__(self, texts: TextStore) -> None:
         self._texts = texts
         self._named: dict[bytes, int] = {}  # the SHA-256, and the first record that names it
 
@@ -57,19 +55,16 @@ class TextsChecker:
         counts: Counter[State] = Counter()
         damaged: list[DamagedText] = []
         for digest, seq in self._named.items():
-            state = _state(self._texts.path_of(digest.hex()), digest)
+            state = _state(self._texts, digest)
             counts[state] += 1
             if state == "damaged":
                 damaged.append(DamagedText(seq, digest.hex()))
         return TextsReport(counts["kept"], counts["missing"], counts["unreadable"], tuple(damaged))
 
 
-def _state(path: Path, digest: bytes) -> State:
+def _state(texts: TextStore, digest: bytes) -> State:
     try:
-        with path.open("rb") as file:
-            is_same = hashlib.file_digest(file, "sha256").digest() == digest
-    except FileNotFoundError:
-        return "missing"
+        found = texts.digest_of(digest.hex())
     except OSError:
         return "unreadable"
-    return "kept" if is_same else "damaged"
+    return "missing" if found is None else "kept" if found == digest else "damaged"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 
 from ..format.record import Receipt
-from ..storage.long_texts import LongTexts
+from ..storage.store import TextStore
 from .chain_check import ChainChecker
 from .expected import ExpectedCheckpoint, ExpectedEvidence
 from .kept_texts import TextsChecker, TextsReport
@@ -21,7 +21,7 @@ def verify_log(
     read_lines: Callable[[], Iterable[bytes]],
     expected: ExpectedEvidence = NOTHING_EXPECTED,
     *,
-    texts: LongTexts | None = None,
+    texts: TextStore | None = None,
     fetch_tile: FetchTile | None = None,
     progress: Callable[[int], None] = lambda read: None,
 ) -> Report:

@@ -1,0 +1,133 @@
+"""Reads the ledger. Takes no lock that a writer needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ....errors import AuditCorrupt, EvidenceUnavailable
+from ...format.record import LogEnd, Receipt
+from .place import LedgerPlace
+from .pool import Pool
+from .session import BIGINT, Lost, Refused, Row, Session, Statement
+from .writer import LAST, number_in, text_in, wait_until_durable
+
+EXISTS = Statement("exists", "SELECT to_regclass('audit.batches') IS NOT NULL")
+LOOK = Statement("look", f"SELECT b.*, audit.changes() FROM (SELECT 1) one LEFT JOIN ({LAST.sql}) b ON true")  # noqa: S608
+NOW = Statement("now", "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint")
+LINE = Statement("line", "SELECT line FROM audit.lines WHERE seq = $1", (BIGINT,))
+BEFORE = Statement(
+    "before",
+    "SELECT max(last_seq) FROM (SELECT last_seq FROM audit.batches WHERE size <= $1 ORDER BY size DESC LIMIT 1) b",
+    (BIGINT,),
+)
+LINES = Statement("lines", "SELECT seq, ends, line FROM audit.lines WHERE seq >= $1 AND seq < $2 ORDER BY seq", (BIGINT, BIGINT))
+PIECE_BYTES = 1 << 20
+FIRST_LINES, MOST_LINES = 64, 2048
+READ_SECONDS = 30.0
+NO_LEDGER = ("3F000", "42P01", "42883")
+"""The SQLSTATEs of a database without the schema, its tables or its functions."""
+
+
+class Reader:
+    """Threads may share it."""
+
+    def __init__(self, place: LedgerPlace) -> None:
+        self._pool = Pool(place)
+        self._durable: LogEnd | None = None
+        self._next = (0, 0)
+        """Where the last piece ended, and the number of the line that begins there."""
+
+    def exists(self) -> bool:
+        with self._session() as session:
+            return session.call(EXISTS) == [[b"\1"]]
+
+    def end(self) -> LogEnd | None:
+        """The last record, perhaps not durable yet. None: there is none."""
+        with self._session() as session:
+            return _end(session.call(LAST))
+
+    def look(self) -> tuple[LogEnd | None, int]:
+        """The last record, and a number that changes when a stored line was changed or removed."""
+        with self._session() as session:
+            (row,) = session.call(LOOK)
+        return _end([row] if row[0] is not None else []), number_in(row[3])
+
+    def durable(self) -> LogEnd | None:
+        """Makes its own barrier where the log has grown, so it never waits for a writer."""
+        with self._session() as session:
+            end, known = _end(session.call(LAST)), self._durable
+            if end == known:
+                return known
+            if known is not None and (end is None or end.seq < known.seq):
+                raise AuditCorrupt(f"The ledger in AUDIT_URL had record {known.seq}, durable, and has it no more.")
+            if end is not None:
+                wait_until_durable(session, Receipt(end.seq, end.hash))
+            self._durable = end
+            return end
+
+    def line(self, seq: int) -> bytes | None:
+        with self._session() as session:
+            rows = session.call(LINE, seq)
+        return rows[0][0] if rows else None
+
+    def now(self) -> float:
+        with self._session() as session:
+            return number_in(session.call(NOW)[0][0]) / 1e6
+
+    def chunks(self, end: int, start: int = 0) -> Iterator[bytes]:
+        """The bytes of the lines from *start* to *end*, counted as in the exported file."""
+        seq, count = self._first_at(start), FIRST_LINES
+        while start < end:
+            with self._session() as session:
+                rows = session.call(LINES, seq, seq + count, seconds=READ_SECONDS)
+            if not rows:
+                return
+            piece, ends = _joined(rows, start), number_in(rows[-1][1])
+            seq += len(rows)
+            self._next = (ends, seq)
+            if piece:
+                yield piece[: end - start]
+            count = min(MOST_LINES, max(FIRST_LINES, count * PIECE_BYTES // max(1, len(piece))))
+            start = ends
+
+    def close(self) -> None:
+        self._pool.close()
+
+    def _first_at(self, start: int) -> int:
+        """The number of a line that begins at byte *start*, or not far before."""
+        ends, seq = self._next
+        if start == ends or start == 0:
+            return seq if start else 0
+        with self._session() as session:
+            before = session.call(BEFORE, start)[0][0]
+        return 0 if before is None else number_in(before) + 1
+
+    @contextmanager
+    def _session(self) -> Iterator[Session]:
+        try:
+            with self._pool.session() as session:
+                yield session
+        except Lost as error:
+            raise EvidenceUnavailable(f"The audit log's database cannot be read: {error}.") from error
+        except Refused as error:
+            if error.state in NO_LEDGER:
+                raise EvidenceUnavailable("AUDIT_URL names a database without a ledger.") from error
+            raise EvidenceUnavailable(f"The audit log's database cannot be read: {error}.") from error
+
+
+def _end(rows: list[Row]) -> LogEnd | None:
+    if not rows:
+        return None
+    seq, digest, size = rows[0][:3]
+    return LogEnd(number_in(size), number_in(seq), text_in(digest))
+
+
+def _joined(rows: list[Row], start: int) -> bytes:
+    """The bytes from *start* on. Lines that end before it are left out."""
+    lines = [(number_in(ends), line or b"") for _, ends, line in rows]
+    kept = [(ends, line) for ends, line in lines if ends > start]
+    if not kept:
+        return b""
+    begins = kept[0][0] - len(kept[0][1])
+    return b"".join(line for _, line in kept)[max(0, start - begins) :]

@@ -1,0 +1,47 @@
+"""Keeps the long texts of which records hold only digests, in the ledger's database."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import sha256
+
+from ....errors import AuditUnavailable
+from .place import LedgerPlace
+from .pool import Pool
+from .session import BYTEA, Lost, Refused, Statement
+
+KEEP = Statement("keep", "SELECT audit.keep_text($1)", (BYTEA,))
+READ = Statement("read", "SELECT content FROM audit.texts WHERE sha256 = $1", (BYTEA,))
+ANY = Statement("any", "SELECT EXISTS (SELECT FROM audit.texts)")
+SECONDS = 30.0
+
+
+class PostgresTexts:
+    """A TextStore. Threads may share it."""
+
+    def __init__(self, place: LedgerPlace) -> None:
+        self._pool = Pool(place)
+
+    def exists(self) -> bool:
+        with self._pool.session() as session:
+            return session.call(ANY) == [[b"\1"]]
+
+    def keep(self, texts: Mapping[str, bytes]) -> None:
+        """Waits for a commit also of one that is there: its writer may not have waited yet."""
+        try:
+            with self._pool.session() as session:
+                for text in texts.values():
+                    session.call(KEEP, text, seconds=SECONDS)
+        except (Lost, Refused) as error:
+            raise AuditUnavailable(f"A long text cannot be kept in the audit log's database: {error}.") from error
+
+    def digest_of(self, name: str) -> bytes | None:
+        try:
+            with self._pool.session() as session:
+                rows = session.call(READ, bytes.fromhex(name), seconds=SECONDS)
+        except (Lost, Refused) as error:
+            raise OSError(str(error)) from error
+        return sha256(rows[0][0] or b"").digest() if rows else None
+
+    def close(self) -> None:
+        self._pool.close()

@@ -1,0 +1,103 @@
+"""Readers see bytes as in the exported file, and take nothing for durable that no barrier has covered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from typing import Any
+
+import psycopg
+import pytest
+
+from app.audit.format.record import draft
+from app.audit.storage.postgres.place import LedgerPlace
+from app.audit.storage.postgres.reader import Reader
+from app.audit.storage.postgres.session import Lost
+from app.audit.storage.postgres.writer import Writer
+from app.errors import AuditCorrupt, EvidenceUnavailable
+
+from .....support.waiting import eventually
+
+Admin = psycopg.Connection[Any]
+
+
+@pytest.fixture
+def writer(ledger: LedgerPlace) -> Iterator[Writer]:
+    with closing(Writer(ledger)) as writer:
+        writer.append([draft("log.opened", None, {})], begins=True)
+        yield writer
+
+
+@pytest.fixture
+def reader(ledger: LedgerPlace, writer: Writer) -> Iterator[Reader]:
+    with closing(Reader(ledger)) as reader:
+        yield reader
+
+
+def test_any_piece_is_the_piece_of_the_whole(reader: Reader, writer: Writer) -> None:
+    for size in range(1, 12):
+        writer.append([draft("log.alive", None, {"x": "y" * (40 * n)}) for n in range(size)])
+    end = reader.end()
+    assert end is not None
+    whole = b"".join(reader.chunks(end.size))
+    assert whole.count(b"\n") == end.seq + 1
+    for start in range(0, end.size, 1_009):
+        for length in (1, 500, 5_000):
+            assert b"".join(reader.chunks(start + length, start)) == whole[start : start + length]
+
+
+def test_the_durable_end_needs_a_barrier_of_the_reader_s_own(
+    reader: Reader, writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = reader.durable()
+    assert first is not None
+    assert first.seq == 0
+    writer.append([draft("log.alive", None, {})])
+
+    def fail(*args: object) -> None:
+        raise Lost("the standby does not answer")
+
+    monkeypatch.setattr("app.audit.storage.postgres.reader.wait_until_durable", fail)
+    with pytest.raises(EvidenceUnavailable, match="standby"):
+        reader.durable()
+    monkeypatch.undo()
+    second = reader.durable()
+    assert second is not None
+    assert second.seq == 1
+
+
+def test_a_database_that_lost_what_was_durable_is_corrupt(reader: Reader, writer: Writer, admin: Admin) -> None:
+    writer.append([draft("log.alive", None, {})])
+    assert reader.durable() is not None
+    admin.execute("DELETE FROM audit.batches WHERE last_seq = 1")
+    with pytest.raises(AuditCorrupt, match="record 1"):
+        reader.durable()
+
+
+def test_an_edited_line_changes_the_look(reader: Reader, admin: Admin) -> None:
+    before = reader.look()
+    admin.execute("UPDATE audit.lines SET line = line WHERE seq = 0")
+    eventually(lambda: reader.look() != before)
+    assert reader.look()[0] == before[0]
+
+
+def test_a_database_without_a_ledger_is_named_as_such(ledger: LedgerPlace, admin: Admin) -> None:
+    admin.execute("DROP SCHEMA audit CASCADE")
+    with closing(Reader(ledger)) as reader:
+        assert not reader.exists()
+        with pytest.raises(EvidenceUnavailable, match="without a ledger"):
+            reader.end()
+
+
+def test_a_server_that_is_away_is_unavailable(ledger: LedgerPlace) -> None:
+    with pytest.raises(EvidenceUnavailable):
+        Reader(replace(ledger, url="postgresql://nobody@127.0.0.1:1/nothing")).exists()
+
+
+def test_the_clock_is_the_server_s(reader: Reader, admin: Admin) -> None:
+    def server() -> float:
+        (now,) = admin.execute("SELECT extract(epoch FROM clock_timestamp())::float8").fetchone() or (0.0,)
+        return float(now)
+
+    assert server() <= reader.now() + 1e-5 <= server() + 2e-5
