@@ -31,6 +31,7 @@ from .catalogue.models import Catalogue
 from .errors import AppError, LimitsUnavailable
 from .limits.bounds import Bounds
 from .limits.held_bytes import HeldBytes
+from .limits.opened import open_limits
 from .limits.rate_limits import Buckets
 from .limits.shared_counts import SharedCounts
 from .security.refusals import SUMMARY_SECONDS, RefusalRecorder
@@ -109,24 +110,24 @@ def _lifespan(
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        buckets, slot, telemetry = Buckets(settings), scoreboard.slot(worker), Telemetry(board, worker)
+        slot, telemetry = scoreboard.slot(worker), Telemetry(board, worker)
         bounds = Bounds().for_bodies_of(settings.v1_max_body_bytes)
         held = HeldBytes(bounds.body_bytes, bounds.body_bytes_each)
-        try:
+        async with open_limits(settings) as (limits, token_rates):
             told = (slot.set_closed, scoreboard.log, scoreboard.database)
-            async with open_services(
-                settings, catalogue, embedded, *told, keeps_books=worker == 0, telemetry=telemetry
-            ) as services:
+            more: dict[str, Any] = {"keeps_books": worker == 0, "telemetry": telemetry, "token_rates": token_rates}
+            async with open_services(settings, catalogue, embedded, *told, **more) as services:
+                buckets = limits.buckets
                 shared = SharedCounts(buckets.shared, worker, scoreboard.slots)
                 told_of: dict[str, Any] = {"sums": worker == 0, "on_refusal": telemetry.on_refusal}
                 refusals = RefusalRecorder(services.audit, services.events, buckets.admit_refusal, shared, **told_of)
                 services.events.count_losses(slot.count_lost_events)
-                app.state.context = AppContext(services, buckets, refusals, scoreboard, slot, held)
+                app.state.context = AppContext(services, limits, refusals, scoreboard, slot, held)
                 tasks = [
                     _keep(beat_forever(slot)),
                     _keep(telemetry.sample_forever(services.assistant, services.budgets, services.audit)),
                     _keep(record_replacement(slot, services.audit, services.events)),
-                    _keep(watch_limits(buckets, slot, services.events)),
+                    _keep(watch_limits(limits, slot, services.events)),
                     _keep(services.security.follow_revocations()),
                     _keep(refusals.summarise_forever()),
                     _keep(_forget_forever(buckets)),
@@ -139,8 +140,6 @@ def _lifespan(
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
                 await refusals.close()
-        finally:
-            buckets.close()
 
     return lifespan
 

@@ -76,7 +76,7 @@ def note_user_in_headers(request: Request, principal: Principal) -> AssertedUser
     return user
 
 
-def origin_with_claims(request: Request, principal: Principal, members: Any, *, is_read: bool = False) -> Origin:
+async def origin_with_claims(request: Request, principal: Principal, members: Any, *, is_read: bool = False) -> Origin:
     """The request's origin, with the user that its body names. Call it when the body was read.
 
     From a front end that named nobody in a header, this is the asserted user. Raises QuotaExceeded
@@ -92,7 +92,7 @@ def origin_with_claims(request: Request, principal: Principal, members: Any, *, 
     origin = replace(origin, asserted_user=user)
     change_context(request, origin=origin, quota=None)  # if refused: with the user's quota
     if not is_read:
-        app.buckets.charge_asserted(principal.user_id, user.id, principal.key_limit)
+        await app.limits.charge_asserted(principal.user_id, user.id, principal.key_limit)
     change_context(request, quota=context.quota)
     return origin
 

@@ -25,7 +25,7 @@ async def token_form(request: Request) -> dict[str, str]:
     Raises RateLimited for the address, UnsupportedMediaType, TooLarge, MalformedBody,
     InvalidTokenRequest.
     """
-    app_context(request).buckets.test_address(address_of(request))
+    await app_context(request).limits.test_address(address_of(request))
     if media_type_of(request) != FORM_TYPE:
         raise UnsupportedMediaType(f"Send the form as {FORM_TYPE}.")
     body = await read_body(request, MAX_FORM_BYTES)
@@ -79,7 +79,7 @@ async def proven_client(request: Request, fields: dict[str, str]) -> Client:
     try:
         client = await app.services.security.authenticate_client(*credentials(request, fields))
     except InvalidClient:
-        app.buckets.charge_address(address_of(request))
+        await app.limits.charge_address(address_of(request))
         raise
     change_context(request, user_id=client.client_id)
     return client

@@ -10,8 +10,8 @@ from fastapi import Request
 
 from ..assistant.models import Origin
 from ..limits.held_bytes import HeldBytes, Hold
+from ..limits.limits import Limits
 from ..limits.quota import Quota
-from ..limits.rate_limits import Buckets
 from ..security.refusals import RefusalRecorder
 from ..wiring.services import Services
 from .error_bodies import ErrorStyle
@@ -25,7 +25,7 @@ class AppContext:
     """Everything that a route may use; made once by the lifespan, as `app.state.context`."""
 
     services: Services
-    buckets: Buckets
+    limits: Limits
     refusals: RefusalRecorder
     scoreboard: Scoreboard
     slot: Slot

@@ -44,24 +44,23 @@ async def authenticate(request: Request, *, is_read: bool = False) -> Principal:
     *is_read*: no model is asked, so the bucket of reads is charged.
     """
     app = app_context(request)
-    buckets = app.buckets
     # (1) The bearer token or API key.
     try:
         principal = await app.services.security.verify_bearer(bearer_token(request))
     except TokenError:
         # (2) Charged to the address: too many? A good credential is not refused for it.
-        buckets.charge_address(address_of(request))
+        await app.limits.charge_address(address_of(request))
         raise
     # Before (3), whose refusal is recorded with the user id.
     change_context(request, user_id=principal.user_id, credential=principal.credential)
     # (3) The bucket of this principal, and in it the part of the user that a front end names.
     user = note_user_in_headers(request, principal)
-    if user is not None and not is_read:
-        buckets.test_asserted(principal.user_id, user.id)
-    charge = buckets.charge_read if is_read else buckets.charge_question
-    quota = charge(principal.user_id, app.services.caps_for(principal).requests_per_minute, principal.key_limit)
-    if user is not None and not is_read:
-        buckets.charge_asserted(principal.user_id, user.id, principal.key_limit)
+    per_minute = app.services.caps_for(principal).requests_per_minute
+    if is_read:
+        quota = await app.limits.charge_read(principal.user_id, per_minute, principal.key_limit)
+    else:
+        asserted = user.id if user is not None else None
+        quota = await app.limits.charge_question(principal.user_id, per_minute, principal.key_limit, asserted)
     change_context(request, quota=quota)
     return principal
 

@@ -15,6 +15,8 @@ from ..security.replacement_notice import ReplacementNotice
 # Positions in a slot.
 CLOSED, REFUSED, LOST_MESSAGES, LOST_EVENTS, BEAT, STOOD_PID, STOOD_MS, UNCOUNTED = range(8)
 WORDS = 8  # a slot fills one cache line
+COUNTED, NOT_COUNTED, ALONE = range(3)
+"""How requests are counted against their limits: ALONE is against this node's part of them."""
 
 
 class Scoreboard:
@@ -41,7 +43,7 @@ class Scoreboard:
         """Of worker *number*, from 0, set to healthy. It counts on after its predecessor."""
         slot = Slot(self._words_of(number))
         slot.set_closed(False)
-        slot.set_uncounted(False)
+        slot.set_counting(COUNTED)
         return slot
 
     def pulse(self, number: int) -> Pulse:
@@ -64,7 +66,12 @@ class Scoreboard:
     @property
     def any_uncounted(self) -> bool:
         """Whether any worker refuses requests because it cannot count them against their limits."""
-        return any(self._words[UNCOUNTED::WORDS])
+        return NOT_COUNTED in self._words[UNCOUNTED::WORDS].tolist()
+
+    @property
+    def any_alone(self) -> bool:
+        """Whether any worker counts requests on this node alone, against its part of the limits."""
+        return ALONE in self._words[UNCOUNTED::WORDS].tolist()
 
     @property
     def refused(self) -> int:
@@ -108,8 +115,9 @@ class Slot:
     def refused(self, count: int) -> None:
         self._words[REFUSED] = count
 
-    def set_uncounted(self, is_uncounted: bool) -> None:
-        self._words[UNCOUNTED] = is_uncounted
+    def set_counting(self, counting: int) -> None:
+        """COUNTED, NOT_COUNTED or ALONE."""
+        self._words[UNCOUNTED] = counting
 
     def beat(self) -> None:
         """This worker's event loop is running. After the first beat, more are expected."""

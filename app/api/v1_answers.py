@@ -52,7 +52,7 @@ async def answer_v1(endpoint: Endpoint, principal: Principal, services: Services
             raise InvalidParameter(shown(name), what, reason="unknown_parameter")
     headers, timeout = _headers_of(endpoint, request), asked_timeout(request)
     body = await read_json(request, caps.body_bytes)
-    origin = origin_with_claims(request, principal, body.document, is_read=endpoint is COUNT_TOKENS)
+    origin = await origin_with_claims(request, principal, body.document, is_read=endpoint is COUNT_TOKENS)
     if timeout is not None:
         origin = replace(origin, timeout_seconds=timeout)
     if body.is_large:

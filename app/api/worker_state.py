@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from pathlib import Path
 
 from ..audit.log import AuditLog
 from ..errors import AuditUnavailable, LimitsUnavailable
-from ..limits.rate_limits import Buckets
+from ..limits.limits import Limits
 from ..security.security_log import SecurityLog
-from .scoreboard import Slot
+from .scoreboard import ALONE, COUNTED, NOT_COUNTED, Slot
 
 LOG = logging.getLogger("app.api")
 BEAT_SECONDS = 0.25
@@ -40,21 +41,39 @@ async def record_replacement(slot: Slot, audit: AuditLog, events: SecurityLog) -
             slot.forget_stood()
 
 
-async def watch_limits(buckets: Buckets, slot: Slot, events: SecurityLog) -> None:
-    """Find out, once a second, whether requests can be counted. While not, each one is refused."""
-    is_uncounted, folder = False, buckets.shared.path
+async def watch_limits(limits: Limits, slot: Slot, events: SecurityLog) -> None:
+    """Find out, once a second, whether requests can be counted, and tell it once it changes."""
+    counting, outages = COUNTED, limits.outages
     while True:
-        try:
-            buckets.probe()
-            reason = None
-        except LimitsUnavailable as error:
-            reason = str(error.__cause__)
-        if is_uncounted != (reason is not None):
-            is_uncounted = not is_uncounted
-            slot.set_uncounted(is_uncounted)
-            if is_uncounted:
-                LOG.error("Requests cannot be counted against their limits and are refused: %s (%s).", reason, folder)
-                events.event("limits_unavailable", level="ERROR", reason=reason, folder=folder)
-            else:
-                events.event("limits_back")
+        await limits.look()
+        now, reason = _counting(limits)
+        if now == COUNTED and counting == COUNTED and limits.outages != outages:
+            events.event("limits_interrupted", level="WARNING", times=limits.outages - outages)
+        outages = limits.outages
+        if now != counting:
+            counting = now
+            slot.set_counting(now)
+            _tell(now, reason, limits.buckets.shared.path, events)
         await asyncio.sleep(PROBE_SECONDS)
+
+
+def _counting(limits: Limits) -> tuple[int, str | None]:
+    """How requests are counted now, and why not as they should be."""
+    try:
+        limits.buckets.probe()
+    except LimitsUnavailable as error:
+        return NOT_COUNTED, str(error.__cause__)
+    if limits.problem is None:
+        return COUNTED, None
+    return (ALONE if limits.counts_alone else NOT_COUNTED), f"LIMITS_URL: {limits.problem}"
+
+
+def _tell(counting: int, reason: str | None, folder: Path, events: SecurityLog) -> None:
+    if counting == NOT_COUNTED:
+        LOG.error("Requests cannot be counted against their limits and are refused: %s (%s).", reason, folder)
+        events.event("limits_unavailable", level="ERROR", reason=reason, folder=folder)
+    elif counting == ALONE:
+        LOG.warning("This node counts requests alone, and grants its part of each limit: %s.", reason)
+        events.event("limits_alone", level="WARNING", reason=reason)
+    else:
+        events.event("limits_back")

@@ -162,11 +162,12 @@ class SecureAIAssistant:
         """
         self._in_progress += 1
         try:
-            with counted_tokens(self._token_rates, call, origin.tokens), Seat(principal.user_id) as seat:
-                with cancel_on_disconnect(disconnected):
-                    await seat.take(call.upstream.slots, min(call.timeout_seconds, origin.timeout_seconds or inf))
-                origin.memory.of(self.answers, principal.user_id)
-                yield seat
+            async with counted_tokens(self._token_rates, call, origin.tokens):
+                with Seat(principal.user_id) as seat:
+                    with cancel_on_disconnect(disconnected):
+                        await seat.take(call.upstream.slots, min(call.timeout_seconds, origin.timeout_seconds or inf))
+                    origin.memory.of(self.answers, principal.user_id)
+                    yield seat
         finally:
             self._in_progress -= 1
 

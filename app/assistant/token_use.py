@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 
 import orjson
 
@@ -36,10 +36,10 @@ class TokenUse:
         """The tightest window, once the question is counted; None: no rate applies."""
         return self._charge.quota if self._charge is not None else None
 
-    def begin(self, rates: TokenRates, call: PreparedCall) -> None:
+    async def begin(self, rates: TokenRates, call: PreparedCall) -> None:
         """Raises QuotaExceeded, LimitsUnavailable."""
         if call.token_rates:
-            self._charge = rates.charge(call.token_rates, estimated_tokens(call))
+            self._charge = await rates.admit(call.token_rates, estimated_tokens(call))
         self._rates = rates
 
     def answered(self, usage: Usage | None, call: PreparedCall) -> None:
@@ -56,14 +56,14 @@ class TokenUse:
         self._rates = None
 
 
-def counted_tokens(rates: TokenRates | None, call: PreparedCall, use: TokenUse) -> AbstractContextManager[None]:
+def counted_tokens(rates: TokenRates | None, call: PreparedCall, use: TokenUse) -> AbstractAsyncContextManager[None]:
     """Raises QuotaExceeded, LimitsUnavailable before the block."""
     return _UNCOUNTED if rates is None or not (call.token_rates or call.fallbacks) else _counted(rates, call, use)
 
 
-@contextmanager
-def _counted(rates: TokenRates, call: PreparedCall, use: TokenUse) -> Iterator[None]:
-    use.begin(rates, call)
+@asynccontextmanager
+async def _counted(rates: TokenRates, call: PreparedCall, use: TokenUse) -> AsyncIterator[None]:
+    await use.begin(rates, call)
     try:
         yield
     finally:

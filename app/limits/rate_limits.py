@@ -37,7 +37,9 @@ class Buckets:
     Raises LimitsUnavailable if the storage fails: a call that cannot be counted is refused.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, nodes: int = 1) -> None:
+        """*nodes*: how many of them count alone, so that each grants that part of every limit."""
+        self._nodes = nodes
         with warnings.catch_warnings(action="ignore"):  # that config_filename is no file, which is intended
             limiter = Limiter(
                 key_func=get_remote_address,
@@ -50,12 +52,12 @@ class Buckets:
         assert isinstance(storage, WindowStorage)
         self.shared = storage.shared
         self._storage = storage
-        self._token = PerMinute(max(settings.rate_limit, MIN_TOKENS_PER_MINUTE))
-        self._address = PerMinute(settings.address_rate_limit)
+        self._token = self._part(max(settings.rate_limit, MIN_TOKENS_PER_MINUTE))
+        self._address = self._part(settings.address_rate_limit)
         self._refusal = PerMinute(settings.audit_refusals_per_minute)
-        part = settings.asserted_user_rate_limit
+        of_user = settings.asserted_user_rate_limit
         self._unproven_from = 0.0  # before that time, no refusal of an unproven caller is admitted
-        self._asserted = None if part is None else PerMinute(part)
+        self._asserted = None if of_user is None else self._part(of_user)
 
     def charge_question(self, user_id: str, per_minute: int, key: tuple[str, int] | None = None) -> Quota:
         """Count one question of a proven principal. Raises QuotaExceeded.
@@ -146,6 +148,9 @@ class Buckets:
     def close(self) -> None:
         self._storage.close()
 
+    def _part(self, limit: int) -> PerMinute:
+        return PerMinute(max(1, limit // self._nodes))
+
     def _give_back_question(self, user_id: str, key: tuple[str, int] | None) -> None:
         with storage_faults():
             self._storage.give_back(self._token.key_for(QUESTIONS, user_id))
@@ -155,12 +160,12 @@ class Buckets:
     def _charge_both(self, name: str, user_id: str, limit: int, key_name: str, key: tuple[str, int] | None) -> Quota:
         """Count one call in the bucket of a principal, and in that of a key that narrows it."""
         if key is None or key[1] >= limit:
-            return self._charge(PerMinute(limit), name, user_id)
-        key_id, own = key[0], PerMinute(key[1])
+            return self._charge(self._part(limit), name, user_id)
+        key_id, own = key[0], self._part(key[1])
         with storage_faults():
             if not self._window.test(own, key_name, key_id):
                 raise QuotaExceeded(self._quota(own, key_name, key_id))
-        shared = self._charge(PerMinute(limit), name, user_id)
+        shared = self._charge(self._part(limit), name, user_id)
         return min(shared, self._charge(own, key_name, key_id), key=lambda quota: quota.remaining)
 
     def _address_limited(self, network: str) -> RateLimited:

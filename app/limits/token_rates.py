@@ -23,7 +23,9 @@ from .storage_faults import storage_faults
 from .token_window import SCHEME, TokenStorage
 
 
-class _Part(NamedTuple):
+class Part(NamedTuple):
+    """Of a charge: *amount* tokens at the time *at*, by the clock that it is counted by."""
+
     key: str
     at: float
     amount: int
@@ -33,9 +35,11 @@ class _Part(NamedTuple):
 class TokenCharge:
     """What a question was counted with."""
 
-    parts: tuple[_Part, ...]
+    parts: tuple[Part, ...]
     quota: Quota
     """The tightest window after it."""
+    is_of_node: bool = False
+    """Whether this node counted it alone."""
 
 
 class TokenRates:
@@ -55,7 +59,7 @@ class TokenRates:
 
         A question that is larger than a rate waits until its window is empty.
         """
-        parts: list[_Part] = []
+        parts: list[Part] = []
         with storage_faults():
             storage = self._open()
             window = MovingWindowRateLimiter(storage)
@@ -64,9 +68,13 @@ class TokenRates:
                 if not window.hit(PerMinute(rate.most), rate.key, cost=amount):
                     self._correct(parts, 0)
                     raise QuotaExceeded(self._quota(storage, rate, storage.seconds_until(rate.key, rate.most, amount)))
-                parts.append(_Part(rate.key, storage.added_at, amount))
+                parts.append(Part(rate.key, storage.added_at, amount))
             quotas = [self._quota(storage, rate, storage.seconds_until(rate.key, rate.most, rate.most)) for rate in rates]
-        return TokenCharge(tuple(parts), min(quotas, key=lambda quota: quota.remaining))
+        return TokenCharge(tuple(parts), min(quotas, key=lambda quota: quota.remaining), is_of_node=True)
+
+    async def admit(self, rates: tuple[TokenRate, ...], estimate: int) -> TokenCharge:
+        """As `charge`, wherever it is counted."""
+        return self.charge(rates, estimate)
 
     def settle(self, charge: TokenCharge | None, used: int, rates: tuple[TokenRate, ...]) -> None:
         """It used so many tokens. Where that cannot be written, the estimate stays.
@@ -86,7 +94,7 @@ class TokenRates:
             self._storage.close()
         self._storage = None
 
-    def _correct(self, parts: list[_Part], used: int) -> None:
+    def _correct(self, parts: list[Part], used: int) -> None:
         for key, at, amount in parts:
             if used != amount:
                 self._open().correct(key, at, used - amount)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel
+from pathlib import Path
+from typing import Annotated, Literal
 
+from pydantic import BaseModel, Field, model_validator
+
+from ..catalogue.limits_url import LimitsUrl, limits_address
 from ..catalogue.values import PerMinute, SqliteUrl
 
 
@@ -12,4 +16,21 @@ class LimitSettings(BaseModel):
 
     rate_limit: PerMinute = 60
     address_rate_limit: PerMinute = 600
+    limits_url: LimitsUrl | None = None
+    limits_password_file: Path | None = None
+    limits_timeout_seconds: Annotated[float, Field(ge=0.005, le=5)] = 0.05
+    limits_down: Literal["refuse", "local_share"] = "refuse"
+    limits_nodes: Annotated[int, Field(ge=1, le=1000)] | None = None
     budgets_url: SqliteUrl | None = None
+
+    @model_validator(mode="after")
+    def _verify_limits(self) -> LimitSettings:
+        if self.limits_down == "local_share" and (self.limits_url is None or self.limits_nodes is None):
+            raise ValueError("LIMITS_DOWN=local_share needs LIMITS_URL, and LIMITS_NODES: how many nodes divide each limit")
+        if self.limits_password_file is None:
+            return self
+        if self.limits_url is None:
+            raise ValueError("LIMITS_PASSWORD_FILE needs LIMITS_URL")
+        if limits_address(self.limits_url.get_secret_value()).password is not None:
+            raise ValueError("LIMITS_URL holds a password, and LIMITS_PASSWORD_FILE names another: keep the file")
+        return self

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -77,12 +77,14 @@ async def open_services(
     *,
     keeps_books: bool = True,
     telemetry: Telemetry | None = None,
+    token_rates: TokenRates | None = None,
 ) -> AsyncIterator[Services]:
     """Open everything, and close it at the end.
 
     *on_closed* is called with True when the log starts to refuse records, and with False when it
     accepts them again. *health*: nothing is recorded while the log is not what was signed.
     *keeps_books*: as BudgetsInUse. *telemetry*: what is told to operators; None: nothing.
+    *token_rates*: None: no rate in tokens is counted.
 
     Raises ConfigError or AuditCorrupt with nothing left open.
     """
@@ -93,19 +95,17 @@ async def open_services(
         breakers = opened.enter_context(shared_breakers(settings.audit_log_path))
         models = ModelsInUse(settings, catalogue, embedded, breakers)
         opened.push_async_callback(models.aclose)
-        events = SecurityLog(settings.security_log_path)
-        opened.callback(events.close)
+        events = opened.enter_context(closing(SecurityLog(settings.security_log_path)))
         audit = _open_log(settings, events, on_closed, health, telemetry)
         opened.callback(audit.close)
         evidence = EvidenceReader(open_store(settings), StoredTree.beside(settings.audit_log_path), signer)
-        audit_access = AuditAccess(evidence, audit)
-        opened.callback(audit_access.close)
+        audit_access = opened.enter_context(closing(AuditAccess(evidence, audit)))
         security = _security(settings, clients, audit, events, notice)
         _recover(audit, signer, health)
         running_mark = opened.enter_context(marked_running(settings.audit_log_path))
         await security.load_revocations()
         await opened.enter_async_context(audit)
-        responses, token_rates = _kept_beside(settings.audit_log_path, opened)
+        responses = opened.enter_context(closing(_responses_beside(settings.audit_log_path)))
         told_of: dict[str, Any] = {"keeps_books": keeps_books, "on_alarm": telemetry.on_budget_alarm}
         budgets = await opened.enter_async_context(open_budgets(settings, catalogue, audit, events, **told_of))
         assistant = _assistant(settings, security, models, responses, token_rates, budgets.budgets, telemetry)
@@ -126,12 +126,8 @@ def _open_log(
     return open_audit(settings, events, on_closed, keeps_texts=keeps, health=health, meter=telemetry.storage)
 
 
-def _kept_beside(log: Path, opened: AsyncExitStack) -> tuple[KnownResponses, TokenRates]:
-    responses = KnownResponses(log.with_suffix(".responses.sqlite3"))
-    opened.callback(responses.close)
-    token_rates = TokenRates(log)
-    opened.callback(token_rates.close)
-    return responses, token_rates
+def _responses_beside(log: Path) -> KnownResponses:
+    return KnownResponses(log.with_suffix(".responses.sqlite3"))
 
 
 def _recover(audit: AuditLog, signer: CheckpointSigner, health: LogHealth) -> None:
@@ -174,7 +170,7 @@ def _assistant(
     security: SecurityManager,
     models: ModelsInUse,
     responses: KnownResponses,
-    token_rates: TokenRates,
+    token_rates: TokenRates | None,
     budgets: Budgets,
     telemetry: Telemetry,
 ) -> SecureAIAssistant:

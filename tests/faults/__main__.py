@@ -8,7 +8,7 @@ import platform
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -264,11 +264,17 @@ def main() -> int:
         " (1,000,000), or seconds of slow callers (60) and of an outage (60)",
     )
     given = arguments.parse_args()
-    print(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC   python -m tests.faults {' '.join(sys.argv[1:])}")
+    parts = PARTS if given.part == "all" else (given.part,)
+    return print_rounds("tests.faults", ((part, rounds_of(part, given.rounds)) for part in parts))
+
+
+def print_rounds(program: str, parts: Iterable[tuple[str, Iterable[Round]]]) -> int:
+    """Run all of them in turn. 1 if a promise was broken."""
+    print(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC   python -m {program} {' '.join(sys.argv[1:])}")
     print(f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}\n", flush=True)
     broken = 0
-    for part in PARTS if given.part == "all" else (given.part,):
-        for name, run in rounds_of(part, given.rounds):
+    for part, rounds in parts:
+        for name, run in rounds:
             with tempfile.TemporaryDirectory(prefix="faults-") as folder:
                 try:
                     line = "held    " + summary(run(Path(folder) / "service"))

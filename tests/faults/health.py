@@ -92,7 +92,7 @@ def probed(port: int, seconds: float) -> dict[str, float]:
 
 
 def probe(port: int, seconds: float) -> dict[str, float]:
-    took, failed, end = list[float](), 0, time.monotonic() + seconds
+    took, failed, unanswered, end = list[float](), 0, 0, time.monotonic() + seconds
     while time.monotonic() < end:
         path, at = PATHS[len(took) % 2], time.monotonic()
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
@@ -102,13 +102,19 @@ def probe(port: int, seconds: float) -> dict[str, float]:
             answer.read()
             failed += answer.status != 200
         except OSError:
-            failed += 1
+            unanswered += 1
         finally:
             connection.close()
         took.append(1000 * (time.monotonic() - at))
         time.sleep(PAUSE_SECONDS)
     took.sort()
-    return {"answered": len(took), "failed": failed, "p50": took[len(took) // 2], "p99": took[len(took) * 99 // 100]}
+    return {
+        "answered": len(took),
+        "failed": failed + unanswered,
+        "unanswered": unanswered,
+        "p50": took[len(took) // 2],
+        "p99": took[len(took) * 99 // 100],
+    }
 
 
 if __name__ == "__main__":

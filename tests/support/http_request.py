@@ -43,8 +43,8 @@ class FakeApp:
     def __post_init__(self) -> None:
         self.slot = SimpleNamespace(refused=0)
         self.held = HeldBytes(1_000_000, 1_000_000)
-        charges = ("charge_address", "charge_question", "charge_read", "charge_token", "charge_asserted")
-        self.buckets = _Part(self, "test_address", "test_asserted", *charges)
+        charges = ("test_address", "charge_address", "charge_question", "charge_read", "charge_token", "charge_asserted")
+        self.limits = SimpleNamespace(**{name: self._coroutine(name) for name in charges})
         self.refusals = SimpleNamespace(record=self._record)
         security: Any = _Part(self, "is_front_end")
         for name in ("verify_bearer", "authenticate_client", "grant_token", "introspect", "revoke_credential"):

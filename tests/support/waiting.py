@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Iterator
+from functools import wraps
 from typing import Any
 
 POLL_SECONDS = 0.01
@@ -32,6 +33,16 @@ def run_in_time(work: Coroutine[Any, Any, None], seconds: float = WAIT_SECONDS) 
             await work
 
     asyncio.run(bounded())
+
+
+def on_a_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """Makes a test of a coroutine function; its fixtures stay as they are."""
+
+    @wraps(test)
+    def run(*arguments: Any, **fixtures: Any) -> None:
+        run_in_time(test(*arguments, **fixtures))
+
+    return run
 
 
 def _polls(condition: Callable[[], bool], otherwise: str, seconds: float) -> Iterator[None]:

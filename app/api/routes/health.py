@@ -11,6 +11,7 @@ from ...audit.evidence.health import LogHealth
 from ...security.replacement_notice import ReplacementNotice
 from ...upstream.model_server import ModelServer
 from ..context import AppContext, app_context, request_context
+from ..scoreboard import Scoreboard
 
 router = APIRouter(tags=["health"])
 NOT_READY: dict[int | str, dict[str, Any]] = {
@@ -45,7 +46,7 @@ def readiness(app: AppContext) -> tuple[int, bytes]:
     body: dict[str, Any] = {
         "status": "stopping" if scoreboard.is_stopping else "ready" if is_ready else "unavailable",
         "audit": "writable" if writable else "audit_unavailable",  # the security log says why
-        "limits": "not counted: every request is refused" if scoreboard.any_uncounted else "counted",
+        "limits": _limits(scoreboard),
         "refused_for_audit": scoreboard.refused,
         "log": "as signed" if log.problem is None else "not what was signed: nothing is recorded",
         "log_recheck": {"position": log.recheck.position, "size": log.recheck.size, "passes": log.recheck.passes},
@@ -58,6 +59,12 @@ def readiness(app: AppContext) -> tuple[int, bytes]:
         "lost": {"output": scoreboard.lost_messages, "security_log": scoreboard.lost_events},
     }
     return (200 if is_ready else 503), orjson.dumps(body)
+
+
+def _limits(scoreboard: Scoreboard) -> str:
+    if scoreboard.any_uncounted:
+        return "not counted: every request is refused"
+    return "counted on this node alone, which grants its part of them" if scoreboard.any_alone else "counted"
 
 
 def _signing(log: LogHealth) -> str:

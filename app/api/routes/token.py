@@ -53,7 +53,7 @@ async def token(request: Request, fields: TokenForm) -> Response:
     if fields["grant_type"] != "client_credentials":
         raise UnsupportedGrantType()
     client = await proven_client(request, fields)
-    app.buckets.charge_token(client.client_id)
+    await app.limits.charge_token(client.client_id)
     issued = await app.services.security.grant_token(client, fields.get("scope"), **_origin(request))
     body = {
         "access_token": issued.access_token,
@@ -78,7 +78,7 @@ async def revoke(request: Request, fields: TokenForm) -> Response:
     The answer does not say whether there was anything to revoke.
     """
     app, client = app_context(request), await proven_client(request, fields)
-    app.buckets.charge_token(client.client_id)
+    await app.limits.charge_token(client.client_id)
     await app.services.security.revoke_credential(client, _presented(fields), **_origin(request))
     return Response()
 
@@ -94,7 +94,7 @@ async def introspect(request: Request, fields: TokenForm) -> Response:
     """RFC 7662. A client learns of its own; with the role ai.token.introspect, of everyone's."""
     app, client = app_context(request), await proven_client(request, fields)
     settings = app.services.settings
-    app.buckets.charge_read(client.client_id, client.settings.rpm or settings.rate_limit)
+    await app.limits.charge_read(client.client_id, client.settings.rpm or settings.rate_limit)
     principal = await app.services.security.introspect(client, _presented(fields))
     return Response(orjson.dumps(introspection_body(principal, settings)), media_type="application/json")
 

@@ -23,7 +23,7 @@ from app.limits.quota import Quota, QuotaExceeded
 from app.security.asserted_user import AssertedUser
 from app.security.models import Principal
 
-from ...support.http_request import FakeApp, request_of
+from ...support.http_request import FakeApp, request_of, run
 
 PRINCIPAL = Principal("webui", ("ai.playground.user",), "webui", "0" * 32, 2_000_000_000)
 OPEN_WEBUI = {"X-OpenWebUI-User-Id": "u1", "X-OpenWebUI-User-Email": "ann@example.com", "X-OpenWebUI-User-Name": "Ann%20%C3%9C"}
@@ -110,7 +110,7 @@ def test_the_first_member_that_names_a_user_counts(members: Any, headers: dict[s
 
 
 def origin_of(request: Request, members: Any) -> tuple[AssertedUser | None, AssertedUser | None]:
-    origin = origin_with_claims(request, PRINCIPAL, members)
+    origin = run(origin_with_claims(request, PRINCIPAL, members))
     return origin.asserted_user, origin.claimed_user
 
 
@@ -128,7 +128,8 @@ def test_a_member_is_a_claim_of_any_client_and_asserted_by_a_front_end() -> None
 
 def test_a_read_is_not_charged_to_a_user() -> None:
     app = app_with(True)
-    assert origin_with_claims(request_of(app=app), PRINCIPAL, {"user": "u1"}, is_read=True).asserted_user is not None
+    origin = run(origin_with_claims(request_of(app=app), PRINCIPAL, {"user": "u1"}, is_read=True))
+    assert origin.asserted_user is not None
     assert app.calls == [("is_front_end", "webui")]
 
 

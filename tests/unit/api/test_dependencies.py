@@ -78,7 +78,7 @@ def test_a_good_token_passes_proof_and_bucket_in_this_order() -> None:
     app = app_for(ASK)
     request = request_of(headers=HEADERS, app=app)
     assert run(authenticate(request)) == principal_with(ASK)
-    proof, bucket = ("verify_bearer", "good"), ("charge_question", "alice", 60, None)
+    proof, bucket = ("verify_bearer", "good"), ("charge_question", "alice", 60, None, None)
     assert app.calls == [proof, ("is_front_end", "alice"), bucket]
     context = request_context(request)
     assert (context.user_id, context.quota) == ("alice", QUOTA)
@@ -111,17 +111,12 @@ def test_a_full_bucket_is_a_refusal_of_a_known_principal() -> None:
     assert request_context(request).quota is None
 
 
-def test_a_users_part_is_tested_before_the_bucket_and_charged_after() -> None:
+def test_a_users_part_is_charged_with_the_bucket_unless_nothing_is_asked() -> None:
     app = app_for(ASK)
     app.results = {**app.results, "is_front_end": True}
     request = request_of(headers=HEADERS | {"X-Forwarded-User": "u1"}, app=app)
     run(authenticate(request))
-    steps = [("test_asserted", "alice", "u1"), ("charge_question", "alice", 60, None), ("charge_asserted", "alice", "u1", None)]
-    assert app.calls[2:] == steps
-    app.errors, app.calls = {"test_asserted": QuotaExceeded(Quota(1, 0, 7))}, []
-    with pytest.raises(QuotaExceeded):
-        run(authenticate(request))
-    assert app.calls[2:] == steps[:1]
+    assert app.calls[2:] == [("charge_question", "alice", 60, None, "u1")]
     app.calls = []
     run(authenticate(request, is_read=True))
     assert app.calls[2:] == [("charge_read", "alice", 60, None)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from app.api.scoreboard import Scoreboard
+from app.api.scoreboard import COUNTED, NOT_COUNTED, Scoreboard
 
 
 def in_child(scoreboard: Scoreboard, number: int, closed: bool, refused: int) -> None:
@@ -41,7 +41,7 @@ def test_a_replacement_begins_open_and_counts_on() -> None:
 
 def test_a_replacement_is_not_taken_for_one_that_cannot_count() -> None:
     scoreboard = Scoreboard(2)
-    scoreboard.slot(1).set_uncounted(True)
+    scoreboard.slot(1).set_counting(NOT_COUNTED)
     assert scoreboard.any_uncounted
     scoreboard.slot(1)
     assert not scoreboard.any_uncounted
@@ -75,7 +75,7 @@ def test_one_worker_that_cannot_count_is_seen_by_all() -> None:
     scoreboard = Scoreboard(3)
     slots = [scoreboard.slot(number) for number in range(3)]
     assert not scoreboard.any_uncounted
-    slots[2].set_uncounted(True)
+    slots[2].set_counting(NOT_COUNTED)
     assert scoreboard.any_uncounted
-    slots[2].set_uncounted(False)
+    slots[2].set_counting(COUNTED)
     assert not scoreboard.any_uncounted

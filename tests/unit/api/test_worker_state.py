@@ -13,6 +13,7 @@ import pytest
 from app.api import worker_state as module
 from app.api.scoreboard import Scoreboard
 from app.api.worker_state import beat_forever, record_replacement, watch_limits
+from app.limits.limits import Limits
 from app.limits.rate_limits import Buckets
 from app.limits.shared_folder import LOCK
 from app.security.security_log import SecurityLog
@@ -78,7 +79,7 @@ def test_limits_that_cannot_be_counted_are_told_until_they_can(settings: Setting
     lock.mkdir()
 
     async def main() -> None:
-        watching = asyncio.create_task(watch_limits(buckets, scoreboard.slot(0), events))
+        watching = asyncio.create_task(watch_limits(Limits(buckets), scoreboard.slot(0), events))
         await until(lambda: scoreboard.any_uncounted)
         lock.rmdir()
         await until(lambda: not scoreboard.any_uncounted)

@@ -19,6 +19,7 @@ from app.upstream.completion import Usage
 from app.upstream.protocol.count_tokens import COUNT_TOKENS
 
 from ...support.asking import prepared
+from ...support.waiting import on_a_loop
 from ...support.windows import remove_windows
 
 OWN = (TokenRate("tokens/alice", 1000),)
@@ -43,47 +44,54 @@ def attempts(*, sent: bool) -> Attempts:
     return made
 
 
-def test_a_question_without_a_rate_is_not_counted(rates: TokenRates) -> None:
+@on_a_loop
+async def test_a_question_without_a_rate_is_not_counted(rates: TokenRates) -> None:
     use = TokenUse()
-    with counted_tokens(rates, prepared(), use), counted_tokens(None, CALL, use):
+    async with counted_tokens(rates, prepared(), use), counted_tokens(None, CALL, use):
         assert use.quota is None
     assert left(rates) == 999
 
 
-def test_while_it_is_asked_its_estimate_counts_then_what_it_used(rates: TokenRates) -> None:
+@on_a_loop
+async def test_while_it_is_asked_its_estimate_counts_then_what_it_used(rates: TokenRates) -> None:
     use = TokenUse()
-    with counted_tokens(rates, CALL, use):
+    async with counted_tokens(rates, CALL, use):
         assert use.quota is not None
         assert use.quota.remaining == 400
-        with pytest.raises(QuotaExceeded), counted_tokens(rates, CALL, TokenUse()):
-            raise AssertionError
+        with pytest.raises(QuotaExceeded):
+            async with counted_tokens(rates, CALL, TokenUse()):
+                raise AssertionError
         use.attempts = attempts(sent=True)
         use.answered(Usage(10, 20), CALL)
     assert left(rates) == 969
 
 
 @pytest.mark.parametrize(("made", "remaining"), [(None, 999), (attempts(sent=False), 999), (attempts(sent=True), 399)])
-def test_a_failed_question_counts_unless_no_server_can_have_answered(
+@on_a_loop
+async def test_a_failed_question_counts_unless_no_server_can_have_answered(
     rates: TokenRates, made: Attempts | None, remaining: int
 ) -> None:
     use = TokenUse()
-    with suppress(OSError), counted_tokens(rates, CALL, use):
-        use.attempts = made
-        raise OSError
+    with suppress(OSError):
+        async with counted_tokens(rates, CALL, use):
+            use.attempts = made
+            raise OSError
     assert left(rates) == remaining
 
 
-def test_a_fallback_with_a_rate_counts_though_the_question_had_none(rates: TokenRates) -> None:
+@on_a_loop
+async def test_a_fallback_with_a_rate_counts_though_the_question_had_none(rates: TokenRates) -> None:
     use, fallback = TokenUse(), prepared(token_rates=OWN)
-    with counted_tokens(rates, prepared(fallbacks=(lambda: fallback,)), use):
+    async with counted_tokens(rates, prepared(fallbacks=(lambda: fallback,)), use):
         use.attempts = attempts(sent=True)
         use.answered(Usage(10, 20), fallback)
     assert left(rates) == 969
 
 
-def test_an_answer_without_a_count_keeps_the_estimate(rates: TokenRates) -> None:
+@on_a_loop
+async def test_an_answer_without_a_count_keeps_the_estimate(rates: TokenRates) -> None:
     use = TokenUse()
-    with counted_tokens(rates, CALL, use):
+    async with counted_tokens(rates, CALL, use):
         use.attempts = attempts(sent=True)
         use.answered(None, CALL)
     assert left(rates) == 399

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from app import __version__
-from app.api.scoreboard import Scoreboard
+from app.api.scoreboard import NOT_COUNTED, Scoreboard
 from app.audit.evidence.health import Recheck
 from app.serving.metrics_process import _memory, facts_of
 from app.telemetry.metrics.catalogue import METRICS
@@ -31,7 +31,7 @@ def test_what_is_wrong_is_shown_and_counted() -> None:
     for slot in slots[:2]:
         slot.set_closed(True)
         slot.refused += 4
-    slots[2].set_uncounted(True)
+    slots[2].set_counting(NOT_COUNTED)
     slots[2].count_lost_events(5)
     scoreboard.log.close("the log was cut")
     found = shown(scoreboard)

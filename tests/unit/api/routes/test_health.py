@@ -11,7 +11,7 @@ from fastapi import Response
 
 from app.api.context import request_context
 from app.api.routes.health import readyz
-from app.api.scoreboard import Scoreboard
+from app.api.scoreboard import NOT_COUNTED, Scoreboard
 
 from ....support.http_request import request_of, run
 
@@ -34,7 +34,7 @@ def ask(
     if closed is not None:
         slots[closed].set_closed(True)
     if uncounted is not None:
-        slots[uncounted].set_uncounted(True)
+        slots[uncounted].set_counting(NOT_COUNTED)
     audit = SimpleNamespace(closed_because=closed_because, is_in_place=lambda: is_in_place)
     security = SimpleNamespace(is_following=is_following)
     app: Any = SimpleNamespace(

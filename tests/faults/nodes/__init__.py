@@ -1,0 +1,1 @@
+"""Fault runs over several nodes that share their limits."""
