@@ -88,7 +88,7 @@ class ServerTokenRates(TokenRates):
         return [(one,) for one in whole] if self._server.is_cluster else [whole] if whole else []
 
     def _keys(self, several: Iterable[TokenRate | Part]) -> list[str]:
-        return [self._server.keys.of(one.key, one.key) for one in several]
+        return [self._server.keys.of(one.key, f"sums of {one.key}") for one in several]
 
 
 def _quota(rate: TokenRate, total: int, seconds: int) -> Quota:
