@@ -38,7 +38,7 @@ async def _ways(valkey: ValkeyServer, folder: Path, opened: AsyncExitStack) -> d
     opened.push_async_callback(server.aclose)
     await server.open()
     ours, item = ServerStorage("limits-server://", server=server), RateLimitItemPerMinute(LIMIT)
-    theirs = MovingWindowRateLimiter(storage_from_string(f"async+{valkey.url}", implementation="valkey"))  # type: ignore[arg-type]
+    theirs = MovingWindowRateLimiter(storage_from_string(f"async+{valkey.url}", implementation="valkey"))
     blocking = BlockingLimiter(storage_from_string(valkey.url))
     memory = opened.enter_context(closing(WindowStorage(f"window://{folder}/own/bench")))
 
