@@ -140,6 +140,7 @@ def _lifespan(
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
                 await refusals.close()
+                await telemetry.aclose()
 
     return lifespan
 

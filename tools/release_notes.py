@@ -24,6 +24,7 @@ about it: licences, known weaknesses, and what was not checked.
 LOCKS = (
     "requirements.lock",
     "requirements-anthropic.lock",
+    "requirements-otel.lock",
     "requirements-postgres.lock",
     "requirements-dev.lock",
     "requirements-ci.lock",

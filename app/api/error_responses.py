@@ -133,6 +133,7 @@ async def _record(request: Request, error: AppError, status: int) -> None:
         "route": route,
         "address": origin.address,
         **({"client_request_id": origin.client_request_id} if origin.client_request_id else {}),
+        **({"trace_id": origin.trace.trace_id} if origin.trace else {}),
         **_details_of(error),
         **({"credential": context.credential} if context.credential else {}),
         **({"path": masked_path(request.scope["path"], MAX_PATH)} if status == 404 else {}),

@@ -16,6 +16,7 @@ from .budget_headers import budget_headers
 from .context import RequestContext, address_of, error_style_of, request_context
 from .error_responses import answer_error, record_refusal
 from .quota_headers import quota_headers
+from .trace_context import trace_of
 
 LOG = logging.getLogger("app.api")
 SECURITY_HEADERS = [
@@ -41,7 +42,8 @@ class RequestMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        origin = Origin(secrets.token_hex(16), address_of(scope), _client_request_id(scope))
+        trace = trace_of(scope["headers"])
+        origin = Origin(secrets.token_hex(16), address_of(scope), _client_request_id(scope), trace=trace)
         state = scope.setdefault("state", {})
         state["context"] = RequestContext(origin)
         started = False

@@ -64,7 +64,7 @@ class Exchange:
         """*call*: the one that is recorded; after `begin_answer` the one that was answered."""
         self._tells_server = bool(call.others)
         self._security, self._principal, self._reader, self._clock = security, principal, reader, clock
-        self.attempts = Attempts()
+        self.attempts = Attempts(origin.trace.headers if origin.trace else None)
         """Follows the calls to the model's server."""
         self._spending = spending_of(call, budgets, principal, origin)
         self.spending: Spending = self._spending or UNLIMITED

@@ -26,6 +26,12 @@ class Trace(NamedTuple):
     state: str = ""
     """`tracestate`, as it came."""
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """What a model's server gets. Version 00 is what every later one understands."""
+        parent = {"traceparent": f"00-{self.trace_id}-{self.span_id}-{self.flags}"}
+        return parent | {"tracestate": self.state} if self.state else parent
+
 
 class TerminalRecord:
     """The one place that knows whether the log holds the record that ends a request.

@@ -68,5 +68,5 @@ class ObservedExchange(Exchange):
     async def _record(self, action: str, details: dict[str, Any]) -> Receipt:
         began = time.monotonic()
         receipt = await super()._record(action, details)
-        self._watch.recorded(action, began)
+        self._watch.recorded(action, began, receipt)
         return receipt

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from ..audit.format.record import Receipt
 from ..security.models import Principal
 from ..upstream.attempts import Attempts
 from ..upstream.call import PreparedCall
@@ -34,7 +35,7 @@ class Watch(Protocol):
     def trace(self) -> Trace | None:
         """The trace that its records and its server's requests name; None: the caller's."""
 
-    def recorded(self, action: str, began: float) -> None:
+    def recorded(self, action: str, began: float, receipt: Receipt) -> None:
         """The record of *action* is durable, and was begun then (`time.monotonic`)."""
 
     def ended(self, how: Ended) -> None: ...

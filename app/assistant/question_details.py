@@ -28,6 +28,7 @@ def details_of(
         **call.digests,
         **({"policy": call.policy} if call.policy else {}),
         **({"client_request_id": origin.client_request_id} if origin.client_request_id else {}),
+        **({"trace_id": origin.trace.trace_id} if origin.trace else {}),
         **({"asked_model": call.asked_model} if call.asked_model is not None else {}),
         **({"clamped": asdict(call.clamped)} if call.clamped else {}),
         **({"previous": previous._asdict()} if previous else {}),

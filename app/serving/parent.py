@@ -56,6 +56,7 @@ def serve(output: ServiceOutput, *, host: str, port: int, workers: int, as_json:
     signal.signal(signal.SIGTERM, lambda number, frame: os._exit(0))  # a fork's hooks could swallow an exception
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     plan = ServicePlan.decode(ask_child(_preflight))
+    os.environ |= plan.otel  # whose readers know no .env
     listener, scoreboard, metrics = listen(host, port), Scoreboard(workers), _open_metrics(plan, workers)
     supervisor = Supervisor(
         grace_seconds=plan.grace_seconds,

@@ -22,6 +22,8 @@ class ServicePlan:
     metrics_host: str
     metrics_port: int | None
     """Where the metrics are served; None: nowhere."""
+    otel: dict[str, str]
+    """OpenTelemetry's variables, of `.env` too."""
     first_step: str | None
     """The command that makes a client, where there is none."""
     modules: tuple[str, ...]

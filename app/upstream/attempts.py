@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Mapping
 from typing import Any
 
 REFUSING = frozenset({503, 529})
@@ -14,7 +15,7 @@ class Try:
     """One time that a question was sent, or was about to be."""
 
     __slots__ = (
-        "_began",
+        "began",
         "is_over",
         "is_race",
         "is_sent",
@@ -38,12 +39,12 @@ class Try:
         """The server's header."""
         self.why: str | None = None
         """What went wrong, in one word; None: nothing did."""
-        self._began, self.ms = time.monotonic(), 0
+        self.began, self.ms = time.monotonic(), 0
 
     def end(self, why: str | None) -> None:
         """*why*: unless a more exact word is known already."""
         self.is_over = True
-        self.ms = round(1000 * (time.monotonic() - self._began))
+        self.ms = round(1000 * (time.monotonic() - self.began))
         self.why = self.why or why if why else None
 
     @property
@@ -66,9 +67,11 @@ class Try:
 class Attempts:
     """Follows one question while it is sent and answered. Its record is made from this."""
 
-    __slots__ = ("_sha256", "now", "received", "tries", "whole")
+    __slots__ = ("_sha256", "headers", "now", "received", "tries", "whole")
 
-    def __init__(self) -> None:
+    def __init__(self, headers: Mapping[str, str] | None = None) -> None:
+        """*headers*: what every try sends besides, of its trace."""
+        self.headers = headers
         self.now = Try()
         """The present one."""
         self.tries: list[Try] = []

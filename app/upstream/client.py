@@ -163,6 +163,8 @@ class Upstream:
         is_fresh: bool = False,
     ) -> Answer:
         """The answer, with its head and, of a plain one, FIRST_BYTES. Its status is a 2xx."""
+        if attempts.headers:
+            headers = {**headers, **attempts.headers}
         head = self._head(endpoint.path, EVENT_STREAM if is_stream else "application/json", headers, len(body))
         wanted = 0 if is_stream else FIRST_BYTES
         try:

@@ -8,6 +8,7 @@ from functools import cache, partial
 from ...assistant.models import Origin, Trace
 from ...assistant.observer import Ended
 from ...assistant.spending import tokens_of
+from ...audit.format.record import Receipt
 from ...catalogue.models import Catalogue
 from ...catalogue.prices import BILLION, cost
 from ...security.models import Principal
@@ -75,7 +76,7 @@ class _Question:
         self._metrics, self._model = metrics, call.model
         self._endpoint = "ask" if call.wants_text else call.endpoint.name
 
-    def recorded(self, action: str, began: float) -> None:
+    def recorded(self, action: str, began: float, receipt: Receipt) -> None:
         if action == "ask.received":
             self._metrics.received(self._endpoint, self._model)
 

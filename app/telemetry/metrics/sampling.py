@@ -45,8 +45,9 @@ class Sampler:
         used = time.process_time()
         self._meter.add("process_cpu_seconds_total", self._process, amount=used - self._cpu)
         self._cpu = used
-        self._meter.set("process_resident_memory_bytes", self._process, value=resident_bytes("self"))
-        self._meter.set("process_open_descriptors", self._process, value=len(os.listdir("/proc/self/fd")))
+        with suppress(OSError):  # each look takes a descriptor, and there may be none
+            self._meter.set("process_resident_memory_bytes", self._process, value=resident_bytes("self"))
+            self._meter.set("process_open_descriptors", self._process, value=len(os.listdir("/proc/self/fd")))
 
 
 def resident_bytes(pid: str) -> float:

@@ -9,6 +9,7 @@ from typing import Any
 from app.assistant.models import Trace
 from app.assistant.observed_exchange import ObservedExchange
 from app.assistant.observer import Ended
+from app.audit.format.record import Receipt
 from app.errors import AuditUnavailable, UpstreamTimeout
 from app.upstream.completion import Completion, Usage
 
@@ -27,7 +28,7 @@ class Told:
         self.told.append("begin")
         return self
 
-    def recorded(self, action: str, began: float) -> None:
+    def recorded(self, action: str, began: float, receipt: Receipt) -> None:
         self.told.append(action)
 
     def ended(self, how: Ended) -> None:

@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 
 from app.assistant.observer import Ended
+from app.audit.format.record import Receipt
 from app.catalogue.models import Catalogue
 from app.catalogue.prices import Price
 from app.telemetry.metrics.board import Board, Meter
@@ -31,7 +32,7 @@ class Watched:
     def ask(self, call: Any = None, how: Ended | None = None, *, is_recorded: bool = True) -> None:
         one = self.metrics.begin(call or prepared(), origin(), PRINCIPAL)
         if is_recorded:
-            one.recorded("ask.received", 0.0)
+            one.recorded("ask.received", 0.0, Receipt(1, "a" * 64))
         if how is not None:
             one.ended(how)
         one.left()
