@@ -15,13 +15,11 @@ from ..catalogue.prices import amount_of
 from ..errors import InvalidRequest, Unavailable
 from ..limits.budgets.books import Books
 from ..limits.budgets.budgets import now_utc
-from ..limits.budgets.owners import Owners
 from ..limits.budgets.reservations import MOST_AMOUNT, TOKENS, Pot, shown
-from ..limits.budgets.sqlite_store import SqliteBudgetStore
-from ..limits.budgets.store import PotState, StoreFailed
+from ..limits.budgets.store import BudgetStore, PotState, StoreFailed
 from ..settings import Settings, load_settings
 from ..wiring.audit import open_audit, open_store
-from ..wiring.budgets import budgets_path
+from ..wiring.budgets import budget_store
 from ..wiring.catalogue import read_catalogue
 from ..wiring.log_of_budgets import LogOfBudgets
 from ..wiring.start_checks import verify_setup
@@ -205,7 +203,7 @@ def _stored(settings: Settings) -> dict[Pot, PotState] | None:
 @contextmanager
 def _unattached(settings: Settings) -> Iterator[None]:
     """No process attaches the store meanwhile. Raises Unavailable."""
-    owners = Owners(budgets_path(settings))
+    store, owners = budget_store(settings)
     try:
         with owners.holding_off(SETTLE_SECONDS):
             yield
@@ -213,12 +211,13 @@ def _unattached(settings: Settings) -> Iterator[None]:
         raise Unavailable(f"{failed}.") from failed
     finally:
         owners.close()
+        store.close()
 
 
 @contextmanager
-def _opened(settings: Settings) -> Iterator[SqliteBudgetStore | None]:
+def _opened(settings: Settings) -> Iterator[BudgetStore | None]:
     """The store, unless there is none. Raises Unavailable."""
-    store = SqliteBudgetStore(budgets_path(settings))
+    store, _ = budget_store(settings)
     try:
         yield store if store.open_beside() else None
     except StoreFailed as failed:

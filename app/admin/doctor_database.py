@@ -8,11 +8,13 @@ from contextlib import closing
 from pathlib import Path
 
 from ..kit.command import command
+from ..kit.postgres_url import PostgresUrl
+from ..security.clients.migrations import verify_schema
 from ..security.clients.rows import has_active_client
-from ..security.clients.store import open_clients
 from ..security.roles import ADD_CLIENT
 from ..settings import Settings
-from ..wiring.budgets import budgets_path
+from ..wiring.budgets import budget_store, budgets_place
+from . import doctor_postgres
 from .doctor_findings import Finding, note, ok, trouble
 
 TIMEOUT_SECONDS = 5.0
@@ -21,9 +23,11 @@ TIMEOUT_SECONDS = 5.0
 
 def look(settings: Settings) -> Iterator[Finding]:
     """Raises ConfigError, Unavailable."""
-    path = settings.database_path
-    open_clients(path)  # its schema is this version's
-    if problem := _problem(path):
+    path = settings.database
+    verify_schema(path)
+    if isinstance(path, PostgresUrl):
+        yield from doctor_postgres.look(path)
+    elif problem := _problem(path):
         yield trouble(f"{path} {problem}: stop the service and restore it from a backup.")
     elif not has_active_client(path):
         yield note(f"{path} is sound, and nobody can ask: {command(ADD_CLIENT)}.")
@@ -32,8 +36,14 @@ def look(settings: Settings) -> Iterator[Finding]:
 
 
 def look_at_budgets(settings: Settings) -> Iterator[Finding]:
-    path = budgets_path(settings)
-    if not path.exists():
+    path = budgets_place(settings)
+    if isinstance(path, PostgresUrl):
+        store, _ = budget_store(settings)
+        with closing(store):
+            is_built = store.open_beside()
+        state = "can be used" if is_built else "holds no budgets: they are computed from the log once one is in force"
+        yield ok(f"{path} {state}; {command('budget audit')} compares it with the log.")
+    elif not path.exists():
         yield ok(f"{path} is not there: it is made from the log once a budget is in force.")
     elif problem := _problem(path):
         yield trouble(f"{path} {problem}: stop the service and remove it; it is made again from the log.")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..settings import ENV_FILE, Settings
-from ..wiring.budgets import budgets_path
+from ..wiring.budgets import budgets_place
 from .doctor_findings import Finding, note, ok, trouble
 
 
@@ -17,7 +17,8 @@ def look(settings: Settings) -> Iterator[Finding]:
     """One finding for each file with trouble, or one for all."""
     log = settings.audit_log_path
     written = [log, log.with_name(log.name + ".lock"), log.with_name(log.name + ".sync"), log.with_suffix(".tree")]
-    written += [settings.database_path, budgets_path(settings), settings.security_log_path]
+    places = (settings.database, budgets_place(settings), settings.security_log_path)
+    written += [place for place in places if isinstance(place, Path)]
     there = [path for path in written if path.exists()]
     owners = {path.stat().st_uid for path in there}
     found = [*_not_writable([*there, *{path.parent for path in there}]), *_readable_by_others(settings)]

@@ -29,7 +29,8 @@ TIME_ERROR = 5
 
 def look_at_disk(settings: Settings) -> Iterator[Finding]:
     """Each disk once."""
-    folders = {path.absolute().parent for path in (settings.audit_log_path, settings.database_path, settings.security_log_path)}
+    paths = (settings.audit_log_path, settings.database_path, settings.security_log_path)
+    folders = {path.absolute().parent for path in paths if path is not None}
     for folder in {_disk_of(folder): folder for folder in sorted(folders, reverse=True)}.values():
         disk = os.statvfs(_nearest(folder))
         free, size = disk.f_bavail * disk.f_frsize, f"{disk.f_bavail * disk.f_frsize / (1 << 30):,.1f} GiB"

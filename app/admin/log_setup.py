@@ -29,7 +29,7 @@ from ..audit.log import AuditLog
 from ..errors import AuditCorrupt, VerificationFailed
 from ..settings import Settings
 from ..wiring.audit import open_audit, open_checkpoint_signer
-from ..wiring.start_checks import missing_key
+from ..wiring.start_checks import has_file, missing_key
 from .env_file import new_log_name
 
 
@@ -60,7 +60,7 @@ def set_up_log(settings: Settings, *, new_log: bool) -> LogSetup:
 
 
 def _begin_log(settings: Settings, audit: AuditLog, *, new_log: bool) -> Receipt | None:
-    if new_log and (audit.exists() or settings.database_path.exists()):
+    if new_log and (audit.exists() or has_file(settings.database_path)):
         _install_draft_key(settings, audit)  # it belongs to the present log, not to the next one
         return audit.begin_another(_first_details(_draft_key(settings, is_first_log=False)))
     if audit.is_empty():

@@ -48,12 +48,12 @@ async def operating(known_roles: Sequence[str] | None = None) -> AsyncIterator[O
     verify_setup(settings)
     if known_roles is not None:
         verify_known(known_roles, settings.policy_path)
-    store, events = open_clients(settings.database_path), SecurityLog(settings.security_log_path)
+    store, events = open_clients(settings.database), SecurityLog(settings.security_log_path)
     audit = open_audit(settings, events)
     try:
         audit.recover()
         async with audit:
-            with faults_named(settings.database_path):
+            with faults_named(settings.database):
                 yield Operator(store, audit, events)
     finally:
         await store.aclose()
@@ -64,10 +64,10 @@ async def operating(known_roles: Sequence[str] | None = None) -> AsyncIterator[O
 @asynccontextmanager
 async def reading_clients() -> AsyncIterator[ClientStore]:
     """To list what there is. Nothing is recorded."""
-    path = load_settings().database_path
-    store = open_clients(path)
+    where = load_settings().database
+    store = open_clients(where)
     try:
-        with faults_named(path):
+        with faults_named(where):
             yield store
     finally:
         await store.aclose()

@@ -18,10 +18,11 @@ from ..audit.format.record import Receipt
 from ..audit.storage.file_system import verify_locks_hold
 from ..audit.storage.running import is_running
 from ..errors import ConfigError
+from ..kit.postgres_url import PostgresUrl
 from ..security.clients.migrations import create_or_upgrade_database
 from ..security.clients.rows import has_active_client
 from ..settings import Settings, load_settings, read_environment
-from ..wiring.start_checks import verify_setup
+from ..wiring.start_checks import has_file, verify_setup
 from .env_file import ENV_FILE, SECRET, add_log_name, fill_in_secret, lacks_secret, new_log_name, new_secret, write_env_file
 from .log_setup import set_up_log
 
@@ -38,7 +39,7 @@ class SetupResult:
     env_file: Path | None = None
     secret_filled_into: Path | None = None
     """A `.env` that was there without a secret, such as a copy of .env.example."""
-    database: Path | None = None
+    database: Path | PostgresUrl | None = None
     audit_log: Path | None = None
     log_key: Path | None = None
     first_record: Receipt | None = None
@@ -61,9 +62,9 @@ def set_up(*, new_log: bool = False) -> SetupResult:
     if new_log and is_running(settings.audit_log_path):
         raise ConfigError("A service is running on this log. Stop it first: it would sign the new log with the old key.")
     with _locked(settings.audit_log_path.parent):
-        database = settings.database_path
+        database = settings.database
         # (3) a log that was lost is replaced only on request
-        if not new_log and (database.exists() or settings.audit_key_path.exists()):
+        if not new_log and (has_file(settings.database_path) or settings.audit_key_path.exists()):
             verify_setup(settings)
         # (4) the log, its key and its first checkpoint
         log = set_up_log(settings, new_log=new_log)

@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field
 from yarl import URL
 
+from ..kit.postgres_url import is_postgres
 from .caps import MAX_PER_MINUTE
 from .role_names import MAX_ROLE_LENGTH, is_role
 
@@ -144,9 +145,9 @@ def _as_float(value: object) -> object:
     return float(value) if isinstance(value, Decimal) else value
 
 
-def _verify_sqlite_url(value: str) -> str:
-    if sqlite_path(value) is None:
-        raise ValueError("takes sqlite+aiosqlite:///path/to/file, without options; other databases come later")
+def _verify_database_url(value: str) -> str:
+    if sqlite_path(value) is None and not is_postgres(value):
+        raise ValueError("takes sqlite+aiosqlite:///path/to/file, without options, or postgresql://user@host/database")
     return value
 
 
@@ -166,7 +167,7 @@ HeaderName = Annotated[str, of_form(r"([A-Za-z0-9-]{1,100})?", "takes the name o
 LogName = Annotated[str, of_form(r"[^\s+]{0,200}", "takes at most 200 characters without spaces and without +")]
 """C2SP signed-note: a key name holds neither white space nor a plus sign."""
 NodeName = Annotated[str, of_form(r"[A-Za-z0-9._-]{0,63}", "takes at most 63 letters, digits, dots, dashes and underscores")]
-SqliteUrl = Annotated[str, AfterValidator(_verify_sqlite_url)]
+DatabaseUrl = Annotated[str, AfterValidator(_verify_database_url)]
 VariableName = Annotated[
     str, of_form(_IDENTIFIER, "takes the name of an environment variable, such as OPENAI_API_KEY, and never the key itself")
 ]

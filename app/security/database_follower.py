@@ -1,7 +1,7 @@
 """Follows the client database: what was changed in it, and whether it is still the same one.
 
-Nothing of ours deletes a revocation before it expires, or lowers the generation. So a file at
-another inode, a lower generation and a lost revocation all mean that the database was replaced.
+Nothing of ours deletes a revocation before it expires, or lowers the generation. So another
+file or server, a lower generation and a lost revocation all mean that the database was replaced.
 """
 
 from __future__ import annotations
@@ -45,19 +45,19 @@ class DatabaseFollower:
         """At the start of the process, and whenever something was changed."""
         self._fresh = await self._clients.current_revocations()
         if self._notice.is_first_to_see(self._clients.place.identity()):  # it was replaced while this process started
-            self._report("another file", None, SurvivingRevocations())
+            self._report(self._clients.place.what, None, SurvivingRevocations())
         return self._kept.over(self._fresh, self._now())
 
     async def follow(self, known: Revocations) -> Revocations:
         """What applies now, after *known*. Cheap while nothing changes: a stat and one row."""
         place = self._clients.place
-        if not place.is_same():
+        if not await self._clients.is_same():
             identity = place.identity()
             await self._clients.reopen()
             fresh = await self._clients.current_revocations()
             place.accept(identity)
             is_first = self._notice.is_first_to_see(identity)
-            applies = self._replaced(known, fresh, "another file", is_first)
+            applies = self._replaced(known, fresh, place.what, is_first)
             await self._finish()  # at once: later it would hide that what another worker wrote is deleted again
             return applies
         await self._finish()

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -59,6 +60,8 @@ class SecurityManager:
         self._keys = KeyVerifier(clients.keys, self.log_action, now)
         self._revocations = Revocations(0, frozenset(), frozenset())
         self._database = DatabaseFollower(clients, self.log_action, events, notice or ReplacementNotice(), token_seconds, now)
+        self.news = asyncio.Event()
+        """Set by who hears that the database was changed: it is read at once."""
         self.is_following = True
         """Whether the revocations are up to date: False while the database cannot be read."""
 
@@ -190,7 +193,9 @@ class SecurityManager:
         While the database cannot be read, the last known revocations apply.
         """
         while True:
-            await asyncio.sleep(RELOAD_SECONDS)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.news.wait(), RELOAD_SECONDS)
+            self.news.clear()
             try:
                 replacements = self._database.replacements
                 self._revocations = await self._database.follow(self._revocations)

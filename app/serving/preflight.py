@@ -53,7 +53,7 @@ def preflight() -> bytes:
         metrics_host=settings.metrics_host,
         metrics_port=settings.metrics_port,
         otel=otel,
-        first_step=None if has_active_client(settings.database_path) else command(ADD_CLIENT),
+        first_step=None if has_active_client(settings.database) else command(ADD_CLIENT),
         modules=modules_of(catalogue),
         settings=pickle.dumps(settings),
         catalogue=pickle.dumps(catalogue),
@@ -62,7 +62,7 @@ def preflight() -> bytes:
 
 async def _read_database(settings: Settings) -> None:
     """Raises ConfigError, Unavailable."""
-    clients = open_clients(settings.database_path)
+    clients = open_clients(settings.database)
     try:
         await clients.current_revocations()
     finally:

@@ -156,7 +156,7 @@ def _decode(encoded: bytes) -> Catalogue:
 def _verify_again(settings: Settings, catalogue: Catalogue, embedded: EmbeddedAddress | None) -> None:
     """As the lifespan will: a failure here is one sentence, there it would be a stack trace."""
     signer = verify_start(settings)
-    open_clients(settings.database_path)
+    open_clients(settings.database)
     with suppress(EvidenceUnavailable):
         signer.verify_start()
     open_models(settings, catalogue, embedded)

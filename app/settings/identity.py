@@ -8,8 +8,9 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode
 
-from ..catalogue.values import PLACEHOLDERS, HeaderName, PerMinute, SqliteUrl, sqlite_path
+from ..catalogue.values import PLACEHOLDERS, DatabaseUrl, HeaderName, PerMinute, sqlite_path
 from ..kit.command import command
+from ..kit.postgres_url import PostgresUrl
 
 NEW_SECRET = f"{command('init')} writes a new one into .env; or set 43 random characters yourself"
 MAX_TOKEN_HOURS = 24 * 30
@@ -24,7 +25,8 @@ class IdentitySettings(BaseModel):
     jwt_issuer: str = Field("secure-ai-assistant", min_length=1, max_length=200)
     jwt_audience: str = Field("secure-ai-assistant", min_length=1, max_length=200)
     token_expiry_hours: float = Field(1, ge=1 / 3600, le=MAX_TOKEN_HOURS)
-    database_url: SqliteUrl = "sqlite+aiosqlite:///./logs/clients.sqlite3"
+    database_url: DatabaseUrl = Field("sqlite+aiosqlite:///./logs/clients.sqlite3", repr=False)
+    database_password_file: Path | None = None
     asserted_user_header: HeaderName = ""
     asserted_user_fields: Annotated[tuple[Literal["email", "name"], ...], NoDecode] = ()
     asserted_user_rate_limit: PerMinute | None = None
@@ -45,9 +47,18 @@ class IdentitySettings(BaseModel):
             raise ValueError(f"SECRET_KEY is too short for {self.jwt_algorithm}: {NEW_SECRET}, or use HS256")
         return self
 
+    @model_validator(mode="after")
+    def _verify_password_file(self) -> IdentitySettings:
+        if self.database_password_file is not None and self.database_path is not None:
+            raise ValueError("DATABASE_PASSWORD_FILE is set, but DATABASE_URL names a file, which needs none")
+        return self
+
     @property
-    def database_path(self) -> Path:
-        """The absolute path of the file that DATABASE_URL names."""
-        path = sqlite_path(self.database_url)
-        assert path is not None, "verified with the settings"
-        return path
+    def database(self) -> Path | PostgresUrl:
+        """Where the clients are: the absolute path of a file, or a server."""
+        return sqlite_path(self.database_url) or PostgresUrl(self.database_url, "DATABASE_URL", self.database_password_file)
+
+    @property
+    def database_path(self) -> Path | None:
+        """The absolute path of the file that DATABASE_URL names; None where it names no file."""
+        return sqlite_path(self.database_url)

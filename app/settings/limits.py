@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field, model_validator
 
 from ..catalogue.limits_url import LimitsUrl, limits_address
-from ..catalogue.values import PerMinute, SqliteUrl
+from ..catalogue.values import DatabaseUrl, PerMinute
+from ..kit.postgres_url import is_postgres
 
 
 class LimitSettings(BaseModel):
@@ -21,7 +22,14 @@ class LimitSettings(BaseModel):
     limits_timeout_seconds: Annotated[float, Field(ge=0.005, le=5)] = 0.05
     limits_down: Literal["refuse", "local_share"] = "refuse"
     limits_nodes: Annotated[int, Field(ge=1, le=1000)] | None = None
-    budgets_url: SqliteUrl | None = None
+    budgets_url: DatabaseUrl | None = Field(None, repr=False)
+    budgets_password_file: Path | None = None
+
+    @model_validator(mode="after")
+    def _verify_budgets_password_file(self) -> LimitSettings:
+        if self.budgets_password_file is not None and not is_postgres(self.budgets_url or ""):
+            raise ValueError("BUDGETS_PASSWORD_FILE is set, but BUDGETS_URL names no server")
+        return self
 
     @model_validator(mode="after")
     def _verify_limits(self) -> LimitSettings:

@@ -22,7 +22,13 @@ from .observation import ObservationSettings
 
 
 class Settings(
-    ObservationSettings, EndpointSettings, ModelSettings, AuditSettings, LimitSettings, IdentitySettings, BaseSettings
+    ObservationSettings,
+    EndpointSettings,
+    ModelSettings,
+    AuditSettings,
+    LimitSettings,
+    IdentitySettings,
+    BaseSettings,
 ):
     """Upper case in the environment. Relative paths are relative to the current folder."""
 
@@ -67,6 +73,11 @@ class Settings(
         if self.security_log_path.is_dir():
             raise ValueError(f"SECURITY_LOG_PATH {self.security_log_path} is a folder: name a file in it")
         return self
+
+    @property
+    def has_nodes(self) -> bool:
+        """Whether several machines may serve together: one of their stores is on a server."""
+        return self.database_path is None or self.ledger is not None or self.limits_url is not None
 
 
 def load_settings(**overrides: object) -> Settings:

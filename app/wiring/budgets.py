@@ -12,13 +12,14 @@ from typing import Any
 from ..audit.log import AuditLog
 from ..catalogue.models import Catalogue
 from ..catalogue.values import sqlite_path
+from ..kit.postgres_url import PostgresUrl
 from ..limits.budgets.budgets import Budgets
 from ..limits.budgets.ledger import BudgetLedger
 from ..limits.budgets.owners import Owners
 from ..limits.budgets.recovery import BudgetRecovery
 from ..limits.budgets.reservations import Share, shown
 from ..limits.budgets.sqlite_store import SqliteBudgetStore
-from ..limits.budgets.store import PotState
+from ..limits.budgets.store import BudgetOwners, BudgetStore, PotState
 from ..security.security_log import SecurityLog
 from ..settings import Settings
 from .audit import open_store
@@ -28,10 +29,32 @@ LOG = logging.getLogger("app.limits")
 LOOK_SECONDS = 1.0
 
 
-def budgets_path(settings: Settings) -> Path:
+def budgets_place(settings: Settings) -> Path | PostgresUrl:
     """Of the store: what BUDGETS_URL names, else beside the clients."""
-    path = sqlite_path(settings.budgets_url or "")
-    return path or settings.database_path.with_name("budgets.sqlite3")
+    if settings.budgets_url is not None:
+        named = PostgresUrl(settings.budgets_url, "BUDGETS_URL", settings.budgets_password_file)
+        return sqlite_path(settings.budgets_url) or named
+    clients = settings.database
+    return clients.with_name("budgets.sqlite3") if isinstance(clients, Path) else clients
+
+
+def budgets_path(settings: Settings) -> Path:
+    """Of a store in a file."""
+    place = budgets_place(settings)
+    assert isinstance(place, Path), "it is on a server"
+    return place
+
+
+def budget_store(settings: Settings) -> tuple[BudgetStore, BudgetOwners]:
+    """Neither is open yet."""
+    place = budgets_place(settings)
+    if isinstance(place, Path):
+        return SqliteBudgetStore(place), Owners(place)
+    from ..limits.budgets.postgres_session import BudgetSession, PostgresOwners  # late: only where it is configured
+    from ..limits.budgets.postgres_store import PostgresBudgetStore  # late: as above
+
+    session = BudgetSession(place, settings.node)
+    return PostgresBudgetStore(session), PostgresOwners(session)
 
 
 class BudgetsInUse:
@@ -51,9 +74,9 @@ class BudgetsInUse:
         *on_alarm*: a budget has spent most of what it has.
         """
         self._tell_alarm = on_alarm
-        store = budgets_path(settings)
         self._events, self._keeps_books = events, keeps_books
-        self._ledger, self._owners = BudgetLedger(SqliteBudgetStore(store)), Owners(store)
+        store, self._owners = budget_store(settings)
+        self._ledger = BudgetLedger(store)
         self._ledger.on_trouble = self._on_trouble
         recovery = BudgetRecovery(self._ledger, self._owners, LogOfBudgets(open_store(settings), audit))
         self.budgets = Budgets(self._ledger, recovery, on_alarm=self._on_alarm)

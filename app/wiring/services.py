@@ -38,6 +38,7 @@ from .audit import open_audit, open_store
 from .breakers import shared_breakers
 from .budgets import open_budgets
 from .models_in_use import ModelsInUse
+from .news import hearing
 from .start_checks import verify_start
 from .telemetry import Telemetry
 
@@ -90,20 +91,20 @@ async def open_services(
     """
     signer, telemetry, health = verify_start(settings), telemetry or Telemetry(), health or LogHealth()
     async with AsyncExitStack() as opened:
-        clients = open_clients(settings.database_path)
+        clients = open_clients(settings.database)
         opened.push_async_callback(clients.aclose)
         breakers = opened.enter_context(shared_breakers(settings.audit_log_path))
         models = ModelsInUse(settings, catalogue, embedded, breakers)
         opened.push_async_callback(models.aclose)
         events = opened.enter_context(closing(SecurityLog(settings.security_log_path)))
-        audit = _open_log(settings, events, on_closed, health, telemetry)
-        opened.callback(audit.close)
+        audit = opened.enter_context(closing(_open_log(settings, events, on_closed, health, telemetry)))
         evidence = EvidenceReader(open_store(settings), StoredTree.beside(settings.audit_log_path), signer)
         audit_access = opened.enter_context(closing(AuditAccess(evidence, audit)))
         security = _security(settings, clients, audit, events, notice)
         _recover(audit, signer, health)
         running_mark = opened.enter_context(marked_running(settings.audit_log_path))
         await security.load_revocations()
+        await opened.enter_async_context(hearing(settings.database, {"generation": security.news.set}))
         await opened.enter_async_context(audit)
         responses = opened.enter_context(closing(_responses_beside(settings.audit_log_path)))
         told_of: dict[str, Any] = {"keeps_books": keeps_books, "on_alarm": telemetry.on_budget_alarm}

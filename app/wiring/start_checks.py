@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from ..audit.evidence.signer import CheckpointSigner
 from ..audit.evidence.stored_tree import StoredTree
 from ..audit.log import AuditLog
@@ -31,11 +33,16 @@ def verify_setup(settings: Settings) -> None:
     is_there = settings.audit_log_path.exists()
     if is_there and settings.audit_log_path.stat().st_size:
         return
-    others = [path for path in (settings.database_path, settings.audit_key_path) if path.exists()]
+    others = [path for path in (settings.database_path, settings.audit_key_path) if has_file(path)]
     if others:
         state = f"{settings.audit_log_path} is {'empty' if is_there else 'missing'}"
         raise AuditCorrupt(f"The audit log {state}, but {others[0]} is there. Restore it; {NEW_LOG}.")
     raise ConfigError(f"Nothing is set up here yet: run {command('init')}.")
+
+
+def has_file(path: Path | None) -> bool:
+    """Whether it is there; clients on a server have none."""
+    return path is not None and path.exists()
 
 
 def checked_signer(settings: Settings) -> CheckpointSigner:

@@ -17,6 +17,7 @@ from typing import Any
 
 import langsmith.utils
 import orjson
+import psycopg
 import pytest
 from langchain_anthropic import ChatAnthropic
 from langchain_core.language_models import BaseChatModel
@@ -51,6 +52,16 @@ def pin_of(package: str) -> str:
 def test_the_library_is_pinned_to_the_minor_version_in_use(package: str) -> None:
     major, minor, *_ = version(package).split(".")
     assert pin_of(package).endswith(f"<{major}.{int(minor) + 1}"), "move the pin together with this test's library"
+
+
+def test_psycopg_waits_in_the_method_that_we_override() -> None:
+    """app/kit/postgres.py: every answer, and a timeout for it, goes through `wait`."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    major, minor, *_ = version("psycopg").split(".")
+    assert project["optional-dependencies"]["postgres"] == [f"psycopg[binary]>={major}.{minor},<{major}.{int(minor) + 1}"]
+    for kind in (psycopg.Connection, psycopg.AsyncConnection):
+        assert list(inspect.signature(kind.wait).parameters) == ["self", "gen", "interval", "timeout"]
+    assert issubclass(psycopg.errors._WaitTimeout, psycopg.Error)
 
 
 # --- uvicorn ---------------------------------------------------------------------------------

@@ -10,14 +10,17 @@ from typing import Any, TypeVar
 from app.audit.log import AuditLog
 from app.audit.storage.jsonl import JsonlStore
 from app.catalogue.budgets import Budget
+from app.kit.postgres_url import PostgresUrl
 from app.limits.budgets.books import Books
 from app.limits.budgets.budgets import Budgets
 from app.limits.budgets.ledger import BudgetLedger
 from app.limits.budgets.owners import Owners
+from app.limits.budgets.postgres_session import BudgetSession, PostgresOwners
+from app.limits.budgets.postgres_store import PostgresBudgetStore
 from app.limits.budgets.recovery import BudgetRecovery
 from app.limits.budgets.reservations import Pot, Reservation
 from app.limits.budgets.sqlite_store import SqliteBudgetStore
-from app.limits.budgets.store import PotState
+from app.limits.budgets.store import BudgetOwners, BudgetStore, PotState
 from app.wiring.log_of_budgets import LogOfBudgets
 
 from .budgets import NOON, claim
@@ -28,14 +31,20 @@ T = TypeVar("T")
 class BudgetProcess:
     """`async with`: from its start to its end. `die` ends it as `kill -9` does."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, url: PostgresUrl | None = None) -> None:
+        """*url*: of a store on PostgreSQL, for all processes of any machine."""
         self.store_path, self.log_path = folder / "budgets.sqlite3", folder / "audit_log.jsonl"
         self._store = JsonlStore(self.log_path)
         self.audit = AuditLog(self._store)
         if self.audit.is_empty():
             self.audit.create({})
-        self.owners = Owners(self.store_path)
-        self.ledger = BudgetLedger(SqliteBudgetStore(self.store_path))
+        self.session = BudgetSession(url) if url is not None else None
+        if self.session is None:
+            self.owners: BudgetOwners = Owners(self.store_path)
+            store: BudgetStore = SqliteBudgetStore(self.store_path)
+        else:
+            self.owners, store = PostgresOwners(self.session), PostgresBudgetStore(self.session)
+        self.ledger = BudgetLedger(store)
         self.log = LogOfBudgets(self._store, self.audit)
         self.recovery = BudgetRecovery(self.ledger, self.owners, self.log)
         self.budgets = Budgets(self.ledger, self.recovery, now=lambda: NOON)

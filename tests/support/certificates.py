@@ -42,14 +42,18 @@ class Authority:
 
     def server(self, name: x509.GeneralName = LOOPBACK, *, ended: bool = False) -> ssl.SSLContext:
         """For a server with a certificate for *name*, which has *ended* or not."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.server_file(name, ended=ended))
+        return context
+
+    def server_file(self, name: x509.GeneralName = LOOPBACK, *, ended: bool = False) -> Path:
+        """The certificate and its key in one file."""
         key = ec.generate_private_key(ec.SECP256R1())
         certificate = self._sign(_name("server"), key, x509.SubjectAlternativeName([name]), ended=ended)
         file = self.folder / f"server-{certificate.serial_number}.pem"
         private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         file.write_bytes(certificate.public_bytes(Encoding.PEM) + private)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(file)
-        return context
+        return file
 
     def _sign(
         self,

@@ -33,7 +33,7 @@ class WholeApp:
         """Its secret."""
 
         async def add() -> str:
-            store = open_clients(self.settings.database_path)
+            store = open_clients(self.settings.database)
             try:
                 return await store.add(name, roles)
             finally:

@@ -58,6 +58,8 @@ def readiness(app: AppContext) -> tuple[int, bytes]:
         "breakers": {name: _breaker(upstream) for name, upstream in services.assistant.v1_requests.upstreams.items()},
         "lost": {"output": scoreboard.lost_messages, "security_log": scoreboard.lost_events},
     }
+    if services.settings.has_nodes:
+        body["node"] = services.settings.node
     return (200 if is_ready else 503), orjson.dumps(body)
 
 

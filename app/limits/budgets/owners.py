@@ -64,6 +64,13 @@ class Owners:
             return True
         return not self._try(owner, 1)
 
+    def is_dead(self, owner: int) -> bool:
+        return owner != NO_OWNER and not self.is_alive(owner)
+
+    def has_dead(self) -> bool:
+        """The process that follows a dead one looks when it attaches the store."""
+        return False
+
     def close(self) -> None:
         if self._fd >= 0:
             os.close(self._fd)

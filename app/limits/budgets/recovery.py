@@ -20,8 +20,7 @@ from typing import Any, Protocol
 from .books import RELEASED, SETTLED, Books
 from .found import Found, amounts_for, as_reserved, by_request, note, request_of, rows_of, settlement, shown_rows
 from .ledger import BudgetLedger
-from .owners import Owners
-from .store import NO_OWNER, BudgetStore, LogPlace, OpenRow, Settle
+from .store import BudgetOwners, BudgetStore, LogPlace, OpenRow, Settle
 
 ATTACH_SECONDS = 5.0
 """How long to wait for another process that attaches the store."""
@@ -55,7 +54,7 @@ class BudgetLog(Protocol):
 class BudgetRecovery:
     """Of one process, with its ledger."""
 
-    def __init__(self, ledger: BudgetLedger, owners: Owners, log: BudgetLog) -> None:
+    def __init__(self, ledger: BudgetLedger, owners: BudgetOwners, log: BudgetLog) -> None:
         self._ledger, self._owners, self._log = ledger, owners, log
         self.after = 0
         """The log had so many bytes a moment ago."""
@@ -85,7 +84,8 @@ class BudgetRecovery:
         if not self._ledger.is_ready:
             await self.attach()
             return
-        if self._ledger.left:
+        has_dead = await self._ledger.do(lambda store: self._owners.has_dead())
+        if self._ledger.left or has_dead:
             await self.sweep()
         self.after = (await self._ledger.do(lambda store: self._log.end())).size
         if keeps_books:
@@ -94,7 +94,9 @@ class BudgetRecovery:
     async def sweep(self) -> None:
         """Settle or release what dead processes reserved, and what this one had to leave."""
         left = dict(self._ledger.left)
-        rows = await self._ledger.do(lambda store: [row for row in store.open_rows() if row.key in left or self._is_dead(row)])
+        rows = await self._ledger.do(
+            lambda store: [row for row in store.open_rows() if row.key in left or self._owners.is_dead(row.owner)]
+        )
         if rows:
             found = await self._ledger.do(lambda store: self._look_for(rows))
             for request_id, several in by_request(rows).items():
@@ -142,13 +144,16 @@ class BudgetRecovery:
     def _rebuild_beside_others(self, store: BudgetStore) -> None:
         books = self._read_on(store)
         rows = {row.key: row for question in books.open.values() for row in rows_of(question)}
-        store.rebuild([*{**rows, **{row.key: row for row in self._own_rows()}}.values()])
+        own = self._own_rows()
+        found = self._look_for(own)  # others may have settled a question of this process, which they took for dead
+        for row in own:
+            question = found[request_of(row.key)]
+            if row.key in rows or question.received < 0 or not question.has_end:
+                rows[row.key] = row
+        store.rebuild([*rows.values()])
 
     def _own_rows(self) -> list[OpenRow]:
         return [OpenRow(take.key, self._owners.own, take.after, take.amounts) for take in list(self._ledger.open.values())]
-
-    def _is_dead(self, row: OpenRow) -> bool:
-        return row.owner != NO_OWNER and not self._owners.is_alive(row.owner)
 
     def _look_for(self, rows: Iterable[OpenRow]) -> Mapping[str, Found]:
         """What the log holds of the requests of *rows*, by their ids."""

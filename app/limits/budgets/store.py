@@ -6,6 +6,7 @@ It is a working copy: the log is the truth, and a store that is lost is made aga
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -93,6 +94,28 @@ class StoreReplaced(StoreFailed):
     """It is not the store that was attached: attach it again."""
 
 
+class BudgetOwners(Protocol):
+    """The processes that have the store in use, told apart by numbers. On the store's thread."""
+
+    @property
+    def own(self) -> int:
+        """The number of this process, once it has one."""
+
+    def attaching(self, timeout_seconds: float) -> AbstractContextManager[bool]:
+        """As `holding_off`. Whether no other process has the store in use; now this one has."""
+
+    def holding_off(self, timeout_seconds: float) -> AbstractContextManager[None]:
+        """No process attaches the store meanwhile. Raises StoreFailed."""
+
+    def is_dead(self, owner: int) -> bool:
+        """Whether the process with this number will not come back to what it has reserved."""
+
+    def has_dead(self) -> bool:
+        """Whether somebody must look for such now."""
+
+    def close(self) -> None: ...
+
+
 class BudgetStore(Protocol):
     """Not for several threads. Every method blocks, for a bounded time, and raises StoreFailed."""
 
@@ -114,6 +137,9 @@ class BudgetStore(Protocol):
 
     def pots(self, wanted: Sequence[Pot] | None = None) -> dict[Pot, PotState]:
         """Those of *wanted*, or all that were ever used."""
+
+    def open_beside(self) -> bool:
+        """For an operator, beside the service: nothing is made or repaired. Whether it is built."""
 
     def open_rows(self) -> list[OpenRow]: ...
 

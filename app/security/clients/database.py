@@ -1,4 +1,4 @@
-"""The SQLite file of the clients: how connections are opened and failures reported."""
+"""The database of the clients: a SQLite file or PostgreSQL. How it is opened, and failures told."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import NullPool
 
 from ...errors import ConfigError, Unavailable
+from ...kit.postgres_url import PostgresUrl, what_failed
 
+Where = Path | PostgresUrl
+"""Of the database: the file of SQLite, or PostgreSQL's URL. Both are fit for messages."""
 TIMEOUT_SECONDS = 5.0
 """How long to wait for another process's write lock."""
 
@@ -33,26 +36,35 @@ REASONS = {
 
 
 @contextmanager
-def connected(path: Path, timeout: float) -> Iterator[Connection]:
+def connected(where: Where, timeout: float) -> Iterator[Connection]:
     """A connection for code that runs without an event loop.
 
     Raises Unavailable, or ConfigError if the file is not a SQLite database.
     """
-    engine = create_engine(database_url("sqlite", path), **engine_options(timeout), poolclass=NullPool)
-    configure(engine)
+    engine = _open_engine(where, timeout)
     try:
         with database_faults(), engine.connect() as connection:
             yield connection
     except Unavailable as error:
         if _fault(error) == sqlite3.SQLITE_NOTADB:
-            raise ConfigError(f"DATABASE_URL: {path} is not a SQLite database: name another file.") from None
-        with faults_named(path):
+            raise ConfigError(f"DATABASE_URL: {where} is not a SQLite database: name another file.") from None
+        with faults_named(where):
             raise
+
+
+def _open_engine(where: Where, timeout: float) -> Engine:
+    if isinstance(where, PostgresUrl):
+        from .postgres_database import open_engine  # late: only where it is configured
+
+        return open_engine(where)
+    engine = create_engine(database_url("sqlite", where), **engine_options(timeout), poolclass=NullPool)
+    configure(engine)
+    return engine
 
 
 @contextmanager
 def database_faults() -> Iterator[None]:
-    """Raise Unavailable for every failure of SQLite or the connection pool."""
+    """Raise Unavailable for every failure of the database or the connection pool."""
     try:
         yield
     except (DBAPIError, PoolTimeout, sqlite3.Error) as error:
@@ -63,17 +75,19 @@ def database_faults() -> Iterator[None]:
 
 
 @contextmanager
-def faults_named(path: Path) -> Iterator[None]:
-    """For an operator: say which file cannot be used and why. A caller is not told."""
+def faults_named(where: Where) -> Iterator[None]:
+    """For an operator: say which database cannot be used and why. A caller is not told."""
     try:
         yield
     except Unavailable as error:
-        if not isinstance(error.__cause__, DBAPIError | PoolTimeout | sqlite3.Error):
+        cause = error.__cause__
+        if not isinstance(cause, DBAPIError | PoolTimeout | sqlite3.Error):
             raise
-        reason = REASONS.get(_fault(error) & 0xFF, "SQLite says no more")
-        raise Unavailable(
-            f"The client database {path} cannot be used now: {reason}.", retry_after=error.retry_after
-        ) from error.__cause__
+        if isinstance(where, PostgresUrl):
+            reason = what_failed(cause.orig if isinstance(cause, DBAPIError) else cause)
+        else:
+            reason = REASONS.get(_fault(error) & 0xFF, "SQLite says no more")
+        raise Unavailable(f"The client database {where} cannot be used now: {reason}.", retry_after=error.retry_after) from cause
 
 
 def _fault(error: Unavailable) -> int:

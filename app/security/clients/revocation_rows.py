@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from sqlalchemy import select
-from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..models import DEFAULT_SETTINGS, Revocations
 from .rows import settings_of
 from .tables import clients, generation, keys, revocations
+from .transactions import begin_snapshot, upsert
 
 KEPT_AFTER_EXPIRY_SECONDS = 24 * 3600
 """How long a revocation outlives its token, so that a clock that is set back revives no token.
@@ -21,7 +21,7 @@ async def write_revocation(connection: AsyncConnection, jti: str, expires_at: in
     is_old = revocations.c.expires_at < now - KEPT_AFTER_EXPIRY_SECONDS
     await connection.execute(revocations.delete().where(is_old, revocations.c.jti.not_in(select(keys.c.key_id))))
     known = (await connection.execute(select(revocations.c.jti).where(revocations.c.jti == jti))).first()
-    entry = upsert(revocations).values(jti=jti, expires_at=expires_at, revoked_at=now)
+    entry = upsert(connection, revocations).values(jti=jti, expires_at=expires_at, revoked_at=now)
     longer = {"expires_at": entry.excluded.expires_at}
     is_longer = revocations.c.expires_at < entry.excluded.expires_at
     await connection.execute(entry.on_conflict_do_update(index_elements=["jti"], set_=longer, where=is_longer))
@@ -33,7 +33,7 @@ async def read_revocations(connection: AsyncConnection) -> Revocations:
 
     The clock may be wrong now, and nothing is read again when it is set back.
     """
-    await connection.exec_driver_sql("BEGIN")
+    await begin_snapshot(connection)
     number = (await connection.execute(select(generation.c.value))).scalar_one()
     expiries = {row.jti: row.expires_at for row in await connection.execute(select(revocations))}
     known = (await connection.execute(select(clients))).all()

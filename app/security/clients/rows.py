@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Row, Table, bindparam, literal, select
@@ -13,7 +12,7 @@ from ...kit.command import command
 from ...kit.moments import moment
 from ..models import Client, ClientSettings
 from ..roles import is_user_id
-from .database import TIMEOUT_SECONDS, connected
+from .database import TIMEOUT_SECONDS, Where, connected
 from .tables import clients
 
 NO_DIGEST = "0" * 64
@@ -73,9 +72,9 @@ def settings_of(row: Row[Any]) -> ClientSettings:
     return ClientSettings(row.token_seconds, row.rpm, bool(row.front_end))
 
 
-def has_active_client(path: Path, timeout: float = TIMEOUT_SECONDS) -> bool:
+def has_active_client(where: Where, timeout: float = TIMEOUT_SECONDS) -> bool:
     """Whether anybody can get a token. For code without an event loop; the schema is verified."""
-    with connected(path, timeout) as connection:
+    with connected(where, timeout) as connection:
         return connection.execute(select(clients.c.client_id).where(~clients.c.disabled).limit(1)).first() is not None
 
 

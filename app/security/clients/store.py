@@ -13,7 +13,6 @@ import time
 from base64 import urlsafe_b64encode
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import select
@@ -26,10 +25,10 @@ from ..models import DEFAULT_SETTINGS, Client, ClientSettings, Revocations
 from ..oauth_errors import InvalidClient
 from ..roles import verify_roles, verify_user_id
 from ..tokens.jti import verify_jti
-from .database import TIMEOUT_SECONDS
+from .database import TIMEOUT_SECONDS, Where
 from .key_store import KeyStore
 from .migrations import verify_schema
-from .replaced_database import DatabasePlace, store_refusals
+from .replaced_database import Place, place_of, store_refusals
 from .revocation_rows import read_revocations, write_revocation
 from .rows import NO_DIGEST, active, client_of, existing, find_or_decoy, name_taken, settings_of, update, verify_secrets
 from .tables import clients
@@ -49,7 +48,7 @@ class ClientStore:
     the change is sure to be possible, and before it is made.
     """
 
-    def __init__(self, engine: AsyncEngine, place: DatabasePlace, *, now: Clock, random_bytes: Randomness) -> None:
+    def __init__(self, engine: AsyncEngine, place: Place, *, now: Clock, random_bytes: Randomness) -> None:
         self._engine, self.place = engine, place
         self._now, self._random_bytes = now, random_bytes
         self.keys = KeyStore(engine, now, random_bytes)
@@ -197,15 +196,21 @@ class ClientStore:
             return int((await connection.exec_driver_sql("SELECT value FROM generation")).scalar_one())
 
     async def reopen(self) -> None:
-        """Use the file that is at the path now. Raises Unavailable if that is none of ours.
+        """Use the database that is there now. Raises Unavailable if that is none of ours.
 
         Accept it (`place`) once it was read.
         """
         await self._engine.dispose()  # no connection goes on with the file that was there before
         try:
-            await asyncio.to_thread(verify_schema, self.place.path)
+            await asyncio.to_thread(verify_schema, self.place.where)
         except ConfigError as error:
             raise Unavailable(error.detail, retry_after=1) from error
+
+    async def is_same(self) -> bool:
+        """Whether it is the database that was accepted last. Cheap."""
+        if not self.place.shows_itself:
+            await self.generation()
+        return self.place.is_same()
 
     async def keep_refused(self, revoked: Mapping[str, int], disabled: frozenset[str]) -> None:
         """Revocations (jti and expiry) and disabled clients that the database lacks."""
@@ -224,17 +229,17 @@ class ClientStore:
 
 
 def open_clients(
-    path: Path, *, now: Clock = time.time, random_bytes: Randomness = secrets.token_bytes, timeout: float = TIMEOUT_SECONDS
+    where: Where, *, now: Clock = time.time, random_bytes: Randomness = secrets.token_bytes, timeout: float = TIMEOUT_SECONDS
 ) -> ClientStore:
-    """Open the store at *path*; close it with `aclose`.
-
-    *timeout*: seconds to wait for another process's lock.
+    """Open the store; close it with `aclose`. *timeout*: seconds to wait for another's lock.
 
     Raises ConfigError if the database is missing or its schema is not this version's.
     """
-    verify_schema(path, timeout)
-    place = DatabasePlace(path)  # before it is opened: a file that comes later is another
-    return ClientStore(open_async_engine(path, timeout), place, now=now, random_bytes=random_bytes)
+    verify_schema(where, timeout)
+    place = place_of(where)  # before it is opened: a file that comes later is another
+    engine = open_async_engine(where, timeout)
+    place.watch(engine.sync_engine)
+    return ClientStore(engine, place, now=now, random_bytes=random_bytes)
 
 
 def _digest(secret: str) -> str:

@@ -5,6 +5,8 @@ Times are Unix seconds.
 
 from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, ForeignKey, Integer, MetaData, String, Table, Text, false
 
+POSTGRES_SCHEMA = "assistant"
+"""Where they stand on PostgreSQL."""
 metadata = MetaData()
 
 clients = Table(

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
+from typing import Any
 
+from sqlalchemy import Table, select
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from .database import TIMEOUT_SECONDS, configure, database_faults, database_url, engine_options
+from ...kit.postgres_url import PostgresUrl
+from .database import TIMEOUT_SECONDS, Where, configure, database_faults, database_url, engine_options
 from .tables import generation
 
 Record = Callable[[], Awaitable[object]]
@@ -19,8 +22,12 @@ async def unrecorded() -> None:
     """For a change that no record tells of."""
 
 
-def open_async_engine(path: Path, timeout: float = TIMEOUT_SECONDS) -> AsyncEngine:
-    url = database_url("sqlite+aiosqlite", path)
+def open_async_engine(where: Where, timeout: float = TIMEOUT_SECONDS) -> AsyncEngine:
+    if isinstance(where, PostgresUrl):
+        from . import postgres_database  # late: only where it is configured
+
+        return postgres_database.open_async_engine(where, timeout)
+    url = database_url("sqlite+aiosqlite", where)
     engine = create_async_engine(url, **engine_options(timeout), pool_timeout=timeout)
     configure(engine.sync_engine)
     return engine
@@ -42,8 +49,30 @@ async def writing(engine: AsyncEngine, record: Record = unrecorded) -> AsyncIter
     raises. docs/decisions/0011 says what a crash leaves.
     """
     async with reading(engine) as connection:
-        await connection.exec_driver_sql("BEGIN IMMEDIATE")
+        await hold_write_lock(connection)
         yield connection
         await connection.execute(generation.update().values(value=generation.c.value + 1))
         await record()
         await connection.commit()
+
+
+async def hold_write_lock(connection: AsyncConnection) -> None:
+    """One process at a time from here on, until the end of the transaction."""
+    if _is_postgres(connection):
+        await connection.execute(select(generation.c.value).with_for_update())
+    else:
+        await connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+async def begin_snapshot(connection: AsyncConnection) -> None:
+    """All that the transaction reads is of one moment."""
+    await connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ" if _is_postgres(connection) else "BEGIN")
+
+
+def upsert(connection: AsyncConnection, table: Table) -> Any:
+    """An insert that may say what happens to a row that is there."""
+    return (postgresql.insert if _is_postgres(connection) else sqlite.insert)(table)
+
+
+def _is_postgres(connection: AsyncConnection) -> bool:
+    return connection.dialect.name == "postgresql"

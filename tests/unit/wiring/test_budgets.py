@@ -98,6 +98,6 @@ def test_a_store_that_cannot_be_opened_is_told_of_and_tried_again(settings: Sett
 
 
 def test_the_store_stands_beside_the_clients_or_where_its_url_says(settings: Settings, tmp_path: Path) -> None:
-    assert budgets_path(settings) == settings.database_path.with_name("budgets.sqlite3")
+    assert budgets_path(settings) == tmp_path / "logs/budgets.sqlite3"
     elsewhere = settings.model_copy(update={"budgets_url": f"sqlite+aiosqlite:///{tmp_path}/b.db"})
     assert budgets_path(elsewhere) == tmp_path / "b.db"

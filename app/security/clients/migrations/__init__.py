@@ -1,7 +1,9 @@
 """The schema of the client database: check it, create it, upgrade it.
 
 To add a revision, write a file in `versions` that names the one before it, and raise
-`SCHEMA_REVISION`. A test compares both with the tables in `..tables`.
+`SCHEMA_REVISION`. A test compares both with the tables in `..tables`. Two releases may run side by
+side on PostgreSQL: docs/explanation/shared-database says what a revision
+may do.
 """
 
 from __future__ import annotations
@@ -10,46 +12,59 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Connection, inspect, text
 
 from ....errors import ConfigError
 from ....kit.command import command
 from ....kit.durable_files import sync_folder
-from ..database import TIMEOUT_SECONDS, connected
+from ....kit.postgres_url import PostgresUrl
+from ..database import TIMEOUT_SECONDS, Where, connected
+from ..tables import POSTGRES_SCHEMA
 
-SCHEMA_REVISION = "0004"
+SCHEMA_REVISION = "0005"
 """The newest revision in `versions`, which this code reads and writes. Revisions sort by age."""
 
 FOLDER = Path(__file__).parent
 INIT = f"run {command('init')}"
 
 
-def verify_schema(path: Path, timeout: float = TIMEOUT_SECONDS) -> None:
+def verify_schema(where: Where, timeout: float = TIMEOUT_SECONDS) -> None:
     """Raise ConfigError unless the database has the tables that this code knows.
 
     Does not import Alembic.
     """
+    if isinstance(where, Path):
+        _verify_file(where)
+    with connected(where, timeout) as connection:
+        found, oldest = _revision(connection), _oldest_code(connection)
+    if found is None and isinstance(where, PostgresUrl):
+        raise ConfigError(f"There are no clients in the database {where}. Restore it, or make it ready: {INIT}.")
+    if found is None or found < SCHEMA_REVISION:
+        raise ConfigError(f"The client database {where} is older than this version: {INIT}.")
+    if found > SCHEMA_REVISION and (oldest is None or oldest > SCHEMA_REVISION):
+        raise ConfigError(_newer(where))
+
+
+def _verify_file(path: Path) -> None:
     try:
         exists = path.is_file()
     except OSError as error:
         raise ConfigError(f"DATABASE_URL: {path} cannot be read by this user: {error.strerror}.") from error
     if not exists:
         raise ConfigError(f"There is no client database at {path}. Restore it, or make an empty one: {INIT}.")
-    with connected(path, timeout) as connection:
-        found = _revision(connection)
-    if found is None or found < SCHEMA_REVISION:
-        raise ConfigError(f"The client database {path} is older than this version: {INIT}.")
-    if found > SCHEMA_REVISION:
-        raise ConfigError(_newer(path))
 
 
-def create_or_upgrade_database(path: Path) -> bool:
+def create_or_upgrade_database(where: Where) -> bool:
     """Bring the database to `SCHEMA_REVISION`, durably; return whether anything was changed.
 
-    It is one transaction under SQLite's write lock: processes that run it at the same time take
-    turns, and a crash leaves the old schema. The file has mode 0600, which SQLite copies to -wal
-    and -shm. Raises ConfigError, or Unavailable if the disk is full or the file is locked for 5 s.
+    It is one transaction under a lock: processes that run it at the same time take turns, and a
+    crash leaves the old schema. A file has mode 0600, which SQLite copies to -wal and -shm.
+    Raises ConfigError, or Unavailable if the disk is full or the file is locked for 5 s.
     """
+    if isinstance(where, PostgresUrl):
+        with connected(where, TIMEOUT_SECONDS) as connection:
+            return _migrate(where, connection)
+    path = where
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _make_private(path)
@@ -62,15 +77,15 @@ def create_or_upgrade_database(path: Path) -> bool:
     return changed
 
 
-def _migrate(path: Path, connection: Connection) -> bool:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+def _migrate(where: Where, connection: Connection) -> bool:
+    _hold_off_others(connection)
     found = _revision(connection)
     if found == SCHEMA_REVISION:
         return False
     if found is not None and found > SCHEMA_REVISION:
-        raise ConfigError(_newer(path))
-    if found is None and inspect(connection).get_table_names():
-        raise ConfigError(f"DATABASE_URL: {path} holds another application's tables: name another file.")
+        raise ConfigError(_newer(where))
+    if found is None and inspect(connection).get_table_names(schema=_schema(connection)):
+        raise ConfigError(f"DATABASE_URL: {where} holds another application's tables: name another {_kind(where)}.")
     from alembic import command as migration  # late: it takes 0.2 s, and only a schema that changes needs it
     from alembic.config import Config  # late: as above
 
@@ -82,19 +97,45 @@ def _migrate(path: Path, connection: Connection) -> bool:
     return True
 
 
+def _hold_off_others(connection: Connection) -> None:
+    """Until the end of the transaction. PostgreSQL's tables stand in a schema of their own."""
+    schema = _schema(connection)
+    if schema is None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        return
+    connection.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": f"{schema} schema"})
+    if not inspect(connection).has_schema(schema):
+        connection.exec_driver_sql(f"CREATE SCHEMA {schema}")
+
+
 def _revision(connection: Connection) -> str | None:
     """None if no migration has run yet."""
-    if not inspect(connection).has_table("alembic_version"):
+    if not inspect(connection).has_table("alembic_version", schema=_schema(connection)):
         return None
     found = connection.exec_driver_sql("SELECT max(version_num) FROM alembic_version").scalar()
     return None if found is None else str(found)
 
 
-def _newer(path: Path) -> str:
-    return (
-        f"The client database {path} comes from a newer version: install that one, "
-        f"or move the file away and {INIT} for an empty one."
-    )
+def _oldest_code(connection: Connection) -> str | None:
+    """The SCHEMA_REVISION of the oldest code that may use it; None: only that of its revision."""
+    schema = _schema(connection)
+    if schema is None or not inspect(connection).has_table("side_by_side", schema=schema):
+        return None
+    return str(connection.exec_driver_sql("SELECT oldest_code FROM side_by_side").scalar_one())
+
+
+def _schema(connection: Connection) -> str | None:
+    """That of our tables; None in SQLite, which has none."""
+    return POSTGRES_SCHEMA if connection.dialect.name == "postgresql" else None
+
+
+def _kind(where: Where) -> str:
+    return "file" if isinstance(where, Path) else "database"
+
+
+def _newer(where: Where) -> str:
+    instead = f", or move the file away and {INIT} for an empty one" if isinstance(where, Path) else ""
+    return f"The client database {where} comes from a newer version: install that one{instead}."
 
 
 def _make_private(path: Path) -> None:

@@ -27,6 +27,7 @@ def ask(
     is_following: bool = True,
     closed: int | None = None,
     uncounted: int | None = None,
+    node: str | None = None,
 ) -> Response:
     scoreboard = Scoreboard(2)
     slots = [scoreboard.slot(number) for number in range(2)]
@@ -38,12 +39,24 @@ def ask(
     audit = SimpleNamespace(closed_because=closed_because, is_in_place=lambda: is_in_place)
     security = SimpleNamespace(is_following=is_following)
     app: Any = SimpleNamespace(
-        services=SimpleNamespace(audit=audit, security=security, model_note=NOTE, assistant=ASSISTANT), scoreboard=scoreboard
+        services=SimpleNamespace(
+            audit=audit,
+            security=security,
+            model_note=NOTE,
+            assistant=ASSISTANT,
+            settings=SimpleNamespace(has_nodes=node is not None, node=node),
+        ),
+        scoreboard=scoreboard,
     )
     request = request_of("/readyz", method="GET", app=app)
     response = run(readyz(request))
     assert request_context(request).origin.terminal_record.is_written
     return response
+
+
+def test_a_machine_among_several_says_which_it_is() -> None:
+    assert orjson.loads(ask(node="node-1").body)["node"] == "node-1"
+    assert "node" not in orjson.loads(ask().body)
 
 
 def test_a_service_that_can_record_is_ready() -> None:

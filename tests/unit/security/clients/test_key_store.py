@@ -11,6 +11,7 @@ import pytest
 from app.errors import AuditUnavailable, InvalidRequest
 from app.kit.moments import moment
 from app.security.api_keys.form import NewKey
+from app.security.clients.database import Where
 from app.security.clients.migrations import create_or_upgrade_database
 from app.security.clients.store import ClientStore, open_clients
 from app.security.models import NEVER, ApiKey
@@ -83,9 +84,9 @@ async def test_what_is_no_id_of_a_key_is_refused_without_an_echo(store: ClientSt
         assert caught.value.detail == sentence
 
 
-async def test_keys_are_listed_by_client_and_age(path: Path) -> None:
+async def test_keys_are_listed_by_client_and_age(where: Where) -> None:
     times = iter([NOW, NOW, NOW + 1, NOW, NOW + 2, NOW])  # of two clients, then of four keys
-    store = open_clients(path, now=lambda: next(times))
+    store = open_clients(where, now=lambda: next(times))
     for name in ("bobby", "alice"):
         await store.add(name, [ASK])
     for key_id, name in (("c", "alice"), ("b", "alice"), ("a", "alice"), ("d", "bobby")):

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 
 import pytest
 
 from app.errors import InvalidRequest
+from app.security.clients.database import Where
 from app.security.clients.rows import has_active_client
 from app.security.clients.store import ClientStore, open_clients
 from app.security.roles import ASK
 
 
-def test_a_disabled_client_gets_no_token(path: Path) -> None:
+def test_a_disabled_client_gets_no_token(where: Where) -> None:
     async def change(*names: str) -> bool:
-        store = open_clients(path)
+        store = open_clients(where)
         for name in names:
             await (store.add("alice", [ASK]) if name == "add" else getattr(store, name)("alice"))
         await store.aclose()
-        return has_active_client(path)
+        return has_active_client(where)
 
-    assert not has_active_client(path)
+    assert not has_active_client(where)
     assert asyncio.run(change("add"))
     assert not asyncio.run(change("disable"))
     assert asyncio.run(change("enable"))
@@ -38,7 +38,7 @@ REFUSALS = [
 
 
 @pytest.mark.parametrize(("name", "client_id", "sentence"), REFUSALS)
-def test_a_refusal_names_the_command_that_helps(path: Path, name: str, client_id: str, sentence: str) -> None:
+def test_a_refusal_names_the_command_that_helps(where: Where, name: str, client_id: str, sentence: str) -> None:
     async def refused(store: ClientStore) -> None:
         for client in ("alice", "bobby", "carol"):
             await store.add(client, [ASK])
@@ -51,4 +51,4 @@ def test_a_refusal_names_the_command_that_helps(path: Path, name: str, client_id
             await store.aclose()
         assert caught.value.detail == sentence.format("python -m app")
 
-    asyncio.run(refused(open_clients(path)))
+    asyncio.run(refused(open_clients(where)))

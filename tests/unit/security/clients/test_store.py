@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.errors import InvalidRequest
+from app.security.clients.database import Where
 from app.security.clients.store import ClientStore, open_clients
 from app.security.models import ClientSettings, Revocations
 from app.security.oauth_errors import InvalidClient
@@ -35,8 +36,8 @@ NO_USER_IDS = (
 
 
 @pytest.fixture
-async def store(path: Path) -> AsyncIterator[ClientStore]:
-    store = open_clients(path, now=lambda: NOW)
+async def store(where: Where) -> AsyncIterator[ClientStore]:
+    store = open_clients(where, now=lambda: NOW)
     yield store
     await store.aclose()
 
@@ -155,8 +156,8 @@ async def test_a_revocation_that_names_no_token_is_refused(store: ClientStore, j
     assert await store.generation() == 0
 
 
-async def test_of_revocations_at_one_time_the_first_alone_is_recorded(path: Path) -> None:
-    stores, recorded = [open_clients(path) for _ in range(4)], list[str]()
+async def test_of_revocations_at_one_time_the_first_alone_is_recorded(where: Where) -> None:
+    stores, recorded = [open_clients(where) for _ in range(4)], list[str]()
 
     async def record() -> None:
         recorded.append(JTI)
@@ -175,8 +176,8 @@ async def test_two_changes_of_a_clients_settings_are_both_made(store: ClientStor
     assert (await store.verify_exists("alice")).settings == ClientSettings(token_seconds=60, rpm=9)
 
 
-async def test_every_change_moves_the_generation_and_another_store_sees_it(store: ClientStore, path: Path) -> None:
-    other = open_clients(path)
+async def test_every_change_moves_the_generation_and_another_store_sees_it(store: ClientStore, where: Where) -> None:
+    other = open_clients(where)
     seen = [await other.generation()]
     for change in (
         store.add("alice", [ASK]),

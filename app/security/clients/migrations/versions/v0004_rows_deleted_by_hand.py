@@ -19,6 +19,28 @@ END
 CLIENT = "CREATE TRIGGER client_deleted AFTER DELETE ON clients BEGIN DELETE FROM keys WHERE client_id = OLD.client_id; END"
 
 
+POSTGRES_KEY = f"""
+CREATE FUNCTION key_deleted() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    INSERT INTO revocations (jti, expires_at, revoked_at) VALUES (OLD.key_id, {NEVER}, extract(epoch FROM now())::bigint)
+        ON CONFLICT DO NOTHING;
+    UPDATE generation SET value = value + 1;
+    RETURN OLD;
+END $$
+"""  # noqa: S608 - a constant
+POSTGRES_CLIENT = """
+CREATE FUNCTION client_deleted() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    DELETE FROM keys WHERE client_id = OLD.client_id;
+    RETURN OLD;
+END $$
+"""
+
+
 def upgrade() -> None:
+    if op.get_context().dialect.name == "postgresql":  # a client's keys go first: they refer to it
+        op.execute(POSTGRES_KEY)
+        op.execute(POSTGRES_CLIENT)
+        op.execute("CREATE TRIGGER key_deleted AFTER DELETE ON keys FOR EACH ROW EXECUTE FUNCTION key_deleted()")
+        op.execute("CREATE TRIGGER client_deleted BEFORE DELETE ON clients FOR EACH ROW EXECUTE FUNCTION client_deleted()")
+        return
     op.execute(KEY)
     op.execute(CLIENT)

@@ -1,0 +1,112 @@
+"""Connections to PostgreSQL on which nothing waits for longer than it may.
+
+Of psycopg's insides: a connection's `wait`, through which every query and answer goes. A server
+that is stopped or cut off may keep a socket open for hours.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NoReturn, TypeVar
+
+import psycopg
+from psycopg import errors, waiting
+from psycopg.abc import PQGen
+
+from ..errors import ConfigError
+from .postgres_url import PostgresUrl
+
+T = TypeVar("T")
+CONNECT_SECONDS = 3
+ANSWER_SECONDS = 5.0
+"""For one statement. What waits longer closes its connection."""
+SERVER_SIDE = {
+    "lock_timeout": "4s",
+    "idle_in_transaction_session_timeout": "20s",
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+    "client_connection_check_interval": "5s",
+}
+"""What a node that vanished held is free within half a minute."""
+
+
+class BoundedConnection(psycopg.Connection[Any]):
+    """A connection that is closed as soon as the server does not answer in time."""
+
+    def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
+        try:
+            seconds = ANSWER_SECONDS if timeout is None else timeout
+            return waiting.wait(gen, self.pgconn.socket, interval=interval, timeout=seconds)
+        except errors._WaitTimeout:
+            _give_up(self, timeout)
+        except BaseException as error:
+            _close_if_interrupted(self, error)
+            raise
+
+
+class AsyncBoundedConnection(psycopg.AsyncConnection[Any]):
+    """The same on an event loop. A cancelled statement closes its connection, too.
+
+    psycopg would ask the server to cancel it, and wait for that.
+    """
+
+    async def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:  # noqa: ASYNC109 - psycopg's
+        try:
+            seconds = ANSWER_SECONDS if timeout is None else timeout
+            return await waiting.wait_async(gen, self.pgconn.socket, interval=interval, timeout=seconds)
+        except errors._WaitTimeout:
+            _give_up(self, timeout)
+        except BaseException as error:
+            _close_if_interrupted(self, error)
+            raise
+
+
+def connect(url: PostgresUrl, *, autocommit: bool = True, **settings: str) -> BoundedConnection:
+    """*settings*: of the session, such as search_path. Raises psycopg.Error, ConfigError."""
+    with _pooler_refused(url):
+        return BoundedConnection.connect(**_options(url, settings), autocommit=autocommit)
+
+
+async def connect_async(url: PostgresUrl, *, autocommit: bool = True, **settings: str) -> AsyncBoundedConnection:
+    """As `connect`."""
+    with _pooler_refused(url):
+        return await AsyncBoundedConnection.connect(**_options(url, settings), autocommit=autocommit)
+
+
+@contextmanager
+def _pooler_refused(url: PostgresUrl) -> Iterator[None]:
+    """Locks, settings and notifications belong to a connection, which a pooler hands around."""
+    try:
+        yield
+    except psycopg.OperationalError as error:
+        if "unsupported startup parameter" in str(error):
+            pooler = "leads to a connection pooler such as PgBouncer: name the PostgreSQL server itself"
+            raise ConfigError(f"{url.setting} {pooler}.") from None
+        raise
+
+
+def _options(url: PostgresUrl, settings: Mapping[str, str]) -> dict[str, Any]:
+    found = url.parameters()
+    wanted = {**SERVER_SIDE, **settings}
+    options = [found.get("options") or "", *(f"-c {name}={value}" for name, value in wanted.items())]
+    found["options"] = " ".join(filter(None, options))
+    found.setdefault("connect_timeout", CONNECT_SECONDS)
+    found.setdefault("application_name", f"secure-ai-assistant {os.getpid()}")
+    return found
+
+
+def _give_up(connection: BoundedConnection | AsyncBoundedConnection, timeout: float | None) -> NoReturn:
+    """A caller with a *timeout* of its own waits for what may not come, such as a notification."""
+    if timeout is not None:
+        raise
+    connection.pgconn.finish()
+    raise psycopg.OperationalError("the server did not answer in time") from None
+
+
+def _close_if_interrupted(connection: BoundedConnection | AsyncBoundedConnection, error: BaseException) -> None:
+    """It is not known how far the server has come."""
+    if not isinstance(error, Exception):
+        connection.pgconn.finish()

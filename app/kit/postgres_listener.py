@@ -1,0 +1,56 @@
+"""Hears what other processes tell over PostgreSQL (NOTIFY), on a connection of its own.
+
+What is told while it is not connected is lost. So each new connection counts as news, and who
+listens looks by itself now and then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+import psycopg
+
+from ..errors import ConfigError
+from .postgres import AsyncBoundedConnection, connect_async
+from .postgres_url import PostgresUrl
+
+LOG = logging.getLogger("app.kit")
+PROBE_SECONDS = 5.0
+"""After so long a silence the server is asked for a word."""
+PAUSE_SECONDS = 1.0
+
+
+class PostgresListener:
+    """For one event loop."""
+
+    def __init__(self, url: PostgresUrl, channel: str, on_news: Callable[[str], None]) -> None:
+        """*on_news* gets what was told; an empty text after each new connection."""
+        self._url, self._channel, self._on_news = url, channel, on_news
+        self.is_connected = False
+
+    async def run(self) -> None:
+        """Until cancelled. A lost connection is opened again once a second."""
+        while True:
+            try:
+                connection = await connect_async(self._url)
+            except (psycopg.Error, ConfigError, OSError):  # who reads the database reports that it is gone
+                await asyncio.sleep(PAUSE_SECONDS)
+                continue
+            try:
+                await self._listen(connection)
+            except psycopg.Error:
+                await asyncio.sleep(PAUSE_SECONDS)
+            finally:
+                self.is_connected = False
+                connection.pgconn.finish()
+
+    async def _listen(self, connection: AsyncBoundedConnection) -> None:
+        await connection.execute(f'LISTEN "{self._channel}"')
+        self.is_connected = True
+        self._on_news("")
+        while True:
+            async for told in connection.notifies(timeout=PROBE_SECONDS):
+                self._on_news(told.payload)
+            await connection.execute("SELECT 1")

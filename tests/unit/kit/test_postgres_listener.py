@@ -1,0 +1,43 @@
+"""News over a real server: told at once, missed while it is away, and looked at after it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from app.kit.postgres_listener import PostgresListener
+from app.kit.postgres_url import PostgresUrl
+
+from ...support.postgres_server import PostgresServer
+from ...support.waiting import until
+
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def server() -> Iterator[PostgresServer]:
+    with PostgresServer() as server:
+        yield server
+
+
+async def test_news_come_at_once_and_after_a_restart_everything_is_looked_at(server: PostgresServer) -> None:
+    heard = list[str]()
+    listener = PostgresListener(PostgresUrl(server.url(), "DATABASE_URL"), "changes", heard.append)
+    task = asyncio.create_task(listener.run())
+    await until(lambda: heard == [""])
+    await asyncio.to_thread(server.query, "SELECT pg_notify('changes', 'breakers')")
+    await until(lambda: heard == ["", "breakers"])
+    await asyncio.to_thread(server.crash)
+    await until(lambda: not listener.is_connected)
+    await asyncio.to_thread(server.start)
+    await until(lambda: heard == ["", "breakers", ""])
+    task.cancel()
+    await asyncio.wait([task])
+    assert task.cancelled()
