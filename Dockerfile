@@ -3,9 +3,10 @@ FROM python:3.11-slim-bookworm AS build
 WORKDIR /src
 # The environment has no pip, so a running container cannot install anything.
 RUN python -m venv --without-pip /opt/venv
-COPY requirements.lock ./
+# The drivers of PostgreSQL and Valkey are loaded where a setting names a server.
+COPY requirements.lock requirements-postgres.lock requirements-valkey.lock ./
 RUN python -m pip --python /opt/venv/bin/python install --no-cache-dir --disable-pip-version-check \
-    --no-deps --require-hashes -r requirements.lock
+    --no-deps --require-hashes -r requirements.lock -r requirements-postgres.lock -r requirements-valkey.lock
 COPY LICENSE README.md pyproject.toml ./
 COPY app/ app/
 RUN python -m pip --python /opt/venv/bin/python install --no-cache-dir --disable-pip-version-check \
@@ -14,10 +15,11 @@ RUN python -m pip --python /opt/venv/bin/python install --no-cache-dir --disable
 FROM python:3.11-slim-bookworm
 # What is free goes back to the kernel sooner: docs/decisions/0046-the-allocator.md.
 RUN apt-get update && apt-get install --yes --no-install-recommends libjemalloc2=5.* && rm -rf /var/lib/apt/lists/*
-# The only folder that is written to: .env, logs/ and the database. A named volume inherits its owner.
+# The folder that is written to: .env, logs/ and the database; and one for a log key that several nodes share. A named volume
+# inherits its owner.
 RUN groupadd --gid 10001 assistant \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /data --shell /usr/sbin/nologin assistant \
-    && install --directory --owner=10001 --group=10001 --mode=0700 /data
+    && install --directory --owner=10001 --group=10001 --mode=0700 /data /keys
 COPY --from=build /opt/venv /opt/venv
 # PYTHONSAFEPATH: no file in the working directory is ever imported. SECURE_AI_…: what messages name as the next command, as it
 # is typed outside of the container; compose.yaml has its own.

@@ -26,6 +26,7 @@ LOCKS = (
     "requirements-anthropic.lock",
     "requirements-otel.lock",
     "requirements-postgres.lock",
+    "requirements-valkey.lock",
     "requirements-dev.lock",
     "requirements-ci.lock",
     "requirements-docs.lock",

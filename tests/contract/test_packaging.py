@@ -30,7 +30,8 @@ def test_every_base_image_is_pinned_by_a_slim_tag() -> None:
 def test_the_image_installs_only_what_is_locked_by_hash() -> None:
     installs = [text for name, text in instructions() if name == "RUN" and " install --no-cache" in text]
     locked, own = installs
-    assert "--no-deps --require-hashes -r requirements.lock" in locked
+    locks = [f"-r requirements{name}.lock" for name in ("", "-postgres", "-valkey")]
+    assert " ".join(["--no-deps --require-hashes", *locks]) in locked
     assert own.endswith("--no-deps --no-build-isolation .")
 
 
