@@ -13,7 +13,7 @@ from ..errors import AppError, ConfigError
 from ..settings import Settings, load_settings
 from ..upstream import embedded
 from ..wiring.catalogue import read_catalogue
-from . import doctor_database, doctor_files, doctor_log, doctor_machine, doctor_servers
+from . import doctor_database, doctor_files, doctor_ledger, doctor_log, doctor_machine, doctor_servers
 from .doctor_findings import Finding, note, ok, trouble
 
 CHECKS: dict[str, Callable[[Settings], Iterable[Finding]]] = {
@@ -22,6 +22,7 @@ CHECKS: dict[str, Callable[[Settings], Iterable[Finding]]] = {
     "clock": doctor_machine.look_at_clock,
     "limits": doctor_machine.look_at_limits,
     "locks": doctor_log.look_at_locks,
+    "ledger": doctor_ledger.look,
     "log key": doctor_log.look_at_key,
     "log": doctor_log.look_at_end,
     "database": doctor_database.look,

@@ -6,6 +6,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 from ..audit.evidence.published import PublishedCheckpoint
@@ -13,12 +14,13 @@ from ..audit.evidence.signed_log import SignedLog
 from ..audit.evidence.stored_tree import StoredTree
 from ..audit.format.record import EMPTY, MAX_LINE_BYTES, LogEnd, end_before, split_lines
 from ..audit.storage.file_system import verify_locks_hold
-from ..audit.storage.jsonl import JsonlStore
 from ..audit.storage.running import is_running
+from ..audit.storage.store import AuditStore
 from ..audit.verification.chain_check import ChainChecker
 from ..kit.command import command
 from ..kit.durable_files import open_to_read
 from ..settings import Settings
+from ..wiring.audit import open_store
 from ..wiring.start_checks import checked_signer, verify_setup
 from .doctor_findings import Finding, note, ok, trouble
 
@@ -28,6 +30,8 @@ WAIT_SECONDS, PAUSE_SECONDS = 5.0, 0.05
 
 
 def look_at_locks(settings: Settings) -> Iterator[Finding]:
+    if settings.ledger is not None:  # see doctor_ledger.py
+        return
     log = settings.audit_log_path
     verify_locks_hold(log)
     for name in (log.name + ".lock", log.name + ".sync"):
@@ -65,17 +69,24 @@ def _is_free_soon(path: Path) -> bool:
 def look_at_key(settings: Settings) -> Iterator[Finding]:
     """Raises ConfigError, AuditCorrupt."""
     verify_setup(settings)
-    yield ok(f"{settings.audit_key_path} is the key of {checked_signer(settings).key.name}.")
+    with closing(checked_signer(settings)) as signer:
+        yield ok(f"{settings.audit_key_path} is the key of {signer.key.name}.")
 
 
 def look_at_end(settings: Settings) -> Iterator[Finding]:
     """Raises ConfigError, AuditCorrupt, EvidenceUnavailable."""
     verify_setup(settings)
-    log, key = settings.audit_log_path, checked_signer(settings).key
-    tree = StoredTree.beside(log)
-    signed = PublishedCheckpoint(tree, key).current()
-    is_intact = signed is None or SignedLog(JsonlStore(log), tree, key).is_tree_intact(signed.checkpoint)
-    lines, start = _last_lines(log)
+    log, tree = (
+        "The ledger in AUDIT_URL" if settings.ledger else settings.audit_log_path,
+        StoredTree.beside(settings.audit_log_path),
+    )
+    with closing(checked_signer(settings)) as signer, closing(open_store(settings)) as store:
+        if settings.ledger is not None:
+            signer.verify_start()  # the database is not behind what this node has seen
+        key = signer.key
+        signed = PublishedCheckpoint(tree, key).current()
+        is_intact = signed is None or SignedLog(store, tree, key).is_tree_intact(signed.checkpoint)
+        lines, start = _last_lines(store)
     checker = ChainChecker(start=start)
     checker.feed(lines)
     chain = checker.report()
@@ -95,9 +106,8 @@ def look_at_end(settings: Settings) -> Iterator[Finding]:
         yield ok(f"The last {chain.entries:,} records of {log} chain, and {signed.size:,} of {chain.last_seq + 1:,} are signed.")
 
 
-def _last_lines(log: Path) -> tuple[list[bytes], LogEnd]:
+def _last_lines(store: AuditStore) -> tuple[list[bytes], LogEnd]:
     """The last whole lines, and the end of the log before them."""
-    store = JsonlStore(log)
     size = store.size()
     at = max(0, size - END_BYTES)
     lines = list(split_lines(store.chunks(size, at)))
@@ -107,8 +117,9 @@ def _last_lines(log: Path) -> tuple[list[bytes], LogEnd]:
     return whole, end_before(whole[0], at + len(first)) or EMPTY
 
 
-def last_line(log: Path) -> bytes:
-    """Raises OSError."""
-    size = log.stat().st_size
-    lines = list(split_lines(JsonlStore(log).chunks(size, max(0, size - 2 * MAX_LINE_BYTES))))
+def last_line(settings: Settings) -> bytes:
+    """Raises OSError, EvidenceUnavailable."""
+    with closing(open_store(settings)) as store:
+        size = settings.audit_log_path.stat().st_size if settings.ledger is None else store.size()
+        lines = list(split_lines(store.chunks(size, max(0, size - 2 * MAX_LINE_BYTES))))
     return lines[-1] if lines else b""

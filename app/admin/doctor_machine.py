@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ..audit.format.record import parse_line
+from ..errors import EvidenceUnavailable
 from ..limits.bounds import Bounds
 from ..limits.shared_folder import MEMORY
 from ..settings import Settings
@@ -57,7 +58,7 @@ def _disk_of(path: Path) -> int:
 def look_at_clock(settings: Settings) -> Iterator[Finding]:
     """Against the last record. Periods of budgets and the validity of tokens follow the clock."""
     now = datetime.fromtimestamp(time.time(), UTC)
-    behind = (_last_time(settings.audit_log_path) - now).total_seconds()
+    behind = (_last_time(settings) - now).total_seconds()
     if behind > STEP_SECONDS:
         yield trouble(f"The clock says {now:%Y-%m-%d %H:%M:%S} UTC, {behind:,.0f} s before the last record: set it.")
     elif _is_unkept():
@@ -66,11 +67,11 @@ def look_at_clock(settings: Settings) -> Iterator[Finding]:
         yield ok(f"The clock says {now:%Y-%m-%d %H:%M:%S} UTC, and no record is later.")
 
 
-def _last_time(log: Path) -> datetime:
+def _last_time(settings: Settings) -> datetime:
     """Of the last record; the earliest there is where it cannot be read."""
     try:
-        return datetime.fromisoformat(parse_line(last_line(log))["timestamp"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return datetime.fromisoformat(parse_line(last_line(settings))["timestamp"])
+    except (EvidenceUnavailable, OSError, ValueError, KeyError, TypeError):
         return datetime.min.replace(tzinfo=UTC)
 
 

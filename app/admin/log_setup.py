@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,7 +28,7 @@ from ..audit.format.record import Receipt
 from ..audit.log import AuditLog
 from ..errors import AuditCorrupt, VerificationFailed
 from ..settings import Settings
-from ..wiring.audit import open_audit, open_checkpoint_signer
+from ..wiring.audit import open_audit, open_checkpoint_signer, signed_note
 from ..wiring.start_checks import has_file, missing_key
 from .env_file import new_log_name
 
@@ -101,6 +101,7 @@ def _install_key(settings: Settings, audit: AuditLog) -> Path | None:
     if _install_draft_key(settings, audit):
         return path
     if path.exists():
+        _retire_another_tree(settings, load_signer(path), audit)
         return None
     if (problem := missing_key(settings, audit)) is not None:
         raise problem
@@ -136,6 +137,15 @@ def _retire_key_and_tree(settings: Settings, key: Signer, first: dict[str, Any])
         os.rename(settings.audit_key_path, retired.with_suffix(".key"))
 
 
+def _retire_another_tree(settings: Settings, key: Signer, audit: AuditLog) -> None:
+    """On a node of many: another one has begun the present log, and this one has its key by now."""
+    tree = StoredTree.beside(settings.audit_log_path)
+    if settings.ledger is not None and _is_signed_by_another(key, tree):
+        first = audit.first_details()
+        if first.get("vkey") == key.verifier_key.text():
+            os.rename(tree.folder, _retired_log(settings.audit_log_path.resolve(), first).with_suffix(".tree"))
+
+
 def _retired_log(log: Path, first: dict[str, Any]) -> Path:
     """The log before this one, by its first record, or as a killed `init` had moved it."""
     if (kept_as := (first.get("previous") or {}).get("kept_as")) is not None:
@@ -163,10 +173,10 @@ def _is_signed_by_another(key: Signer, tree: StoredTree) -> bool:
 
 def _sign_first_checkpoint(settings: Settings, *, is_new_key: bool) -> None:
     """Sign it before the service starts: a log without a checkpoint is then a log that lost it."""
-    if StoredTree.beside(settings.audit_log_path).checkpoint() is not None:
+    if signed_note(settings) is not None:
         return
-    signer = open_checkpoint_signer(settings)
-    if is_new_key or open_audit(settings).has_one_record():
-        signer.publish_next()
-    else:
-        signer.verify_start()
+    with closing(open_checkpoint_signer(settings, is_notary=True)) as signer, closing(open_audit(settings)) as audit:
+        if is_new_key or audit.has_one_record():
+            signer.publish_next()
+        else:
+            signer.verify_start()

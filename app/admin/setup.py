@@ -22,7 +22,8 @@ from ..kit.postgres_url import PostgresUrl
 from ..security.clients.migrations import create_or_upgrade_database
 from ..security.clients.rows import has_active_client
 from ..settings import Settings, load_settings, read_environment
-from ..wiring.start_checks import has_file, verify_setup
+from ..wiring.audit import is_served
+from ..wiring.start_checks import has_file, server_warnings, verify_nothing_lost
 from .env_file import ENV_FILE, SECRET, add_log_name, fill_in_secret, lacks_secret, new_log_name, new_secret, write_env_file
 from .log_setup import set_up_log
 
@@ -59,13 +60,14 @@ def set_up(*, new_log: bool = False) -> SetupResult:
     verify_locks_hold(settings.audit_log_path)
     settings = _named(settings)
     # (2) no service and no other init uses the log
-    if new_log and is_running(settings.audit_log_path):
+    server_warnings(settings)
+    if new_log and (is_running(settings.audit_log_path) or is_served(settings)):
         raise ConfigError("A service is running on this log. Stop it first: it would sign the new log with the old key.")
     with _locked(settings.audit_log_path.parent):
         database = settings.database
         # (3) a log that was lost is replaced only on request
         if not new_log and (has_file(settings.database_path) or settings.audit_key_path.exists()):
-            verify_setup(settings)
+            verify_nothing_lost(settings)
         # (4) the log, its key and its first checkpoint
         log = set_up_log(settings, new_log=new_log)
         # (5) the database

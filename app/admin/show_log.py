@@ -42,10 +42,10 @@ def last_records(count: int) -> list[dict[str, Any]]:
 def follow(count: int) -> Iterator[dict[str, Any]]:
     """The last *count* records, then new ones as they are written; it does not end by itself."""
     log = _open_log()
-    seen = log.size()
+    seen = log.durable_size()
     yield from map(read, deque(log.lines(end=seen), maxlen=count))
     while True:
-        end = log.size()
+        end = log.durable_size()
         for line in log.lines(start=seen, end=end):
             yield read(line)
         seen = end

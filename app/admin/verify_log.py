@@ -17,10 +17,11 @@ from ..audit.verification.report import Report
 from ..audit.verification.verifier import verify_log
 from ..errors import ConfigError, InvalidRequest, VerificationFailed
 from ..settings import Settings, load_settings
-from ..wiring.audit import open_audit, open_texts
+from ..wiring.audit import open_audit, open_texts, signed_note
 from ..wiring.start_checks import verify_setup
 
 OWN_CHECKPOINT = "the log's own signed checkpoint"
+THIS_NODES_CHECKPOINT = "the signed checkpoint that this node has seen"
 OTHER_KEY = "the first record of the log names another key than the one that is used here"
 
 
@@ -54,7 +55,7 @@ def verify(
     verify_setup(settings)
     tree = StoredTree.beside(settings.audit_log_path)
     key = own_key(settings) if vkey is None else _parse_key(vkey)
-    own = tree.checkpoint()  # read before the log's length: then the log has all that it covers
+    own = _own_checkpoints(settings, tree)  # read before the log's length: then the log has all that they cover
     log = open_audit(settings)
     given, refused = _read_checkpoints(notes, own, key)
     if key is not None and _names_another_key(log, key):
@@ -87,13 +88,22 @@ def parse_receipt(text: str) -> Receipt:
     return Receipt(int(match[1]), match[2])
 
 
+def _own_checkpoints(settings: Settings, tree: StoredTree) -> list[tuple[str, bytes]]:
+    """The one beside the log. Of a log in a database, also the newest that this node has seen."""
+    if settings.ledger is None:
+        found = {OWN_CHECKPOINT: tree.checkpoint()}
+    else:
+        found = {THIS_NODES_CHECKPOINT: tree.checkpoint(), OWN_CHECKPOINT: signed_note(settings)}
+    return [(name, note) for name, note in found.items() if note is not None]
+
+
 def _read_checkpoints(
-    notes: Sequence[tuple[str, bytes]], own: bytes | None, key: VerifierKey | None
+    notes: Sequence[tuple[str, bytes]], own: Sequence[tuple[str, bytes]], key: VerifierKey | None
 ) -> tuple[list[ExpectedCheckpoint], list[str]]:
     """The checkpoints that can be used, and one sentence for each that proves nothing."""
     known = [(name, note, True) for name, note in notes]
-    if own is not None and key is not None:  # unverified, it would show no more than the log itself
-        known.append((OWN_CHECKPOINT, own, False))
+    if key is not None:  # unverified, they would show no more than the log itself
+        known += [(name, note, False) for name, note in own]
     checkpoints: list[ExpectedCheckpoint] = []
     refused: list[str] = []
     for name, note, given in known:

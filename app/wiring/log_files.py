@@ -30,6 +30,11 @@ class LogPlace(Protocol):
         """Where the log is, if not at `audit_log_path`; there, this node keeps its own files."""
 
 
+def imported_name(log: Path) -> Path:
+    """What the log of one machine is called once it was moved to a database."""
+    return log.with_name(f"{log.stem}.imported{log.suffix}")
+
+
 @dataclass(frozen=True, slots=True)
 class LogFiles:
     """A LogPlace for a process that should not hold the other settings."""

@@ -43,6 +43,7 @@ TESTED_ELSEWHERE = {
     "app/assistant/models.py": "dataclasses without behaviour",
     "app/assistant/observer.py": "protocols; tests/unit/assistant/test_observed_exchange.py tells them all",
     "app/audit/evidence/shared_head.py": "tests/unit/audit/evidence/test_node_signer.py: every node reads it at each step",
+    "app/audit/storage/postgres/import_lines.py": "tests/unit/admin/test_import_log.py: the whole way of a log",
     "app/audit/storage/store.py": "a protocol; tests/contract/test_audit_store.py checks each store",
     "app/catalogue/tables.py": "declarations; tests/unit/catalogue/test_policy_file.py and test_policy_sentences.py: each key",
     "app/cli/demo_service.py": "tests/service/test_demo_service.py, with real processes",

@@ -82,6 +82,10 @@ class NodeSigner(CheckpointSigner):
         if own is not None and not self._log.is_tree_intact(own.checkpoint):
             self._intact_for = None
 
+    def close(self) -> None:
+        super().close()
+        self._heads.close()
+
 
 class NotarySigner(NodeSigner):
     """For the notary process: it signs while it is elected, and follows while it is not."""
@@ -100,6 +104,10 @@ class NotarySigner(NodeSigner):
         own = super().published()
         verify_not_behind(own, read_head(self._heads, self.key))
         return own
+
+    def restore_verifier_key(self) -> bool:
+        """A node that has no copy yet has lost nothing: the first one brings the file."""
+        return self.tree.checkpoint() is not None and super().restore_verifier_key()
 
     def verify_whole(self) -> None:
         """Also against the checkpoint in the database."""

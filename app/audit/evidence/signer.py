@@ -123,6 +123,10 @@ class CheckpointSigner:
             self.tree.write_verifier_key(self.key.text())
         return True
 
+    def close(self) -> None:
+        """Close what it reads from. Idempotent; it opens again by itself."""
+        self._store.close()
+
     # --- under the lock --------------------------------------------------------------------------
 
     def _last_signed(self, may_rebuild: bool) -> SignedCheckpoint | None:

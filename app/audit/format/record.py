@@ -43,7 +43,7 @@ _HASH = re.compile(rb',"hash":"([0-9a-f]{64})"\}\n?\Z')
 
 ACTIONS = frozenset(
     {
-        *("log.opened", "log.recovered", "log.resumed", "log.alive", "log.clock_stepped", "log.tree_rebuilt"),
+        *("log.opened", "log.recovered", "log.resumed", "log.alive", "log.clock_stepped", "log.tree_rebuilt", "log.imported"),
         *("client.added", "client.disabled", "client.enabled", "client.rotated", "client.roles_set", "database.replaced"),
         *("client.settings_set", "client.secret_added", "client.secret_removed", "key.added", "key.revoked", "key.expired"),
         *("token.issued", "token.revoked", "policy.changed", "breaker.closed", "budget.added", "budget.reset"),

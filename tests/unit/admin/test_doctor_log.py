@@ -129,4 +129,4 @@ def test_a_lock_that_is_held_is_trouble(monkeypatch: pytest.MonkeyPatch, name: s
 
 def test_the_last_line_is_found() -> None:
     record(3)
-    assert last_line(installation.LOG) == installation.LOG.read_bytes().splitlines(keepends=True)[-1]
+    assert last_line(load_settings()) == installation.LOG.read_bytes().splitlines(keepends=True)[-1]

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
 
+import psycopg
+
+from ....errors import ConfigError
 from ....kit.command import command
-from ....kit.postgres_server import ServerFacts
+from ....kit.postgres_server import ServerFacts, read_facts
+from .place import LedgerPlace
+from .schema import OWNER, VERSION
+from .session import conninfo, reason
 
 LEAST_VERSION = 14
 STANDBY = (
@@ -17,6 +25,56 @@ WEAK_COMMITS = {
     "local": "does not wait for the standby",
     "remote_write": "does not wait for the standby's disk",
 }
+
+RIGHTS = """
+SELECT pg_has_role(%(owner)s, 'MEMBER') OR pg_has_role(n.nspowner, 'MEMBER') OR has_schema_privilege(n.oid, 'CREATE') OR EXISTS (
+  SELECT FROM pg_class c WHERE c.relnamespace = n.oid AND c.relkind IN ('r', 'p')
+    AND has_table_privilege(c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE, TRIGGER')
+), has_schema_privilege(n.oid, 'USAGE')
+FROM pg_namespace n WHERE n.nspname = 'audit'
+"""
+PREPARE = f"an administrator runs {command('audit prepare')}"
+
+
+def verify_server(place: LedgerPlace, *, is_single_primary: bool) -> list[str]:
+    """What the operator should change, though the service can run.
+
+    Raises ConfigError, with one sentence a line, for a server that may not keep the ledger.
+    """
+    try:
+        with closing(psycopg.connect(conninfo(place), autocommit=True)) as connection:
+            facts = read_facts(connection)
+            found = list(problems(facts, is_single_primary=is_single_primary))
+            if not found:
+                found = list(ledger_problems(connection, facts.role))
+    except (psycopg.Error, OSError) as error:
+        raise ConfigError(f"AUDIT_URL: the server cannot be asked: {reason(error)}.") from None
+    if found:
+        raise ConfigError("\n".join(f"{problem}." for problem in found))
+    return [f"{warning}." for warning in warnings(facts)]
+
+
+def ledger_problems(connection: psycopg.Connection[Any], role: str) -> Iterator[str]:
+    """What is wrong with the ledger's tables, and with the rights of *role*."""
+    row = connection.execute(RIGHTS, {"owner": OWNER}).fetchone() if _has_owner(connection) else None
+    if row is None:
+        yield f"AUDIT_URL: the database has no ledger: {PREPARE} first"
+        return
+    can_rewrite, may_use = row
+    if can_rewrite:
+        yield (
+            f"AUDIT_URL: the role {role} can rewrite the ledger: use a role that may only read and append, for which {PREPARE}"
+        )
+    elif not may_use:
+        yield f"AUDIT_URL: the role {role} may not use the ledger: {PREPARE} --role {role}"
+    else:
+        (version,) = connection.execute("SELECT version FROM audit.ledger").fetchone() or (0,)
+        if version > VERSION:
+            yield f"AUDIT_URL: the ledger has schema {version}, and this version knows {VERSION}: install the newer version here"
+
+
+def _has_owner(connection: psycopg.Connection[Any]) -> bool:
+    return connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [OWNER]).fetchone() is not None
 
 
 def problems(facts: ServerFacts, *, is_single_primary: bool) -> Iterator[str]:

@@ -17,7 +17,7 @@ from app.audit.storage.postgres.signed_head import PostgresSignedHead
 from app.errors import AuditCorrupt, EvidenceUnavailable
 
 from ....support.evidence import OTHER_SIGNER, SIGNER, KeptLog
-from ....support.ledger import new_ledger
+from ....support.own_ledger import database_in, new_place
 from ....support.postgres_server import PostgresServer
 
 PUT = """
@@ -29,7 +29,7 @@ class Cluster:
     """The records are in one file, the signed checkpoint is in a database, and each node has a tree of its own."""
 
     def __init__(self, folder: Path, server: PostgresServer) -> None:
-        self.folder, self._server, self._database = folder, server, new_ledger(server)
+        self.folder, self._server, self._place = folder, server, new_place(server)
         self.kept = KeptLog(folder / "log")
         self.heads: list[PostgresSignedHead] = []
 
@@ -40,15 +40,15 @@ class Cluster:
         return NodeSigner(self.kept.store, StoredTree(self.folder / name), SIGNER, self._head())
 
     def _head(self) -> PostgresSignedHead:
-        self.heads.append(PostgresSignedHead(self._server.url(self._database)))
+        self.heads.append(PostgresSignedHead(self._place))
         return self.heads[-1]
 
     def signed_by_root(self) -> bytes:
-        return bytes(self._server.query("SELECT note FROM audit.signed_head", database=self._database)[0][0])
+        return bytes(self._server.query("SELECT note FROM audit.signed_head", database=database_in(self._place))[0][0])
 
     def put(self, note: bytes) -> None:
         """What a restored database, or a superuser, may do."""
-        self._server.query(PUT, note, note, database=self._database)
+        self._server.query(PUT, note, note, database=database_in(self._place))
 
     def sign(self, size: int, signer: Signer = SIGNER) -> bytes:
         edge = RightEdge()

@@ -7,11 +7,12 @@ from contextlib import closing
 
 import pytest
 
-from app.audit.storage.postgres import signed_head
+from app.audit.storage.postgres import session, signed_head
+from app.audit.storage.postgres.place import LedgerPlace
 from app.audit.storage.postgres.signed_head import PostgresSignedHead
 from app.errors import EvidenceUnavailable
 
-from .....support.ledger import new_ledger
+from .....support.own_ledger import database_in, new_place
 from .....support.postgres_server import PostgresServer
 from .....support.waiting import eventually
 
@@ -21,17 +22,17 @@ def note(size: int, text: str = "root") -> bytes:
 
 
 @pytest.fixture
-def database(postgres: PostgresServer) -> str:
-    return new_ledger(postgres)
+def ledger(postgres: PostgresServer) -> LedgerPlace:
+    return new_place(postgres)
 
 
 @pytest.fixture
-def opened(postgres: PostgresServer, database: str) -> Iterator[Callable[[], PostgresSignedHead]]:
+def opened(ledger: LedgerPlace) -> Iterator[Callable[[], PostgresSignedHead]]:
     """Opens what one node sees of the same database."""
     heads: list[PostgresSignedHead] = []
 
     def open_head() -> PostgresSignedHead:
-        heads.append(PostgresSignedHead(postgres.url(database)))
+        heads.append(PostgresSignedHead(ledger))
         return heads[-1]
 
     yield open_head
@@ -76,11 +77,11 @@ def test_only_a_longer_one_replaces_the_last(opened: Callable[[], PostgresSigned
 
 
 def test_a_connection_that_is_cut_ends_the_election(
-    opened: Callable[[], PostgresSignedHead], postgres: PostgresServer, database: str
+    opened: Callable[[], PostgresSignedHead], postgres: PostgresServer, ledger: LedgerPlace
 ) -> None:
     one, other = opened(), opened()
     assert one.lead()
-    postgres.query("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'", database=database)
+    postgres.query("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'", database=database_in(ledger))
     eventually(other.lead)
     with pytest.raises(EvidenceUnavailable):
         one.replace(None, note(1))
@@ -92,20 +93,18 @@ def test_a_signer_that_says_nothing_is_replaced(
     opened: Callable[[], PostgresSignedHead], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one, other = opened(), opened()
-    monkeypatch.setattr(
-        signed_head, "SESSION", signed_head.SESSION.replace("idle_session_timeout = '10s'", "idle_session_timeout = '200ms'")
-    )
+    monkeypatch.setattr(signed_head, "IDLE_SECONDS", 1)
     assert one.lead()
     eventually(other.lead)
 
 
 def test_a_server_that_stands_still_is_not_waited_for(
-    opened: Callable[[], PostgresSignedHead], postgres: PostgresServer, database: str, monkeypatch: pytest.MonkeyPatch
+    opened: Callable[[], PostgresSignedHead], postgres: PostgresServer, ledger: LedgerPlace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = opened()
     assert one.lead()
-    monkeypatch.setattr(signed_head, "ANSWER_SECONDS", 0.2)
-    with closing(postgres.connect(database)) as locking, locking.transaction():
+    monkeypatch.setattr(session.Session.call, "__kwdefaults__", {"seconds": 0.2})
+    with closing(postgres.connect(database_in(ledger))) as locking, locking.transaction():
         locking.execute("LOCK TABLE audit.signed_head IN ACCESS EXCLUSIVE MODE")
         with pytest.raises(EvidenceUnavailable):
             one.replace(None, note(1))
@@ -115,15 +114,17 @@ def test_a_server_that_stands_still_is_not_waited_for(
 @pytest.mark.slow
 def test_without_the_standby_nothing_is_taken_for_durable(monkeypatch: pytest.MonkeyPatch) -> None:
     with PostgresServer() as server, server.standby() as standby:
-        one, other = (PostgresSignedHead(server.url(database)) for database in [new_ledger(server)] * 2)
+        ledger = new_place(server)
+        one, other = PostgresSignedHead(ledger), PostgresSignedHead(ledger)
         assert one.lead()
         one.replace(None, note(1))
         standby.stop()
-        monkeypatch.setattr(signed_head, "ANSWER_SECONDS", 0.5)
+        monkeypatch.setattr(session.Session.call, "__kwdefaults__", {"seconds": 0.5})
         with pytest.raises(EvidenceUnavailable):
             one.replace(note(1), note(2))  # its connection is cut while it waits
         waiting = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
-        eventually(lambda: server.query(waiting) == [] and _visible(server, one) == note(2))
+        seen = "SELECT note FROM audit.signed_head"
+        eventually(lambda: server.query(waiting) == [] and server.query(seen, database=database_in(ledger)) == [(note(2),)])
         with pytest.raises(EvidenceUnavailable):
             other.latest()  # visible, and not on the standby
         standby.start()
@@ -131,12 +132,3 @@ def test_without_the_standby_nothing_is_taken_for_durable(monkeypatch: pytest.Mo
         assert one.latest() == other.latest() == note(2)
         one.close()
         other.close()
-
-
-def _visible(server: PostgresServer, head: PostgresSignedHead) -> bytes:
-    import psycopg
-
-    with closing(psycopg.connect(head._url)) as connection:
-        row = connection.execute(signed_head.NOTE).fetchone()
-        assert row is not None
-        return bytes(row[0])

@@ -1,0 +1,171 @@
+"""Two services on one ledger are one log: one head, receipts from either, and none goes on over a ledger that went back."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.audit.format.note import VerifierKey, verify_checkpoint
+from app.audit.format.receipt import verify_receipt
+
+from ..support.fake_openai import FakeOpenAI
+from ..support.ledger_nodes import Nodes, get
+from ..support.paths import ROOT
+from ..support.pgbouncer import pgbouncer
+from ..support.postgres_server import PostgresServer
+from ..support.service import HTTP, Service
+from ..support.waiting import eventually
+
+Asked = tuple[Nodes, str]
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory, postgres: PostgresServer, fake: FakeOpenAI) -> Iterator[Asked]:
+    """Two nodes, and a token that both take."""
+    nodes = Nodes(tmp_path_factory.mktemp("nodes"), postgres, OPENAI_BASE_URL=fake.base_url)
+    with nodes.one, nodes.other:
+        yield nodes, nodes.one.token(*nodes.client)
+
+
+def ask(service: Service, token: str) -> dict[str, Any]:
+    answer = service.ask(token)
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json()["receipt"])
+
+
+def size_at(service: Service) -> int:
+    key = VerifierKey.parse(HTTP.get(f"{service.url}/audit/vkey").text.strip())
+    return verify_checkpoint(HTTP.get(f"{service.url}/audit/checkpoint").content, key).size
+
+
+def test_either_node_proves_what_the_other_has_recorded(running: Asked) -> None:
+    nodes, token = running
+    key = VerifierKey.parse(HTTP.get(f"{nodes.one.url}/audit/vkey").text.strip())
+    for asked, proves in ((nodes.one, nodes.other), (nodes.other, nodes.one)):
+        receipt = ask(asked, token)
+        proven = verify_receipt(get(proves, token, f"/audit/receipts/{receipt['seq']}"), key)
+        assert (proven.seq, json.loads(proven.line)["hash"]) == (receipt["seq"], receipt["hash"])
+        assert json.loads(get(proves, token, f"/audit/entries/{receipt['seq']}"))["hash"] == receipt["hash"]
+
+
+def test_one_head_stands_over_what_both_record(running: Asked) -> None:
+    nodes, token = running
+    receipts = [ask(node, token) for node in (nodes.one, nodes.other) * 3]
+    last = receipts[-1]["seq"]
+    for node in (nodes.one, nodes.other):
+        eventually(lambda node=node: size_at(node) > last)  # type: ignore[misc]
+        found = node.verify(*(f"{one['seq']}:{one['hash']}" for one in receipts))
+        assert (found["ok"], found["signatures"]["verdict"], found["completeness"]["verdict"]) == (True, "ok", "ok")
+    tiles = [HTTP.get(f"{node.url}/audit/tile/0/000.p/2").content for node in (nodes.one, nodes.other)]
+    assert tiles[0] == tiles[1]
+    assert len(tiles[0]) == 2 * 32
+
+
+def test_the_exported_log_verifies_without_the_database(running: Asked, tmp_path: Path) -> None:
+    nodes, token = running
+    receipt = ask(nodes.one, token)
+    eventually(lambda: size_at(nodes.one) > receipt["seq"])
+    exported, vkey = tmp_path / "exported.jsonl", tmp_path / "vkey"
+    vkey.write_bytes(HTTP.get(f"{nodes.one.url}/audit/vkey").content)
+    assert nodes.other.cli("audit", "export", str(exported))["problem"] is None
+    tool = [sys.executable, str(ROOT / "tools/verify_log.py"), str(exported), "--vkey", str(vkey)]
+    tool += [
+        "--checkpoint",
+        str(exported.with_suffix(".tree") / "checkpoint"),
+        "--receipt",
+        f"{receipt['seq']}:{receipt['hash']}",
+    ]
+    found = json.loads(subprocess.run(tool, capture_output=True, check=True).stdout)
+    assert (found["ok"], found["signatures"]) == (True, "ok")
+    assert nodes.one.cli("audit", "verify", "--log", str(exported))["ok"]
+
+
+def test_doctor_knows_the_ledger(running: Asked) -> None:
+    nodes, _ = running
+    checks = {one["about"]: one for one in nodes.one.cli("doctor", status=0)["checks"]}
+    assert "a node signs its end now" in checks["ledger"]["says"]
+    assert checks["log"]["state"] == "ok"
+
+
+@pytest.mark.slow
+def test_another_node_signs_when_one_is_killed(tmp_path: Path, postgres: PostgresServer, fake: FakeOpenAI) -> None:
+    nodes = Nodes(tmp_path, postgres, OPENAI_BASE_URL=fake.base_url)
+    nodes.one.start()
+    with nodes.other:
+        token = nodes.other.token(*nodes.client)
+        nodes.one.kill()
+        receipt = ask(nodes.other, token)
+        eventually(lambda: size_at(nodes.other) > receipt["seq"])
+        with nodes.one:
+            later = ask(nodes.one, token)
+            eventually(lambda: size_at(nodes.one) > later["seq"])
+            assert nodes.one.verify(f"{receipt['seq']}:{receipt['hash']}")["ok"]
+
+
+@pytest.mark.slow
+def test_a_ledger_restored_to_an_earlier_point_closes_both(tmp_path: Path, postgres: PostgresServer, fake: FakeOpenAI) -> None:
+    nodes = Nodes(tmp_path, postgres, OPENAI_BASE_URL=fake.base_url)
+    with nodes.one, nodes.other:
+        token = nodes.one.token(*nodes.client)
+        [(early, size)] = nodes.query("SELECT note, size FROM audit.signed_head")
+        receipt = ask(nodes.one, token)
+        for node in (nodes.one, nodes.other):
+            eventually(lambda node=node: size_at(node) > receipt["seq"])  # type: ignore[misc]
+        nodes.query("DELETE FROM audit.lines WHERE seq >= %s", size)
+        nodes.query("DELETE FROM audit.batches WHERE last_seq >= %s", size)
+        nodes.query("UPDATE audit.signed_head SET note = %s, size = %s", early, size)
+        for node in (nodes.one, nodes.other):
+            eventually(lambda node=node: HTTP.get(f"{node.url}/readyz").status_code == 503)  # type: ignore[misc]
+            assert "not what was signed" in HTTP.get(f"{node.url}/readyz").json()["log"]
+            refused = node.ask(token)
+            assert (refused.status_code, refused.json()["code"]) in ((503, "audit_corrupt"), (503, "audit_unavailable"))
+        assert nodes.one.verify(f"{receipt['seq']}:{receipt['hash']}")["ok"] is False
+    for node in (nodes.one, nodes.other):
+        again = node.run("serve", "--port", str(node.port), status=None)
+        assert again.returncode != 0
+        assert "restored to an earlier point" in again.stderr
+
+
+@pytest.mark.slow
+def test_what_a_superuser_rewrites_is_shown_and_closes_the_nodes(
+    tmp_path: Path, postgres: PostgresServer, fake: FakeOpenAI
+) -> None:
+    nodes = Nodes(tmp_path, postgres, OPENAI_BASE_URL=fake.base_url)
+    with nodes.one:
+        token = nodes.one.token(*nodes.client)
+        receipt = ask(nodes.one, token)
+        eventually(lambda: size_at(nodes.one) > receipt["seq"])
+        changed = "UPDATE audit.lines SET line = replace(convert_from(line, 'UTF8'), 'capital', 'Capital')::bytea WHERE seq = %s"
+        nodes.query(changed, receipt["seq"] - 1)
+        eventually(lambda: HTTP.get(f"{nodes.one.url}/readyz").status_code == 503)
+    found = nodes.one.verify()
+    assert not found["ok"]
+    assert found["problems"][0]["seq"] == receipt["seq"] - 1
+
+
+def test_a_start_behind_pgbouncer_is_refused_with_a_sentence(running: Asked) -> None:
+    nodes, _ = running
+    with pgbouncer(nodes.server) as url:
+        node = nodes.one
+        before, node.env["AUDIT_URL"] = node.env["AUDIT_URL"], url
+        try:
+            refused = node.run("serve", "--port", "0", status=2)
+        finally:
+            node.env["AUDIT_URL"] = before
+    assert "connection pooler such as PgBouncer" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_a_node_without_the_log_key_says_where_it_comes_from(running: Asked, tmp_path: Path) -> None:
+    nodes, _ = running
+    refused = subprocess.run(
+        [sys.executable, "-m", "app", "init"], cwd=tmp_path, env={**nodes.one.env}, capture_output=True, text=True, timeout=60
+    )
+    assert refused.returncode == 2
+    assert "Copy it from another node" in refused.stderr
