@@ -31,6 +31,8 @@ from . import (
     gone,
     health,
     hostile,
+    ledger,
+    ledger_load,
     million,
     mutants,
     outage,
@@ -86,6 +88,7 @@ PARTS = (
     "budgets",
     "outage",
     "verifier",
+    "ledger",
 )
 READERS = 16
 Round = tuple[str, Callable[[Path], Figures]]
@@ -114,6 +117,8 @@ def rounds_of(part: str, rounds: int | None) -> Iterator[Round]:
         yield "300 x kill -9 of 3 processes", partial(windows.kill_often, kills=300)
     if part == "verifier":
         yield from _verifier(rounds or 10_000)
+    if part == "ledger":
+        yield from _ledger(rounds)
     if part in ("connections", "million", "shares", "budgets"):
         hostile.raise_client_limit()
     for workers in (1, 4):
@@ -127,6 +132,18 @@ def _verifier(mutations: int) -> Iterator[Round]:
             compare = partial(browser_verifier.compare, check=check, run=run, mutations=mutations)
             yield f"{mutations:,} mutated {what}, three verifiers, {name}", compare
     yield "a log of 1,000,000 records in Chromium", partial(browser_million.verify, records=1_000_000)
+
+
+def _ledger(rounds: int | None) -> Iterator[Round]:
+    writers = f"{ledger_load.NODES} nodes of {ledger_load.WRITERS} writers"
+    faults = {
+        "connections cut": (500, ledger.cut_connections),
+        "x kill -9 of a PostgreSQL backend": (200, ledger.kill_backends),
+        "crashes of PostgreSQL before the message": (20, ledger.crash_between),
+        "standbys promoted": (20, ledger.fail_over),
+    }
+    for name, (usual, run) in faults.items():
+        yield f"{rounds or usual} {name}, {writers}", partial(run, rounds=rounds or usual)
 
 
 def _services(part: str, workers: int, rounds: int | None) -> Iterator[Round]:

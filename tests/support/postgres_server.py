@@ -110,6 +110,11 @@ class PostgresServer:
             for name, value in settings.items():
                 eventually(lambda name=name, value=value: self.setting(name) == value)  # type: ignore[misc]
 
+    def children(self) -> list[int]:
+        """The processes of the server, but for the postmaster."""
+        found = (Path("/proc") / str(self.pid) / "task" / str(self.pid) / "children").read_text()
+        return [int(pid) for pid in found.split()]
+
     def log(self) -> str:
         return (self.folder / "log").read_text(errors="replace")
 

@@ -1,0 +1,100 @@
+"""Writers of the ledger under faults, and what must hold of everything that they were told."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+from app.audit.format.record import Receipt, draft, parse_line
+from app.audit.log import AuditLog
+from app.audit.storage.append import append
+from app.audit.storage.postgres.place import LedgerPlace
+from app.audit.storage.postgres.store import PostgresStore
+from app.errors import AuditUnavailable
+
+from ..support.checked import chain_report
+from ..support.ledger import ROLE, new_ledger
+from ..support.postgres_server import PostgresServer
+from ..support.waiting import eventually
+
+NODES, WRITERS = 2, 2
+"""Writers of each node: as its processes, each has a store of its own."""
+PAUSE_SECONDS = 0.02
+"""After a refusal. A service waits a second."""
+
+
+class Load:
+    """Writers that append until they are stopped, and what became of each of their records."""
+
+    def __init__(self, places: list[LedgerPlace]) -> None:
+        self.acknowledged: dict[str, Receipt] = {}
+        self.refused: set[str] = set()
+        self.faults: Counter[str] = Counter()
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+        self._threads = [threading.Thread(target=self._write, args=(one,)) for one in places]
+
+    def __enter__(self) -> Load:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def wait_for_more(self, records: int = 1) -> None:
+        """Return once so many more are acknowledged."""
+        wanted = len(self.acknowledged) + records
+        eventually(lambda: len(self.acknowledged) >= wanted, f"nothing is acknowledged any more: {self.faults}")
+
+    def _write(self, place: LedgerPlace) -> None:
+        chance = random.Random()
+        with closing(PostgresStore(place)) as store:
+            while not self._stop.is_set():
+                batch = [draft("log.alive", None, {"node": place.node}) for _ in range(chance.randint(1, 4))]
+                ids = [record.request_id for record in batch]
+                try:
+                    receipts = append(store.append, batch)
+                except AuditUnavailable as error:
+                    with self._lock:
+                        self.refused.update(ids)
+                        self.faults[error.detail[:90]] += 1
+                    self._stop.wait(PAUSE_SECONDS)
+                else:
+                    with self._lock:
+                        self.acknowledged.update(zip(ids, receipts, strict=True))
+
+
+def check(place: LedgerPlace, load: Load) -> int:
+    """Every promise that was made to the writers; the number of records."""
+    with closing(PostgresStore(place)) as store:
+        end = store.durable()
+        assert end is not None
+        log = AuditLog(store)
+        report = chain_report(log, list(load.acknowledged.values()))
+        assert report.findings == []
+        found = Counter(parse_line(line)["request_id"] for line in log.lines())
+    twice = [one for one, times in found.items() if times > 1]
+    assert twice == [], f"{len(twice)} records stand twice"
+    lost = load.acknowledged.keys() - found.keys()
+    assert lost == set(), f"{len(lost)} acknowledged records are lost"
+    assert found.keys() - load.refused - load.acknowledged.keys() == {parse_line(next(log.lines()))["request_id"]}
+    return report.entries
+
+
+def places_of(url: str) -> list[LedgerPlace]:
+    return [LedgerPlace(url, node=f"node-{node}", incarnation=node) for node in range(NODES) for _ in range(WRITERS)]
+
+
+@contextmanager
+def begun(server: PostgresServer) -> Iterator[str]:
+    """The name of a database whose ledger has its first record."""
+    name = new_ledger(server)
+    with closing(PostgresStore(LedgerPlace(server.url(name, ROLE)))) as store:
+        AuditLog(store).create({"origin": "test"})
+    yield name

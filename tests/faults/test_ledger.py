@@ -1,0 +1,29 @@
+"""Nothing that the ledger acknowledged is lost or doubled: the short versions of `python -m tests.faults ledger`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from . import ledger
+
+
+def test_connections_that_are_cut_at_random_lose_and_double_nothing(tmp_path: Path) -> None:
+    assert len(ledger.cut_connections(tmp_path, rounds=30).ready) == 30
+
+
+@pytest.mark.slow
+def test_killed_backends_lose_and_double_nothing(tmp_path: Path) -> None:
+    assert len(ledger.kill_backends(tmp_path, rounds=2).ready) == 2
+
+
+@pytest.mark.slow
+def test_records_gone_before_their_message_are_not_acknowledged(tmp_path: Path) -> None:
+    assert ledger.crash_between(tmp_path, rounds=1).remarks == ["the records were gone after 1 of 1 crashes"]
+
+
+@pytest.mark.slow
+def test_a_standby_that_takes_over_has_all_that_was_acknowledged(tmp_path: Path) -> None:
+    """Also where waits for it were cancelled, which the server tells as a success with a warning."""
+    assert len(ledger.fail_over(tmp_path, rounds=2).ready) == 2
