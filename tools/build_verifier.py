@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Makes the browser verifier one HTML file: app/web/verify.html from the modules in app/web/static/verify. Standard library only.
+Copies the verifiers beside this file to where `audit pack` finds them in an installed package.
 
-    python3 tools/build_verifier.py            writes the file, and prints its SHA-256
-    python3 tools/build_verifier.py --check    exit status 1 if the file is not what the modules give
+    python3 tools/build_verifier.py            writes the files, and prints their SHA-256
+    python3 tools/build_verifier.py --check    exit status 1 if a file is not what it is made of
 
 Each module becomes a function that returns what it exports; imports become names of what was returned. The page's script and
 style stand in the file itself and are allowed by their hashes. The worker's script is text there, which the page starts.
@@ -16,6 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "app" / "web" / "static" / "verify"
+PACK_FILES = ROOT / "app" / "admin" / "evidence_pack" / "files"
 TARGET = ROOT / "app" / "web" / "verify.html"
 IMPORT = re.compile(r'^import (?:\* as (?P<whole>\w+)|\{(?P<names>[^}]*)\}) from "(?P<file>[^"]+)";$', re.MULTILINE)
 EXPORTED = re.compile(r"^export (?=(?:async )?(?:function\*?|class|const) (?P<name>\w+))", re.MULTILINE)
@@ -105,15 +107,22 @@ def _digest(text: str) -> str:
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
+def products() -> dict[Path, bytes]:
+    """Each file that this program writes, and its content."""
+    copies = {PACK_FILES / f"{name}.txt": (ROOT / "tools" / name).read_bytes() for name in ("verify_log.py", "verify_slice.py")}
+    return {TARGET: page().encode(), **copies}
+
+
 def main(words: list[str]) -> int:
-    made = page().encode()
+    made = products()
     if words == ["--check"]:
-        return 0 if TARGET.exists() and TARGET.read_bytes() == made else 1
+        return 0 if all(path.exists() and path.read_bytes() == data for path, data in made.items()) else 1
     if words:
         print(__doc__, file=sys.stderr)
         return 2
-    TARGET.write_bytes(made)
-    print(f"{hashlib.sha256(made).hexdigest()}  {TARGET.relative_to(ROOT)}")
+    for path, data in made.items():
+        path.write_bytes(data)
+        print(f"{hashlib.sha256(data).hexdigest()}  {path.relative_to(ROOT)}")
     return 0
 
 

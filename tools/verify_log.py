@@ -187,8 +187,8 @@ class Tree:
     def __init__(self):
         self.parts = []
 
-    def append(self, line):
-        leaves, node = 1, leaf_hash(line)
+    def append(self, node):
+        leaves = 1
         while self.parts and self.parts[-1][0] == leaves:
             node = node_hash(self.parts.pop()[1], node)
             leaves *= 2
@@ -245,7 +245,7 @@ def check_log(file, receipts, roots, lines):
             missing.discard((seq, head["hash"]))
         unseen = [one for one in unseen if one[:2] != (entries, line[:-1])]
         entries += 1
-        tree.append(line[:-1] if line.endswith(b"\n") else line)
+        tree.append(leaf_hash(line[:-1] if line.endswith(b"\n") else line))
         if entries in sizes:
             unmet = [one for one in unmet if one[:2] != (entries, tree.root())]
     if not entries:

@@ -54,7 +54,7 @@ def verify(
         settings = settings.model_copy(update={"audit_log_path": log_file, "audit_url": None})
     verify_setup(settings)
     tree = StoredTree.beside(settings.audit_log_path)
-    key = own_key(settings) if vkey is None else _parse_key(vkey)
+    key = own_key(settings) if vkey is None else parse_key(vkey)
     own = _own_checkpoints(settings, tree)  # read before the log's length: then the log has all that they cover
     log = open_audit(settings)
     given, refused = _read_checkpoints(notes, own, key)
@@ -76,7 +76,7 @@ def verify_receipt_file(file: Path, vkey: Path) -> ProvenRecord:
 
     Raises VerificationFailed, InvalidRequest for a wrong key file, OSError.
     """
-    key = _parse_key(vkey)
+    key = parse_key(vkey)
     return verify_receipt(_read(file, MAX_PROOF_BYTES), key)
 
 
@@ -128,12 +128,12 @@ def own_key(settings: Settings) -> VerifierKey | None:
     except ValueError:
         raise ConfigError(f"AUDIT_KEY_PATH {settings.audit_key_path} does not hold a log key: name the right file.") from None
     try:
-        return _parse_key(StoredTree.beside(settings.audit_log_path).folder / "vkey")
+        return parse_key(StoredTree.beside(settings.audit_log_path).folder / "vkey")
     except FileNotFoundError:
         return None
 
 
-def _parse_key(path: Path) -> VerifierKey:
+def parse_key(path: Path) -> VerifierKey:
     """Raises InvalidRequest for a file that holds no verifier key, OSError."""
     try:
         return VerifierKey.parse(_read(path, MAX_NOTE_BYTES).decode("utf-8", "replace").strip())

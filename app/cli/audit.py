@@ -5,15 +5,20 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from ..admin import export_log, import_log, prepare_ledger, show_log, verify_log
+from ..admin.evidence_pack.pack import pack_evidence
+from ..admin.evidence_pack.verify_pack import verify_pack
 from ..errors import InvalidRequest, VerificationFailed
+from ..kit.moments import since as since_moment
 from .audit_report import log_document, log_text, no_receipt_document, receipt_document, receipt_text
 from .output import Json, header, one_line, printable, receipt_name, say
+from .pack_report import pack_document, pack_text, packed_document, packed_text
 from .progress import progress_bar
 from .usage import argument, one_each
 
@@ -129,6 +134,54 @@ def audit_import(as_json: Json = False) -> None:
     receipt = receipt_name(done.receipt.seq, done.receipt.hash) if done.receipt else None
     document = {"records": done.records, "bytes": done.size, "file": str(done.file), "receipt": receipt}
     say(document, as_json, f"{done.records:,} records are in the ledger; the file is {done.file} now, and nothing writes it")
+
+
+@audit.command("pack")
+def audit_pack(
+    to: Annotated[Path, typer.Option(help="The new ZIP file.")],
+    since: Annotated[
+        str | None, typer.Option(help="From 2026-11-23, 2026-11-23T09:15:00Z or 30d ago on. Left out: from the first record.")
+    ] = None,
+    no_content: Annotated[bool, typer.Option("--no-content", help="Only the digests of the records, not what they say.")] = False,
+    as_json: Json = False,
+) -> None:
+    """A part of the log that a stranger can check: records, proof, key, verifiers, verdict, report.
+
+    Exit status 1 if the log is not sound: then the pack is evidence of that.
+    """
+    with argument("--since", InvalidRequest):
+        moment = None if since is None else _moment(since)
+    with progress_bar(quiet=as_json, verb="packing") as show:
+        done = pack_evidence(to, moment, log_document, content=not no_content, progress=show)
+    say(packed_document(done), as_json, packed_text(done))
+    sys.exit(0 if done.verdict.ok else 1)
+
+
+@audit.command("verify-pack")
+def audit_verify_pack(
+    pack: Annotated[Path, typer.Argument(help="An evidence pack, as audit pack wrote it.")],
+    vkey: Annotated[
+        Path | None, typer.Option(help="The log's verifier key that you kept. Without it nobody knows who made the pack.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Check an evidence pack without log, service or settings. Exit status 1 on any problem."""
+    key = None if vkey is None else verify_log.parse_key(vkey)
+    try:
+        with progress_bar(quiet=as_json) as show:
+            verified = verify_pack(pack, key, show)
+    except VerificationFailed as error:
+        say({"ok": False, "problems": [{"seq": None, "problem": error.detail}]}, as_json, f"PROVES NOTHING: {error.detail}")
+        sys.exit(1)
+    say(pack_document(verified), as_json, pack_text(verified))
+    sys.exit(0 if verified.ok else 1)
+
+
+def _moment(text: str) -> str:
+    try:
+        return since_moment(text, datetime.now(UTC))
+    except ValueError as error:
+        raise InvalidRequest(f"{str(error)[0].upper()}{str(error)[1:]}.") from None
 
 
 def _print_records(records: Iterable[dict[str, Any]], as_json: bool) -> None:

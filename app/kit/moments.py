@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+MOST_AGO = 36_500 * 86_400
 _DURATION = re.compile(r"([0-9]{1,9})([smhd])")
 
 
@@ -26,3 +27,19 @@ def duration(text: str, most: int) -> int:
     if not 0 < seconds <= most:
         raise ValueError(f"a length of time is a number and s, m, h or d, such as 90d: at most {most // SECONDS['d']}d")
     return seconds
+
+
+def since(text: str, now: datetime) -> str:
+    """The moment of 2026-11-23, 2026-11-23T09:15:00Z or 30d (ago), in UTC as records write it.
+
+    A time without a zone is in UTC. Raises ValueError.
+    """
+    try:
+        found = now - timedelta(seconds=duration(text, MOST_AGO))
+    except ValueError:
+        try:
+            found = datetime.fromisoformat(text.strip())
+        except ValueError:
+            raise ValueError("a moment is a day (2026-11-23), a time (2026-11-23T09:15:00Z), or how long ago (30d)") from None
+    utc = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    return f"{utc:%Y-%m-%dT%H:%M:%S.%f}Z"

@@ -128,7 +128,11 @@ def rounds_of(part: str, rounds: int | None) -> Iterator[Round]:
 
 def _verifier(mutations: int) -> Iterator[Round]:
     for name, run in (("node", in_node), ("Chromium", in_chromium)):
-        for what, check in (("logs", browser_verifier.agree_on_logs), ("receipts", browser_verifier.agree_on_receipts)):
+        for what, check in (
+            ("logs", browser_verifier.agree_on_logs),
+            ("receipts", browser_verifier.agree_on_receipts),
+            ("slices", browser_verifier.agree_on_slices),
+        ):
             compare = partial(browser_verifier.compare, check=check, run=run, mutations=mutations)
             yield f"{mutations:,} mutated {what}, three verifiers, {name}", compare
     yield "a log of 1,000,000 records in Chromium", partial(browser_million.verify, records=1_000_000)

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import io
 import random
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import cache
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from app.audit.format.receipt import verify_receipt
-from app.audit.format.record import Receipt
+from app.audit.format.record import Receipt, split_lines
+from app.audit.format.slice import SliceProof
+from app.audit.verification.slice_check import verify_slice
 from app.errors import VerificationFailed
 
 from ..support.browser_verifier import Case
 from ..support.evidence import SIGNER, receipt_text
 from ..support.mutated_logs import LOG, NOTES, OTHER, TOOL_CODE, VKEY, Findings, mutated, opened_by_both, ours_on, theirs_on
 from ..support.mutated_receipts import mutated_receipt
+from ..support.mutated_slices import SLICE_CODE, mutated_slice
 from .figures import Figures
 
 Run = Callable[[Sequence[Case]], list[dict[str, Any]]]
@@ -103,6 +108,42 @@ def believed_record(verdict: dict[str, Any]) -> tuple[int, bytes] | None:
         return None
     [one] = verdict["records"]
     return int(one["seq"]), one["line"].encode("latin-1")
+
+
+def agree_on_slices(run: Run, mutations: int, seed: int = 9162) -> Figures:
+    """Parts of a log, whole or with withheld records, right and changed: the three judge them alike, at the same place."""
+    rng, started = random.Random(seed), time.monotonic()
+    cases = [mutated_slice(rng) for _ in range(mutations)]
+    verdicts = run([Case(log=data, slice=proof, key=VKEY.decode()) for data, proof in cases])
+    for (data, proof), verdict in zip(cases, verdicts, strict=True):
+        ours = slice_by_product(data, proof)
+        assert slice_by_tool(data, proof) == ours, (data, proof)
+        is_sound, entries, _, places = findings_of(verdict)
+        assert (is_sound, entries, places) == ours, (data, proof, verdict)
+    broken = sum(not slice_by_product(data, proof)[0] for data, proof in cases)
+    assert mutations * 0.3 < broken < mutations * 0.95, broken
+    return _figures(mutations, broken, started)
+
+
+Judged = tuple[bool, int, list[int | None]]
+
+
+def slice_by_product(data: bytes, proof: bytes) -> Judged:
+    report = verify_slice(split_lines([data]), SliceProof.parse(proof), SIGNER.verifier_key)
+    return report.ok, report.entries, [number for number, _ in groupby(one.seq for one in report.findings)]
+
+
+def slice_by_tool(data: bytes, proof: bytes) -> Judged:
+    first, prev_hash, tree, own = SLICE_CODE.open_slice(proof)
+    size, root = _opened(own)
+    verdict, problems = SLICE_CODE.check_slice(io.BytesIO(data), first, prev_hash, tree, [], [(size, root, "it")])
+    return not problems, verdict["entries"], [number for number, _ in groupby(seq for seq, _ in problems)]
+
+
+@cache
+def _opened(note: bytes) -> tuple[int, bytes]:
+    size, root = TOOL_CODE.open_checkpoint(note, TOOL_CODE.parse_key(VKEY.decode()))
+    return size, root
 
 
 def _figures(mutations: int, broken: int, started: float) -> Figures:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..support.browser_verifier import in_chromium, in_node
 from . import browser_million
-from .browser_verifier import agree_on_logs, agree_on_receipts
+from .browser_verifier import agree_on_logs, agree_on_receipts, agree_on_slices
 
 
 def test_all_three_verifiers_agree_on_mutated_logs() -> None:
@@ -15,6 +15,10 @@ def test_all_three_verifiers_agree_on_mutated_logs() -> None:
 
 def test_all_three_verifiers_agree_on_mutated_receipts() -> None:
     assert agree_on_receipts(in_node, 300).answers == 300
+
+
+def test_all_three_verifiers_agree_on_parts_of_a_log() -> None:
+    assert agree_on_slices(in_node, 300).answers == 300
 
 
 def test_they_agree_when_the_browser_hashes_by_itself() -> None:

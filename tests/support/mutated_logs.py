@@ -26,8 +26,9 @@ LOG = Evidence(24, (9,))
 OTHER = Evidence(24, (9,), text="other ")
 
 
-def loaded() -> Any:
-    spec = importlib.util.spec_from_file_location("verify_log", TOOL)
+def loaded(name: str = "verify_log") -> Any:
+    """A program of tools/ as a module."""
+    spec = importlib.util.spec_from_file_location(name, TOOL.with_name(f"{name}.py"))
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -69,8 +69,22 @@ class RightEdge:
             level += 1
         self.size = size
 
+    def peaks(self) -> list[bytes]:
+        """The hashes of the whole subtrees, from left to right: all that is needed to go on."""
+        return [peak for peak in reversed(self._peaks) if peak is not None]
+
+    @classmethod
+    def resumed(cls, size: int, peaks: Sequence[bytes]) -> RightEdge:
+        """The edge of a tree of *size* leaves with these `peaks`. Raises ValueError."""
+        if size.bit_count() != len(peaks) or not all(len(peak) == HASH_BYTES for peak in peaks):
+            raise ValueError("a tree has one hash of 32 bytes for each bit of its size")
+        edge, left = cls(), list(peaks)
+        edge.size = _checked(size, MAX_SIZE, "the size")
+        edge._peaks = [left.pop() if size >> level & 1 else None for level in range(size.bit_length())]
+        return edge
+
     def root(self) -> bytes:
-        return _fold([peak for peak in reversed(self._peaks) if peak is not None])
+        return _fold(self.peaks())
 
 
 def root_of(leaves: Iterable[bytes]) -> bytes:

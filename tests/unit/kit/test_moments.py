@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.kit.moments import duration, iso, moment
+from app.kit.moments import duration, iso, moment, since
 
 from ...support.tables import for_each
 
@@ -24,3 +24,23 @@ def test_anything_else_is_refused_with_an_example(text: str) -> None:
 
 def test_a_moment_is_written_in_utc_to_the_second() -> None:
     assert iso(moment(1_790_000_000)) == "2026-09-21T14:13:20Z"
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("2026-09-01", "2026-09-01T00:00:00.000000Z"),
+        ("2026-09-01T09:15:00Z", "2026-09-01T09:15:00.000000Z"),
+        ("2026-09-01T09:15:00.5+02:00", "2026-09-01T07:15:00.500000Z"),
+        ("30d", "2026-08-22T14:13:20.000000Z"),
+        ("45s", "2026-09-21T14:12:35.000000Z"),
+    ],
+)
+def test_a_day_a_time_or_a_length_of_time_is_a_moment(text: str, found: str) -> None:
+    assert since(text, moment(1_790_000_000)) == found
+
+
+@for_each("text", ["", "soon", "2026-13-01", "0d", "-1d", "yesterday", "2026-09-01 25:00"])
+def test_anything_else_is_no_moment(text: str) -> None:
+    with pytest.raises(ValueError, match="a moment is a day"):
+        since(text, moment(1_790_000_000))
