@@ -8,6 +8,7 @@ from typing import Any
 
 from ..audit.storage.postgres.place import LedgerPlace
 from ..errors import ConfigError
+from ..kit.postgres_url import PostgresUrl
 from ..settings import load_settings
 from .env_file import new_secret
 
@@ -45,15 +46,15 @@ def prepare_ledger(role: str | None = None) -> Prepared:
 
 
 def _prepare(connection: Any, ledger: LedgerPlace, role: str | None) -> Prepared:
-    from psycopg import conninfo, sql  # late: an extra
+    from psycopg import sql  # late: an extra
 
     from ..audit.storage.postgres.prepare import prepare  # late: its driver is an extra
 
-    given = conninfo.conninfo_to_dict(ledger.url)
+    given = PostgresUrl(ledger.url, "AUDIT_URL", ledger.password_file).parameters()
     role = role or str(given.get("user") or "")
     if not role:
         raise ConfigError("AUDIT_URL names no role: write postgresql://ROLE@HOST/DATABASE.")
-    password = _password(ledger, given.get("password")) if role == given.get("user") else None
+    password = str(given.get("password") or "") if role == given.get("user") else ""
     is_new_role = connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [role]).fetchone() is None
     if is_new_role:
         connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(role)))
@@ -61,9 +62,3 @@ def _prepare(connection: Any, ledger: LedgerPlace, role: str | None) -> Prepared
             digest = connection.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
             connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(role), sql.Literal(digest)))
     return Prepared(role, is_new_role, bool(password), prepare(connection, role))
-
-
-def _password(ledger: LedgerPlace, in_url: object) -> str:
-    if ledger.password_file is not None:
-        return ledger.password_file.read_text("utf-8").rstrip("\n")
-    return str(in_url or "")

@@ -86,7 +86,7 @@ DECLARE
 BEGIN
   PERFORM set_config('synchronous_commit', 'off', true);
   LOCK TABLE audit.gate IN EXCLUSIVE MODE;
-  IF p_epoch > 0 AND p_epoch <> (SELECT max(e.epoch) FROM audit.epochs e WHERE e.node = p_node) THEN
+  IF p_epoch > 0 AND p_epoch IS DISTINCT FROM (SELECT max(e.epoch) FROM audit.epochs e WHERE e.node = p_node) THEN
     RAISE EXCEPTION 'a newer service named % writes now', p_node USING ERRCODE = 'AU001';
   END IF;
   SELECT * INTO head FROM audit.batches b WHERE b.writer = p_writer AND b.number >= p_number ORDER BY b.number LIMIT 1;

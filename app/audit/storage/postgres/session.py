@@ -15,9 +15,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.conninfo import make_conninfo
 from psycopg.pq import ExecStatus, Format, abc
 
+from ....errors import ConfigError
+from ....kit.postgres_url import PostgresUrl
 from .place import SCHEMA, LedgerPlace
 
 CONNECT_SECONDS = 3
@@ -60,10 +62,8 @@ class Session:
         """Connects. Raises Lost, Refused."""
         try:
             self._connection = psycopg.connect(conninfo(place), autocommit=True)
-        except psycopg.OperationalError as error:
+        except (psycopg.OperationalError, ConfigError) as error:
             raise Lost(reason(error)) from error
-        except OSError as error:
-            raise Lost(f"the file {place.password_file} with its password cannot be read: {error.strerror}") from error
         self._wire: abc.PGconn = self._connection.pgconn
         self._schema = place.schema
         self._prepared: set[str] = set()
@@ -148,8 +148,12 @@ class Session:
 
 
 def conninfo(place: LedgerPlace, url: str | None = None) -> str:
-    """What libpq connects with: to *url*, else as the service. Of several hosts, the primary."""
-    given = conninfo_to_dict(url or place.url)
+    """What libpq connects with: to *url*, else as the service. Of several hosts, the primary.
+
+    Raises ConfigError.
+    """
+    named = PostgresUrl(place.url, "AUDIT_URL", place.password_file) if url is None else PostgresUrl(url, "AUDIT_ADMIN_URL")
+    given = named.parameters()
     defaults = {
         "connect_timeout": CONNECT_SECONDS,
         "target_session_attrs": "read-write",
@@ -158,9 +162,7 @@ def conninfo(place: LedgerPlace, url: str | None = None) -> str:
         "keepalives_idle": 5,
     }
     more: dict[str, object] = {name: value for name, value in defaults.items() if name not in given}
-    if place.password_file is not None and url is None:
-        more["password"] = place.password_file.read_text("utf-8").rstrip("\n")
-    return make_conninfo(url or place.url, **more)  # type: ignore[arg-type]  # numbers and texts
+    return make_conninfo("", **given, **more)  # type: ignore[arg-type]  # numbers and texts
 
 
 def reason(error: Exception) -> str:

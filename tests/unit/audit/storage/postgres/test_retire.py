@@ -12,7 +12,7 @@ import pytest
 from app.audit.log import AuditLog
 from app.audit.storage.postgres.place import LedgerPlace
 from app.audit.storage.postgres.store import PostgresStore
-from app.errors import AuditUnavailable, ConfigError
+from app.errors import AuditCorrupt, AuditUnavailable, ConfigError
 
 from .....support.ledger import ROLE
 from .....support.stored_log import record, records, stored, verify
@@ -56,3 +56,13 @@ def test_a_failure_changes_nothing(ledger: LedgerPlace, monkeypatch: pytest.Monk
         with pytest.raises(AuditUnavailable, match="disk is full"):
             AuditLog(store).begin_another({})
         assert verify(store, *record(store, 1)) == 2
+
+
+def test_a_service_of_the_old_log_adds_nothing_to_the_new_one(ledger: LedgerPlace) -> None:
+    with closing(PostgresStore(replace(ledger, node="one", incarnation=7))) as service, closing(PostgresStore(ledger)) as operator:
+        AuditLog(operator).create({})
+        record(service, 1)
+        AuditLog(operator).begin_another({})
+        with pytest.raises((AuditUnavailable, AuditCorrupt)):
+            record(service, 2)
+        assert verify(operator) == 1

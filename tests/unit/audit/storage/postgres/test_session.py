@@ -71,6 +71,25 @@ def test_a_server_that_is_not_there_is_named_without_the_password() -> None:
     assert "secret-word" not in str(lost.value)
 
 
+@pytest.mark.parametrize(
+    ("url", "mode"),
+    [
+        ("postgresql://me@db.example/x", "verify-full"),
+        ("postgresql://me@db.example/x?sslmode=disable", "disable"),
+        ("postgresql://me@127.0.0.1/x", None),
+    ],
+)
+def test_the_certificate_of_another_machine_is_verified_unless_the_url_says_otherwise(url: str, mode: str | None) -> None:
+    for found in (conninfo(LedgerPlace(url)), conninfo(LedgerPlace("postgresql://h/x"), url)):
+        assert psycopg.conninfo.conninfo_to_dict(found).get("sslmode") == mode
+
+
+def test_a_url_that_cannot_be_read_shows_nothing_of_itself() -> None:
+    with pytest.raises(Lost, match="AUDIT_URL") as lost:
+        Session(LedgerPlace("postgresql://me:secret-word@h/x?sercet=secret-word"))
+    assert "secret-word" not in str(lost.value)
+
+
 def test_the_password_is_read_from_its_file(tmp_path: Path) -> None:
     file = tmp_path / "password"
     file.write_text("from the file\n")
