@@ -59,7 +59,8 @@ def test_a_failure_changes_nothing(ledger: LedgerPlace, monkeypatch: pytest.Monk
 
 
 def test_a_service_of_the_old_log_adds_nothing_to_the_new_one(ledger: LedgerPlace) -> None:
-    with closing(PostgresStore(replace(ledger, node="one", incarnation=7))) as service, closing(PostgresStore(ledger)) as operator:
+    running = replace(ledger, node="one", incarnation=7)
+    with closing(PostgresStore(running)) as service, closing(PostgresStore(ledger)) as operator:
         AuditLog(operator).create({})
         record(service, 1)
         AuditLog(operator).begin_another({})

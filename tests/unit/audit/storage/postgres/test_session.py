@@ -79,7 +79,7 @@ def test_a_server_that_is_not_there_is_named_without_the_password() -> None:
         ("postgresql://me@127.0.0.1/x", None),
     ],
 )
-def test_the_certificate_of_another_machine_is_verified_unless_the_url_says_otherwise(url: str, mode: str | None) -> None:
+def test_the_certificate_of_another_machine_is_verified_by_default(url: str, mode: str | None) -> None:
     for found in (conninfo(LedgerPlace(url)), conninfo(LedgerPlace("postgresql://h/x"), url)):
         assert psycopg.conninfo.conninfo_to_dict(found).get("sslmode") == mode
 
