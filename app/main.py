@@ -23,10 +23,9 @@ from .api.cors import add_cors
 from .api.direct_routes import Application
 from .api.error_responses import answer_error
 from .api.middleware import RequestMiddleware
-from .api.routes import anthropic, ask, audit, budget, discovery, docs, health, openai, token
+from .api.routes import anthropic, ask, audit, budget, discovery, docs, health, home, openai, token
 from .api.scoreboard import Scoreboard
 from .api.worker_state import beat_forever, record_replacement, watch_limits
-from .audit.evidence.health import LogHealth
 from .catalogue.models import Catalogue
 from .errors import AppError, LimitsUnavailable
 from .limits.bounds import Bounds
@@ -87,6 +86,11 @@ def create_app(
         app.include_router(routes.router)
     if settings.docs_enabled:
         docs.add_docs(app)
+    if settings.console_enabled:
+        from .web.console import add_console  # late: where it is switched off, nothing of it is loaded
+
+        add_console(app, settings)
+    home.add_home(app, settings)
     asking = [route for part in (ask, openai, anthropic) for route in part.router.routes]
     posts = [route for route in asking if isinstance(route, APIRoute) and route.methods == {"POST"}]
     # The middleware that is added last runs first.
@@ -133,7 +137,7 @@ def _lifespan(
                     _keep(_forget_forever(buckets)),
                     _keep(watch_health(scoreboard.log, services.running_mark, services.events, reports=worker == 0)),
                 ]
-                with _signing(settings, services.events, scoreboard.log) if signs_checkpoints else nullcontext():
+                with _beside(settings, services.events, scoreboard) if signs_checkpoints else nullcontext():
                     yield
                 await services.assistant.until_idle(settings.shutdown_grace_seconds * CUT_SHARE)
                 for task in tasks:
@@ -146,16 +150,26 @@ def _lifespan(
 
 
 @contextmanager
-def _signing(settings: Settings, events: SecurityLog, health: LogHealth) -> Iterator[None]:
-    """A thread that signs checkpoints. Each process may have one: the tree's lock elects one."""
-    stop, signing_loop = threading.Event(), open_signing_loop(settings, events, health)
-    thread = threading.Thread(target=signing_loop.run, args=(stop,), name="notary", daemon=True)
-    thread.start()
+def _beside(settings: Settings, events: SecurityLog, scoreboard: Scoreboard) -> Iterator[None]:
+    """A thread that signs checkpoints, and one that builds the index; `serve` has processes.
+
+    Each process may have them: the tree's lock elects one, and two builders do no harm.
+    """
+    work = {"notary": open_signing_loop(settings, events, scoreboard.log).run}
+    if settings.console_enabled:
+        from .wiring.record_index import open_index_builder  # late: as the console
+
+        work["index"] = open_index_builder(settings, scoreboard.demand).run
+    stop = threading.Event()
+    threads = [threading.Thread(target=run, args=(stop,), name=name, daemon=True) for name, run in work.items()]
+    for thread in threads:
+        thread.start()
     try:
         yield
     finally:
         stop.set()
-        thread.join(SIGNING_GRACE_SECONDS)
+        for thread in threads:
+            thread.join(SIGNING_GRACE_SECONDS)
 
 
 def _keep(work: Coroutine[None, None, None]) -> asyncio.Task[None]:

@@ -72,12 +72,14 @@ class Audited:
         return not self.problems and not self.differences
 
 
-def show() -> list[BudgetRow]:
+def show(settings: Settings | None = None, catalogue: Catalogue | None = None) -> list[BudgetRow]:
     """Every budget of the policy, as far as it was used in its present period.
 
-    From the store; where there is none, from the log. Raises ConfigError, Unavailable.
+    From the store; where there is none, from the log. Blocks. *settings*, *catalogue*: those of a
+    service that runs. Raises ConfigError, Unavailable.
     """
-    settings, catalogue = _configured()
+    if settings is None or catalogue is None:
+        settings, catalogue = _configured()
     states = _states(settings)
     now = now_utc()
     rows = []

@@ -12,7 +12,7 @@ from ..kit.moments import iso, moment
 from ..security.api_keys.form import NewKey
 from ..security.models import ApiKey
 from ..security.roles import verify_roles
-from .operator import Operator, operating, reading_clients
+from .operator import Operating, Operator, operating, reading_clients
 
 MAX_NAME = 64
 
@@ -36,6 +36,7 @@ async def add_key(
     name: str | None = None,
     rpm: int | None = None,
     expires_in: int | None = None,
+    by: Operating = operating,
 ) -> AddedKey:
     """A key of a client. *roles*: some of the client's; left out, all that it has now.
 
@@ -43,7 +44,7 @@ async def add_key(
     """
     if name is not None and not (0 < len(name) <= MAX_NAME and name.isprintable()):
         raise InvalidRequest(f"A key's name is 1 to {MAX_NAME} printable characters.")
-    async with operating() as operator:
+    async with by() as operator:
         client = await operator.store.verify_active(client_id)
         names = verify_roles(list(roles)) if roles else client.roles
         for role in names:
@@ -87,9 +88,9 @@ async def list_keys(client_id: str | None = None) -> list[ApiKey]:
         return await store.keys.list_all(client_id)
 
 
-async def revoke_key(key_id: str) -> ApiKey:
+async def revoke_key(key_id: str, by: Operating = operating) -> ApiKey:
     """Recorded once. Raises InvalidRequest for what is no id of a key, AuditUnavailable."""
-    async with operating() as operator:
+    async with by() as operator:
         key = await operator.store.keys.verify_exists(key_id)
         record = operator.recording("key.revoked", key_id=key_id, client_id=key.client_id)
         await operator.store.revoke(key_id, key.ends_at, record)

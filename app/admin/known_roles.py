@@ -13,8 +13,10 @@ from ..security.roles import ENDPOINT_ROLES
 ALLOW_UNKNOWN = "--allow-unknown-role"
 
 
-def verify_known(roles: Sequence[str], policy_file: Path | None) -> None:
+def verify_known(roles: Sequence[str], policy_file: Path | None, allow: str = ALLOW_UNKNOWN) -> None:
     """Raises InvalidRequest for a role that opens nothing, such as one that is mistyped.
+
+    *allow*: what the sentence says to add for a role that is meant all the same.
 
     Raises ConfigError where the policy file is needed to tell and cannot be read.
     """
@@ -25,8 +27,13 @@ def verify_known(roles: Sequence[str], policy_file: Path | None) -> None:
         if role not in known:
             raise InvalidRequest(
                 f"No endpoint and no model asks for the role {role}: it gives a client nothing. {_advice(role, known)}, "
-                f"or add {ALLOW_UNKNOWN} if it is for later."
+                f"or add {allow} if it is for later."
             )
+
+
+def known_roles(policy_file: Path | None) -> list[str]:
+    """All that open something. Raises ConfigError where the policy file cannot be read."""
+    return sorted({*ENDPOINT_ROLES, *(read_roles(policy_file) if policy_file is not None else ())})
 
 
 def _advice(role: str, known: set[str]) -> str:

@@ -5,11 +5,11 @@ Works beside a running service, which applies a change within a second.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from ..audit.log import AuditLog
 from ..audit.storage.file_system import verify_locks_hold
@@ -24,20 +24,45 @@ from .known_roles import verify_known
 
 
 @dataclass(frozen=True, slots=True)
+class Author:
+    """Who changes something, as the records of the changes say."""
+
+    user_id: str | None
+    members: Mapping[str, Any]
+    """What `details` says of them: `by`, and how they proved who they are."""
+    request_id: str | None = None
+
+
+AT_THE_TERMINAL = Author(None, {"by": "operator"})
+"""Who may use the service's own files: there is no other proof of who it is."""
+
+
+@dataclass(frozen=True, slots=True)
 class Operator:
     store: ClientStore
     audit: AuditLog
     events: SecurityLog
+    author: Author = AT_THE_TERMINAL
 
     async def record(self, action: str, **details: Any) -> None:
         """Durable on return. Raises AuditUnavailable: then nothing may be changed."""
-        await self.audit.record(action, user_id=None, details={**details, "by": "operator"})
+        author = self.author
+        members = {**details, **author.members}
+        await self.audit.record(action, user_id=author.user_id, details=members, request_id=author.request_id)
         named = {name: details[name] for name in ("client_id", "jti", "key_id", "server") if name in details}
-        self.events.event(action.replace(".", "_"), **named)
+        by = {} if author.user_id is None else {"user_id": author.user_id}
+        self.events.event(action.replace(".", "_"), **by, **named)
 
     def recording(self, action: str, **details: Any) -> Record:
         """For a change that is recorded as soon as it is known to be possible."""
         return partial(self.record, action, **details)
+
+
+class Operating(Protocol):
+    """How a change gets its Operator: at a terminal, or within a service that runs."""
+
+    def __call__(self, known_roles: Sequence[str] | None = None) -> AbstractAsyncContextManager[Operator]:
+        """Raises InvalidRequest if one of *known_roles* is unknown."""
 
 
 @asynccontextmanager

@@ -59,10 +59,12 @@ class RequestMiddleware:
                 if error_style_of(scope) == "anthropic":
                     headers.append((b"request-id", origin.request_id.encode()))  # where its SDKs look for it
                 headers.extend(SECURITY_HEADERS)
-                if b"cache-control" not in dict(headers):
+                own = dict(headers)
+                if b"cache-control" not in own:
                     headers.append((b"cache-control", b"no-store"))
-                docs = scope["path"].startswith("/docs")
-                headers.append((b"content-security-policy", DOCS_POLICY if docs else POLICY))
+                if b"content-security-policy" not in own:  # a page of the console brings its own
+                    docs = scope["path"].startswith("/docs")
+                    headers.append((b"content-security-policy", DOCS_POLICY if docs else POLICY))
                 quota = request_context(scope).quota
                 for one in (quota, origin.tokens.quota):
                     if one is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 
 from ..audit.evidence.health import LogHealth
+from ..audit.index.demand import Demand
 from ..kit.shared_words import SharedWords
 from ..security.replacement_notice import ReplacementNotice
 
@@ -27,6 +28,8 @@ class Scoreboard:
         self.log = LogHealth()
         """What the notary process finds out about the log; only that one writes it."""
         self.database = ReplacementNotice()
+        self.demand = Demand()
+        """Whether the index of the records is wanted now."""
         self._words = SharedWords(slots * WORDS).words
         self._stopping = SharedWords(1).words
 

@@ -14,7 +14,7 @@ from ..errors import InvalidRequest
 from ..kit.command import command
 from ..kit.moments import iso
 from ..security.models import ClientSettings
-from ..security.roles import ADD_CLIENT, ASK, AUDIT_READER, INTROSPECT
+from ..security.roles import ADD_CLIENT, ADMIN, ASK, AUDIT_READER, INTROSPECT
 from ..security.token_errors import InvalidRoles, InvalidUser
 from ..settings import MAX_TOKEN_HOURS
 from .keys import key_lines, length_of_time
@@ -25,7 +25,10 @@ clients = typer.Typer(add_completion=False, no_args_is_help=True)
 
 DEFAULT = "default"
 ClientId = Annotated[str, typer.Argument(help=InvalidUser.detail)]
-ROLES = f"{ASK} may ask, {AUDIT_READER} may read the log, {INTROSPECT} may look at everyone's tokens; repeatable."
+ROLES = (
+    f"{ASK} may ask, {AUDIT_READER} may read the log, {INTROSPECT} may look at everyone's tokens, "
+    f"{ADMIN} may administer over the network; repeatable."
+)
 Roles = Annotated[list[str], typer.Option("--role", help=ROLES, callback=one_each)]
 AllowUnknown = Annotated[
     bool, typer.Option("--allow-unknown-role", help="Also take roles that no endpoint and no model asks for.")

@@ -40,7 +40,7 @@ class AuditAccess:
     """
 
     def __init__(self, evidence: EvidenceReader, audit: AuditLog) -> None:
-        self._evidence, self._audit = evidence, audit
+        self.evidence, self._audit = evidence, audit
         # Two pools of their own: reads that wait for the notary process must delay neither
         # questions, which use the loop's threads, nor the checkpoint, which waits for nothing.
         self._readers = ThreadPoolExecutor(READERS, "evidence")
@@ -53,16 +53,16 @@ class AuditAccess:
 
     async def checkpoint(self) -> bytes:
         """The signed checkpoint: for anyone."""
-        return await self._off_the_loop(self._evidence.checkpoint, self._public)
+        return await self.off_the_loop(self.evidence.checkpoint, self._public)
 
     async def tile(self, tile: Tile) -> bytes:
         """A hash tile: for anyone, because a leaf hash reveals nothing about its line."""
-        return await self._off_the_loop(lambda: self._evidence.tile(tile), self._public)
+        return await self.off_the_loop(lambda: self.evidence.tile(tile), self._public)
 
     async def bundle(self, inquiry: Inquiry, tile: Tile) -> bytes:
         """An entry bundle. The calling code has checked that the principal is an auditor."""
-        data = await self._off_the_loop(lambda: self._evidence.tile(tile))
-        await self._record(inquiry, {"what": "bundle", "from": tile.index * WIDTH, "count": tile.width})
+        data = await self.off_the_loop(lambda: self.evidence.tile(tile))
+        await self.record_read(inquiry, {"what": "bundle", "from": tile.index * WIDTH, "count": tile.width})
         return data
 
     async def entry(self, inquiry: Inquiry, seq: int) -> bytes:
@@ -70,13 +70,13 @@ class AuditAccess:
 
         Raises the same NotFound for a missing record and for another principal's.
         """
-        line = await self._off_the_loop(lambda: self._evidence.entry(seq))
+        line = await self.off_the_loop(lambda: self.evidence.entry(seq))
         await self._admit(inquiry, seq, line, "entry")
         return line
 
     async def receipt(self, inquiry: Inquiry, seq: int) -> bytes:
         """The record's tlog-proof, which includes its line. Raises NotFound as `entry` does."""
-        line, proof = await self._off_the_loop(lambda: (self._evidence.entry(seq), self._evidence.receipt(seq)))
+        line, proof = await self.off_the_loop(lambda: (self.evidence.entry(seq), self.evidence.receipt(seq)))
         await self._admit(inquiry, seq, line, "receipt")
         return proof
 
@@ -84,21 +84,23 @@ class AuditAccess:
         """Stored lines from record *start* on; without the auditor's role, the principal's own."""
         principal = inquiry.principal
         if not principal.has(AUDIT_READER):
-            return await self._off_the_loop(lambda: self._evidence.page(start, limit, principal.user_id))
-        page = await self._off_the_loop(lambda: self._evidence.page(start, limit))
-        await self._record(inquiry, {"what": "entries", "from": start, "count": len(page.lines)})
+            return await self.off_the_loop(lambda: self.evidence.page(start, limit, principal.user_id))
+        page = await self.off_the_loop(lambda: self.evidence.page(start, limit))
+        await self.record_read(inquiry, {"what": "entries", "from": start, "count": len(page.lines)})
         return page
 
     async def _admit(self, inquiry: Inquiry, seq: int, line: bytes, what: str) -> None:
         if inquiry.principal.has(AUDIT_READER):
-            await self._record(inquiry, {"what": what, "from": seq, "count": 1})
+            await self.record_read(inquiry, {"what": what, "from": seq, "count": 1})
         elif user_of(line) != inquiry.principal.user_id:
             raise NotFound("The log has no such record.")
 
-    async def _record(self, inquiry: Inquiry, details: dict[str, Any]) -> None:
+    async def record_read(self, inquiry: Inquiry, details: dict[str, Any]) -> None:
+        """Before an auditor is shown what *details* name. Raises AuditUnavailable."""
         details |= {"address": inquiry.address, "credential": inquiry.principal.credential}
         user_id = inquiry.principal.user_id
         await self._audit.record("audit.read", user_id=user_id, details=details, request_id=inquiry.request_id)
 
-    async def _off_the_loop(self, read: Callable[[], T], threads: ThreadPoolExecutor | None = None) -> T:
+    async def off_the_loop(self, read: Callable[[], T], threads: ThreadPoolExecutor | None = None) -> T:
+        """*read* in a thread of those who read."""
         return await asyncio.get_running_loop().run_in_executor(threads or self._readers, read)

@@ -11,7 +11,8 @@ from .token_errors import InvalidRoles, InvalidUser
 ASK = "ai.playground.user"
 AUDIT_READER = "ai.audit.reader"
 INTROSPECT = "ai.token.introspect"
-ENDPOINT_ROLES = (ASK, AUDIT_READER, INTROSPECT)
+ADMIN = "ai.admin"
+ENDPOINT_ROLES = (ASK, AUDIT_READER, INTROSPECT, ADMIN)
 """Those that an endpoint asks for; the policy file may name more."""
 
 ADD_CLIENT = "clients add alice --key"

@@ -1,8 +1,9 @@
 """`serve`: the parent process holds the socket and restarts its children when they die.
 
-Its children: the workers that answer, the notary process that signs checkpoints, and the embedded
-model. The parent opens neither log nor database. It imports what workers need once: they share its
-memory, and one that is started again is there at once.
+Its children: the workers that answer, the notary process that signs checkpoints, the process that
+builds the index of the records, and the embedded model. The parent opens neither log nor database.
+It imports what workers need once: they share its memory, and one that is started again is there at
+once.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import NamedTuple
 
 from ..api.scoreboard import Scoreboard
 from ..audit.evidence.health import LogHealth
+from ..audit.index.demand import Demand
 from ..errors import ConfigError
 from ..kit.process import EXIT_CONFIG, ask_child, fork, keep_memory_private, spawn
 from ..upstream import embedded
@@ -77,6 +79,10 @@ def serve(output: ServiceOutput, *, host: str, port: int, workers: int, as_json:
         ready = ReadyFlag()
         work = partial(fork, partial(_without, metrics and metrics.listener, partial(_work, shared, output, ready, number)))
         supervisor.add(f"worker {number + 1}", work, ready=ready, pulse=scoreboard.pulse(number))
+    if plan.has_console:
+        ready = ReadyFlag()
+        index = partial(_without, listener, partial(_index, plan.log_files, scoreboard.demand, ready))
+        supervisor.add("index", partial(fork, index), ready=ready)
     # The notary stops last: it signs what the workers recorded at the end.
     ready = ReadyFlag()
     sign = partial(_without, listener, partial(_sign, plan.log_files, scoreboard.log, ready))
@@ -122,6 +128,12 @@ def _show_metrics(metrics: Metrics, scoreboard: Scoreboard, ready: ReadyFlag) ->
     from .metrics_process import run_metrics  # late: in a child
 
     return run_metrics(metrics.listener, metrics.board, scoreboard, "", ready)
+
+
+def _index(log_files: LogFiles, demand: Demand, ready: ReadyFlag) -> int:
+    from .index_process import run_index  # late: in a child
+
+    return run_index(log_files, demand, ready)
 
 
 def _reload(settings: bytes, policy: SharedPolicy) -> int:

@@ -24,6 +24,7 @@ class ServicePlan:
     """Where the metrics are served; None: nowhere."""
     otel: dict[str, str]
     """OpenTelemetry's variables, of `.env` too."""
+    has_console: bool
     first_step: str | None
     """The command that makes a client, where there is none."""
     modules: tuple[str, ...]

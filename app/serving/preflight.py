@@ -55,6 +55,7 @@ def preflight() -> bytes:
         metrics_port=settings.metrics_port,
         otel=otel,
         first_step=None if has_active_client(settings.database) else command(ADD_CLIENT),
+        has_console=settings.console_enabled,
         modules=modules_of(catalogue),
         settings=pickle.dumps(settings),
         catalogue=pickle.dumps(catalogue),

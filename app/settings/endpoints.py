@@ -37,6 +37,8 @@ class EndpointSettings(BaseModel):
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = ()
     docs_enabled: bool = True
+    console_enabled: bool = True
+    console_idle_minutes: int = Field(15, ge=1, le=480)
     shutdown_notice_seconds: float = Field(0, ge=0, le=600)
     shutdown_grace_seconds: float = Field(30, ge=1, le=3600)
 

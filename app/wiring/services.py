@@ -48,6 +48,7 @@ class Services:
     """What the endpoints use. All of it is open inside `open_services`."""
 
     settings: Settings
+    clients: ClientStore
     security: SecurityManager
     assistant: SecureAIAssistant
     audit: AuditLog
@@ -117,7 +118,7 @@ async def open_services(
             assistant.use(replaced.language_model, replaced.v1_requests)
 
         told = (models.now.note, running_mark, use_catalogue, budgets.budgets)
-        yield Services(settings, security, assistant, audit, evidence, audit_access, events, *told)
+        yield Services(settings, clients, security, assistant, audit, evidence, audit_access, events, *told)
 
 
 def _open_log(

@@ -6,7 +6,6 @@ from importlib.resources import files
 
 import orjson
 from fastapi import APIRouter, FastAPI, Response
-from starlette.responses import RedirectResponse
 from starlette.staticfiles import StaticFiles
 
 from ..description import description_of
@@ -38,13 +37,6 @@ SwaggerUIBundle({
   validatorUrl: null,
 });
 """
-
-
-@router.head("/")
-@router.get("/")
-async def root() -> Response:
-    """Relative, so that a proxy may serve all of this beneath a prefix."""
-    return RedirectResponse("docs", 307)
 
 
 @router.head("/docs")

@@ -131,7 +131,7 @@ async def test_anyone_gets_checkpoint_and_hash_tiles_even_if_readers_wait(shown:
         waits.append(1)
         asyncio.run_coroutine_threadsafe(blocked.wait(), loop).result()
 
-    waiting = [asyncio.create_task(shown.access._off_the_loop(wait)) for _ in range(20)]
+    waiting = [asyncio.create_task(shown.access.off_the_loop(wait)) for _ in range(20)]
     await until(lambda: len(waits) == READERS)
     async with asyncio.timeout(10):
         assert b"example.com/log" in await shown.access.checkpoint()

@@ -1,0 +1,83 @@
+"""The parameters of a search: read strictly, each named in its error."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from fastapi import Request
+
+from ..audit.format.record import ACTIONS
+from ..audit.index.search import MAX_FOUND, Filter
+from ..errors import InvalidRequest
+from ..security.roles import is_user_id
+
+NAMES = ("user", "action", "model", "text", "since", "until", "before", "limit")
+MAX_TEXT = 200
+MOST = 10**15
+TEXT = {"type": "string", "maxLength": MAX_TEXT}
+PARAMETERS: list[dict[str, Any]] = [
+    {"name": "user", "in": "query", "schema": TEXT, "description": "Another's records need ai.audit.reader."},
+    {"name": "action", "in": "query", "schema": {"type": "string", "enum": sorted(ACTIONS)}},
+    {"name": "model", "in": "query", "schema": TEXT},
+    {"name": "text", "in": "query", "schema": TEXT, "description": "Words, or the beginnings of words; all must be there."},
+    {"name": "since", "in": "query", "schema": TEXT, "description": "A day, or a time with its offset (RFC 3339)."},
+    {"name": "until", "in": "query", "schema": TEXT, "description": "As since; a day is included."},
+    {"name": "before", "in": "query", "schema": {"type": "integer"}, "description": "Only records of a lower number."},
+    {"name": "limit", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": MAX_FOUND, "default": 50}},
+]
+
+
+def filter_of(request: Request) -> Filter:
+    """Raises InvalidRequest. A parameter that is empty counts as left out."""
+    given = request.query_params.multi_items()
+    values = {name: value for name, value in given if value}
+    if len(dict(given)) != len(given) or not {name for name, _ in given} <= set(NAMES):
+        raise InvalidRequest(f"The parameters are {', '.join(NAMES)}, each at most once.")
+    if any(len(value) > MAX_TEXT or "\x00" in value for value in values.values()):
+        raise InvalidRequest(f"A parameter has at most {MAX_TEXT} characters.")
+    user, action = values.get("user"), values.get("action")
+    if user is not None and not is_user_id(user):
+        raise InvalidRequest("user is the name of a principal, such as alice.")
+    if action is not None and action not in ACTIONS:
+        raise InvalidRequest("action is one of those that docs/reference/records.md lists, such as ask.answered.")
+    return Filter(
+        user,
+        action,
+        values.get("model"),
+        values.get("text"),
+        _moment("since", values.get("since"), timedelta(0)),
+        _moment("until", values.get("until"), timedelta(days=1)),
+        _number("before", values.get("before"), MOST),
+        _number("limit", values.get("limit"), MAX_FOUND) or 50,
+    )
+
+
+def day_of(request: Request, name: str, default: str) -> str:
+    """Raises InvalidRequest."""
+    text = request.query_params.get(name, "") or default
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).date().isoformat()
+    except ValueError:
+        raise InvalidRequest(f"{name} is a day, such as 2026-11-26.") from None
+
+
+def _number(name: str, text: str | None, most: int) -> int | None:
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdecimal()) or not 1 <= int(text) <= most:
+        raise InvalidRequest(f"{name} is a number from 1 to {most:,}.")
+    return int(text)
+
+
+def _moment(name: str, text: str | None, of_day: timedelta) -> int | None:
+    """Milliseconds since 1970. *of_day*: added to a day that has no time."""
+    if text is None:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+        if len(text) <= len("2026-11-26"):
+            found += of_day
+        return round(found.replace(tzinfo=found.tzinfo or UTC).timestamp() * 1000)
+    except (ValueError, OverflowError):
+        raise InvalidRequest(f"{name} is a day, or a time such as 2026-11-26T09:15:00Z.") from None

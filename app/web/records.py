@@ -1,0 +1,148 @@
+"""GET /audit/search and /audit/feed: records by their time, model, action and words; new ones."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import orjson
+from fastapi import APIRouter, Request, Response
+from starlette.responses import StreamingResponse
+
+from ..api.context import AppContext, app_context
+from ..api.dependencies import ServicesDep, bearer_token
+from ..api.schemas import PROBLEM
+from ..audit.index.schema import index_path
+from ..audit.index.search import Filter, known_names, size_of
+from ..errors import AppError, Unavailable
+from ..kit.event_stream import KEEP_ALIVE, Event, encode
+from ..security.record_search import RecordSearch, allowed
+from ..wiring.services import Services
+from .dependencies import InquiryDep
+from .filters import PARAMETERS, filter_of
+from .summaries import summary_of
+
+router = APIRouter(prefix="/audit", tags=["audit"])
+CATCH_UP_SECONDS = 2.0
+"""How long a search waits for the newest records."""
+POLL_SECONDS = 0.4
+ALIVE_SECONDS = 10.0
+"""So often a silent feed says that it lives, and its credential is looked at again."""
+MAX_BEHIND = 2_000
+"""A feed that is further behind goes on with the newest records, and says how many it left out."""
+MAX_FEEDS = 64
+"""In one worker."""
+REFUSALS: dict[int | str, dict[str, Any]] = dict.fromkeys((401, 403, 422, 429, 503), PROBLEM)
+EVENTS = {"content": {"text/event-stream": {"schema": {"type": "string"}}}}
+
+
+def record_search(services: Services) -> RecordSearch:
+    return RecordSearch(services.audit_access, index_path(services.settings.audit_log_path))
+
+
+@router.get(
+    "/search",
+    summary="Search records; your own, or all with ai.audit.reader",
+    responses=REFUSALS,
+    openapi_extra={"parameters": PARAMETERS},
+)
+async def search_records(inquiry: InquiryDep, services: ServicesDep, request: Request) -> Response:
+    """Newest first. `more`: there are older ones; ask again with `before` the last number.
+
+    `behind`: so many of the newest records are not in the index yet.
+    """
+    body = await search_body(app_context(request), inquiry, allowed(inquiry.principal, filter_of(request)))
+    return Response(orjson.dumps(body), media_type="application/json")
+
+
+async def search_body(app: AppContext, inquiry: Any, wanted: Filter) -> dict[str, Any]:
+    await caught_up(app)
+    found, lines = await record_search(app.services).search(inquiry, wanted)
+    return {
+        "records": [summary_of(line) for line in lines],
+        "count": found.count,
+        "more": found.count > len(found.seqs),
+        "indexed": found.indexed,
+        "behind": max(0, newest(app) - found.indexed),
+    }
+
+
+async def names_body(app: AppContext, user: str | None) -> dict[str, list[str]]:
+    path = index_path(app.services.settings.audit_log_path)
+    try:
+        return await asyncio.to_thread(known_names, path, user)
+    except Unavailable:
+        return {"models": [], "users": []}
+
+
+def newest(app: AppContext) -> int:
+    """Records that are signed, as far as known."""
+    return app.scoreboard.log.size
+
+
+async def caught_up(app: AppContext) -> None:
+    """Wait for the index, but not for long."""
+    app.scoreboard.demand.want()
+    path, end, wanted = index_path(app.services.settings.audit_log_path), time.monotonic() + CATCH_UP_SECONDS, newest(app)
+    while time.monotonic() < end:
+        try:
+            if await asyncio.to_thread(size_of, path) >= wanted:
+                return
+        except Unavailable:
+            pass
+        await asyncio.sleep(0.05)
+
+
+@router.get(
+    "/feed",
+    summary="New records as they come, as server-sent events",
+    responses={200: EVENTS, **REFUSALS},
+    openapi_extra={"parameters": PARAMETERS[:3]},
+)
+async def feed(inquiry: InquiryDep, services: ServicesDep, request: Request) -> Response:
+    """Events: `record` (as in a search), `skipped` (`{"count"}`), `end` (the credential expired)."""
+    app, wanted, token = app_context(request), allowed(inquiry.principal, filter_of(request)), bearer_token(request)
+    feeds: set[object] = request.app.state.feeds
+    if len(feeds) >= MAX_FEEDS:
+        raise Unavailable("As many feeds are open as this service allows: close one, or try again later.", retry_after=10)
+    start = newest(app)
+    await record_search(services).open_feed(inquiry, wanted, start)
+    headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+    return StreamingResponse(_feed(app, wanted, token, start, feeds), media_type="text/event-stream", headers=headers)
+
+
+async def _feed(app: AppContext, wanted: Filter, token: str, at: int, feeds: set[object]) -> AsyncIterator[bytes]:
+    own, access, checked = object(), record_search(app.services), time.monotonic()
+    feeds.add(own)
+    try:
+        yield KEEP_ALIVE
+        while not app.scoreboard.is_stopping:
+            if time.monotonic() - checked > ALIVE_SECONDS:
+                await app.services.security.verify_bearer(token)
+                checked = time.monotonic()
+                app.scoreboard.demand.want()
+                yield KEEP_ALIVE
+            end = newest(app)
+            if end - at > MAX_BEHIND:
+                yield encode(Event(b"skipped", orjson.dumps({"count": end - at - MAX_BEHIND // 10})))
+                at = end - MAX_BEHIND // 10
+            if end <= at:
+                await asyncio.sleep(POLL_SECONDS)
+                continue
+            page = await access.news(wanted, at)
+            for line in page.lines:
+                record = summary_of(line)
+                at = max(at, record["seq"] + 1)
+                if _is_wanted(record, wanted):
+                    yield encode(Event(b"record", orjson.dumps(record)))
+            at = max(at, end if page.next is None else page.next)
+    except AppError as error:
+        yield encode(Event(b"end", orjson.dumps({"code": error.code, "detail": "Sign in again to go on."})))
+    finally:
+        feeds.discard(own)
+
+
+def _is_wanted(record: dict[str, Any], wanted: Filter) -> bool:
+    return wanted.action in (None, record["action"]) and wanted.model in (None, record["model"])

@@ -1,0 +1,138 @@
+// The frame of the console: sign in, choose a page, sign out.
+
+import { find, findAll, say, setText, show } from "./dom.js";
+import { authorization, end, session, signIn, signOut, whenEnded } from "./session.js";
+
+const MODULES = { playground: "./playground.js", records: "./records.js", usage: "./usage.js", operations: "./operations.js" };
+let leave = () => {};
+
+// --- sign in and out -------------------------------------------------------------------------------
+
+const form = find("#sign-in-form");
+
+form.addEventListener("change", () => {
+  const how = new FormData(form).get("how");
+  for (const fields of findAll("[data-how]", form)) show(fields, fields.dataset.how === how);
+});
+
+form.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const given = Object.fromEntries(new FormData(form));
+  const button = find("button[type=submit]", form);
+  const problem = find("#sign-in-problem");
+  show(problem, false);
+  button.disabled = true;
+  try {
+    const isKey = given.how === "key";
+    if (isKey ? !given["api-key"] : !given["client-id"] || !given["client-secret"]) throw new Error(isKey ? "Enter your API key." : "Enter your client id and your secret.");
+    await signIn(isKey ? { key: given["api-key"].trim() } : { clientId: given["client-id"].trim(), secret: given["client-secret"].trim() });
+    form.reset();
+    form.dispatchEvent(new Event("change"));
+    enter();
+  } catch (error) {
+    problem.textContent = error.message;
+    show(problem);
+    for (const secret of findAll("input[type=password]", form)) secret.value = "";
+  } finally {
+    button.disabled = false;
+  }
+});
+
+find("#sign-out").addEventListener("click", signOut);
+
+function enter() {
+  const { user_id: name, pages } = session();
+  setText("#who", name);
+  for (const link of findAll("#nav a")) show(link, pages.includes(link.dataset.page));
+  show(find("#sign-in"), false);
+  show(find("#sign-in-notice"), false);
+  show(find("#console"));
+  go();
+}
+
+whenEnded((why) => {
+  leave();
+  leave = () => {};
+  for (const dialog of findAll("dialog[open]")) dialog.close();
+  find("#record-dialog").replaceChildren();
+  find("#page").replaceChildren();
+  setText("#who", "");
+  show(find("#console"), false);
+  setText("#sign-in-notice", why);
+  show(find("#sign-in-notice"));
+  show(find("#sign-in"));
+  find("#client-id").focus();
+});
+
+addEventListener("pageshow", (event) => { if (event.persisted) end("You are signed out."); });
+
+// --- pages -------------------------------------------------------------------------------------------
+
+function go() {
+  if (!session()) return;
+  const { pages } = session();
+  const wanted = location.hash.slice(1);
+  const page = pages.includes(wanted) ? wanted : pages[0];
+  for (const link of findAll("#nav a")) {
+    if (link.dataset.page === page) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  find('#nav [aria-current="page"]')?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  leave();
+  leave = () => {};
+  htmx.ajax("GET", `console/parts/${page}`, { target: "#page", swap: "innerHTML" });
+}
+
+addEventListener("hashchange", () => { go(); find("#page").focus({ preventScroll: true }); scrollTo(0, 0); });
+
+document.body.addEventListener("htmx:configRequest", ({ detail }) => {
+  Object.assign(detail.headers, authorization());
+  for (const [name, value] of [...detail.formData.entries()]) if (value === "") detail.formData.delete(name);
+});
+
+document.body.addEventListener("htmx:afterSwap", async ({ detail }) => {
+  if (detail.target.id !== "page") return;
+  const root = find("[data-module]", detail.target);
+  setText(document.querySelector("title"), `${find("h1", detail.target)?.textContent ?? "Console"} · Secure AI Assistant`);
+  say(`${find("h1", detail.target)?.textContent ?? "The page"} is shown.`);
+  if (root) leave = (await import(MODULES[root.dataset.module])).start(root) ?? (() => {});
+});
+
+// --- what goes wrong ---------------------------------------------------------------------------------
+
+const TITLES = { 0: "The service cannot be reached", 403: "Not for your roles", 429: "Too many requests", 503: "Not now" };
+
+document.body.addEventListener("htmx:responseError", ({ detail }) => failed(detail, detail.xhr.status, parsed(detail.xhr.responseText)));
+document.body.addEventListener("htmx:sendError", ({ detail }) => failed(detail, 0, { detail: "Is it running, and is the network there?" }));
+
+function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return {};
+  }
+}
+
+function failed(detail, status, body) {
+  if (status === 401) return end(body.detail ?? "Sign in again.");
+  const copy = find("#problem-template").content.cloneNode(true);
+  setText("h2", TITLES[status] ?? "That did not work", copy);
+  setText("p", body.detail ?? "The service did not answer as expected.", copy);
+  setText(".fine", body.request_id ? `Request ${body.request_id}` : "", copy);
+  const source = detail.elt;
+  find("[data-retry]", copy).addEventListener("click", () => (source === document.body ? go() : htmx.trigger(source, "again")));
+  detail.target.replaceChildren(copy);
+  say(TITLES[status] ?? "That did not work.");
+}
+
+// --- dark and light ----------------------------------------------------------------------------------
+
+const root = document.documentElement;
+const prefersDark = matchMedia("(prefers-color-scheme: dark)");
+const setTheme = (isDark) => { root.dataset.theme = isDark ? "dark" : "light"; dispatchEvent(new Event("themechange")); };
+setTheme(prefersDark.matches);
+prefersDark.addEventListener("change", ({ matches }) => setTheme(matches));
+find("#theme").addEventListener("click", () => setTheme(root.dataset.theme !== "dark"));
+
+form.dispatchEvent(new Event("change"));
+find("#client-id").focus();

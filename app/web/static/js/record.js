@@ -1,0 +1,117 @@
+// One record: its line as it is stored, its hash computed here, its neighbours, its receipt.
+
+import { download, find, findAll, make, say, setText } from "./dom.js";
+import { call } from "./session.js";
+
+const HASH_TAIL = 75; // ,"hash":"<64 hex>"} are the last bytes of a line
+
+export async function openRecord(seq) {
+  const dialog = find("#record-dialog");
+  dialog.replaceChildren();
+  await htmx.ajax("GET", "console/parts/records/one", { target: dialog, swap: "innerHTML" });
+  if (!dialog.open) dialog.showModal();
+  await fill(dialog, seq);
+}
+
+async function fill(dialog, seq) {
+  let bytes;
+  try {
+    bytes = trimmed(new Uint8Array(await (await call(`audit/entries/${seq}`)).arrayBuffer()));
+  } catch (error) {
+    return verdict(dialog, "bad", error.message);
+  }
+  const text = new TextDecoder().decode(bytes);
+  const record = JSON.parse(text);
+  for (const one of findAll("[data-fact]", dialog)) setText(one, record[one.dataset.fact] ?? (one.dataset.fact === "user_id" ? "nobody" : "–"));
+  find('[data-fact="action"]', dialog).classList.add(record.action.replace(".", "-"));
+  setText("#record-raw", text, dialog);
+  find("#record-said").replaceChildren(...saidIn(record.details));
+  find("#record-keep").addEventListener("click", () => guarded(dialog, () => saveReceipt(seq)));
+  find("#record-verify").addEventListener("click", () => guarded(dialog, () => verifyReceipt(seq)));
+  find("#record-copy").addEventListener("click", () => guarded(dialog, () => navigator.clipboard.writeText(`${record.seq}:${record.hash}`)));
+  await check(dialog, bytes, record);
+  await neighbours(dialog, record);
+}
+
+function trimmed(bytes) {
+  return bytes.at(-1) === 10 ? bytes.subarray(0, -1) : bytes;
+}
+
+async function guarded(dialog, act) {
+  try {
+    await act();
+    say("Done.");
+  } catch (error) {
+    verdict(dialog, "bad", error.message);
+  }
+}
+
+/** The hash covers all bytes of the line before `,"hash":"`. */
+async function check(dialog, bytes, record) {
+  if (!globalThis.crypto?.subtle) return verdict(dialog, "", "This browser computes digests only over https, or on this machine.");
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes.subarray(0, -HASH_TAIL)));
+  const computed = [...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  setText('[data-fact="computed"]', computed, dialog);
+  if (computed === record.hash) verdict(dialog, "good", "The bytes of this line have the hash that it states.");
+  else verdict(dialog, "bad", "The bytes of this line do not have the hash that it states.");
+}
+
+function verdict(dialog, kind, text) {
+  const place = find("#record-verdict", dialog);
+  place.className = `verdict ${kind}`;
+  setText(place, text);
+}
+
+async function neighbours(dialog, record) {
+  const rows = [];
+  for (const [name, seq] of [["Before", record.seq - 1], ["After", record.seq + 1]]) {
+    if (seq < 0) continue;
+    try {
+      const line = await (await call(`audit/entries/${seq}`)).json();
+      const isLinked = name === "Before" ? line.hash === record.prev_hash : line.prev_hash === record.hash;
+      const open = make("button", { type: "button", className: "link", text: `Record ${seq}` });
+      open.addEventListener("click", () => openRecord(seq));
+      rows.push(make("li", {}, make("b", { text: name }), open, make("span", { text: line.action }), make("span", { className: `state ${isLinked ? "good" : "bad"}`, text: isLinked ? "linked" : "not linked" })));
+    } catch (error) {
+      if (error.status !== 404) throw error;
+      rows.push(make("li", {}, make("b", { text: name }), make("span", { className: "quiet", text: name === "Before" ? `Record ${seq} is not yours: its hash is the one that this line holds.` : `There is no record ${seq} that you may see.` })));
+    }
+  }
+  find("#record-near", dialog).replaceChildren(...rows);
+}
+
+/** The texts of a question or an answer, as people read them. */
+function saidIn(details) {
+  const parts = [];
+  const add = (name, text) => { if (text) parts.push(make("div", {}, make("b", { text: name }), make("p", { text, dir: "auto" }))); };
+  add("Question", details.query);
+  for (const message of Array.isArray(details.messages) ? details.messages : []) {
+    add(String(message.role ?? "Message"), typeof message.content === "string" ? message.content : JSON.stringify(message.content ?? message));
+  }
+  if (details.answer !== undefined && details.answer !== null) add("Answer", typeof details.answer === "string" ? details.answer : JSON.stringify(details.answer));
+  if (details.code) add("Code", details.code);
+  return parts;
+}
+
+/** Once signed, which takes a moment, a record has its receipt. */
+async function receiptOf(seq) {
+  for (let tries = 0; ; tries += 1) {
+    try {
+      return await (await call(`audit/receipts/${seq}`)).text();
+    } catch (error) {
+      if (error.status !== 503 || tries === 5) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 500));
+    }
+  }
+}
+
+export async function saveReceipt(seq) {
+  download(`receipt-${seq}.tlog-proof`, [await receiptOf(seq)]);
+  say("The receipt is saved.");
+}
+
+/** In a page of its own, which asks for the file: it reads nothing from this one. */
+export async function verifyReceipt(seq) {
+  await saveReceipt(seq);
+  open("console/verify.html", "_blank", "noopener");
+}

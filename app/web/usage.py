@@ -1,0 +1,100 @@
+"""GET /usage: questions, tokens, money, refusals and times, by day, principal or model."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+from fastapi import APIRouter, Request, Response
+
+from ..api.context import AppContext, app_context
+from ..api.dependencies import Proven
+from ..api.schemas import PROBLEM
+from ..audit.index.schema import index_path
+from ..audit.index.sums import BY, refusals, sums, unpriced
+from ..catalogue.models import Catalogue
+from ..catalogue.prices import cost, decimal_text
+from ..errors import InvalidRequest
+from ..security.record_search import whose_sums
+from .filters import day_of
+from .records import caught_up
+
+router = APIRouter(tags=["usage"])
+DAYS = 30
+TEXT = {"type": "string"}
+PARAMETERS: list[dict[str, Any]] = [
+    {"name": "by", "in": "query", "schema": {"type": "string", "enum": sorted(BY), "default": "day"}},
+    {"name": "user", "in": "query", "schema": TEXT, "description": "Another's need ai.audit.reader or ai.admin."},
+    {"name": "since", "in": "query", "schema": TEXT, "description": "The first day, in UTC; 30 days ago if left out."},
+    {"name": "until", "in": "query", "schema": TEXT, "description": "The last day; today if left out."},
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Of whom (None: all), and from which day to which, both included."""
+
+    user: str | None
+    since: str
+    until: str
+
+
+@router.get(
+    "/usage",
+    summary="Sums of your questions; of all with ai.audit.reader or ai.admin",
+    responses=dict.fromkeys((401, 403, 422, 429, 503), PROBLEM),
+    openapi_extra={"parameters": PARAMETERS},
+)
+async def usage(principal: Proven, request: Request) -> Response:
+    """`money` is decimal text: what the records say, else the tokens at the prices of today."""
+    by = request.query_params.get("by", "day")
+    if by not in BY:
+        raise InvalidRequest(f"by is one of {', '.join(sorted(BY))}.")
+    app = app_context(request)
+    span = span_of(request, whose_sums(principal, request.query_params.get("user") or None))
+    await caught_up(app)
+    body = {"by": by, "currency": _catalogue(app).currency, "rows": await rows_of(app, by, span)}
+    return Response(orjson.dumps({**body, "refusals": await refusals_of(app, span)}), media_type="application/json")
+
+
+def span_of(request: Request, user: str | None) -> Span:
+    """Raises InvalidRequest."""
+    today = datetime.now(UTC).date()
+    since = day_of(request, "since", (today - timedelta(days=DAYS - 1)).isoformat())
+    return Span(user, since, day_of(request, "until", today.isoformat()))
+
+
+async def rows_of(app: AppContext, by: str, span: Span) -> list[dict[str, Any]]:
+    """One for each day, principal or model that there is."""
+    path = index_path(app.services.settings.audit_log_path)
+    found = await asyncio.to_thread(sums, path, by, user=span.user, since=span.since, until=span.until)
+    loose = await asyncio.to_thread(unpriced, path, user=span.user, since=span.since, until=span.until)
+    estimated = _priced(loose, _catalogue(app), list(BY).index(by))
+    for row in found:
+        nano = row.pop("nano")
+        row["money"] = decimal_text(nano + estimated[row["name"]])
+        row["is_estimated"] = estimated[row["name"]] > 0
+    return found
+
+
+async def refusals_of(app: AppContext, span: Span) -> list[dict[str, Any]]:
+    path = index_path(app.services.settings.audit_log_path)
+    return await asyncio.to_thread(refusals, path, user=span.user, since=span.since, until=span.until)
+
+
+def _priced(loose: list[tuple[str, str, str, int, int]], catalogue: Catalogue, place: int) -> Counter[str]:
+    """10^-9 of the currency at the prices of today, by the member at *place*."""
+    money = Counter[str]()
+    for row in loose:
+        price = catalogue.prices.get(row[2])
+        if price is not None:
+            money[str(row[place])] += cost(price, row[3], row[4])
+    return money
+
+
+def _catalogue(app: AppContext) -> Catalogue:
+    return app.services.assistant.v1_requests.catalogue
