@@ -86,11 +86,7 @@ def create_app(
         app.include_router(routes.router)
     if settings.docs_enabled:
         docs.add_docs(app)
-    if settings.console_enabled:
-        from .web.console import add_console  # late: where it is switched off, nothing of it is loaded
-
-        add_console(app, settings)
-    home.add_home(app, settings)
+    _add_console(app, settings)
     asking = [route for part in (ask, openai, anthropic) for route in part.router.routes]
     posts = [route for route in asking if isinstance(route, APIRoute) and route.methods == {"POST"}]
     # The middleware that is added last runs first.
@@ -101,6 +97,14 @@ def create_app(
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.trusted_proxies))
     app.serve_directly(posts)
     return app
+
+
+def _add_console(app: FastAPI, settings: Settings) -> None:
+    if settings.console_enabled:
+        from .web.console import add_console  # late: where it is switched off, nothing of it is loaded
+
+        add_console(app, settings)
+    home.add_home(app, settings)
 
 
 def _lifespan(

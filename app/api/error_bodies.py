@@ -36,6 +36,7 @@ STATUS = {
     "not_found": 404,
     "model_not_found": 404,
     "method_not_allowed": 405,
+    "last_admin": 409,
     "too_large": 413,
     "unsupported_media_type": 415,
     "invalid_request": 422,

@@ -12,7 +12,7 @@ from ..api.dependencies import ServicesDep
 from ..security.models import ClientSettings
 from . import admin_bodies as bodies
 from .admin_routes import changed, document, done, router, shown
-from .dependencies import Admin, OperatingDep, read_body_as
+from .dependencies import Admin, OperatingDep, naming_clients, read_body_as
 
 __all__ = ["router"]
 
@@ -27,7 +27,8 @@ async def clients_add(by: OperatingDep, request: Request) -> Response:
     new = await read_body_as(request, bodies.NewClient)
     settings = ClientSettings(new.token_seconds, new.rpm, new.front_end)
     options: dict[str, Any] = {"settings": settings, "with_key": new.key, "allow_unknown": new.allow_unknown_role}
-    return document(bodies.secret_body(await changes.add_client(new.client_id, new.roles, **options, by=by)))
+    with naming_clients():
+        return document(bodies.secret_body(await changes.add_client(new.client_id, new.roles, **options, by=by)))
 
 
 @changed("/clients/{client_id}/disable", "Refuse a client, its tokens and its keys")
@@ -45,7 +46,8 @@ async def clients_enable(by: OperatingDep, client_id: str) -> Response:
 @changed("/clients/{client_id}/roles", "Replace a client's roles", bodies.NewRoles)
 async def clients_roles(by: OperatingDep, request: Request, client_id: str) -> Response:
     new = await read_body_as(request, bodies.NewRoles)
-    await changes.set_roles(client_id, new.roles, allow_unknown=new.allow_unknown_role, by=by)
+    with naming_clients():
+        await changes.set_roles(client_id, new.roles, allow_unknown=new.allow_unknown_role, by=by)
     return done()
 
 
@@ -85,7 +87,8 @@ async def keys_list(_: Admin, services: ServicesDep, client_id: str = "") -> Res
 async def keys_add(by: OperatingDep, request: Request) -> Response:
     new = await read_body_as(request, bodies.NewApiKey)
     options: dict[str, Any] = {"name": new.name, "rpm": new.rpm, "expires_in": new.expires_in}
-    return document(bodies.added_key_body(await keys.add_key(new.client_id, new.roles, **options, by=by)))
+    with naming_clients():
+        return document(bodies.added_key_body(await keys.add_key(new.client_id, new.roles, **options, by=by)))
 
 
 @changed("/keys/{key_id}/revoke", "Revoke an API key")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import orjson
 from fastapi import APIRouter, Response
@@ -17,7 +17,12 @@ Declared = Callable[[Endpoint], Endpoint]
 router = APIRouter(prefix="/admin", tags=["admin"])
 REFUSALS: dict[int | str, dict[str, Any]] = dict.fromkeys((401, 403, 409, 422, 429, 503), PROBLEM)
 OF_BODIES = REFUSALS | dict.fromkeys((400, 413, 415), PROBLEM)
-DONE: dict[int | str, dict[str, Any]] = {204: {"description": "It is recorded and done."}}
+
+
+class Done(BaseModel):
+    """The change is recorded, and made."""
+
+    recorded: Literal[True] = True
 
 
 def shown(path: str, summary: str, answer: Any = None) -> Declared[Any]:
@@ -26,14 +31,11 @@ def shown(path: str, summary: str, answer: Any = None) -> Declared[Any]:
     return router.get(path, summary=summary, response_model=answer, responses=responses)
 
 
-def changed(path: str, summary: str, body: type[BaseModel] | None = None, answer: Any = None) -> Declared[Any]:
+def changed(path: str, summary: str, body: type[BaseModel] | None = None, answer: type[BaseModel] = Done) -> Declared[Any]:
     """A change: its record stands in the log before it is made. *body*: what is sent."""
     extra = None if body is None else body_schema(body)
     responses = REFUSALS if body is None else OF_BODIES
-    if answer is not None:
-        return router.post(path, summary=summary, response_model=answer, responses=responses, openapi_extra=extra)
-    more: dict[str, Any] = {"status_code": 204, "response_class": Response, "response_model": None}
-    return router.post(path, summary=summary, responses=responses | DONE, openapi_extra=extra, **more)
+    return router.post(path, summary=summary, response_model=answer, responses=responses, openapi_extra=extra)
 
 
 def document(body: Any) -> Response:
@@ -41,4 +43,4 @@ def document(body: Any) -> Response:
 
 
 def done() -> Response:
-    return Response(status_code=204)
+    return document({"recorded": True})

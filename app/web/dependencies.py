@@ -1,10 +1,10 @@
-"""Who may administer, as whom a change is recorded, and the body of such a request."""
+"""Who may administer, in which name a change is recorded, and the body of such a request."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Request
@@ -20,6 +20,7 @@ from ..errors import InvalidRequest
 from ..security import roles
 from ..security.audit_access import Inquiry
 from ..security.models import Principal
+from ..security.token_errors import InvalidRoles, InvalidUser
 
 Body = TypeVar("Body", bound=BaseModel)
 MAX_BODY_BYTES = 16 * 1024
@@ -61,12 +62,21 @@ InquiryDep = Annotated[Inquiry, Depends(inquiry_of)]
 
 
 async def read_body_as(request: Request, kind: type[Body]) -> Body:
-    """The JSON body. Raises the errors of `read_json`, and InvalidRequest, which repeats no value."""
+    """The JSON body. Raises as `read_json`, and InvalidRequest, which repeats no value."""
     document = (await read_json(request, MAX_BODY_BYTES)).document
     try:
         return kind.model_validate(document)
     except ValidationError as error:
         raise InvalidRequest(_sentence(error.errors(include_input=False, include_url=False)[0], kind)) from None
+
+
+@contextmanager
+def naming_clients() -> Iterator[None]:
+    """A name or role that cannot be is one of the body here, not of a token."""
+    try:
+        yield
+    except (InvalidUser, InvalidRoles) as error:
+        raise InvalidRequest(error.detail) from None
 
 
 def _sentence(problem: Any, kind: type[BaseModel]) -> str:

@@ -1,4 +1,4 @@
-"""The parts of the console, as HTML: what each page shows to whom."""
+"""The parts of the console, as HTML: what each page shows, and which role it needs."""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ async def caught_up(app: AppContext) -> None:
     openapi_extra={"parameters": PARAMETERS[:3]},
 )
 async def feed(inquiry: InquiryDep, services: ServicesDep, request: Request) -> Response:
-    """Events: `record` (as in a search), `skipped` (`{"count"}`), `end` (the credential expired)."""
+    """Events: `record` (as in a search), `skipped` (a count), `end` (the credential expired)."""
     app, wanted, token = app_context(request), allowed(inquiry.principal, filter_of(request)), bearer_token(request)
     feeds: set[object] = request.app.state.feeds
     if len(feeds) >= MAX_FEEDS:

@@ -36,7 +36,7 @@ PARAMETERS: list[dict[str, Any]] = [
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Of whom (None: all), and from which day to which, both included."""
+    """Whose sums (None: of all), from which day to which day, both included."""
 
     user: str | None
     since: str

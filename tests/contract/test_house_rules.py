@@ -60,6 +60,14 @@ TESTED_ELSEWHERE = {
     "app/telemetry/metrics/catalogue.py": "declarations; tests/unit/telemetry/metrics/test_exposition.py shows them",
     "app/upstream/call.py": "dataclasses without behaviour",
     "app/upstream/model_server.py": "protocols; tests/unit/upstream/test_client.py and langchain_servers/test_server.py",
+    **dict.fromkeys(
+        (f"app/web/{name}.py" for name in ("admin_bodies", "admin_clients", "admin_routes", "dependencies", "records")),
+        "tests/service/test_console_api.py: each endpoint, over sockets",
+    ),
+    **dict.fromkeys(
+        (f"app/web/{name}.py" for name in ("console", "pages", "status", "usage")),
+        "tests/service/test_console_api.py and test_console_browser.py: each page, as each role",
+    ),
     "app/wiring/services.py": "composition; every test of tests/service runs it",
 }
 """Files of app/ without a unit test of their own, each with the reason."""

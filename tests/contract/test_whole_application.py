@@ -315,7 +315,7 @@ def test_the_security_log_names_what_was_done_to_a_token(seen: Seen) -> None:
 
 def test_the_root_leads_to_a_page_that_needs_no_other_server(seen: Seen) -> None:
     root, script, description = (seen.answers[path] for path in ("/", "/docs/start.js", "/openapi.json"))
-    assert (root.status_code, root.headers["location"]) == (307, "docs")
+    assert (root.status_code, root.headers["location"]) == (307, "console")
     assert (script.status_code, script.headers["content-type"]) == (200, "text/javascript; charset=utf-8")
     assert (description.json()["openapi"], description.headers["content-type"]) == ("3.1.0", "application/json")
     assert [seen.answers[name].status_code for name in ("head", "/docs/assets/swagger-ui.css")] == [200, 200]

@@ -70,13 +70,13 @@ def test_no_other_host_is_asked_for_anything(seen: dict[str, Any], service: Serv
     assert elsewhere == []
 
 
-def test_the_root_leads_to_the_page_behind_a_prefix_too(service: Service) -> None:
+def test_the_root_leads_to_the_console_behind_a_prefix_too(service: Service) -> None:
     before = len(service.records())
     for method in ("GET", "HEAD"):
         answer = httpx.request(method, service.url + "/")
-        assert (answer.status_code, answer.headers["location"]) == (307, "docs")
+        assert (answer.status_code, answer.headers["location"]) == (307, "console")
         page = httpx.request(method, service.url + "/", follow_redirects=True)  # Claude Code sends a HEAD as it starts
-        assert (page.url.path, page.status_code) == ("/docs", 200)
+        assert (page.url.path, page.status_code) == ("/console", 200)
     assert len(service.records()) == before, "as a probe: nobody asked anything"
 
 
@@ -97,6 +97,17 @@ def test_a_refusal_is_documented_as_the_media_type_that_is_sent(service: Service
 
 
 def test_docs_can_be_switched_off(fake: FakeOpenAI, tmp_path: Path) -> None:
-    with Service(tmp_path, OPENAI_BASE_URL=fake.base_url, DOCS_ENABLED="false") as closed:
-        for path in ("/", "/docs", "/docs/start.js", "/docs/assets/swagger-ui.css", "/openapi.json"):
+    with Service(tmp_path, OPENAI_BASE_URL=fake.base_url, DOCS_ENABLED="false", CONSOLE_ENABLED="false") as closed:
+        for path in (
+            "/",
+            "/console",
+            "/console/static/css/base.css",
+            "/admin/status",
+            "/audit/search",
+            "/usage",
+            "/docs",
+            "/docs/start.js",
+            "/docs/assets/swagger-ui.css",
+            "/openapi.json",
+        ):
             assert httpx.get(closed.url + path).status_code == 404, path

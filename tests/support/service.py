@@ -115,7 +115,7 @@ class Service:
         raise AssertionError(f"not ready after {seconds} s:\n{self.output()}")
 
     def worker_pids(self) -> list[int]:
-        return [pid for pid in self._children() if name_of(pid) not in ("notary", "metrics")]
+        return [pid for pid in self._children() if name_of(pid) not in ("notary", "metrics", "index")]
 
     def notary_pid(self) -> int:
         """The pid of the notary process; 0 while there is none."""

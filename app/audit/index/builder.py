@@ -41,7 +41,7 @@ class IndexBuilder:
         self._seen, self._rested = -1, 0.0
 
     def run(self, stop: threading.Event) -> None:
-        """Until *stop*. No error ends it: a problem is logged once, and the next look tries again."""
+        """Until *stop*. No error ends it: a problem is logged once, a later look tries again."""
         while not stop.is_set():
             try:
                 more = self.step() if self._is_due() else False

@@ -1,4 +1,4 @@
-"""Searches the index: which records there are of a principal, an action, a model, a time, a text."""
+"""Searches the index: the records of a principal, an action, a model, a time, with some words."""
 
 from __future__ import annotations
 
@@ -88,8 +88,8 @@ def irregularities(index: Path, limit: int = 100) -> dict[str, Any]:
 
 def match_words(text: str) -> str | None:
     """*text* in the language of FTS5: each word, or the beginning of one. None: it has no word."""
-    words = re.findall(r"\w+", spaced(text))[:MAX_WORDS]
-    return " AND ".join(f'text : "{word}"*' for word in words) or None
+    words = re.findall(r"\w+", text)[:MAX_WORDS]
+    return " AND ".join(f'text : "{" ".join(spaced(word).split())}"*' for word in words) or None
 
 
 def _matching(wanted: Filter) -> tuple[str | None, list[Any]]:

@@ -8,7 +8,7 @@ import pytest
 
 from app.admin.known_roles import verify_known
 from app.errors import ConfigError, InvalidRequest
-from app.security.roles import ASK, AUDIT_READER, INTROSPECT
+from app.security.roles import ADMIN, ASK, AUDIT_READER, INTROSPECT
 
 MODELS = """
 [servers.lab]
@@ -41,7 +41,7 @@ def test_roles_of_endpoints_models_and_caps_are_known(models_file: Path) -> None
     [
         ("ai.playground.usr", f"Did you mean {ASK}? "),
         ("team.researc", "Did you mean team.research? "),
-        ("x", f"Use one of {AUDIT_READER}, {ASK}, {INTROSPECT}, team.agents, team.research, team.trainee, "),
+        ("x", f"Use one of {ADMIN}, {AUDIT_READER}, {ASK}, {INTROSPECT}, team.agents, team.research, team.trainee, "),
     ],
 )
 def test_another_role_is_refused_with_what_may_stand_there(role: str, advice: str, models_file: Path) -> None:

@@ -32,7 +32,7 @@ def test_the_authorization_server_names_its_endpoints_and_proofs() -> None:
     assert document == {
         "issuer": "http://h:8000",
         "token_endpoint": "http://h:8000/token",
-        "scopes_supported": ["ai.playground.user", "ai.audit.reader", "ai.token.introspect"],
+        "scopes_supported": ["ai.playground.user", "ai.audit.reader", "ai.token.introspect", "ai.admin"],
         "response_types_supported": [],
         "grant_types_supported": ["client_credentials"],
         "token_endpoint_auth_methods_supported": proofs,
@@ -50,7 +50,7 @@ def test_the_protected_resource_names_its_authorization_server() -> None:
     assert document == {
         "resource": "http://h:8000",
         "authorization_servers": ["http://h:8000"],
-        "scopes_supported": ["ai.playground.user", "ai.audit.reader", "ai.token.introspect"],
+        "scopes_supported": ["ai.playground.user", "ai.audit.reader", "ai.token.introspect", "ai.admin"],
         "bearer_methods_supported": ["header"],
         "resource_name": "Secure AI Assistant",
     }

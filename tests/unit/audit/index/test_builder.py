@@ -1,0 +1,97 @@
+"""The index follows the log, and is built again whenever it is not the index of this log."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from contextlib import closing
+
+from app.audit.format.record import draft
+from app.audit.index.builder import BATCH_BYTES, IndexBuilder
+from app.audit.index.demand import Demand
+from app.audit.index.search import Filter, irregularities, search, size_of
+from app.audit.storage.append import append
+from app.errors import Unavailable
+
+from ....support.indexed import Indexed
+from ....support.stores import open_store
+from ....support.waiting import eventually
+
+
+def test_each_record_is_found_once_whoever_builds(indexed: Indexed) -> None:
+    first = indexed.ask("alice", "one", "two")
+    indexed.build()
+    with closing(open_store(indexed.log)) as store:
+        other = IndexBuilder(store, indexed.log, Demand())
+        indexed.add("token.issued", "alice")
+        other.step()
+        indexed.build()
+        other.close()
+    assert search(indexed.path, Filter(user="alice")).seqs == [3, *reversed(first)]
+
+
+def test_a_log_longer_than_a_batch_is_taken_in_several(indexed: Indexed) -> None:
+    text = "word " * 8_000
+    records = [draft("ask.received", "alice", {"query": text}) for _ in range(BATCH_BYTES // len(text) + 2)]
+    append(indexed.store.append, records)
+    assert indexed.builder.step()
+    assert 1 < size_of(indexed.path) < len(records)
+    assert size_of(indexed.build()) == len(records) + 1
+
+
+def test_an_index_that_was_deleted_is_built_again(indexed: Indexed) -> None:
+    indexed.ask("alice", "one", "two")
+    indexed.build()
+    indexed.builder.rebuild()
+    assert not indexed.path.exists()
+    assert size_of(indexed.build()) == 3
+
+
+def test_an_index_of_another_log_is_built_again(indexed: Indexed) -> None:
+    indexed.ask("alice", "one", "two")
+    indexed.build()
+    with closing(sqlite3.connect(indexed.path)) as connection:
+        connection.execute("UPDATE state SET hash = ?", ("f" * 64,))
+        connection.commit()
+    indexed.build()
+    indexed.add("token.issued", "alice")
+    assert search(indexed.build(), Filter(user="alice")).seqs == [3, 2, 1]
+
+
+def test_a_damaged_index_is_built_again_while_it_runs(indexed: Indexed) -> None:
+    indexed.ask("alice", "one", "two")
+    indexed.path.write_bytes(b"no database " * 1000)
+    indexed.demand.want()
+    stop = threading.Event()
+    thread = threading.Thread(target=indexed.builder.run, args=(stop,))
+    thread.start()
+    try:
+        eventually(lambda: _size(indexed) == 3)
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_an_end_without_a_model_counts_for_that_of_its_question(indexed: Indexed) -> None:
+    received = indexed.add("ask.received", "alice", query="q", model="gpt")
+    indexed.build()
+    end = indexed.add("ask.failed", "alice", received=received, code="upstream_timeout")
+    assert search(indexed.build(), Filter(model="gpt")).seqs == [end, received]
+
+
+def test_questions_without_an_end_and_silences_are_told(indexed: Indexed) -> None:
+    left = indexed.add("ask.received", "alice", 1, query="q", model="gpt")
+    indexed.ask("bobby", "q", "a", seconds=2)
+    after = indexed.add("log.alive", None, 1_000)
+    found = irregularities(indexed.build())
+    assert [(one["seq"], one["user"], one["model"]) for one in found["open"]] == [(left, "alice", "gpt")]
+    assert [(one["seq"], one["seconds"]) for one in found["gaps"]] == [(after, 998.0)]
+    assert found["counts"] == {"open": 1, "gaps": 1}
+
+
+def _size(indexed: Indexed) -> int:
+    """0 while there is no index that can be read."""
+    try:
+        return size_of(indexed.path)
+    except Unavailable:
+        return 0

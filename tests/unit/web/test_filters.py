@@ -1,0 +1,51 @@
+"""Parameters of a search as a filter: days and times, empty ones left out."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+from app.audit.index.search import Filter
+from app.errors import InvalidRequest
+from app.web.filters import day_of, filter_of
+
+from ...support.http_request import request_of
+from ...support.tables import for_each
+
+DAY = 1_795_132_800_000  # 2026-11-20
+
+
+def asked(**values: str) -> Any:
+    request = request_of("/audit/search")
+    request.scope["query_string"] = urlencode(values).encode()
+    return request
+
+
+@for_each(
+    ("given", "wanted"),
+    [
+        ({}, Filter()),
+        ({"user": "", "text": "", "since": ""}, Filter()),
+        ({"user": "alice", "limit": "7", "before": "12"}, Filter(user="alice", limit=7, before=12)),
+        ({"since": "2026-11-20"}, Filter(since=DAY)),
+        ({"until": "2026-11-20"}, Filter(until=DAY + 86_400_000)),
+        ({"since": "2026-11-20T01:00:00+01:00"}, Filter(since=DAY)),
+        ({"until": "2026-11-20T00:00:00Z"}, Filter(until=DAY)),
+    ],
+)
+def test_parameters_become_a_filter(given: dict[str, str], wanted: Filter) -> None:
+    assert filter_of(asked(**given)) == wanted
+
+
+@for_each("text", ["0001-01-01T00:00:00+23:59", "2026-02-30", "now", "9999-12-31T23:59:59-23:59:59.9x"])
+def test_a_time_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(InvalidRequest, match="since is a day"):
+        filter_of(asked(since=text))
+
+
+def test_a_day_has_a_default_and_one_spelling() -> None:
+    assert day_of(asked(), "since", "2026-11-01") == "2026-11-01"
+    with pytest.raises(InvalidRequest):
+        day_of(asked(since="20.11.2026"), "since", "2026-11-01")
