@@ -70,8 +70,8 @@ async def record(_: Proven) -> Response:
 
 
 @router.get("/verify")
-async def verify(_: Proven, services: ServicesDep) -> Response:
-    return part("verify", vkey=services.evidence.vkey.text())
+async def verify(_: Proven) -> Response:
+    return part("verify")
 
 
 @router.get("/usage")

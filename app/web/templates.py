@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from ..security.models import Principal
 from ..security.roles import ADMIN, ASK, AUDIT_READER
 
+FOLDER = Path(__file__).parent
 POLICY = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; object-src 'none'"
 PAGES: dict[str, str | None] = {
     "playground": ASK,
@@ -24,7 +25,7 @@ PAGES: dict[str, str | None] = {
 """Each page, and the role that it needs; None: everyone who has signed in."""
 
 environment = Environment(
-    loader=FileSystemLoader(Path(__file__).parent / "templates"),
+    loader=FileSystemLoader([FOLDER / "templates", FOLDER / "static"]),  # the body of the verifier is beside its modules
     autoescape=True,
     undefined=StrictUndefined,
     trim_blocks=True,

@@ -39,7 +39,7 @@ def test_parameters_become_a_filter(given: dict[str, str], wanted: Filter) -> No
     assert filter_of(asked(**given)) == wanted
 
 
-@for_each("text", ["0001-01-01T00:00:00+23:59", "2026-02-30", "now", "9999-12-31T23:59:59-23:59:59.9x"])
+@for_each("text", ["2026-02-30", "now", "9999-12-31T23:59:59-23:59:59.9x"])
 def test_a_time_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(InvalidRequest, match="since is a day"):
         filter_of(asked(since=text))

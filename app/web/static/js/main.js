@@ -2,9 +2,11 @@
 
 import { find, findAll, say, setText, show } from "./dom.js";
 import { authorization, end, session, signIn, signOut, whenEnded } from "./session.js";
+import { forget } from "./verify.js";
 
-const MODULES = { playground: "./playground.js", records: "./records.js", usage: "./usage.js", operations: "./operations.js" };
+const MODULES = { playground: "./playground.js", records: "./records.js", usage: "./usage.js", operations: "./operations.js", verify: "./verify.js" };
 let leave = () => {};
+let visits = 0;
 
 // --- sign in and out -------------------------------------------------------------------------------
 
@@ -53,6 +55,8 @@ function enter() {
 whenEnded((why) => {
   leave();
   leave = () => {};
+  visits += 1;
+  forget();
   for (const dialog of findAll("dialog[open]")) dialog.close();
   find("#record-dialog").replaceChildren();
   find("#page").replaceChildren();
@@ -80,6 +84,7 @@ function go() {
   find('#nav [aria-current="page"]')?.scrollIntoView({ block: "nearest", inline: "nearest" });
   leave();
   leave = () => {};
+  visits += 1;
   htmx.ajax("GET", `console/parts/${page}`, { target: "#page", swap: "innerHTML" });
 }
 
@@ -95,7 +100,11 @@ document.body.addEventListener("htmx:afterSwap", async ({ detail }) => {
   const root = find("[data-module]", detail.target);
   setText(document.querySelector("title"), `${find("h1", detail.target)?.textContent ?? "Console"} · Secure AI Assistant`);
   say(`${find("h1", detail.target)?.textContent ?? "The page"} is shown.`);
-  if (root) leave = (await import(MODULES[root.dataset.module])).start(root) ?? (() => {});
+  if (!root) return;
+  const visit = visits;
+  const left = (await (await import(MODULES[root.dataset.module])).start(root)) ?? (() => {});
+  if (visit === visits) leave = left;
+  else left(); // another page was chosen meanwhile
 });
 
 // --- what goes wrong ---------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import { download, find, findAll, make, say, setText } from "./dom.js";
 import { call } from "./session.js";
+import { handOver } from "./verify.js";
 
 const HASH_TAIL = 75; // ,"hash":"<64 hex>"} are the last bytes of a line
 
@@ -110,8 +111,9 @@ export async function saveReceipt(seq) {
   say("The receipt is saved.");
 }
 
-/** In a page of its own, which asks for the file: it reads nothing from this one. */
+/** On the page of the verifier, which gets it as a file: it fetches nothing by itself. */
 export async function verifyReceipt(seq) {
-  await saveReceipt(seq);
-  open("console/verify.html", "_blank", "noopener");
+  const file = new File([await receiptOf(seq)], `receipt-${seq}.tlog-proof`);
+  find("#record-dialog").close();
+  handOver(file);
 }
