@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi.routing import APIRoute
 
+from app.web import admin_routes, console, pages, records, usage
 from app.web.console import STATIC
 
+from ..support.calls import records_of
 from ..support.console_calls import Web
 from ..support.fake_openai import FakeOpenAI
-from ..support.service import Service
+from ..support.service import HTTP, Service
 from ..support.tables import for_each
 from ..support.waiting import eventually
 
@@ -87,6 +90,22 @@ def test_vendored_files_are_those_that_their_packages_published() -> None:
     known = {*map(Path, files), Path("vendored.json")}
     found = {path.relative_to(vendor) for path in vendor.rglob("*") if path.is_file()}
     assert {path for path in found if path.parts[0] != "noble"} == known, "those of the verifier have a list of their own"
+
+
+ROUTERS = (admin_routes.router, records.router, usage.router, pages.router, console.router)
+ROUTES = [route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)]
+GUARDED = sorted({(route.path, method) for route in ROUTES for method in route.methods or ()})
+
+
+def test_every_route_needs_a_bearer_and_records_who_has_none(web: Web) -> None:
+    assert len(GUARDED) > 30
+    for path, method in GUARDED:
+        at = re.sub(r"{\w+}", "x", path)
+        for how, status in ((method, 401), ("PUT", 405)):
+            answer = HTTP.request(how, web.service.url + at, content=b"{")
+            assert answer.status_code == status, (how, path)
+            (record,) = records_of(web.service, answer)
+            assert (record["action"], record["details"]["route"]) == ("request.refused", path)
 
 
 # --- parts -----------------------------------------------------------------------------------------
