@@ -4,7 +4,7 @@ BIN := .venv/bin
 # The tests start hundreds of Python processes: without bytecode, each compiles what it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: install dev demo serve test test-fast check bench bench-guard bench-startup bench-peers clients clients-all clients-webui faults soak fuzz docs docs-reference audit verifier release mutation clean
+.PHONY: install dev demo cluster-demo serve test test-fast check bench bench-guard bench-startup bench-peers clients clients-all clients-webui faults soak fuzz docs docs-reference audit verifier release mutation clean
 
 .venv/.runtime: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.11")'
@@ -25,6 +25,9 @@ dev: .venv/.dev ## what the tests and checks need besides
 
 demo: install ## shows the whole product once, with a live server; no key, no account
 	$(BIN)/python -m app demo
+
+cluster-demo: dev ## two nodes as one service, with PostgreSQL and Valkey, in network namespaces; a node is killed
+	$(BIN)/python -m tests.cluster_demo
 
 serve: install ## sets up what is missing, then serves on http://127.0.0.1:8000
 	@$(BIN)/python -m app init > /dev/null

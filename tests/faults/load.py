@@ -32,9 +32,17 @@ class Load:
     """
 
     def __init__(
-        self, port: int, token: str, clients: int, queries: Iterable[str] | None = None, *, connects_anew: int = 0
+        self,
+        port: int,
+        token: str,
+        clients: int,
+        queries: Iterable[str] | None = None,
+        *,
+        connects_anew: int = 0,
+        host: str = "127.0.0.1",
     ) -> None:
         """*connects_anew*: how many of the clients open a connection for each question."""
+        self._host = host
         self._port, self._token, self._anew = port, token, connects_anew
         self.clients = clients
         self._queries: Iterator[str] = iter(queries if queries is not None else (f"question {n}" for n in count()))
@@ -65,7 +73,7 @@ class Load:
                 connection = None
             try:
                 if connection is None:
-                    connection = await asyncio.open_connection("127.0.0.1", self._port)
+                    connection = await asyncio.open_connection(self._host, self._port)
                 async with asyncio.timeout(60):
                     outcome = await self._ask(*connection, query)
             except (OSError, EOFError, TimeoutError):

@@ -109,10 +109,10 @@ class Connection(asyncio.Protocol):
             self.transport.abort()
 
 
-async def serve(fake: Fake, port: int, with_parent: bool) -> None:
+async def serve(fake: Fake, port: int, with_parent: bool, host: str = "127.0.0.1") -> None:
     """Serve for ever. Prints the port on stdout; 0 means any free port."""
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Connection(fake), "127.0.0.1", port, backlog=1024)
+    server = await loop.create_server(lambda: Connection(fake), host, port, backlog=1024)
     print(server.sockets[0].getsockname()[1], flush=True)
     if with_parent:  # end when the process that holds our stdin ends, even if it is killed
         loop.add_reader(0, lambda: os.read(0, 4096) or os._exit(0))

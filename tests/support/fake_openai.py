@@ -29,14 +29,16 @@ __all__ = ["FakeOpenAI", "completion_text"]
 class FakeOpenAI:
     """The fake in a process of its own: `with FakeOpenAI() as fake: ... fake.base_url`."""
 
-    def __init__(self, *, keep_digests: bool = False) -> None:
-        self._command = [sys.executable, "-m", "tests.support.fake_openai", "--with-parent", *["--keep-digests"] * keep_digests]
+    def __init__(self, *, keep_digests: bool = False, host: str = "127.0.0.1") -> None:
+        self.host = host
+        self._command = [sys.executable, "-m", "tests.support.fake_openai", "--with-parent", "--host", host]
+        self._command += ["--keep-digests"] * keep_digests
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(self._command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert self._process.stdout
         self.port = int(self._process.stdout.readline())
-        self.base_url = f"http://127.0.0.1:{self.port}/v1"
+        self.base_url = f"http://{self.host}:{self.port}/v1"
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -65,7 +67,7 @@ class FakeOpenAI:
         self._control("POST", "reset")
 
     def _control(self, method: str, what: str, wanted: object = None) -> Any:
-        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)) as connection:
+        with closing(http.client.HTTPConnection(self.host, self.port, timeout=10)) as connection:
             connection.request(method, f"/control/{what}", json.dumps(wanted))
             answer = json.loads(connection.getresponse().read())
             if "refused" in answer:
@@ -81,5 +83,6 @@ if __name__ == "__main__":
     arguments.add_argument("--delay", type=float, default=0.0, help="seconds before each answer")
     arguments.add_argument("--keep-digests", action="store_true", help="the SHA-256 of each body")
     arguments.add_argument("--with-parent", action="store_true", help="end when stdin is closed")
+    arguments.add_argument("--host", default="127.0.0.1")
     given = arguments.parse_args()
-    uvloop.run(serve(Fake(given.delay, given.keep_digests), given.port, given.with_parent))
+    uvloop.run(serve(Fake(given.delay, given.keep_digests), given.port, given.with_parent, given.host))

@@ -24,6 +24,7 @@ from app.wiring.breakers import breaker_files
 from .windows import remove_windows
 
 READY_SECONDS = 60.0
+LOOPBACK = "127.0.0.1"
 HTTP = httpx.Client(verify=False, timeout=60, limits=httpx.Limits(max_keepalive_connections=0))
 """Opens a connection for each call, but shares the TLS context, which costs 30 ms."""
 
@@ -43,17 +44,17 @@ class Service:
     """Initialised at construction, started by `start` (or `with`), stopped gracefully at the end.
 
     *env* are settings by their upper-case names; the upstream is OPENAI_BASE_URL. *prefix* goes before every command and
-    must end by executing it in the same process.
+    must end by executing it in the same process. *host*: an address of its own.
     """
 
-    def __init__(self, folder: Path, *, workers: int = 1, prefix: Sequence[str] = (), **env: str) -> None:
-        self.folder, self.workers, self.prefix = folder, workers, prefix
+    def __init__(self, folder: Path, *, workers: int = 1, prefix: Sequence[str] = (), host: str = LOOPBACK, **env: str) -> None:
+        self.host, self.folder, self.workers, self.prefix = host, folder, workers, prefix
         folder.mkdir(parents=True, exist_ok=True)
         outside = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
         self.secret_key = secrets.token_urlsafe(32)
         self.env = {**outside, "SECRET_KEY": self.secret_key, "RATE_LIMIT": "10000000", "NO_COLOR": "1", **env}
         self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http://{host}:{self.port}"
         self.process: subprocess.Popen[bytes] | None = None
         self.cli("init")
 
@@ -82,7 +83,8 @@ class Service:
 
     def start(self, wait: bool = True, output: int | None = None) -> Service:
         """*output*: a descriptor for stdout and stderr, in place of the file serve.log."""
-        serve = ["serve", "--port", str(self.port), "--workers", str(self.workers)]
+        listen = [] if self.host == LOOPBACK else ["--host", self.host]
+        serve = ["serve", *listen, "--port", str(self.port), "--workers", str(self.workers)]
         command = [*self.prefix, sys.executable, "-m", "app", *serve]
         with (self.folder / "serve.log").open("ab") as file:
             begun, to = file.tell(), output if output is not None else file

@@ -1,0 +1,1 @@
+"""`make cluster-demo`: two nodes as one service, on this machine."""
