@@ -96,6 +96,9 @@ def main():
                 roots.append((*open_checkpoint(note, key), name))
             except ValueError as reason:
                 failed.append((None, f"{name}: {reason}"))
+        if roots and roots[0][2] == options.slice and roots[0][0] < first:
+            failed.append((None, f"{options.slice}: its checkpoint covers none of its records"))
+            del roots[0]
         refuse_outside(first, kept, roots)
         with open(options.log, "rb") as file:
             verdict, problems = check_slice(file, first, prev_hash, tree, kept, roots)

@@ -84,6 +84,16 @@ def test_the_command_of_the_readme_verifies_the_unpacked_files(packs: Path, kind
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_the_products_verifier_in_the_pack_agrees_without_the_product(packs: Path, kind: str) -> None:
+    """-I: neither the folder nor the environment can lend it a module, and the archive's come first."""
+    command = [sys.executable, "-I", "verify_pack.pyz", str(packs / f"{kind}.zip"), str(packs / "KEPT.vkey")]
+    done = subprocess.run(command, cwd=packs / kind, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, json.loads(done.stdout)["ok"]) == (0, True), done.stderr
+    with ZipFile(packs / kind / "verify_pack.pyz") as archive:
+        assert not [name for name in archive.namelist() if name.startswith(("app/api", "app/cli", "app/settings", "app/wiring"))]
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_the_products_own_command_agrees(packs: Path, kind: str) -> None:
     words = ["audit", "verify-pack", str(packs / f"{kind}.zip"), "--vkey", str(packs / "KEPT.vkey"), "--json"]
     done = CliRunner().invoke(app, words)

@@ -26,6 +26,7 @@ from ...settings import load_settings
 from ...wiring.audit import open_audit, signed_note
 from ..verify_log import Verified, verify
 from .controls import control_map
+from .product_verifier import NAME, product_verifier
 from .report import Counted, report
 from .words import About, readme
 from .zip_file import Pack, new_pack
@@ -168,6 +169,7 @@ def _write_evidence(pack: Pack, source: _Source, verdict: str) -> None:
     pack.add("control-map.md", control_map().encode())
     for name in ("verify_log.py", "verify_slice.py"):
         pack.add(name, files(__package__).joinpath(f"files/{name}.txt").read_bytes())
+    pack.add(NAME, product_verifier())
     pack.add("verify.html", files("app").joinpath("web/verify.html").read_bytes())
 
 

@@ -39,6 +39,7 @@ FILES = {
     "control-map.md": "controls of auditors: what this contributes, and what it does not",
     "verify_slice.py": "the verifier for a part of a log; needs `verify_log.py` beside it",
     "verify_log.py": "the verifier for whole logs and receipts",
+    "verify_pack.pyz": "the product's own verifier, without the product",
     "verify.html": "the verifier for the browser",
     "texts/": "long texts that the records name by their SHA-256, which is the name of the file",
     "SHA256SUMS": "digests of all files but this one",

@@ -35,7 +35,7 @@ class Pack:
     @contextmanager
     def adding(self, name: str, size: int = 0) -> Iterator[Put]:
         """A file in pieces. *size*: about how long it will be."""
-        digest, info = hashlib.sha256(), _info(name)
+        digest, info = hashlib.sha256(), info_of(name)
         with self._zip.open(info, "w", force_zip64=size > LARGE) as file:
 
             def put(piece: bytes) -> None:
@@ -49,7 +49,8 @@ class Pack:
         self.add(SUMS, "".join(f"{digest}  {name}\n" for name, digest in sorted(self._digests.items())).encode())
 
 
-def _info(name: str) -> ZipInfo:
+def info_of(name: str) -> ZipInfo:
+    """A member without a time of its own."""
     info = ZipInfo(name, (1980, 1, 1, 0, 0, 0))
     info.compress_type, info.create_system, info.external_attr = ZIP_DEFLATED, 3, 0o644 << 16
     return info

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby, islice
 
+from ...errors import VerificationFailed
 from ..format.merkle import RightEdge, leaf_hash
 from ..format.note import Checkpoint, VerifierKey, parse_checkpoint, parse_note, verify_checkpoint
 from ..format.record import LogEnd, Receipt
@@ -40,6 +41,8 @@ def verify_slice(lines: Iterable[bytes], proof: SliceProof, key: VerifierKey | N
     Raises VerificationFailed for a checkpoint that *key* did not sign, or that is none.
     """
     checkpoint = parse_checkpoint(parse_note(proof.checkpoint).text) if key is None else verify_checkpoint(proof.checkpoint, key)
+    if checkpoint.size < proof.first:
+        raise VerificationFailed("The checkpoint of this slice covers none of its records.")
     tree, chain, withheld = proof.tree(), _Chain(proof), 0
     reached = tree.root() if tree.size == checkpoint.size else None
     lines = iter(lines)

@@ -2,7 +2,7 @@
 
 const POLICY = globalThis.trustedTypes?.createPolicy("verifier", { createScriptURL: (url) => url });
 
-/** Returns {run(given, tell), ready}: *run* gives the verdict; a run that is overtaken by another never ends. */
+/** Returns {run(given, tell), stop(), ready}: *run* gives the verdict; a run that is overtaken by another never ends. */
 export function startEngine() {
   let worker, id = 0, current = null, announce;
   const ready = new Promise((resolve) => { announce = resolve; });
@@ -33,8 +33,13 @@ export function startEngine() {
     });
   }
 
+  function stop() {
+    current = null;
+    worker.terminate();
+  }
+
   start();
-  return { run, ready };
+  return { run, stop, ready };
 }
 
 function openWorker() {

@@ -26,7 +26,9 @@ export function parseSlice(bytes) {
     throw new Unproven("it does not have the hashes of all records before the first");
   }
   if (number === 0 && prevHash !== GENESIS) throw new Unproven("nothing comes before record 0");
-  return { first: number, prevHash, peaks: hashes, checkpoint: parseCheckpoint(bytes.subarray(blank + 2)) };
+  const checkpoint = parseCheckpoint(bytes.subarray(blank + 2));
+  if (checkpoint.size < number) throw new Unproven("its checkpoint covers none of its records");
+  return { first: number, prevHash, peaks: hashes, checkpoint };
 }
 
 export function sameRoot(one, other) {
