@@ -11,12 +11,14 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import TypeVar
 
 from .burst import Burst, Written
 from .process import ROOT, ServerFailed, clean_environment
 
 TIMEOUT_SECONDS = 60
 HEAD_START_SECONDS = 0.05
+W = TypeVar("W", bound=Written)
 
 
 class Writers:
@@ -48,6 +50,11 @@ class Writers:
 
     def burst(self, callers: int, seconds: float) -> Written:
         """Run all processes at once with *callers* in total. Raises ServerFailed."""
+        parts = self.parts(callers, seconds, Written)
+        return Written(sum(part.records for part in parts), sum(part.syncs for part in parts), sum(part.size for part in parts))
+
+    def parts(self, callers: int, seconds: float, kind: type[W]) -> list[W]:
+        """What each process reports."""
         share, rest = divmod(callers, len(self._processes))
         if rest:
             raise ValueError(f"{callers} callers cannot be shared out among {len(self._processes)} processes")
@@ -55,8 +62,7 @@ class Writers:
         for process in self._processes:
             assert process.stdin is not None
             process.stdin.write(json.dumps(asdict(order)).encode() + b"\n")
-        parts = [Written(**json.loads(self._line(process))) for process in self._processes]
-        return Written(sum(part.records for part in parts), sum(part.syncs for part in parts), sum(part.size for part in parts))
+        return [kind(**json.loads(self._line(process))) for process in self._processes]
 
     def stop(self) -> None:
         for process in self._processes:

@@ -145,6 +145,7 @@ def _ledger(rounds: int | None) -> Iterator[Round]:
         "x kill -9 of a PostgreSQL backend": (200, ledger.kill_backends),
         "crashes of PostgreSQL before the message": (20, ledger.crash_between),
         "standbys promoted": (20, ledger.fail_over),
+        "standbys stalled": (20, ledger.stall_standby),
     }
     for name, (usual, run) in faults.items():
         yield f"{rounds or usual} {name}, {writers}", partial(run, rounds=rounds or usual)

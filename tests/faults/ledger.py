@@ -26,7 +26,7 @@ from ..support.ledger import ROLE
 from ..support.postgres_server import PASSWORD, PostgresServer
 from ..support.waiting import eventually
 from .figures import Figures
-from .ledger_load import Load, begun, check, places_of
+from .ledger_load import NODES, WRITERS, Load, begun, check, places_of
 
 
 def _fault_after_fault(load: Load, rounds: int, fault: Callable[[], None], figures: Figures, chance: random.Random) -> None:
@@ -61,6 +61,7 @@ def kill_backends(folder: Path, *, rounds: int, seed: int | None = None) -> Figu
 
         with Load(places_of(server.url(name, ROLE))) as load:
             _fault_after_fault(load, rounds, fault, figures, chance)
+        server.wait_ready()
         return _figures_of(figures, load, LedgerPlace(server.url(name, ROLE)), started)
 
 
@@ -151,6 +152,27 @@ def fail_over(folder: Path, *, rounds: int) -> Figures:
                 figures.ready.append(time.monotonic() - died)
                 primary = standby
         figures.remarks.append(f"{cancelled} waits for the standby cancelled before")
+        return _figures_of(figures, load, LedgerPlace(primary.url(name, ROLE)), started)
+
+
+def stall_standby(folder: Path, *, rounds: int) -> Figures:
+    """The standby stops answering for longer than a writer waits: the log closes, and no backend is left waiting."""
+    figures, started = Figures(0, 0, 0.0), time.monotonic()
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE usename = %s AND wait_event = 'SyncRep'"
+    with PostgresServer() as primary, begun(primary) as name, primary.standby() as standby:
+        with Load(places_of(primary.url(name, ROLE))) as load:
+            for _ in range(rounds):
+                load.wait_for_more()
+                refused, stalled, stopped = len(load.refused), time.monotonic(), standby.children()
+                for pid in stopped:
+                    os.kill(pid, signal.SIGSTOP)
+                eventually(lambda before=refused: len(load.refused) >= before + NODES * WRITERS)  # type: ignore[misc]
+                ((count,),) = primary.query(waiting, ROLE)
+                assert count <= 2 * NODES * WRITERS, f"{count} backends wait for the standby"
+                for pid in stopped:
+                    os.kill(pid, signal.SIGCONT)
+                load.wait_for_more()
+                figures.ready.append(time.monotonic() - stalled)
         return _figures_of(figures, load, LedgerPlace(primary.url(name, ROLE)), started)
 
 

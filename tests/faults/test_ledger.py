@@ -27,3 +27,8 @@ def test_records_gone_before_their_message_are_not_acknowledged(tmp_path: Path) 
 def test_a_standby_that_takes_over_has_all_that_was_acknowledged(tmp_path: Path) -> None:
     """Also where waits for it were cancelled, which the server tells as a success with a warning."""
     assert len(ledger.fail_over(tmp_path, rounds=2).ready) == 2
+
+
+@pytest.mark.slow
+def test_a_stalled_standby_closes_the_log_and_leaves_nobody_waiting(tmp_path: Path) -> None:
+    assert len(ledger.stall_standby(tmp_path, rounds=1).ready) == 1

@@ -87,6 +87,10 @@ class PostgresServer:
         with log:
             command = [str(self.bins / "postgres"), "-D", str(self.data), "-p", str(self.port), *options]
             self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder, **self._as_user())
+        self.wait_ready()
+
+    def wait_ready(self) -> None:
+        """It takes connections: after a start, or after a backend was killed."""
         eventually(self._takes_connections, "PostgreSQL did not start")
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:

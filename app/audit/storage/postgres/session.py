@@ -23,6 +23,7 @@ from ....kit.postgres_url import PostgresUrl
 from .place import SCHEMA, LedgerPlace
 
 CONNECT_SECONDS = 3
+CANCEL_SECONDS = 1.0
 ANSWER_SECONDS = 3.0
 """Less than a caller waits for a record."""
 PINNED = """
@@ -140,6 +141,8 @@ class Session:
         poll = select.poll()
         poll.register(self._wire.socket, events)
         if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+            with suppress(psycopg.Error):  # else its backend would wait on, for a lock or for the standby
+                self._connection.cancel_safe(timeout=CANCEL_SECONDS)
             raise Lost("the server did not answer in time")
 
     def _note(self, diagnostic: psycopg.errors.Diagnostic) -> None:

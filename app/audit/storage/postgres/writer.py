@@ -21,12 +21,12 @@ from ...format.record import Draft, Receipt, body_of
 from ..meter import StorageMeter
 from .place import LedgerPlace
 from .schema import FENCED, IS_BEGUN, NO_LOG, STALE
-from .session import BIGINT, BOOL, BYTEAS, TEXT, UUID, Lost, Refused, Row, Session, Statement
+from .session import ANSWER_SECONDS, BIGINT, BOOL, BYTEAS, TEXT, UUID, Lost, Refused, Row, Session, Statement
 
 T = TypeVar("T")
 GIVE_UP_SECONDS = 4.0
 """Less than a caller waits: then the log is closed, and a probe tries once a second."""
-PAUSE_SECONDS = 0.05
+PAUSE_SECONDS = LEAST_SECONDS = 0.05
 HASH = 64
 APPEND = Statement(
     "append", "SELECT * FROM audit.append($1, $2, $3, $4, $5, $6, $7)", (TEXT, BIGINT, UUID, BIGINT, BIGINT, BOOL, BYTEAS)
@@ -45,7 +45,7 @@ class Writer:
         self._place, self._connect, self._meter = place, connect, meter
         self._id, self._number = str(uuid.uuid4()), 0
         self._session: Session | None = None
-        self._epoch = 0
+        self._epoch, self._deadline = 0, 0.0
 
     def append(self, records: Sequence[Draft], *, after: int | None = None, begins: bool = False) -> list[Receipt]:
         """Their receipts, once they are durable. No receipts if *after* is not the last record.
@@ -57,11 +57,12 @@ class Writer:
         number, bodies = self._number, [body_of(record) for record in records]
 
         def work(session: Session) -> list[Receipt]:
-            (row,) = session.call(APPEND, self._place.node, self._epoch, self._id, number, after, begins, bodies)
+            said = self._place.node, self._epoch, self._id, number, after, begins, bodies
+            (row,) = session.call(APPEND, *said, seconds=self._left())
             receipts = _receipts(row)
             if receipts:
                 began = time.monotonic()
-                wait_until_durable(session, receipts[-1])
+                wait_until_durable(session, receipts[-1], self._left())
                 if self._meter is not None:
                     self._meter.sync(time.monotonic() - began)
             return receipts
@@ -75,7 +76,7 @@ class Writer:
             rows = session.call(LAST)
             if not rows:
                 raise Refused(NO_LOG, "no log was begun")
-            wait_until_durable(session, Receipt(number_in(rows[0][0]), text_in(rows[0][1])))
+            wait_until_durable(session, Receipt(number_in(rows[0][0]), text_in(rows[0][1])), self._left())
 
         self._until_settled(work)
 
@@ -85,17 +86,20 @@ class Writer:
         self._session = None
 
     def _until_settled(self, work: Callable[[Session], T]) -> T:
-        deadline = time.monotonic() + GIVE_UP_SECONDS
+        self._deadline = time.monotonic() + GIVE_UP_SECONDS
         while True:
             try:
                 return work(self._entered())
             except Lost as error:
                 self.close()
-                if time.monotonic() + PAUSE_SECONDS >= deadline:
+                if self._left() <= LEAST_SECONDS:
                     raise AuditUnavailable(f"The audit log's database does not answer: {error}.") from error
                 time.sleep(PAUSE_SECONDS)
             except Refused as error:
                 raise refusal(error) from error
+
+    def _left(self) -> float:
+        return max(LEAST_SECONDS, self._deadline - time.monotonic())
 
     def _entered(self) -> Session:
         """A connection. An older service of the same node is fenced from its beginning on."""
@@ -107,9 +111,9 @@ class Writer:
         return self._session
 
 
-def wait_until_durable(session: Session, receipt: Receipt) -> None:
+def wait_until_durable(session: Session, receipt: Receipt, seconds: float = ANSWER_SECONDS) -> None:
     """The record stands, and is durable on return. Raises Lost, also where it does not stand."""
-    ((stands,),) = session.call(BARRIER, receipt.seq, receipt.hash)
+    ((stands,),) = session.call(BARRIER, receipt.seq, receipt.hash, seconds=seconds)
     if stands != b"\1":
         session.close()
         raise Lost(f"record {receipt.seq} is gone: the server crashed, or another took over")

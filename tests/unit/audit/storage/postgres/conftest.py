@@ -1,4 +1,4 @@
-"""A new ledger for each test."""
+"""A new ledger for each test, in one database: to make a database takes longer."""
 
 from __future__ import annotations
 
@@ -10,16 +10,28 @@ import psycopg
 import pytest
 
 from app.audit.storage.postgres.place import LedgerPlace
+from app.audit.storage.postgres.prepare import prepare
 from app.audit.storage.postgres.session import Session
 
-from .....support.ledger import ledger_place, new_ledger
+from .....support.ledger import ROLE, ledger_place, new_ledger
 from .....support.postgres_server import PostgresServer
+
+SCHEMAS = "SELECT format('DROP SCHEMA %I CASCADE', nspname) FROM pg_namespace WHERE nspname LIKE 'audit%'"
+
+
+@pytest.fixture(scope="module")
+def database(postgres: PostgresServer) -> str:
+    return new_ledger(postgres)
 
 
 @pytest.fixture
-def ledger(postgres: PostgresServer) -> LedgerPlace:
+def ledger(postgres: PostgresServer, database: str) -> LedgerPlace:
     """Of the service named `here`, in its first incarnation."""
-    return ledger_place(postgres, new_ledger(postgres, partition_records=10), node="here", incarnation=1)
+    with closing(postgres.connect(database)) as connection:
+        for (drop,) in connection.execute(SCHEMAS).fetchall():
+            connection.execute(drop)
+        prepare(connection, ROLE, partition_records=10)
+    return ledger_place(postgres, database, node="here", incarnation=1)
 
 
 @pytest.fixture

@@ -76,8 +76,10 @@ def test_a_database_that_lost_what_was_durable_is_corrupt(reader: Reader, writer
 
 
 def test_an_edited_line_changes_the_look(reader: Reader, admin: Admin) -> None:
+    """The server counts what a connection has changed at its end at the latest."""
     before = reader.look()
     admin.execute("UPDATE audit.lines SET line = line WHERE seq = 0")
+    admin.close()
     eventually(lambda: reader.look() != before)
     assert reader.look()[0] == before[0]
 

@@ -65,6 +65,11 @@ def test_the_epoch_of_an_older_service_is_fenced(session: Session) -> None:
     assert session.call(ENTER, "here", 1) == [[old]], "the older service does not become the newer one"
 
 
+def test_an_epoch_of_another_ledger_is_fenced(session: Session) -> None:
+    """As of a service that goes on while `init --new-log` begins another log."""
+    assert state_of(lambda: add(session, 2, epoch=1)) == FENCED
+
+
 def test_a_log_is_begun_once(session: Session, admin: Admin) -> None:
     assert state_of(lambda: add(session, 2, begins=True)) == IS_BEGUN
     admin.execute("TRUNCATE audit.batches, audit.lines")

@@ -13,6 +13,7 @@ from app.audit.storage.postgres.session import Lost, Refused, Session, Statement
 
 from .....support.ledger import ROLE, asked
 from .....support.postgres_server import PASSWORD
+from .....support.waiting import eventually
 
 SLEEP = Statement("sleep", "SELECT pg_sleep(60)")
 WARN = Statement("warn", "DO $$ BEGIN RAISE WARNING 'canceling wait for synchronous replication'; END $$")
@@ -42,10 +43,12 @@ def test_a_warning_is_no_success_and_a_notice_is_no_failure(session: Session) ->
     assert asked(session, "1") == "1"
 
 
-def test_an_answer_that_does_not_come_in_time_closes_the_connection(session: Session) -> None:
+def test_an_answer_that_does_not_come_in_time_ends_the_backend_too(session: Session, admin: psycopg.Connection[Any]) -> None:
+    pid = int(asked(session, "pg_backend_pid()"))
     with pytest.raises(Lost, match="in time"):
         session.call(SLEEP, seconds=0.05)
     assert not session.is_open
+    eventually(lambda: admin.execute("SELECT FROM pg_stat_activity WHERE pid = %s", [pid]).fetchone() is None)
 
 
 def test_a_killed_backend_is_a_lost_outcome(session: Session, admin: psycopg.Connection[Any]) -> None:
