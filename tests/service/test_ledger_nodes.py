@@ -169,3 +169,19 @@ def test_a_node_without_the_log_key_says_where_it_comes_from(running: Asked, tmp
     )
     assert refused.returncode == 2
     assert "Copy it from another node" in refused.stderr
+
+
+@pytest.mark.slow
+def test_a_node_whose_database_is_away_says_so_and_comes_back(tmp_path: Path, fake: FakeOpenAI) -> None:
+    with PostgresServer() as server:
+        nodes = Nodes(tmp_path, server, OPENAI_BASE_URL=fake.base_url)
+        with nodes.one:
+            token = nodes.one.token(*nodes.client)
+            server.stop()
+            eventually(lambda: HTTP.get(f"{nodes.one.url}/readyz").status_code == 503)  # before anybody asked
+            assert nodes.one.ask(token).status_code == 503
+            server.start()
+            nodes.one.wait_ready()
+            receipt = ask(nodes.one, token)
+            eventually(lambda: size_at(nodes.one) > receipt["seq"])
+            assert "head_signed_again" in "".join(nodes.one.security_log("head_signed_again"))

@@ -41,7 +41,7 @@ def readiness(app: AppContext) -> tuple[int, bytes]:
     """The status and the body of /readyz."""
     services, scoreboard, log = app.services, app.scoreboard, app.scoreboard.log
     is_open = services.audit.closed_because is None and not scoreboard.any_closed
-    writable = is_open and log.problem is None and services.audit.is_in_place()
+    writable = is_open and log.problem is None and not log.is_away and services.audit.is_in_place()
     is_ready = writable and not scoreboard.any_uncounted and not scoreboard.is_stopping
     body: dict[str, Any] = {
         "status": "stopping" if scoreboard.is_stopping else "ready" if is_ready else "unavailable",

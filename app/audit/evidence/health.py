@@ -11,7 +11,7 @@ from ...kit.shared_words import SharedWords
 
 STILL_SECONDS = 5.0
 """A signing loop that has not moved, or signed, for so long is reported."""
-CLOSED, BEAT, SIZE, SIGNED_AT, BEHIND_SINCE, RECHECKED, RECHECK_OF, PASSES, KEY_LOST, PASSED_AT, INCARNATION = range(11)
+CLOSED, BEAT, SIZE, SIGNED_AT, BEHIND_SINCE, RECHECKED, RECHECK_OF, PASSES, KEY_LOST, PASSED_AT, INCARNATION, AWAY = range(12)
 WORDS = 16
 TEXT_BYTES = 1024
 
@@ -101,6 +101,15 @@ class LogHealth:
         """Records wait for their signature for longer than they should."""
         since = self._words[BEHIND_SINCE]
         return bool(since) and _now() - since > STILL_SECONDS * 1000
+
+    @property
+    def is_away(self) -> bool:
+        """The log cannot be looked at, so it could not be written either."""
+        return bool(self._words[AWAY])
+
+    @is_away.setter
+    def is_away(self, is_away: bool) -> None:
+        self._words[AWAY] = is_away
 
     # --- the rest --------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from ...errors import AuditCorrupt, VerificationFailed
+from ...errors import AuditCorrupt, EvidenceUnavailable, VerificationFailed
 from ..format.note import Checkpoint
 from ..storage.append import append
 from ..storage.store import AuditStore, Look
@@ -68,7 +68,12 @@ class LogWatch:
         A stored tree that is damaged is marked, to be rebuilt. Raises EvidenceUnavailable,
         AuditUnavailable where something cannot be read now.
         """
-        seen = self._store.look()
+        try:
+            seen = self._store.look()
+        except EvidenceUnavailable:
+            self._health.is_away = True
+            raise
+        self._health.is_away = False
         self._restore_locks(seen)
         signed = self._signer.published()
         if (signed.size if signed else 0) < self._health.size:  # seen by a signing loop before this one

@@ -71,6 +71,8 @@ class PostgresSignedHead:
     def _session(self) -> Iterator[Session]:
         """Any fault ends the session, and with it the election."""
         try:
+            if self._open is not None and not self._open.is_alive():  # ended while it was idle
+                self.close()
             if self._open is None:
                 self._open = Session(self._place)
                 self._open.call(ENDED_IF_SILENT, f"{IDLE_SECONDS}s")
