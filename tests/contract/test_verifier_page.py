@@ -4,36 +4,16 @@ from __future__ import annotations
 
 import json
 import subprocess
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from app.audit.format.merkle import leaf_hash
-from app.audit.format.note import sign_checkpoint
-from app.audit.format.receipt import make_receipt
-from app.audit.format.record import GENESIS_HASH, draft, line_of
-
 from ..support.browser_verifier import SINGLE_FILE
-from ..support.evidence import SIGNER, STAMP, Evidence
+from ..support.dropped_files import write_files
 from ..support.optional import NODE_FOLDER, chromium, node_with
-from ..support.paths import CORPORA
 
 pytestmark = pytest.mark.slow
-LOG = Evidence(24, (9,))
 VIEWS = [("360", "light"), ("1440", "dark")]
-
-
-def write_files(folder: Path) -> None:
-    """What a person may drop, and a signed record that holds every naughty string there is."""
-    odd = json.loads((CORPORA / "strings/blns.json").read_text())
-    line, _ = line_of(draft("ask.received", "alice", {"query": "\n".join(odd), "strings": odd}), 0, STAMP, GENESIS_HASH)
-    hostile = make_receipt(0, line[:-1], [], sign_checkpoint(1, leaf_hash(line[:-1]), SIGNER))
-    files = {"log.jsonl": LOG.data, "checkpoint": LOG.checkpoint(24), "receipt": LOG.receipt_file(3, 24), "hostile": hostile}
-    for name, data in files.items():
-        (folder / name).write_bytes(data)
-    (folder / "key").write_text(SIGNER.verifier_key.text() + "\n")
-    (folder / "nonsense").write_text("<img src=x onerror=alert(1)>")
 
 
 @pytest.fixture(scope="module", params=VIEWS, ids="-".join)

@@ -1,10 +1,11 @@
 // The verifier as a page of the console. It runs as it does from a disk: this hands it a file, and nothing else.
 
+import { openVerifier } from "../verify/desk.js";
 import { find } from "./dom.js";
 
 let kept = null;
+let desk = null;
 let handed = null;
-let visits = 0;
 
 /** The next visit of the page begins with *file*. */
 export function handOver(file) {
@@ -14,28 +15,21 @@ export function handOver(file) {
 }
 
 /** What it was given stays while other pages are shown: it may be in the midst of a long log. */
-export async function start(root) {
+export function start(root) {
   if (kept) root.replaceWith(kept);
   else {
     kept = root;
-    visits += 1;
-    await import(`../verify/page.js?visit=${visits}`); // it looks for its elements when it is loaded
+    desk = openVerifier();
   }
-  if (handed) give(handed);
+  if (handed) desk.take([handed]);
   handed = null;
   return () => find("#kept").append(kept);
 }
 
 export function forget() {
+  desk?.close();
   kept = null;
+  desk = null;
   handed = null;
   find("#kept").replaceChildren();
-}
-
-function give(file) {
-  const files = new DataTransfer();
-  files.items.add(file);
-  const input = find("#v-files", kept);
-  input.files = files.files;
-  input.dispatchEvent(new Event("change"));
 }
