@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -108,6 +109,16 @@ def test_another_node_signs_when_one_is_killed(tmp_path: Path, postgres: Postgre
             assert nodes.one.verify(f"{receipt['seq']}:{receipt['hash']}")["ok"]
 
 
+def begin_another_log(nodes: Nodes) -> None:
+    """As the page on the ledger says: on one node, with an administrator's URL; the others get its key."""
+    admin = {"AUDIT_ADMIN_URL": str(nodes.ledger.admin_url)}
+    nodes.one.env |= admin
+    assert nodes.one.cli("init", "--new-log")["receipt"] is not None
+    del nodes.one.env["AUDIT_ADMIN_URL"]
+    shutil.copy(nodes.one.folder / "logs/audit_log.key", nodes.other.folder / "logs/audit_log.key")
+    assert nodes.other.cli("init")["audit_log"] is None
+
+
 @pytest.mark.slow
 def test_a_ledger_restored_to_an_earlier_point_closes_both(tmp_path: Path, postgres: PostgresServer, fake: FakeOpenAI) -> None:
     nodes = Nodes(tmp_path, postgres, OPENAI_BASE_URL=fake.base_url)
@@ -130,6 +141,13 @@ def test_a_ledger_restored_to_an_earlier_point_closes_both(tmp_path: Path, postg
         again = node.run("serve", "--port", str(node.port), status=None)
         assert again.returncode != 0
         assert "restored to an earlier point" in again.stderr
+    begin_another_log(nodes)
+    with nodes.one, nodes.other:
+        token = nodes.one.token(*nodes.client)
+        receipts = [ask(node, token) for node in (nodes.one, nodes.other)]
+        for node in (nodes.one, nodes.other):
+            eventually(lambda node=node: size_at(node) > receipts[-1]["seq"])  # type: ignore[misc]
+        assert nodes.other.verify(*(f"{one['seq']}:{one['hash']}" for one in receipts))["ok"]
 
 
 @pytest.mark.slow
