@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import pytest
 
@@ -85,6 +86,23 @@ def test_the_exported_log_verifies_without_the_database(running: Asked, tmp_path
     found = json.loads(subprocess.run(tool, capture_output=True, check=True).stdout)
     assert (found["ok"], found["signatures"]) == (True, "ok")
     assert nodes.one.cli("audit", "verify", "--log", str(exported))["ok"]
+
+
+def test_a_pack_of_either_node_is_proven_without_the_database(running: Asked, tmp_path: Path) -> None:
+    nodes, token = running
+    receipt = ask(nodes.one, token)
+    eventually(lambda: size_at(nodes.one) > receipt["seq"])
+    pack, vkey = tmp_path / "evidence.zip", tmp_path / "vkey"
+    vkey.write_bytes(HTTP.get(f"{nodes.one.url}/audit/vkey").content)
+    made = nodes.other.cli("audit", "pack", "--since", "1h", "--to", str(pack))
+    assert (made["ok"], made["first"], made["last"] >= receipt["seq"]) == (True, 0, True)
+    with ZipFile(pack) as zip_file:
+        zip_file.extractall(tmp_path)
+    tool = [sys.executable, str(tmp_path / "verify_slice.py"), "log.jsonl", "--slice", "slice", "--vkey", str(vkey)]
+    tool += ["--receipt", f"{receipt['seq']}:{receipt['hash']}"]
+    found = json.loads(subprocess.run(tool, cwd=tmp_path, capture_output=True, check=True).stdout)
+    assert (found["ok"], found["signatures"]) == (True, "ok")
+    assert nodes.one.cli("audit", "verify-pack", str(pack), "--vkey", str(vkey))["ok"]
 
 
 def test_doctor_knows_the_ledger(running: Asked) -> None:

@@ -19,11 +19,11 @@ from ...audit.format.record import GENESIS_HASH, action_of, hash_of, user_of
 from ...audit.format.shortening import digests_in
 from ...audit.format.slice import SliceProof
 from ...audit.log import AuditLog
-from ...audit.storage.long_texts import LongTexts
+from ...audit.storage.store import TextStore
 from ...audit.verification.report import Report
 from ...errors import EvidenceUnavailable, InvalidRequest, VerificationFailed
 from ...settings import load_settings
-from ...wiring.audit import open_audit, signed_note
+from ...wiring.audit import open_audit, open_texts, signed_note
 from ..verify_log import Verified, verify
 from .controls import control_map
 from .product_verifier import NAME, product_verifier
@@ -65,7 +65,7 @@ class _Source:
     note: bytes
     checkpoint: Checkpoint
     key: VerifierKey
-    texts: LongTexts | None
+    texts: TextStore | None
     """None: the records are withheld, and so are long texts."""
 
 
@@ -93,7 +93,7 @@ def pack_evidence(
         key, checkpoint = _signed(note, verified.key)
         size = log.durable_size()
         start = _find(log, size, checkpoint.size, since, lambda read: progress(size + read, WORK * size))
-        texts = LongTexts.beside(settings.audit_log_path) if content else None
+        texts = open_texts(settings) if content else None
         source = _Source(log, size, start, note or b"", checkpoint, key, texts)
         with new_pack(to) as pack:
             counted = _write_records(pack, source)
@@ -154,8 +154,8 @@ def _write_records(pack: Pack, source: _Source) -> Counted:
                 last_time = found[1].decode()
                 first_time = first_time or last_time
     for digest in sorted(named):
-        if texts is not None and (path := texts.path_of(digest)).is_file():
-            pack.add(f"texts/{digest[:2]}/{digest}", path.read_bytes())
+        if texts is not None and (text := texts.read(digest)) is not None:
+            pack.add(f"texts/{digest[:2]}/{digest}", text)
     return Counted(actions, principals, first_time, last_time)
 
 

@@ -40,6 +40,10 @@ class LongTexts:
     def exists(self) -> bool:
         return self.folder.is_dir()
 
+    def read(self, sha256: str) -> bytes | None:
+        path = self.path_of(sha256)
+        return path.read_bytes() if path.is_file() else None
+
     def digest_of(self, sha256: str) -> bytes | None:
         try:
             with self.path_of(sha256).open("rb") as file:

@@ -152,5 +152,8 @@ class TextStore(Protocol):
         Raises AuditUnavailable; some of *texts* may be kept then.
         """
 
+    def read(self, sha256: str) -> bytes | None:
+        """What is kept under this name, unverified. None: nothing is. Raises OSError."""
+
     def digest_of(self, sha256: str) -> bytes | None:
         """The SHA-256 of what is kept under this name. None: nothing is. Raises OSError."""

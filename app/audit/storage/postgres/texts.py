@@ -36,12 +36,16 @@ class PostgresTexts:
             raise AuditUnavailable(f"A long text cannot be kept in the audit log's database: {error}.") from error
 
     def digest_of(self, name: str) -> bytes | None:
+        found = self.read(name)
+        return None if found is None else sha256(found).digest()
+
+    def read(self, name: str) -> bytes | None:
         try:
             with self._pool.session() as session:
                 rows = session.call(READ, bytes.fromhex(name), seconds=SECONDS)
         except (Lost, Refused) as error:
             raise OSError(str(error)) from error
-        return sha256(rows[0][0] or b"").digest() if rows else None
+        return (rows[0][0] or b"") if rows else None
 
     def close(self) -> None:
         self._pool.close()

@@ -26,11 +26,11 @@ def texts(ledger: LedgerPlace) -> Iterator[PostgresTexts]:
 
 def test_a_text_is_kept_once_by_its_digest(texts: PostgresTexts, admin: psycopg.Connection[Any]) -> None:
     assert not texts.exists()
-    assert texts.digest_of(NAME) is None
+    assert (texts.digest_of(NAME), texts.read(NAME)) == (None, None)
     for _ in range(2):
         texts.keep({NAME: TEXT})
     assert texts.exists()
-    assert texts.digest_of(NAME) == sha256(TEXT).digest()
+    assert (texts.digest_of(NAME), texts.read(NAME)) == (sha256(TEXT).digest(), TEXT)
     assert admin.execute("SELECT content FROM audit.texts").fetchall() == [(TEXT,)]
 
 
