@@ -28,12 +28,14 @@ class AuditLog:
         on_change: Callable[[str, str], None] = lambda event, detail: None,
         long_texts: TextStore | None = None,
         meter: StorageMeter | None = None,
+        node: str = "",
     ) -> None:
         """*timeout_seconds*: for one write. *on_change* gets a security event and its detail.
 
         *long_texts*: keeps texts that are too long for a record. None: only their digest is stored.
+        *node*: the machine among several that each record names; empty: none does.
         """
-        self._store = store
+        self._store, self._node = store, {"node": node} if node else None
         self._clock = clock
         self._long = LongRecords(long_texts, timeout_seconds, on_change)
         self._commits = GroupCommit(store, timeout_seconds=timeout_seconds, clock=clock, on_change=on_change, meter=meter)
@@ -62,6 +64,8 @@ class AuditLog:
         what can never be a record. Raises AuditUnavailable where it could not be made durable in
         time; the log may hold the record all the same.
         """
+        if self._node is not None:
+            details = {**details, **self._node}
         if is_long and self._commits.closed_because is None:
             return self._record_long(partial(whole_draft, action, user_id, details, request_id))
         record = whole_draft(action, user_id, details, request_id)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import psycopg
 
@@ -25,9 +25,18 @@ PAUSE_SECONDS = 1.0
 class PostgresListener:
     """For one event loop."""
 
-    def __init__(self, url: PostgresUrl, channel: str, on_news: Callable[[str], None]) -> None:
-        """*on_news* gets what was told; an empty text after each new connection."""
-        self._url, self._channel, self._on_news = url, channel, on_news
+    def __init__(
+        self,
+        url: PostgresUrl,
+        channel: str,
+        on_news: Callable[[str], None],
+        enter: Callable[[AsyncBoundedConnection], Awaitable[None]] | None = None,
+    ) -> None:
+        """*on_news* gets what was told; an empty text after each new connection.
+
+        *enter*: what to do on each new connection, such as taking a lock that ends with it.
+        """
+        self._url, self._channel, self._on_news, self._enter = url, channel, on_news, enter
         self.is_connected = False
 
     async def run(self) -> None:
@@ -48,6 +57,8 @@ class PostgresListener:
 
     async def _listen(self, connection: AsyncBoundedConnection) -> None:
         await connection.execute(f'LISTEN "{self._channel}"')
+        if self._enter is not None:
+            await self._enter(connection)
         self.is_connected = True
         self._on_news("")
         while True:

@@ -9,6 +9,7 @@ from contextlib import closing, suppress
 
 from ..errors import ConfigError, EvidenceUnavailable
 from ..kit.command import command
+from ..kit.postgres_url import PostgresUrl
 from ..limits.shared_folder import MEMORY, folder_of
 from ..security.clients.rows import has_active_client
 from ..security.clients.store import open_clients
@@ -37,6 +38,10 @@ def preflight() -> bytes:
     verify_server(settings)
     signer = verify_start(settings)
     asyncio.run(_read_database(settings))
+    if isinstance(settings.database, PostgresUrl):
+        from ..wiring.nodes import verify_alike  # late: its driver is an extra
+
+        verify_alike(settings.database, settings, catalogue)
     with closing(open_audit(settings)) as audit:
         audit.recover()
     record_at_start(settings, catalogue)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import pickle
 import signal
 import socket
@@ -108,6 +109,7 @@ def run_worker(shared: SharedParts, output: ServiceOutput, ready: ReadyFlag, num
         connections.count = context.refusals.count
         connections.health.context = context
         policy.follow(context)
+        context.services.nodes.on_other_policy = partial(_read_policy_again, number)
         output.flush()  # before the parent says that all are ready
         ready.set()
 
@@ -145,6 +147,12 @@ class PolicyFollower:
         if encoded != self._encoded:
             context.services.use_catalogue(_decode(encoded))
             self._encoded = encoded
+
+
+def _read_policy_again(number: int) -> None:
+    """Once for all workers: as an operator's SIGHUP to the service."""
+    if number == 0:
+        os.kill(os.getppid(), signal.SIGHUP)
 
 
 def _decode(encoded: bytes) -> Catalogue:

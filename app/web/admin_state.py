@@ -32,5 +32,5 @@ async def budgets(_: Admin, request: Request) -> Response:
 @changed("/breakers/close", "Ask a model's server again at once", NamedServer)
 async def breakers_close(by: OperatingDep, request: Request) -> Response:
     named = await read_body_as(request, NamedServer)
-    await close_breaker(named.server, by, app_context(request).services.settings.audit_log_path)
+    await close_breaker(named.server, by, app_context(request).services.settings)
     return done()

@@ -36,7 +36,7 @@ async def status_of(app: AppContext) -> dict[str, Any]:
             "head_age_seconds": log.head_age_seconds,
             "problem": log.problem,
         },
-        "breakers": [asdict(one) for one in await asyncio.to_thread(list_breakers, settings.audit_log_path)],
+        "breakers": [asdict(one) for one in await asyncio.to_thread(list_breakers, settings)],
         "limits": {"rate_limit": settings.rate_limit, "address_rate_limit": settings.address_rate_limit},
         "index": {"records": await indexed(app), "of": log.size},
         "policy": policy_of(app),

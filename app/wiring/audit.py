@@ -82,7 +82,8 @@ def open_audit(
             events.event(event, level="ERROR" if event in ERRORS else "INFO", detail=detail)
 
     store, texts = open_store(place, health, meter), open_texts(place) if keeps_texts else None
-    return AuditLog(store, on_change=on_change, long_texts=texts, meter=meter)
+    node = "" if place.ledger is None else place.ledger.node
+    return AuditLog(store, on_change=on_change, long_texts=texts, meter=meter, node=node)
 
 
 def signed_note(place: LogPlace) -> bytes | None:

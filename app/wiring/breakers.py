@@ -19,21 +19,35 @@ Breakers = Callable[[str, BreakerRules], Breaker]
 """From a server's name and the rules to its breaker."""
 
 
-@contextmanager
-def shared_breakers(log: Path) -> Iterator[Breakers]:
-    """For the workers that write this log. Raises ConfigError."""
-    shared = SharedFolder(folder_of(log))
+class SharedBreakers:
+    """Of one worker, in memory that all workers of the machine share."""
 
-    def open_breaker(name: str, rules: BreakerRules) -> Breaker:
+    def __init__(self, shared: SharedFolder) -> None:
+        self._shared = shared
+        self.by_name: dict[str, Breaker] = {}
+        self.on_change: Callable[[Breaker], None] = lambda breaker: None
+        """This worker has opened or closed one."""
+
+    def __call__(self, name: str, rules: BreakerRules) -> Breaker:
+        breaker = self.by_name[name] = self._open(name, rules)
+        breaker.on_change = lambda: self.on_change(breaker)
+        return breaker
+
+    def _open(self, name: str, rules: BreakerRules) -> Breaker:
         try:
-            shared.stay()
-            return Breaker(name, rules, shared.path / file_name(name))
+            self._shared.stay()
+            return Breaker(name, rules, self._shared.path / file_name(name))
         except OSError as error:
             LOG.warning("the breaker of server %s is not shared, each worker has its own: %s", name, error.strerror)
             return Breaker(name, rules)
 
+
+@contextmanager
+def shared_breakers(log: Path) -> Iterator[SharedBreakers]:
+    """For the workers that write this log. Raises ConfigError."""
+    shared = SharedFolder(folder_of(log))
     try:
-        yield open_breaker
+        yield SharedBreakers(shared)
     finally:
         shared.close()
 

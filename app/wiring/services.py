@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, closing
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ from .audit import open_audit, open_store
 from .breakers import shared_breakers
 from .budgets import open_budgets
 from .models_in_use import ModelsInUse
-from .news import hearing
+from .news import OtherNodes, among_nodes
 from .start_checks import verify_start
 from .telemetry import Telemetry
 
@@ -60,6 +60,7 @@ class Services:
     use_catalogue: Callable[[Catalogue], None]
     """For the questions that begin from now on. Raises ConfigError, with nothing changed."""
     budgets: Budgets
+    nodes: OtherNodes
 
     def caps_for(self, principal: Principal) -> Caps:
         """Everything that differs between principals is found here."""
@@ -92,8 +93,7 @@ async def open_services(
     """
     signer, telemetry, health = verify_start(settings), telemetry or Telemetry(), health or LogHealth()
     async with AsyncExitStack() as opened:
-        clients = open_clients(settings.database)
-        opened.push_async_callback(clients.aclose)
+        clients = await opened.enter_async_context(aclosing(open_clients(settings.database)))
         breakers = opened.enter_context(shared_breakers(settings.audit_log_path))
         models = ModelsInUse(settings, catalogue, embedded, breakers)
         opened.push_async_callback(models.aclose)
@@ -105,7 +105,7 @@ async def open_services(
         _recover(audit, signer, health)
         running_mark = opened.enter_context(marked_running(settings.audit_log_path))
         await security.load_revocations()
-        await opened.enter_async_context(hearing(settings.database, {"generation": security.news.set}))
+        nodes = await opened.enter_async_context(among_nodes(settings, catalogue, events, breakers, security.news.set))
         await opened.enter_async_context(audit)
         responses = opened.enter_context(closing(_responses_beside(settings.audit_log_path)))
         told_of: dict[str, Any] = {"keeps_books": keeps_books, "on_alarm": telemetry.on_budget_alarm}
@@ -116,8 +116,9 @@ async def open_services(
             replaced = models.replace(catalogue)
             budgets.use(catalogue)
             assistant.use(replaced.language_model, replaced.v1_requests)
+            nodes.use(catalogue)
 
-        told = (models.now.note, running_mark, use_catalogue, budgets.budgets)
+        told = (models.now.note, running_mark, use_catalogue, budgets.budgets, nodes)
         yield Services(settings, clients, security, assistant, audit, evidence, audit_access, events, *told)
 
 

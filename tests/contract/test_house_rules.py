@@ -54,6 +54,7 @@ TESTED_ELSEWHERE = {
     "app/security/clients/migrations/versions/v0004_rows_deleted_by_hand.py": "test_migrations.py, test_postgres_database.py",
     "app/security/clients/migrations/versions/v0005_many_machines.py": "tests/unit/security/clients/test_postgres_database.py",
     "app/security/token_errors.py": "constants; tests/unit/security/tokens/test_verifier.py raises each",
+    "app/wiring/news.py": "tests/unit/wiring/test_nodes.py: machines hear of each other through it",
     "app/settings/endpoints.py": "tests/unit/settings/test_settings.py: each value",
     "app/settings/identity.py": "tests/unit/settings/test_settings.py: each value",
     "app/settings/models.py": "tests/unit/settings/test_settings.py: each value",

@@ -116,6 +116,12 @@ class Service:
             time.sleep(0.02)
         raise AssertionError(f"not ready after {seconds} s:\n{self.output()}")
 
+    @property
+    def pid(self) -> int:
+        """Of the parent process."""
+        assert self.process is not None
+        return self.process.pid
+
     def worker_pids(self) -> list[int]:
         return [pid for pid in self._children() if name_of(pid) not in ("notary", "metrics", "index")]
 

@@ -60,6 +60,7 @@ def readiness(app: AppContext) -> tuple[int, bytes]:
     }
     if services.settings.has_nodes:
         body["node"] = services.settings.node
+        body["nodes"] = _nodes(services.nodes.differing)
     return (200 if is_ready else 503), orjson.dumps(body)
 
 
@@ -67,6 +68,12 @@ def _limits(scoreboard: Scoreboard) -> str:
     if scoreboard.any_uncounted:
         return "not counted: every request is refused"
     return "counted on this node alone, which grants its part of them" if scoreboard.any_alone else "counted"
+
+
+def _nodes(differing: dict[str, list[str]] | None) -> str | dict[str, str]:
+    if differing is None:
+        return "not compared: DATABASE_URL is a file"
+    return {node: f"has another {' and another '.join(names)}" for node, names in differing.items()} or "alike"
 
 
 def _signing(log: LogHealth) -> str:

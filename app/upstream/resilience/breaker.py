@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import mmap
 import os
+from collections.abc import Callable
 from enum import Enum, IntEnum
 from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, flock
 from pathlib import Path
@@ -52,6 +53,8 @@ class Breaker:
         self._memory = memory
         self._words = memoryview(memory)[:NAME_AT].cast("Q")
         self._is_trying = False
+        self.on_change: Callable[[], None] = lambda: None
+        """This process has opened or closed it because of how the server answers."""
 
     def _open(self, file: Path) -> mmap.mmap:
         self._fd = fd = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -126,6 +129,7 @@ class Breaker:
             if outcome is Outcome.GOOD and self.is_open:
                 self.reset()
                 LOG.warning("server %s answers again: its breaker is closed", self.name)
+                self.on_change()
             elif outcome is Outcome.BAD and self.is_open:
                 words[OPEN_UNTIL] = self._later()
             if entry is Entry.TRIAL:
@@ -137,6 +141,11 @@ class Breaker:
                 words[IN_A_ROW] = 0
         elif outcome is Outcome.BAD:
             self._count_bad()
+
+    def open_for(self, seconds: float) -> None:
+        """Another machine found that the server fails. One that is open here stays as it is."""
+        if not self.is_open:
+            self._words[OPEN_UNTIL] = monotonic_ns() + int(seconds * 1e9)
 
     def reset(self) -> None:
         """Close it, and forget what was counted."""
@@ -157,6 +166,7 @@ class Breaker:
                 "server %s is not asked for %g s: %d failures in a row, %d of the last %d calls",
                 *(self.name, rules.open_seconds, in_a_row, bad, calls),
             )
+            self.on_change()
 
     def _later(self) -> int:
         return monotonic_ns() + int(self.rules.open_seconds * 1e9)

@@ -124,6 +124,17 @@ def test_before_its_start_and_after_its_end_a_log_records_nothing(log: AuditLog,
     assert chain_report(log).entries == 3
 
 
+def test_a_machine_among_several_is_named_last_in_the_details(store: JsonlStore) -> None:
+    log = AuditLog(store, node="node-1")
+    log.create(DETAILS)
+
+    async def work() -> None:
+        await log.record("client.added", user_id=None, details={"client_id": "alice"})
+
+    recording(log, work)
+    assert list(records(store)[1]["details"].items()) == [("client_id", "alice"), ("node", "node-1")]
+
+
 def test_lines_may_be_read_from_one_byte_to_another(log: AuditLog, store: JsonlStore) -> None:
     log.create(DETAILS)
     first = log.size()

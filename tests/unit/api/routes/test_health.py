@@ -44,6 +44,7 @@ def ask(
             security=security,
             model_note=NOTE,
             assistant=ASSISTANT,
+            nodes=SimpleNamespace(differing={"node-2": ["RATE_LIMIT", "POLICY_FILE"]}),
             settings=SimpleNamespace(has_nodes=node is not None, node=node),
         ),
         scoreboard=scoreboard,
@@ -55,7 +56,8 @@ def ask(
 
 
 def test_a_machine_among_several_says_which_it_is() -> None:
-    assert orjson.loads(ask(node="node-1").body)["node"] == "node-1"
+    body = orjson.loads(ask(node="node-1").body)
+    assert (body["node"], body["nodes"]) == ("node-1", {"node-2": "has another RATE_LIMIT and another POLICY_FILE"})
     assert "node" not in orjson.loads(ask().body)
 
 

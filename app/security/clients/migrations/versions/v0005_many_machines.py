@@ -42,7 +42,7 @@ def upgrade() -> None:
         sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now()),
     )
     op.execute(TELL)
-    for table in ("generation", "breakers"):
+    for table in ("generation", "breakers", "nodes"):
         op.execute(
             f"CREATE TRIGGER tell_changed AFTER INSERT OR UPDATE ON {table} FOR EACH STATEMENT EXECUTE FUNCTION tell_changed()"
         )
