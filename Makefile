@@ -142,9 +142,9 @@ verifier: ## makes the browser verifier one HTML file again: app/web/verify.html
 	$(PYTHON) tools/build_verifier.py
 
 release: audit ## a wheel, a source archive, the bill of materials, and notes with their digests, in dist/
-	rm -f dist/*.whl dist/*.tar.gz dist/verify.html
+	rm -f dist/*.whl dist/*.tar.gz dist/verify*
 	$(PYTHON) tools/build_verifier.py --check
-	cp app/web/verify.html dist/verify.html
+	cp app/web/verify.html tools/verify_log.py tools/verify_slice.py dist/
 	$(BIN)/python -m pip wheel -q --disable-pip-version-check --no-deps --no-build-isolation -w dist .
 	git archive --format=tar.gz --prefix=secure-ai-assistant/ -o dist/secure-ai-assistant.tar.gz HEAD
 	chmod a+r dist/*

@@ -164,6 +164,7 @@ function showProgress({ read, total, lines }) {
 
 async function show(verdict) {
   const words = inWords(verdict, host);
+  if ($("v-key").value.trim() === EXAMPLE.key) words.lines.push("This is the example: its private key is known to everybody.");
   drawVerdict($("v-verdict"), words);
   if (matchMedia("(max-width: 59.99rem)").matches) $("v-verdict").scrollIntoView({ block: "nearest" });
   $("v-announce").textContent = `${words.title}. ${words.lines[0] ?? ""}`;

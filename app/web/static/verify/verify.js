@@ -143,6 +143,7 @@ async function readLog(given, found, wanted, slice, step, tell, hasher) {
   tellTree(found, wanted, log, slice, step);
   tellKept(wanted, first("given"), of, step);
   if (given.texts.length) await tellTexts(given.texts, found, log, step);
+  else if (log.texts.size) found.remarks.push(`${count(log.texts.size, "long text")} named by digest, and not here: drop the files of audit_log.texts to check them too.`);
   tellReading(log, step);
 }
 
