@@ -57,4 +57,10 @@ class AuditSettings(BaseModel):
         if self.audit_url is None:
             return None
         admin = None if self.audit_admin_url is None else self.audit_admin_url.get_secret_value()
-        return LedgerPlace(self.audit_url.get_secret_value(), self.audit_password_file, self.node, admin_url=admin)
+        return LedgerPlace(
+            self.audit_url.get_secret_value(),
+            self.audit_password_file,
+            self.node,
+            admin_url=admin,
+            is_single_primary=self.audit_single_primary,
+        )

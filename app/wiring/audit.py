@@ -138,12 +138,18 @@ def open_signing_loop(place: LogPlace, events: SecurityLog, health: LogHealth) -
     signer = open_checkpoint_signer(place, health.beat, is_notary=True)
     rate = place.audit_recheck_bytes_per_second
     key_file = KeyFile(place.audit_key_path)
-    watch = LogWatch(store, tree, signer, key_file, health, on_change, bytes_per_second=rate)
-    wall = time.time if place.ledger is None else _server_clock(place.ledger)
+    wall, verify_place = (time.time, _is_safe) if place.ledger is None else _server(place.ledger)
+    watch = LogWatch(store, tree, signer, key_file, health, on_change, bytes_per_second=rate, verify_place=verify_place)
     return SigningLoop(store, signer, on_change, watch=watch, health=health, wall=wall)
 
 
-def _server_clock(place: LedgerPlace) -> Callable[[], float]:
-    from ..audit.storage.postgres.reader import Reader  # late: its driver is an extra
+def _is_safe() -> None:
+    """A file system was looked at once, at the start."""
 
-    return Reader(place).now
+
+def _server(place: LedgerPlace) -> tuple[Callable[[], float], Callable[[], None]]:
+    """Its clock, and what raises EvidenceUnavailable while it may not keep the ledger."""
+    from ..audit.storage.postgres.reader import Reader  # late: its driver is an extra
+    from ..audit.storage.postgres.server_checks import ServerWatch  # late: its driver is an extra
+
+    return Reader(place).now, ServerWatch(place).verify

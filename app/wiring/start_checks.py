@@ -51,7 +51,7 @@ def server_warnings(settings: Settings) -> list[str]:
         return []
     from ..audit.storage.postgres import server_checks  # late: its driver is an extra
 
-    return server_checks.verify_server(settings.ledger, is_single_primary=settings.audit_single_primary)
+    return server_checks.verify_server(settings.ledger)
 
 
 def verify_setup(settings: Settings) -> None:

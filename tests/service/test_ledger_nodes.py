@@ -18,6 +18,7 @@ from app.audit.format.receipt import verify_receipt
 
 from ..support.fake_openai import FakeOpenAI
 from ..support.ledger_nodes import Nodes, get
+from ..support.own_ledger import role_in
 from ..support.paths import ROOT
 from ..support.pgbouncer import pgbouncer
 from ..support.postgres_server import PostgresServer
@@ -221,3 +222,16 @@ def test_a_node_whose_database_is_away_says_so_and_comes_back(tmp_path: Path, fa
             receipt = ask(nodes.one, token)
             eventually(lambda: size_at(nodes.one) > receipt["seq"])
             assert "head_signed_again" in "".join(nodes.one.security_log("head_signed_again"))
+
+
+@pytest.mark.slow
+def test_a_node_whose_server_may_lose_records_is_not_ready(tmp_path: Path, postgres: PostgresServer, fake: FakeOpenAI) -> None:
+    """As after a failover to a server that nobody has set up."""
+    nodes = Nodes(tmp_path, postgres, OPENAI_BASE_URL=fake.base_url)
+    role = role_in(nodes.ledger)
+    with nodes.one:
+        postgres.query(f"ALTER ROLE {role} SET synchronous_commit = local")
+        eventually(lambda: HTTP.get(f"{nodes.one.url}/readyz").status_code == 503)
+        assert "synchronous_commit=local" in "".join(nodes.one.security_log("head_not_signed"))
+        postgres.query(f"ALTER ROLE {role} RESET synchronous_commit")
+        nodes.one.wait_ready()

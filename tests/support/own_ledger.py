@@ -16,7 +16,7 @@ def new_place(server: PostgresServer) -> LedgerPlace:
     name, role = server.new_database(), server.new_role()
     with closing(server.connect(name)) as connection:
         prepare(connection, role)
-    return LedgerPlace(server.url(name, role), node="one", admin_url=server.url(name))
+    return LedgerPlace(server.url(name, role), node="one", admin_url=server.url(name), is_single_primary=True)
 
 
 def database_in(place: LedgerPlace) -> str:

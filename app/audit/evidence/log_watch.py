@@ -49,7 +49,10 @@ class LogWatch:
         *,
         bytes_per_second: float,
         steady: Callable[[], float] = time.monotonic,
+        verify_place: Callable[[], None] = lambda: None,
     ) -> None:
+        """*verify_place*: raises EvidenceUnavailable for a place that may lose the log."""
+        self._verify_place = verify_place
         self._store, self._tree, self._signer = store, tree, checkpoint_signer
         self._key_file, self._health, self._report = key_file, health, report
         self._rate, self._steady = bytes_per_second, steady
@@ -69,6 +72,7 @@ class LogWatch:
         AuditUnavailable where something cannot be read now.
         """
         try:
+            self._verify_place()
             seen = self._store.look()
         except EvidenceUnavailable:
             self._health.is_away = True

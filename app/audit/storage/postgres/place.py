@@ -23,3 +23,5 @@ class LedgerPlace:
     admin_url: str | None = field(default=None, repr=False)
     """Of an administrator, for the commands that change the ledger itself."""
     schema: str = SCHEMA
+    is_single_primary: bool = False
+    """The operator says that no standby may take over."""

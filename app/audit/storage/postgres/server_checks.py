@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Any
 
 import psycopg
 
-from ....errors import ConfigError
+from ....errors import ConfigError, EvidenceUnavailable
 from ....kit.command import command
+from ....kit.postgres import BoundedConnection
 from ....kit.postgres_server import ServerFacts, read_facts
 from .place import LedgerPlace
 from .schema import OWNER, VERSION
 from .session import conninfo, reason
 
 LEAST_VERSION = 14
+SOUND_SECONDS = 10.0
+"""Between two looks at a server that may keep the ledger."""
 STANDBY = (
     "AUDIT_URL: synchronous_standby_names is empty, so a failover may lose acknowledged records. Name a synchronous standby "
     "there, or say AUDIT_SINGLE_PRIMARY=yes if this server has no standby that may take over"
@@ -36,15 +40,15 @@ FROM pg_namespace n WHERE n.nspname = 'audit'
 PREPARE = f"an administrator runs {command('audit prepare')}"
 
 
-def verify_server(place: LedgerPlace, *, is_single_primary: bool) -> list[str]:
+def verify_server(place: LedgerPlace) -> list[str]:
     """What the operator should change, though the service can run.
 
     Raises ConfigError, with one sentence a line, for a server that may not keep the ledger.
     """
     try:
-        with closing(psycopg.connect(conninfo(place), autocommit=True)) as connection:
+        with closing(BoundedConnection.connect(conninfo(place), autocommit=True)) as connection:
             facts = read_facts(connection)
-            found = list(problems(facts, is_single_primary=is_single_primary))
+            found = list(problems(facts, is_single_primary=place.is_single_primary))
             if not found:
                 found = list(ledger_problems(connection, facts.role))
     except (psycopg.Error, OSError) as error:
@@ -52,6 +56,27 @@ def verify_server(place: LedgerPlace, *, is_single_primary: bool) -> list[str]:
     if found:
         raise ConfigError("\n".join(f"{problem}." for problem in found))
     return [f"{warning}." for warning in warnings(facts)]
+
+
+class ServerWatch:
+    """Looks at the server again and again: it may be another one, after a failover."""
+
+    def __init__(self, place: LedgerPlace, steady: Callable[[], float] = time.monotonic) -> None:
+        self._place, self._steady = place, steady
+        self._problem: str | None = None
+        self._look_at = steady()
+
+    def verify(self) -> None:
+        """Raises EvidenceUnavailable while the server may not keep the ledger. Blocks."""
+        if self._steady() >= self._look_at:
+            try:
+                verify_server(self._place)
+                self._problem = None
+            except ConfigError as error:
+                self._problem = error.detail
+            self._look_at = self._steady() + (SOUND_SECONDS if self._problem is None else 1.0)
+        if self._problem is not None:
+            raise EvidenceUnavailable(self._problem)
 
 
 def ledger_problems(connection: psycopg.Connection[Any], role: str) -> Iterator[str]:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from app.audit.storage.postgres.place import LedgerPlace
-from app.audit.storage.postgres.server_checks import problems, verify_server, warnings
-from app.errors import ConfigError
+from app.audit.storage.postgres.server_checks import SOUND_SECONDS, ServerWatch, problems, verify_server, warnings
+from app.errors import ConfigError, EvidenceUnavailable
 from app.kit.postgres_server import ServerFacts
 
 from .....support.own_ledger import database_in, new_place, role_in
@@ -80,12 +80,12 @@ def test_a_connection_that_others_can_read_is_worth_a_warning() -> None:
 
 def refusal_of(place: LedgerPlace, *, is_single_primary: bool = True) -> str:
     with pytest.raises(ConfigError) as refused:
-        verify_server(place, is_single_primary=is_single_primary)
+        verify_server(replace(place, is_single_primary=is_single_primary))
     return refused.value.detail
 
 
 def test_a_prepared_ledger_is_taken(postgres: PostgresServer) -> None:
-    assert verify_server(new_place(postgres), is_single_primary=True) == []
+    assert verify_server(new_place(postgres)) == []
 
 
 def test_a_server_without_a_standby_needs_the_word_of_the_operator(postgres: PostgresServer) -> None:
@@ -143,3 +143,19 @@ def test_a_server_that_forgets_is_refused_at_the_start(setting: str) -> None:
     off: Any = {setting: "off"}
     with PostgresServer(**off) as server:
         assert f"{setting}=off" in refusal_of(new_place(server))
+
+
+def test_a_server_is_looked_at_again_while_the_service_runs(postgres: PostgresServer) -> None:
+    now = 100.0
+    place = new_place(postgres)
+    watch = ServerWatch(place, lambda: now)
+    watch.verify()
+    postgres.query(f"ALTER ROLE {role_in(place)} SET synchronous_commit = off")
+    now += 1
+    watch.verify()  # not yet
+    now += SOUND_SECONDS
+    with pytest.raises(EvidenceUnavailable, match="synchronous_commit=off"):
+        watch.verify()
+    postgres.query(f"ALTER ROLE {role_in(place)} RESET synchronous_commit")
+    now += 1
+    watch.verify()
