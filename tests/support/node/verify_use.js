@@ -50,7 +50,7 @@ async function byKeyboard(page, seen) {
   await page.keyboard.press("Enter");
   await settle(page, "Broken");
   await look(page, seen, "example flipped");
-  seen.marked = await page.locator("#v-place mark").count();
+  seen.marked = await marks(page);
   await tabTo(page, "v-back");
   await page.keyboard.press("Enter");
   await settle(page, "Genuine");
@@ -79,10 +79,16 @@ async function withFiles(page, seen, name, names) {
 async function flip(page, seen, name) {
   await page.click("#v-flip");
   await settle(page, "Broken");
-  seen.marked += await page.locator("#v-place mark").count();
+  seen.marked += await marks(page);
   await look(page, seen, name);
   await page.click("#v-back");
   await settle(page, "Genuine");
+}
+
+/** The place is read from the file, so it is shown after the verdict. */
+async function marks(page) {
+  await page.locator("#v-place mark").waitFor({ state: "attached" });
+  return page.locator("#v-place mark").count();
 }
 
 async function look(page, seen, name) {
