@@ -14,12 +14,15 @@ from ..catalogue.models import Catalogue
 from ..catalogue.values import sqlite_path
 from ..kit.postgres_url import PostgresUrl
 from ..limits.budgets.budgets import Budgets
+from ..limits.budgets.handed_out import HandedOut
 from ..limits.budgets.ledger import BudgetLedger
+from ..limits.budgets.notes import Notes
 from ..limits.budgets.owners import Owners
 from ..limits.budgets.recovery import BudgetRecovery
 from ..limits.budgets.reservations import Share, shown
 from ..limits.budgets.sqlite_store import SqliteBudgetStore
 from ..limits.budgets.store import BudgetOwners, BudgetStore, PotState
+from ..limits.shared_folder import SharedFolder, folder_of
 from ..security.security_log import SecurityLog
 from ..settings import Settings
 from .audit import open_store
@@ -76,9 +79,11 @@ class BudgetsInUse:
         self._tell_alarm = on_alarm
         self._events, self._keeps_books = events, keeps_books
         store, self._owners = budget_store(settings)
-        self._ledger = BudgetLedger(store)
+        self._folder = SharedFolder(folder_of(settings.audit_log_path)) if isinstance(store, SqliteBudgetStore) else None
+        notes = Notes(self._folder.path) if self._folder else None
+        self._ledger = BudgetLedger(store, handed_out=HandedOut(notes) if notes else None)
         self._ledger.on_trouble = self._on_trouble
-        recovery = BudgetRecovery(self._ledger, self._owners, LogOfBudgets(open_store(settings), audit))
+        recovery = BudgetRecovery(self._ledger, self._owners, LogOfBudgets(open_store(settings), audit), notes)
         self.budgets = Budgets(self._ledger, recovery, on_alarm=self._on_alarm)
         self._task: asyncio.Task[None] | None = None
 
@@ -99,9 +104,13 @@ class BudgetsInUse:
             with suppress(asyncio.CancelledError):
                 await self._task
             await self._ledger.stop()
+            if self._folder is not None:
+                self._folder.close()
         self._owners.close()
 
     def _start(self, *, looks_at_once: bool) -> None:
+        if self._folder is not None:
+            self._folder.stay()
         self._ledger.start()
         self._task = asyncio.create_task(self._look_forever(looks_at_once=looks_at_once))
 

@@ -47,6 +47,8 @@ TESTED_ELSEWHERE = {
     "app/audit/storage/store.py": "a protocol; tests/contract/test_audit_store.py checks each store",
     "app/catalogue/tables.py": "declarations; tests/unit/catalogue/test_policy_file.py and test_policy_sentences.py: each key",
     "app/cli/demo_service.py": "tests/service/test_demo_service.py, with real processes",
+    "app/limits/budgets/advances.py": "a protocol; tests/unit/limits/budgets/test_handed_out.py",
+    "app/limits/budgets/sqlite_rows.py": "tests/unit/limits/budgets/test_sqlite_store.py",
     "app/main.py": "composition; every test of tests/service runs it",
     "app/serving/http_request.py": "tests/service/test_protocol.py and test_odd_callers.py, over sockets",
     "app/serving/parent.py": "tests/service/test_supervisor.py, with real processes",

@@ -13,7 +13,9 @@ from app.catalogue.budgets import Budget
 from app.kit.postgres_url import PostgresUrl
 from app.limits.budgets.books import Books
 from app.limits.budgets.budgets import Budgets
+from app.limits.budgets.handed_out import HandedOut
 from app.limits.budgets.ledger import BudgetLedger
+from app.limits.budgets.notes import Notes
 from app.limits.budgets.owners import Owners
 from app.limits.budgets.postgres_session import BudgetSession, PostgresOwners
 from app.limits.budgets.postgres_store import PostgresBudgetStore
@@ -39,14 +41,15 @@ class BudgetProcess:
         if self.audit.is_empty():
             self.audit.create({})
         self.session = BudgetSession(url) if url is not None else None
+        notes = Notes(folder) if url is None else None
         if self.session is None:
             self.owners: BudgetOwners = Owners(self.store_path)
             store: BudgetStore = SqliteBudgetStore(self.store_path)
         else:
             self.owners, store = PostgresOwners(self.session), PostgresBudgetStore(self.session)
-        self.ledger = BudgetLedger(store)
+        self.ledger = BudgetLedger(store, handed_out=HandedOut(notes, clock=lambda: 0.0) if notes else None)
         self.log = LogOfBudgets(self._store, self.audit)
-        self.recovery = BudgetRecovery(self.ledger, self.owners, self.log)
+        self.recovery = BudgetRecovery(self.ledger, self.owners, self.log, notes)
         self.budgets = Budgets(self.ledger, self.recovery, now=lambda: NOON)
 
     async def __aenter__(self) -> BudgetProcess:
@@ -60,6 +63,14 @@ class BudgetProcess:
         await self.audit.__aexit__()
         self.owners.close()
         self.audit.close()
+
+    def die(self) -> None:
+        """As `kill -9` does: the store hears nothing of what waits to be told."""
+        self.ledger.is_ready = False
+        self.ledger._gathered.clear()
+        if self.ledger._handed_out is not None:
+            self.ledger._handed_out.close(are_told=False)
+        self.ledger._handed_out = None
 
     async def ask(self, request_id: str, *budgets: Budget) -> tuple[Reservation, int]:
         """Reserve, and record the question; its number."""

@@ -2,41 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections import Counter
+from collections.abc import Mapping, Sequence, Set
 
+from .advances import Granted, Wanted, more_of
 from .reservations import MOST_AMOUNT, Pot
 from .store import ALARM_SHARE, Outcome, PotState, Settle, Step, Take
+
+HANDED_OUT = Outcome(())
+"""Of a step that the process which made it knows the outcome of."""
 
 
 class Batch:
     """One transaction. Each pot is read once before it, and written once after it."""
 
-    def __init__(self, pots: dict[Pot, list[int]], ended: Set[str]) -> None:
+    def __init__(
+        self, pots: dict[Pot, list[int]], ended: Set[str], held: Mapping[Pot, int] | None = None, noted: int = 0
+    ) -> None:
         """*pots*: of each what it has spent, what is open, what was added, and 1 after an alarm.
 
-        *ended*: the reservations of `Settle` steps that were still open.
+        *ended*: the reservations of `Settle` steps that were still open. *held*: by processes as
+        advances. *noted*: the number of the last one handed out that the store knows of.
         """
-        self.pots = pots
+        self.pots, self._held, self._noted = pots, Counter(held or {}), noted
         self.taken: dict[str, Take] = {}
         """The reservations that are open after it, and were not before."""
         self._ended = set(ended)
 
     def apply(self, steps: Sequence[Step]) -> list[Outcome]:
         """In their order: what one step frees, the next may take."""
+        for step in steps:
+            if isinstance(step, Take) and step.number > self._noted:
+                for share in step.shares:
+                    self._held[share.pot] += share.amount
         return [self._take(step) if isinstance(step, Take) else self._settle(step) for step in steps]
 
+    def grant(self, wanted: Wanted) -> Granted:
+        """After all steps."""
+        state = PotState(*self.pots[wanted.pot][:3])
+        return Granted(wanted.pot, more_of(wanted, state.left(wanted.most) - self._held[wanted.pot]), state)
+
     def _take(self, step: Take) -> Outcome:
+        if step.number:
+            if step.number > self._noted:
+                for share in step.shares:
+                    self._held[share.pot] -= share.amount
+                self._open(step)
+            return HANDED_OUT
         states = [self.pots[share.pot] for share in step.shares]
-        lacking = tuple(
-            place
-            for place, (share, (spent, opened, added, _)) in enumerate(zip(step.shares, states, strict=True))
-            if spent + opened + share.amount > share.most + added
-        )
+        missing = [
+            spent + opened + share.amount - share.most - added
+            for share, (spent, opened, added, _) in zip(step.shares, states, strict=True)
+        ]
+        lacking = tuple(place for place, share in enumerate(step.shares) if missing[place] + self._held[share.pot] > 0)
         if not lacking:
-            for share, state in zip(step.shares, states, strict=True):
-                state[1] += share.amount
-            self.taken[step.key] = step
-        return Outcome(_seen(states), lacking)
+            self._open(step)
+        return Outcome(_seen(states), lacking, is_held_up=bool(lacking) and max(missing) <= 0)
+
+    def _open(self, step: Take) -> None:
+        for share in step.shares:
+            self.pots[share.pot][1] += share.amount
+        self.taken[step.key] = step
 
     def _settle(self, step: Settle) -> Outcome:
         states = [self.pots[share.pot] for share in step.shares]
@@ -64,4 +90,4 @@ def bounded(amount: int) -> int:
 
 
 def _seen(states: Sequence[Sequence[int]]) -> tuple[PotState, ...]:
-    return tuple(PotState(*state[:3]) for state in states)
+    return tuple([PotState(spent, opened, added) for spent, opened, added, _ in states])

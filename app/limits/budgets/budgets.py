@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from functools import partial
 from typing import NamedTuple
@@ -28,8 +27,7 @@ MANY = 64
 """A budget that bears so many more questions like one can do without what that one frees."""
 
 
-@dataclass(frozen=True, slots=True)
-class Left:
+class Left(NamedTuple):
     """What is left of one budget of the principal's own."""
 
     budget: str

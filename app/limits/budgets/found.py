@@ -20,7 +20,12 @@ class Found:
     received: int = -1
     reserved: list[dict[str, Any]] = field(default_factory=list)
     spent: list[dict[str, Any]] | None = None
-    has_end: bool = False
+    ended: int = -1
+    """The number of the record that ends it."""
+
+    @property
+    def has_end(self) -> bool:
+        return self.ended >= 0
 
 
 def key_of(request_id: str, attempt: int) -> str:
@@ -37,7 +42,7 @@ def note(found: Found, seq: int, action: str, details: Mapping[str, Any]) -> Non
         found.received = details.get("received", seq)
         found.reserved += details.get("reserved", ())
     elif action in ENDS and not found.has_end:
-        found.has_end, found.spent = True, details.get("spent", [] if action == RELEASED else found.reserved)
+        found.ended, found.spent = seq, details.get("spent", [] if action == RELEASED else found.reserved)
 
 
 def by_request(rows: Iterable[OpenRow]) -> dict[str, list[OpenRow]]:

@@ -36,7 +36,7 @@ CREATE TABLE IF NOT EXISTS logged (budget text, period text, spent bigint NOT NU
     PRIMARY KEY (budget, period));
 CREATE TABLE IF NOT EXISTS logged_open (received bigint PRIMARY KEY, request_id text NOT NULL, reserved text NOT NULL);
 CREATE TABLE IF NOT EXISTS place (id int PRIMARY KEY CHECK (id = 1), version int NOT NULL, seq bigint, size bigint, hash text,
-    built_as text);
+    built_as text, counted bigint);
 CREATE TABLE IF NOT EXISTS owners (owner bigint PRIMARY KEY, node text NOT NULL, since timestamptz NOT NULL DEFAULT now());
 INSERT INTO place (id, version) VALUES (1, 1) ON CONFLICT DO NOTHING
 """

@@ -18,7 +18,7 @@ from .batch import Batch, bounded, pots_of
 from .books import Books, OpenQuestion, amounts_of
 from .postgres_session import BudgetSession
 from .reservations import Pot
-from .store import NO_OWNER, LogPlace, OpenRow, Outcome, PotState, Settle, Step, StoreReplaced
+from .store import NO_OWNER, NOT_BUILT, Build, LogPlace, OpenRow, Outcome, PotState, Settle, Step, StoreReplaced
 
 READ_POTS = """SELECT budget, period, spent, open, added, alarmed, (SELECT built_as FROM place) FROM pots
 WHERE (budget, period) IN (SELECT * FROM unnest(%s::text[], %s::text[])) ORDER BY budget, period FOR UPDATE OF pots"""
@@ -149,13 +149,18 @@ class PostgresBudgetStore:
             self._make(db, list(reserved))
             with db.transaction():
                 db.execute("SELECT 1 FROM pots ORDER BY budget, period FOR UPDATE")
-                db.execute("UPDATE place SET built_as = %s", [name])
+                db.execute("UPDATE place SET built_as = %s, counted = seq", [name])
                 db.execute(AS_LOGGED)
                 db.execute("DELETE FROM open")
                 self._built = name
                 pots = self._read(db, list(reserved))
                 _write(db, {pot: [spent, reserved[pot], added, alarmed] for pot, (spent, _, added, alarmed) in pots.items()})
                 _add_rows(db, rows)
+
+    def build(self) -> Build:
+        with self._session.use() as db:
+            name, counted = _row(db, "SELECT built_as, counted FROM place")
+        return NOT_BUILT if name is None else Build(name, counted)
 
     def close(self) -> None:
         self._session.close()

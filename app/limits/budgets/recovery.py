@@ -11,19 +11,26 @@ question is settled by the first record that says so.
 
 from __future__ import annotations
 
+import logging
+import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from contextlib import ExitStack
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
+from .advances import AdvancingStore
 from .books import RELEASED, SETTLED, Books
 from .found import Found, amounts_for, as_reserved, by_request, note, request_of, rows_of, settlement, shown_rows
 from .ledger import BudgetLedger
-from .store import BudgetOwners, BudgetStore, LogPlace, OpenRow, Settle
+from .notes import Notes, NotesLost
+from .store import NO_OWNER, BudgetOwners, BudgetStore, LogPlace, OpenRow, Settle, Take
 
+LOG = logging.getLogger("app.limits")
 ATTACH_SECONDS = 5.0
 """How long to wait for another process that attaches the store."""
+ORPHAN_SECONDS = 10.0
+"""By then every live process has claimed what it has open in a store that was built again."""
 KEEP_BYTES = 64 << 20
 """After so much more of the log, the store is told up to where it is computed."""
 CRASHED = "the service ended before the answer's record"
@@ -54,8 +61,11 @@ class BudgetLog(Protocol):
 class BudgetRecovery:
     """Of one process, with its ledger."""
 
-    def __init__(self, ledger: BudgetLedger, owners: BudgetOwners, log: BudgetLog) -> None:
-        self._ledger, self._owners, self._log = ledger, owners, log
+    def __init__(self, ledger: BudgetLedger, owners: BudgetOwners, log: BudgetLog, notes: Notes | None = None) -> None:
+        """*notes*: of a store that grants advances."""
+        self._ledger, self._owners, self._log, self._notes = ledger, owners, log, notes
+        self._sweep_at: float | None = None
+        self._built = ""
         self.after = 0
         """The log had so many bytes a moment ago."""
 
@@ -66,18 +76,21 @@ class BudgetRecovery:
         is_alone = await ledger.do(lambda store: held.enter_context(owners.attaching(ATTACH_SECONDS)))
         try:
             is_built = await ledger.do(lambda store: store.attach(owners.own))
-            if is_alone and not ledger.open:
+            build = await ledger.do(lambda store: store.build())
+            mine = ledger.unsettled() if build.name != self._built else [*ledger.open.values()]
+            self._sweep_at = None if is_alone and not mine else time.monotonic() + ORPHAN_SECONDS
+            if is_alone and not mine:
                 await self._recover()
             elif not is_built:
-                await ledger.do(self._rebuild_beside_others)
+                await ledger.do(partial(self._rebuild_beside_others, mine))
             else:
-                await ledger.do(lambda store: store.claim(self._own_rows()))
+                await ledger.do(partial(self._claim, mine))
                 await self.sweep()
+            self._built = (await ledger.do(lambda store: store.build())).name
             self.after = (await ledger.do(lambda store: self._log.end())).size
         finally:
             await ledger.do(lambda store: held.close())
-        ledger.is_ready = True
-        ledger.report(None)
+        ledger.open_for(owners.own)
 
     async def look(self, *, keeps_books: bool) -> None:
         """Now and then: see to what is left. Raises as `attach`."""
@@ -85,8 +98,10 @@ class BudgetRecovery:
             await self.attach()
             return
         has_dead = await self._ledger.do(lambda store: self._owners.has_dead())
-        if self._ledger.left or has_dead:
+        is_due = self._sweep_at is not None and time.monotonic() > self._sweep_at
+        if self._ledger.left or has_dead or is_due:
             await self.sweep()
+            self._sweep_at = None if is_due else self._sweep_at
         self.after = (await self._ledger.do(lambda store: self._log.end())).size
         if keeps_books:
             await self._ledger.do(self._keep_books)
@@ -94,9 +109,8 @@ class BudgetRecovery:
     async def sweep(self) -> None:
         """Settle or release what dead processes reserved, and what this one had to leave."""
         left = dict(self._ledger.left)
-        rows = await self._ledger.do(
-            lambda store: [row for row in store.open_rows() if row.key in left or self._owners.is_dead(row.owner)]
-        )
+        await self._ledger.do(self._take_over_dead)
+        rows = await self._ledger.do(lambda store: [row for row in store.open_rows() if row.key in left or self._is_dead(row)])
         if rows:
             found = await self._ledger.do(lambda store: self._look_for(rows))
             for request_id, several in by_request(rows).items():
@@ -108,10 +122,12 @@ class BudgetRecovery:
             await self._ledger.do(partial(_apply, steps))
         for key in left:
             self._ledger.left.pop(key, None)
+            self._ledger.open.pop(key, None)
 
     # --- nobody else has it in use ------------------------------------------------------------
 
     async def _recover(self) -> None:
+        await self._ledger.do(self._take_over_dead)
         rows = await self._ledger.do(lambda store: store.open_rows())
         books = await self._ledger.do(self._read_on)
         for received, question in list(books.open.items()):
@@ -141,19 +157,40 @@ class BudgetRecovery:
 
     # --- others have it in use ----------------------------------------------------------------
 
-    def _rebuild_beside_others(self, store: BudgetStore) -> None:
+    def _rebuild_beside_others(self, mine: list[Take], store: BudgetStore) -> None:
         books = self._read_on(store)
         rows = {row.key: row for question in books.open.values() for row in rows_of(question)}
-        own = self._own_rows()
-        found = self._look_for(own)  # others may have settled a question of this process, which they took for dead
-        for row in own:
-            question = found[request_of(row.key)]
-            if row.key in rows or question.received < 0 or not question.has_end:
-                rows[row.key] = row
-        store.rebuild([*rows.values()])
+        _, place = store.books()
+        own = self._uncounted(mine, rows.keys(), -1 if place is None else place.seq)
+        store.rebuild([*{**rows, **{row.key: row for row in own}}.values()])
 
-    def _own_rows(self) -> list[OpenRow]:
-        return [OpenRow(take.key, self._owners.own, take.after, take.amounts) for take in list(self._ledger.open.values())]
+    def _claim(self, mine: list[Take], store: BudgetStore) -> None:
+        store.claim(self._uncounted(mine, {row.key for row in store.open_rows()}, store.build().counted))
+
+    def _uncounted(self, mine: list[Take], is_open: Set[str], counted: int) -> list[OpenRow]:
+        """Without those that had their end in the records that were *counted*."""
+        rows = [OpenRow(take.key, self._owners.own, take.after, take.amounts) for take in mine]
+        found = self._look_for([row for row in rows if row.key not in is_open])
+        return [row for row in rows if row.key in is_open or not 0 <= found[request_of(row.key)].ended <= counted]
+
+    def _take_over_dead(self, store: BudgetStore) -> None:
+        """What dead processes had handed out of their advances is open, and the rest is free."""
+        if self._notes is None:
+            return
+        advancing = cast(AdvancingStore, store)
+        for owner in advancing.holders():
+            if self._owners.is_dead(owner):
+                try:
+                    advancing.take_over(owner, self._notes.of(owner))
+                except NotesLost as lost:
+                    LOG.error("An advance on the budgets stays held until the service is restarted: %s.", lost)
+                else:
+                    self._notes.remove(owner)
+
+    def _is_dead(self, row: OpenRow) -> bool:
+        if row.owner == NO_OWNER:
+            return self._sweep_at is not None and time.monotonic() > self._sweep_at
+        return self._owners.is_dead(row.owner)
 
     def _look_for(self, rows: Iterable[OpenRow]) -> Mapping[str, Found]:
         """What the log holds of the requests of *rows*, by their ids."""

@@ -52,8 +52,7 @@ class Tokens:
         return {"input": self.input, "output": self.output, **{name: count for name, count in parts.items() if count}}
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
+class Share(NamedTuple):
     """What is reserved of one budget."""
 
     pot: Pot

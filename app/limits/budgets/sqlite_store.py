@@ -16,36 +16,46 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from .advances import Granted, Offer, Wanted, kept_of
 from .batch import Batch, bounded, pots_of
 from .books import Books, OpenQuestion, amounts_of
 from .reservations import Pot
-from .store import NO_OWNER, LogPlace, OpenRow, Outcome, PotState, Settle, Step, StoreFailed, StoreReplaced
+from .sqlite_file import faults_of, identity_of
+from .sqlite_rows import (
+    DROP,
+    END_ROWS,
+    SCHEMA,
+    WRITE_LOGGED,
+    add_rows,
+    amounts_in,
+    claim_rows,
+    hold,
+    read_held,
+    read_pots,
+    write_pots,
+)
+from .store import (
+    NO_OWNER,
+    NOT_BUILT,
+    Build,
+    LogPlace,
+    OpenRow,
+    Outcome,
+    PotState,
+    Settle,
+    Step,
+    StoreFailed,
+    StoreReplaced,
+    Take,
+)
 
 LOG = logging.getLogger("app.limits")
 TIMEOUT_SECONDS = 1.0
 """How long to wait for another process's transaction, which takes a millisecond."""
 CHECKPOINT_PAGES = 4096
 """Of 4 KiB: a checkpoint syncs the disk, which the log needs for its records."""
-VERSION = 1
+VERSION = 2
 DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS pots (
-    budget TEXT, period TEXT, spent INTEGER, open INTEGER, added INTEGER, alarmed INTEGER,
-    logged_spent INTEGER, logged_added INTEGER, PRIMARY KEY (budget, period)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS open (key TEXT PRIMARY KEY, owner INTEGER, after INTEGER, amounts TEXT) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS logged_open (received INTEGER PRIMARY KEY, request_id TEXT, reserved TEXT);
-CREATE TABLE IF NOT EXISTS place (id INTEGER PRIMARY KEY CHECK (id = 1), seq INTEGER, size INTEGER, hash TEXT, built_as TEXT);
-"""
-READ_POTS = """SELECT budget, period, spent, open, added, alarmed FROM pots
-WHERE (budget, period) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?))"""
-WRITE_POTS = """INSERT INTO pots
-SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, 0, 0 FROM json_each(?) WHERE true
-ON CONFLICT DO UPDATE SET spent = excluded.spent, open = excluded.open, added = excluded.added, alarmed = excluded.alarmed"""
-END_ROWS = "DELETE FROM open WHERE key IN (SELECT value FROM json_each(?)) RETURNING key"
-ADD_ROWS = """INSERT OR REPLACE INTO open
-SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(?)"""
-WRITE_LOGGED = """INSERT INTO pots VALUES (?, ?, 0, 0, 0, 0, ?, ?)
-ON CONFLICT DO UPDATE SET logged_spent = excluded.logged_spent, logged_added = excluded.logged_added"""
 
 
 class SqliteBudgetStore:
@@ -75,45 +85,52 @@ class SqliteBudgetStore:
         return self._open()
 
     def apply(self, steps: Sequence[Step]) -> list[Outcome]:
-        ended = json.dumps([step.key for step in steps if isinstance(step, Settle)])
         with self._transaction() as db:
-            found = {key for (key,) in db.execute(END_ROWS, (ended,))} if ended != "[]" else set()
-            batch = Batch(_read(db, pots_of(steps)), found)
-            outcomes = batch.apply(steps)
-            if batch.taken:
-                _add_rows(db, [OpenRow(key, self._owner, take.after, take.amounts) for key, take in batch.taken.items()])
-            _write(db, batch.pots)
-            return outcomes
+            held = read_held(db, self._owner)
+            return self._batch(db, steps, held.others + held.own, held.noted)[0]
+
+    def exchange(self, steps: Sequence[Step], offer: Offer) -> tuple[list[Outcome], list[Granted]]:
+        wanted = offer.wanted
+        with self._transaction() as db:
+            held = read_held(db, self._owner)
+            outcomes, granted = self._batch(db, steps, held.others + kept_of(wanted), held.noted, wanted)
+            if held.own or wanted:
+                hold(db, self._owner, wanted, granted, offer.noted)
+            return outcomes, granted
+
+    def holders(self) -> set[int]:
+        with self._reading() as db:
+            return {owner for (owner,) in db.execute("SELECT owner FROM advances")}
+
+    def take_over(self, owner: int, handed_out: Iterable[tuple[int, OpenRow]]) -> None:
+        with self._transaction() as db:
+            noted = read_held(db, owner).noted
+            claim_rows(db, [row for number, row in handed_out if number > noted])
+            db.execute("DELETE FROM advances WHERE owner = ?", (owner,))
 
     def adjust(self, pot: Pot, *, spent: int = 0, added: int = 0) -> PotState:
         with self._transaction() as db:
-            pots = _read(db, [pot])
+            pots = read_pots(db, [pot])
             was_spent, opened, was_added, _ = pots[pot]
             pots[pot] = [was_spent + spent, opened, was_added + added, 0]  # a later alarm is news again
-            _write(db, pots)
+            write_pots(db, pots)
             return PotState(*pots[pot][:3])
 
     def pots(self, wanted: Sequence[Pot] | None = None) -> dict[Pot, PotState]:
         with self._reading() as db:
             if wanted is not None:
-                return {pot: PotState(*state[:3]) for pot, state in _read(db, wanted).items()}
+                return {pot: PotState(*state[:3]) for pot, state in read_pots(db, wanted).items()}
             rows = db.execute("SELECT budget, period, spent, open, added FROM pots").fetchall()
         return {Pot(*row[:2]): PotState(*row[2:]) for row in rows}
 
     def open_rows(self) -> list[OpenRow]:
         with self._reading() as db:
             rows = db.execute("SELECT key, owner, after, amounts FROM open").fetchall()
-        return [OpenRow(key, owner, after, _amounts_in(text)) for key, owner, after, text in rows]
+        return [OpenRow(key, owner, after, amounts_in(text)) for key, owner, after, text in rows]
 
     def claim(self, rows: Iterable[OpenRow]) -> None:
         with self._transaction() as db:
-            for row in rows:
-                if not db.execute("UPDATE open SET owner = ? WHERE key = ?", (row.owner, row.key)).rowcount:
-                    pots = _read(db, row.amounts)
-                    for pot, amount in row.amounts.items():
-                        pots[pot][1] += amount
-                    _write(db, pots)
-                    _add_rows(db, [row])
+            claim_rows(db, rows)
 
     def books(self) -> tuple[Books, LogPlace | None]:
         with self._reading() as db:
@@ -138,7 +155,7 @@ class SqliteBudgetStore:
             db.executemany(WRITE_LOGGED, rows)
             db.execute("DELETE FROM logged_open")
             db.executemany("INSERT INTO logged_open VALUES (?, ?, ?)", questions)
-            write = "INSERT INTO place VALUES (1, ?, ?, ?, NULL) ON CONFLICT DO UPDATE SET seq = ?, size = ?, hash = ?"
+            write = "INSERT INTO place VALUES (1, ?, ?, ?, NULL, -1) ON CONFLICT DO UPDATE SET seq = ?, size = ?, hash = ?"
             db.execute(write, (*place, *place))
 
     def rebuild(self, rows: Sequence[OpenRow]) -> None:
@@ -148,10 +165,15 @@ class SqliteBudgetStore:
         with self._transaction() as db:
             db.execute("UPDATE pots SET spent = logged_spent, added = logged_added, open = 0")
             db.execute("DELETE FROM open")
-            pots = _read(db, reserved)
-            _write(db, {pot: [spent, reserved[pot], added, alarmed] for pot, (spent, _, added, alarmed) in pots.items()})
-            _add_rows(db, rows)
-            db.execute("UPDATE place SET built_as = ?", (self._name,))
+            db.execute("DELETE FROM advances")
+            pots = read_pots(db, reserved)
+            write_pots(db, {pot: [spent, reserved[pot], added, alarmed] for pot, (spent, _, added, alarmed) in pots.items()})
+            add_rows(db, rows)
+            db.execute("UPDATE place SET built_as = ?, counted = seq", (self._name,))
+
+    def build(self) -> Build:
+        with self._reading() as db:
+            return Build(*(db.execute("SELECT built_as, counted FROM place WHERE built_as NOT NULL").fetchone() or NOT_BUILT))
 
     def close(self) -> None:
         db, self._db = self._db, None
@@ -159,12 +181,26 @@ class SqliteBudgetStore:
             with suppress(sqlite3.Error):
                 db.close()
 
+    def _batch(
+        self, db: sqlite3.Connection, steps: Sequence[Step], held: Mapping[Pot, int], noted: int, wanted: Sequence[Wanted] = ()
+    ) -> tuple[list[Outcome], list[Granted]]:
+        new = {step.key for step in steps if isinstance(step, Take) and not 0 < step.number <= noted}
+        ended = [step.key for step in steps if isinstance(step, Settle) and step.key not in new]
+        found = {key for (key,) in db.execute(END_ROWS, (json.dumps(ended),))} if ended else set()
+        pots = {*pots_of(steps), *(one.pot for one in wanted)}
+        batch = Batch(read_pots(db, pots), found, held, noted)
+        outcomes = batch.apply(steps)
+        if batch.taken:
+            add_rows(db, [OpenRow(key, self._owner, take.after, take.amounts) for key, take in batch.taken.items()])
+        write_pots(db, {pot: batch.pots[pot] for pot in pots_of(steps)})
+        return outcomes, [batch.grant(one) for one in wanted]
+
     # --- the file --------------------------------------------------------------------------------
 
     def _open(self) -> bool:
-        with _faults(self.path):
+        with faults_of(self.path):
             os.close(os.open(self.path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
-            self._identity = _identity_of(self.path)
+            self._identity = identity_of(self.path)
             db = self._db = sqlite3.connect(self.path, timeout=TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False)
             db.execute("PRAGMA journal_mode=WAL")
             db.execute("PRAGMA synchronous=NORMAL")
@@ -172,7 +208,8 @@ class SqliteBudgetStore:
             version = db.execute("PRAGMA user_version").fetchone()[0]
             if version > VERSION:
                 raise StoreFailed(f"{self.path} comes from a newer version: install that one, or move the file away")
-            db.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version={VERSION}; COMMIT")
+            drop = "" if version == VERSION else DROP  # what an older version made is computed from the log
+            db.executescript(f"BEGIN IMMEDIATE; {drop} {SCHEMA} PRAGMA user_version={VERSION}; COMMIT")
             return db.execute("SELECT 1 FROM place WHERE built_as = ?", (self._name,)).fetchone() is not None
 
     @property
@@ -184,15 +221,15 @@ class SqliteBudgetStore:
         self.close()
         kept_as = self.path.with_name(f"{self.path.name}.damaged.{time.time_ns()}")
         LOG.error("%s is damaged. It is kept as %s, and the budgets are computed from the log again.", self.path, kept_as.name)
-        with _faults(self.path):
+        with faults_of(self.path):
             self.path.rename(kept_as)
             for suffix in ("-wal", "-shm"):
                 self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
-        with _faults(self.path):
-            if self._db is None or _identity_of(self.path) != self._identity:
+        with faults_of(self.path):
+            if self._db is None or identity_of(self.path) != self._identity:
                 raise StoreReplaced(f"{self.path} was removed or replaced")
             yield self._db
 
@@ -207,42 +244,3 @@ class SqliteBudgetStore:
                 if db.in_transaction:
                     db.execute("ROLLBACK")
                 raise
-
-
-def _read(db: sqlite3.Connection, pots: Iterable[Pot]) -> dict[Pot, list[int]]:
-    """As `Batch.pots`. One that is not there yet has spent nothing."""
-    found = {pot: [0, 0, 0, 0] for pot in pots}
-    for budget, period, *state in db.execute(READ_POTS, (json.dumps(list(found)),)):
-        found[Pot(budget, period)] = state
-    return found
-
-
-def _write(db: sqlite3.Connection, pots: Mapping[Pot, Sequence[int]]) -> None:
-    if pots:
-        db.execute(WRITE_POTS, (json.dumps([[*pot, *map(bounded, state)] for pot, state in pots.items()]),))
-
-
-def _add_rows(db: sqlite3.Connection, rows: Sequence[OpenRow]) -> None:
-    texts = [[row.key, row.owner, row.after, json.dumps([[*pot, amount] for pot, amount in row.amounts.items()])] for row in rows]
-    db.execute(ADD_ROWS, (json.dumps(texts),))
-
-
-def _amounts_in(text: str) -> dict[Pot, int]:
-    return {Pot(budget, period): amount for budget, period, amount in json.loads(text)}
-
-
-def _identity_of(path: Path) -> tuple[int, int] | None:
-    try:
-        found = os.stat(path)
-    except FileNotFoundError:
-        return None
-    return found.st_dev, found.st_ino
-
-
-@contextmanager
-def _faults(path: Path) -> Iterator[None]:
-    """Raise StoreFailed for every failure of SQLite or of the file system."""
-    try:
-        yield
-    except (sqlite3.Error, OSError) as error:
-        raise StoreFailed(f"{path} cannot be used: {error}") from error

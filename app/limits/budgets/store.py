@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from .books import Books
@@ -27,8 +26,18 @@ class LogPlace(NamedTuple):
     hash: str
 
 
-@dataclass(frozen=True, slots=True)
-class PotState:
+class Build(NamedTuple):
+    """How a store was computed from the log. Each has another *name*."""
+
+    name: str
+    counted: int
+    """The number of the last record that was read for it."""
+
+
+NOT_BUILT = Build("", -1)
+
+
+class PotState(NamedTuple):
     """Amounts as in `reservations.py`."""
 
     spent: int
@@ -41,21 +50,21 @@ class PotState:
         return most + self.added - self.spent - self.open
 
 
-@dataclass(frozen=True, slots=True)
-class Take:
+class Take(NamedTuple):
     """Reserve every share, or none. *after*: the bytes of the log when it was decided."""
 
     key: str
     after: int
     shares: tuple[Share, ...]
+    number: int = 0
+    """From 1: of what was handed out of an advance (`advances.py`): it fits. 0: of others."""
 
     @property
     def amounts(self) -> dict[Pot, int]:
         return {share.pot: share.amount for share in self.shares}
 
 
-@dataclass(frozen=True, slots=True)
-class Settle:
+class Settle(NamedTuple):
     """End a reservation: each share has spent so much. Nothing happens to one that has its end."""
 
     key: str
@@ -66,8 +75,7 @@ class Settle:
 Step = Take | Settle
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """Of one step: the pots of its shares after it. *lacking*: those for which nothing was done."""
 
     states: tuple[PotState, ...]
@@ -75,6 +83,8 @@ class Outcome:
     """Places in the step's `shares`."""
     alarms: tuple[int, ...] = ()
     """The shares whose pots have just passed ALARM_SHARE."""
+    is_held_up: bool = False
+    """Whether it would fit if no process held an advance: ask again in a moment."""
 
 
 class OpenRow(NamedTuple):
@@ -154,5 +164,8 @@ class BudgetStore(Protocol):
 
     def rebuild(self, rows: Sequence[OpenRow]) -> None:
         """What was kept of the log is the state of every pot now, and *rows* are what is open."""
+
+    def build(self) -> Build:
+        """The last `rebuild` by any process."""
 
     def close(self) -> None: ...

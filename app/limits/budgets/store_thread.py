@@ -7,11 +7,11 @@ import logging
 import queue
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
-from .store import BudgetStore, Outcome, Settle, Step, StoreFailed, StoreReplaced
+from .advances import AdvancingStore, Granted, Offer
+from .store import BudgetStore, Outcome, Settle, Step, StoreFailed, StoreReplaced, Take
 
 LOG = logging.getLogger("app.limits")
 RETRY_SECONDS = 1.0
@@ -25,6 +25,8 @@ class Job:
     """None: nobody waits."""
     since: float
     step: Step | None = None
+    taken: Take | None = None
+    """What *step* settles."""
     work: Callable[[BudgetStore], Any] | None = None
     on_alarm: Callable[[Outcome], None] | None = None
     result: Any = None
@@ -38,95 +40,87 @@ class Done(NamedTuple):
     trouble: str | None
     """Why the store cannot be used."""
     is_replaced: bool
-    """Whether it must be attached again."""
+    """Whether it must be attached again. *unsettled* wait for that."""
+    unsettled: list[Job]
+    granted: list[Granted] | None
+    """None: the store was told of nothing that was handed out."""
 
 
 class StoreThread:
-    """Owns the store once it is started. A settlement that fails is owed, and tried again."""
+    """Owns the store once it is started. What fails and cannot be undone is tried again."""
 
     def __init__(self, store: BudgetStore, on_done: Callable[[Done], None]) -> None:
-        """*on_done* is called on the thread, unless nobody waits and there is no news."""
+        """*on_done* is called on the thread."""
         self._store, self._on_done = store, on_done
-        self._inbox: queue.SimpleQueue[list[Job] | None] = queue.SimpleQueue()
-        self._owed: list[Settle] = []
-        self._is_over = self._is_troubled = False
+        self._inbox: queue.SimpleQueue[tuple[list[Job], Offer | None] | None] = queue.SimpleQueue()
+        self._owed: list[Job] = []
         self._thread = threading.Thread(target=self._run, name="budgets", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
-    def hand_in(self, jobs: list[Job]) -> None:
-        self._inbox.put(jobs)
+    def hand_in(self, jobs: list[Job], offer: Offer | None = None) -> None:
+        """One transaction, then the work of each. *offer*: to a store that grants advances."""
+        self._inbox.put((jobs, offer))
 
     def stop(self) -> None:
         """After what was handed in."""
         self._inbox.put(None)
 
-    def join(self, seconds: float) -> None:
+    def join(self, seconds: float) -> bool:
+        """Whether it has ended, and the store has all."""
         self._thread.join(seconds)
+        return not self._thread.is_alive() and not self._owed
 
     def _run(self) -> None:
-        while not self._is_over:
-            self._work(self._next_jobs())
+        while True:
+            try:
+                handed_in = self._inbox.get(timeout=RETRY_SECONDS if self._owed else None)
+            except queue.Empty:
+                handed_in = [], None
+            if handed_in is None:
+                break
+            self._work(*handed_in)
         self._store.close()
 
-    def _next_jobs(self) -> list[Job]:
-        """All that wait; maybe none, where settlements are owed that are to be tried again."""
-        jobs: list[Job] = []
-        with suppress(queue.Empty):
-            handed_in = self._inbox.get(timeout=RETRY_SECONDS if self._owed else None)
-            while handed_in is not None:
-                jobs += handed_in
-                handed_in = self._inbox.get_nowait()
-            self._is_over = True
-        return jobs
-
-    def _work(self, jobs: list[Job]) -> None:
-        if not jobs and not self._owed:
-            return
-        trouble: str | None = None
-        is_replaced = False
-        for group in _groups(jobs):
+    def _work(self, jobs: list[Job], offer: Offer | None) -> None:
+        steps, failures = [job for job in jobs if job.step is not None], list[StoreFailed]()
+        granted: list[Granted] | None = None
+        if steps or self._owed or offer is not None:
             try:
-                if group and group[0].work is not None:
-                    group[0].result = group[0].work(self._store)
-                    continue
-                self._apply(group)
-            except StoreFailed as error:
-                trouble, is_replaced = str(error), is_replaced or isinstance(error, StoreReplaced)
-                self._fail(group, error)
-            except Exception as error:  # if it ended the thread, every question would wait
-                LOG.exception("The budgets' store failed unexpectedly.")
-                trouble = "it failed unexpectedly: see the service's own output"
-                self._fail(group, error)
-        is_news, self._is_troubled = trouble is not None or self._is_troubled, trouble is not None
-        if is_news or any(map(_is_awaited, jobs)):
-            self._on_done(Done(jobs, trouble, is_replaced))
+                granted = self._apply(steps, offer)
+            except Exception as error:  # noqa: BLE001 - if it ended the thread, every question would wait
+                failures.append(self._fail(steps, error))
+        for job in jobs:
+            if job.work is not None:
+                try:
+                    job.result = job.work(self._store)
+                except Exception as error:  # noqa: BLE001 - as above; it is logged, and becomes a StoreFailed
+                    failures.append(self._fail([job], error))
+        is_replaced = any(isinstance(error, StoreReplaced) for error in failures)
+        unsettled: list[Job] = []
+        if is_replaced:
+            unsettled, self._owed = self._owed, []
+        self._on_done(Done(jobs, str(failures[-1]) if failures else None, is_replaced, unsettled, granted))
 
-    def _apply(self, group: list[Job]) -> None:
+    def _apply(self, jobs: list[Job], offer: Offer | None) -> list[Granted] | None:
         owed = list(self._owed)
-        outcomes = self._store.apply([*owed, *(job.step for job in group if job.step is not None)])
-        self._owed.clear()
-        for job, outcome in zip(group, outcomes[len(owed) :], strict=True):
-            job.result = outcome
-
-    def _fail(self, group: list[Job], error: Exception) -> None:
-        for job in group:
-            job.error = error
-            if isinstance(job.step, Settle):
-                self._owed.append(job.step)
-
-
-def _is_awaited(job: Job) -> bool:
-    return job.done is not None or (isinstance(job.result, Outcome) and bool(job.result.alarms))
-
-
-def _groups(jobs: list[Job]) -> list[list[Job]]:
-    """Neighbours that share a transaction. There is one at least, for what is owed."""
-    groups: list[list[Job]] = [[]]
-    for job in jobs:
-        if job.work is not None:
-            groups += [[job], []]
+        steps = [job.step for job in (*owed, *jobs) if job.step is not None]
+        if offer is None:
+            outcomes, granted = self._store.apply(steps), None
         else:
-            groups[-1].append(job)
-    return [group for group in groups if group] or [[]]
+            outcomes, granted = cast(AdvancingStore, self._store).exchange(steps, offer)
+        self._owed.clear()
+        for job, outcome in zip((*owed, *jobs), outcomes, strict=True):
+            job.result = outcome
+        return granted
+
+    def _fail(self, jobs: list[Job], error: Exception) -> StoreFailed:
+        if not isinstance(error, StoreFailed):
+            LOG.error("The budgets' store failed unexpectedly.", exc_info=error)
+            error = StoreFailed("it failed unexpectedly: see the service's own output")
+        for job in jobs:
+            job.error = error
+            if isinstance(job.step, Settle) or (isinstance(job.step, Take) and job.step.number):
+                self._owed.append(job)
+        return error

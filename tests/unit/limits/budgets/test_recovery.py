@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import sqlite3
+import time
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from app.limits.budgets import recovery
 from app.limits.budgets.found import key_of
-from app.limits.budgets.recovery import CRASHED, NO_RECORD, NOT_RECEIVED, NOT_SENT, WORKER_DIED
+from app.limits.budgets.notes import NAME
+from app.limits.budgets.recovery import CRASHED, NO_RECORD, NOT_RECEIVED, NOT_SENT, ORPHAN_SECONDS, WORKER_DIED
 from app.limits.budgets.reservations import Pot, Tokens
+from app.limits.budgets.sqlite_store import SqliteBudgetStore
 from app.limits.budgets.store import PotState, StoreFailed
 
 from ....support.budget_process import BudgetProcess, run
@@ -232,5 +236,102 @@ def test_a_store_that_claims_what_the_log_does_not_say_is_put_right(tmp_path: Pa
         forged.close()
         async with BudgetProcess(tmp_path) as second:
             assert await agreed(second) == PotState(30, 0, 0)
+
+    run(work)
+
+
+async def hand_out(process: BudgetProcess, request_id: str) -> Any:
+    """Reserve of an advance, which four questions in a row are worth."""
+    for number in range(4):
+        await process.ask(f"{number}" * 32, TOKENS)
+    reservation, *_ = await process.budgets.reserve(request_id, claim(TOKENS, price=None), "alice")
+    assert process.ledger.open[request_id].number == 1
+    return reservation
+
+
+@pytest.mark.parametrize("are_others_there", [True, False])
+def test_what_a_dead_process_handed_out_is_looked_up_in_the_log(tmp_path: Path, are_others_there: bool) -> None:
+    async def work() -> None:
+        async with BudgetProcess(tmp_path) if are_others_there else nullcontext() as other:
+            async with BudgetProcess(tmp_path) as dying:
+                answered = await hand_out(dying, ONE)
+                seq = await dying.record("ask.received", ONE, reserved=answered.members())
+                await dying.record("ask.answered", ONE, received=seq, spent=spent_members(answered, "usage", USED))
+                await dying.ask(TWO, TOKENS)
+                await dying.budgets.reserve(THREE, claim(TOKENS, price=None), "alice")
+                dying.die()
+            async with BudgetProcess(tmp_path) as successor:
+                assert await agreed(successor) == PotState(30 + 5 * 150, 0, 0)
+                assert successor.actions().count("budget.released") == 1, "the one that the log has not heard of"
+                assert await successor.ledger.do(lambda store: cast(SqliteBudgetStore, store).holders()) == set()
+                living = [one.owners.own for one in (successor, other) if one is not None]
+                assert {path.suffixes[0] for path in tmp_path.glob(f"{NAME}*")} == {f".{own}" for own in living}
+
+    run(work)
+
+
+def test_an_advance_whose_notes_are_lost_stays_held(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def work() -> None:
+        async with BudgetProcess(tmp_path):
+            async with BudgetProcess(tmp_path) as dying:
+                await hand_out(dying, ONE)
+                dying.die()
+                held = dying.owners.own
+            for path in tmp_path.glob(f"{NAME}.{held}.*"):
+                path.unlink()
+            async with BudgetProcess(tmp_path) as successor:
+                assert await successor.ledger.do(lambda store: cast(SqliteBudgetStore, store).holders()) == {held}
+                assert "stays held" in caplog.text
+        async with BudgetProcess(tmp_path) as alone:
+            assert await agreed(alone) == PotState(4 * 150, 0, 0)
+            assert await alone.ledger.do(lambda store: cast(SqliteBudgetStore, store).holders()) == set()
+
+    run(work)
+
+
+async def replace_store(*processes: BudgetProcess) -> None:
+    processes[0].store_path.unlink()
+    for process in processes:
+        with pytest.raises(StoreFailed):
+            await process.ledger.do(lambda store: store.pots())
+        await process.recovery.look(keeps_books=False)
+
+
+@pytest.mark.parametrize("recorded", ["after the rebuild", "before it", "in part before it"])
+def test_a_question_beside_which_the_store_is_made_again_counts_once(tmp_path: Path, recorded: str) -> None:
+    async def work() -> None:
+        async with BudgetProcess(tmp_path) as one, BudgetProcess(tmp_path) as other:
+            reservation, *_ = await other.budgets.reserve(ONE, claim(TOKENS, price=None), "alice")
+            spent = reservation.spent("usage", USED)
+            if recorded != "after the rebuild":
+                seq = await other.record("ask.received", ONE, reserved=reservation.members())
+            if recorded == "before it":
+                await other.record("ask.answered", ONE, received=seq, spent=spent_members(reservation, "usage", USED))
+            await replace_store(one)
+            if recorded == "after the rebuild":
+                seq = await other.record("ask.received", ONE, reserved=reservation.members())
+            if recorded != "before it":
+                await other.record("ask.answered", ONE, received=seq, spent=spent_members(reservation, "usage", USED))
+            other.budgets.settle_later(reservation, spent)
+            with pytest.raises(StoreFailed):
+                await other.ledger.do(lambda store: store.pots())
+            await other.recovery.look(keeps_books=False)
+            await other.budgets.settle(reservation, spent)
+            assert await agreed(one) == PotState(30, 0, 0)
+
+    run(work)
+
+
+def test_what_nobody_claims_in_a_store_built_again_is_settled_in_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work() -> None:
+        async with BudgetProcess(tmp_path) as one, BudgetProcess(tmp_path) as other:
+            async with BudgetProcess(tmp_path) as dying:
+                await dying.ask(ONE, TOKENS)
+            await other.ask(TWO, TOKENS)
+            await replace_store(one, other)
+            assert await agreed(one) == PotState(0, 300, 0)
+            monkeypatch.setattr(time, "monotonic", lambda now=time.monotonic: now() + ORPHAN_SECONDS + 1)
+            await one.recovery.look(keeps_books=False)
+            assert await agreed(one) == PotState(150, 150, 0)
 
     run(work)

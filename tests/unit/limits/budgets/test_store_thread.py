@@ -6,6 +6,8 @@ import queue
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+
 from app.limits.budgets.sqlite_store import SqliteBudgetStore
 from app.limits.budgets.store import Outcome, PotState, Settle, Step, StoreFailed, Take
 from app.limits.budgets.store_thread import Done, Job, StoreThread
@@ -51,28 +53,44 @@ def run(store: Counting, *handed_in: list[Job]) -> list[Done]:
     return [told.get() for _ in range(told.qsize())]
 
 
-def test_what_waits_shares_one_transaction_and_work_of_its_own_parts_it(tmp_path: Path) -> None:
+def test_what_comes_together_shares_one_transaction_and_work_follows(tmp_path: Path) -> None:
     store, seen = Counting(tmp_path / "b"), []
     work = Job(None, 0.0, work=lambda one: seen.append(one.pots()))
-    run(store, [take("a")], [take("b"), work, settle("a")], [settle("b")])
-    assert store.batches == [2, 2]
-    assert [states[share(0).pot] for states in seen] == [PotState(0, 20, 0)]
+    run(store, [take("a"), work, take("b"), settle("a")], [settle("b")])
+    assert store.batches == [3, 1]
+    assert [states[share(0).pot] for states in seen] == [PotState(1, 10, 0)]
     assert store.pots()[share(0).pot] == PotState(2, 0, 0)
     store.close()
 
 
-def test_nobody_is_told_of_settlements_without_an_alarm(tmp_path: Path) -> None:
+def test_each_transaction_is_told_of_with_its_alarms(tmp_path: Path) -> None:
     store = Counting(tmp_path / "b")
-    assert run(store, [take("a"), settle("a")]) == []
-    (done,) = run(store, [take("b", 50), settle("b", 50, spent=90)])
-    assert [job.result.alarms for job in done.jobs] == [(), (0,)]
+    told = run(store, [take("a"), settle("a")], [take("b", 50), settle("b", 50, spent=90)])
+    assert [[job.result.alarms for job in done.jobs] for done in told] == [[(), ()], [(), (0,)]]
     store.close()
 
 
 def test_a_settlement_that_fails_comes_with_the_next_transaction(tmp_path: Path) -> None:
     store = Counting(tmp_path / "b", failures=1)
-    work = Job(None, 0.0, work=lambda one: None)
-    told = run(store, [settle("a"), work, take("c")])
-    assert [done.trouble for done in told] == ["the disk is full"]
+    told = run(store, [settle("a")], [take("c")])
+    assert [done.trouble for done in told] == ["the disk is full", None]
     assert store.batches == [1, 2], "the one that failed, and both together"
+    store.close()
+
+
+def test_what_failed_waits_for_a_replaced_store_to_be_attached_again(tmp_path: Path) -> None:
+    store = Counting(tmp_path / "b")
+    (tmp_path / "b").touch()
+    told = run(store, [take("a")], [Job(None, 0.0, work=lambda one: (tmp_path / "b").unlink())], [settle("a")], [take("b")])
+    assert [done.is_replaced for done in told] == [False, False, True, True]
+    assert [[job.step for job in done.unsettled] for done in told[2:]] == [[settle("a").step], []], "a question is refused"
+    store.close()
+
+
+def test_a_failure_that_nobody_expected_is_one_of_the_store(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    store = Counting(tmp_path / "b")
+    work = Job(None, 0.0, work=lambda one: dict[str, int]()["missing"])
+    (done,) = run(store, [work])
+    assert isinstance(done.jobs[0].error, StoreFailed)
+    assert "KeyError" in caplog.text, "with its traceback"
     store.close()
