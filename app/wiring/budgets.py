@@ -22,7 +22,7 @@ from ..limits.budgets.recovery import BudgetRecovery
 from ..limits.budgets.reservations import Share, shown
 from ..limits.budgets.sqlite_store import SqliteBudgetStore
 from ..limits.budgets.store import BudgetOwners, BudgetStore, PotState
-from ..limits.shared_folder import SharedFolder, folder_of
+from ..limits.shared_folder import SharedFolder, path_of
 from ..security.security_log import SecurityLog
 from ..settings import Settings
 from .audit import open_store
@@ -79,7 +79,7 @@ class BudgetsInUse:
         self._tell_alarm = on_alarm
         self._events, self._keeps_books = events, keeps_books
         store, self._owners = budget_store(settings)
-        self._folder = SharedFolder(folder_of(settings.audit_log_path)) if isinstance(store, SqliteBudgetStore) else None
+        self._folder = SharedFolder(path_of(settings.audit_log_path)) if isinstance(store, SqliteBudgetStore) else None
         notes = Notes(self._folder.path) if self._folder else None
         self._ledger = BudgetLedger(store, handed_out=HandedOut(notes) if notes else None)
         self._ledger.on_trouble = self._on_trouble
@@ -110,7 +110,10 @@ class BudgetsInUse:
 
     def _start(self, *, looks_at_once: bool) -> None:
         if self._folder is not None:
-            self._folder.stay()
+            try:
+                self._folder.stay()
+            except OSError as error:
+                LOG.warning("Each question reserves by itself, as there is no shared memory: %s.", error.strerror)
         self._ledger.start()
         self._task = asyncio.create_task(self._look_forever(looks_at_once=looks_at_once))
 

@@ -68,6 +68,8 @@ class BudgetLedger:
         """The store holds what the log says, and all that this process has in progress."""
         if self._handed_out:
             self._handed_out.start(owner)
+        for job in self._gathered:
+            job.since = max(job.since, time.monotonic())
         self.is_ready = True
         self.report(None)
         self._hand_in()
@@ -107,6 +109,9 @@ class BudgetLedger:
 
     async def settle(self, step: Settle) -> Outcome | None:
         """None where the store cannot say: then it is settled as soon as that can be."""
+        if not self.is_ready:
+            self.settle_later(step)
+            return None
         done = self._future()
         self._submit(self._settlement(step, done))
         try:
@@ -141,8 +146,7 @@ class BudgetLedger:
     ) -> Job:
         if self._handed_out:
             self._handed_out.settled(step)
-        since = 0.0 if done is None else time.monotonic()
-        return Job(done, since, step=step, taken=self.open.pop(step.key, None), on_alarm=on_alarm)
+        return Job(done, time.monotonic(), step=step, taken=self.open.pop(step.key, None), on_alarm=on_alarm)
 
     def _submit(self, job: Job) -> None:
         assert self._loop is not None
