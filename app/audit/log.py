@@ -36,6 +36,7 @@ class AuditLog:
         *node*: the machine among several that each record names; empty: none does.
         """
         self._store, self._node = store, {"node": node} if node else None
+        self._texts = long_texts
         self._clock = clock
         self._long = LongRecords(long_texts, timeout_seconds, on_change)
         self._commits = GroupCommit(store, timeout_seconds=timeout_seconds, clock=clock, on_change=on_change, meter=meter)
@@ -159,3 +160,5 @@ class AuditLog:
         """Close the files."""
         if not self._commits.is_hung:  # a hung write must not end in a file that reuses its descriptor
             self._store.close()
+        if self._texts is not None:
+            self._texts.close()

@@ -99,7 +99,7 @@ async def open_services(
         opened.push_async_callback(models.aclose)
         events = opened.enter_context(closing(SecurityLog(settings.security_log_path)))
         audit = opened.enter_context(closing(_open_log(settings, events, on_closed, health, telemetry)))
-        evidence = EvidenceReader(open_store(settings), StoredTree.beside(settings.audit_log_path), signer)
+        evidence = _evidence(settings, signer, opened)
         audit_access = opened.enter_context(closing(AuditAccess(evidence, audit)))
         security = _security(settings, clients, audit, events, notice)
         _recover(audit, signer, health)
@@ -120,6 +120,11 @@ async def open_services(
 
         told = (models.now.note, running_mark, use_catalogue, budgets.budgets, nodes)
         yield Services(settings, clients, security, assistant, audit, evidence, audit_access, events, *told)
+
+
+def _evidence(settings: Settings, signer: CheckpointSigner, opened: AsyncExitStack) -> EvidenceReader:
+    store = opened.enter_context(closing(open_store(settings)))
+    return EvidenceReader(store, StoredTree.beside(settings.audit_log_path), signer)
 
 
 def _open_log(

@@ -51,6 +51,9 @@ class LongTexts:
         except FileNotFoundError:
             return None
 
+    def close(self) -> None:
+        """Nothing stays open."""
+
     def keep(self, texts: Mapping[str, bytes]) -> None:
         paths = {self.path_of(name): text for name, text in texts.items()}
         folders = sorted({path.parent for path in paths})

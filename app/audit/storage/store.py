@@ -114,8 +114,9 @@ class AuditStore(Protocol):
     def size(self) -> int:
         """The length in bytes, taken under the lock, whatever the state of the log.
 
-        Counts records that are written and not durable yet. Needs no right to write. In a database
-        it is the sum of the lines' lengths: a byte has the same place as in the exported file.
+        A file counts records that are written and not durable yet, a database does not. Needs no
+        right to write. In a database it is the sum of the lines' lengths: a byte has the same place
+        as in the exported file.
         """
 
     def chunks(self, end: int, start: int = 0) -> Iterator[bytes]:
@@ -157,3 +158,6 @@ class TextStore(Protocol):
 
     def digest_of(self, sha256: str) -> bytes | None:
         """The SHA-256 of what is kept under this name. None: nothing is. Raises OSError."""
+
+    def close(self) -> None:
+        """Close what is open. Idempotent."""

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ....errors import AuditCorrupt, EvidenceUnavailable
+from ....kit.command import command
 from ...format.record import LogEnd, Receipt
-from .place import LedgerPlace
+from .place import SCHEMA, LedgerPlace
 from .pool import Pool
 from .session import BIGINT, Lost, Refused, Row, Session, Statement
-from .writer import LAST, number_in, text_in, wait_until_durable
+from .writer import LAST, NO_LEDGER, number_in, text_in, wait_until_durable
 
 EXISTS = Statement("exists", "SELECT to_regclass('audit.batches') IS NOT NULL")
 LOOK = Statement("look", f"SELECT b.*, audit.changes() FROM (SELECT 1) one LEFT JOIN ({LAST.sql}) b ON true")  # noqa: S608
@@ -25,15 +26,13 @@ LINES = Statement("lines", "SELECT seq, ends, line FROM audit.lines WHERE seq >=
 PIECE_BYTES = 1 << 20
 FIRST_LINES, MOST_LINES = 64, 2048
 READ_SECONDS = 30.0
-NO_LEDGER = ("3F000", "42P01", "42883")
-"""The SQLSTATEs of a database without the schema, its tables or its functions."""
 
 
 class Reader:
     """Threads may share it."""
 
     def __init__(self, place: LedgerPlace) -> None:
-        self._pool = Pool(place)
+        self._pool, self._is_retired = Pool(place), place.schema != SCHEMA
         self._durable: LogEnd | None = None
         self._next = (0, 0)
         """Where the last piece ended, and the number of the line that begins there."""
@@ -57,8 +56,8 @@ class Reader:
         """Makes its own barrier where the log has grown, so it never waits for a writer."""
         with self._session() as session:
             end, known = _end(session.call(LAST)), self._durable
-            if end == known:
-                return known
+            if end == known or self._is_retired:
+                return end
             if known is not None and (end is None or end.seq < known.seq):
                 raise AuditCorrupt(f"The ledger in AUDIT_URL had record {known.seq}, durable, and has it no more.")
             if end is not None:
@@ -112,7 +111,9 @@ class Reader:
             raise EvidenceUnavailable(f"The audit log's database cannot be read: {error}.") from error
         except Refused as error:
             if error.state in NO_LEDGER:
-                raise EvidenceUnavailable("AUDIT_URL names a database without a ledger.") from error
+                raise EvidenceUnavailable(
+                    f"AUDIT_URL names a database without a ledger: run {command('audit prepare')}."
+                ) from error
             raise EvidenceUnavailable(f"The audit log's database cannot be read: {error}.") from error
 
 

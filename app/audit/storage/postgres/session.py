@@ -110,8 +110,9 @@ class Session:
         """Whether the server has not closed it while it was idle."""
         if self._connection.closed:
             return False
-        readable, _, _ = select.select([self._wire.socket], [], [], 0)
-        return not readable  # an idle server says nothing but that it ends
+        poll = select.poll()
+        poll.register(self._wire.socket, select.POLLIN)
+        return not poll.poll(0)  # an idle server says nothing but that it ends
 
     def close(self) -> None:
         with suppress(psycopg.Error):

@@ -85,7 +85,8 @@ class PostgresStore:
         return self._reader.durable()
 
     def size(self) -> int:
-        end = self._reader.end()
+        """Only what is durable: a reader that goes by it shows nothing that could be lost."""
+        end = self._reader.durable()
         return 0 if end is None else end.size
 
     def chunks(self, end: int, start: int = 0) -> Iterator[bytes]:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from ....errors import AppError, AuditCorrupt, AuditUnavailable
+from ....kit.command import command
 from ...format.record import Draft, Receipt, body_of
 from ..meter import StorageMeter
 from .place import LedgerPlace
@@ -24,6 +25,8 @@ from .schema import FENCED, IS_BEGUN, NO_LOG, STALE
 from .session import ANSWER_SECONDS, BIGINT, BOOL, BYTEAS, TEXT, UUID, Lost, Refused, Row, Session, Statement
 
 T = TypeVar("T")
+NO_LEDGER = ("3F000", "42P01", "42883")
+"""The SQLSTATEs of a database without the schema, its tables or its functions."""
 GIVE_UP_SECONDS = 4.0
 """Less than a caller waits: then the log is closed, and a probe tries once a second."""
 PAUSE_SECONDS = LEAST_SECONDS = 0.05
@@ -127,8 +130,10 @@ def refusal(error: Refused) -> AppError:
         return AuditUnavailable(f"This service writes nothing any more, because {error}: stop it, or give it another NODE_NAME.")
     if error.state == STALE:
         return AuditUnavailable("A batch came too late, and was not written.")
-    if error.state in (NO_LOG, "3F000", "42P01"):  # no schema, no table
-        return AuditUnavailable("AUDIT_URL names a database without a ledger, or whose log was not begun.")
+    if error.state == NO_LOG:
+        return AuditUnavailable(f"The ledger in AUDIT_URL has no log yet: run {command('init')}.")
+    if error.state in NO_LEDGER:
+        return AuditUnavailable(f"AUDIT_URL names a database without a ledger: run {command('audit prepare')}.")
     return AuditUnavailable(f"The audit log's database refused a record: {error}.")
 
 
