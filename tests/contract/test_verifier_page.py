@@ -59,6 +59,10 @@ def test_each_step_ends_by_itself_and_a_flipped_byte_is_marked(seen: dict[str, A
     assert seen["marked"] == 2
 
 
+def test_the_focus_goes_to_the_button_that_puts_the_byte_back(seen: dict[str, Any]) -> None:
+    assert seen["focus"] == "v-back"
+
+
 def test_it_says_where_it_came_from(seen: dict[str, Any]) -> None:
     assert "runs from your disk" in seen["scenes"]["empty"]["origin"]
 

@@ -211,8 +211,15 @@ function listen() {
   $("v-paste").addEventListener("submit", (event) => { event.preventDefault(); paste($("v-text")); });
   $("v-key").addEventListener("input", change);
   $("v-example").addEventListener("click", () => { $("v-key").value = EXAMPLE.key; state.items = []; paste({ value: EXAMPLE.receipt }); });
-  $("v-flip").addEventListener("click", () => { state.flip = chooseFlip(state.items, Boolean(givenKey())); check(); $("v-back").focus(); });
-  $("v-back").addEventListener("click", () => { state.flip = null; check(); });
+  $("v-flip").addEventListener("click", () => flip(chooseFlip(state.items, Boolean(givenKey())), "v-back"));
+  $("v-back").addEventListener("click", () => flip(null, "v-flip"));
+}
+
+/** *next*: the button that takes the place of the one that was pressed, and its focus. */
+async function flip(choice, next) {
+  state.flip = choice;
+  await check();
+  if (document.activeElement === document.body) $(next)?.focus();
 }
 
 /** Text becomes a file, so that pasted and dropped things take one way. A browser may have turned newlines of a note around. */
