@@ -123,10 +123,14 @@ class SigningLoop:
         if signed is None or signed.size <= durable.seq:
             self._health.note_behind(True)
             signed = self._signer.publish_next()
-        if signed is not None and signed is not self._last:
+        has_moved = signed is not None and signed is not self._last
+        if signed is not None and has_moved:
             self._health.note_checkpoint(signed.size, self._signer.tree.checkpoint_age_seconds())
             self._last = signed
         is_behind = signed is not None and signed.size <= durable.seq
+        if not self._signer.is_elected:  # it follows another node, which signs up to here in a moment
+            self._health.note_behind(is_behind and not has_moved)
+            return False
         self._health.note_behind(is_behind)
         return is_behind
 

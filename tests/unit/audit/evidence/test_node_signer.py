@@ -9,7 +9,11 @@ from pathlib import Path
 import pytest
 
 from app.audit.evidence import node_signer
+from app.audit.evidence.health import BEHIND_SINCE, LogHealth
+from app.audit.evidence.log_key import KeyFile
+from app.audit.evidence.log_watch import LogWatch
 from app.audit.evidence.node_signer import NodeSigner, NotarySigner
+from app.audit.evidence.signing_loop import SigningLoop
 from app.audit.evidence.stored_tree import StoredTree
 from app.audit.format.merkle import RightEdge, leaf_hash
 from app.audit.format.note import Signer, sign_checkpoint
@@ -207,3 +211,19 @@ def test_the_first_start_of_a_second_node_needs_no_copy(cluster: Cluster) -> Non
     sizes(cluster.notary("one"))
     other: Callable[[], None] = cluster.notary("other").verify_start
     other()
+
+
+def test_a_node_that_follows_a_busy_log_is_not_behind_and_rests(cluster: Cluster, tmp_path: Path) -> None:
+    one, other, health = cluster.notary("one"), cluster.notary("other"), LogHealth()
+    key_file = KeyFile(tmp_path / "key")
+    watch = LogWatch(cluster.kept.store, other.tree, other, key_file, health, lambda *told: None, bytes_per_second=1e9)
+    loop = SigningLoop(cluster.kept.store, other, lambda *told: None, watch=watch, health=health)
+    for _ in range(3):
+        cluster.kept.add(5)
+        sizes(one)
+        cluster.kept.add(5)  # nobody has signed these yet
+        assert not loop.step()
+        assert not health._words[BEHIND_SINCE]
+    cluster.kept.add(5)
+    assert not loop.step()
+    assert health._words[BEHIND_SINCE]  # the head did not move
