@@ -13,7 +13,7 @@ from ..errors import AppError, ConfigError
 from ..settings import Settings, load_settings
 from ..upstream import embedded
 from ..wiring.catalogue import read_catalogue
-from . import doctor_database, doctor_files, doctor_ledger, doctor_log, doctor_machine, doctor_servers
+from . import doctor_database, doctor_files, doctor_ledger, doctor_log, doctor_machine, doctor_postgres, doctor_servers
 from .doctor_findings import Finding, note, ok, trouble
 
 CHECKS: dict[str, Callable[[Settings], Iterable[Finding]]] = {
@@ -27,6 +27,7 @@ CHECKS: dict[str, Callable[[Settings], Iterable[Finding]]] = {
     "log": doctor_log.look_at_end,
     "database": doctor_database.look,
     "budgets": doctor_database.look_at_budgets,
+    "nodes": doctor_postgres.look_at_nodes,
     "breakers": doctor_servers.look_at_breakers,
 }
 

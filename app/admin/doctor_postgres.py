@@ -8,6 +8,8 @@ from ..kit.command import command
 from ..kit.postgres_url import PostgresUrl
 from ..security.clients.rows import has_active_client
 from ..security.roles import ADD_CLIENT
+from ..settings import Settings
+from ..wiring.catalogue import read_catalogue
 from .doctor_findings import Finding, note, ok, trouble
 
 LEAST_VERSION = 14
@@ -37,6 +39,17 @@ def look(url: PostgresUrl) -> Iterator[Finding]:
         yield note(f"{url} can be used, and nobody can ask: {command(ADD_CLIENT)}.")
     elif not found:
         yield ok(f"{url} can be used: PostgreSQL {version}.")
+
+
+def look_at_nodes(settings: Settings) -> Iterator[Finding]:
+    """Nothing where this machine has its clients to itself. Raises ConfigError."""
+    url = settings.database
+    if not isinstance(url, PostgresUrl):
+        return
+    from ..wiring.nodes import verify_alike  # late: only where it is configured
+
+    verify_alike(url, settings, read_catalogue(settings))
+    yield ok("The machines that serve now have the same settings as this one.")
 
 
 def _problems(url: PostgresUrl, version: int, *, is_standby: bool, is_superuser: bool, role: str) -> Iterator[Finding]:

@@ -19,6 +19,7 @@ from ..errors import ConfigError
 from .postgres_url import PostgresUrl
 
 T = TypeVar("T")
+POOLER = "leads to a connection pooler such as PgBouncer: name the PostgreSQL server itself"
 CONNECT_SECONDS = 3
 ANSWER_SECONDS = 5.0
 """For one statement. What waits longer closes its connection."""
@@ -83,8 +84,7 @@ def _pooler_refused(url: PostgresUrl) -> Iterator[None]:
         yield
     except psycopg.OperationalError as error:
         if "unsupported startup parameter" in str(error):
-            pooler = "leads to a connection pooler such as PgBouncer: name the PostgreSQL server itself"
-            raise ConfigError(f"{url.setting} {pooler}.") from None
+            raise ConfigError(f"{url.setting} {POOLER}.") from None
         raise
 
 

@@ -6,6 +6,7 @@ lock is free is of one that is gone.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import secrets
@@ -33,6 +34,8 @@ LOCKS = 0x5AA_0DE
 SECRET, POLICY, LOG_KEY = "SECRET_KEY", "POLICY_FILE", "AUDIT_KEY_PATH"
 OF_A_MACHINE = ("_url", "_file", "_timeout_seconds")
 """The ends of names of settings that may differ: where things are, and how long to wait."""
+SWITCH_SECONDS = 3.0
+"""So long machines may differ while a policy is switched."""
 HELD = """(SELECT objid::bigint FROM pg_locks WHERE locktype = 'advisory' AND classid = %s
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))"""
 LIVE = f"SELECT DISTINCT name, fingerprints FROM assistant.nodes WHERE instance IN {HELD}"  # noqa: S608 - a constant
@@ -74,6 +77,7 @@ class Nodes:
         self.work = PostgresWork(url, "Other machines could not be looked at")
         self.differing: dict[str, list[str]] | None = {}
         """By the names of other machines, the settings in which they differ."""
+        self._reported: dict[str, list[str]] = {}
         self.on_other_policy: Callable[[], None] = lambda: None
         """Another machine has taken another policy file."""
 
@@ -99,14 +103,22 @@ class Nodes:
     async def _look(self, connection: AsyncBoundedConnection) -> None:
         rows = await (await connection.execute(LIVE, [LOCKS])).fetchall()
         before, now = self.differing or {}, _differences(rows, self._marks)
+        now.pop(self._settings.node, None)  # its other workers are about to switch, too
         self.differing = now
+        if now != before:
+            self.work.later(self._report)
+            if any(POLICY in names for names in now.values()):
+                self.on_other_policy()
+
+    async def _report(self, connection: AsyncBoundedConnection) -> None:
+        """Unless it was only the moment in which one machine after the other switches."""
+        await asyncio.sleep(SWITCH_SECONDS)
+        now = self.differing or {}
         for node, names in now.items():
-            if before.get(node) != names:
+            if self._reported.get(node) != names:
                 LOG.error("Node %s serves with another %s than this one: make them alike.", node, " and another ".join(names))
                 self._events.event("nodes_differ", level="ERROR", node=node, settings=" ".join(names))
-        is_news = POLICY in {name for names in now.values() for name in names}
-        if is_news and now != before:
-            self.on_other_policy()
+        self._reported = now
 
 
 def _differences(rows: Iterable[tuple[Any, ...]], own: dict[str, str]) -> dict[str, list[str]]:

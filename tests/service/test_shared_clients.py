@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -88,8 +90,20 @@ def test_a_budget_is_one_over_both_to_the_last_token(nodes: Nodes) -> None:
     while (last := nodes.other.ask(spender)).status_code == 200:  # money for what was reserved and not spent
         answered += 1
     assert (answered, last.status_code, set(statuses)) == (ANSWERS, 429, {200, 429})
+    assert nodes.other.cli("budget", "audit")["differences"] == []
+    nodes.other.cli("budget", "add", "principal=spender/month/money", f"{ANSWER_TOKENS / 1000}")
+    assert [nodes.one.ask(spender).status_code for _ in range(2)] == [200, 429]
+    assert nodes.one.cli("budget", "audit")["differences"] == []
+
+
+def test_one_sighup_switches_the_policy_of_both(nodes: Nodes, token: str) -> None:
+    path = Path(nodes.one.env["POLICY_FILE"])
+    path.write_text(path.read_text() + '[models.second]\nserver = "local"\n[prices.second]\ninput = 0\noutput = 1\n')
+    os.kill(nodes.one.pid, signal.SIGHUP)
     for service in (nodes.one, nodes.other):
-        assert service.cli("budget", "audit")["differences"] == []
+        eventually(lambda service=service: b"second" in get(service, token, "/v1/models"))  # type: ignore[misc]
+        eventually(lambda service=service: ready(service)["nodes"] == "alike")  # type: ignore[misc]
+        assert "nodes_differ" not in "".join(service.security_log("policy_changed"))
 
 
 def test_a_machine_with_another_setting_is_refused_by_its_name(nodes: Nodes) -> None:

@@ -22,6 +22,7 @@ listen_addr = 127.0.0.1
 listen_port = {port}
 auth_type = any
 pool_mode = {mode}
+ignore_startup_parameters = {ignored}
 unix_socket_dir =
 logfile = {folder}/log
 pidfile = {folder}/pid
@@ -29,14 +30,22 @@ pidfile = {folder}/pid
 
 
 @contextmanager
-def pgbouncer(server: PostgresServer, mode: str = "transaction") -> Iterator[str]:
+def pgbouncer(server: PostgresServer, mode: str = "transaction", ignored: str = "") -> Iterator[str]:
     """The URL of its database `postgres`. Skips the test where there is no PgBouncer."""
     program = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
     if program is None:
         leave_out("there is no pgbouncer (Debian: apt-get install pgbouncer)")
     user, port, folder = unprivileged_user(), free_port(), Path(tempfile.mkdtemp(prefix="pgbouncer-"))
     settings = folder / "pgbouncer.ini"
-    values = {"server_port": server.port, "user": SUPERUSER, "password": PASSWORD, "port": port, "mode": mode, "folder": folder}
+    values = {
+        "server_port": server.port,
+        "user": SUPERUSER,
+        "password": PASSWORD,
+        "port": port,
+        "mode": mode,
+        "ignored": ignored,
+        "folder": folder,
+    }
     settings.write_text(SETTINGS.format(**values))
     command = [program, "-q", str(settings)]
     if user is not None:

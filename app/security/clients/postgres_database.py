@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from psycopg.errors import InsufficientPrivilege
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from ...kit.postgres import connect, connect_async
+from ...errors import ConfigError
+from ...kit.postgres import POOLER, connect, connect_async
 from ...kit.postgres_url import PostgresUrl
 from .tables import POSTGRES_SCHEMA
 
@@ -66,6 +67,16 @@ class PostgresPlace:
         connection.rollback()
         self._seen = (int(system) ^ int(database) << 31) % 2**63 + 1
         self._accepted = self._accepted or self._seen
+
+
+def verify_direct(url: PostgresUrl, connection: Connection) -> None:
+    """Raises ConfigError for a pooler that hides itself, and for a standby."""
+    backend, is_standby = connection.exec_driver_sql("SELECT pg_backend_pid(), pg_is_in_recovery()").one()
+    driver: Any = connection.connection.driver_connection
+    if backend != driver.info.backend_pid:
+        raise ConfigError(f"{url.setting} {POOLER}.")
+    if is_standby:
+        raise ConfigError(f"{url.setting} leads to a standby: name the primary, or add target_session_attrs=read-write.")
 
 
 def open_engine(url: PostgresUrl) -> Engine:

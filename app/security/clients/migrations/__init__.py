@@ -36,6 +36,10 @@ def verify_schema(where: Where, timeout: float = TIMEOUT_SECONDS) -> None:
     if isinstance(where, Path):
         _verify_file(where)
     with connected(where, timeout) as connection:
+        if isinstance(where, PostgresUrl):
+            from ..postgres_database import verify_direct  # late: only where it is configured
+
+            verify_direct(where, connection)
         found, oldest = _revision(connection), _oldest_code(connection)
     if found is None and isinstance(where, PostgresUrl):
         raise ConfigError(f"There are no clients in the database {where}. Restore it, or make it ready: {INIT}.")

@@ -23,6 +23,7 @@ from app.security.database_follower import DatabaseFollower
 from app.security.replacement_notice import ReplacementNotice
 from app.security.security_log import SecurityLog
 
+from ....support.pgbouncer import pgbouncer
 from ....support.postgres_clients import make_clients, new_url
 from ....support.postgres_server import PostgresServer
 from ....support.tcp_proxy import TcpProxy
@@ -263,6 +264,15 @@ async def test_a_pool_is_bounded_and_given_back_by_who_is_cancelled(
         await asyncio.gather(*reads, return_exceptions=True)
         await until(lambda: postgres.query(count, name_of(url))[0][0] <= 4)
     assert await store.list_all() == []
+
+
+def test_a_pooler_that_hides_itself_and_a_standby_are_refused(own_server: PostgresServer) -> None:
+    with pgbouncer(own_server, ignored="options") as address:
+        with pytest.raises(ConfigError, match="DATABASE_URL leads to a connection pooler such as PgBouncer"):
+            verify_schema(PostgresUrl(address, "DATABASE_URL"))
+    with own_server.standby(is_synchronous=False) as standby:
+        with pytest.raises(ConfigError, match="DATABASE_URL leads to a standby: name the primary"):
+            verify_schema(PostgresUrl(standby.url(), "DATABASE_URL"))
 
 
 def test_an_operator_is_told_why_it_cannot_be_used(postgres: PostgresServer, url: PostgresUrl) -> None:
