@@ -26,10 +26,6 @@ CONNECT_SECONDS = 3
 CANCEL_SECONDS = 1.0
 ANSWER_SECONDS = 3.0
 """Less than a caller waits for a record."""
-PINNED = """
-SELECT set_config('synchronous_commit', CASE s WHEN 'remote_apply' THEN s ELSE 'on' END, false)
-FROM current_setting('synchronous_commit') AS s
-"""
 BIGINT, TEXT, UUID, BOOL, BYTEA, BYTEAS = 20, 25, 2950, 16, 17, 1001
 Value = int | str | bytes | bool | Sequence[bytes] | None
 Row = list[bytes | None]
@@ -56,6 +52,13 @@ class Statement:
     types: tuple[int, ...] = ()
 
 
+PIN = Statement(
+    "pin",
+    "SELECT set_config('synchronous_commit', CASE s WHEN 'remote_apply' THEN s ELSE 'on' END, false) "
+    "FROM current_setting('synchronous_commit') AS s",
+)
+
+
 class Session:
     """For one thread at a time. After `Lost` it is closed."""
 
@@ -71,10 +74,10 @@ class Session:
         self._warnings: list[str] = []
         self._connection.add_notice_handler(self._note)
         try:
-            self._connection.execute(PINNED)
-        except psycopg.Error as error:
+            self.call(PIN)
+        except Refused:
             self.close()
-            raise Lost(reason(error)) from error
+            raise
 
     def call(self, statement: Statement, *values: Value, seconds: float = ANSWER_SECONDS) -> list[Row]:
         """Run *statement* in a transaction of its own; its rows, in binary.
