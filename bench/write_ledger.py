@@ -62,7 +62,8 @@ def main(place: str) -> None:
         took = sorted(uvloop.run(record(log, burst)))
         after = resource.getrusage(resource.RUSAGE_SELF)
         cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-        return Timed(len(took), 0, 0, took[len(took) // 2], took[len(took) * 99 // 100], cpu)
+        p50, p99 = (took[len(took) * share // 100] if took else 0.0 for share in (50, 99))
+        return Timed(len(took), 0, 0, p50, p99, cpu)
 
     gc.collect()
     gc.freeze()  # as `serve` does
