@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -19,10 +17,10 @@ from ..faults.crash import answered_again
 from ..faults.load import Load, Outcome
 from ..support.fake_openai import FakeOpenAI
 from ..support.nodes import Place, databases, make_nodes, running
-from ..support.paths import ROOT
 from ..support.postgres_server import PostgresServer
 from ..support.service import HTTP, Service
 from ..support.valkey_server import ValkeyServer
+from ..support.verified_nodes import signed_at, verify_nodes
 from ..support.waiting import eventually
 from .rows import Table
 
@@ -58,6 +56,7 @@ class Story:
     def __init__(self, folder: Path, places: Sequence[Place], shared: str, opened: ExitStack) -> None:
         self._folder, self._places, self._shared, self._opened = folder, places, shared, opened
         self.answered: list[Outcome] = []
+        self._exports = 0
 
     # --- servers and nodes -----------------------------------------------------------------------
 
@@ -125,17 +124,9 @@ class Story:
         return f"a client added at one asks the other at once; disabled at one, refused at the other after {took:.2f} s"
 
     def verify(self) -> str:
-        last = max(one.seq for one in self.answered)
-        for node in self._alive():
-            eventually(lambda node=node: self._signed(node) > last)  # type: ignore[misc]
-        receipts = [f"{one.seq}:{one.hash}" for one in self.answered[:: max(1, len(self.answered) // 40)]]
-        for node in self._alive():
-            found = node.verify(*receipts)
-            assert found["ok"], json.dumps(found)
-        exported = self._folder / f"exported-{last}.jsonl"
-        self._alive()[0].run("audit", "export", str(exported))
-        self._verify_outside(exported, receipts)
-        return f"{self._each_once(exported)}\n{len(receipts)} receipts hold, there and by tools/verify_log.py of an export"
+        self._exports += 1
+        records, verifiers = verify_nodes(self._alive(), self.answered, self._folder / f"exported-{self._exports}.jsonl")
+        return f"{records:,} records; {len(self.answered):,} acknowledged answers stand in them once\nverified: {verifiers}"
 
     def prove(self) -> str:
         one, other = self.nodes
@@ -143,7 +134,7 @@ class Story:
         token, proven = one.token("audrey", secret), 0
         for asked, proves in ((one, other), (other, one)):
             receipt = asked.ask(self.token).json()["receipt"]
-            eventually(lambda proves=proves, seq=receipt["seq"]: self._signed(proves) > seq)  # type: ignore[misc]
+            eventually(lambda proves=proves, seq=receipt["seq"]: signed_at(proves) > seq)  # type: ignore[misc]
             key = VerifierKey.parse(HTTP.get(f"{asked.url}/audit/vkey").text.strip())
             headers = {"Authorization": f"Bearer {token}"}
             proof = HTTP.get(f"{proves.url}/audit/receipts/{receipt['seq']}", headers=headers)
@@ -210,24 +201,3 @@ class Story:
 
     def _alive(self) -> list[Service]:
         return [node for node in self.nodes if node.process is not None]
-
-    def _signed(self, node: Service) -> int:
-        """How many records the head that *node* serves covers."""
-        return int(HTTP.get(f"{node.url}/audit/checkpoint").text.splitlines()[1])
-
-    def _verify_outside(self, exported: Path, receipts: list[str]) -> None:
-        key = self._folder / "vkey"
-        key.write_bytes(HTTP.get(f"{self._alive()[0].url}/audit/vkey").content)
-        tool = [sys.executable, str(ROOT / "tools/verify_log.py"), str(exported), "--vkey", str(key)]
-        tool += ["--checkpoint", str(exported.with_suffix(".tree") / "checkpoint")]
-        tool += [word for one in receipts for word in ("--receipt", one)]
-        found = json.loads(subprocess.run(tool, capture_output=True, check=True).stdout)
-        assert found["ok"], json.dumps(found)
-
-    def _each_once(self, exported: Path) -> str:
-        """Every acknowledged answer has one record, and every question one end."""
-        records = [json.loads(line) for line in exported.read_bytes().splitlines()]
-        seen = Counter(one["request_id"] for one in records if one["action"] == "ask.answered")
-        wrong = [one for one in self.answered if seen[one.request_id] != 1]
-        assert not wrong, f"{len(wrong)} of {len(self.answered)} acknowledged answers have not one record"
-        return f"{len(records):,} records verify on each node; {len(self.answered):,} acknowledged answers stand in them once"

@@ -1,4 +1,4 @@
-"""Several nodes with one set of limits: short forms of `python -m tests.faults.nodes`."""
+"""Several nodes as one service: short forms of `python -m tests.faults.nodes`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from .nodes import limits
+from ..support.postgres_server import PostgresServer
+from .nodes import limits, one_log
 
 
 def test_two_nodes_grant_a_limit_once(tmp_path: Path) -> None:
@@ -16,3 +17,16 @@ def test_two_nodes_grant_a_limit_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("fault", "policy"), [("stalled", "refuse"), ("stopped", "local_share")])
 def test_a_failing_server_of_limits_is_decided_as_stated(tmp_path: Path, fault: str, policy: str) -> None:
     assert limits.fail(tmp_path, fault=fault, policy=policy, seconds=1, clients=8).answers > 0
+
+
+def test_each_acknowledged_answer_of_two_nodes_has_its_record_once(tmp_path: Path, postgres: PostgresServer) -> None:
+    assert one_log.crowd(tmp_path, questions=400, count=2, clients=16, postgres=postgres).answers == 400
+
+
+def test_a_node_cut_off_from_its_database_leaves_the_other_one_alone(tmp_path: Path, postgres: PostgresServer) -> None:
+    assert one_log.cut_off(tmp_path, what="PostgreSQL", seconds=1, clients=4, postgres=postgres).answers > 0
+
+
+def test_a_node_that_stood_still_and_was_replaced_is_fenced(tmp_path: Path, postgres: PostgresServer) -> None:
+    figures = one_log.frozen(tmp_path, seconds=1, replaced=True, clients=4, postgres=postgres)
+    assert "the old one is fenced" in figures.remarks

@@ -20,6 +20,8 @@ class CuttingProxy:
     def __init__(self, target: int) -> None:
         self.target = target
         self.cuts = 0
+        self.is_silent = False
+        """While so, nothing is accepted, forwarded or closed: as a network that drops all packets."""
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._lock = threading.Lock()
@@ -60,9 +62,9 @@ class CuttingProxy:
     def _run(self) -> None:
         while not self._is_over:
             with self._lock:
-                ends = list(self._pairs)
+                ends = [] if self.is_silent else [self._listener, *self._pairs]
             with suppress(OSError, ValueError):  # one was closed meanwhile
-                readable, _, _ = select.select([self._listener, self._woken, *ends], [], [], 0.02)
+                readable, _, _ = select.select([self._woken, *ends], [], [], 0.02)
                 for one in readable:
                     if one is self._listener:
                         self._accept()

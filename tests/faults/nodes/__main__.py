@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from functools import partial
 
 from ..__main__ import Round, print_rounds
-from . import limits
+from . import limits, one_log
 
-PARTS = ("steps", "sixty", "limits")
+PARTS = ("steps", "sixty", "limits", "crowd", "budget", "cut", "frozen")
 
 
 def rounds_of(part: str, seconds: float) -> Iterator[Round]:
@@ -23,6 +23,18 @@ def rounds_of(part: str, seconds: float) -> Iterator[Round]:
             for fault in limits.FAULTS:
                 fail = partial(limits.fail, fault=fault, policy=policy, seconds=seconds)
                 yield f"the server of limits {fault} for {seconds:g} s, {policy}, 2 nodes", fail
+
+    if part == "crowd":
+        yield "20,000 questions over 4 nodes of 64 clients", partial(one_log.crowd, questions=20_000)
+    if part == "budget":
+        yield "1,000 ask at once against money for 100, 4 nodes", partial(one_log.budget, clients=1000, money_for=100)
+    if part == "cut":
+        for what in ("PostgreSQL", "Valkey"):
+            yield f"1 of 2 nodes cut off from {what} for {seconds:g} s", partial(one_log.cut_off, what=what, seconds=seconds)
+    if part == "frozen":
+        for replaced in (False, True):
+            freeze = partial(one_log.frozen, seconds=3 * seconds, replaced=replaced)
+            yield f"1 of 2 nodes frozen for {3 * seconds:g} s" + ", and replaced meanwhile" * replaced, freeze
 
 
 def main() -> int:
