@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from ..support.postgres_server import PostgresServer
 from .nodes import limits, one_log
 
@@ -14,9 +12,12 @@ def test_two_nodes_grant_a_limit_once(tmp_path: Path) -> None:
     assert limits.sixty(tmp_path, questions=120, limit=20, count=2).answers == 20
 
 
-@pytest.mark.parametrize(("fault", "policy"), [("stalled", "refuse"), ("stopped", "local_share")])
-def test_a_failing_server_of_limits_is_decided_as_stated(tmp_path: Path, fault: str, policy: str) -> None:
-    assert limits.fail(tmp_path, fault=fault, policy=policy, seconds=1, clients=8).answers > 0
+def test_a_stalled_server_of_limits_is_decided_as_stated(tmp_path: Path) -> None:
+    assert limits.fail(tmp_path, fault="stalled", policy="local_share", seconds=1, clients=8).answers > 0
+
+
+def test_two_nodes_spend_no_more_than_there_is(tmp_path: Path, postgres: PostgresServer) -> None:
+    assert one_log.budget(tmp_path, clients=60, money_for=10, count=2, postgres=postgres).answers <= 10
 
 
 def test_each_acknowledged_answer_of_two_nodes_has_its_record_once(tmp_path: Path, postgres: PostgresServer) -> None:

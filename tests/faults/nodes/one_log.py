@@ -55,10 +55,10 @@ def crowd(folder: Path, *, questions: int, count: int = 4, clients: int = 64, po
     return Figures(questions, records, time.monotonic() - began, remarks=remarks)
 
 
-def budget(folder: Path, *, clients: int, money_for: int, count: int = 4) -> Figures:
+def budget(folder: Path, *, clients: int, money_for: int, count: int = 4, postgres: PostgresServer | None = None) -> Figures:
     """*clients* ask at once over *count* nodes against money for *money_for* answers; then one asks until it is spent."""
     began = time.monotonic()
-    with servers(folder, None) as (fake, _, _, env):
+    with servers(folder, postgres) as (fake, _, _, env):
         env |= policy_for(folder / "policy", fake, money_for * ANSWER_TOKENS)
         with nodes(folder, count, **env) as (several, token):
             outcomes = asyncio.run(_ask_everywhere(several, token, clients, clients // count))
