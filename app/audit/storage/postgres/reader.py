@@ -88,7 +88,7 @@ class Reader:
             if piece:
                 yield piece[: end - start]
             count = min(MOST_LINES, max(FIRST_LINES, count * PIECE_BYTES // max(1, len(piece))))
-            start = ends
+            start = max(start, ends)  # the first lines of a long batch may end before it
 
     def close(self) -> None:
         self._pool.close()

@@ -47,6 +47,17 @@ def test_any_piece_is_the_piece_of_the_whole(reader: Reader, writer: Writer) -> 
             assert b"".join(reader.chunks(start + length, start)) == whole[start : start + length]
 
 
+@pytest.mark.parametrize("at", [100, 199, 200, 201, 399])
+def test_a_piece_may_begin_deep_in_a_long_batch(reader: Reader, writer: Writer, at: int) -> None:
+    for _ in range(2):
+        writer.append([draft("log.alive", None, {"n": n}) for n in range(200)])
+    end = reader.end()
+    assert end is not None
+    whole = b"".join(reader.chunks(end.size))
+    start = len(b"".join(whole.splitlines(keepends=True)[:at]))
+    assert b"".join(reader.chunks(end.size, start + 7)) == whole[start + 7 :]
+
+
 def test_the_durable_end_needs_a_barrier_of_the_reader_s_own(
     reader: Reader, writer: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
