@@ -118,7 +118,7 @@ def _lifespan(
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        slot, telemetry = scoreboard.slot(worker), Telemetry(board, worker)
+        slot, telemetry = scoreboard.slot(worker), Telemetry(board, worker, settings.node_name)
         bounds = Bounds().for_bodies_of(settings.v1_max_body_bytes)
         held = HeldBytes(bounds.body_bytes, bounds.body_bytes_each)
         async with open_limits(settings) as (limits, token_rates):

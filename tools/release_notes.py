@@ -25,6 +25,7 @@ LOCKS = (
     "requirements.lock",
     "requirements-anthropic.lock",
     "requirements-otel.lock",
+    "requirements-parquet.lock",
     "requirements-postgres.lock",
     "requirements-valkey.lock",
     "requirements-dev.lock",

@@ -16,13 +16,16 @@ from ..admin.evidence_pack.pack import pack_evidence
 from ..admin.evidence_pack.verify_pack import verify_pack
 from ..errors import InvalidRequest, VerificationFailed
 from ..kit.moments import since as since_moment
+from .audit_forward import audit_forward
 from .audit_report import log_document, log_text, no_receipt_document, receipt_document, receipt_text
 from .output import Json, header, one_line, printable, receipt_name, say
 from .pack_report import pack_document, pack_text, packed_document, packed_text
 from .progress import progress_bar
-from .usage import argument, one_each
+from .record_export import RecordFormat, write_records
+from .usage import WrongUsage, argument, one_each
 
 audit = typer.Typer(add_completion=False, no_args_is_help=True)
+audit.command("forward")(audit_forward)
 
 
 @audit.command("verify")
@@ -94,13 +97,26 @@ def audit_tail(
 
 @audit.command("export")
 def audit_export(
-    to: Annotated[Path, typer.Argument(help="The new file. Its tree and its signed checkpoint are written beside it.")],
+    to: Annotated[
+        Path | None,
+        typer.Argument(help="The new file; its tree goes beside it. With --format it may be left out, for stdout."),
+    ] = None,
+    form: Annotated[RecordFormat | None, typer.Option("--format", help="Records for other programs, instead of a copy.")] = None,
+    since: Annotated[str | None, typer.Option(help="Only records from then on: 2026-11-26, 2026-11-26T10:00:00Z, 7d.")] = None,
+    until: Annotated[str | None, typer.Option(help="Only records from before then.")] = None,
+    no_content: Annotated[bool, typer.Option("--no-content", help="Digests in place of what was asked and answered.")] = False,
     as_json: Json = False,
 ) -> None:
     """Copy the log byte for byte, for audit verify --log and for tools/verify_log.py.
 
-    Exit status 1 if it is not what was signed: then the copy is evidence of that.
+    Exit status 1 if it is not what was signed: then the copy is evidence of that. With --format:
+    its records as events of OCSF 1.8, as the stored lines, or as a table.
     """
+    if form is not None:
+        write_records(form, to, since, until, no_content=no_content, as_json=as_json)
+        return
+    if to is None or since or until or no_content:
+        raise WrongUsage("A copy is whole: name the new file, or a --format for --since, --until and --no-content.")
     with progress_bar(quiet=as_json, verb="exporting") as show:
         done = export_log.export_log(to, show)
     document = {"log": str(done.log), "bytes": done.size, "signed": done.signed, "problem": done.problem}

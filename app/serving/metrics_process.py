@@ -24,7 +24,7 @@ OTHERS = frozenset({"notary", "metrics"})
 
 
 def run_metrics(listener: socket.socket, board: object, scoreboard: Scoreboard, node: str, ready: ReadyFlag) -> int:
-    """Answer scrapes until the parent sends SIGTERM."""
+    """Answer scrapes until the parent sends SIGTERM. *node*: NODE_NAME."""
     show_as("metrics")
     assert isinstance(board, Board)
     parent = os.getppid()

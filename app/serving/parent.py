@@ -89,7 +89,7 @@ def serve(output: ServiceOutput, *, host: str, port: int, workers: int, as_json:
     supervisor.add("notary", partial(fork, sign), last=True, ready=ready)
     if metrics:
         ready = ReadyFlag()
-        show = partial(_without, listener, partial(_show_metrics, metrics, scoreboard, ready))
+        show = partial(_without, listener, partial(_show_metrics, metrics, scoreboard, plan.node, ready))
         supervisor.add("metrics", partial(fork, show), last=True, ready=ready)
     if plan.has_policy_file:
         supervisor.on_hangup(partial(fork, partial(_reload, plan.settings, shared.policy)))
@@ -124,10 +124,10 @@ def _sign(log_files: LogFiles, health: LogHealth, ready: ReadyFlag) -> int:
     return run_notary(log_files, health, ready)
 
 
-def _show_metrics(metrics: Metrics, scoreboard: Scoreboard, ready: ReadyFlag) -> int:
+def _show_metrics(metrics: Metrics, scoreboard: Scoreboard, node: str, ready: ReadyFlag) -> int:
     from .metrics_process import run_metrics  # late: in a child
 
-    return run_metrics(metrics.listener, metrics.board, scoreboard, "", ready)
+    return run_metrics(metrics.listener, metrics.board, scoreboard, node, ready)
 
 
 def _index(log_files: LogFiles, demand: Demand, ready: ReadyFlag) -> int:

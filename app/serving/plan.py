@@ -22,6 +22,8 @@ class ServicePlan:
     metrics_host: str
     metrics_port: int | None
     """Where the metrics are served; None: nowhere."""
+    node: str
+    """NODE_NAME."""
     otel: dict[str, str]
     """OpenTelemetry's variables, of `.env` too."""
     has_console: bool

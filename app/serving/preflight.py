@@ -58,6 +58,7 @@ def preflight() -> bytes:
         has_policy_file=settings.policy_path is not None,
         metrics_host=settings.metrics_host,
         metrics_port=settings.metrics_port,
+        node=settings.node_name,
         otel=otel,
         first_step=None if has_active_client(settings.database) else command(ADD_CLIENT),
         has_console=settings.console_enabled,

@@ -60,6 +60,7 @@ TESTED_ELSEWHERE = {
     "app/settings/endpoints.py": "tests/unit/settings/test_settings.py: each value",
     "app/settings/identity.py": "tests/unit/settings/test_settings.py: each value",
     "app/settings/models.py": "tests/unit/settings/test_settings.py: each value",
+    "app/telemetry/forwarding/event.py": "a protocol; tests/unit/telemetry/forwarding/test_forwarder.py uses all of it",
     "app/telemetry/metrics/catalogue.py": "declarations; tests/unit/telemetry/metrics/test_exposition.py shows them",
     "app/upstream/call.py": "dataclasses without behaviour",
     "app/upstream/model_server.py": "protocols; tests/unit/upstream/test_client.py and langchain_servers/test_server.py",

@@ -26,6 +26,7 @@ from . import (
     described,
     every_bit,
     floods,
+    forward,
     full,
     full_memory,
     gone,
@@ -89,6 +90,7 @@ PARTS = (
     "outage",
     "verifier",
     "ledger",
+    "forward",
 )
 READERS = 16
 Round = tuple[str, Callable[[Path], Figures]]
@@ -117,6 +119,8 @@ def rounds_of(part: str, rounds: int | None) -> Iterator[Round]:
         yield "300 x kill -9 of 3 processes", partial(windows.kill_often, kills=300)
     if part == "verifier":
         yield from _verifier(rounds or 10_000)
+    if part == "forward":
+        yield f"{rounds or 100} kills of `audit forward` and of its receiver", partial(forward.forward, kills=rounds or 100)
     if part == "ledger":
         yield from _ledger(rounds)
     if part in ("connections", "million", "shares", "budgets"):

@@ -43,7 +43,7 @@ per = "day"
 def watched(tmp_path_factory: pytest.TempPathFactory, fake: FakeOpenAI) -> Iterator[Service]:
     folder, port = tmp_path_factory.mktemp("metrics"), free_port()
     (folder / "policy.toml").write_text(POLICY.format(url=fake.base_url))
-    with Service(folder, workers=4, POLICY_FILE="policy.toml", METRICS_PORT=str(port)) as running:
+    with Service(folder, workers=4, POLICY_FILE="policy.toml", METRICS_PORT=str(port), NODE_NAME="node-7") as running:
         yield running
 
 
@@ -79,6 +79,7 @@ def test_one_port_shows_what_all_workers_counted(watched: Service, asked: str) -
     assert total(watched, "upstream_tries_total") == total(watched, "audit_append_seconds_count") / 2 - 0.5 == QUESTIONS
     assert total(watched, "open_questions") == 0
     assert total(watched, "workers") == 4
+    assert any(name.startswith('secure_ai_build_info{node="node-7"') for name in scrape(watched))
     found = scrape(watched)
     input_tokens = found['secure_ai_tokens_total{kind="input",model="gpt-4o-mini"}']
     output_tokens = found['secure_ai_tokens_total{kind="output",model="gpt-4o-mini"}']

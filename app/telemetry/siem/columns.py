@@ -19,7 +19,7 @@ COLUMNS = (
 )
 NUMBERS = frozenset({"seq", "status", "received", "input_tokens", "output_tokens", "elapsed_ms"})
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
-"""What a spreadsheet may take for a formula: https://owasp.org/www-community/attacks/CSV_Injection"""
+"""What a spreadsheet may take for a formula (OWASP, CSV Injection)."""
 GROUP_ROWS = 10_000
 
 

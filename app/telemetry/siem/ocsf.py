@@ -1,7 +1,7 @@
 """Records as events of the Open Cybersecurity Schema Framework, version 1.8.
 
-`unmapped` holds the details, and what version 1.9 has by the name `record_integrity`. `metadata.uid`
-is the record's hash: an event that comes twice has the same.
+`metadata.uid` is the record's hash: an event that comes twice has the same. What OCSF has no place
+for stands in `unmapped`: docs/how-to/siem.md.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ KINDS: Mapping[str, Kind] = {
     "database.replaced": Kind(LIFECYCLE, OTHER, HIGH),
     "worker.replaced": Kind(LIFECYCLE, 5, MEDIUM),
 }
-BY_SUBJECT = {"ask": Kind(API), "client": Kind(ACCOUNT), "key": Kind(ENTITY), "log": Kind(LIFECYCLE), "token": Kind(AUTHENTICATION)}
+BY_SUBJECT = {"ask": API, "client": ACCOUNT, "key": ENTITY, "log": LIFECYCLE, "token": AUTHENTICATION}
 """An action that is not named above."""
 
 
@@ -77,7 +77,7 @@ class Chain:
 
 
 def kind_of(action: str) -> Kind:
-    return KINDS.get(action) or BY_SUBJECT.get(action.partition(".")[0]) or Kind(BASE)
+    return KINDS.get(action) or Kind(BY_SUBJECT.get(action.partition(".")[0], BASE))
 
 
 def event_of(record: LoggedRecord, chain: Chain) -> dict[str, Any]:
@@ -142,7 +142,7 @@ def _of_class(record: LoggedRecord, kind: Kind) -> dict[str, Any]:
     if kind.class_uid == API:
         return _api(record, owner)
     if kind.class_uid == AUTHENTICATION:
-        return {"user": owner or {"name": "unknown"}}
+        return {"user": owner or {"name": "unknown"}, "service": {"name": NAME}, **_from(details.get("address"))}
     if kind.class_uid == ACCOUNT:
         client = str(details.get("client_id") or record.user_id or "unknown")
         return {"user": {"uid": client, "name": client}, "actor": {"app_name": by}}
@@ -159,10 +159,9 @@ def _api(record: LoggedRecord, owner: dict[str, Any] | None) -> dict[str, Any]:
     details = record.details
     operation = details.get("endpoint") or details.get("route") or record.action.partition(".")[0]
     response = {name: value for name, value in (("code", details.get("status")), ("error", details.get("code"))) if value}
-    address = details.get("address")
     found: dict[str, Any] = {
         "actor": {"user": owner} if owner else {"app_name": "unknown"},
-        "src_endpoint": {"ip": address} if isinstance(address, str) else {"name": "unknown"},
+        **(_from(details.get("address")) or {"src_endpoint": {"name": "unknown"}}),
         "api": {
             "operation": str(operation),
             "service": {"name": NAME},
@@ -174,6 +173,10 @@ def _api(record: LoggedRecord, owner: dict[str, Any] | None) -> dict[str, Any]:
         found["ai_model"] = {"name": details["model"], "ai_provider": str(details.get("server") or "unknown")}
         found["message_context"] = {"service": {"name": NAME}, **_tokens(details.get("usage"))}
     return found
+
+
+def _from(address: Any) -> dict[str, Any]:
+    return {"src_endpoint": {"ip": address}} if isinstance(address, str) and address else {}
 
 
 def _has_model(record: LoggedRecord) -> bool:

@@ -1,4 +1,4 @@
-"""One stored record, as other systems get it: with its texts, or with their digests in their place."""
+"""One stored record, as other systems get it: with its texts, or with digests of them."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ class LoggedRecord:
         found = parse_line(line)
         try:
             details = found["details"] if with_texts else without_texts(found["details"])
-            named = [found[name] for name in ("seq", "timestamp", "request_id", "user_id", "action")]
-            return cls(line.rstrip(b"\n"), *named, details, found["prev_hash"], found["hash"], has_texts=with_texts)
+            named = {name: found[name] for name in ("seq", "timestamp", "request_id", "user_id", "action", "prev_hash", "hash")}
+            return cls(line.rstrip(b"\n"), details=details, has_texts=with_texts, **named)
         except (KeyError, TypeError, AttributeError):
             raise ValueError("not a record") from None
 
@@ -57,7 +57,9 @@ def without_texts(details: Mapping[str, Any]) -> dict[str, Any]:
     return {name: _digest(value) if name in TEXTS and value is not None else value for name, value in details.items()}
 
 
-def read_all(lines: Iterator[bytes], since: datetime | None, until: datetime | None, *, with_texts: bool) -> Iterator[LoggedRecord]:
+def read_all(
+    lines: Iterator[bytes], since: datetime | None, until: datetime | None, *, with_texts: bool
+) -> Iterator[LoggedRecord]:
     """Those written from *since* on and before *until*. Lines that are no records are left out.
 
     Records stand in the order of their numbers: the clock may have been set in between.
