@@ -34,6 +34,7 @@ from . import (
     hostile,
     ledger,
     ledger_load,
+    ledger_nodes,
     million,
     mutants,
     outage,
@@ -150,6 +151,8 @@ def _ledger(rounds: int | None) -> Iterator[Round]:
         "crashes of PostgreSQL before the message": (20, ledger.crash_between),
         "standbys promoted": (20, ledger.fail_over),
         "standbys stalled": (20, ledger.stall_standby),
+        "x kill -9 of a node": (200, ledger_nodes.kill_nodes),
+        "nodes frozen for 30 s, replaced and woken": (6, ledger_nodes.freeze_nodes),
     }
     for name, (usual, run) in faults.items():
         yield f"{rounds or usual} {name}, {writers}", partial(run, rounds=rounds or usual)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from . import ledger
+from . import ledger, ledger_nodes
 
 
 def test_connections_that_are_cut_at_random_lose_and_double_nothing(tmp_path: Path) -> None:
@@ -32,3 +32,13 @@ def test_a_standby_that_takes_over_has_all_that_was_acknowledged(tmp_path: Path)
 @pytest.mark.slow
 def test_a_stalled_standby_closes_the_log_and_leaves_nobody_waiting(tmp_path: Path) -> None:
     assert len(ledger.stall_standby(tmp_path, rounds=1).ready) == 1
+
+
+@pytest.mark.slow
+def test_killed_nodes_lose_and_double_nothing(tmp_path: Path) -> None:
+    assert len(ledger_nodes.kill_nodes(tmp_path, rounds=3).ready) == 3
+
+
+@pytest.mark.slow
+def test_a_node_that_was_frozen_and_replaced_writes_nothing_more(tmp_path: Path) -> None:
+    assert len(ledger_nodes.freeze_nodes(tmp_path, rounds=1, seconds=0.5).ready) == 1
