@@ -3,7 +3,7 @@
 AppError
 ├── ConfigError                 the service cannot start as it is configured
 ├── InvalidInput                what was sent cannot be used
-│   ├── InvalidRequest  NotFound
+│   ├── InvalidRequest  NotFound; LastAdmin: app/admin/last_admin.py
 │   ├── InvalidParameter        one member of a /v1 body; carries its name and the reason
 │   ├── ModelNotFound           no such model for this principal
 │   └── MalformedJson  TooLarge  UnsupportedMediaType  …: app/api/http_errors.py

@@ -42,7 +42,13 @@ def desk() -> HealthDesk:
     scoreboard = Scoreboard(1)
     audit = SimpleNamespace(closed_because=None, is_in_place=lambda: True)
     assistant = SimpleNamespace(v1_requests=SimpleNamespace(upstreams={}))
-    services = SimpleNamespace(audit=audit, security=SimpleNamespace(is_following=True), assistant=assistant, model_note="m")
+    services = SimpleNamespace(
+        audit=audit,
+        security=SimpleNamespace(is_following=True),
+        assistant=assistant,
+        model_note="m",
+        settings=SimpleNamespace(has_nodes=False),
+    )
     desk = HealthDesk()
     context: Any = SimpleNamespace(services=services, scoreboard=scoreboard)
     desk.context = context
