@@ -43,6 +43,7 @@ from . import (
     probes,
     secrets,
     shares,
+    signers,
     slow,
     smuggling,
     soak,
@@ -92,6 +93,7 @@ PARTS = (
     "verifier",
     "ledger",
     "forward",
+    "signers",
 )
 READERS = 16
 Round = tuple[str, Callable[[Path], Figures]]
@@ -124,6 +126,9 @@ def rounds_of(part: str, rounds: int | None) -> Iterator[Round]:
         yield f"{rounds or 100} kills of `audit forward` and of its receiver", partial(forward.forward, kills=rounds or 100)
     if part == "ledger":
         yield from _ledger(rounds)
+    if part == "signers":
+        number = rounds or 120
+        yield f"{number} signers killed, cut off or frozen, 3 nodes", partial(signers.hurt_signers, rounds=number)
     if part in ("connections", "million", "shares", "budgets"):
         hostile.raise_client_limit()
     for workers in (1, 4):
