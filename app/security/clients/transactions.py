@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from sqlalchemy import Table, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from ...kit.postgres_url import PostgresUrl
@@ -71,7 +71,11 @@ async def begin_snapshot(connection: AsyncConnection) -> None:
 
 def upsert(connection: AsyncConnection, table: Table) -> Any:
     """An insert that may say what happens to a row that is there."""
-    return (postgresql.insert if _is_postgres(connection) else sqlite.insert)(table)
+    if not _is_postgres(connection):
+        return sqlite.insert(table)
+    from sqlalchemy.dialects import postgresql  # late: only where it is configured
+
+    return postgresql.insert(table)
 
 
 def _is_postgres(connection: AsyncConnection) -> bool:
