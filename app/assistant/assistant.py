@@ -26,7 +26,7 @@ from .ask_requests import Model, prepare_ask
 from .deadline import road_of
 from .disconnect import Disconnected, cancel_on_disconnect
 from .exchange import Exchange
-from .known_responses import KnownResponses
+from .known_responses import Responses
 from .models import Answer, Document, Origin, Question
 from .observed_exchange import ObservedExchange
 from .observer import Observer
@@ -54,7 +54,7 @@ class SecureAIAssistant:
         v1_requests: V1Requests,
         *,
         timeouts: StreamTimeouts | None = None,
-        responses: KnownResponses | None = None,
+        responses: Responses | None = None,
         token_rates: TokenRates | None = None,
         budgets: Budgets | None = None,
         observer: Observer | None = None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..audit.format.record import Receipt
 from ..security.models import Principal
 from ..upstream.call import PreparedCall
-from .known_responses import KnownResponses, Owner
+from .known_responses import Owner, Responses
 from .models import Origin
 from .v1_policy import INSTEAD, PREVIOUS
 from .v1_refusals import unsupported
@@ -17,9 +17,7 @@ def owner_of(call: PreparedCall, principal: Principal, origin: Origin) -> Owner:
     return call.upstream.address, principal.user_id, user.id if user else None
 
 
-async def previous_of(
-    call: PreparedCall, principal: Principal, origin: Origin, responses: KnownResponses | None
-) -> Receipt | None:
+async def previous_of(call: PreparedCall, principal: Principal, origin: Origin, responses: Responses | None) -> Receipt | None:
     """None: the question continues nothing. Raises InvalidParameter: it is not the caller's."""
     response_id = call.previous_response_id
     if response_id is None:

@@ -25,7 +25,7 @@ from ..upstream.errors import MALFORMED
 from ..upstream.protocol.stream_reader import StreamReader
 from ..upstream.resilience.spending import UNLIMITED, Spending
 from .continued import owner_of, previous_of
-from .known_responses import KnownResponses
+from .known_responses import Responses
 from .models import Origin, Served
 from .question_details import asserted_user, details_of
 from .spending import spending_of
@@ -54,7 +54,7 @@ class Exchange:
         origin: Origin,
         *,
         reader: StreamReader | None = None,
-        responses: KnownResponses | None = None,
+        responses: Responses | None = None,
         budgets: Budgets | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:

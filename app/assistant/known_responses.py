@@ -15,7 +15,7 @@ import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from ..audit.format.record import Receipt
 from ..errors import Unavailable
@@ -33,6 +33,18 @@ FORGET = "DELETE FROM responses WHERE n <= last_insert_rowid() - ?"
 FIND = "SELECT seq, hash FROM responses WHERE owned = ?"
 
 
+class Responses(Protocol):
+    """What is known of them, in a file or on a server."""
+
+    async def find(self, owner: Owner, response_id: str) -> Receipt | None:
+        """The record of that response, if it was this owner's. Raises Unavailable."""
+
+    async def remember(self, owner: Owner, response_id: str, receipt: Receipt) -> None:
+        """Never raises: a response that is not remembered cannot be continued, and that is all."""
+
+    def close(self) -> None: ...
+
+
 class KnownResponses:
     """Opened at first use, which is only where the operator allows `previous_response_id`."""
 
@@ -44,7 +56,7 @@ class KnownResponses:
     async def find(self, owner: Owner, response_id: str) -> Receipt | None:
         """The record of that response, if it was this owner's. Raises Unavailable."""
         try:
-            row = await self._run(lambda db: db.execute(FIND, (_digest(owner, response_id),)).fetchone())
+            row = await self._run(lambda db: db.execute(FIND, (digest_of(owner, response_id),)).fetchone())
         except (sqlite3.Error, OSError, TimeoutError) as error:
             LOG.error("%s cannot be read: %s", self._path, error)
             raise Unavailable("Earlier responses cannot be looked up now. Try again later.", retry_after=1) from error
@@ -55,7 +67,7 @@ class KnownResponses:
 
         def add(db: sqlite3.Connection) -> None:
             with db:
-                db.execute(ADD, (_digest(owner, response_id), *receipt))
+                db.execute(ADD, (digest_of(owner, response_id), *receipt))
                 db.execute(FORGET, (self._max,))
 
         try:
@@ -87,5 +99,5 @@ class KnownResponses:
         return self._connection
 
 
-def _digest(owner: Owner, response_id: str) -> bytes:
+def digest_of(owner: Owner, response_id: str) -> bytes:
     return hashlib.sha256(json.dumps([*owner, response_id]).encode()).digest()

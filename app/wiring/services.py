@@ -6,11 +6,10 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, closing
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from ..assistant.assistant import SecureAIAssistant
-from ..assistant.known_responses import KnownResponses
+from ..assistant.known_responses import KnownResponses, Responses
 from ..assistant.streaming import StreamTimeouts
 from ..audit.evidence.health import LogHealth
 from ..audit.evidence.reader import EvidenceReader
@@ -21,6 +20,7 @@ from ..audit.storage.running import RunningMark, marked_running
 from ..catalogue.caps import Caps
 from ..catalogue.models import Catalogue
 from ..errors import AuditUnavailable, EvidenceUnavailable
+from ..kit.postgres_url import PostgresUrl
 from ..limits.budgets.budgets import Budgets
 from ..limits.token_rates import TokenRates
 from ..security.audit_access import AuditAccess
@@ -107,7 +107,7 @@ async def open_services(
         await security.load_revocations()
         nodes = await opened.enter_async_context(among_nodes(settings, catalogue, events, breakers, security.news.set))
         await opened.enter_async_context(audit)
-        responses = opened.enter_context(closing(_responses_beside(settings.audit_log_path)))
+        responses = opened.enter_context(closing(_known_responses(settings)))
         told_of: dict[str, Any] = {"keeps_books": keeps_books, "on_alarm": telemetry.on_budget_alarm}
         budgets = await opened.enter_async_context(open_budgets(settings, catalogue, audit, events, **told_of))
         assistant = _assistant(settings, security, models, responses, token_rates, budgets.budgets, telemetry)
@@ -134,8 +134,12 @@ def _open_log(
     return open_audit(settings, events, on_closed, keeps_texts=keeps, health=health, meter=telemetry.storage)
 
 
-def _responses_beside(log: Path) -> KnownResponses:
-    return KnownResponses(log.with_suffix(".responses.sqlite3"))
+def _known_responses(settings: Settings) -> Responses:
+    if not isinstance(settings.database, PostgresUrl):
+        return KnownResponses(settings.audit_log_path.with_suffix(".responses.sqlite3"))
+    from ..assistant.postgres_responses import PostgresResponses  # late: its driver is an extra
+
+    return PostgresResponses(settings.database)
 
 
 def _recover(audit: AuditLog, signer: CheckpointSigner, health: LogHealth) -> None:
@@ -177,7 +181,7 @@ def _assistant(
     settings: Settings,
     security: SecurityManager,
     models: ModelsInUse,
-    responses: KnownResponses,
+    responses: Responses,
     token_rates: TokenRates | None,
     budgets: Budgets,
     telemetry: Telemetry,

@@ -41,6 +41,13 @@ def upgrade() -> None:
         sa.Column("changed_by", sa.String(64), nullable=False),
         sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now()),
     )
+    op.create_table(  # that may be continued, as digests
+        "responses",
+        sa.Column("n", sa.BigInteger, sa.Identity(), primary_key=True),
+        sa.Column("owned", sa.LargeBinary, nullable=False, unique=True),
+        sa.Column("seq", sa.BigInteger, nullable=False),
+        sa.Column("hash", sa.String(64), nullable=False),
+    )
     op.execute(TELL)
     for table in ("generation", "breakers", "nodes"):
         op.execute(
