@@ -13,7 +13,16 @@ from ..errors import AppError, ConfigError
 from ..settings import Settings, load_settings
 from ..upstream import embedded
 from ..wiring.catalogue import read_catalogue
-from . import doctor_database, doctor_files, doctor_ledger, doctor_log, doctor_machine, doctor_postgres, doctor_servers
+from . import (
+    doctor_database,
+    doctor_files,
+    doctor_ledger,
+    doctor_limits,
+    doctor_log,
+    doctor_machine,
+    doctor_postgres,
+    doctor_servers,
+)
 from .doctor_findings import Finding, note, ok, trouble
 
 CHECKS: dict[str, Callable[[Settings], Iterable[Finding]]] = {
@@ -21,6 +30,7 @@ CHECKS: dict[str, Callable[[Settings], Iterable[Finding]]] = {
     "disk": doctor_machine.look_at_disk,
     "clock": doctor_machine.look_at_clock,
     "limits": doctor_machine.look_at_limits,
+    "server of limits": doctor_limits.look,
     "locks": doctor_log.look_at_locks,
     "ledger": doctor_ledger.look,
     "log key": doctor_log.look_at_key,

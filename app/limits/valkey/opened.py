@@ -19,7 +19,7 @@ from .token_rates import ServerTokenRates
 async def open_server_limits(
     settings: Settings, address: LimitsAddress, buckets: Buckets
 ) -> AsyncIterator[tuple[ServerLimits, ServerTokenRates]]:
-    client = open_client(address, _password(settings, address))
+    client = open_client(address, password_of(settings, address))
     server = LimitsServer(client, Keys(settings.audit_origin), settings.limits_timeout_seconds)
     nodes = settings.limits_nodes if settings.limits_down == "local_share" else None
     try:
@@ -31,7 +31,7 @@ async def open_server_limits(
         await server.aclose()
 
 
-def _password(settings: Settings, address: LimitsAddress) -> Callable[[], str] | None:
+def password_of(settings: Settings, address: LimitsAddress) -> Callable[[], str] | None:
     """Read from its file at each connection."""
     file, password = settings.limits_password_file, address.password
     if file is not None:
