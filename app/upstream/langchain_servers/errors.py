@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from socket import gaierror
+from traceback import extract_tb
 from typing import Any, NamedTuple
 
 from langchain_core.exceptions import (
@@ -34,7 +36,9 @@ from ..errors import (
     unusable,
 )
 
+LOG = logging.getLogger("app.upstream")
 MAX_CAUSES = 8
+MAX_FRAMES = 8
 
 
 def _unavailable() -> AppError:
@@ -85,12 +89,20 @@ def error_of(error: Exception, sent: bytes, now: Try) -> AppError:
     made = next((make() for kind, make in KINDS.items() if isinstance(error, kind)), None)
     if made is None and any(map(_is_of_connection, causes)):
         made = _unavailable()
+    if made is None:
+        _log_place(error, name)
     if made is None and not was_sent:
         made = UpstreamRefused(400)
     if made is None:
         return unusable(b"", f"answer that LangChain does not read ({name})")
     log_upstream(f"error by {name}", b"", sent)
     return made
+
+
+def _log_place(error: BaseException, name: str) -> None:
+    """Of what may be our own fault: lines of code only, as an error's text may quote a question."""
+    frames = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in extract_tb(error.__traceback__)]
+    LOG.error("%s in LangChain, or on the way to it, at %s", name, " > ".join(frames[-MAX_FRAMES:]))
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

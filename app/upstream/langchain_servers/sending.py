@@ -32,7 +32,7 @@ class Sending:
                 async with aclosing(stream(*given, **more)) as pieces:
                     async for piece in pieces:
                         yield piece
-            except Exception:
+            except Exception:  # of whatever kind: only when it came matters, and it goes on as it is
                 self.may_have = has_waited
                 raise
 

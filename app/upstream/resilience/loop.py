@@ -150,18 +150,22 @@ class AttemptLoop:
     async def _retry(self, road: Road, turn: _Turn) -> bool:
         """Another server of the model at once, or the same one after a while. False: neither.
 
-        Only the latter takes from the retry budget: no server gets a question twice otherwise.
+        Only the latter takes from the retry budget: no server gets a question twice otherwise. One
+        that fails other questions, too, is not asked again.
         """
         turn.retries += 1
         if await self._change(road, turn.servers):
             return True
+        breaker = road.call.upstream.breaker
         told, now = told_seconds(road.attempts.now.retry_after), monotonic()
         delay = delay_before(turn.retries, told, self._dice)
         is_late = now + delay >= min(road.until, road._own_until or road.until)
         is_left = bool(turn.fallbacks) and (told or 0.0) > LONG_WAIT_SECONDS
-        if is_late or is_left or not self._pot.take(road.seat.who):
+        if is_late or is_left or breaker.failures > turn.retries or not self._pot.take(road.seat.who):
             return False
         await asyncio.sleep(delay)
+        if breaker.failures > turn.retries:
+            return False
         return road.seat.move(road.call.upstream.slots) and await self._may_send(road, road.call)
 
     async def _change(self, road: Road, choices: list[Callable[[], PreparedCall]]) -> bool:

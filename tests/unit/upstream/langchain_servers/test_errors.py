@@ -108,6 +108,22 @@ def sent() -> Try:
     return now
 
 
+def test_what_may_be_a_fault_of_ours_is_logged_with_its_place(caplog: pytest.LogCaptureFixture) -> None:
+    def convert() -> None:
+        raise KeyError(WORDS)
+
+    for now in (sent(), Try("lab")):
+        caplog.clear()
+        try:
+            convert()
+        except KeyError as error:
+            error_of(error, b"{}", now)
+        assert "KeyError" in caplog.text
+        assert "test_errors.py" in caplog.text
+        assert "convert" in caplog.text
+        assert WORDS not in caplog.text
+
+
 def test_an_error_of_ours_stays_what_it_is() -> None:
     ours = Overloaded()
     assert told(ours) is ours

@@ -15,7 +15,7 @@ from app.upstream.attempts import Attempts
 from app.upstream.call import PreparedCall
 from app.upstream.errors import UpstreamRefused
 from app.upstream.fair_slots import FairSlots
-from app.upstream.resilience.breaker import Breaker, Outcome
+from app.upstream.resilience.breaker import Breaker, Entry, Outcome
 from app.upstream.resilience.kinds import BreakerOpen
 from app.upstream.resilience.loop import AttemptLoop, Road
 from app.upstream.resilience.retry_pot import RetryPot
@@ -126,6 +126,33 @@ def test_a_closed_idle_connection_of_a_failing_server_is_no_race() -> None:
     with pytest.raises(UpstreamUnavailable):
         ask(ask.road(lab))
     assert (ask.sent, lab.breaker.failures) == (["lab", "lab"], 2)
+
+
+def test_a_server_that_fails_other_questions_too_is_not_asked_again() -> None:
+    lab = Server("lab", [BUSY, BUSY, None, BUSY])
+    lab.breaker.leave(Entry.PASSED, Outcome.BAD)
+    ask = Ask()
+    with pytest.raises(UpstreamUnavailable):
+        ask(ask.road(lab))
+    assert ask.sent == ["lab"]
+    lab.script.pop(0)
+    for expected in (["lab"], ["lab", "lab"]):  # it answers, so the next failure is the first
+        ask = Ask()
+        assert ask(ask.road(lab)) == "answer of lab"
+        assert ask.sent == expected
+
+
+def test_a_server_that_fails_others_during_the_wait_is_not_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    ask, lab, sleep = Ask(), Server("lab", [BUSY]), asyncio.sleep
+
+    async def fail_others(seconds: float) -> None:
+        lab.breaker.leave(Entry.PASSED, Outcome.BAD)
+        await sleep(0)
+
+    monkeypatch.setattr(asyncio, "sleep", fail_others)
+    with pytest.raises(UpstreamUnavailable):
+        ask(ask.road(lab))
+    assert ask.sent == ["lab"]
 
 
 def test_an_empty_retry_budget_ends_it() -> None:
