@@ -14,7 +14,12 @@ from .session import BIGINT, Lost, Refused, Row, Session, Statement
 from .writer import LAST, NO_LEDGER, number_in, text_in, wait_until_durable
 
 EXISTS = Statement("exists", "SELECT to_regclass('audit.batches') IS NOT NULL")
-LOOK = Statement("look", f"SELECT b.*, audit.changes() FROM (SELECT 1) one LEFT JOIN ({LAST.sql}) b ON true")  # noqa: S608
+LOOK = Statement(
+    "look",
+    "WITH last AS (LAST) SELECT last.*, audit.changes(), (SELECT hash FROM audit.batches WHERE last_seq = $1) "
+    "FROM (SELECT 1) one LEFT JOIN last ON true".replace("LAST", LAST.sql, 1),
+    (BIGINT,),
+)
 NOW = Statement("now", "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint")
 LINE = Statement("line", "SELECT line FROM audit.lines WHERE seq = $1", (BIGINT,))
 BEFORE = Statement(
@@ -47,10 +52,20 @@ class Reader:
             return _end(session.call(LAST))
 
     def look(self) -> tuple[LogEnd | None, int]:
-        """The last record, and a number that changes when a stored line was changed or removed."""
+        """The last record, and a number that changes when a stored line was changed or removed.
+
+        Raises AuditCorrupt where what was durable is gone. What was not may be gone after a crash.
+        """
+        known = self._durable
         with self._session() as session:
-            (row,) = session.call(LOOK)
+            (row,) = session.call(LOOK, None if known is None else known.seq)
+        if known is not None and text_in(row[4]) != known.hash:
+            raise AuditCorrupt(f"The ledger in AUDIT_URL had record {known.seq}, durable, and has it no more.")
         return _end([row] if row[0] is not None else []), number_in(row[3])
+
+    def forget(self) -> None:
+        """The next `durable` and `look` compare with nothing that was seen before."""
+        self._durable = None
 
     def durable(self) -> LogEnd | None:
         """Makes its own barrier where the log has grown, so it never waits for a writer."""

@@ -30,7 +30,6 @@ class PostgresStore:
         self._place, self._verify_sound = place, verify_sound
         self._writer, self._reader = Writer(place, meter=meter), Reader(place)
         self._one_thread = threading.Lock()
-        self._seen: LogEnd | None = None
         self._stamp: tuple[int, ...] = ()
         self._changed_at = 0.0
 
@@ -58,7 +57,7 @@ class PostgresStore:
         with self._one_thread:
             retire(self._place, build)
             self.close()
-            self._reader, self._seen = Reader(self._place), None
+            self._reader = Reader(self._place)
 
     def _append(self, addition: Addition) -> None:
         if addition.records:
@@ -98,17 +97,13 @@ class PostgresStore:
 
     def look(self) -> Look:
         end, changes = self._reader.look()
-        seen, self._seen = self._seen, end
-        if seen is not None and (end is None or end.seq < seen.seq or (end.seq == seen.seq and end != seen)):
-            there = "none" if end is None else str(end.seq)
-            raise AuditCorrupt(f"The ledger in AUDIT_URL ended at record {seen.seq} before, and now at {there}.")
         stamp = (0, 0, end.size if end else 0, end.seq if end else -1, changes)
         if stamp != self._stamp:
             self._stamp, self._changed_at = stamp, time.time()
         return Look(stamp, self._changed_at, are_locks_intact=True)
 
     def accept_files(self) -> None:
-        self._seen = None
+        self._reader.forget()
 
     def close(self) -> None:
         self._writer.close()
