@@ -59,7 +59,7 @@ class Signers:
             self.start(name)
 
     def _files_of(self, folder: Path, name: str) -> LogFiles:
-        folder.mkdir()
+        folder.mkdir(parents=True)
         store_signer(folder / "log.key", SIGNER)
         place = replace(self.place, node=name, admin_url=None)
         return LogFiles(folder / "audit_log.jsonl", folder / "log.key", folder / "security.log", 10_000_000, place)
