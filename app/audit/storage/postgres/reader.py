@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from ....errors import AuditCorrupt, EvidenceUnavailable
 from ....kit.command import command
-from ...format.record import LogEnd, Receipt
+from ...format.record import LogEnd, Receipt, computed_hash
 from .place import SCHEMA, LedgerPlace
 from .pool import Pool
 from .session import BIGINT, Lost, Refused, Row, Session, Statement
@@ -21,7 +21,10 @@ LOOK = Statement(
     (BIGINT,),
 )
 NOW = Statement("now", "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint")
-LINE = Statement("line", "SELECT line FROM audit.lines WHERE seq = $1", (BIGINT,))
+LAST_LINE = Statement(
+    "last_line",
+    "WITH last AS (LAST) SELECT last.*, line FROM last LEFT JOIN audit.lines ON seq = last_seq".replace("LAST", LAST.sql, 1),
+)
 BEFORE = Statement(
     "before",
     "SELECT max(last_seq) FROM (SELECT last_seq FROM audit.batches WHERE size <= $1 ORDER BY size DESC LIMIT 1) b",
@@ -80,10 +83,13 @@ class Reader:
             self._durable = end
             return end
 
-    def line(self, seq: int) -> bytes | None:
+    def verify_last_line(self) -> None:
+        """Raises AuditCorrupt where the last record is not what was appended."""
         with self._session() as session:
-            rows = session.call(LINE, seq)
-        return rows[0][0] if rows else None
+            rows = session.call(LAST_LINE)  # one statement: a crash in between could take records away
+        end, line = _end(rows), rows[0][3] if rows else None
+        if end is not None and (line is None or computed_hash(line) != end.hash):
+            raise AuditCorrupt(f"The last record of the ledger in AUDIT_URL, {end.seq}, is not what was written. Restore it.")
 
     def now(self) -> float:
         with self._session() as session:

@@ -11,8 +11,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from ....errors import AuditCorrupt, AuditUnavailable, EvidenceUnavailable
-from ...format.record import LogEnd, computed_hash
+from ....errors import AuditUnavailable, EvidenceUnavailable
+from ...format.record import LogEnd
 from ..meter import StorageMeter
 from ..store import Addition, Batch, Look
 from .place import LedgerPlace
@@ -44,7 +44,7 @@ class PostgresStore:
         self._verify_sound()
         with self._one_thread:
             try:
-                self._verify_last_record()
+                self._reader.verify_last_line()
             except EvidenceUnavailable as error:
                 raise AuditUnavailable(error.detail) from error
             self._append(addition)
@@ -64,16 +64,6 @@ class PostgresStore:
             addition.receipts.extend(self._writer.append(addition.records, after=addition.after))
         else:
             self._writer.settle()
-
-    def _verify_last_record(self) -> None:
-        end = self._reader.end()
-        if end is None:
-            return
-        line = self._reader.line(end.seq)
-        if line is None or computed_hash(line) != end.hash:
-            raise AuditCorrupt(
-                f"The last record of the ledger in AUDIT_URL, {end.seq}, is not what was last written. Restore it."
-            )
 
     # --- reading: see AuditStore -----------------------------------------------------------------
 
