@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from pathlib import Path
+from typing import Any
 
 from ..audit.log import AuditLog
 from ..errors import AuditUnavailable, LimitsUnavailable
@@ -46,34 +46,35 @@ async def watch_limits(limits: Limits, slot: Slot, events: SecurityLog) -> None:
     counting, outages = COUNTED, limits.outages
     while True:
         await limits.look()
-        now, reason = _counting(limits)
+        now, why = _counting(limits)
         if now == COUNTED and counting == COUNTED and limits.outages != outages:
             events.event("limits_interrupted", level="WARNING", times=limits.outages - outages)
         outages = limits.outages
         if now != counting:
             counting = now
             slot.set_counting(now)
-            _tell(now, reason, limits.buckets.shared.path, events)
+            _tell(now, why, events)
         await asyncio.sleep(PROBE_SECONDS)
 
 
-def _counting(limits: Limits) -> tuple[int, str | None]:
-    """How requests are counted now, and why not as they should be."""
+def _counting(limits: Limits) -> tuple[int, dict[str, Any]]:
+    """How requests are counted now, and why not as they should be: for the security log."""
     try:
         limits.buckets.probe()
     except LimitsUnavailable as error:
-        return NOT_COUNTED, str(error.__cause__)
+        return NOT_COUNTED, {"reason": str(error.__cause__), "folder": limits.buckets.shared.path}
     if limits.problem is None:
-        return COUNTED, None
-    return (ALONE if limits.counts_alone else NOT_COUNTED), f"LIMITS_URL: {limits.problem}"
+        return COUNTED, {}
+    return (ALONE if limits.counts_alone else NOT_COUNTED), {"reason": f"LIMITS_URL: {limits.problem}"}
 
 
-def _tell(counting: int, reason: str | None, folder: Path, events: SecurityLog) -> None:
+def _tell(counting: int, why: dict[str, Any], events: SecurityLog) -> None:
+    shown = ", ".join(map(str, why.values()))
     if counting == NOT_COUNTED:
-        LOG.error("Requests cannot be counted against their limits and are refused: %s (%s).", reason, folder)
-        events.event("limits_unavailable", level="ERROR", reason=reason, folder=folder)
+        LOG.error("Requests cannot be counted against their limits and are refused: %s.", shown)
+        events.event("limits_unavailable", level="ERROR", **why)
     elif counting == ALONE:
-        LOG.warning("This node counts requests alone, and grants its part of each limit: %s.", reason)
-        events.event("limits_alone", level="WARNING", reason=reason)
+        LOG.warning("This machine counts requests alone, and grants its part of each limit: %s.", shown)
+        events.event("limits_alone", level="WARNING", **why)
     else:
         events.event("limits_back")

@@ -92,3 +92,44 @@ def test_limits_that_cannot_be_counted_are_told_until_they_can(settings: Setting
     told = [line.partition(" ")[2] for line in settings.security_log_path.read_text().splitlines()]
     reason = f"reason=\"[Errno 21] Is a directory: '{lock}'\" folder={lock.parent}"
     assert told == [f"ERROR limits_unavailable {reason}", "INFO limits_back"]
+
+
+def test_a_server_of_limits_that_is_down_is_told_until_it_counts(settings: Settings) -> None:
+    events, scoreboard = SecurityLog(settings.security_log_path), Scoreboard(1)
+    with closing(Buckets(settings)) as buckets:
+        limits = ServerThatFails(buckets)
+
+        async def main() -> None:
+            watching = asyncio.create_task(watch_limits(limits, scoreboard.slot(0), events))
+            await until(lambda: scoreboard.any_alone)
+            assert not scoreboard.any_uncounted, "questions are answered"
+            limits.why = None
+            await until(lambda: not scoreboard.any_alone)
+            limits.began += 2
+            looked = limits.looks
+            await until(lambda: limits.looks > looked + 1)
+            watching.cancel()
+
+        settings.security_log_path.parent.mkdir(exist_ok=True)
+        asyncio.run(main())
+    events.close()
+    told = [line.partition(" ")[2] for line in settings.security_log_path.read_text().splitlines()]
+    alone = 'WARNING limits_alone reason="LIMITS_URL: no answer in time"'
+    assert told == [alone, "INFO limits_back", "WARNING limits_interrupted times=2"]
+
+
+class ServerThatFails(Limits):
+    counts_alone = True
+    why: str | None = "no answer in time"
+    began, looks = 1, 0
+
+    async def look(self) -> None:
+        self.looks += 1
+
+    @property
+    def problem(self) -> str | None:
+        return self.why
+
+    @property
+    def outages(self) -> int:
+        return self.began
