@@ -40,6 +40,8 @@ CREATE TABLE IF NOT EXISTS place (id int PRIMARY KEY CHECK (id = 1), version int
 CREATE TABLE IF NOT EXISTS owners (owner bigint PRIMARY KEY, node text NOT NULL, since timestamptz NOT NULL DEFAULT now());
 INSERT INTO place (id, version) VALUES (1, 1) ON CONFLICT DO NOTHING
 """
+SESSION = {"search_path": SCHEMA, "synchronous_commit": "on", "idle_in_transaction_session_timeout": "3s"}
+"""A process that is stopped in the middle of a step holds its pots no longer than that."""
 LEAVE = "DELETE FROM owners WHERE owner = %s AND NOT EXISTS (SELECT 1 FROM open WHERE open.owner = owners.owner)"
 IDENTITY = """SELECT concat_ws(':', (SELECT oid FROM pg_database WHERE datname = current_database()),
     left(pg_walfile_name(pg_current_wal_lsn()), 8))"""
@@ -73,7 +75,7 @@ class BudgetSession:
         """The session, opened again where it was lost."""
         with self._faults():
             if self._connection is None or self._connection.closed:
-                self._connection = connect(self._url, search_path=SCHEMA, synchronous_commit="on")
+                self._connection = connect(self._url, **SESSION)
                 self.identity = str(_one(self._connection, IDENTITY))
             return self._connection
 

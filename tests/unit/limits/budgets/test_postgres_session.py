@@ -134,6 +134,7 @@ def test_a_store_of_a_newer_version_is_refused(url: PostgresUrl) -> None:
     with owners.attaching(5) as is_alone:
         assert is_alone
     with session.use() as connection:
+        assert connection.execute("SHOW idle_in_transaction_session_timeout").fetchone() == ("3s",), "a stopped process lets go"
         connection.execute("UPDATE place SET version = 99")
     session.close()
     with pytest.raises(StoreFailed, match=r"the budgets in test_.* on 127.* comes from a newer version: install that one"):
