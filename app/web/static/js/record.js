@@ -64,17 +64,18 @@ function verdict(dialog, kind, text) {
 }
 
 async function neighbours(dialog, record) {
+  const text = await (await call(`audit/entries?from=${Math.max(0, record.seq - 1)}&limit=3`)).text();
+  const lines = new Map(text.split("\n").filter(Boolean).map((one) => JSON.parse(one)).map((one) => [one.seq, one]));
   const rows = [];
   for (const [name, seq] of [["Before", record.seq - 1], ["After", record.seq + 1]]) {
     if (seq < 0) continue;
-    try {
-      const line = await (await call(`audit/entries/${seq}`)).json();
+    const line = lines.get(seq);
+    if (line) {
       const isLinked = name === "Before" ? line.hash === record.prev_hash : line.prev_hash === record.hash;
       const open = make("button", { type: "button", className: "link", text: `Record ${seq}` });
       open.addEventListener("click", () => openRecord(seq));
       rows.push(make("li", {}, make("b", { text: name }), open, make("span", { text: line.action }), make("span", { className: `state ${isLinked ? "good" : "bad"}`, text: isLinked ? "linked" : "not linked" })));
-    } catch (error) {
-      if (error.status !== 404) throw error;
+    } else {
       rows.push(make("li", {}, make("b", { text: name }), make("span", { className: "quiet", text: name === "Before" ? `Record ${seq} is not yours: its hash is the one that this line holds.` : `There is no record ${seq} that you may see.` })));
     }
   }
