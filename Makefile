@@ -33,6 +33,13 @@ serve: install ## sets up what is missing, then serves on http://127.0.0.1:8000
 	@$(BIN)/python -m app init > /dev/null
 	$(BIN)/python -m app serve
 
+console: install ## the same, with a client that may see everything, and the console on http://127.0.0.1:8000/console
+	@$(BIN)/python -m app init > /dev/null
+	@$(BIN)/python -m app clients add ops --role ai.admin --role ai.audit.reader --role ai.playground.user \
+	  || echo "The client ops is there already: sign in with its secret, or make another with clients rotate ops."
+	@echo "Open http://127.0.0.1:8000/console and sign in as ops."
+	$(BIN)/python -m app serve
+
 test-fast: dev ## unit and contract tests, without a service and without what takes long
 	$(BIN)/python -m pytest -q -n 4 --dist worksteal --hypothesis-profile=fast -m "not slow" tests/unit tests/contract
 
@@ -44,6 +51,9 @@ check: dev ## lint, format, types, import layers
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+screenshots: dev ## pictures of every page of the console in screenshots/; three of them stand in docs/images
+	$(BIN)/python -m tests.screenshots screenshots
 
 bench: dev ## speed against peers, in one interleaved run
 	$(BIN)/python -m bench

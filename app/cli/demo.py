@@ -31,10 +31,12 @@ QUESTIONS = ("What is the capital of Japan?", "What is water made of?", "Write o
 """What the small model answers well."""
 WORD, OTHER_WORD = "Japan", "Spain"
 CHECKPOINT, VKEY, RECEIPT = "checkpoint.txt", "log.vkey", "answer.tlog-proof"
+VERIFIER = Path(__file__).parents[1] / "web" / "verify.html"
 NEXT = {
-    "make serve": "then open http://127.0.0.1:8000",
     command("--help"): "clients, tokens, the audit log",
     "README.md": "the same with curl and OpenAI clients",
+    str(VERIFIER): "open it in a browser: it verifies receipts and logs without a server",
+    "make console": "makes a client that may see all, serves, and says where the console is",
 }
 
 
@@ -90,8 +92,7 @@ class Demo:
             verified = self.verify_log(receipts)
         is_proven = self.verify_receipt()
         tampered, is_found = self.tamper(receipts)
-        width = max(map(len, NEXT))
-        lines = "\n".join(f"[bold]{escape(words)}[/]{' ' * (width - len(words))}   {what}" for words, what in NEXT.items())
+        lines = "\n".join(f"[bold]{escape(words)}[/]\n  {what}" for words, what in NEXT.items())
         self.show(Panel(lines, title="What to type next", title_align="left", expand=False))
         ok = verified and is_proven and is_found and refused == [401, 403]
         return Outcome(ok, receipts, refused, verified, tampered)

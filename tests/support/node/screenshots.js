@@ -26,6 +26,7 @@ async function main() {
           if (name === "playground") await ask(page);
           if (name === "usage") await page.locator("#chart canvas").waitFor();
           await shoot(name);
+          if (name === "usage") await shoot("usage-top", false); // what a README shows
           if (name === "audit") await record(page, shoot);
         }
         await page.context().close();
@@ -42,7 +43,7 @@ async function ask(page) {
 }
 
 async function record(page, shoot) {
-  await page.locator("#list .entry").nth(3).click();
+  await page.locator("#list .entry", { has: page.locator(".ask-answered") }).first().click();
   await page.locator("#record-verdict.good").waitFor();
   await page.locator("#record-near li").first().waitFor();
   await shoot("record", false);
