@@ -15,10 +15,12 @@ import pytest
 from app.audit.format.chain import link
 from app.audit.format.merkle import leaf_hash, root_of
 from app.audit.format.record import EMPTY, draft
+from app.audit.verification.expected import read_checkpoint
+from app.errors import VerificationFailed
 from app.kit import strict_json
 
 from ..support.browser_verifier import SINGLE_FILE, Case, in_node
-from ..support.evidence import SIGNER, Evidence, receipt_text
+from ..support.evidence import OTHER_SIGNER, SIGNER, Evidence, receipt_text
 from ..support.optional import NODE_FOLDER, node
 from ..support.paths import CORPORA, ROOT
 
@@ -132,6 +134,39 @@ def test_genuine_needs_a_key_and_something_that_it_signed() -> None:
     ]
     words = [one["word"] for one in in_node(cases)]
     assert words == ["genuine", "consistent", "consistent", "consistent", "genuine", "consistent", "genuine", "nothing"]
+
+
+ROOT_TEXT = base64.b64encode(LOG.roots[24]).decode()
+SOUND = f"{SIGNER.name}\n24\n{ROOT_TEXT}\n"
+WITNESSED = SIGNER.sign(SOUND) + OTHER_SIGNER.sign(SOUND).split(b"\n\n")[1]
+ODD_CHECKPOINTS = [
+    *(SIGNER.sign(text) for text in (SOUND, f"another/log\n24\n{ROOT_TEXT}\n", f"{SOUND}more\n", f"{SOUND}\nmore\n")),
+    *(SIGNER.sign(f"{SIGNER.name}\n{size}\n{ROOT_TEXT}\n") for size in ("024", "+24", "", "9" * 19, str(2**63 - 1), "24 ")),
+    *(SIGNER.sign(f"{SIGNER.name}\n24\n{root}\n") for root in ("", "AA==", ROOT_TEXT.rstrip("="), ROOT_TEXT + "\u00e9")),
+    WITNESSED,
+    WITNESSED.replace("— another".encode(), "— an other".encode()),
+    SIGNER.sign(SOUND) + SIGNER.sign("another text\n").split(b"\n\n")[1],
+    OTHER_SIGNER.sign(SOUND),
+    b"",
+    b"\n\n",
+    SIGNER.sign(SOUND) * 65,
+]
+
+
+@pytest.mark.parametrize("key", [KEY, ""], ids=["with the key", "without"])
+def test_odd_checkpoints_are_judged_as_by_the_product(key: str) -> None:
+    expected = [is_believed(note, bool(key)) for note in ODD_CHECKPOINTS]
+    found = [one["ok"] for one in in_node(Case(key=key, checkpoints=[note]) for note in ODD_CHECKPOINTS)]
+    assert found == expected
+    assert 3 <= sum(expected) < len(expected) / 2 + 3
+
+
+def is_believed(note: bytes, with_key: bool) -> bool:
+    try:
+        read_checkpoint("it", note, SIGNER.verifier_key if with_key else None, given=True)
+    except VerificationFailed:
+        return False
+    return True
 
 
 def test_receipts_and_heads_are_held_against_each_other_without_a_log() -> None:
