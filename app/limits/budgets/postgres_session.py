@@ -12,6 +12,7 @@ import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import psycopg
 
@@ -40,7 +41,7 @@ CREATE TABLE IF NOT EXISTS place (id int PRIMARY KEY CHECK (id = 1), version int
 CREATE TABLE IF NOT EXISTS owners (owner bigint PRIMARY KEY, node text NOT NULL, since timestamptz NOT NULL DEFAULT now());
 INSERT INTO place (id, version) VALUES (1, 1) ON CONFLICT DO NOTHING
 """
-SESSION = {"search_path": SCHEMA, "synchronous_commit": "on", "idle_in_transaction_session_timeout": "3s"}
+SESSION: dict[str, Any] = {"search_path": SCHEMA, "synchronous_commit": "on", "idle_in_transaction_session_timeout": "3s"}
 """A process that is stopped in the middle of a step holds its pots no longer than that."""
 LEAVE = "DELETE FROM owners WHERE owner = %s AND NOT EXISTS (SELECT 1 FROM open WHERE open.owner = owners.owner)"
 IDENTITY = """SELECT concat_ws(':', (SELECT oid FROM pg_database WHERE datname = current_database()),
