@@ -58,3 +58,16 @@ def test_what_cannot_be_used_is_refused_in_a_sentence(given: dict[str, object], 
     with pytest.raises(ConfigError, match=said) as refused:
         settings(**given)
     assert "secret-word" not in refused.value.detail
+
+
+def test_without_the_driver_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.settings.audit.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match="needs the extra postgres"):
+        settings(audit_url=URL)
+    assert settings().ledger is None
+
+
+def test_the_word_of_the_operator_reaches_the_ledger() -> None:
+    found = settings(audit_url=URL, audit_single_primary="yes").ledger
+    assert found is not None
+    assert found.is_single_primary
