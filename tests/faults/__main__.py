@@ -35,6 +35,7 @@ from . import (
     ledger,
     ledger_load,
     ledger_nodes,
+    ledger_services,
     million,
     mutants,
     outage,
@@ -161,6 +162,9 @@ def _ledger(rounds: int | None) -> Iterator[Round]:
     }
     for name, (usual, run) in faults.items():
         yield f"{rounds or usual} {name}, {writers}", partial(run, rounds=rounds or usual)
+    yield "20,000 questions to 4 services, 64 clients each", ledger_services.serve
+    died = partial(ledger_services.serve, nodes=2, questions=10_000, failovers=rounds or 5)
+    yield f"{rounds or 5} standbys promoted under 2 services, 64 clients each", died
 
 
 def _services(part: str, workers: int, rounds: int | None) -> Iterator[Round]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from . import ledger, ledger_nodes
+from . import ledger, ledger_nodes, ledger_services
 
 
 def test_connections_that_are_cut_at_random_lose_and_double_nothing(tmp_path: Path) -> None:
@@ -42,3 +42,10 @@ def test_killed_nodes_lose_and_double_nothing(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_node_that_was_frozen_and_replaced_writes_nothing_more(tmp_path: Path) -> None:
     assert len(ledger_nodes.freeze_nodes(tmp_path, rounds=1, seconds=0.5).ready) == 1
+
+
+@pytest.mark.slow
+def test_services_answer_again_once_the_standby_has_taken_over(tmp_path: Path) -> None:
+    """Three verifiers then agree on all that was acknowledged before and after."""
+    figures = ledger_services.serve(tmp_path, nodes=2, clients=8, questions=200, failovers=1)
+    assert (figures.answers > 100, len(figures.ready)) == (True, 1)
