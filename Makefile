@@ -4,7 +4,7 @@ BIN := .venv/bin
 # The tests start hundreds of Python processes: without bytecode, each compiles what it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: install dev demo cluster-demo serve test test-fast check bench bench-guard bench-startup bench-peers clients clients-all clients-webui faults soak fuzz docs docs-reference audit verifier release mutation clean
+.PHONY: install dev demo cluster-demo serve console screenshots test test-fast check bench bench-guard bench-startup bench-peers clients clients-all clients-webui faults soak fuzz docs docs-reference audit verifier release mutation clean
 
 .venv/.runtime: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.11")'
