@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from app.security.clients.migrations import create_or_upgrade_database
+from app.security.clients.database import Where
 from app.security.clients.store import open_clients
 
 pytestmark = pytest.mark.anyio
@@ -14,10 +12,9 @@ NOW = 1_790_000_000
 JTI = "0123456789abcdef" * 2
 
 
-async def test_a_revocation_is_only_ever_lengthened_and_outlives_its_token(tmp_path: Path) -> None:
+async def test_a_revocation_is_only_ever_lengthened_and_outlives_its_token(where: Where) -> None:
     clock = [NOW]
-    create_or_upgrade_database(tmp_path / "clients.sqlite3")
-    store = open_clients(tmp_path / "clients.sqlite3", now=lambda: clock[0])
+    store = open_clients(where, now=lambda: clock[0])
     await store.revoke(JTI, NOW + 100)
     await store.revoke(JTI, NOW + 50)
     assert (await store.current_revocations()).expiries == {JTI: NOW + 100}

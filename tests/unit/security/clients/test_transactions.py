@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.errors import AuditUnavailable, Unavailable
+from app.security.clients.database import Where
 from app.security.clients.store import open_clients
 from app.security.roles import ASK
 
@@ -38,8 +39,8 @@ async def test_a_database_that_another_process_holds_is_told_before_the_record(p
     await store.aclose()
 
 
-async def test_a_change_waits_for_its_record_and_is_not_made_without_it(path: Path) -> None:
-    store, seen = open_clients(path), list[int]()
+async def test_a_change_waits_for_its_record_and_is_not_made_without_it(where: Where) -> None:
+    store, seen = open_clients(where), list[int]()
 
     async def record() -> None:
         seen.append(await store.generation())
