@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from functools import partial
 
 from ..__main__ import Round, print_rounds
-from . import limits, one_log
+from . import limits, one_log, rolling
 
-PARTS = ("steps", "sixty", "limits", "crowd", "budget", "cut", "frozen")
+PARTS = ("steps", "sixty", "limits", "crowd", "budget", "cut", "frozen", "rolling")
 
 
 def rounds_of(part: str, seconds: float) -> Iterator[Round]:
@@ -35,6 +35,9 @@ def rounds_of(part: str, seconds: float) -> Iterator[Round]:
         for replaced in (False, True):
             freeze = partial(one_log.frozen, seconds=3 * seconds, replaced=replaced)
             yield f"1 of 2 nodes frozen for {3 * seconds:g} s" + ", and replaced meanwhile" * replaced, freeze
+
+    if part == "rolling":
+        yield "each of 2 nodes restarted twice behind HAProxy", partial(rolling.restart, rounds=2)
 
 
 def main() -> int:
