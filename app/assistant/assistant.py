@@ -28,7 +28,7 @@ from .disconnect import Disconnected, cancel_on_disconnect
 from .exchange import Exchange
 from .known_responses import Responses
 from .models import Answer, Document, Origin, Question
-from .observed_exchange import ObservedExchange
+from .observed_exchange import FullyObservedExchange, ObservedExchange
 from .observer import Observer
 from .streaming import NOT_READING, StreamSink, StreamTimeouts, relay_stream
 from .token_use import counted_tokens
@@ -142,7 +142,8 @@ class SecureAIAssistant:
         kept: dict[str, Any] = {"responses": self._responses, "budgets": self._budgets}
         if self._observer is not None:
             kept["observer"] = self._observer
-            return ObservedExchange(self._security, principal, call, origin, clock=self._clock, **kept)
+            kind = FullyObservedExchange if self._observer.wants_all else ObservedExchange
+            return kind(self._security, principal, call, origin, clock=self._clock, **kept)
         return Exchange(self._security, principal, call, origin, clock=self._clock, **kept)
 
     async def until_idle(self, seconds: float) -> None:

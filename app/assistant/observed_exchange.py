@@ -1,4 +1,4 @@
-"""An Exchange that an Observer is told of. Used only where there is one."""
+"""Exchanges that an Observer is told of. Used only where there is one."""
 
 from __future__ import annotations
 
@@ -14,12 +14,16 @@ from ..security.models import Principal
 from ..upstream.call import PreparedCall
 from ..upstream.completion import Completion
 from ..upstream.protocol.stream_reader import StreamReader
-from .exchange import Exchange
+from .exchange import RECEIVED, Exchange
 from .models import Origin, Served
 from .observer import Ended, Observer
 
 
 class ObservedExchange(Exchange):
+    """Tells of the first record and of the end: each layer more costs every question."""
+
+    _first_byte: float | None = None
+
     def __init__(
         self,
         security: SecurityManager,
@@ -33,11 +37,35 @@ class ObservedExchange(Exchange):
         self._watch = watch = observer.begin(call, origin, principal)
         origin = replace(origin, trace=watch.trace) if watch.trace else origin
         super().__init__(security, principal, call, origin, **kept)
-        self._first_byte: float | None = None
+
+    async def __aenter__(self) -> Self:
+        await super().__aenter__()
+        self._watch.recorded(RECEIVED, 0.0, self.received)
+        return self
+
+    def begin_answer(self, call: PreparedCall, reader: StreamReader | None = None) -> Served:
+        self._first_byte = self._clock() - self._started
+        return super().begin_answer(call, reader)
+
+    async def answered(self, completion: Completion, unwritten: bytes = b"") -> Receipt:
+        receipt = await super().answered(completion, unwritten)
+        self._watch.ended(self._end(completion, None))
+        return receipt
+
+    async def _record_failure(self, error: AppError) -> None:
+        await super()._record_failure(error)
+        self._watch.ended(self._end(None, error.code))
+
+    def _end(self, completion: Completion | None, code: str | None) -> Ended:
+        return Ended(self.call, self.attempts, self._clock() - self._started, self._first_byte, completion, code)
+
+
+class FullyObservedExchange(ObservedExchange):
+    """Tells of each record with its time, and always that it is over."""
 
     async def __aenter__(self) -> Self:
         try:
-            return await super().__aenter__()
+            return await Exchange.__aenter__(self)
         except BaseException:
             self._watch.left()
             raise
@@ -47,23 +75,6 @@ class ObservedExchange(Exchange):
             await super().__aexit__(kind, error, trace)
         finally:
             self._watch.left()
-
-    def begin_answer(self, call: PreparedCall, reader: StreamReader | None = None) -> Served:
-        self._first_byte = self._clock() - self._started
-        return super().begin_answer(call, reader)
-
-    async def answered(self, completion: Completion, unwritten: bytes = b"") -> Receipt:
-        receipt = await super().answered(completion, unwritten)
-        self._watch.ended(self._end(completion))
-        return receipt
-
-    async def _record_failure(self, error: AppError) -> None:
-        await super()._record_failure(error)
-        self._watch.ended(self._end(None, error.code))
-
-    def _end(self, completion: Completion | None, code: str | None = None) -> Ended:
-        seconds = self._clock() - self._started
-        return Ended(self.call, self.attempts, seconds, self._first_byte, completion, code)
 
     async def _record(self, action: str, details: dict[str, Any]) -> Receipt:
         began = time.monotonic()

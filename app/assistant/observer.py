@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from ..audit.format.record import Receipt
 from ..security.models import Principal
@@ -13,8 +12,7 @@ from ..upstream.completion import Completion
 from .models import Origin, Trace
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(NamedTuple):
     """How a question ended; that is durable."""
 
     call: PreparedCall
@@ -36,14 +34,24 @@ class Watch(Protocol):
         """The trace that its records and its server's requests name; None: the caller's."""
 
     def recorded(self, action: str, began: float, receipt: Receipt) -> None:
-        """The record of *action* is durable, and was begun then (`time.monotonic`)."""
+        """The record of *action* is durable, and was begun then (`time.monotonic`).
+
+        Only of `ask.received`, and without the time, unless the observer `wants_all`.
+        """
 
     def ended(self, how: Ended) -> None: ...
 
     def left(self) -> None:
-        """Always the last: also where it never began, or its end could not be recorded."""
+        """Always the last: also where it never began, or its end could not be recorded.
+
+        Only where the observer `wants_all`.
+        """
 
 
 class Observer(Protocol):
+    @property
+    def wants_all(self) -> bool:
+        """Whether it is told of each record and of each question that is left."""
+
     def begin(self, call: PreparedCall, origin: Origin, principal: Principal) -> Watch:
         """A question is about to be recorded."""

@@ -16,6 +16,7 @@ class Observers:
 
     def __init__(self, observers: Sequence[Observer]) -> None:
         self._observers = observers
+        self.wants_all = any(one.wants_all for one in observers)
 
     def begin(self, call: PreparedCall, origin: Origin, principal: Principal) -> Watch:
         return _Watches([one.begin(call, origin, principal) for one in self._observers])

@@ -65,6 +65,8 @@ def open_provider(node: str, worker: int) -> TracerProvider:
 class Tracing:
     """An Observer."""
 
+    wants_all = True
+
     def __init__(self, provider: TracerProvider, *, with_texts: bool = False) -> None:
         self.tracer: Tracer = provider.get_tracer(NAME, __version__)
         self.with_texts = with_texts

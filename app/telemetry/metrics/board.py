@@ -62,6 +62,18 @@ class Board:
                 yield Series(metric, labels, page.numbers[place : place + metric.words].tolist())
 
 
+class Counter:
+    """One series, for who counts often. Where there is no room for it, nobody reads it."""
+
+    __slots__ = ("_numbers", "_place")
+
+    def __init__(self, numbers: memoryview[float], place: int) -> None:
+        self._numbers, self._place = numbers, place
+
+    def add(self, amount: float = 1.0) -> None:
+        self._numbers[self._place] += amount
+
+
 class Histogram:
     """One series. Where there is no room for it, nothing is observed."""
 
@@ -101,6 +113,10 @@ class Meter:
         if place is None:
             place = self._make((name, *labels))
         self._numbers[place] += amount
+
+    def counter(self, name: str, *labels: str) -> Counter:
+        key = (name, *labels)
+        return Counter(self._numbers, self._places[key] if key in self._places else self._make(key))
 
     def set(self, name: str, *labels: str, value: float) -> None:
         place = self._places.get((name, *labels))

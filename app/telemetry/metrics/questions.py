@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache, partial
 
+from ...assistant.exchange import RECEIVED
 from ...assistant.models import Origin, Trace
 from ...assistant.observer import Ended
 from ...assistant.spending import tokens_of
@@ -22,40 +23,71 @@ ANSWERED = "answered"
 class QuestionMetrics:
     """An Observer. *catalogue* gives the policy in force, for its prices."""
 
+    wants_all = False
+
     def __init__(self, meter: Meter, catalogue: Callable[[], Catalogue]) -> None:
-        self._add, self._catalogue = meter.add, catalogue
-        self._seconds = cache(partial(meter.histogram, "question_seconds"))
-        self._first_byte = cache(partial(meter.histogram, "time_to_first_byte_seconds"))
-        self._tried = cache(partial(meter.histogram, "upstream_try_seconds"))
+        self.meter, self.catalogue = meter, catalogue
+        self._asked = cache(partial(_Asked, self))
+        self.answered = cache(partial(_Answered, self))
+        self.tried = cache(partial(meter.counter, "upstream_tries_total"))
+        self.try_seconds = cache(partial(meter.histogram, "upstream_try_seconds"))
 
-    def begin(self, call: PreparedCall, origin: Origin, principal: Principal) -> _Question:
-        return _Question(self, call)
+    def begin(self, call: PreparedCall, origin: Origin, principal: Principal) -> _Asked:
+        return self._asked("ask" if call.wants_text else call.endpoint.name, call.model)
 
-    def received(self, endpoint: str, model: str) -> None:
-        self._add("questions_received_total", endpoint, model)
 
-    def ended(self, endpoint: str, model: str, how: Ended) -> None:
-        add = self._add
-        add("questions_total", endpoint, model, how.code or ANSWERED)
-        self._seconds(model).observe(how.seconds)
+class _Asked:
+    """A Watch of all questions to one model at one endpoint: it keeps nothing of any of them."""
+
+    trace: Trace | None = None
+
+    def __init__(self, metrics: QuestionMetrics, endpoint: str, model: str) -> None:
+        meter = metrics.meter
+        self._metrics = metrics
+        self._received = meter.counter("questions_received_total", endpoint, model)
+        self._ended = cache(partial(meter.counter, "questions_total", endpoint, model))
+        self._seconds = meter.histogram("question_seconds", model)
+        self._first_byte = cache(partial(meter.histogram, "time_to_first_byte_seconds", model))
+
+    def recorded(self, action: str, began: float, receipt: Receipt) -> None:
+        if action == RECEIVED:
+            self._received.add()
+
+    def ended(self, how: Ended) -> None:
+        metrics = self._metrics
+        self._ended(how.code or ANSWERED).add()
+        self._seconds.observe(how.seconds)
         if how.call.is_stream and how.first_byte_seconds is not None:
-            self._first_byte(model).observe(how.first_byte_seconds)
+            self._first_byte().observe(how.first_byte_seconds)
         for one in how.attempts.tries:
-            add("upstream_tries_total", one.server, one.why or "ok")
+            metrics.tried(one.server, one.why or "ok").add()
             if not one.is_skipped:
-                self._tried(one.server).observe(one.ms / 1000)
+                metrics.try_seconds(one.server).observe(one.ms / 1000)
         if how.completion is not None and how.completion.usage is not None:
-            self._count(how.call.model, how.completion.usage)
+            metrics.answered(how.call.model).count(how.completion.usage)
 
-    def _count(self, model: str, usage: Usage) -> None:
-        add, (further_input, further_output) = self._add, usage.further
-        add("tokens_total", model, "input", amount=usage.input_tokens + further_input)
-        add("tokens_total", model, "output", amount=usage.output_tokens + further_output)
+    def left(self) -> None:
+        pass
+
+
+class _Answered:
+    """What one model used."""
+
+    def __init__(self, metrics: QuestionMetrics, model: str) -> None:
+        self._metrics, self._model = metrics, model
+        counter = partial(metrics.meter.counter, "tokens_total", model)
+        self._input, self._output = counter("input"), counter("output")
+
+    def count(self, usage: Usage) -> None:
+        further_input, further_output = usage.further
+        self._input.add(usage.input_tokens + further_input)
+        self._output.add(usage.output_tokens + further_output)
+        add, model = self._metrics.meter.add, self._model
         if usage.cached:
             add("tokens_total", model, "cached_input", amount=usage.cached)
         if usage.reasoning:
             add("tokens_total", model, "reasoning", amount=usage.reasoning)
-        catalogue = self._catalogue()
+        catalogue = self._metrics.catalogue()
         if (price := catalogue.prices.get(model)) is not None and (tokens := tokens_of(usage)).are_plausible:
             amount = cost(
                 *(price, tokens.input, tokens.output),
@@ -64,27 +96,6 @@ class QuestionMetrics:
                 reasoning_tokens=tokens.reasoning,
             )
             add("spent_currency_units_total", model, catalogue.currency, amount=amount / BILLION)
-
-
-class _Question:
-    """A Watch."""
-
-    __slots__ = ("_endpoint", "_metrics", "_model")
-    trace: Trace | None = None
-
-    def __init__(self, metrics: QuestionMetrics, call: PreparedCall) -> None:
-        self._metrics, self._model = metrics, call.model
-        self._endpoint = "ask" if call.wants_text else call.endpoint.name
-
-    def recorded(self, action: str, began: float, receipt: Receipt) -> None:
-        if action == "ask.received":
-            self._metrics.received(self._endpoint, self._model)
-
-    def ended(self, how: Ended) -> None:
-        self._metrics.ended(self._endpoint, self._model, how)
-
-    def left(self) -> None:
-        pass
 
 
 class LogMetrics:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from app.assistant.models import Trace
-from app.assistant.observed_exchange import ObservedExchange
+from app.assistant.observed_exchange import FullyObservedExchange, ObservedExchange
 from app.assistant.observer import Ended
 from app.audit.format.record import Receipt
 from app.errors import AuditUnavailable, UpstreamTimeout
@@ -20,6 +20,8 @@ ANSWER = Completion("fine", "small-1", Usage(3, 5), answer="fine", finish="stop"
 
 class Told:
     """An Observer and its only Watch."""
+
+    wants_all = True
 
     def __init__(self, trace: Trace | None = None) -> None:
         self.trace, self.told, self.how = trace, list[str](), list[Ended]()
@@ -39,13 +41,11 @@ class Told:
         self.told.append("left")
 
 
-def ask(told: Told, log: FakeLog, error: Exception | None = None) -> None:
+def ask(told: Told, log: FakeLog, error: Exception | None = None, kind: type[ObservedExchange] = FullyObservedExchange) -> None:
     async def work() -> None:
         times = iter([10.0, 10.25, 11.0, 12.0])
         with suppress(UpstreamTimeout, AuditUnavailable):
-            async with ObservedExchange(
-                log.security, PRINCIPAL, prepared(), origin(), observer=told, clock=lambda: next(times)
-            ) as one:
+            async with kind(log.security, PRINCIPAL, prepared(), origin(), observer=told, clock=lambda: next(times)) as one:
                 if error is not None:
                     raise error
                 one.begin_answer(one.call)
@@ -91,3 +91,13 @@ def test_a_trace_of_the_observers_takes_the_place_of_the_callers() -> None:
             await one.answered(ANSWER)
 
     asyncio.run(work())
+
+
+def test_who_wants_less_is_told_of_the_beginning_and_the_end() -> None:
+    for error, end in ((None, ["ended"]), (UpstreamTimeout(), ["ended"])):
+        told = Told()
+        ask(told, FakeLog(), error, ObservedExchange)
+        assert told.told == ["begin", "ask.received", *end]
+    told = Told()
+    ask(told, FakeLog({"ask.received": [AuditUnavailable()]}), None, ObservedExchange)
+    assert told.told == ["begin"]

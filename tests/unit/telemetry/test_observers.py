@@ -16,6 +16,8 @@ from ...support.asking import PRINCIPAL, origin, prepared
 class Told:
     """An Observer and its only Watch."""
 
+    wants_all = True
+
     def __init__(self, trace: Trace | None) -> None:
         self.trace, self.told = trace, list[Any]()
 
@@ -42,4 +44,5 @@ def test_each_is_told_everything_in_order() -> None:
     watch.ended(how)
     watch.left()
     assert watch.trace is trace
+    assert Observers(both).wants_all
     assert both[0].told == both[1].told == ["begin", "ask.received", how, "left"]

@@ -74,7 +74,7 @@ def test_a_question_without_a_recorded_end_stays_open() -> None:
 def test_a_question_that_was_never_recorded_is_none() -> None:
     watched = Watched()
     watched.ask(is_recorded=False)
-    assert watched.shown("questions_received_total") == {}
+    assert watched.shown("questions_received_total") == {("chat", "alias"): 0}
 
 
 def test_the_time_to_first_byte_is_that_of_streams() -> None:
