@@ -337,3 +337,26 @@ def test_a_change_of_what_is_not_there_is_refused(web: Web) -> None:
     for path in ("clients/nobody/disable", "clients/nobody/rotate", "keys/none/revoke", "tokens/none/revoke"):
         assert web.post(f"/admin/{path}").status_code == 422, path
     assert web.post("/admin/breakers/close", {"server": "none"}).status_code == 422
+
+
+# --- feed ------------------------------------------------------------------------------------------
+
+
+def test_a_feed_brings_new_records_and_opening_it_is_recorded_once(web: Web) -> None:
+    before = len(web.lines())
+    with HTTP.stream("GET", web.service.url + "/audit/feed?action=ask.received", headers=web.bearer("carol")) as stream:
+        lines = stream.iter_lines()
+        assert next(lines).startswith(":"), "a comment comes at once"
+        web.post("/ask", {"query": "while the feed is open"}, "alice")
+        (shown,) = [line for line in (next(lines) for _ in range(3)) if line.startswith("data: ")]
+    assert json.loads(shown.removeprefix("data: "))["text"] == "while the feed is open"
+    opened = [one for one in web.records_since(before) if one["action"] == "audit.read"]
+    assert [(one["details"]["what"], one["details"]["filter"]) for one in opened] == [("feed", {"action": "ask.received"})]
+
+
+def test_a_feed_of_ones_own_records_leaves_none(web: Web) -> None:
+    before = len(web.lines())
+    with HTTP.stream("GET", web.service.url + "/audit/feed", headers=web.bearer("alice")) as stream:
+        assert stream.headers["content-type"].startswith("text/event-stream")
+    assert web.records_since(before) == []
+    assert web.get("/audit/feed?user=carol", "alice").status_code == 403

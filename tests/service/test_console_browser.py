@@ -46,7 +46,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory, fake: FakeOpenAI) -> dict[str
         plant(console)
         environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "SECRETS": json.dumps(console.secrets)}
         command = [node, str(NODE_FOLDER / "console.js"), browser, console.url]
-        done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=420)
+        done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr
     return dict(json.loads(done.stdout))
 
