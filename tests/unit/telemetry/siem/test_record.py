@@ -25,7 +25,7 @@ def test_a_record_has_what_its_line_has() -> None:
 
 @pytest.mark.parametrize("line", [b"", b"{}\n", b"[]\n", b"\xff\n", b'{"v":1,"seq":1,"details":3}\n'])
 def test_what_is_no_record_is_refused(line: bytes) -> None:
-    with pytest.raises(ValueError, match=""):
+    with pytest.raises(ValueError):  # orjson's sentence, or ours
         LoggedRecord.read(line)
 
 
