@@ -13,7 +13,7 @@ from typing import Any
 
 from ..catalogue.claims import Claim, Most, Terms, terms_of
 from ..catalogue.models import Catalogue, ModelEntry
-from ..catalogue.prices import Price
+from ..catalogue.prices import NO_CALLS, Price
 from ..errors import InvalidParameter
 from ..limits.budgets.errors import ModelWithoutPrice
 from ..security.models import Principal
@@ -40,6 +40,8 @@ _BESIDE_TEXT = frozenset({"annotations", "citations", "cache_control"})
 _MAY_BE_MEDIA = re.compile(rb'"type"|image|audio|video|file|document|media|screenshot|url|source|_id|_reference')
 USUAL_TIERS = frozenset({None, "auto", "default", "flex", "standard", "standard_only"})
 SEARCH_OPTIONS = "web_search_options"
+_MAY_CALL = RUN_THERE | {SEARCH_OPTIONS, "tools"}
+_PRICED = frozenset({"service_tier", "speed", "inference_geo", "modalities"})
 MAX_KNOWN = 10_000
 
 
@@ -74,9 +76,11 @@ def claim_on(terms: Terms, entry: ModelEntry, endpoint: Endpoint, members: Mappi
         if terms.price is None:
             raise ModelWithoutPrice(entry.name)
         _verify_usual_price(members)
-    calls = Counter[str]()
-    for name, count in _server_calls(members, terms.price):
-        calls[name] += count
+    calls: Mapping[str, int] = NO_CALLS
+    if not _MAY_CALL.isdisjoint(members):
+        calls = Counter[str]()
+        for name, count in _server_calls(members, terms.price):
+            calls[name] += count
     return Claim(terms, Most(_most_input(endpoint, entry, members, body, calls), _most_output(endpoint, members), calls))
 
 
@@ -175,6 +179,8 @@ def _unpriced(place: str) -> InvalidParameter:
 
 def _verify_usual_price(members: Mapping[str, Any]) -> None:
     """Raises InvalidParameter for what is billed by other prices than those of the policy."""
+    if _PRICED.isdisjoint(members):
+        return
     modalities = members.get("modalities")
     is_usual = {
         "service_tier": not isinstance(tier := members.get("service_tier"), str) or tier in USUAL_TIERS,

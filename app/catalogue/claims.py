@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import tzinfo
+from typing import NamedTuple
 
 from .budgets import Budget
-from .prices import Price
+from .prices import NO_CALLS, Price
 
 
-@dataclass(frozen=True, slots=True)
-class Most:
+class Most(NamedTuple):
     """The most that one question can use. Nothing that a server bills is above it."""
 
     input_tokens: int
     output_tokens: int
     """Of all choices of the answer together, with what the caller does not see."""
-    calls: Mapping[str, int] = field(default_factory=dict)
+    calls: Mapping[str, int] = NO_CALLS
     """Of each tool that runs on the model's server."""
 
 
@@ -42,8 +42,7 @@ def terms_of(budgets: tuple[Budget, ...], price: Price | None, zone: tzinfo, cur
     return Terms(budgets, price, zone, currency, counts_money, price.members() if price else None)
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """What one question takes, by the policy that it began with."""
 
     terms: Terms

@@ -144,19 +144,13 @@ def reserve(key: str, claim: Claim, principal: str, now: datetime, periods: Peri
     most, terms = claim.most, claim.terms
     tokens = most.input_tokens + most.output_tokens
     money = most_cost(terms.price, most.input_tokens, most.output_tokens, calls=most.calls) if terms.price else 0
-    found = [(budget, *periods.at(budget, terms.zone, now)) for budget in terms.budgets]
-    shares = tuple(
-        Share(
-            Pot(budget.id, period),
-            min(MOST_AMOUNT, money if budget.counts_money else tokens),
-            budget.most,
-            budget.counts_money,
-            budget.principal == principal,
-            next_begins,
-        )
-        for budget, period, next_begins in found
-    )
-    return Reservation(key, claim, shares)
+    shares = []
+    for budget in terms.budgets:
+        period, next_begins = periods.at(budget, terms.zone, now)
+        counts_money, is_own = budget.counts_money, budget.principal == principal
+        amount = min(MOST_AMOUNT, money if counts_money else tokens)
+        shares.append(Share(Pot(budget.id, period), amount, budget.most, counts_money, is_own, next_begins))
+    return Reservation(key, claim, tuple(shares))
 
 
 def shown(amount: int, is_money: bool) -> str | int:
