@@ -11,6 +11,7 @@ question is settled by the first record that says so.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections import defaultdict
@@ -31,7 +32,7 @@ ATTACH_SECONDS = 5.0
 """How long to wait for another process that attaches the store."""
 ORPHAN_SECONDS = 10.0
 """By then every live process has claimed what it has open in a store that was built again."""
-KEEP_BYTES = 64 << 20
+KEEP_BYTES = 16 << 20
 """After so much more of the log, the store is told up to where it is computed."""
 CRASHED = "the service ended before the answer's record"
 WORKER_DIED = "the process that asked ended before the answer's record"
@@ -66,6 +67,7 @@ class BudgetRecovery:
         self._ledger, self._owners, self._log, self._notes = ledger, owners, log, notes
         self._sweep_at: float | None = None
         self._built = ""
+        self._kept: int | None = None  # the bytes of the log that the store knows of
         self.after = 0
         """The log had so many bytes a moment ago."""
 
@@ -86,6 +88,7 @@ class BudgetRecovery:
             else:
                 await ledger.do(partial(self._claim, mine))
                 await self.sweep()
+            self._kept = None
             self._built = (await ledger.do(lambda store: store.build())).name
             self.after = (await ledger.do(lambda store: self._log.end())).size
         finally:
@@ -104,7 +107,7 @@ class BudgetRecovery:
             self._sweep_at = None if is_due else self._sweep_at
         self.after = (await self._ledger.do(lambda store: self._log.end())).size
         if keeps_books:
-            await self._ledger.do(self._keep_books)
+            await self._keep_books()
 
     async def sweep(self) -> None:
         """Settle or release what dead processes reserved, and what this one had to leave."""
@@ -142,18 +145,28 @@ class BudgetRecovery:
 
     def _read_on(self, store: BudgetStore) -> Books:
         """The books up to the end of the log, which the store keeps."""
-        books, place = store.books()
+        books, end = self._up_to_now(*store.books())
+        store.keep(books, end)
+        return books
+
+    def _up_to_now(self, books: Books, place: LogPlace | None) -> tuple[Books, LogPlace]:
+        """*books* of the log up to *place*, read on to its end."""
         if place is None or not self._log.holds(place):
             books, place = Books(), LogPlace(-1, 0, "")
         end = self._log.end()
         self._log.read(place.size, books.add, end.size)
-        store.keep(books, end)
-        return books
+        return books, end
 
-    def _keep_books(self, store: BudgetStore) -> None:
-        _, place = store.books()
+    async def _keep_books(self) -> None:
+        """The log is read in a thread beside the store's, which questions wait for."""
+        if self._kept is not None and self.after - self._kept < KEEP_BYTES:
+            return
+        books, place = await self._ledger.do(lambda store: store.books())
         if place is None or self.after - place.size >= KEEP_BYTES:
-            self._read_on(store)
+            books, end = await asyncio.to_thread(self._up_to_now, books, place)
+            await self._ledger.do(partial(_keep, books, end))
+            place = end
+        self._kept = place.size
 
     # --- others have it in use ----------------------------------------------------------------
 
@@ -216,6 +229,10 @@ class BudgetRecovery:
         else:
             details = {"received": found.received, "why": why, "spent": as_reserved(found.reserved)}
             await self._log.record(SETTLED, details, request_id)
+
+
+def _keep(books: Books, place: LogPlace, store: BudgetStore) -> None:
+    store.keep(books, place)
 
 
 def _apply(steps: list[Settle], store: BudgetStore) -> None:
