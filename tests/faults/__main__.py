@@ -19,6 +19,7 @@ from . import (
     browser_million,
     browser_verifier,
     budgets,
+    catalogue,
     corpora,
     crash,
     cut_model,
@@ -91,6 +92,7 @@ PARTS = (
     "windows",
     "budgets",
     "outage",
+    "catalogue",
     "verifier",
     "ledger",
     "forward",
@@ -108,6 +110,8 @@ def rounds_of(part: str, rounds: int | None) -> Iterator[Round]:
             yield f"every system call of {program.what}", partial(syscalls.every_call, name=name)
     if part == "power":
         yield f"{rounds or 500} losses of power, {power.WRITERS} writers", partial(power.cut_power, cuts=rounds or 500)
+    if part == "catalogue":
+        yield "each way in which a model's server fails", catalogue.catalogue
     if part == "bits":
         yield "every edit of 200 records", lambda folder: every_bit.edit_everything()
     if part == "cuts":

@@ -20,7 +20,7 @@ from .store_thread import Done, Job, StoreThread
 T = TypeVar("T")
 TIMEOUT_SECONDS = 2.0
 CLOSE_SECONDS = 2.0
-GATHER_SECONDS = 0.02
+GATHER_SECONDS = 0.05
 """How long what nobody waits for may wait for a transaction to share."""
 HELD_UP_SECONDS, HELD_UP_TRIES = 0.05, 10
 """Processes give up advances that they do not need in less than this."""
