@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -83,10 +82,8 @@ async def test_a_stalled_server_holds_up_the_first_calls_alone(own: ValkeyServer
         await until(lambda: server.problem is None)
         own.freeze()
         assert await asyncio.gather(*(down(server) for _ in range(100))) == ["no answer in time"] * 100
-        began = time.process_time()
-        for _ in range(1000):
-            assert await down(server) == "no answer in time"
-        assert time.process_time() - began < 5, "known to be down: no call waits"
+        with pytest.raises(LimitsDown):
+            hits(server).send(None)  # known to be down: the call ends before it waits for anything
         own.thaw()
         await until(lambda: server.problem is None)
         assert await hits(server) > 1
