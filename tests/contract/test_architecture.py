@@ -66,6 +66,19 @@ def test_a_worker_loads_langchain_only_for_a_server_that_needs_it(tmp_path: Path
     python("import sys, app.serving.worker; assert not {'langchain_core', 'anthropic', 'openai'} & sys.modules.keys()", tmp_path)
 
 
+@pytest.mark.slow
+def test_where_the_console_is_switched_off_nothing_of_it_is_loaded(tmp_path: Path) -> None:
+    code = (
+        "import sys; from app.main import create_app; from app.settings import load_settings\n"
+        "known = {'secret_key': 's' * 43, 'openai_base_url': 'http://127.0.0.1:9/v1'}\n"
+        "create_app(load_settings(**known, console_enabled=False))\n"
+        "assert not {'app.web', 'jinja2', 'app.audit.index.builder', 'app.audit.index.search'} & sys.modules.keys()\n"
+        "create_app(load_settings(**known))\n"
+        "assert {'app.web', 'jinja2'} <= sys.modules.keys()"
+    )
+    python(code, tmp_path)
+
+
 def test_the_names_by_which_people_know_the_system_are_importable() -> None:
     from app.assistant import SecureAIAssistant
     from app.security import SecurityManager
