@@ -77,7 +77,7 @@ def test_a_batch_that_was_found_is_waited_for_again(writer: Writer, monkeypatch:
     monkeypatch.setattr(CutSession, "call", call)
     CutSession.cuts.append(("after", BARRIER.name))
     writer.append(some(1))
-    assert called == [APPEND.name, BARRIER.name, "enter", APPEND.name, BARRIER.name]
+    assert called == [APPEND.name, BARRIER.name, "pin", "enter", APPEND.name, BARRIER.name]
 
 
 def test_a_batch_that_is_gone_before_its_message_is_not_acknowledged(
