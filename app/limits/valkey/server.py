@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from valkey.asyncio import ValkeyCluster
-from valkey.exceptions import NoScriptError, ValkeyError
+from valkey.exceptions import NoScriptError, ValkeyClusterException, ValkeyError
 
 from .client import Client
 from .deadline import AnsweredWithin, Answers
@@ -17,7 +17,7 @@ from .scripts import WINDOWS, Script
 PROBE_SECONDS, PAUSE_SECONDS = 1.0, 0.1
 AT_ONCE = 32
 """Calls of one process that wait for an answer; each takes a connection."""
-FAULTS = (ValkeyError, OSError, TimeoutError)
+FAULTS = (ValkeyError, ValkeyClusterException, OSError, TimeoutError)
 
 
 class LimitsDown(Exception):
@@ -57,7 +57,7 @@ class LimitsServer:
         try:
             async with AnsweredWithin(self._answer_seconds, self._answers), self._turns:
                 return await self._run(script, keys, arguments)
-        except FAULTS as error:
+        except Exception as error:  # whatever ends the client's call, nothing was counted; `problem` says it
             self._fail(_reason(error))
             raise LimitsDown(self.problem) from error
 
@@ -83,9 +83,9 @@ class LimitsServer:
                         await self._run(WINDOWS, (key,), ("hit", 0, 1 << 30, 1))
                 self.problem = None
                 return
-            except FAULTS as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again; `problem` says it
                 self.problem = _reason(error)
-            with suppress(*FAULTS):
+            with suppress(Exception):  # of what is closed anyway
                 await self._disconnect()
             await asyncio.sleep(PAUSE_SECONDS)
 

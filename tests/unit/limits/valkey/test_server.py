@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from valkey.exceptions import SlotNotCoveredError
 
 from app.limits.valkey.scripts import WINDOWS
 from app.limits.valkey.server import LimitsDown, LimitsServer
@@ -124,6 +125,22 @@ async def test_a_replaced_password_is_read_at_the_next_connection(tmp_path: Path
 async def test_one_service_does_not_see_what_another_one_counts(valkey: ValkeyServer) -> None:
     async with opened(valkey.url, "a") as first, opened(valkey.url, "b") as second, opened(valkey.url, "a") as third:
         assert [await hits(one) for one in (first, second, third)] == [1, 1, 2]
+
+
+@on_a_loop
+async def test_whatever_a_client_raises_it_is_tried_again(valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with opened(valkey.url) as server:
+        run, failing = server._run, [SlotNotCoveredError("no server has this slot"), KeyError("node"), RuntimeError("odd")]
+
+        async def fail(*arguments: object) -> list[int]:
+            if failing:
+                raise failing.pop(0)
+            return await run(*arguments)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(server, "_run", fail)
+        assert await down(server) == "no server has this slot"
+        await until(lambda: server.problem is None)
+        assert (await hits(server), server.outages) == (1, 1)
 
 
 @pytest.mark.slow
