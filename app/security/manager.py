@@ -145,8 +145,8 @@ class SecurityManager:
         may_know = principal.client_id == client.client_id or INTROSPECT in client.roles
         return principal if may_know else None
 
-    async def revoke_credential(self, client: Client, credential: str, *, request_id: str, address: str | None) -> None:
-        """Revoke a token or API key of *client* (RFC 7009). Its record comes first, and only once.
+    async def revoke_credential(self, client_id: str, credential: str, *, request_id: str, address: str | None) -> None:
+        """Revoke a token or API key of a client (RFC 7009). Its record comes first, and only once.
 
         Nothing happens to one that proves nothing, or belongs to another. Raises AuditUnavailable,
         Unavailable.
@@ -157,15 +157,15 @@ class SecurityManager:
         except TokenError:
             return
         credential_id = principal.credential_id
-        if principal.client_id != client.client_id or credential_id in known.revoked:
+        if principal.client_id != client_id or credential_id in known.revoked:
             return
-        named = {"key_id": credential_id, "client_id": client.client_id} if is_key else {"jti": credential_id}
+        named = {"key_id": credential_id, "client_id": client_id} if is_key else {"jti": credential_id}
         details = {**named, "by": "client", "address": address}
         events, kind = self._events, principal.kind
 
         async def record() -> None:
-            await self.log_action(client.client_id, f"{kind}.revoked", details, request_id=request_id)
-            events.event(f"{kind}_revoked", user_id=client.client_id, address=address, request_id=request_id, **named)
+            await self.log_action(client_id, f"{kind}.revoked", details, request_id=request_id)
+            events.event(f"{kind}_revoked", user_id=client_id, address=address, request_id=request_id, **named)
 
         await self._clients.revoke(credential_id, principal.expires_at, record)
         # This process need not wait until it reads the database again.

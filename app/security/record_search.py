@@ -66,6 +66,12 @@ def allowed(principal: Principal, wanted: Filter) -> Filter:
     return replace(wanted, user=principal.user_id)
 
 
+def verify_still_allowed(principal: Principal, wanted: Filter) -> None:
+    """Of a feed that goes on. Raises InsufficientScope once the role for it is lost."""
+    if wanted.user != principal.user_id and not principal.has(AUDIT_READER):
+        raise InsufficientScope(AUDIT_READER)
+
+
 def whose_sums(principal: Principal, user: str | None) -> str | None:
     """Whose sums are shown: None for all. Sums hold no text, so an admin sees all, too."""
     if principal.has(AUDIT_READER) or principal.has(ADMIN):

@@ -48,6 +48,8 @@ REQUEST = {
     "max_completion_tokens": "gen_ai.request.max_tokens",
     "max_output_tokens": "gen_ai.request.max_tokens",
 }
+MOST = 2**63
+"""OTLP knows no greater integer: the exporter would log a traceback for each."""
 LEFT = "not_recorded"
 """What went wrong with a question of which no end is recorded."""
 
@@ -159,7 +161,7 @@ def _asked(call: PreparedCall, operation: str) -> Mapping[str, Any]:
     params = call.asked.get("params")
     if isinstance(params, Mapping):
         given = [(attribute, params.get(name)) for name, attribute in REQUEST.items()]
-        found |= {attribute: value for attribute, value in given if isinstance(value, int | float)}
+        found |= {attribute: value for attribute, value in given if isinstance(value, int | float) and abs(value) < MOST}
     return found
 
 

@@ -6,6 +6,7 @@ The page itself answers anyone, and holds no data. What was signed in with stays
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -44,15 +45,14 @@ async def sign_out(principal: Proven, services: ServicesDep, request: Request) -
     """The token of a console that was signed out proves nothing any more. A key stays."""
     if principal.kind == "token":
         origin = request_context(request).origin
-        client = next(one for one in await services.clients.list_all() if one.client_id == principal.client_id)
         known: dict[str, Any] = {"request_id": origin.request_id, "address": origin.address}
-        await services.security.revoke_credential(client, bearer_token(request), **known)
+        await services.security.revoke_credential(principal.client_id, bearer_token(request), **known)
     return Response(status_code=204)
 
 
 def add_console(app: FastAPI, settings: Settings) -> None:
     """Add the page, its files, its parts, and the endpoints that it uses."""
-    app.state.feeds = set()
+    app.state.feeds = Counter[str]()
     shell = html("console.html", version=__version__, idle_minutes=settings.console_idle_minutes)
 
     async def console() -> Response:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 import orjson
 from fastapi import APIRouter, Request, Response
 from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from ..api.context import AppContext, app_context
 from ..api.dependencies import ServicesDep, bearer_token
@@ -18,7 +20,7 @@ from ..audit.index.schema import index_path
 from ..audit.index.search import Filter, known_names, size_of
 from ..errors import AppError, Unavailable
 from ..kit.event_stream import KEEP_ALIVE, Event, encode
-from ..security.record_search import RecordSearch, allowed
+from ..security.record_search import RecordSearch, allowed, verify_still_allowed
 from ..wiring.services import Services
 from .dependencies import InquiryDep
 from .filters import PARAMETERS, filter_of
@@ -29,11 +31,11 @@ CATCH_UP_SECONDS = 2.0
 """How long a search waits for the newest records."""
 POLL_SECONDS = 0.4
 ALIVE_SECONDS = 10.0
-"""So often a silent feed says that it lives, and its credential is looked at again."""
+"""So often a silent feed says that it lives."""
 MAX_BEHIND = 2_000
 """A feed that is further behind goes on with the newest records, and says how many it left out."""
 MAX_FEEDS = 64
-"""In one worker."""
+"""In one worker. A principal takes as many as are still free: alone half of them."""
 REFUSALS: dict[int | str, dict[str, Any]] = dict.fromkeys((401, 403, 422, 429, 503), PROBLEM)
 EVENTS = {"content": {"text/event-stream": {"schema": {"type": "string"}}}}
 
@@ -102,26 +104,50 @@ async def caught_up(app: AppContext) -> None:
     openapi_extra={"parameters": PARAMETERS[:3]},
 )
 async def feed(inquiry: InquiryDep, services: ServicesDep, request: Request) -> Response:
-    """Events: `record` (as in a search), `skipped` (a count), `end` (the credential expired)."""
+    """Events: `record` (as in a search), `skipped` (a count), `end` (credential or role lost)."""
     app, wanted, token = app_context(request), allowed(inquiry.principal, filter_of(request)), bearer_token(request)
-    feeds: set[object] = request.app.state.feeds
-    if len(feeds) >= MAX_FEEDS:
+    feeds: Counter[str] = request.app.state.feeds
+    user = inquiry.principal.user_id
+    if feeds.total() + feeds[user] >= MAX_FEEDS:
         raise Unavailable("As many feeds are open as this service allows: close one, or try again later.", retry_after=10)
-    start = newest(app)
-    await record_search(services).open_feed(inquiry, wanted, start)
+    feeds[user] += 1
+    try:
+        start = newest(app)
+        await record_search(services).open_feed(inquiry, wanted, start)
+    except BaseException:
+        _closed(feeds, user)
+        raise
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-    return StreamingResponse(_feed(app, wanted, token, start, feeds), media_type="text/event-stream", headers=headers)
+    return Feed(_feed(app, wanted, token, start), lambda: _closed(feeds, user), headers)
 
 
-async def _feed(app: AppContext, wanted: Filter, token: str, at: int, feeds: set[object]) -> AsyncIterator[bytes]:
-    own, access, checked = object(), record_search(app.services), time.monotonic()
-    feeds.add(own)
+def _closed(feeds: Counter[str], user: str) -> None:
+    feeds[user] -= 1
+    feeds += Counter()  # forgets those who have none
+
+
+class Feed(StreamingResponse):
+    """*closed* is called whatever ends it, also before its first byte."""
+
+    def __init__(self, content: AsyncIterator[bytes], closed: Callable[[], None], headers: Mapping[str, str]) -> None:
+        super().__init__(content, media_type="text/event-stream", headers=headers)
+        self._closed = closed
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._closed()
+
+
+async def _feed(app: AppContext, wanted: Filter, token: str, at: int) -> AsyncIterator[bytes]:
+    access, said = record_search(app.services), time.monotonic()
     try:
         yield KEEP_ALIVE
         while not app.scoreboard.is_stopping:
-            if time.monotonic() - checked > ALIVE_SECONDS:
-                await app.services.security.verify_bearer(token)
-                checked = time.monotonic()
+            verify_still_allowed(await app.services.security.verify_bearer(token), wanted)
+            if time.monotonic() - said > ALIVE_SECONDS:
+                said = time.monotonic()
                 app.scoreboard.demand.want()
                 yield KEEP_ALIVE
             end = newest(app)
@@ -139,9 +165,7 @@ async def _feed(app: AppContext, wanted: Filter, token: str, at: int, feeds: set
                     yield encode(Event(b"record", orjson.dumps(record)))
             at = max(at, end if page.next is None else page.next)
     except AppError as error:
-        yield encode(Event(b"end", orjson.dumps({"code": error.code, "detail": "Sign in again to go on."})))
-    finally:
-        feeds.discard(own)
+        yield encode(Event(b"end", orjson.dumps({"code": error.code, "detail": error.detail})))
 
 
 def _is_wanted(record: dict[str, Any], wanted: Filter) -> bool:

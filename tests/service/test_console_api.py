@@ -6,20 +6,25 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from fastapi.routing import APIRoute
 
 from app.web import admin_routes, console, pages, records, usage
 from app.web.console import STATIC
+from app.web.records import MAX_FEEDS
 
 from ..support.calls import records_of
 from ..support.console_calls import Web
 from ..support.fake_openai import FakeOpenAI
 from ..support.service import HTTP, Service
 from ..support.tables import for_each
+from ..support.tokens import forged
 from ..support.waiting import eventually
 
 
@@ -72,6 +77,12 @@ def test_who_signs_out_leaves_a_token_that_proves_nothing(web: Web) -> None:
     assert web.get("/console/session", **header).json()["user_id"] == "leaving"
     assert web.post("/console/sign-out", who=None, **header).status_code == 204
     assert web.get("/console/session", **header).status_code == 401
+
+
+def test_who_signs_out_after_the_database_lost_the_client_is_signed_out(web: Web) -> None:
+    token = forged(web.service, sub="unlisted", client_id="unlisted", user_id="unlisted")
+    header = {"Authorization": f"Bearer {token}"}
+    assert web.post("/console/sign-out", who=None, **header).status_code == 204
 
 
 def test_a_key_outlives_the_console_that_it_signed_in(web: Web) -> None:
@@ -221,6 +232,35 @@ def test_more_records_are_reached_by_the_number_of_the_last(web: Web) -> None:
     assert first["more"]
     seqs = [one["seq"] for one in first["records"]]
     assert [one["seq"] for one in found(web, f"?limit=1&before={seqs[-1]}", "carol")] < seqs
+
+
+@contextmanager
+def feeds(web: Web, count: int, **bearer: str) -> Iterator[list[httpx.Response]]:
+    """The answers, whose bodies are not read yet."""
+    with ExitStack() as stack, httpx.Client(timeout=60) as client:
+        ask = partial(client.stream, "GET", web.service.url + "/audit/feed", headers=bearer)
+        yield [stack.enter_context(ask()) for _ in range(count)]
+
+
+def test_a_feed_ends_when_its_credential_loses_the_role(web: Web) -> None:
+    bearer = {"Authorization": f"Bearer {web.add('retiring', 'ai.audit.reader')}"}
+    with feeds(web, 1, **bearer) as (feed,):
+        web.post("/admin/clients/retiring/roles", {"roles": ["ai.playground.user"]})
+        events = "\n".join(feed.iter_lines())
+        assert (feed.status_code, '"code":"insufficient_scope"' in events.rpartition("event: end")[2]) == (200, True)
+
+
+def test_one_principal_leaves_feeds_for_others(web: Web) -> None:
+    alice, carol = web.bearer("alice"), web.bearer("carol")
+    with feeds(web, MAX_FEEDS // 2 + 1, **alice) as own, feeds(web, 1, **carol) as others:
+        assert [feed.status_code for feed in own] == [200] * (MAX_FEEDS // 2) + [503]
+        assert [feed.status_code for feed in others] == [200]
+    eventually(lambda: _opens(web, alice), "feeds that are closed are free again")
+
+
+def _opens(web: Web, bearer: dict[str, str]) -> bool:
+    with feeds(web, 1, **bearer) as (feed,):
+        return feed.status_code == 200
 
 
 # --- admin -----------------------------------------------------------------------------------------

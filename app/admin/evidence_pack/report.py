@@ -37,7 +37,8 @@ def report(about: About, verdict: Report, counted: Counted, root: bytes, vkey: s
         "<h2>What is in this pack</h2>",
         _facts(_facts_of(about, counted, root, vkey, software)),
         *_counts(counted),
-        f"<h2>What it shows once it verifies with your key</h2>{_list(about.shows)}<h2>What it does not show</h2>{_list(about.shows_not)}",
+        f"<h2>What it shows once it verifies with your key</h2>{_list(about.shows)}",
+        f"<h2>What it does not show</h2>{_list(about.shows_not)}",
         _how_to_check(),
         _controls(controls()),
     ]

@@ -79,7 +79,7 @@ async def revoke(request: Request, fields: TokenForm) -> Response:
     """
     app, client = app_context(request), await proven_client(request, fields)
     await app.limits.charge_token(client.client_id)
-    await app.services.security.revoke_credential(client, _presented(fields), **_origin(request))
+    await app.services.security.revoke_credential(client.client_id, _presented(fields), **_origin(request))
     return Response()
 
 

@@ -23,9 +23,11 @@ STILL_SECONDS = 2.0
 """Nobody looks: then the log must have rested for so long before it is read."""
 GAP_MS = 90_000
 """The notary process records a sign of life each minute: a longer silence is told."""
+MOST = 2**53
+"""Sums stop there: a model's server may count what it likes, and SQLite's numbers end at 2**63."""
 INSERT_SUMS = (
     f"INSERT INTO sums VALUES (?, ?, ?, {', '.join('?' * len(SUMS))}) ON CONFLICT DO UPDATE SET "  # noqa: S608 - names of ours
-    + ", ".join(f"{name} = {name} + excluded.{name}" for name in SUMS)
+    + ", ".join(f"{name} = min({MOST}, {name} + excluded.{name})" for name in SUMS)
 )
 INSERT_REFUSALS = "INSERT INTO refusals VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET count = count + excluded.count"
 
@@ -46,7 +48,7 @@ class IndexBuilder:
             try:
                 more = self.step() if self._is_due() else False
                 self._problem = ""
-            except (AppError, OSError, sqlite3.Error, ValueError, KeyError, TypeError) as error:
+            except (AppError, OSError, sqlite3.Error, ValueError, KeyError, TypeError, OverflowError) as error:
                 more = False
                 self._report(error)
             if not more:
@@ -125,7 +127,7 @@ class IndexBuilder:
             if one.sums:
                 sums.setdefault((one.day, one.user, one.model), Counter()).update(one.sums)
             refusals.update({(one.day, one.user, code): count for code, count in one.refusals.items()})
-        many(INSERT_SUMS, ((*key, *(counted[name] for name in SUMS)) for key, counted in sums.items()))
+        many(INSERT_SUMS, ((*key, *(min(MOST, counted[name]) for name in SUMS)) for key, counted in sums.items()))
         many(INSERT_REFUSALS, ((*key, count) for key, count in refusals.items()))
         gaps = []
         for one in facts:

@@ -33,6 +33,8 @@ REASONS = {
     sqlite3.SQLITE_CORRUPT: "it is damaged; restore it from a backup",
     sqlite3.SQLITE_NOTADB: "it is no SQLite database",
 }
+NO_RIGHT = "42501"
+"""SQLSTATE: the role may not do this."""
 
 
 @contextmanager
@@ -84,7 +86,10 @@ def faults_named(where: Where) -> Iterator[None]:
         if not isinstance(cause, DBAPIError | PoolTimeout | sqlite3.Error):
             raise
         if isinstance(where, PostgresUrl):
-            reason = what_failed(cause.orig if isinstance(cause, DBAPIError) else cause)
+            failed = cause.orig if isinstance(cause, DBAPIError) else cause
+            reason = what_failed(failed)
+            if getattr(failed, "sqlstate", None) == NO_RIGHT:
+                reason += f"; name in {where.setting} a database that its role owns (ALTER DATABASE … OWNER TO …)"
         else:
             reason = REASONS.get(_fault(error) & 0xFF, "SQLite says no more")
         raise Unavailable(f"The client database {where} cannot be used now: {reason}.", retry_after=error.retry_after) from cause

@@ -286,11 +286,11 @@ async def test_a_client_revokes_its_own_token_and_key_each_recorded_first(desk: 
     token = desk.manager.generate_token("carol", [ASK])
     for credential in (token, key):
         principal = await desk.manager.verify_bearer(credential)
-        await desk.manager.revoke_credential(carol, credential, **ORIGIN)
+        await desk.manager.revoke_credential(carol.client_id, credential, **ORIGIN)
         with pytest.raises(token_errors.TokenError):
             await desk.manager.verify_bearer(credential)
         assert principal.credential_id in (await desk.clients.current_revocations()).revoked
-        await desk.manager.revoke_credential(carol, credential, **ORIGIN)  # has no second record
+        await desk.manager.revoke_credential(carol.client_id, credential, **ORIGIN)  # has no second record
     jti, key_id = desk.manager._verifier.proof_of(token).principal.credential_id, key[4:15]
     assert [(r["user_id"], r["action"], list(r["details"].items())) for r in desk.records()[1:]] == [
         ("carol", "token.revoked", [("jti", jti), ("by", "client"), ("address", "192.0.2.1")]),
@@ -310,7 +310,7 @@ async def test_a_credential_that_is_revoked_eight_times_at_once_has_one_record(d
     ((carol, key),) = await clients_with_keys(desk, "carol")
     token = desk.manager.generate_token("carol", [ASK])
     for credential in (token, key):
-        await asyncio.gather(*(desk.manager.revoke_credential(carol, credential, **ORIGIN) for _ in range(8)))
+        await asyncio.gather(*(desk.manager.revoke_credential(carol.client_id, credential, **ORIGIN) for _ in range(8)))
     assert [record["action"] for record in desk.records()[1:]] == ["token.revoked", "key.revoked"]
     assert [line.split()[1] for line in desk.events()] == ["token_revoked", "key_revoked"]
 
@@ -320,7 +320,7 @@ async def test_without_its_record_nothing_is_revoked(desk: Desk) -> None:
     desk.audit.close_until_writable("a test closed it")
     for credential in (key, desk.manager.generate_token("carol", [ASK])):
         with pytest.raises(errors.AuditUnavailable):
-            await desk.manager.revoke_credential(carol, credential, **ORIGIN)
+            await desk.manager.revoke_credential(carol.client_id, credential, **ORIGIN)
         assert (await desk.manager.verify_bearer(credential)).user_id == "carol"
     assert (await desk.clients.current_revocations()).revoked == frozenset()
 
@@ -330,9 +330,9 @@ async def test_what_is_foreign_unknown_or_expired_is_left_alone(desk: Desk) -> N
     other, mine = desk.manager.generate_token("david", [ASK]), desk.manager.generate_token("carol", [ASK])
     unknown = ["", "x", "a.b.c", mine[:-2] + "xx", key[:-1], "saa_" + "0" * 60, "\ud800", "x" * 9_000]
     for credential in (other, other_key, *unknown):
-        await desk.manager.revoke_credential(carol, credential, **ORIGIN)
+        await desk.manager.revoke_credential(carol.client_id, credential, **ORIGIN)
     desk.clock.now += HOUR
-    await desk.manager.revoke_credential(carol, mine, **ORIGIN)
+    await desk.manager.revoke_credential(carol.client_id, mine, **ORIGIN)
     assert len(desk.records()) == 1
     assert (await desk.clients.current_revocations()).revoked == frozenset()
 
@@ -342,7 +342,7 @@ async def test_a_token_that_lives_too_long_now_can_be_revoked_still(desk: Desk) 
     token = desk.manager._issuer.issue("carol", [ASK], 2 * HOUR).access_token
     with pytest.raises(token_errors.TokenTooLong):
         desk.manager.verify_token(token)
-    await desk.manager.revoke_credential(carol, token, **ORIGIN)
+    await desk.manager.revoke_credential(carol.client_id, token, **ORIGIN)
     assert len((await desk.clients.current_revocations()).revoked) == 1
 
 
@@ -357,7 +357,7 @@ async def test_a_client_learns_of_its_own_and_with_the_role_of_everyones(desk: D
 
     assert await known_to(carol) == ["carol", "carol", None, None, None, None]
     assert await known_to(reader) == ["carol", "carol", "david", "david", None, None]
-    await desk.manager.revoke_credential(carol, mine, **ORIGIN)
+    await desk.manager.revoke_credential(carol.client_id, mine, **ORIGIN)
     await desk.clients.disable("david")
     await desk.manager.load_revocations()
     assert await known_to(reader) == [None, "carol", None, None, None, None]

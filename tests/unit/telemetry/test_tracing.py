@@ -63,6 +63,17 @@ def ended(asked: Any, tries: Sequence[Try] = (), code: str | None = None) -> End
     return Ended(asked, attempts, 1.0, None, None if code else ANSWER, code)
 
 
+def test_a_number_beyond_the_wire_is_left_out() -> None:
+    traced, asked = Traced(), call()
+    asked.asked["params"] = {"temperature": 2**63, "top_p": 0.5, "max_tokens": -(2**64)}
+    traced.ask(asked, ended(asked))
+    found = traced.spans["chat alias"].attributes or {}
+    assert {name: value for name, value in found.items() if name.startswith("gen_ai.request.")} == {
+        "gen_ai.request.model": "alias",
+        "gen_ai.request.top_p": 0.5,
+    }
+
+
 def test_an_answer_has_what_the_conventions_name() -> None:
     traced, asked = Traced(), call()
     traced.ask(asked, ended(asked))

@@ -49,7 +49,7 @@ def test_a_revocation_is_answered_by_nothing_once_it_is_done() -> None:
     app = app_with()
     response = run(revoke(request_of("/token/revoke", app=app), {**LOGIN, "token": "x", "token_type_hint": "unheard_of"}))
     assert (response.status_code, bytes(response.body)) == (200, b"")
-    assert app.calls == [PROVEN, ("charge_token", "alice"), ("revoke_credential", ALICE, "x", REQUEST_ID, ADDRESS)]
+    assert app.calls == [PROVEN, ("charge_token", "alice"), ("revoke_credential", ALICE.client_id, "x", REQUEST_ID, ADDRESS)]
 
 
 def test_a_revocation_that_is_not_recorded_is_not_answered() -> None:

@@ -41,6 +41,16 @@ def test_money_is_what_the_record_says_else_its_tokens_are_told(indexed: Indexed
     assert unpriced(path, user=None, since="", until="9999") == [("2026-11-20", "alice", "llama", 10, 5)]
 
 
+def test_absurd_counts_of_a_models_server_break_no_sum(indexed: Indexed) -> None:
+    for amount in ("1", "4000000000"):
+        money = {**SPENT, "unit": "EUR", "amount": amount}
+        for _ in range(1_100):
+            indexed.ask("alice", "q", "a", usage={"input_tokens": 2**53, "output_tokens": 0}, spent=[money])
+        path = indexed.build()
+    (row,) = sums(path, "model")
+    assert (row["questions"], row["input"], row["nano"]) == (2_200, 2**53, 2**53)
+
+
 def test_refusals_are_counted_by_code_with_those_of_summaries(indexed: Indexed) -> None:
     indexed.add("request.refused", "alice", code="rate_limited")
     indexed.add("request.refused_summary", None, codes={"rate_limited": 40, "invalid_token": 2}, total=42)

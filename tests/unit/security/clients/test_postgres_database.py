@@ -68,6 +68,13 @@ def test_init_makes_the_tables_once_whoever_comes_first(postgres: PostgresServer
     verify_schema(url)
 
 
+def test_a_role_that_may_make_no_tables_is_told_what_to_do(postgres: PostgresServer) -> None:
+    url = PostgresUrl(postgres.url(postgres.new_database(), postgres.new_role()), "DATABASE_URL")
+    said = r"permission denied for database test_\w+; name in DATABASE_URL a database that its role owns \(ALTER DATABASE"
+    with pytest.raises(Unavailable, match=said):
+        create_or_upgrade_database(url)
+
+
 def test_a_schema_of_another_time_stops_the_start(url: PostgresUrl) -> None:
     execute(url, "UPDATE alembic_version SET version_num = '0001'")
     with pytest.raises(ConfigError, match=r"is older than this version: run .* init\."):
