@@ -34,7 +34,7 @@ One = Callable[[str], Awaitable[object]]
 
 async def _ways(valkey: ValkeyServer, folder: Path, opened: AsyncExitStack) -> dict[str, One]:
     """What counts one question and says what is left of a limit."""
-    server = LimitsServer(open_client(limits_address(valkey.url), None), Keys("bench"), 5.0)
+    server = LimitsServer(lambda: open_client(limits_address(valkey.url), None), Keys("bench"), 5.0)
     opened.push_async_callback(server.aclose)
     await server.open()
     ours, item = ServerStorage("limits-server://", server=server), RateLimitItemPerMinute(LIMIT)

@@ -29,7 +29,7 @@ PATIENCE = 2.0
 async def opened(
     url: str, service: str = "tests", password: Callable[[], str] | None = None, answer_seconds: float = PATIENCE
 ) -> AsyncIterator[LimitsServer]:
-    server = LimitsServer(open_client(limits_address(url), password), Keys(service), answer_seconds)
+    server = LimitsServer(lambda: open_client(limits_address(url), password), Keys(service), answer_seconds)
     try:
         await server.open()
         yield server

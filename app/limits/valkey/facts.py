@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from typing import NamedTuple
 
 from ...catalogue.limits_url import LimitsAddress
@@ -24,12 +25,12 @@ class ServerFacts(NamedTuple):
 
 
 async def server_facts(settings: Settings, address: LimitsAddress) -> ServerFacts:
-    client = open_client(address, password_of(settings, address))
-    server, told = LimitsServer(client, Keys(settings.audit_origin), LOOK_SECONDS), dict[str, str]()
+    connect = partial(open_client, address, password_of(settings, address))
+    server, told = LimitsServer(connect, Keys(settings.audit_origin), LOOK_SECONDS), dict[str, str]()
     try:
         await server.open()
         with suppress(*FAULTS):  # services that are rented refuse CONFIG
-            told = dict(await client.config_get("maxmemory*"))
+            told = dict(await server.client.config_get("maxmemory*"))
         evicts = told.get(POLICY) if told.get(MOST, "0") != "0" and told.get(POLICY) != "noeviction" else None
         return ServerFacts(server.problem, evicts)
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
+from functools import partial
 
 from ...catalogue.limits_url import LimitsAddress
 from ...settings import Settings
@@ -19,8 +20,8 @@ from .token_rates import ServerTokenRates
 async def open_server_limits(
     settings: Settings, address: LimitsAddress, buckets: Buckets
 ) -> AsyncIterator[tuple[ServerLimits, ServerTokenRates]]:
-    client = open_client(address, password_of(settings, address))
-    server = LimitsServer(client, Keys(settings.audit_origin), settings.limits_timeout_seconds)
+    connect = partial(open_client, address, password_of(settings, address))
+    server = LimitsServer(connect, Keys(settings.audit_origin), settings.limits_timeout_seconds)
     nodes = settings.limits_nodes if settings.limits_down == "local_share" else None
     try:
         await server.open()

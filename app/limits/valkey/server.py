@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from valkey.asyncio import ValkeyCluster
@@ -27,16 +27,21 @@ class LimitsDown(Exception):
 class LimitsServer:
     """Raises LimitsDown: at once while it is known to be down."""
 
-    def __init__(self, client: Client, keys: Keys, answer_seconds: float) -> None:
+    def __init__(self, connect: Callable[[], Client], keys: Keys, answer_seconds: float) -> None:
         """*answer_seconds*: it is down if it has answered nothing for so long."""
         self.keys = keys
         self.problem: str | None = "not connected yet"
         """Why nothing is counted there now."""
         self.outages = 0
         """How often it went down."""
-        self._client, self._turns = client, asyncio.Semaphore(AT_ONCE)
+        self._connect, self._client, self._turns = connect, connect(), asyncio.Semaphore(AT_ONCE)
         self._answer_seconds, self._answers = answer_seconds, Answers()
         self._recovery: asyncio.Task[None] | None = None
+
+    @property
+    def client(self) -> Client:
+        """As it is now: a new one follows a failure."""
+        return self._client
 
     @property
     def is_cluster(self) -> bool:
@@ -103,8 +108,9 @@ class LimitsServer:
 
     async def _disconnect(self) -> None:
         """The next connection asks again where the primary is, and for the password."""
-        if isinstance(self._client, ValkeyCluster):
-            await self._client.aclose()
+        if isinstance(self._client, ValkeyCluster):  # once closed, it opens no more
+            closed, self._client = self._client, self._connect()
+            await closed.aclose()
         else:
             await self._client.connection_pool.disconnect()
 
