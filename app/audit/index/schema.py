@@ -26,7 +26,8 @@ CREATE INDEX of_user ON records (user, seq);
 CREATE INDEX of_action ON records (action, seq);
 CREATE INDEX of_model ON records (model, seq);
 CREATE INDEX of_time ON records (time);
-CREATE VIRTUAL TABLE texts USING fts5 (tags, text, content = '', tokenize = "unicode61 remove_diacritics 2 tokenchars '_'");
+CREATE VIRTUAL TABLE texts USING fts5
+  (tags, text, content = '', prefix = '2', tokenize = "unicode61 remove_diacritics 2 tokenchars '_'");
 CREATE TABLE sums (day TEXT, user TEXT, model TEXT, {COLUMNS},
   PRIMARY KEY (day, user, model)) WITHOUT ROWID;
 CREATE TABLE refusals (day TEXT, user TEXT, code TEXT, count INTEGER NOT NULL, PRIMARY KEY (day, user, code)) WITHOUT ROWID;
