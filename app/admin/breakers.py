@@ -27,15 +27,22 @@ class BreakerState:
 def list_breakers(settings: Settings | None = None) -> list[BreakerState]:
     """By the names of the servers; empty while no service runs. Nothing is recorded.
 
-    *settings*: of the service; None: as they can be read. Blocks.
+    *settings*: of the service; None: as they can be read. Blocks. Raises Unavailable.
     """
     settings = settings or load_settings()
     found = {server: BreakerState(server, seconds > 0, seconds, 0) for server, seconds in _told(settings).items()}
+    found |= {one.server: one for one in breakers_here(settings)}
+    return sorted(found.values(), key=lambda one: one.server)
+
+
+def breakers_here(settings: Settings) -> list[BreakerState]:
+    """As `list_breakers`, without what other machines have told."""
+    found = []
     for file in breaker_files(settings.audit_log_path):
         breaker = Breaker(Breaker.server_of(file), file=file)
-        found[breaker.name] = BreakerState(breaker.name, breaker.is_open, breaker.seconds_left, breaker.failures)
+        found.append(BreakerState(breaker.name, breaker.is_open, breaker.seconds_left, breaker.failures))
         breaker.close()
-    return sorted(found.values(), key=lambda one: one.server)
+    return sorted(found, key=lambda one: one.server)
 
 
 async def close_breaker(server: str, by: Operating = operating, settings: Settings | None = None) -> None:

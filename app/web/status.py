@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from ..admin.breakers import list_breakers
+from ..admin.breakers import BreakerState, breakers_here, list_breakers
 from ..admin.budgets import show
 from ..admin.policy_meaning import meaning_of
 from ..api.context import AppContext
@@ -18,6 +18,7 @@ from ..audit.index.schema import index_path
 from ..audit.index.search import irregularities, size_of
 from ..errors import AppError, Unavailable
 from ..kit.moments import iso
+from ..settings import Settings
 
 
 async def status_of(app: AppContext) -> dict[str, Any]:
@@ -36,11 +37,19 @@ async def status_of(app: AppContext) -> dict[str, Any]:
             "head_age_seconds": log.head_age_seconds,
             "problem": log.problem,
         },
-        "breakers": [asdict(one) for one in await asyncio.to_thread(list_breakers, settings)],
+        "breakers": [asdict(one) for one in await asyncio.to_thread(breakers_of, settings)],
         "limits": {"rate_limit": settings.rate_limit, "address_rate_limit": settings.address_rate_limit},
         "index": {"records": await indexed(app), "of": log.size},
         "policy": policy_of(app),
     }
+
+
+def breakers_of(settings: Settings) -> list[BreakerState]:
+    """Those of this machine alone while the database of all cannot be asked."""
+    try:
+        return list_breakers(settings)
+    except Unavailable:
+        return breakers_here(settings)
 
 
 def worker_of(app: AppContext, number: int) -> dict[str, Any]:
