@@ -13,6 +13,7 @@ from ..errors import InvalidRequest
 from ..security.roles import is_user_id
 
 NAMES = ("user", "action", "model", "text", "since", "until", "before", "limit")
+OF_A_FEED = NAMES[:3]
 MAX_TEXT = 200
 MOST = 10**15
 TEXT = {"type": "string", "maxLength": MAX_TEXT}
@@ -28,12 +29,12 @@ PARAMETERS: list[dict[str, Any]] = [
 ]
 
 
-def filter_of(request: Request) -> Filter:
-    """Raises InvalidRequest. A parameter that is empty counts as left out."""
+def filter_of(request: Request, names: tuple[str, ...] = NAMES) -> Filter:
+    """*names*: what may be given. Raises InvalidRequest. What is empty counts as left out."""
     given = request.query_params.multi_items()
     values = {name: value for name, value in given if value}
-    if len(dict(given)) != len(given) or not {name for name, _ in given} <= set(NAMES):
-        raise InvalidRequest(f"The parameters are {', '.join(NAMES)}, each at most once.")
+    if len(dict(given)) != len(given) or not {name for name, _ in given} <= set(names):
+        raise InvalidRequest(f"The parameters are {', '.join(names)}, each at most once.")
     if any(len(value) > MAX_TEXT or "\x00" in value for value in values.values()):
         raise InvalidRequest(f"A parameter has at most {MAX_TEXT} characters.")
     user, action = values.get("user"), values.get("action")

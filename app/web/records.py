@@ -23,7 +23,7 @@ from ..kit.event_stream import KEEP_ALIVE, Event, encode
 from ..security.record_search import RecordSearch, allowed, verify_still_allowed
 from ..wiring.services import Services
 from .dependencies import InquiryDep
-from .filters import PARAMETERS, filter_of
+from .filters import OF_A_FEED, PARAMETERS, filter_of
 from .summaries import summary_of
 
 router = APIRouter(prefix="/audit", tags=["audit"])
@@ -101,11 +101,12 @@ async def caught_up(app: AppContext) -> None:
     "/feed",
     summary="New records as they come, as server-sent events",
     responses={200: EVENTS, **REFUSALS},
-    openapi_extra={"parameters": PARAMETERS[:3]},
+    openapi_extra={"parameters": PARAMETERS[: len(OF_A_FEED)]},
 )
 async def feed(inquiry: InquiryDep, services: ServicesDep, request: Request) -> Response:
     """Events: `record` (as in a search), `skipped` (a count), `end` (credential or role lost)."""
-    app, wanted, token = app_context(request), allowed(inquiry.principal, filter_of(request)), bearer_token(request)
+    app, token = app_context(request), bearer_token(request)
+    wanted = allowed(inquiry.principal, filter_of(request, OF_A_FEED))
     feeds: Counter[str] = request.app.state.feeds
     user = inquiry.principal.user_id
     if feeds.total() + feeds[user] >= MAX_FEEDS:

@@ -242,6 +242,11 @@ def feeds(web: Web, count: int, **bearer: str) -> Iterator[list[httpx.Response]]
         yield [stack.enter_context(ask()) for _ in range(count)]
 
 
+def test_a_feed_refuses_what_it_does_not_filter_by(web: Web) -> None:
+    answer = web.get("/audit/feed?user=alice&text=word", "alice")
+    assert (answer.status_code, answer.json()["detail"]) == (422, "The parameters are user, action, model, each at most once.")
+
+
 def test_a_feed_ends_when_its_credential_loses_the_role(web: Web) -> None:
     bearer = {"Authorization": f"Bearer {web.add('retiring', 'ai.audit.reader')}"}
     with feeds(web, 1, **bearer) as (feed,):
