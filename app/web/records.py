@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
+from functools import partial
 from typing import Any
 
 import orjson
@@ -74,7 +75,7 @@ async def search_body(app: AppContext, inquiry: Any, wanted: Filter) -> dict[str
 async def names_body(app: AppContext, user: str | None) -> dict[str, list[str]]:
     path = index_path(app.services.settings.audit_log_path)
     try:
-        return await asyncio.to_thread(known_names, path, user)
+        return await app.services.audit_access.off_the_loop(partial(known_names, path, user))
     except Unavailable:
         return {"models": [], "users": []}
 
@@ -90,7 +91,7 @@ async def caught_up(app: AppContext) -> None:
     path, end, wanted = index_path(app.services.settings.audit_log_path), time.monotonic() + CATCH_UP_SECONDS, newest(app)
     while time.monotonic() < end:
         try:
-            if await asyncio.to_thread(size_of, path) >= wanted:
+            if await app.services.audit_access.off_the_loop(partial(size_of, path)) >= wanted:
                 return
         except Unavailable:
             pass

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import orjson
@@ -37,7 +37,7 @@ async def status_of(app: AppContext) -> dict[str, Any]:
             "head_age_seconds": log.head_age_seconds,
             "problem": log.problem,
         },
-        "breakers": [asdict(one) for one in await asyncio.to_thread(breakers_of, settings)],
+        "breakers": [asdict(one) for one in await app.services.audit_access.off_the_loop(partial(breakers_of, settings))],
         "limits": {"rate_limit": settings.rate_limit, "address_rate_limit": settings.address_rate_limit},
         "index": {"records": await indexed(app), "of": log.size},
         "policy": policy_of(app),
@@ -60,7 +60,7 @@ def worker_of(app: AppContext, number: int) -> dict[str, Any]:
 
 async def indexed(app: AppContext) -> int:
     try:
-        return await asyncio.to_thread(size_of, index_path(app.services.settings.audit_log_path))
+        return await app.services.audit_access.off_the_loop(partial(size_of, index_path(app.services.settings.audit_log_path)))
     except Unavailable:
         return 0
 
@@ -77,7 +77,7 @@ async def budgets_of(app: AppContext) -> list[dict[str, Any]]:
     if not catalogue.budgets:
         return []
     try:
-        rows = await asyncio.to_thread(show, app.services.settings, catalogue)
+        rows = await app.services.audit_access.off_the_loop(partial(show, app.services.settings, catalogue))
     except AppError:
         return []
     return [
@@ -97,4 +97,4 @@ async def budgets_of(app: AppContext) -> list[dict[str, Any]]:
 
 
 async def irregularities_of(app: AppContext) -> dict[str, Any]:
-    return await asyncio.to_thread(irregularities, index_path(app.services.settings.audit_log_path))
+    return await app.services.audit_access.off_the_loop(partial(irregularities, index_path(app.services.settings.audit_log_path)))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import orjson
@@ -70,10 +71,8 @@ def span_of(request: Request, user: str | None) -> Span:
 
 async def rows_of(app: AppContext, by: str, span: Span) -> list[dict[str, Any]]:
     """One for each day, principal or model that there is."""
-    path = index_path(app.services.settings.audit_log_path)
-    found = await asyncio.to_thread(sums, path, by, user=span.user, since=span.since, until=span.until)
-    loose = await asyncio.to_thread(unpriced, path, user=span.user, since=span.since, until=span.until)
-    estimated = _priced(loose, _catalogue(app), list(BY).index(by))
+    found = await _read(app, span, sums, by)
+    estimated = _priced(await _read(app, span, unpriced), _catalogue(app), list(BY).index(by))
     for row in found:
         nano = row.pop("nano")
         row["money"] = decimal_text(nano + estimated[row["name"]])
@@ -82,8 +81,13 @@ async def rows_of(app: AppContext, by: str, span: Span) -> list[dict[str, Any]]:
 
 
 async def refusals_of(app: AppContext, span: Span) -> list[dict[str, Any]]:
+    return await _read(app, span, refusals)
+
+
+async def _read(app: AppContext, span: Span, what: Callable[..., list[Any]], *by: str) -> list[Any]:
     path = index_path(app.services.settings.audit_log_path)
-    return await asyncio.to_thread(refusals, path, user=span.user, since=span.since, until=span.until)
+    read = partial(what, path, *by, user=span.user, since=span.since, until=span.until)
+    return await app.services.audit_access.off_the_loop(read)
 
 
 def _priced(loose: list[tuple[str, str, str, int, int]], catalogue: Catalogue, place: int) -> Counter[str]:
