@@ -158,7 +158,7 @@ async function changes(browser) {
   await look(page, "add a client");
   await page.locator("#new-client").fill("no");
   await page.locator("#client-form [type=submit]").click();
-  seen.refusal = await page.locator("#client-form .problem").innerText();
+  seen.refusal = await page.locator("#client-form .problem:not([hidden])").innerText();
   seen.complaints = seen.complaints.filter((one) => !one.includes("422")); // the browser tells of the refusal, too
   await page.locator("#new-client").fill("newcomer");
   await page.locator("#client-form [type=submit]").click();
@@ -167,6 +167,7 @@ async function changes(browser) {
   const secret = await page.locator("#secret-list code").nth(1).innerText();
   seen.secretLength = secret.length;
   await page.locator("#secret-done").click();
+  await page.waitForFunction(() => !document.querySelector("#secret-list").children.length);
   await page.locator("#clients th", { hasText: "newcomer" }).waitFor();
   seen.secretStays = (await page.content()).includes(secret);
   await page.locator('[data-do=disable][data-client="newcomer"]').click();
@@ -221,7 +222,7 @@ async function broken(browser) {
   await page.route("**/v1/chat/completions", (route) => route.fulfill({ status: 503, json: { error: { message: HOSTILE } } }));
   await page.locator("#ask-text").fill("x");
   await page.locator("#ask-send").click();
-  seen.problem = await page.locator("#answer-problem").textContent() === HOSTILE;
+  seen.problem = await page.locator("#answer-problem:not([hidden])").textContent() === HOSTILE;
   await page.context().close();
 }
 

@@ -102,9 +102,11 @@ document.body.addEventListener("htmx:afterSwap", async ({ detail }) => {
   say(`${find("h1", detail.target)?.textContent ?? "The page"} is shown.`);
   if (!root) return;
   const visit = visits;
-  const left = (await (await import(MODULES[root.dataset.module])).start(root)) ?? (() => {});
+  const page = await import(MODULES[root.dataset.module]);
+  if (visit !== visits) return; // another page was chosen meanwhile
+  const left = (await page.start(root)) ?? (() => {});
   if (visit === visits) leave = left;
-  else left(); // another page was chosen meanwhile
+  else left();
 });
 
 // --- what goes wrong ---------------------------------------------------------------------------------

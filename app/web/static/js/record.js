@@ -21,15 +21,16 @@ async function fill(dialog, seq) {
   } catch (error) {
     return verdict(dialog, "bad", error.message);
   }
+  if (!find("#record-keep", dialog)) return; // it was closed meanwhile
   const text = new TextDecoder().decode(bytes);
   const record = JSON.parse(text);
   for (const one of findAll("[data-fact]", dialog)) setText(one, record[one.dataset.fact] ?? (one.dataset.fact === "user_id" ? "nobody" : "–"));
   find('[data-fact="action"]', dialog).classList.add(record.action.replace(".", "-"));
   setText("#record-raw", text, dialog);
-  find("#record-said").replaceChildren(...saidIn(record.details));
-  find("#record-keep").addEventListener("click", () => guarded(dialog, () => saveReceipt(seq)));
-  find("#record-verify").addEventListener("click", () => guarded(dialog, () => verifyReceipt(seq)));
-  find("#record-copy").addEventListener("click", () => guarded(dialog, () => navigator.clipboard.writeText(`${record.seq}:${record.hash}`)));
+  find("#record-said", dialog).replaceChildren(...saidIn(record.details));
+  find("#record-keep", dialog).addEventListener("click", () => guarded(dialog, () => saveReceipt(seq)));
+  find("#record-verify", dialog).addEventListener("click", () => guarded(dialog, () => verifyReceipt(seq)));
+  find("#record-copy", dialog).addEventListener("click", () => guarded(dialog, () => navigator.clipboard.writeText(`${record.seq}:${record.hash}`)));
   await check(dialog, bytes, record);
   await neighbours(dialog, record);
 }
@@ -59,6 +60,7 @@ async function check(dialog, bytes, record) {
 
 function verdict(dialog, kind, text) {
   const place = find("#record-verdict", dialog);
+  if (!place) return;
   place.className = `verdict ${kind}`;
   setText(place, text);
 }
@@ -79,7 +81,7 @@ async function neighbours(dialog, record) {
       rows.push(make("li", {}, make("b", { text: name }), make("span", { className: "quiet", text: name === "Before" ? `Record ${seq} is not yours: its hash is the one that this line holds.` : `There is no record ${seq} that you may see.` })));
     }
   }
-  find("#record-near", dialog).replaceChildren(...rows);
+  find("#record-near", dialog)?.replaceChildren(...rows);
 }
 
 /** The texts of a question or an answer, as people read them. */
