@@ -237,5 +237,9 @@ def _reachable(bins: Path, folder: Path) -> Path:
     """*bins*, or a copy in *folder* where another user cannot reach them."""
     if all(parent.stat().st_mode & 0o001 for parent in bins.resolve().parents):
         return bins
-    shutil.copytree(bins.parent, folder / "programs", symlinks=True)
-    return folder / "programs/bin"
+    package, copy = bins.parents[1], folder / "programs"
+    shutil.copytree(bins.parent, copy / package.name / bins.parent.name, symlinks=True)
+    libraries = package.with_name(f"{package.name}.libs")  # where a wheel keeps those that it brought
+    if libraries.is_dir():
+        shutil.copytree(libraries, copy / libraries.name)
+    return copy / package.name / bins.parent.name / bins.name
