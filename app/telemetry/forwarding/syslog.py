@@ -34,6 +34,8 @@ class SyslogSender:
 
     def __init__(self, address: Address, tls: ssl.SSLContext | None, *, confirms: bool = True) -> None:
         """*tls*: None for plain TCP. *confirms*: whether to wait until the receiver closes."""
+        if tls is not None:  # as some builds of Python have it, a connection that is cut looks like one closed in order
+            tls.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
         self._address, self._tls, self._confirms = address, tls, confirms
         self._host = socket.gethostname().encode("ascii", "replace")[:255] or b"-"
 
