@@ -30,7 +30,7 @@ def look(settings: Settings) -> Iterator[Finding]:
             f"LIMITS_URL ({address.shown}) forgets hits once it is full ({facts.evicts}): set maxmemory-policy noeviction."
         )
     if not address.is_tls and not _is_local(address):
-        yield note(f"LIMITS_URL ({address.shown}): whoever is in between can reset limits. Use valkeys://.")
+        yield note(f"LIMITS_URL ({address.shown}): others on its way can reset limits. Use valkeys://.")
     if facts.evicts is None:
         yield ok(f"The server of LIMITS_URL ({address.shown}) counts hits.")
 

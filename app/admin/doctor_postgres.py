@@ -31,9 +31,7 @@ def look(url: PostgresUrl) -> Iterator[Finding]:
     version, is_standby, is_superuser, role, _ = row
     found = list(_problems(url, version, is_standby=is_standby, is_superuser=is_superuser, role=role))
     if not (url.is_local or is_private):
-        found.append(
-            note(f"{url}: whoever is in between can read and change clients. Add sslmode=verify-full and sslrootcert=FILE.")
-        )
+        found.append(note(f"{url}: others on its way can read and change clients. Add sslmode=verify-full and sslrootcert=FILE."))
     yield from found
     if not has_active_client(url):
         yield note(f"{url} can be used, and nobody can ask: {command(ADD_CLIENT)}.")

@@ -37,7 +37,7 @@ def read_facts(connection: psycopg.Connection[Any]) -> ServerFacts:
     row = connection.execute(
         "SELECT pg_backend_pid(), pg_is_in_recovery(), current_user, rolsuper FROM pg_roles WHERE rolname = current_user"
     ).fetchone()
-    assert row is not None, "whoever is connected has a role"
+    assert row is not None, "each connection has a role"
     backend, is_standby, role, is_superuser = row
     is_pooled = backend != connection.info.backend_pid
     return ServerFacts(settings, role, is_superuser, is_standby, is_pooled, _is_protected(connection))

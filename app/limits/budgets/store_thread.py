@@ -89,7 +89,7 @@ class StoreThread:
         if steps or self._owed or offer is not None:
             try:
                 granted = self._apply(steps, offer)
-            except Exception as error:  # noqa: BLE001 - if it ended the thread, every question would wait
+            except Exception as error:  # noqa: BLE001 - if it ended the thread, every question would wait; `_fail` logs it
                 failures.append(self._fail(steps, error))
         for job in jobs:
             if job.work is not None:

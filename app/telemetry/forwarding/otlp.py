@@ -49,7 +49,7 @@ def report_rejected(body: bytes) -> None:
     """Says so where a receiver confirmed a batch and rejected some: OTLP sends it only once."""
     try:
         partial = ExportLogsServiceResponse.FromString(body).partial_success
-    except Exception:  # noqa: BLE001 - any error of protobuf; a 2xx confirms
+    except Exception:  # noqa: BLE001 - protobuf has errors of its own; a 2xx confirmed the batch
         LOG.warning("the receiver's answer is no OTLP; its status confirmed the records")
         return
     if partial.rejected_log_records:

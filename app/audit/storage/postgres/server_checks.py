@@ -137,6 +137,6 @@ def warnings(facts: ServerFacts) -> Iterator[str]:
     """What the operator should change, though the service can run."""
     if not facts.is_protected:
         yield (
-            "AUDIT_URL: whoever stands between this machine and the server can read the records and pretend to be the server: "
+            "AUDIT_URL: others on the way to the server can read the records and pretend to be the server: "
             "add sslmode=verify-full and sslrootcert=FILE"
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from zipfile import ZipFile
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import pytest
 
@@ -69,6 +69,27 @@ def test_what_was_changed_is_found(what: str) -> None:
 @pytest.mark.parametrize("name", ["log_jsonl", "slice", "log_vkey"])
 def test_a_pack_that_lacks_a_part_is_refused(name: str) -> None:
     write(**{name: None})
+    with pytest.raises(InvalidRequest, match="not an evidence pack, or it is damaged"):
+        verified()
+
+
+def deflate_broken(data: bytearray) -> None:
+    at = data.index(b"slice") + len(b"slice")
+    data[at : at + 4] = b"\xff" * 4
+
+
+def encrypted(data: bytearray) -> None:
+    data[6] |= 1
+    data[data.index(b"PK\x01\x02") + 8] |= 1
+
+
+@pytest.mark.parametrize("damage", [deflate_broken, encrypted])
+def test_a_zip_that_cannot_be_read_is_refused(damage: Callable[[bytearray], None]) -> None:
+    with ZipFile(PACK, "w", ZIP_DEFLATED) as zip_file:
+        zip_file.writestr("slice", b"x" * 500)
+    data = bytearray(PACK.read_bytes())
+    damage(data)
+    PACK.write_bytes(data)
     with pytest.raises(InvalidRequest, match="not an evidence pack, or it is damaged"):
         verified()
 
