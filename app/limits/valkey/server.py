@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
@@ -14,6 +15,7 @@ from .deadline import AnsweredWithin, Answers
 from .keys import Keys
 from .scripts import WINDOWS, Script
 
+LOG = logging.getLogger(__name__)
 PROBE_SECONDS, PAUSE_SECONDS = 1.0, 0.1
 AT_ONCE = 32
 """Calls of one process that wait for an answer; each takes a connection."""
@@ -62,8 +64,8 @@ class LimitsServer:
         try:
             async with AnsweredWithin(self._answer_seconds, self._answers), self._turns:
                 return await self._run(script, keys, arguments)
-        except Exception as error:  # whatever ends the client's call, nothing was counted; `problem` says it
-            self._fail(_reason(error))
+        except Exception as error:  # whatever ends the client's call, nothing was counted; `_reason` reports it
+            self._fail(self._reason(error))
             raise LimitsDown(self.problem) from error
 
     async def _run(self, script: Script, keys: Sequence[str], arguments: Sequence[str | int]) -> list[int]:
@@ -88,8 +90,8 @@ class LimitsServer:
                         await self._run(WINDOWS, (key,), ("hit", 0, 1 << 30, 1))
                 self.problem = None
                 return
-            except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again; `problem` says it
-                self.problem = _reason(error)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again; `_reason` reports it
+                self.problem = self._reason(error)
             with suppress(Exception):  # of what is closed anyway
                 await self._disconnect()
             await asyncio.sleep(PAUSE_SECONDS)
@@ -122,8 +124,9 @@ class LimitsServer:
         with suppress(*FAULTS):
             await self._client.aclose()
 
-
-def _reason(error: BaseException) -> str:
-    if isinstance(error, TimeoutError):
-        return "no answer in time"
-    return str(error)[:200] or type(error).__name__
+    def _reason(self, error: BaseException) -> str:
+        """What is no fault of a server or a network is one of a program: it is logged, once."""
+        reason = "no answer in time" if isinstance(error, TimeoutError) else str(error)[:200] or type(error).__name__
+        if not isinstance(error, FAULTS) and reason != self.problem:
+            LOG.error("Counting on the server of LIMITS_URL failed unexpectedly.", exc_info=error)
+        return reason
