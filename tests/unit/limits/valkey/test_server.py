@@ -55,6 +55,18 @@ async def test_many_calls_at_once_are_all_counted(valkey: ValkeyServer) -> None:
 
 
 @on_a_loop
+async def test_a_fault_of_our_own_counts_nothing_and_is_logged(valkey: ValkeyServer, caplog: pytest.LogCaptureFixture) -> None:
+    async with opened(valkey.url) as server:
+        await hits(server)
+        with pytest.raises(LimitsDown):
+            await server.call(WINDOWS, None, ())  # type: ignore[arg-type]
+        assert "failed unexpectedly" in caplog.text
+        assert "TypeError" in caplog.text
+        await until(lambda: server.problem is None)
+        assert await hits(server) == 2
+
+
+@on_a_loop
 async def test_a_server_that_stops_is_down_until_it_is_back(own: ValkeyServer) -> None:
     async with opened(own.url) as server:
         await hits(server)
