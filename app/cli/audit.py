@@ -99,7 +99,7 @@ def audit_tail(
 def audit_export(
     to: Annotated[
         Path | None,
-        typer.Argument(help="The new file; its tree goes beside it. With --format it may be left out, for stdout."),
+        typer.Argument(help="The new file; its tree and long texts go beside it. With --format it may be left out, for stdout."),
     ] = None,
     form: Annotated[RecordFormat | None, typer.Option("--format", help="Records for other programs, instead of a copy.")] = None,
     since: Annotated[str | None, typer.Option(help="Only records from then on: 2026-11-26, 2026-11-26T10:00:00Z, 7d.")] = None,
@@ -119,7 +119,7 @@ def audit_export(
         raise WrongUsage("A copy is whole: name the new file, or a --format for --since, --until and --no-content.")
     with progress_bar(quiet=as_json, verb="exporting") as show:
         done = export_log.export_log(to, show)
-    document = {"log": str(done.log), "bytes": done.size, "signed": done.signed, "problem": done.problem}
+    document = {"log": str(done.log), "bytes": done.size, "signed": done.signed, "texts": done.texts, "problem": done.problem}
     of_them = "nothing of it is signed" if done.signed is None else f"{done.signed:,} records of it are signed"
     say(document, as_json, f"{done.log}: {done.size:,} bytes; {done.problem or of_them}")
     sys.exit(0 if done.problem is None else 1)

@@ -145,7 +145,7 @@ class TextStore(Protocol):
     """Keeps texts that are too long for a record, by their SHA-256 in hex."""
 
     def exists(self) -> bool:
-        """Whether a text was ever kept."""
+        """Whether a text was ever kept. Raises OSError."""
 
     def keep(self, texts: Mapping[str, bytes]) -> None:
         """Write the texts that are missing; durable on return. The keys are SHA-256 in hex. Blocks.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from app.admin.export_log import export_log
 from app.admin.verify_log import verify
 from app.audit.format.record import draft
 from app.audit.storage.append import append
+from app.audit.storage.long_texts import LongTexts
 from app.errors import InvalidRequest
 
 from ...support.installation import KEY, LOG, install
@@ -61,3 +63,18 @@ def test_without_a_signed_checkpoint_only_the_records_are_there() -> None:
         path.unlink()
     assert export_log(COPY).signed is None
     assert not COPY.with_suffix(".tree").exists()
+
+
+def test_long_texts_go_along_and_a_changed_one_is_evidence() -> None:
+    texts = [letter * 70_000 for letter in (b"a", b"b", b"c")]
+    sound, changed, of_no_record = names = [sha256(text).hexdigest() for text in texts]
+    store, kept = open_store(LOG), LongTexts.beside(LOG)
+    append(store.append, [draft("ask.received", "alice", {"query": {"sha256": name, "bytes": 70_000}}) for name in names[:2]])
+    kept.keep(dict(zip(names, texts, strict=True)))
+    assert (done := export_log(COPY)).problem is None
+    copied = LongTexts.beside(COPY)
+    assert (done.texts, copied.read(sound), copied.read(changed), copied.read(of_no_record)) == (2, texts[0], texts[1], None)
+    kept.path_of(changed).write_bytes(b"another")
+    done = export_log(COPY.with_name("evidence.jsonl"))
+    assert (done.texts, LongTexts.beside(done.log).read(changed)) == (2, b"another")
+    assert changed in str(done.problem)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import stat
+from pathlib import Path
 
 import pytest
 
 from app.admin import import_log as importing
+from app.admin.export_log import export_log
 from app.admin.import_log import import_log
 from app.admin.setup import set_up
 from app.admin.show_log import last_records
@@ -121,7 +123,9 @@ def test_without_the_administrators_url_nothing_is_written(before: bytes, monkey
     assert LOG.exists()
 
 
-def test_long_texts_move_too(before: bytes) -> None:
+def test_an_exported_ledger_is_imported_again_with_its_long_texts(
+    before: bytes, place: Path, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     text = b"long " * 20_000
     name = hashlib.sha256(text).hexdigest()
     store = open_file(LOG)
@@ -129,6 +133,21 @@ def test_long_texts_move_too(before: bytes) -> None:
     store.close()
     LongTexts.beside(LOG).keep({name: text})
     import_log()
-    texts = verify().report.texts
-    assert texts is not None
-    assert (texts.kept, texts.missing) == (1, 0)
+    first, second = place / "copy/audit_log.jsonl", place / "again/audit_log.jsonl"
+    first.parent.mkdir()
+    assert export_log(first).problem is None
+    exported = first.read_bytes()
+    assert exported.startswith(before)
+    for log_file in (None, first):
+        texts = verify(log_file=log_file).report.texts
+        assert texts is not None
+        assert (texts.kept, texts.missing) == (1, 0)
+    other = new_place(postgres)
+    monkeypatch.setenv("AUDIT_URL", other.url)
+    monkeypatch.setenv("AUDIT_ADMIN_URL", str(other.admin_url))
+    monkeypatch.setenv("AUDIT_LOG_PATH", str(first))
+    imported = import_log()
+    second.parent.mkdir()
+    assert (export_log(second).texts, LongTexts.beside(second).read(name)) == (1, text)
+    assert second.read_bytes()[: imported.size] == exported
+    assert len(second.read_bytes()[imported.size :].splitlines()) == 1  # `log.imported`

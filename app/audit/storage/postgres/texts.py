@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping
 from hashlib import sha256
 
 from ....errors import AuditUnavailable
 from .place import LedgerPlace
 from .pool import Pool
-from .session import BYTEA, Lost, Refused, Statement
+from .session import BYTEA, Lost, Refused, Row, Statement, Value
 
 KEEP = Statement("keep", "SELECT audit.keep_text($1)", (BYTEA,))
 READ = Statement("read", "SELECT content FROM audit.texts WHERE sha256 = $1", (BYTEA,))
@@ -23,8 +24,7 @@ class PostgresTexts:
         self._pool = Pool(place)
 
     def exists(self) -> bool:
-        with self._pool.session() as session:
-            return session.call(ANY) == [[b"\1"]]
+        return self._ask("The long texts", ANY) == [[b"\1"]]
 
     def keep(self, texts: Mapping[str, bytes]) -> None:
         """Waits for a commit also of one that is there: its writer may not have waited yet."""
@@ -40,12 +40,16 @@ class PostgresTexts:
         return None if found is None else sha256(found).digest()
 
     def read(self, name: str) -> bytes | None:
-        try:
-            with self._pool.session() as session:
-                rows = session.call(READ, bytes.fromhex(name), seconds=SECONDS)
-        except (Lost, Refused) as error:
-            raise OSError(str(error)) from error
+        rows = self._ask(f"The long text {name}", READ, bytes.fromhex(name))
         return (rows[0][0] or b"") if rows else None
 
     def close(self) -> None:
         self._pool.close()
+
+    def _ask(self, what: str, statement: Statement, *values: Value) -> list[Row]:
+        """Raises OSError, which says that *what* cannot be read."""
+        try:
+            with self._pool.session() as session:
+                return session.call(statement, *values, seconds=SECONDS)
+        except (Lost, Refused) as error:
+            raise OSError(errno.EIO, str(error), f"{what} in AUDIT_URL") from error

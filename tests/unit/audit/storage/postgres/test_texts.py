@@ -44,5 +44,7 @@ def test_a_text_that_cannot_be_kept_is_named_as_such(texts: PostgresTexts, admin
     admin.execute("DROP FUNCTION audit.keep_text; DROP TABLE audit.texts")
     with pytest.raises(AuditUnavailable, match="long text"):
         texts.keep({NAME: TEXT})
-    with pytest.raises(OSError, match="texts"):
-        texts.digest_of(NAME)
+    for read in (texts.exists, lambda: texts.digest_of(NAME)):
+        with pytest.raises(OSError, match="texts") as caught:
+            read()
+        assert str(caught.value.filename).endswith("in AUDIT_URL")
