@@ -74,7 +74,8 @@ class Supervisor:
     def run(self) -> int:
         """Start all, restart those that die, stop on SIGTERM or SIGINT; the exit status.
 
-        A child that ends before it was ever ready ends all: the next start would fail alike.
+        A child that ends before it was ever ready ends all: the next start would fail alike. Only
+        SIGKILL, which comes from outside, says nothing of the next start.
         """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
@@ -106,7 +107,7 @@ class Supervisor:
         """The exit status of the service if a child could not start."""
         for name, child in self._children.items():
             status = child.reap()
-            if status is not None and not child.has_settled:
+            if status not in (None, -signal.SIGKILL) and not child.has_settled:
                 time.sleep(FIRST_PAUSE_SECONDS)  # a signal to the whole group may have ended it
                 if not self._has_stopped:
                     LOG.error("%s could not start (%s); see above.", name, child.cause)

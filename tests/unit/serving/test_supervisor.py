@@ -80,6 +80,21 @@ def test_a_child_that_ends_before_it_was_ready_ends_the_service(code: str, statu
     assert sum("bad could not start" in record.getMessage() for record in caplog.records) == 1
 
 
+def test_a_child_that_is_killed_before_it_was_ready_is_started_again() -> None:
+    ready, starts = ReadyFlag(), list[int]()
+
+    def start() -> int:
+        starts.append(1)
+        if len(starts) == 1:
+            return python("import os, signal; os.kill(os.getpid(), signal.SIGKILL)")()
+        ready.set()
+        return python("import time; time.sleep(60)")()
+
+    supervisor = Supervisor(grace_seconds=1, on_ready=lambda: os.kill(os.getpid(), signal.SIGTERM))
+    supervisor.add("worker", start, ready=ready)
+    assert (supervisor.run(), len(starts)) == (0, 2)
+
+
 @pytest.mark.slow
 def test_a_child_that_was_ready_once_is_restarted_for_ever(tmp_path: Path) -> None:
     ready, starts, said = ReadyFlag(), list[int](), list[int]()
