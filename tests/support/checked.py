@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from app.audit.format.record import Receipt
 from app.audit.log import AuditLog
-from app.audit.storage.long_texts import LongTexts
+from app.audit.storage.store import TextStore
 from app.audit.verification.expected import ExpectedEvidence
 from app.audit.verification.kept_texts import TextsChecker, TextsReport
 from app.audit.verification.report import Report
@@ -18,7 +18,7 @@ def chain_report(log: AuditLog, receipts: Sequence[Receipt] = ()) -> Report:
     return verify_log(log.lines, ExpectedEvidence(receipts))
 
 
-def check_texts(texts: LongTexts, lines: Iterable[bytes]) -> TextsReport:
+def check_texts(texts: TextStore, lines: Iterable[bytes]) -> TextsReport:
     checker = TextsChecker(texts)
     checker.feed(lines)
     return checker.report()

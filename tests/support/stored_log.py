@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from app.audit.format.chain import link
@@ -73,3 +74,13 @@ def at_once(many: int, work: Callable[[int], Any]) -> list[Any]:
     for thread in threads:
         thread.join()
     return outcomes
+
+
+def recording(log: AuditLog, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """*work* on an event loop of its own, while *log* is open."""
+
+    async def main() -> None:
+        async with asyncio.timeout(60), log:
+            await work()
+
+    asyncio.run(main())

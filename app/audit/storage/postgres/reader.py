@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from ....errors import AuditCorrupt, EvidenceUnavailable
 from ....kit.command import command
-from ...format.record import LogEnd, Receipt, computed_hash
+from ...format.record import LogEnd, Receipt, computed_hash, hash_of
 from .place import SCHEMA, LedgerPlace
 from .pool import Pool
 from .session import BIGINT, Lost, Refused, Row, Session, Statement
@@ -88,7 +88,7 @@ class Reader:
         with self._session() as session:
             rows = session.call(LAST_LINE)  # one statement: a crash in between could take records away
         end, line = _end(rows), rows[0][3] if rows else None
-        if end is not None and (line is None or computed_hash(line) != end.hash):
+        if end is not None and (line is None or not computed_hash(line) == hash_of(line) == end.hash):
             raise AuditCorrupt(f"The last record of the ledger in AUDIT_URL, {end.seq}, is not what was written. Restore it.")
 
     def now(self) -> float:

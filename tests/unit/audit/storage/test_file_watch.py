@@ -30,18 +30,6 @@ def another(store: JsonlStore) -> JsonlStore:
     return open_store(store.path)
 
 
-def test_a_log_that_is_written_to_is_sound_and_its_stamp_changes(store: JsonlStore) -> None:
-    watching = another(store)
-    stamps = [watching.look().stamp]
-    for _ in range(3):
-        record(store, 3)
-        look = watching.look()
-        assert look.are_locks_intact
-        stamps.append(look.stamp)
-    assert len(set(stamps)) == 4
-    assert watching.look().stamp == stamps[-1]
-
-
 def test_looks_beside_busy_writers_see_no_stranger(store: JsonlStore) -> None:
     """Marks and file are read one after the other, while both change."""
     done = threading.Event()

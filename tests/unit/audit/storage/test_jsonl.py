@@ -12,7 +12,7 @@ import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -294,15 +294,6 @@ def test_a_log_that_lost_its_last_line_is_refused(store: JsonlStore) -> None:
     refused(store, "shorter than it was")
 
 
-@pytest.mark.parametrize("at", [-2, -10, -100, -200])
-def test_an_edited_last_line_is_refused_at_the_start(store: JsonlStore, at: int) -> None:
-    log = bytearray(stored(store))
-    log[at] ^= 1
-    store.path.write_bytes(log)
-    with pytest.raises(AuditCorrupt):
-        AuditLog(another(store)).recover()
-
-
 def test_an_edited_last_line_is_refused_even_without_a_lock_file(store: JsonlStore) -> None:
     store.lock_path.unlink()
     log = bytearray(stored(store))
@@ -452,20 +443,3 @@ def test_a_log_that_may_only_be_read_can_be_verified(store: JsonlStore, tmp_path
     copy = open_store(tmp_path / "copy" / "log.jsonl")
     assert chain_report(AuditLog(copy)).entries == 3
     assert [path.name for path in (tmp_path / "copy").iterdir()] == ["log.jsonl"]
-
-
-def test_a_log_that_grows_while_it_is_verified_is_sound(store: JsonlStore) -> None:
-    done = threading.Event()
-
-    def write() -> None:
-        while not done.is_set():
-            with closing(another(store)) as writer:
-                record(writer, *range(20))
-
-    thread = threading.Thread(target=write)
-    thread.start()
-    try:
-        assert all(chain_report(AuditLog(another(store))).ok for _ in range(50))
-    finally:
-        done.set()
-        thread.join()

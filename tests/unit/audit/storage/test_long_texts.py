@@ -8,7 +8,6 @@ import os
 import shutil
 import stat
 import subprocess
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -83,14 +82,6 @@ def test_a_text_that_does_not_match_its_name_is_written_again(
     assert not path.is_symlink()
     assert path.read_bytes() == elsewhere.read_bytes() == text
     assert "does not match its name" in caplog.text
-
-
-def test_many_at_once_keep_the_same_texts_and_nothing_else_is_left(tmp_path: Path) -> None:
-    contents = [b"%d" % n for n in range(40)]
-    with ThreadPoolExecutor(8) as pool:
-        for done in [pool.submit(LongTexts(tmp_path / "texts").keep, named(*contents)) for _ in range(8)]:
-            done.result()
-    assert all_files(tmp_path) == named(*contents)
 
 
 # --- a disk that fails, a process that dies, power that goes ---------------------------------------

@@ -10,13 +10,10 @@ import psycopg
 import pytest
 
 from app.audit.storage.postgres.place import LedgerPlace
-from app.audit.storage.postgres.prepare import prepare
 from app.audit.storage.postgres.session import Session
 
-from .....support.ledger import ROLE, ledger_place, new_ledger
+from .....support.ledger import fresh_ledger, ledger_place, new_ledger
 from .....support.postgres_server import PostgresServer
-
-SCHEMAS = "SELECT format('DROP SCHEMA %I CASCADE', nspname) FROM pg_namespace WHERE nspname LIKE 'audit%'"
 
 
 @pytest.fixture(scope="module")
@@ -27,10 +24,7 @@ def database(postgres: PostgresServer) -> str:
 @pytest.fixture
 def ledger(postgres: PostgresServer, database: str) -> LedgerPlace:
     """Of the service named `here`, in its first incarnation."""
-    with closing(postgres.connect(database)) as connection:
-        for (drop,) in connection.execute(SCHEMAS).fetchall():
-            connection.execute(drop)
-        prepare(connection, ROLE, partition_records=10)
+    fresh_ledger(postgres, database, partition_records=10)
     return ledger_place(postgres, database, node="here", incarnation=1)
 
 

@@ -35,18 +35,6 @@ def reader(ledger: LedgerPlace, writer: Writer) -> Iterator[Reader]:
         yield reader
 
 
-def test_any_piece_is_the_piece_of_the_whole(reader: Reader, writer: Writer) -> None:
-    for size in range(1, 12):
-        writer.append([draft("log.alive", None, {"x": "y" * (40 * n)}) for n in range(size)])
-    end = reader.end()
-    assert end is not None
-    whole = b"".join(reader.chunks(end.size))
-    assert whole.count(b"\n") == end.seq + 1
-    for start in range(0, end.size, 1_009):
-        for length in (1, 500, 5_000):
-            assert b"".join(reader.chunks(start + length, start)) == whole[start : start + length]
-
-
 @pytest.mark.parametrize("at", [100, 199, 200, 201, 399])
 def test_a_piece_may_begin_deep_in_a_long_batch(reader: Reader, writer: Writer, at: int) -> None:
     for _ in range(2):
