@@ -182,7 +182,7 @@ def _states(settings: Settings) -> dict[Pot, PotState]:
 
 
 def _books(settings: Settings) -> Books:
-    books, log = Books(), open_store(settings)
+    books, log = Books(is_audit=True), open_store(settings)
     try:
         LogOfBudgets(log, open_audit(settings)).read(0, books.add)
     except StoreFailed as failed:

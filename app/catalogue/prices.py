@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -11,6 +12,8 @@ BILLION = 10**9
 DECIMAL_PLACES = 9
 PER_TOKENS = 1_000_000
 """Prices are for so many tokens."""
+_SHOWN = re.compile(r"([0-9]{1,19})(?:\.([0-9]{1,9}))?")
+"""As `decimal_text` writes it."""
 NO_CALLS: Mapping[str, int] = {}
 
 
@@ -91,6 +94,8 @@ def amount_of(value: str | int | Decimal, most: int) -> int:
 
     Raises ValueError with the end of a sentence: also for digits that would be lost.
     """
+    if isinstance(value, str) and (found := _SHOWN.fullmatch(value)) and int(found[1]) < most:
+        return int(found[1]) * BILLION + int((found[2] or "").ljust(DECIMAL_PLACES, "0"))
     try:
         number = Decimal(value)
     except ArithmeticError:

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from ..audit.format.record import MAX_LINE_BYTES, hash_of, parse_line, seq_of, split_lines
+from ..audit.format.record import MAX_LINE_BYTES, hash_of, seq_of, split_lines
 from ..audit.log import AuditLog
 from ..audit.storage.store import AuditStore
 from ..errors import EvidenceUnavailable
+from ..kit.foreign_json import loads
 from ..limits.budgets.books import concerns_budgets
 from ..limits.budgets.recovery import TakeRecord
 from ..limits.budgets.store import LogPlace, StoreFailed
@@ -44,7 +45,7 @@ class LogOfBudgets:
         with _faults():
             for line in split_lines(self._store.chunks(self._store.size() if end is None else end, start)):
                 if concerns_budgets(line) and line.endswith(b"\n"):
-                    record = parse_line(line)
+                    record = loads(line)
                     take(record["seq"], record["action"], record["request_id"], record["details"])
 
     async def record(self, action: str, details: Mapping[str, Any], request_id: str | None = None) -> None:

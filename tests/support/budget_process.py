@@ -88,7 +88,7 @@ class BudgetProcess:
 
     def books(self) -> Books:
         """Of the whole log."""
-        books = Books()
+        books = Books(is_audit=True)
         self.log.read(0, books.add)
         return books
 

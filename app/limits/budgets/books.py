@@ -48,6 +48,8 @@ class Books:
     """By the number of their `ask.received`."""
     problems: list[str] = field(default_factory=list)
     """Records whose own numbers do not agree."""
+    is_audit: bool = False
+    """Whether each amount is computed from its tokens once more."""
 
     def add(self, seq: int, action: str, request_id: str, details: Mapping[str, Any]) -> None:
         """Take one record. What this service cannot have written is a problem, never an error."""
@@ -91,19 +93,24 @@ class Books:
         spent = details.get("spent")
         if spent is None:
             self.problems.append(f"record {seq} ({action}): says nothing of what was spent; the reservation is counted")
-            self.spent.update(question.amounts)
+            self._spend(question.amounts)
             return
-        self.spent.update(amounts_of(spent))
-        for entry in spent:
+        self._spend(amounts_of(spent))
+        for entry in spent if self.is_audit else ():
             if (problem := _disagreement(entry, question)) is not None:
                 self.problems.append(f"record {seq} ({action}): {problem}")
 
+    def _spend(self, amounts: Mapping[Pot, int]) -> None:
+        for pot, amount in amounts.items():
+            self.spent[pot] += amount
 
-def amounts_of(entries: Iterable[Mapping[str, Any]]) -> Counter[Pot]:
+
+def amounts_of(entries: Iterable[Mapping[str, Any]]) -> dict[Pot, int]:
     """The amounts of `reserved` or `spent`, by pot. Raises KeyError, TypeError, ValueError."""
-    total = Counter[Pot]()
+    total: dict[Pot, int] = {}
     for entry in entries:
-        total[_pot(entry)] += _amount(entry)
+        pot = _pot(entry)
+        total[pot] = total.get(pot, 0) + _amount(entry)
     return total
 
 

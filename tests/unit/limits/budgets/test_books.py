@@ -19,7 +19,7 @@ ONE = reservation(MONEY, TOKENS)
 
 def books(*records: tuple[str, dict[str, Any]]) -> Books:
     """Of records with the numbers 0, 1, …"""
-    found = Books()
+    found = Books(is_audit=True)
     for seq, (action, details) in enumerate(records):
         found.add(seq, action, REQUEST, details)
     return found
