@@ -41,6 +41,7 @@ class SetupResult:
     secret_filled_into: Path | None = None
     """A `.env` that was there without a secret, such as a copy of .env.example."""
     database: Path | PostgresUrl | None = None
+    """Also one of an older version, brought up to this one."""
     audit_log: Path | None = None
     log_key: Path | None = None
     first_record: Receipt | None = None
@@ -71,11 +72,11 @@ def set_up(*, new_log: bool = False) -> SetupResult:
         # (4) the log, its key and its first checkpoint
         log = set_up_log(settings, new_log=new_log)
         # (5) the database
-        is_new_database = create_or_upgrade_database(database)
+        is_changed = create_or_upgrade_database(database)
     return SetupResult(
         env_file=env_file,
         secret_filled_into=filled,
-        database=database if is_new_database else None,
+        database=database if is_changed else None,
         audit_log=settings.audit_log_path if log.first_record else None,
         log_key=log.key,
         first_record=log.first_record,

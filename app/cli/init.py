@@ -25,7 +25,8 @@ def init_folder(
     done = setup.set_up(new_log=new_log)
     paths = {"env_file": done.env_file, "database": done.database, "audit_log": done.audit_log, "log_key": done.log_key}
     made = {name: str(path) if path else None for name, path in paths.items()}
-    lines = [f"made {name.replace('_', ' ')}: {path}" for name, path in made.items() if path]
+    did = {"database": "made or upgraded"}
+    lines = [f"{did.get(name, 'made')} {name.replace('_', ' ')}: {path}" for name, path in made.items() if path]
     if done.secret_filled_into:
         lines.insert(0, f"wrote a fresh SECRET_KEY into {done.secret_filled_into}")
     steps = [command("serve")] if done.has_clients else [command(ADD_CLIENT), command("serve")]
