@@ -18,6 +18,7 @@ from ..errors import RateLimited
 from ..settings import Settings
 from .networks import network_of
 from .quota import QUESTIONS, PerMinute, Quota, QuotaExceeded
+from .shared_hits import MINUTE
 from .shared_window import UNPROVEN, WindowStorage, shared_window_url
 from .storage_faults import storage_faults
 
@@ -173,12 +174,16 @@ class Buckets:
 
     def _charge(self, item: PerMinute, *key: str) -> Quota:
         with storage_faults():
-            is_allowed = self._window.hit(item, *key)
-            quota = self._quota(item, *key)
+            is_allowed, oldest, count = self._storage.hit(item.key_for(*key), item.amount)
+        quota = _quota_of(item, key[0], oldest, count)
         if not is_allowed:
             raise QuotaExceeded(quota)
         return quota
 
     def _quota(self, item: PerMinute, *key: str) -> Quota:
-        reset_at, remaining = self._window.get_window_stats(item, *key)
-        return Quota(item.amount, max(0, remaining), max(1, math.ceil(reset_at - monotonic())), key[0])
+        return _quota_of(item, key[0], *self._storage.get_moving_window(item.key_for(*key), item.amount, MINUTE))
+
+
+def _quota_of(item: PerMinute, name: str, oldest: float, count: int) -> Quota:
+    """*oldest*: when the oldest of *count* calls in the window came."""
+    return Quota(item.amount, max(0, item.amount - count), max(1, math.ceil(oldest + MINUTE - monotonic())), name)

@@ -68,14 +68,21 @@ class WindowStorage(MovingWindowSupport, Storage):
         self._unproven = SharedHits(path.with_name(f"{path.name}-{UNPROVEN}"), MOST_UNPROVEN_HITS)
 
     def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
+        """As `hit`."""
+        return self.hit(key, limit, amount)[0]
+
+    def hit(self, key: str, limit: int, amount: int = 1) -> tuple[bool, float, int]:
         """Add *amount* hits if at most *limit* are then in the last minute, else none.
 
-        None, too, while all who are not proven have had MOST_UNPROVEN_HITS in this minute.
+        None, too, while all who are not proven have had MOST_UNPROVEN_HITS in this minute. Whether
+        they were added, and then what `get_moving_window` says.
         """
         hits, digest = self._hits(key), digest_of(key)
         with self.shared:
             now = self._read(hits)
-            return hits.window(digest, now)[1] + amount <= limit and hits.add(digest, now, amount)
+            oldest, count = hits.window(digest, now)
+            is_added = count + amount <= limit and hits.add(digest, now, amount)
+        return is_added, oldest, count + amount * is_added
 
     def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:
         """When the oldest hit of the last minute was, and how many there are."""

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from types import TracebackType
 
 from ..errors import LimitsUnavailable
 
 
-@contextmanager
-def storage_faults() -> Iterator[None]:
-    """Raises LimitsUnavailable in place of OSError."""
-    try:
-        yield
-    except OSError as error:
-        raise LimitsUnavailable(retry_after=1) from error
+class storage_faults:  # noqa: N801 - as contextlib's suppress
+    """Raises LimitsUnavailable in place of OSError. A class: every question enters one."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if isinstance(error, OSError):
+            raise LimitsUnavailable(retry_after=1) from error
