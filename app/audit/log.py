@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
+from ..kit.moments import now_utc
 from .format.chain import link
 from .format.record import EMPTY, MAX_DETAILS_BYTES, Draft, LogEnd, Receipt, details_of, draft, split_lines, whole_draft
-from .storage.append import append, now_utc
+from .storage.append import append
 from .storage.group_commit import GroupCommit
 from .storage.long_records import LongRecords
 from .storage.meter import StorageMeter

@@ -10,6 +10,11 @@ MOST_AGO = 36_500 * 86_400
 _DURATION = re.compile(r"([0-9]{1,9})([smhd])")
 
 
+def now_utc() -> str:
+    """RFC 3339 in UTC with six decimals."""
+    return datetime.now(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
+
+
 def moment(seconds: int) -> datetime:
     """Unix seconds as a point in time, in UTC."""
     return datetime.fromtimestamp(seconds, UTC)

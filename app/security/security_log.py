@@ -11,11 +11,11 @@ import json
 import logging
 import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 from ..kit.line_writer import HANGS, LineWriter
+from ..kit.moments import now_utc
 from .security_file import SecurityFile
 
 LOG = logging.getLogger("app.security")
@@ -58,8 +58,7 @@ class SecurityLog:
 
 
 def _line(name: str, level: str, fields: Mapping[str, object]) -> str:
-    time = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    words = [time, level, name, *(f"{key}={_encoded(value)}" for key, value in fields.items() if value is not None)]
+    words = [now_utc(), level, name, *(f"{key}={_encoded(value)}" for key, value in fields.items() if value is not None)]
     return " ".join(words) + "\n"
 
 

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 
+from ...kit.moments import now_utc
 from ..format.record import Draft, Receipt
 from .store import Addition
-
-
-def now_utc() -> str:
-    """RFC 3339 in UTC with six decimals."""
-    return datetime.now(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 def append(

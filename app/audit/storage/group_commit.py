@@ -15,8 +15,8 @@ import asyncio
 from collections.abc import Callable
 
 from ...errors import AppError, AuditUnavailable
+from ...kit.moments import now_utc
 from ..format.record import Draft, Receipt
-from .append import now_utc
 from .availability import Availability
 from .log_writer import Group, LogWriter, Outcome, Ticket
 from .loop_clock import LoopClock

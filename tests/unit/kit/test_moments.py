@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from app.kit.moments import duration, iso, moment, since
+from app.kit.moments import duration, iso, moment, now_utc, since
 
 from ...support.tables import for_each
 
@@ -44,3 +46,7 @@ def test_a_day_a_time_or_a_length_of_time_is_a_moment(text: str, found: str) -> 
 def test_anything_else_is_no_moment(text: str) -> None:
     with pytest.raises(ValueError, match="a moment is a day"):
         since(text, moment(1_790_000_000))
+
+
+def test_the_present_time_is_in_utc_with_six_decimals() -> None:
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", now_utc())
