@@ -12,8 +12,6 @@ STOP_SECONDS = 1.0
 """At a stop: after so long without progress, a proven body or an unread answer is cut."""
 STOP_UNPROVEN_SECONDS = 0.15
 """The same for a head, and for the body of a caller who has proven nothing."""
-HALF_CLOSE_SECONDS = 0.1
-"""A caller whose sending ends this soon after the request waits for the answer."""
 LINGER_SECONDS = 1.0
 """After a refusal, so that the caller can read it."""
 
@@ -46,6 +44,11 @@ class Waiting:
         self.body_bytes = 0
         self.unread = 0
         """Bytes of answers that the caller had not read at the last look."""
+
+    def hear(self) -> float:
+        """The caller has sent something: now."""
+        self.last_byte = self._now()
+        return self.last_byte
 
     def enter(self, phase: Phase) -> None:
         self.phase, self.since = phase, self._now()

@@ -19,13 +19,14 @@ from ..api.http_errors import MalformedHttp, RequestTimeout, TooLarge, TooManyCo
 from ..errors import AppError, ClientGone
 from ..limits.networks import network_of
 from .connections import Connections
-from .deadlines import HALF_CLOSE_SECONDS, Phase, Waiting
+from .deadlines import Phase, Waiting
 from .early_refusals import refusal
 from .health_desk import HEALTH
 from .http_parser import Head, MessageParser
 from .http_request import HttpRequest, ServerParts
 from .incoming import Incoming
 from .peek import has_left, has_sent, write_last
+from .silence import Silence
 
 
 class HttpProtocol(asyncio.Protocol):
@@ -42,7 +43,7 @@ class HttpProtocol(asyncio.Protocol):
         self._connections, self._bounds = connections, connections.bounds
         self._server = ServerParts(config, server_state, app_state)
         self._loop = _loop or asyncio.get_running_loop()
-        self.waiting = Waiting(self._loop.time)
+        self.waiting, self._silence = Waiting(self._loop.time), Silence(self._loop)
         self.network = self._address = "unknown"
         self._is_guest = self._has_ended_sending = False
         self._parser: MessageParser | None = None  # many connections never send a head
@@ -61,6 +62,7 @@ class HttpProtocol(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._server.state.connections.discard(cast(Any, self))
         self._connections.remove(self)
+        self._silence.end()
         if not self._incoming.is_empty:
             self._connections.count(ClientGone.code, self._address)
         self._end_reading()
@@ -69,7 +71,7 @@ class HttpProtocol(asyncio.Protocol):
         self._flow.resume_writing()
 
     def data_received(self, data: bytes) -> None:
-        self.waiting.last_byte = self._loop.time()
+        self._silence.interrupt(self.waiting.hear())
         if self.waiting.phase is not Phase.OVER:
             self._take(data)
             return
@@ -78,16 +80,14 @@ class HttpProtocol(asyncio.Protocol):
             self._transport.abort()
 
     def eof_received(self) -> bool:
-        """Whether to go on, because the caller still reads.
+        """Whether to go on, because the caller still reads: a close ends their sending, too.
 
-        A caller who closes the connection ends their sending, too. Who waits for the answer ends it
-        together with the request (`nc -N`, some proxies), who gives up does it later.
+        One who waits for the answer ends it with the request (`nc -N`), one who gives up does later.
         """
-        request, waiting = self._request, self.waiting
-        if waiting.phase not in (Phase.ANSWER, Phase.OVER) or request is None or request.response_complete:
+        request = self._request
+        if self.waiting.phase not in (Phase.ANSWER, Phase.OVER) or request is None or request.response_complete:
             return False
-        is_late = self._loop.time() - waiting.last_byte > HALF_CLOSE_SECONDS
-        if not self._has_ended_sending and (is_late or request.response_started):
+        if not self._has_ended_sending and (self._silence.is_long or request.response_started):
             return False  # the caller has already read some of the answer
         self._has_ended_sending = True
         self._end_with(request)

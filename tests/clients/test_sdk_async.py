@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import pytest
 from openai import APIError, AsyncOpenAI
 
-from app.serving.deadlines import HALF_CLOSE_SECONDS
+from app.serving.silence import HALF_CLOSE_SECONDS
 
 from ..support.fake_openai import FakeOpenAI, completion_text
 from ..support.sdk import (

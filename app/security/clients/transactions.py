@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -10,6 +11,7 @@ from sqlalchemy import Table, select
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from ...kit.finished import finished
 from ...kit.postgres_url import PostgresUrl
 from .database import TIMEOUT_SECONDS, Where, configure, database_faults, database_url, engine_options
 from .tables import generation
@@ -35,10 +37,18 @@ def open_async_engine(where: Where, timeout: float = TIMEOUT_SECONDS) -> AsyncEn
 
 @asynccontextmanager
 async def reading(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    """A connection. Everything that is not committed when it closes is rolled back."""
+    """A connection. Everything that is not committed when it closes is rolled back.
+
+    aiosqlite opens a file on a thread that a cancellation does not stop: it is waited for.
+    """
     with database_faults():
-        async with engine.connect() as connection:
+        connection = engine.connect()
+        try:
+            await (connection.start() if _is_postgres(engine) else finished(connection.start()))
             yield connection
+        finally:
+            if connection.sync_connection is not None:
+                await asyncio.shield(connection.close())
 
 
 @asynccontextmanager
@@ -78,5 +88,5 @@ def upsert(connection: AsyncConnection, table: Table) -> Any:
     return postgresql.insert(table)
 
 
-def _is_postgres(connection: AsyncConnection) -> bool:
-    return connection.dialect.name == "postgresql"
+def _is_postgres(database: AsyncConnection | AsyncEngine) -> bool:
+    return database.dialect.name == "postgresql"

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import json
 import socket
+import time
 import weakref
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -18,6 +19,7 @@ from app.limits.bounds import Bounds
 from app.serving.connections import Connections
 from app.serving.http_protocol import HttpProtocol
 from app.serving.http_request import HttpRequest
+from app.serving.silence import HALF_CLOSE_SECONDS
 
 FULL = Bounds(connections=0, guests=1)
 """Every connection is a guest: only health is answered."""
@@ -90,6 +92,17 @@ def test_who_ends_their_sending_with_a_large_body_in_one_read_is_answered() -> N
 
     request = b"POST /ask HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n" + b"x" * 100_000
     assert said_to(request, before_answer=once_the_end_is_seen, ends=True).endswith(b"\r\n\r\nok")
+
+
+def test_a_loop_that_is_late_makes_no_caller_late() -> None:
+    """The end was there long before the loop could read it."""
+
+    async def keep_the_loop(protocol: HttpProtocol) -> None:
+        time.sleep(2 * HALF_CLOSE_SECONDS)
+        while not protocol._has_ended_sending:
+            await asyncio.sleep(0)
+
+    assert said_to(b"GET /ask HTTP/1.1\r\nHost: x\r\n\r\n", before_answer=keep_the_loop, ends=True).endswith(b"ok")
 
 
 def test_a_request_that_is_over_waits_for_no_collector() -> None:

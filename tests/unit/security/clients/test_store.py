@@ -2,9 +2,13 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+import sqlite3
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -204,3 +208,35 @@ async def test_a_cancelled_change_is_whole_or_absent_and_holds_no_lock(store: Cl
         await asyncio.wait([change])
     await store.add("alice", [ASK])
     assert await store.generation() == len(await store.list_all())
+
+
+@pytest.mark.slow
+def test_who_is_cancelled_while_a_file_is_opened_waits_for_its_thread(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would meet an event loop that is closed, and end without closing the file."""
+    failed: list[threading.ExceptHookArgs] = []
+    monkeypatch.setattr(threading, "excepthook", failed.append)
+    monkeypatch.setattr(sqlite3, "connect", on_a_slow_disk(sqlite3.connect))
+
+    async def leave(turns: int) -> None:
+        store = open_clients(path)
+        look = asyncio.create_task(store.list_all())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        look.cancel()
+        await asyncio.wait([look])
+        await store.aclose()
+
+    before = set(threading.enumerate())
+    for turns in range(10):
+        asyncio.run(leave(turns))
+    for thread in set(threading.enumerate()) - before:
+        thread.join()
+    assert failed == []
+
+
+def on_a_slow_disk(connect: Callable[..., sqlite3.Connection]) -> Callable[..., sqlite3.Connection]:
+    def slow(*words: Any, **options: Any) -> sqlite3.Connection:
+        time.sleep(0.02)
+        return connect(*words, **options)
+
+    return slow
