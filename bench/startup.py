@@ -11,9 +11,9 @@ from pathlib import Path
 
 from app.audit.format.chain import link
 from app.audit.format.record import Draft, LogEnd, draft
-from app.audit.storage.append import now_utc
 from app.audit.storage.jsonl import JsonlStore
 from app.audit.storage.store import Batch, Recovery
+from app.kit.moments import now_utc
 
 from .notary import notary_command, wait_until_signed
 from .process import ROOT, Process, ServerFailed, running
