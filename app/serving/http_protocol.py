@@ -82,7 +82,7 @@ class HttpProtocol(asyncio.Protocol):
     def eof_received(self) -> bool:
         """Whether to go on, because the caller still reads: a close ends their sending, too.
 
-        One who waits for the answer ends it with the request (`nc -N`), one who gives up does later.
+        Who waits for the answer ends it with the request (`nc -N`); who gives up does so later.
         """
         request = self._request
         if self.waiting.phase not in (Phase.ANSWER, Phase.OVER) or request is None or request.response_complete:
