@@ -15,6 +15,7 @@ AppError
 ├── RateLimited                 too many in a minute; BudgetSpent: app/limits/budgets/errors.py
 │   └── QuotaExceeded           carries the principal's quota: app/limits/quota.py
 ├── Unavailable                 impossible now; may carry retry_after
+│   ├── ServerUnavailable       a database cannot be used; its words are for operators alone
 │   ├── AuditUnavailable        not recorded; LongTextUnavailable: a long text was not stored
 │   ├── AuditCorrupt            the log is not what was written; the start stops
 │   ├── EvidenceUnavailable     no tree or checkpoint for this record yet
@@ -108,6 +109,10 @@ class RateLimited(AppError):
 class Unavailable(AppError):
     code = "unavailable"
     detail = "The service cannot do this now. Try again later."
+
+
+class ServerUnavailable(Unavailable):
+    """Its detail names the server and repeats its words, for an operator. A caller is not told."""
 
 
 class AuditUnavailable(Unavailable):

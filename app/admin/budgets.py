@@ -12,7 +12,7 @@ from ..audit.storage.running import is_running
 from ..catalogue.budgets import EACH, Budget, begins_anew, period_of
 from ..catalogue.models import Catalogue
 from ..catalogue.prices import amount_of
-from ..errors import InvalidRequest, Unavailable
+from ..errors import InvalidRequest, ServerUnavailable
 from ..limits.budgets.books import Books
 from ..limits.budgets.budgets import now_utc
 from ..limits.budgets.reservations import MOST_AMOUNT, TOKENS, Pot, shown
@@ -186,7 +186,7 @@ def _books(settings: Settings) -> Books:
     try:
         LogOfBudgets(log, open_audit(settings)).read(0, books.add)
     except StoreFailed as failed:
-        raise Unavailable(f"{failed}.") from failed
+        raise ServerUnavailable(f"{failed}.") from failed
     return books
 
 
@@ -210,7 +210,7 @@ def _unattached(settings: Settings) -> Iterator[None]:
         with owners.holding_off(SETTLE_SECONDS):
             yield
     except StoreFailed as failed:
-        raise Unavailable(f"{failed}.") from failed
+        raise ServerUnavailable(f"{failed}.") from failed
     finally:
         owners.close()
         store.close()
@@ -223,7 +223,7 @@ def _opened(settings: Settings) -> Iterator[BudgetStore | None]:
     try:
         yield store if store.open_beside() else None
     except StoreFailed as failed:
-        raise Unavailable(f"{failed}.") from failed
+        raise ServerUnavailable(f"{failed}.") from failed
     finally:
         store.close()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any, Literal
 
-from ..errors import AppError, AuditCorrupt, InvalidParameter
+from ..errors import AppError, AuditCorrupt, InvalidParameter, ServerUnavailable
 from ..security.api_keys.form import KeyRefused
 from ..security.token_errors import TokenError, TokenMalformed
 from ..upstream.errors import UpstreamBusy, UpstreamRefused
@@ -156,13 +156,13 @@ def public_code(error: AppError) -> str:
 
 
 def public_detail(error: AppError) -> str:
-    """The sentence that a body shows. It hides reasons against a token, and faults of the log."""
+    """The sentence that a body shows. It hides why a token, the log or a server is refused."""
     if isinstance(error, TokenMissing | KeyRefused):
         return error.detail
     if isinstance(error, TokenMalformed):
         return SEND_ONE
-    if isinstance(error, AuditCorrupt):
-        return AuditCorrupt.detail
+    if isinstance(error, AuditCorrupt | ServerUnavailable):
+        return type(error).detail
     code = public_code(error)
     detail = TokenError.detail if code == "invalid_token" else error.detail
     return f"{detail} {HINTS[code]}" if code in HINTS else detail

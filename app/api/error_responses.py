@@ -20,6 +20,7 @@ from ..errors import (
     InvalidRequest,
     ModelNotFound,
     Overloaded,
+    ServerUnavailable,
 )
 from ..kit.content_coding import CODINGS
 from ..kit.secret_look import masked, masked_path
@@ -120,8 +121,9 @@ async def _record(request: Request, error: AppError, status: int) -> None:
     origin = context.origin
     known: dict[str, Any] = {"user_id": context.user_id, "request_id": origin.request_id}
     route = _template(request)
-    if isinstance(error, AuditCorrupt):
-        app.services.events.event(error.code, level="CRITICAL", request_id=origin.request_id, detail=error.detail)
+    if isinstance(error, AuditCorrupt | ServerUnavailable):
+        level = "CRITICAL" if isinstance(error, AuditCorrupt) else "ERROR"
+        app.services.events.event(error.code, level=level, request_id=origin.request_id, detail=error.detail)
     if isinstance(error, AuditUnavailable):
         app.services.events.event(error.code, level="ERROR", **known, address=origin.address, route=route)
         app.slot.refused += 1

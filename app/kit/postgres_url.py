@@ -11,6 +11,8 @@ from typing import Any
 from ..errors import ConfigError
 
 FORM = re.compile(r"postgres(?:ql)?://[^\s\x00-\x1f]+")
+NO_RIGHT = "42501"
+"""SQLSTATE: the role may not do this."""
 EXTRA = "install the extra `postgres`: pip install 'secure-ai-assistant[postgres]'"
 
 
@@ -43,6 +45,11 @@ class PostgresUrl:
         if not _is_local(found) and not {"sslmode", "service"} & found.keys() and "PGSSLMODE" not in os.environ:
             found["sslmode"] = "verify-full"
         return found
+
+    def what_failed(self, error: BaseException | None) -> str:
+        """As `what_failed`, and what to do where the role lacks a right."""
+        hint = f"; name in {self.setting} a database that its role owns (ALTER DATABASE … OWNER TO …)"
+        return what_failed(error) + (hint if getattr(error, "sqlstate", None) == NO_RIGHT else "")
 
     @property
     def is_local(self) -> bool:

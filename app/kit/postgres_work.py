@@ -11,7 +11,7 @@ import psycopg
 
 from ..errors import ConfigError
 from .postgres import AsyncBoundedConnection, connect_async
-from .postgres_url import PostgresUrl, what_failed
+from .postgres_url import PostgresUrl
 
 LOG = logging.getLogger("app.kit")
 Work = Callable[[AsyncBoundedConnection], Coroutine[Any, Any, None]]
@@ -44,4 +44,4 @@ class PostgresWork:
             finally:
                 connection.pgconn.finish()
         except (psycopg.Error, ConfigError) as error:
-            LOG.warning("%s: %s.", self._what, what_failed(error))
+            LOG.warning("%s: %s.", self._what, self._url.what_failed(error))

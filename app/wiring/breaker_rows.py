@@ -13,9 +13,9 @@ from functools import partial
 
 import psycopg
 
-from ..errors import Unavailable
+from ..errors import ServerUnavailable
 from ..kit.postgres import AsyncBoundedConnection, connect
-from ..kit.postgres_url import PostgresUrl, what_failed
+from ..kit.postgres_url import PostgresUrl
 from ..kit.postgres_work import PostgresWork
 from ..upstream.resilience.breaker import Breaker
 from .breakers import SharedBreakers
@@ -81,4 +81,4 @@ def _faults(url: PostgresUrl) -> Iterator[None]:
     try:
         yield
     except psycopg.Error as error:
-        raise Unavailable(f"The breakers in {url} cannot be used now: {what_failed(error)}.") from error
+        raise ServerUnavailable(f"The breakers in {url} cannot be used now: {url.what_failed(error)}.", retry_after=1) from error

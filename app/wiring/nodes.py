@@ -22,7 +22,7 @@ from ..catalogue.models import Catalogue
 from ..errors import ConfigError
 from ..kit.node_marks import differing, marks_of
 from ..kit.postgres import AsyncBoundedConnection, connect
-from ..kit.postgres_url import PostgresUrl, what_failed
+from ..kit.postgres_url import PostgresUrl
 from ..kit.postgres_work import PostgresWork
 from ..security.security_log import SecurityLog
 from ..settings import Settings
@@ -58,7 +58,7 @@ def verify_alike(url: PostgresUrl, settings: Settings, catalogue: Catalogue) -> 
         with connect(url) as connection:
             rows = connection.execute(LIVE, [LOCKS]).fetchall()
     except psycopg.Error as error:
-        raise ConfigError(f"DATABASE_URL: {url} cannot be used now: {what_failed(error)}.") from None
+        raise ConfigError(f"DATABASE_URL: {url} cannot be used now: {url.what_failed(error)}.") from None
     if found := _differences(rows, marks(settings, catalogue)):
         node, names = next(iter(found.items()))
         raise ConfigError(

@@ -8,7 +8,7 @@ import platform
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -58,6 +58,7 @@ from . import (
     windows,
 )
 from .figures import Figures
+from .nodes import rounds as of_nodes
 from .programs import PROGRAMS
 from .shapes import SHAPES
 from .strangers import PARTS as TAMPERED
@@ -97,9 +98,10 @@ PARTS = (
     "ledger",
     "forward",
     "signers",
+    *of_nodes.PARTS,
 )
 READERS = 16
-Round = tuple[str, Callable[[Path], Figures]]
+Round = of_nodes.Round
 """A name and what to run. `held` counts kept promises: answers, acknowledged records, faults survived, edits found."""
 
 
@@ -134,6 +136,7 @@ def rounds_of(part: str, rounds: int | None) -> Iterator[Round]:
     if part == "signers":
         number = rounds or 120
         yield f"{number} signers killed, cut off or frozen, 3 nodes", partial(signers.hurt_signers, rounds=number)
+    yield from of_nodes.rounds_of(part, rounds)
     if part in ("connections", "million", "shares", "budgets"):
         hostile.raise_client_limit()
     for workers in (1, 4):
@@ -303,7 +306,7 @@ def main() -> int:
         type=int,
         help="how many kills (200 of one worker, 1,000 of four), losses of power (500), streams cut (1,000),"
         " pairs of keys (20,000), minutes of stuck outputs (10) and of the soak (60), mutants (50,000), hostile requests"
-        " (1,000,000), or seconds of slow callers (60) and of an outage (60)",
+        " (1,000,000), restarts of nodes (10), or seconds of slow callers (60), of an outage (60) and of faults of nodes (10)",
     )
     given = arguments.parse_args()
     parts = PARTS if given.part == "all" else (given.part,)

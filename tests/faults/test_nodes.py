@@ -1,4 +1,4 @@
-"""Several nodes as one service: short forms of `python -m tests.faults.nodes`."""
+"""Several nodes as one service: short forms of `python -m tests.faults`."""
 
 from __future__ import annotations
 

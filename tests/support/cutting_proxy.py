@@ -22,6 +22,8 @@ class CuttingProxy:
         self.cuts = 0
         self.is_silent = False
         """While so, nothing is accepted, forwarded or closed: as a network that drops all packets."""
+        self.passes: int | None = None
+        """While set, only so many bytes of what the server says at a time: the rest is lost."""
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._lock = threading.Lock()
@@ -91,7 +93,7 @@ class CuttingProxy:
         try:
             data = end.recv(1 << 16)
             if data and end not in self._doomed:
-                self._pairs[end].sendall(data)
+                self._pairs[end].sendall(data if end in self._clients else data[: self.passes])
                 return
         except OSError:
             pass

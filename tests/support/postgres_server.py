@@ -15,7 +15,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -118,6 +118,14 @@ class PostgresServer:
         """The processes of the server, but for the postmaster."""
         found = (Path("/proc") / str(self.pid) / "task" / str(self.pid) / "children").read_text()
         return [int(pid) for pid in found.split()]
+
+    def signal_all(self, number: signal.Signals) -> None:
+        """To all its processes: SIGSTOP, and SIGCONT after it."""
+        assert self._process is not None
+        self._process.send_signal(number)  # first: a postmaster that stands still starts no more
+        for pid in self.children():
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
 
     def log(self) -> str:
         return (self.folder / "log").read_text(errors="replace")

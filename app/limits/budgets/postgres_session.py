@@ -18,7 +18,7 @@ import psycopg
 
 from ...errors import ConfigError
 from ...kit.postgres import BoundedConnection, connect
-from ...kit.postgres_url import PostgresUrl, what_failed
+from ...kit.postgres_url import PostgresUrl
 from .store import NO_OWNER, StoreFailed, StoreReplaced
 
 SCHEMA = "assistant_budgets"
@@ -165,7 +165,7 @@ class BudgetSession:
         try:
             yield
         except (psycopg.Error, ConfigError) as error:
-            why = error.detail if isinstance(error, ConfigError) else what_failed(error)
+            why = error.detail if isinstance(error, ConfigError) else self._url.what_failed(error)
             is_lost = self._connection is None or self._connection.closed
             raise (StoreReplaced if is_lost else StoreFailed)(f"{self} cannot be used: {why}") from error
 

@@ -14,8 +14,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import NullPool
 
-from ...errors import ConfigError, Unavailable
-from ...kit.postgres_url import PostgresUrl, what_failed
+from ...errors import ConfigError, ServerUnavailable, Unavailable
+from ...kit.postgres_url import PostgresUrl
 
 Where = Path | PostgresUrl
 """Of the database: the file of SQLite, or PostgreSQL's URL. Both are fit for messages."""
@@ -33,8 +33,6 @@ REASONS = {
     sqlite3.SQLITE_CORRUPT: "it is damaged; restore it from a backup",
     sqlite3.SQLITE_NOTADB: "it is no SQLite database",
 }
-NO_RIGHT = "42501"
-"""SQLSTATE: the role may not do this."""
 
 
 @contextmanager
@@ -86,13 +84,12 @@ def faults_named(where: Where) -> Iterator[None]:
         if not isinstance(cause, DBAPIError | PoolTimeout | sqlite3.Error):
             raise
         if isinstance(where, PostgresUrl):
-            failed = cause.orig if isinstance(cause, DBAPIError) else cause
-            reason = what_failed(failed)
-            if getattr(failed, "sqlstate", None) == NO_RIGHT:
-                reason += f"; name in {where.setting} a database that its role owns (ALTER DATABASE … OWNER TO …)"
+            reason = where.what_failed(cause.orig if isinstance(cause, DBAPIError) else cause)
         else:
             reason = REASONS.get(_fault(error) & 0xFF, "SQLite says no more")
-        raise Unavailable(f"The client database {where} cannot be used now: {reason}.", retry_after=error.retry_after) from cause
+        raise ServerUnavailable(
+            f"The client database {where} cannot be used now: {reason}.", retry_after=error.retry_after
+        ) from cause
 
 
 def _fault(error: Unavailable) -> int:

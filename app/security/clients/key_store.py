@@ -20,7 +20,7 @@ from ..api_keys.form import NewKey, is_key_id, make_key
 from ..models import ApiKey
 from .rows import NO_DIGEST, WANTED, existing, lookup
 from .tables import keys, revocations
-from .transactions import Record, hold_write_lock, reading, unrecorded, writing
+from .transactions import Record, locked, reading, unrecorded, writing
 
 KEY_OR_DECOY = lookup(keys, key_id="", sha256=NO_DIGEST)
 KEY_AND_REVOCATION = select(keys, revocations.c.revoked_at).outerjoin(revocations, revocations.c.jti == keys.c.key_id)
@@ -97,8 +97,7 @@ class KeyStore:
         One process at a time. No process needs to learn of it: the generation stays.
         """
         first = keys.update().where(keys.c.key_id == key_id, ~keys.c.expiry_noted).values(expiry_noted=True)
-        async with reading(self._engine) as connection:
-            await hold_write_lock(connection)
+        async with locked(self._engine) as connection:
             yield (await connection.execute(first)).rowcount == 1
             await connection.commit()
 

@@ -19,7 +19,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from ...errors import ConfigError, InvalidRequest, Unavailable
+from ...errors import ConfigError, InvalidRequest, ServerUnavailable
 from ..api_keys.form import is_key_id
 from ..models import DEFAULT_SETTINGS, Client, ClientSettings, Revocations
 from ..oauth_errors import InvalidClient
@@ -204,7 +204,7 @@ class ClientStore:
         try:
             await asyncio.to_thread(verify_schema, self.place.where)
         except ConfigError as error:
-            raise Unavailable(error.detail, retry_after=1) from error
+            raise ServerUnavailable(error.detail, retry_after=1) from error
 
     async def is_same(self) -> bool:
         """Whether it is the database that was accepted last. Cheap."""

@@ -6,9 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
+from weakref import WeakKeyDictionary
 
-from sqlalchemy import Table, select
+from sqlalchemy import Engine, Table, select
 from sqlalchemy.dialects import sqlite
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from ...kit.finished import finished
@@ -18,6 +20,7 @@ from .tables import generation
 
 Record = Callable[[], Awaitable[object]]
 """Records a change in the log: durable on return."""
+_turns: WeakKeyDictionary[Engine, asyncio.Lock] = WeakKeyDictionary()
 
 
 async def unrecorded() -> None:
@@ -37,10 +40,58 @@ def open_async_engine(where: Where, timeout: float = TIMEOUT_SECONDS) -> AsyncEn
 
 @asynccontextmanager
 async def reading(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    """A connection. Everything that is not committed when it closes is rolled back.
+    """A connection, for TIMEOUT_SECONDS in all: a server may be late at each step of the way.
 
-    aiosqlite opens a file on a thread that a cancellation does not stop: it is waited for.
+    Everything that is not committed when it closes is rolled back.
     """
+    async with _in_time(TIMEOUT_SECONDS if _is_postgres(engine) else None), _connection(engine) as connection:
+        yield connection
+
+
+@asynccontextmanager
+async def writing(engine: AsyncEngine, record: Record = unrecorded) -> AsyncIterator[AsyncConnection]:
+    """One transaction that holds the write lock from its start and raises the generation.
+
+    All or nothing. *record* is called last, once all checks have passed: nothing is committed if it
+    raises. docs/decisions/0011 says what a crash leaves.
+    """
+    async with locked(engine) as connection:
+        yield connection
+        await connection.execute(generation.update().values(value=generation.c.value + 1))
+        await record()
+        await connection.commit()
+
+
+@asynccontextmanager
+async def locked(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """A transaction that holds the write lock; the caller commits.
+
+    One of this process at a time: those that wait for the lock take no connection from readers.
+    """
+    turn = _turns.setdefault(engine.sync_engine, asyncio.Lock())
+    async with _in_time(TIMEOUT_SECONDS):
+        await turn.acquire()
+    try:
+        async with _connection(engine) as connection:
+            await _hold_write_lock(connection)
+            yield connection
+    finally:
+        turn.release()
+
+
+@asynccontextmanager
+async def _in_time(seconds: float | None) -> AsyncIterator[None]:
+    with database_faults():
+        try:
+            async with asyncio.timeout(seconds):
+                yield
+        except TimeoutError:
+            raise PoolTimeout("it did not answer in time") from None
+
+
+@asynccontextmanager
+async def _connection(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """aiosqlite opens a file on a thread that a cancellation does not stop: it is waited for."""
     with database_faults():
         connection = engine.connect()
         try:
@@ -51,22 +102,7 @@ async def reading(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
                 await asyncio.shield(connection.close())
 
 
-@asynccontextmanager
-async def writing(engine: AsyncEngine, record: Record = unrecorded) -> AsyncIterator[AsyncConnection]:
-    """One transaction that holds the write lock from its start and raises the generation.
-
-    All or nothing. *record* is called last, once all checks have passed: nothing is committed if it
-    raises. docs/decisions/0011 says what a crash leaves.
-    """
-    async with reading(engine) as connection:
-        await hold_write_lock(connection)
-        yield connection
-        await connection.execute(generation.update().values(value=generation.c.value + 1))
-        await record()
-        await connection.commit()
-
-
-async def hold_write_lock(connection: AsyncConnection) -> None:
+async def _hold_write_lock(connection: AsyncConnection) -> None:
     """One process at a time from here on, until the end of the transaction."""
     if _is_postgres(connection):
         await connection.execute(select(generation.c.value).with_for_update())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
+from itertools import cycle, islice
 from pathlib import Path
 
 from ...support.haproxy import balanced
@@ -21,16 +22,16 @@ NOTICE = {"SHUTDOWN_NOTICE_SECONDS": "3"}
 """The balancer looks twice a second; on a busy machine, somewhat later."""
 
 
-def restart(folder: Path, *, rounds: int, clients: int = 16, count: int = 2, postgres: PostgresServer | None = None) -> Figures:
-    """Each of *count* nodes *rounds* times."""
+def restart(folder: Path, *, restarts: int, clients: int = 16, count: int = 2, postgres: PostgresServer | None = None) -> Figures:
+    """*restarts* of *count* nodes, in turn."""
     began = time.monotonic()
     with servers(folder, postgres) as (_, _, _, env), nodes(folder, count, **env, **NOTICE) as (several, token):
         with balanced(folder, several) as port:
-            load = asyncio.run(_restart(several * rounds, Load(port, token, clients)))
+            load = asyncio.run(_restart([*islice(cycle(several), restarts)], Load(port, token, clients)))
         refused = Counter((one.status, one.code) for one in load.outcomes if one.status != 200)
         assert not refused, dict(refused)
         records, verifiers = verify_nodes(several, load.answers, folder / "exported.jsonl")
-    remarks = [f"{rounds * count} restarts, none refused", f"verified: {verifiers}"]
+    remarks = [f"{restarts} restarts, none refused", f"verified: {verifiers}"]
     return Figures(len(load.answers), records, time.monotonic() - began, remarks=remarks)
 
 

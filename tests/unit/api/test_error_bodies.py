@@ -33,6 +33,7 @@ from app.errors import (
     NotFound,
     Overloaded,
     RateLimited,
+    ServerUnavailable,
     UpstreamTimeout,
 )
 from app.security.api_keys.form import KeyRefused
@@ -220,8 +221,9 @@ def test_a_body_never_says_why_a_token_was_refused(kind: type[AppError]) -> None
         assert kind is TokenError or kind.code not in body
 
 
-def test_a_body_never_says_what_is_wrong_with_the_log() -> None:
-    error = AuditCorrupt("The log /srv/logs/audit_log.jsonl is shorter than it was.")
+@pytest.mark.parametrize("kind", [AuditCorrupt, ServerUnavailable])
+def test_a_body_never_says_what_is_wrong_with_a_log_or_server(kind: type[AppError]) -> None:
+    error = kind("The log /srv/logs/audit_log.jsonl is shorter than it was.")
     assert all("/srv" not in str(body_of(style, error, 503, ID)) for style in STYLES)
 
 

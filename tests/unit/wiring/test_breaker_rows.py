@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from app.catalogue.rules import BreakerRules
-from app.errors import Unavailable
+from app.errors import ServerUnavailable
 from app.kit.postgres_listener import PostgresListener
 from app.kit.postgres_url import PostgresUrl
 from app.limits.shared_folder import SharedFolder
@@ -84,5 +84,14 @@ async def test_a_machine_that_starts_later_knows_what_is_open(url: PostgresUrl, 
 
 
 def test_an_operator_learns_that_they_cannot_be_told() -> None:
-    with pytest.raises(Unavailable, match=r"The breakers in d on 127\.0\.0\.1 cannot be used now: .* refused\.$"):
+    with pytest.raises(ServerUnavailable, match=r"The breakers in d on 127\.0\.0\.1 cannot be used now: .* refused\.$"):
         close_everywhere(PostgresUrl("postgresql://u@127.0.0.1:1/d", "DATABASE_URL"), "lab")
+
+
+def test_a_role_without_the_right_is_told_what_to_do(postgres: PostgresServer, url: PostgresUrl) -> None:
+    name = url.parameters()["dbname"]
+    role = postgres.new_role()
+    postgres.query(f'GRANT USAGE ON SCHEMA assistant TO "{role}"', database=name)
+    other = PostgresUrl(postgres.url(name, role), "DATABASE_URL")
+    with pytest.raises(ServerUnavailable, match=r"permission denied for table breakers; name in DATABASE_URL a database that"):
+        told(other)

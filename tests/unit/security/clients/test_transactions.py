@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from pathlib import Path
 
@@ -53,4 +54,11 @@ async def test_a_change_waits_for_its_record_and_is_not_made_without_it(where: W
     assert seen == [0, 1], "nobody sees a change before its record"
     assert await store.generation() == 1
     assert not (await store.verify_exists("alice")).disabled
+    await store.aclose()
+
+
+async def test_many_changes_at_once_leave_a_connection_for_what_they_read(where: Where) -> None:
+    store, names = open_clients(where), [f"client-{number:02}" for number in range(12)]
+    await asyncio.gather(*(store.add(name, [ASK], record=store.list_all) for name in names))
+    assert [one.client_id for one in await store.list_all()] == names
     await store.aclose()
