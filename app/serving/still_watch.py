@@ -17,7 +17,8 @@ BUSY_SECONDS = 60.0
 """Without a heartbeat, however busy: a loop that never ends."""
 LATE_SECONDS = 0.5
 """If two looks are further apart, this process stood still itself, as in a suspended machine."""
-STOPPED = ("T", "t")
+STOPPED = "T"
+"""Not "t": a process that strace follows is in it at each system call, and only slow."""
 IDLE_SHARE = 0.05
 """A process that uses less than this share of the time counts as idle."""
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -55,7 +56,7 @@ class StillWatch:
             self._suspects.pop(pid, None)
             return False
         state, used = cpu_seconds(pid)
-        if state in STOPPED:
+        if state == STOPPED:
             return True
         since, used_then = self._suspects.setdefault(pid, (now, used))
         if state == "R" or used - used_then > IDLE_SHARE * max(now - since, 1.0):
