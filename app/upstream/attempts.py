@@ -16,6 +16,7 @@ class Try:
 
     __slots__ = (
         "began",
+        "is_bad",
         "is_over",
         "is_race",
         "is_sent",
@@ -31,9 +32,9 @@ class Try:
     def __init__(self, server: str = "", sha256: str | None = None) -> None:
         self.server, self.sha256 = server, sha256
         """*sha256*: of the body that is sent, in hex; None: it is not known."""
-        self.is_sent = self.is_skipped = self.is_race = self.is_over = False
+        self.is_sent = self.is_skipped = self.is_race = self.is_over = self.is_bad = False
         """*is_skipped*: not sent, because its server's breaker is open. *is_race*: it met the end
-        of an idle connection of a server that is well."""
+        of an idle connection of a server that is well. *is_bad*: the breaker knows of it."""
         self.status: int | None = None
         self.retry_after = ""
         """The server's header."""
@@ -87,6 +88,10 @@ class Attempts:
         self.tries.append(now)
         self._sha256 = self.whole = None
         return now
+
+    def has_failed_at(self, server: str) -> bool:
+        """Whether its breaker has heard of this question."""
+        return any(one.is_bad and one.server == server for one in self.tries)
 
     def fail(self, why: str) -> None:
         """No answer came of it all; *why*: unless the last try knows better."""

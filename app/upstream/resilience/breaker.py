@@ -1,8 +1,9 @@
 """The circuit breaker of one server: one that fails again and again is left alone for a while.
 
 Its state is in memory that all workers of one machine share. There are no locks around counts: two
-failures at the same moment may count as one. Who may try whether the server is back is exact: it
-holds a lock on the file, which the kernel frees if its process is killed.
+failures at the same moment may count as one. Who may try whether the server is back, and who may
+ask it again, is exact: it holds a lock on the file, which the kernel frees if its process is
+killed.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ LOG = logging.getLogger("app.upstream")
 RULES = BreakerRules()
 BYTES = 4096
 NAME_AT = 64
-OPEN_UNTIL, IN_A_ROW, BEGAN, CALLS, BAD, TRIAL_AT = range(6)  # words; those of times in nanoseconds
+OPEN_UNTIL, IN_A_ROW, BEGAN, CALLS, BAD, TRIAL_AT, RETRIED = range(7)  # words; those of times in nanoseconds
 
 
 class Entry(IntEnum):
@@ -93,8 +94,27 @@ class Breaker:
 
     @property
     def failures(self) -> int:
-        """In a row."""
+        """Questions in a row."""
         return int(self._words[IN_A_ROW])
+
+    @property
+    def may_retry(self) -> bool:
+        """Whether a question may be sent once more: since the last answer no other one was, or
+        failed."""
+        words = self._words
+        return not words[OPEN_UNTIL] and not words[RETRIED] and words[IN_A_ROW] <= 1
+
+    def take_retry(self) -> bool:
+        """Whether to send a question once more now. No other one is, until the server answers."""
+        if not self.may_retry or not self._lock():
+            return False
+        is_granted, self._words[RETRIED] = self.may_retry, 1
+        self._unlock()
+        return is_granted
+
+    def note_retry(self) -> None:
+        """A question is sent once more in any case."""
+        self._words[RETRIED] = 1
 
     @property
     def seconds_left(self) -> float:
@@ -123,7 +143,8 @@ class Breaker:
         self._words[TRIAL_AT] = now
         return Entry.LATER_TRIAL
 
-    def leave(self, entry: Entry, outcome: Outcome) -> None:
+    def leave(self, entry: Entry, outcome: Outcome, *, is_counted: bool = False) -> None:
+        """*is_counted*: an earlier failure of the same question is."""
         words = self._words
         if entry in (Entry.TRIAL, Entry.LATER_TRIAL):
             if outcome is Outcome.GOOD and self.is_open:
@@ -137,9 +158,9 @@ class Breaker:
                 self._unlock()
         elif outcome is Outcome.GOOD:
             words[CALLS] += 1
-            if words[IN_A_ROW]:
-                words[IN_A_ROW] = 0
-        elif outcome is Outcome.BAD:
+            if words[IN_A_ROW] or words[RETRIED]:
+                words[IN_A_ROW] = words[RETRIED] = 0
+        elif outcome is Outcome.BAD and not is_counted:
             self._count_bad()
 
     def open_for(self, seconds: float) -> None:
@@ -149,7 +170,7 @@ class Breaker:
 
     def reset(self) -> None:
         """Close it, and forget what was counted."""
-        for word in (IN_A_ROW, CALLS, BAD, BEGAN, OPEN_UNTIL):
+        for word in (IN_A_ROW, RETRIED, CALLS, BAD, BEGAN, OPEN_UNTIL):
             self._words[word] = 0
 
     def _count_bad(self) -> None:

@@ -102,7 +102,7 @@ class AttemptLoop:
             now.is_skipped = True
             now.end("breaker_open")
             raise BreakerOpen(retry_after=max(1.0, breaker.seconds_left))
-        outcome = Outcome.NONE
+        outcome, is_counted = Outcome.NONE, False
         begun, slots = monotonic(), call.upstream.slots
         try:
             answer = await (send(call, is_fresh) if road._own_until is None else _within(road._own_until, send(call, is_fresh)))
@@ -116,13 +116,14 @@ class AttemptLoop:
             now.is_race = now.why == IDLE_CLOSE and call.upstream.retries_idle_close and not breaker.failures
             if not now.is_race:
                 outcome = Outcome.BAD if is_servers_fault(error, now) else Outcome.GOOD
+            is_counted, now.is_bad = road.attempts.has_failed_at(call.upstream.name), outcome is Outcome.BAD
             raise
         except asyncio.CancelledError:
             if monotonic() >= road.until - CLOCK_SECONDS and not road.is_short:
                 outcome = Outcome.BAD
             raise
         finally:
-            breaker.leave(entry, outcome)
+            breaker.leave(entry, outcome, is_counted=is_counted)
         return answer
 
     async def _go_on(self, road: Road, error: UpstreamError) -> bool:
@@ -132,6 +133,7 @@ class AttemptLoop:
         turn.errors.append(error.with_traceback(None))  # which would hold all of a large answer
         if now.is_race and not turn.is_renewed:
             turn.is_renewed = True
+            call.upstream.breaker.note_retry()
             if await self._may_send(road, call):
                 return True
         if now.is_skipped:
@@ -151,7 +153,7 @@ class AttemptLoop:
         """Another server of the model at once, or the same one after a while. False: neither.
 
         Only the latter takes from the retry budget: no server gets a question twice otherwise. One
-        that fails other questions, too, is not asked again.
+        that fails other questions, too, or this one again, is left alone: see `Breaker.take_retry`.
         """
         turn.retries += 1
         if await self._change(road, turn.servers):
@@ -161,10 +163,10 @@ class AttemptLoop:
         delay = delay_before(turn.retries, told, self._dice)
         is_late = now + delay >= min(road.until, road._own_until or road.until)
         is_left = bool(turn.fallbacks) and (told or 0.0) > LONG_WAIT_SECONDS
-        if is_late or is_left or breaker.failures > turn.retries or not self._pot.take(road.seat.who):
+        if is_late or is_left or not breaker.may_retry or not self._pot.take(road.seat.who):
             return False
         await asyncio.sleep(delay)
-        if breaker.failures > turn.retries:
+        if not breaker.take_retry():
             return False
         return road.seat.move(road.call.upstream.slots) and await self._may_send(road, road.call)
 

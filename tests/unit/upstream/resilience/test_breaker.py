@@ -61,6 +61,24 @@ def test_it_opens_after_so_many_failures_in_a_row(one: Breaker) -> None:
     assert one.seconds_left == 5
 
 
+def test_a_question_that_fails_again_counts_once(one: Breaker) -> None:
+    call(one, BAD)
+    one.leave(Entry.PASSED, BAD, is_counted=True)
+    assert one.failures == 1
+
+
+def test_one_question_may_be_sent_again_until_the_server_answers(one: Breaker) -> None:
+    call(one, BAD)
+    assert [one.take_retry(), one.take_retry()] == [True, False]
+    call(one, GOOD)
+    one.note_retry()
+    assert not one.take_retry()
+    call(one, GOOD, BAD, BAD)
+    assert not one.may_retry, "others fail, too"
+    one.reset()
+    assert one.take_retry()
+
+
 def test_it_opens_where_too_large_a_part_fails(one: Breaker, clock: Clock) -> None:
     call(one, *[BAD, GOOD] * 4)
     assert not one.is_open, "too few to tell"
@@ -139,7 +157,9 @@ def test_an_answer_to_an_older_question_does_not_close_it(one: Breaker) -> None:
 def test_all_processes_have_one_state_and_one_trial(tmp_path: Path, clock: Clock) -> None:
     """Two objects on one file, as two workers have them."""
     with closing(Breaker("lab", RULES, tmp_path / "b")) as here, closing(Breaker("lab", RULES, tmp_path / "b")) as there:
-        call(here, BAD, BAD)
+        call(here, BAD)
+        assert [here.take_retry(), there.take_retry()] == [True, False]
+        call(here, BAD)
         call(there, BAD)
         assert (here.is_open, here.enter()) == (True, Entry.REFUSED)
         clock.pass_by(5)

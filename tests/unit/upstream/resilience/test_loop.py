@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +23,8 @@ from app.upstream.resilience.retry_pot import RetryPot
 
 from ....support.asking import prepared
 from ....support.roads import road
+from ....support.simulated_outage import Outage, virtual_clocks
+from ....support.virtual_time import simulate
 
 BUSY, FAILED, CUT, UNREACHED = 503, 500, 200, 0
 """How an attempt fails: the status, or not reached."""
@@ -77,6 +80,13 @@ class Ask:
         return asyncio.run(main())
 
 
+def full_pot() -> RetryPot:
+    pot = RetryPot()
+    for _ in range(40):
+        pot.add("alice", 0.2)
+    return pot
+
+
 def at(server: Server, sha256: str = "5", model: str = "alias", **more: Any) -> Callable[[], PreparedCall]:
     made = replace(prepared(server, **more), model=model, digests={"upstream_sha256": sha256 * 64})
     return lambda: made
@@ -88,14 +98,28 @@ def test_a_healthy_server_is_asked_once() -> None:
     assert (ask.sent, ask.records, ask.attempts.count) == (["lab"], [], 1)
 
 
-@pytest.mark.parametrize("fault", [BUSY, UNREACHED, 429])
-def test_what_generated_nothing_is_sent_again_at_most_twice(fault: int) -> None:
-    ask, lab, pot = Ask(), Server("lab", [fault] * 9), RetryPot()
-    for _ in range(40):
-        pot.add("alice", 0.2)
+@pytest.mark.parametrize(("fault", "times"), [(BUSY, 2), (UNREACHED, 2), (429, 3)])
+def test_what_generated_nothing_is_sent_again_to_one_that_answers_twice(fault: int, times: int) -> None:
+    ask, lab = Ask(), Server("lab", [fault] * 9)
     with pytest.raises(UpstreamUnavailable):
-        ask(ask.road(lab), pot)
-    assert ask.sent == ["lab"] * 3
+        ask(ask.road(lab), full_pot())
+    assert ask.sent == ["lab"] * times
+
+
+def test_a_question_counts_once_for_the_breaker_and_only_one_is_sent_again() -> None:
+    lab, pot = Server("lab", [BUSY] * 9), full_pot()
+    for failures in (1, 2, 3):
+        ask = Ask()
+        with pytest.raises(UpstreamUnavailable):
+            ask(ask.road(lab), pot)
+        assert (ask.sent, lab.breaker.failures) == (["lab"] * (2 if failures == 1 else 1), failures)
+
+
+def test_a_renewed_connection_is_the_one_retry_of_a_server_that_fails() -> None:
+    ask, lab = Ask(), Server("lab", ["idle_close", UNREACHED])
+    with pytest.raises(UpstreamUnavailable):
+        ask(ask.road(lab), full_pot())
+    assert ask.sent == ["lab", "lab!"]
 
 
 @pytest.mark.parametrize("fault", [FAILED, CUT, 504])
@@ -120,12 +144,12 @@ def test_a_closed_idle_connection_is_replaced_once_and_beside_the_retries() -> N
 
 
 def test_a_closed_idle_connection_of_a_failing_server_is_no_race() -> None:
-    ask, lab = Ask(), Server("lab", [FAILED, "idle_close"])
-    with pytest.raises(UpstreamUnavailable):
-        ask(ask.road(lab))
-    with pytest.raises(UpstreamUnavailable):
-        ask(ask.road(lab))
-    assert (ask.sent, lab.breaker.failures) == (["lab", "lab"], 2)
+    lab = Server("lab", [FAILED, "idle_close"])
+    for failures in (1, 2):
+        ask = Ask()
+        with pytest.raises(UpstreamUnavailable):
+            ask(ask.road(lab))
+        assert (ask.sent, lab.breaker.failures) == (["lab"], failures)
 
 
 def test_a_server_that_fails_other_questions_too_is_not_asked_again() -> None:
@@ -291,7 +315,15 @@ def test_an_open_breaker_costs_no_retry_where_another_server_is_there() -> None:
 
 
 def test_a_breaker_that_opens_meanwhile_hides_no_error() -> None:
-    ask, lab = Ask(), Server("lab", [UNREACHED], breaker=Breaker("lab", BreakerRules(failures=1, open_seconds=60)))
+    ask, lab = Ask(), Server("lab", [429], breaker=Breaker("lab", BreakerRules(failures=1)))
+    original = lab.breaker.take_retry
+
+    def take_and_open() -> bool:
+        is_granted = original()
+        lab.breaker.open_for(60)
+        return is_granted
+
+    lab.breaker.take_retry = take_and_open  # type: ignore[method-assign]
     with pytest.raises(UpstreamUnavailable) as caught:
         ask(ask.road(lab))
     assert type(caught.value) is UpstreamUnavailable
@@ -314,14 +346,11 @@ class Budget:
 
 
 def test_a_budget_is_asked_before_each_further_attempt_and_told_its_end() -> None:
-    ask, lab, budget = Ask(), Server("lab", [BUSY, FAILED]), Budget(5)
+    ask, lab, budget = Ask(), Server("lab", [FAILED, 429]), Budget(5)
     asked = ask.road(lab, after_generation=True)
     asked.spending = budget
-    pot = RetryPot()
-    for _ in range(40):
-        pot.add("alice", 0.2)
-    assert ask(asked, pot) == "answer of lab"
-    assert budget.ended_as == [True, False]
+    assert ask(asked, full_pot()) == "answer of lab"
+    assert budget.ended_as == [False, True]
     assert len(ask.records) == 2, "what is reserved is recorded, also for the same body"
 
 
@@ -376,3 +405,37 @@ def test_a_timeout_counts_against_the_server_unless_the_caller_made_it(is_lowere
     with pytest.raises(TimeoutError):
         asyncio.run(main())
     assert lab.breaker.failures == is_bad
+
+
+# --- an outage, simulated ------------------------------------------------------------------------------
+
+SEEDS = range(40)
+
+
+@pytest.fixture
+def simulated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder, with virtual clocks."""
+    virtual_clocks(monkeypatch)
+    return tmp_path
+
+
+@pytest.mark.parametrize("failures", [5, 8])
+@pytest.mark.parametrize(("rate", "burst"), [(0.5, 1), (50, 1), (50, 3), (1_000, 40)])
+def test_at_most_six_calls_for_five_questions_until_the_breaker_opens(
+    simulated: Path, rate: float, burst: int, failures: int
+) -> None:
+    are_retried = 0
+    for seed in SEEDS:
+        outage = Outage(simulated, seed, failures)
+        simulate(outage.run(rate, burst))
+        assert len(outage.calls) >= failures
+        assert outage.calls.total() <= 1.2 * len(outage.calls), outage.calls
+        are_retried += outage.calls.total() > len(outage.calls)
+    assert are_retried or burst > 1, "a question alone is sent once more"
+
+
+def test_each_answer_of_before_allows_one_retry_at_most(simulated: Path) -> None:
+    for seed in SEEDS:
+        outage = Outage(simulated, seed)
+        simulate(outage.run(50, 1, late=6))
+        assert outage.calls.total() <= len(outage.calls) + 1 + outage.late
