@@ -72,7 +72,7 @@ def outage(folder: Path, *, mode: str, seconds: float, workers: int, is_timed: b
         assert report["ok"]
         tries = _tries(service, {one.request_id for one in answered})
     figures = Figures(len(answered), report["entries"], time.monotonic() - begun)
-    figures.remarks = _told(answered, tries, seconds, recovered, is_timed=is_timed)
+    figures.remarks = _told(answered, tries, recovered, is_timed=is_timed)
     return figures
 
 
@@ -107,10 +107,11 @@ def _tries(service: Service, asked: set[str]) -> list[tuple[str, list[dict[str, 
 
 
 def _told(
-    answered: list[Answered], ended: list[tuple[str, list[dict[str, Any]]]], seconds: float, recovered: float, *, is_timed: bool
+    answered: list[Answered], ended: list[tuple[str, list[dict[str, Any]]]], recovered: float, *, is_timed: bool
 ) -> list[str]:
     """Raises AssertionError where a promise was broken."""
     assert {one.status for one in answered} == {503}
+    seconds = max(one.begun + one.seconds for one in answered) - min(one.begun for one in answered)
     sent = {request_id: sum(one["why"] != SKIPPED for one in tries) for request_id, tries in ended}
     first_skipped = min(one.begun for one in answered if not sent[one.request_id])
     asked = [one for one in answered if sent[one.request_id]]
@@ -128,7 +129,7 @@ def _told(
         assert slow < MOST_REFUSAL_SECONDS, f"99 of 100 refusals within {slow:.3f} s"
         assert recovered < MOST_RECOVERY_SECONDS, f"back after {recovered:.1f} s"
     return [
-        f"{calls:.2f} calls a question for {questions} until it opened, then {trials} trials in {seconds:g} s",
+        f"{calls:.2f} calls a question for {questions} until it opened, then {trials} trials in {seconds:.0f} s",
         f"refused in {1000 * waits[len(waits) // 2]:.0f} ms (median), {1000 * slow:.0f} ms (99 of 100)",
         f"back after {recovered:.1f} s",
     ]
