@@ -14,11 +14,12 @@ STILL_SECONDS = 2.0
 STOPPED_SECONDS = 1.0
 """Without a heartbeat, if the process is stopped by a signal: it waits for no core."""
 BUSY_SECONDS = 60.0
-"""Without a heartbeat, however busy: a loop that never ends."""
+"""Without a heartbeat, however busy: a loop that never ends, or a debugger that holds it."""
 LATE_SECONDS = 0.5
 """If two looks are further apart, this process stood still itself, as in a suspended machine."""
 STOPPED = "T"
-"""Not "t": a process that strace follows is in it at each system call, and only slow."""
+BUSY = ("R", "t")
+"""It has a core or waits for one; or a debugger or strace holds it, which makes it slow."""
 IDLE_SHARE = 0.05
 """A process that uses less than this share of the time counts as idle."""
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -59,7 +60,7 @@ class StillWatch:
         if state == STOPPED:
             return True
         since, used_then = self._suspects.setdefault(pid, (now, used))
-        if state == "R" or used - used_then > IDLE_SHARE * max(now - since, 1.0):
+        if state in BUSY or used - used_then > IDLE_SHARE * max(now - since, 1.0):
             self._suspects[pid] = now, used
             return stood > BUSY_SECONDS
         return stood > STILL_SECONDS and now - since >= STILL_SECONDS / 2

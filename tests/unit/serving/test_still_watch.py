@@ -12,7 +12,16 @@ import pytest
 
 from app.serving import still_watch as module
 from app.serving.child import Child, ReadyFlag
-from app.serving.still_watch import BUSY_SECONDS, LATE_SECONDS, STILL_SECONDS, STOPPED, STOPPED_SECONDS, StillWatch, cpu_seconds
+from app.serving.still_watch import (
+    BUSY,
+    BUSY_SECONDS,
+    LATE_SECONDS,
+    STILL_SECONDS,
+    STOPPED,
+    STOPPED_SECONDS,
+    StillWatch,
+    cpu_seconds,
+)
 
 from ...support.waiting import eventually
 
@@ -97,10 +106,11 @@ def test_a_busy_child_is_left_alone_but_not_for_ever(room: Callable[[int], Room]
     assert one.go(STILL_SECONDS, busy=(1,)) == "worker 1"
 
 
-def test_a_child_that_waits_for_a_core_is_left_alone(room: Callable[[int], Room]) -> None:
+@pytest.mark.parametrize("state", BUSY)
+def test_a_child_that_waits_for_a_core_or_is_traced_is_left_alone(room: Callable[[int], Room], state: str) -> None:
     one = room(1)
     one.go(1, 1)
-    one.state = "R"
+    one.state = state
     assert one.go(BUSY_SECONDS / 2) is None
     one.state = "S"
     assert one.go(STILL_SECONDS) == "worker 1"
@@ -111,14 +121,6 @@ def test_a_child_that_a_signal_stopped_is_found_sooner(room: Callable[[int], Roo
     one.go(1, 1)
     one.state = STOPPED
     assert one.go(STOPPED_SECONDS - STEP) is None
-    assert one.go(2 * STEP) == "worker 1"
-
-
-def test_a_traced_child_gets_as_long_as_any_other(room: Callable[[int], Room]) -> None:
-    one = room(1)
-    one.go(1, 1)
-    one.state = "t"  # at a system call, while strace is attached
-    assert one.go(STILL_SECONDS - STEP) is None
     assert one.go(2 * STEP) == "worker 1"
 
 
