@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..audit.evidence.reader import Page
-from ..audit.index.search import Filter, Found, search
-from ..errors import InsufficientScope, NotFound
+from ..audit.index.search import Filter, Found, find_all, search
+from ..errors import InsufficientScope, InvalidRequest, NotFound, Unavailable
 from .audit_access import AuditAccess, Inquiry
 from .models import Principal
 from .roles import ADMIN, AUDIT_READER
 
 MAX_NEWS = 200
 """Records that a feed takes at once."""
+MAX_EXPORTED = 100_000
 
 
 @dataclass(frozen=True, slots=True)
 class RecordSearch:
-    """One `audit.read` for a search of others' records, and for opening a feed of them."""
+    """One `audit.read` for each search, export and feed of others' records."""
 
     access: AuditAccess
     index: Path
@@ -31,6 +32,23 @@ class RecordSearch:
             details = {"what": "search", "filter": wanted.members(), "count": len(lines)}
             await self.access.record_read(inquiry, details)
         return found, lines
+
+    async def open_export(self, inquiry: Inquiry, wanted: Filter, form: str, end: int) -> list[int]:
+        """The numbers of all records before *end* that match, oldest first.
+
+        Raises InvalidRequest for more than MAX_EXPORTED, Unavailable, AuditUnavailable.
+        """
+        found = await self.access.off_the_loop(lambda: find_all(self.index, wanted, MAX_EXPORTED))
+        if found.indexed < end:
+            raise Unavailable("The index does not hold the newest records yet. Try again in a moment.", retry_after=2)
+        if found.count > MAX_EXPORTED:
+            raise InvalidRequest(
+                f"More than {MAX_EXPORTED:,} records match: narrow the filter, or run audit export --format on the server."
+            )
+        if not _is_own(inquiry.principal, wanted):
+            details = {"what": "export", "format": form, "filter": wanted.members(), "count": found.count}
+            await self.access.record_read(inquiry, details)
+        return found.seqs
 
     async def open_feed(self, inquiry: Inquiry, wanted: Filter, start: int) -> None:
         """Before the first record of a feed. Raises AuditUnavailable."""
@@ -44,9 +62,10 @@ class RecordSearch:
 
     def _find(self, wanted: Filter) -> tuple[Found, list[bytes]]:
         found = search(self.index, wanted)
-        return found, list(self._lines(found.seqs))
+        return found, list(self.lines(found.seqs))
 
-    def _lines(self, seqs: list[int]) -> Iterator[bytes]:
+    def lines(self, seqs: Sequence[int]) -> Iterator[bytes]:
+        """Stored lines. Blocks."""
         for seq in seqs:
             try:
                 yield self.access.evidence.entry(seq)

@@ -18,7 +18,7 @@ from .. import __version__
 from ..api.context import request_context
 from ..api.dependencies import Proven, ServicesDep, bearer_token
 from ..settings import Settings
-from . import admin_clients, admin_state, pages, records, usage
+from . import admin_clients, admin_state, export, pages, records, usage
 from .templates import POLICY, html, page_names
 
 STATIC = Path(__file__).parent / "static"
@@ -70,6 +70,6 @@ def add_console(app: FastAPI, settings: Settings) -> None:
     app.add_api_route("/console/verify.html", verify, methods=["GET", "HEAD"], include_in_schema=False)
     app.add_api_route("/console", console, methods=["GET", "HEAD"], include_in_schema=False)
     assert admin_state.router is admin_clients.router, "one router for all of /admin"
-    for one in (admin_clients.router, records.router, usage.router, pages.router, router):
+    for one in (admin_clients.router, records.router, export.router, usage.router, pages.router, router):
         app.include_router(one)
     app.mount("/console/static", StaticFiles(directory=str(STATIC)))

@@ -14,6 +14,7 @@ from ..security.roles import is_user_id
 
 NAMES = ("user", "action", "model", "text", "since", "until", "before", "limit")
 OF_A_FEED = NAMES[:3]
+OF_AN_EXPORT = (*NAMES[:6], "format")
 MAX_TEXT = 200
 MOST = 10**15
 TEXT = {"type": "string", "maxLength": MAX_TEXT}

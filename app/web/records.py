@@ -36,7 +36,7 @@ ALIVE_SECONDS = 10.0
 MAX_BEHIND = 2_000
 """A feed that is further behind goes on with the newest records, and says how many it left out."""
 MAX_FEEDS = 64
-"""In one worker. A principal takes as many as are still free: alone half of them."""
+"""With exports, in one worker. A principal takes as many as are still free: alone half of them."""
 REFUSALS: dict[int | str, dict[str, Any]] = dict.fromkeys((401, 403, 422, 429, 503), PROBLEM)
 EVENTS = {"content": {"text/event-stream": {"schema": {"type": "string"}}}}
 
@@ -108,31 +108,37 @@ async def feed(inquiry: InquiryDep, services: ServicesDep, request: Request) -> 
     """Events: `record` (as in a search), `skipped` (a count), `end` (credential or role lost)."""
     app, token = app_context(request), bearer_token(request)
     wanted = allowed(inquiry.principal, filter_of(request, OF_A_FEED))
-    feeds: Counter[str] = request.app.state.feeds
-    user = inquiry.principal.user_id
-    if feeds.total() + feeds[user] >= MAX_FEEDS:
-        raise Unavailable("As many feeds are open as this service allows: close one, or try again later.", retry_after=10)
-    feeds[user] += 1
+    closed = taken(request, inquiry.principal.user_id)
     try:
         start = newest(app)
         await record_search(services).open_feed(inquiry, wanted, start)
     except BaseException:
-        _closed(feeds, user)
+        closed()
         raise
-    headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-    return Feed(_feed(app, wanted, token, start), lambda: _closed(feeds, user), headers)
+    headers = {"content-type": "text/event-stream", "cache-control": "no-store", "x-accel-buffering": "no"}
+    return Feed(_feed(app, wanted, token, start), closed, headers)
 
 
-def _closed(feeds: Counter[str], user: str) -> None:
-    feeds[user] -= 1
-    feeds += Counter()  # forgets those who have none
+def taken(request: Request, user: str) -> Callable[[], None]:
+    """A place among the feeds and exports; the result gives it free. Raises Unavailable."""
+    feeds: Counter[str] = request.app.state.feeds
+    if feeds.total() + feeds[user] >= MAX_FEEDS:
+        raise Unavailable("As many feeds are open as this service allows: close one, or try again later.", retry_after=10)
+    feeds[user] += 1
+
+    def closed() -> None:
+        nonlocal feeds
+        feeds[user] -= 1
+        feeds += Counter()  # forgets those who have none
+
+    return closed
 
 
 class Feed(StreamingResponse):
     """*closed* is called whatever ends it, also before its first byte."""
 
     def __init__(self, content: AsyncIterator[bytes], closed: Callable[[], None], headers: Mapping[str, str]) -> None:
-        super().__init__(content, media_type="text/event-stream", headers=headers)
+        super().__init__(content, headers=headers)
         self._closed = closed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -33,6 +33,7 @@ from . import (
     gone,
     health,
     hostile,
+    index,
     ledger,
     ledger_load,
     ledger_nodes,
@@ -99,6 +100,7 @@ PARTS = (
     "forward",
     "signers",
     *of_nodes.PARTS,
+    "index",
 )
 READERS = 16
 Round = of_nodes.Round
@@ -130,7 +132,13 @@ def rounds_of(part: str, rounds: int | None) -> Iterator[Round]:
     if part == "verifier":
         yield from _verifier(rounds or 10_000)
     if part == "forward":
-        yield f"{rounds or 100} kills of `audit forward` and of its receiver", partial(forward.forward, kills=rounds or 100)
+        yield (
+            f"{rounds or 100} kills of `audit forward` and of its receiver, 3 protocols",
+            partial(forward.forward, kills=rounds or 100),
+        )
+    if part == "index":
+        yield "searches among 1,000,000 records", partial(index.look, records=1_000_000)
+        yield "an index hurt while its builder runs", partial(index.hurt, kills=rounds or 100, records=10_000)
     if part == "ledger":
         yield from _ledger(rounds)
     if part == "signers":

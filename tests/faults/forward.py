@@ -1,4 +1,4 @@
-"""`audit forward` and its receiver are killed again and again while records come: none is lost."""
+"""`audit forward` and its receivers are killed again and again while records come: none is lost."""
 
 from __future__ import annotations
 
@@ -9,31 +9,19 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
+from ..support.certificates import Authority
 from ..support.fake_openai import FakeOpenAI
+from ..support.paths import ROOT
 from ..support.service import Service, free_port
 from ..support.waiting import eventually
 from .crash import upstream
 from .figures import Figures
 
-RECEIVER = """
-import json, os, sys
-from http.server import BaseHTTPRequestHandler, HTTPServer
-file = open(sys.argv[2], "ab")
-class Handler(BaseHTTPRequestHandler):
-    def do_POST(self):
-        for one in json.loads(self.rfile.read(int(self.headers["content-length"]))):
-            file.write(one["hash"].encode() + b"\\n")
-        file.flush()
-        os.fsync(file.fileno())  # what is confirmed is kept
-        self.send_response(204)
-        self.end_headers()
-    def log_message(self, *said): pass
-class Server(HTTPServer):
-    allow_reuse_address = True
-Server(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
-"""
+IMPORTS = {"PYTHONPATH": str(ROOT)}
+SCHEMES = {"http": "http://127.0.0.1:{}/in", "otlp": "otlp+http://127.0.0.1:{}", "syslog": "syslog+tls://127.0.0.1:{}"}
 
 
 class Process:
@@ -56,22 +44,46 @@ class Process:
         self._log.close()
 
 
+class Pair:
+    """`audit forward` by one protocol, and its receiver."""
+
+    def __init__(self, kind: str, folder: Path, service: Service, authority: Authority) -> None:
+        port, self.kept = free_port(), folder / f"received-{kind}"
+        served = [kind, str(port), str(self.kept), str(authority.server_file())]
+        self.receiver = Process([sys.executable, "-m", "tests.faults.receiver", *served], folder, os.environ | IMPORTS)
+        url, trust = SCHEMES[kind].format(port), ("--ca", str(authority.path))
+        command = [sys.executable, "-m", "app", "audit", "forward", url, "--format", "jsonl", "--name", kind, *trust]
+        self.forwarder = Process(command, service.folder, service.env)
+
+    def close(self) -> None:
+        self.forwarder.close()
+        self.receiver.close()
+
+    def received(self) -> list[str]:
+        """The hashes of whole lines: a kill may cut the last one, which was not confirmed."""
+        lines = self.kept.read_bytes().split(b"\n")[:-1] if self.kept.exists() else []
+        return [line[-64:].decode() for line in lines if len(line) >= 64]
+
+    def size(self) -> int:
+        return self.kept.stat().st_size if self.kept.exists() else 0
+
+
 def forward(folder: Path, *, kills: int) -> Figures:
-    """*kills*: of the forwarder, and as many of its receiver."""
-    started, chance, kept = time.monotonic(), random.Random(), folder / "received"
-    with FakeOpenAI() as fake, Service(folder / "service", workers=2, **upstream(fake)) as service:
-        token, port, stop = service.token("alice", service.add_client()), free_port(), threading.Event()
-        url = f"http://127.0.0.1:{port}/in"
-        receiver = Process([sys.executable, "-c", RECEIVER, str(port), str(kept)], folder, dict(os.environ))
-        command = [sys.executable, "-m", "app", "audit", "forward", url, "--format", "jsonl", "--name", "faults"]
-        forwarder = Process(command, service.folder, service.env)
+    """*kills*: of each forwarder, and as many of its receiver; all protocols at the same time."""
+    started, chance, authority = time.monotonic(), random.Random(), Authority.in_folder(folder)
+    with FakeOpenAI() as fake, Service(folder / "service", workers=2, **upstream(fake)) as service, ExitStack() as stack:
+        token, stop = service.token("alice", service.add_client()), threading.Event()
+        pairs = {kind: Pair(kind, folder, service, authority) for kind in SCHEMES}
+        for pair in pairs.values():
+            stack.callback(pair.close)
+        victims = [(pair, process) for pair in pairs.values() for process in (pair.receiver, pair.forwarder)]
         asking = threading.Thread(target=_ask, args=(service, token, stop))
         asking.start()
         try:
             for _ in range(kills):
-                for process in (receiver, forwarder):
-                    before = _count(kept)
-                    eventually(lambda before=before: _count(kept) > before)  # type: ignore[misc]  # bound in the loop
+                for pair, process in victims:
+                    before = pair.size()
+                    eventually(lambda pair=pair, before=before: pair.size() > before)  # type: ignore[misc]  # bound in the loop
                     time.sleep(chance.uniform(0, 0.05))
                     process.kill()
                     process.start()
@@ -79,28 +91,16 @@ def forward(folder: Path, *, kills: int) -> Figures:
             stop.set()
             asking.join()
         wanted = [record["hash"] for record in service.records()]
-        try:
-            eventually(lambda: len(set(_received(kept))) >= len(wanted), "records were lost")
-        finally:
-            forwarder.close()
-            receiver.close()
-        got = _received(kept)
-        assert list(dict.fromkeys(got)) == wanted, "each at least once, the first time in order, with its own id"
-        twice = len(got) - len(wanted)
-        remark = f"{kills} x SIGKILL of the forwarder and of its receiver each: {len(wanted)} records, 0 lost, {twice} came twice"
-        return Figures(0, len(wanted), time.monotonic() - started, remarks=[remark])
+        remarks = []
+        for kind, pair in pairs.items():
+            eventually(lambda pair=pair: len(set(pair.received())) >= len(wanted), f"records were lost by {kind}")  # type: ignore[misc]
+            got = pair.received()
+            assert list(dict.fromkeys(got)) == wanted, f"{kind}: each at least once, the first time in order, with its own id"
+            remarks.append(f"{kind}: 0 lost, {len(got) - len(wanted)} came twice")
+        remarks.insert(0, f"{kills} x SIGKILL of each forwarder and each receiver: {len(wanted)} records")
+        return Figures(len(pairs) * 2 * kills, len(wanted), time.monotonic() - started, remarks=remarks)
 
 
 def _ask(service: Service, token: str, stop: threading.Event) -> None:
     while not stop.is_set():
         assert service.ask(token).status_code == 200
-
-
-def _count(kept: Path) -> int:
-    return kept.stat().st_size if kept.exists() else 0
-
-
-def _received(kept: Path) -> list[str]:
-    """The hashes of whole lines: a kill may cut the last one, which was not confirmed."""
-    lines = kept.read_bytes().split(b"\n")[:-1] if kept.exists() else []
-    return [line[-64:].decode() for line in lines if len(line) >= 64]

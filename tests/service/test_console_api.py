@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import re
@@ -15,8 +16,9 @@ import httpx
 import pytest
 from fastapi.routing import APIRoute
 
-from app.web import admin_routes, console, pages, records, usage
+from app.web import admin_routes, console, export, pages, records, usage
 from app.web.console import STATIC
+from app.web.export import AT_ONCE
 from app.web.records import MAX_FEEDS
 
 from ..support.calls import records_of
@@ -103,7 +105,7 @@ def test_vendored_files_are_those_that_their_packages_published() -> None:
     assert {path for path in found if path.parts[0] != "noble"} == known, "those of the verifier have a list of their own"
 
 
-ROUTERS = (admin_routes.router, records.router, usage.router, pages.router, console.router)
+ROUTERS = (admin_routes.router, records.router, export.router, usage.router, pages.router, console.router)
 ROUTES = [route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)]
 GUARDED = sorted({(route.path, method) for route in ROUTES for method in route.methods or ()})
 
@@ -232,6 +234,48 @@ def test_more_records_are_reached_by_the_number_of_the_last(web: Web) -> None:
     assert first["more"]
     seqs = [one["seq"] for one in first["records"]]
     assert [one["seq"] for one in found(web, f"?limit=1&before={seqs[-1]}", "carol")] < seqs
+
+
+def test_an_export_is_what_the_filter_finds_and_recorded_once(indexed: Web) -> None:
+    indexed.post("/ask", {"query": "=cmd|' /C calc'!A0 exported"}, "alice")
+    eventually(lambda: bool(found(indexed, "?text=exported", "alice")))
+    before = len(indexed.lines())
+    answer = indexed.get("/audit/export?user=alice&action=ask.received&text=exported", "carol")
+    (record,) = indexed.records_since(before)
+    details = {"what": "export", "format": "jsonl", "filter": {"user": "alice", "action": "ask.received", "text": "exported"}}
+    assert (record["user_id"], record["details"]["count"], details.items() <= record["details"].items()) == ("carol", 1, True)
+    (line,) = answer.content.splitlines()
+    assert (line in indexed.lines(), answer.headers["x-records"]) == (True, "1")
+    assert answer.headers["content-type"] == "application/x-ndjson"
+
+
+def test_an_export_has_the_forms_of_the_command(indexed: Web) -> None:
+    table = indexed.get("/audit/export?format=csv&user=alice", "carol")
+    rows = list(csv.DictReader(table.text.splitlines()))
+    assert [int(row["seq"]) for row in rows] == sorted(int(row["seq"]) for row in rows), "oldest first"
+    assert len(rows) == int(table.headers["x-records"]) > 1
+    events = indexed.get("/audit/export?format=ocsf&user=alice", "carol").text.splitlines()
+    assert {json.loads(event)["metadata"]["version"] for event in events} == {"1.8.0"}
+
+
+def test_an_export_longer_than_a_piece_is_whole(indexed: Web) -> None:
+    for _ in range(AT_ONCE + 1):
+        indexed.get("/nowhere")
+    wanted = [line for line in indexed.lines() if b'"path":"/nowhere"' in line]
+    answer = indexed.get("/audit/export?text=nowhere&format=jsonl", "carol")
+    assert answer.content.splitlines() == wanted
+    table = indexed.get("/audit/export?text=nowhere&action=request.refused&format=csv", "carol")
+    assert len(list(csv.DictReader(table.text.splitlines()))) == len(wanted) > AT_ONCE
+
+
+def test_ones_own_records_are_exported_unrecorded_and_no_others(indexed: Web) -> None:
+    before = len(indexed.lines())
+    own = indexed.get("/audit/export", "alice").content.splitlines()
+    assert {json.loads(line)["user_id"] for line in own} == {"alice"}
+    assert indexed.records_since(before) == []
+    assert indexed.get("/audit/export?user=carol", "alice").status_code == 403
+    assert indexed.get("/audit/export?format=xls", "alice").status_code == 422
+    assert indexed.get("/audit/export?limit=5", "alice").status_code == 422
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from ..format.record import GENESIS_HASH, LogEnd, hash_of, prev_hash_of, split_l
 from ..storage.store import AuditStore
 from .demand import Demand
 from .facts import ENDS, Facts, facts_of, tags_of
-from .schema import SUMS, index_path, open_for_writing, remove
+from .schema import OF_THE_MACHINE, SUMS, code_of, index_path, inode_of, open_for_writing, remove
 
 LOG = logging.getLogger("app.audit")
 BATCH_BYTES = 4 << 20
@@ -38,6 +38,7 @@ class IndexBuilder:
     def __init__(self, store: AuditStore, log: Path, demand: Demand) -> None:
         self._store, self._path, self._demand = store, index_path(log), demand
         self._connection: sqlite3.Connection | None = None
+        self._inode: int | None = None
         self._names: dict[str, int] = {}
         self._problem = ""
         self._seen, self._rested = -1, 0.0
@@ -60,9 +61,11 @@ class IndexBuilder:
         end = self._store.durable()
         if end is None:
             return False
+        if self._connection is not None and inode_of(self._path) != self._inode:
+            self.rebuild()  # somebody has deleted it, or put another in its place
         if self._connection is None:
             self._connection = open_for_writing(self._path)
-            self._names = {}
+            self._inode, self._names = inode_of(self._path), {}
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             size, seq, digest, time = self._connection.execute("SELECT size, seq, hash, time FROM state").fetchone()
@@ -172,5 +175,5 @@ class IndexBuilder:
         if str(error) != self._problem:
             self._problem = str(error)
             LOG.warning("The index of the records cannot be built now: %s", error)
-        if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
+        if isinstance(error, sqlite3.Error) and code_of(error) not in OF_THE_MACHINE:
             self.rebuild()  # damaged: it is made of the log again

@@ -36,6 +36,12 @@ CREATE TABLE gaps (seq INTEGER PRIMARY KEY, time INTEGER NOT NULL, seconds REAL 
 INSERT INTO state VALUES (1, {FORMAT}, 0, -1, '{"0" * 64}', 0);
 """  # noqa: S608 - names of ours
 
+DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+OF_THE_MACHINE = frozenset(
+    getattr(sqlite3, f"SQLITE_{name}") for name in ("BUSY", "CANTOPEN", "FULL", "IOERR", "LOCKED", "NOMEM", "PERM", "READONLY")
+)
+"""Codes that may pass by themselves, and say nothing of what is in the file."""
+
 
 def index_path(log: Path) -> Path:
     return log.with_suffix(".index.sqlite3")
@@ -60,13 +66,36 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
 
 
 def remove(path: Path) -> None:
+    """For the builder alone, which has closed it."""
     for suffix in ("", "-wal", "-shm"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
+class AnotherFormat(sqlite3.DatabaseError):
+    sqlite_errorcode = sqlite3.SQLITE_NOTADB
+
+
+def code_of(error: sqlite3.Error) -> int:
+    """SQLite's primary code."""
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+
+
+def inode_of(path: Path) -> int | None:
+    """Which file it is. None: there is none, or an empty one."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino if found.st_size else None
+
+
 @contextmanager
 def reading(path: Path) -> Iterator[sqlite3.Connection]:
-    """One snapshot. Raises Unavailable where there is no index that can be read."""
+    """One snapshot. Raises Unavailable where there is no index that can be read.
+
+    One that is damaged, or of another format, is deleted: then the builder makes a new one.
+    """
+    inode = inode_of(path)
     try:
         with closing(
             sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=2, isolation_level=None)
@@ -74,7 +103,9 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
             connection.execute("BEGIN")
             found = connection.execute("SELECT format FROM state").fetchone()
             if found != (FORMAT,):
-                raise sqlite3.DatabaseError("another format")
+                raise AnotherFormat
             yield connection
     except sqlite3.Error as error:
+        if code_of(error) in DAMAGED and inode == inode_of(path):
+            path.unlink(missing_ok=True)
         raise Unavailable("The index of the records is being built. Try again in a moment.", retry_after=2) from error

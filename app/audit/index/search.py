@@ -38,7 +38,7 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """*seqs*: newest first. *count*: at most MAX_COUNTED + 1. *indexed*: records in the index."""
+    """*count*: at most MAX_COUNTED + 1. *indexed*: records in the index."""
 
     seqs: list[int]
     count: int
@@ -46,7 +46,7 @@ class Found:
 
 
 def search(index: Path, wanted: Filter) -> Found:
-    """Blocks. Raises Unavailable while there is no index."""
+    """Newest first. Blocks. Raises Unavailable while there is no index."""
     with reading(index) as connection:
         indexed = connection.execute("SELECT seq + 1 FROM state").fetchone()[0]
         matching, values = _matching(wanted)
@@ -56,6 +56,17 @@ def search(index: Path, wanted: Filter) -> Found:
         found = [row[0] for row in connection.execute(page, values)]
         count = f"SELECT count(*) FROM ({matching} LIMIT {MAX_COUNTED + 1})"  # noqa: S608 - only placeholders
         return Found(found, connection.execute(count, values).fetchone()[0], indexed)
+
+
+def find_all(index: Path, wanted: Filter, most: int) -> Found:
+    """As `search`, but oldest first, and as many as there are: at most *most* + 1."""
+    with reading(index) as connection:
+        indexed = connection.execute("SELECT seq + 1 FROM state").fetchone()[0]
+        matching, values = _matching(wanted)
+        if matching is None:
+            return Found([], 0, indexed)
+        found = [row[0] for row in connection.execute(f"{matching} ORDER BY 1 LIMIT {most + 1}", values)]
+        return Found(found, len(found), indexed)
 
 
 def size_of(index: Path) -> int:

@@ -34,10 +34,11 @@ def row_of(record: LoggedRecord) -> dict[str, Any]:
     return {name: _fitting(name, found[name]) for name in COLUMNS}
 
 
-def write_csv(records: Iterable[LoggedRecord], to: TextIO) -> int:
-    """RFC 4180, with a line of names; how many records. A text that is a formula gets a `'`."""
+def write_csv(records: Iterable[LoggedRecord], to: TextIO, *, names: bool = True) -> int:
+    """RFC 4180, with a line of *names*; how many records. A text that is a formula gets a `'`."""
     writer, count = csv.writer(to), 0
-    writer.writerow(COLUMNS)
+    if names:
+        writer.writerow(COLUMNS)
     for record in records:
         writer.writerow([_plain(value) for value in row_of(record).values()])
         count += 1

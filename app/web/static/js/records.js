@@ -6,7 +6,7 @@ import { openRecord } from "./record.js";
 import { call } from "./session.js";
 
 const MAX_LIVE = 200;
-const PAGE = 1000;
+const IN_WORDS = { text: "words", action: "action", model: "model", user: "principal", since: "from", until: "to" };
 
 export function start(root) {
   const form = find("#filter", root);
@@ -53,11 +53,7 @@ export function start(root) {
     }
   }
 
-  function wanted() {
-    const given = new FormData(form);
-    const pairs = ["user", "action", "model"].filter((name) => given.get(name)).map((name) => [name, given.get(name)]);
-    return new URLSearchParams(pairs);
-  }
+  const wanted = () => new URLSearchParams(filter(form).filter(([name]) => ["user", "action", "model"].includes(name)));
 
   function add(record) {
     const list = find("#live-list");
@@ -79,44 +75,47 @@ export function start(root) {
     return copy;
   }
 
-  if (root.dataset.page === "audit") exporting(root);
+  if (root.dataset.page === "audit") exporting(root, form);
   return stop;
 }
 
-function exporting(root) {
-  const dialog = find("#export-dialog", root);
-  let running = null;
-  find("#export-open", root).addEventListener("click", () => dialog.showModal());
-  find("#export-cancel", root).addEventListener("click", () => { running?.abort(); dialog.close(); });
-  find("#export-form", root).addEventListener("submit", async (event) => {
-    event.preventDefault();
-    if (running) return;
-    running = new AbortController();
-    const [from, count] = ["#export-from", "#export-count"].map((name) => Math.max(0, Math.trunc(Number(find(name).value))));
-    try {
-      const parts = await pages(from, Math.min(count, 50_000), running.signal);
-      download(`records-${from}.jsonl`, parts, "application/x-ndjson");
-      dialog.close();
-      say("The records are saved.");
-    } catch (error) {
-      setText("#export-progress", error.name === "AbortError" ? "" : error.message);
-    } finally {
-      running = null;
-    }
-  });
+/** What is set, as pairs. */
+function filter(form) {
+  return [...new FormData(form)].filter(([, value]) => value !== "");
 }
 
-async function pages(from, count, signal) {
-  const parts = [];
-  let at = from;
-  while (at < from + count) {
-    setText("#export-progress", `Reading record ${number(at)}`);
-    const response = await call(`audit/entries?from=${at}&limit=${Math.min(PAGE, from + count - at)}`, { signal });
-    const next = /from=(\d+)/.exec(response.headers.get("link") ?? "");
-    parts.push(await response.arrayBuffer());
-    if (!next) break;
-    at = Number(next[1]);
-  }
-  setText("#export-progress", "");
-  return parts;
+function exporting(root, form) {
+  const dialog = find("#export-dialog", root);
+  const problem = find("#export-problem", root);
+  const button = find("[type=submit]", dialog);
+  let running = null;
+  find("#export-open", root).addEventListener("click", () => {
+    const given = filter(form).map(([name, value]) => `${IN_WORDS[name]} ${value}`);
+    setText("#export-filter", given.length ? `What the filter finds: ${given.join(", ")}.` : "All records: no filter is set.");
+    show(problem, false);
+    dialog.showModal();
+  });
+  find("#export-cancel", root).addEventListener("click", () => dialog.close());
+  dialog.addEventListener("close", () => running?.abort());
+  find("#export-form", root).addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const format = new FormData(event.target).get("format");
+    running = new AbortController();
+    button.disabled = true;
+    show(problem, false);
+    try {
+      const response = await call(`audit/export?${new URLSearchParams([...filter(form), ["format", format]])}`, { signal: running.signal });
+      const records = await response.blob();
+      download(`records.${format === "csv" ? "csv" : "jsonl"}`, [records], records.type);
+      dialog.close();
+      say(`${number(Number(response.headers.get("x-records")))} records are saved.`);
+    } catch (error) {
+      if (error.name === "AbortError") return;
+      setText(problem, error.message);
+      show(problem);
+    } finally {
+      running = null;
+      button.disabled = false;
+    }
+  });
 }

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+
+import pytest
 
 from app.audit.format.record import draft
 from app.audit.index.builder import BATCH_BYTES, IndexBuilder
@@ -39,12 +43,42 @@ def test_a_log_longer_than_a_batch_is_taken_in_several(indexed: Indexed) -> None
     assert size_of(indexed.build()) == len(records) + 1
 
 
-def test_an_index_that_was_deleted_is_built_again(indexed: Indexed) -> None:
+def another_format(indexed: Indexed) -> None:
+    with closing(sqlite3.connect(indexed.path)) as connection:
+        connection.execute("UPDATE state SET format = 0")
+        connection.commit()
+
+
+def overwrite(indexed: Indexed) -> None:
+    """All pages but the first: the builder, which only appends, need not come across them."""
+    with closing(sqlite3.connect(indexed.path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        start = connection.execute("PRAGMA page_size").fetchone()[0]
+    with indexed.path.open("r+b") as file:
+        file.seek(start)
+        file.write(b"\xa5" * (indexed.path.stat().st_size - start))
+
+
+HURT: dict[str, Callable[[Indexed], object]] = {
+    "deleted": lambda indexed: indexed.path.unlink(),
+    "cut to nothing": lambda indexed: os.truncate(indexed.path, 0),
+    "cut in the middle": lambda indexed: os.truncate(indexed.path, 9_000),
+    "overwritten": overwrite,
+    "no database": lambda indexed: indexed.path.write_bytes(b"no database " * 1000),
+    "of another format": another_format,
+}
+
+
+@pytest.mark.parametrize("how", HURT)
+def test_an_index_that_is_hurt_beside_its_builder_comes_back(indexed: Indexed, how: str) -> None:
     indexed.ask("alice", "one", "two")
     indexed.build()
-    indexed.builder.rebuild()
-    assert not indexed.path.exists()
-    assert size_of(indexed.build()) == 3
+    HURT[how](indexed)
+    with running(indexed):
+        eventually(lambda: _size(indexed) == 3)
+        indexed.ask("alice", "three", "four")
+        eventually(lambda: _size(indexed) == 5)
+    assert search(indexed.path, Filter(text="three")).seqs == [3]
 
 
 def test_an_index_of_another_log_is_built_again(indexed: Indexed) -> None:
@@ -56,20 +90,6 @@ def test_an_index_of_another_log_is_built_again(indexed: Indexed) -> None:
     indexed.build()
     indexed.add("token.issued", "alice")
     assert search(indexed.build(), Filter(user="alice")).seqs == [3, 2, 1]
-
-
-def test_a_damaged_index_is_built_again_while_it_runs(indexed: Indexed) -> None:
-    indexed.ask("alice", "one", "two")
-    indexed.path.write_bytes(b"no database " * 1000)
-    indexed.demand.want()
-    stop = threading.Event()
-    thread = threading.Thread(target=indexed.builder.run, args=(stop,))
-    thread.start()
-    try:
-        eventually(lambda: _size(indexed) == 3)
-    finally:
-        stop.set()
-        thread.join()
 
 
 def test_an_end_without_a_model_counts_for_that_of_its_question(indexed: Indexed) -> None:
@@ -87,6 +107,20 @@ def test_questions_without_an_end_and_silences_are_told(indexed: Indexed) -> Non
     assert [(one["seq"], one["user"], one["model"]) for one in found["open"]] == [(left, "alice", "gpt")]
     assert [(one["seq"], one["seconds"]) for one in found["gaps"]] == [(after, 998.0)]
     assert found["counts"] == {"open": 1, "gaps": 1}
+
+
+@contextmanager
+def running(indexed: Indexed) -> Iterator[None]:
+    """Its builder, while somebody looks."""
+    indexed.demand.want()
+    stop = threading.Event()
+    thread = threading.Thread(target=indexed.builder.run, args=(stop,))
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
 
 
 def _size(indexed: Indexed) -> int:
