@@ -19,6 +19,7 @@ AppError
 │   ├── AuditUnavailable        not recorded; LongTextUnavailable: a long text was not stored
 │   ├── AuditCorrupt            the log is not what was written; the start stops
 │   ├── EvidenceUnavailable     no tree or checkpoint for this record yet
+│   │   └── LogUnreadable       the database of the log cannot be asked
 │   ├── LimitsUnavailable       the request could not be counted; BudgetsUnavailable
 │   └── Overloaded              too many questions wait; TooMuchInFlight: app/limits/held_bytes.py
 ├── UpstreamError               the model's server sent something unusable
@@ -134,6 +135,12 @@ class AuditCorrupt(Unavailable):
 class EvidenceUnavailable(Unavailable):
     code = "evidence_unavailable"
     detail = "No signed checkpoint covers this record yet. Try again in a moment."
+
+
+class LogUnreadable(EvidenceUnavailable):
+    """Its detail says why, for an operator. A caller is not told."""
+
+    detail = "The audit log cannot be read now. Try again later."
 
 
 class LimitsUnavailable(Unavailable):

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..audit.storage.postgres.place import LedgerPlace
 from ..errors import ConfigError
+from ..kit.postgres_faults import what_failed
 from ..kit.postgres_url import PostgresUrl
 from ..settings import load_settings
 from .env_file import new_secret
@@ -36,13 +37,13 @@ def prepare_ledger(role: str | None = None) -> Prepared:
         )
     import psycopg  # late: an extra
 
-    from ..audit.storage.postgres.session import conninfo, reason  # late: its driver is an extra
+    from ..audit.storage.postgres.session import conninfo  # late: its driver is an extra
 
     try:
         with closing(psycopg.connect(conninfo(ledger, ledger.admin_url), autocommit=True)) as connection:
             return _prepare(connection, ledger, role)
     except psycopg.Error as error:
-        raise ConfigError(f"AUDIT_ADMIN_URL: {reason(error)}.") from error
+        raise ConfigError(f"AUDIT_ADMIN_URL: {what_failed(error)}.") from error
 
 
 def _prepare(connection: Any, ledger: LedgerPlace, role: str | None) -> Prepared:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any, Literal
 
-from ..errors import AppError, AuditCorrupt, InvalidParameter, ServerUnavailable
+from ..errors import AppError, AuditCorrupt, InvalidParameter, LogUnreadable, ServerUnavailable
 from ..security.api_keys.form import KeyRefused
 from ..security.token_errors import TokenError, TokenMalformed
 from ..upstream.errors import UpstreamBusy, UpstreamRefused
@@ -161,7 +161,7 @@ def public_detail(error: AppError) -> str:
         return error.detail
     if isinstance(error, TokenMalformed):
         return SEND_ONE
-    if isinstance(error, AuditCorrupt | ServerUnavailable):
+    if isinstance(error, AuditCorrupt | LogUnreadable | ServerUnavailable):
         return type(error).detail
     code = public_code(error)
     detail = TokenError.detail if code == "invalid_token" else error.detail

@@ -12,7 +12,8 @@ import psycopg
 from ..audit.format.record import Receipt
 from ..errors import ConfigError, Unavailable
 from ..kit.postgres import AsyncBoundedConnection, connect_async
-from ..kit.postgres_url import PostgresUrl, what_failed
+from ..kit.postgres_faults import what_failed
+from ..kit.postgres_url import PostgresUrl
 from .known_responses import MAX_RESPONSES, TIMEOUT_SECONDS, Owner, digest_of
 
 LOG = logging.getLogger("app.assistant")

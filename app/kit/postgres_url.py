@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError
+from .postgres_faults import NO_RIGHT, what_failed
 
 FORM = re.compile(r"postgres(?:ql)?://[^\s\x00-\x1f]+")
-NO_RIGHT = "42501"
-"""SQLSTATE: the role may not do this."""
 EXTRA = "install the extra `postgres`: pip install 'secure-ai-assistant[postgres]'"
 
 
@@ -47,7 +46,7 @@ class PostgresUrl:
         return found
 
     def what_failed(self, error: BaseException | None) -> str:
-        """As `what_failed`, and what to do where the role lacks a right."""
+        """What the fault means, and what to do where the role lacks a right."""
         hint = f"; name in {self.setting} a database that its role owns (ALTER DATABASE … OWNER TO …)"
         return what_failed(error) + (hint if getattr(error, "sqlstate", None) == NO_RIGHT else "")
 
@@ -70,12 +69,6 @@ class PostgresUrl:
             return dict(conninfo_to_dict(self.text))
         except ProgrammingError as error:
             raise ConfigError(f"{self.setting} is no URL that PostgreSQL knows: {_safe(error)}.") from None
-
-
-def what_failed(error: BaseException | None) -> str:
-    """What libpq or the server said, in one line without a full stop, and without questions."""
-    lines = [line.strip(" \t-").rstrip(".") for line in str(error).splitlines()]
-    return "; ".join(line for line in lines if line and not line.endswith("?")) or type(error).__name__
 
 
 def _is_local(parameters: dict[str, Any]) -> bool:

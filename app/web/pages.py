@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request, Response
 from ..admin.known_roles import known_roles
 from ..api.context import AppContext, app_context
 from ..api.dependencies import Auditor, Proven, Reader, ServicesDep
+from ..api.error_bodies import public_detail
 from ..audit.format.record import ACTIONS
 from ..audit.index.search import Filter
 from ..errors import Unavailable
@@ -56,7 +57,7 @@ async def records_list(inquiry: InquiryDep, request: Request) -> Response:
     try:
         found = await search_body(app_context(request), inquiry, wanted)
     except Unavailable as error:
-        return part("building", detail=error.detail)
+        return part("building", detail=public_detail(error))
     me = inquiry.principal.user_id
     return part(
         "list", **found, is_more=wanted.before is not None, shows_user=wanted.user != me, has_filter=_has_filter(wanted, me)
@@ -92,7 +93,7 @@ async def usage_sums(principal: Proven, request: Request) -> Response:
         by = {name: await rows_of(app, name, span) for name in ("day", "principal", "model")}
         refused = await refusals_of(app, span)
     except Unavailable as error:
-        return part("building", detail=error.detail)
+        return part("building", detail=public_detail(error))
     currency = app.services.assistant.v1_requests.catalogue.currency
     budgets = await _budgets(app, principal, span.user)
     return part("usage_sums", **by, totals=totals_of(by["day"]), refused=refused, currency=currency, budgets=budgets, span=span)
@@ -139,7 +140,7 @@ async def audit_log(_: Auditor, request: Request) -> Response:
     try:
         found = await irregularities_of(app)
     except Unavailable as error:
-        return part("building", detail=error.detail)
+        return part("building", detail=public_detail(error))
     log = app.scoreboard.log
     return part("log", **found, irregular=IRREGULAR, size=newest(app), head_age=log.head_age_seconds, problem=log.problem)
 

@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from ..api.context import AppContext, app_context
 from ..api.dependencies import ServicesDep, bearer_token
+from ..api.error_bodies import public_detail
 from ..api.schemas import PROBLEM
 from ..audit.index.schema import index_path
 from ..audit.index.search import Filter, known_names, size_of
@@ -173,7 +174,7 @@ async def _feed(app: AppContext, wanted: Filter, token: str, at: int) -> AsyncIt
                     yield encode(Event(b"record", orjson.dumps(record)))
             at = max(at, end if page.next is None else page.next)
     except AppError as error:
-        yield encode(Event(b"end", orjson.dumps({"code": error.code, "detail": error.detail})))
+        yield encode(Event(b"end", orjson.dumps({"code": error.code, "detail": public_detail(error)})))
 
 
 def _is_wanted(record: dict[str, Any], wanted: Filter) -> bool:

@@ -10,10 +10,11 @@ from typing import Any
 import psycopg
 
 from ....errors import AuditUnavailable, ConfigError
+from ....kit.postgres_faults import what_failed
 from ...format.record import EMPTY, LogEnd
 from .load import load
 from .place import LedgerPlace
-from .session import conninfo, reason
+from .session import conninfo
 
 BATCH_LINES = 256
 LAST = "SELECT size, last_seq, hash FROM audit.batches ORDER BY last_seq DESC LIMIT 1"
@@ -40,7 +41,7 @@ def import_lines(place: LedgerPlace, lines: Iterable[bytes], end: LogEnd) -> boo
                     raise ConfigError("The ledger in AUDIT_URL has records that this log does not begin with: name an empty one.")
                 connection.execute("SELECT pg_logical_emit_message(true, 'audit', '')")  # what is there is durable, too
     except psycopg.Error as error:
-        raise AuditUnavailable(f"The ledger in AUDIT_URL cannot be filled: {reason(error)}.") from error
+        raise AuditUnavailable(f"The ledger in AUDIT_URL cannot be filled: {what_failed(error)}.") from error
     if found := [one for one in warnings if one.startswith("WARNING")]:
         raise AuditUnavailable(f"The records were written, and are perhaps not durable ({found[-1]}): run this again.")
     return is_new

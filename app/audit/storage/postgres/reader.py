@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ....errors import AuditCorrupt, EvidenceUnavailable
-from ....kit.command import command
+from ....errors import AuditCorrupt, LogUnreadable
 from ...format.record import LogEnd, Receipt, computed_hash, hash_of
 from .place import SCHEMA, LedgerPlace
 from .pool import Pool
 from .session import BIGINT, Lost, Refused, Row, Session, Statement
-from .writer import LAST, NO_LEDGER, number_in, text_in, wait_until_durable
+from .writer import LAST, number_in, refusal, text_in, wait_until_durable
 
 EXISTS = Statement("exists", "SELECT to_regclass('audit.batches') IS NOT NULL")
 LOOK = Statement(
@@ -129,13 +128,13 @@ class Reader:
             with self._pool.session() as session:
                 yield session
         except Lost as error:
-            raise EvidenceUnavailable(f"The audit log's database cannot be read: {error}.") from error
+            raise _unreadable(str(error)) from error
         except Refused as error:
-            if error.state in NO_LEDGER:
-                raise EvidenceUnavailable(
-                    f"AUDIT_URL names a database without a ledger: run {command('audit prepare')}."
-                ) from error
-            raise EvidenceUnavailable(f"The audit log's database cannot be read: {error}.") from error
+            raise _unreadable(refusal(error).detail.rstrip(".")) from error
+
+
+def _unreadable(why: str) -> LogUnreadable:
+    return LogUnreadable(f"The audit log's database cannot be read: {why}.")
 
 
 def _end(rows: list[Row]) -> LogEnd | None:

@@ -16,12 +16,13 @@ from psycopg import sql
 
 from ....errors import AuditUnavailable, ConfigError
 from ....kit.command import command
+from ....kit.postgres_faults import what_failed
 from ...format.record import EMPTY, LogEnd
 from ..store import Batch
 from .load import load
 from .place import LedgerPlace
 from .prepare import grant, make_schema
-from .session import conninfo, reason
+from .session import conninfo
 
 END = "SELECT size, last_seq, hash FROM audit.batches ORDER BY last_seq DESC LIMIT 1"
 GRANTED = (
@@ -46,7 +47,7 @@ def retire(place: LedgerPlace, build: Callable[[LogEnd | None, str | None], Batc
             if any(one.startswith("WARNING") for one in warnings):
                 raise AuditUnavailable(f"Another log was begun, and is perhaps not durable: {warnings[-1]}.")
     except psycopg.Error as error:
-        raise AuditUnavailable(f"The ledger in AUDIT_URL cannot be replaced: {reason(error)}.") from error
+        raise AuditUnavailable(f"The ledger in AUDIT_URL cannot be replaced: {what_failed(error)}.") from error
 
 
 def _replace(connection: psycopg.Connection[Any], build: Callable[[LogEnd | None, str | None], Batch]) -> None:

@@ -12,10 +12,12 @@ import psycopg
 from ....errors import ConfigError, EvidenceUnavailable
 from ....kit.command import command
 from ....kit.postgres import BoundedConnection
+from ....kit.postgres_faults import what_failed
 from ....kit.postgres_server import ServerFacts, read_facts
 from .place import LedgerPlace
 from .schema import OWNER, VERSION
-from .session import conninfo, reason
+from .session import conninfo
+from .writer import PREPARE
 
 LEAST_VERSION = 14
 SOUND_SECONDS = 10.0
@@ -37,7 +39,6 @@ SELECT pg_has_role(%(owner)s, 'MEMBER') OR pg_has_role(n.nspowner, 'MEMBER') OR 
 ), has_schema_privilege(n.oid, 'USAGE')
 FROM pg_namespace n WHERE n.nspname = 'audit'
 """
-PREPARE = f"an administrator runs {command('audit prepare')}"
 
 
 def verify_server(place: LedgerPlace) -> list[str]:
@@ -52,7 +53,7 @@ def verify_server(place: LedgerPlace) -> list[str]:
             if not found:
                 found = list(ledger_problems(connection, facts.role))
     except (psycopg.Error, OSError) as error:
-        raise ConfigError(f"AUDIT_URL: the server cannot be asked: {reason(error)}.") from None
+        raise ConfigError(f"AUDIT_URL: the server cannot be asked: {what_failed(error)}.") from None
     if found:
         raise ConfigError("\n".join(f"{problem}." for problem in found))
     return [f"{warning}." for warning in warnings(facts)]

@@ -19,6 +19,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg.pq import ExecStatus, Format, abc
 
 from ....errors import ConfigError
+from ....kit.postgres_faults import what_failed
 from ....kit.postgres_url import PostgresUrl
 from .place import SCHEMA, LedgerPlace
 
@@ -67,7 +68,7 @@ class Session:
         try:
             self._connection = psycopg.connect(conninfo(place), autocommit=True)
         except (psycopg.OperationalError, ConfigError) as error:
-            raise Lost(reason(error)) from error
+            raise Lost(what_failed(error)) from error
         self._wire: abc.PGconn = self._connection.pgconn
         self._schema = place.schema
         self._prepared: set[str] = set()
@@ -97,7 +98,7 @@ class Session:
             rows = self._answer(deadline)
         except (psycopg.OperationalError, OSError) as error:
             self.close()
-            raise Lost(reason(error)) from error
+            raise Lost(what_failed(error)) from error
         except Lost:
             self.close()
             raise
@@ -172,17 +173,13 @@ def conninfo(place: LedgerPlace, url: str | None = None) -> str:
     return make_conninfo("", **given, **more)  # type: ignore[arg-type]  # numbers and texts
 
 
-def reason(error: Exception) -> str:
-    """The first line: it has the host and the role, and never a password."""
-    return (str(error).strip() or type(error).__name__).split("\n")[0].rstrip(".")
-
-
 def _refusal(result: abc.PGresult) -> Exception:
     state = (result.error_field(psycopg.pq.DiagnosticField.SQLSTATE) or b"").decode()
     message = (result.error_field(psycopg.pq.DiagnosticField.MESSAGE_PRIMARY) or result.error_message).decode("utf-8", "replace")
+    refused = Refused(state, message.strip())
     if state[:2] in ("", "08", "57"):  # connection exceptions; an administrator's stop
-        return Lost(message.strip())
-    return Refused(state, message.strip())
+        return Lost(what_failed(refused))
+    return refused
 
 
 def _encode(value: Value) -> bytes | None:

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ....errors import EvidenceUnavailable
+from ....errors import EvidenceUnavailable, LogUnreadable
 from .place import LedgerPlace
 from .session import BIGINT, BYTEA, TEXT, Lost, Refused, Session, Statement
+from .writer import refusal
 
 IDLE_SECONDS = 10
 LOCK_CLASS = 0x41554449
@@ -79,4 +80,5 @@ class PostgresSignedHead:
             yield self._open
         except (Lost, Refused) as error:
             self.close()
-            raise EvidenceUnavailable(f"The database of the audit log cannot be asked: {error}.") from error
+            said = refusal(error).detail.rstrip(".") if isinstance(error, Refused) else str(error)
+            raise LogUnreadable(f"The database of the audit log cannot be asked: {said}.") from error

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 
 from ....errors import AuditUnavailable
+from ....kit.postgres_faults import what_failed
 from .place import LedgerPlace
 from .pool import Pool
 from .session import BYTEA, Lost, Refused, Row, Statement, Value
@@ -33,7 +34,7 @@ class PostgresTexts:
                 for text in texts.values():
                     session.call(KEEP, text, seconds=SECONDS)
         except (Lost, Refused) as error:
-            raise AuditUnavailable(f"A long text cannot be kept in the audit log's database: {error}.") from error
+            raise AuditUnavailable(f"A long text cannot be kept in the audit log's database: {what_failed(error)}.") from error
 
     def digest_of(self, name: str) -> bytes | None:
         found = self.read(name)
@@ -52,4 +53,4 @@ class PostgresTexts:
             with self._pool.session() as session:
                 return session.call(statement, *values, seconds=SECONDS)
         except (Lost, Refused) as error:
-            raise OSError(errno.EIO, str(error), f"{what} in AUDIT_URL") from error
+            raise OSError(errno.EIO, what_failed(error), f"{what} in AUDIT_URL") from error

@@ -18,6 +18,7 @@ from typing import TypeVar
 
 from ....errors import AppError, AuditCorrupt, AuditUnavailable
 from ....kit.command import command
+from ....kit.postgres_faults import NO_RIGHT, what_failed
 from ...format.record import Draft, Receipt, body_of
 from ..meter import StorageMeter
 from .place import LedgerPlace
@@ -27,6 +28,7 @@ from .session import ANSWER_SECONDS, BIGINT, BOOL, BYTEAS, TEXT, UUID, Lost, Ref
 T = TypeVar("T")
 NO_LEDGER = ("3F000", "42P01", "42883")
 """The SQLSTATEs of a database without the schema, its tables or its functions."""
+PREPARE = f"an administrator runs {command('audit prepare')}"
 GIVE_UP_SECONDS = 4.0
 """Less than a caller waits: then the log is closed, and a probe tries once a second."""
 PAUSE_SECONDS = LEAST_SECONDS = 0.05
@@ -134,7 +136,9 @@ def refusal(error: Refused) -> AppError:
         return AuditUnavailable(f"The ledger in AUDIT_URL has no log yet: run {command('init')}.")
     if error.state in NO_LEDGER:
         return AuditUnavailable(f"AUDIT_URL names a database without a ledger: run {command('audit prepare')}.")
-    return AuditUnavailable(f"The audit log's database refused a record: {error}.")
+    if error.state == NO_RIGHT:
+        return AuditUnavailable(f"The role in AUDIT_URL lacks a right on the ledger: {PREPARE}.")
+    return AuditUnavailable(f"The audit log's database refused a record: {what_failed(error)}.")
 
 
 def number_in(value: bytes | None) -> int:

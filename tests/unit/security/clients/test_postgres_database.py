@@ -284,12 +284,10 @@ def test_a_pooler_that_hides_itself_and_a_standby_are_refused(own_server: Postgr
 
 def test_an_operator_is_told_why_it_cannot_be_used(postgres: PostgresServer, url: PostgresUrl) -> None:
     wrong = PostgresUrl(url.text.replace(str(url.parameters()["password"]), "not-the-password"), "DATABASE_URL")
-    with pytest.raises(
-        Unavailable, match=r"^The client database test_.* on 127.0.0.1 cannot be used now: .*authentication"
-    ) as caught:
+    with pytest.raises(Unavailable, match=r"^The client database test_.* on 127.0.0.1 cannot be used now: .*password") as caught:
         verify_schema(wrong)
     assert "not-the-password" not in caught.value.detail
 
     nobody = PostgresUrl("postgresql://u@127.0.0.1:1/d", "DATABASE_URL")
-    with pytest.raises(Unavailable, match=r"The client database d on 127\.0\.0\.1 cannot be used now: .* refused\.$"):
+    with pytest.raises(Unavailable, match=r"The client database d on 127\.0\.0\.1 cannot be used now: no server listens there: "):
         verify_schema(nobody)

@@ -10,12 +10,13 @@ from typing import Any
 import psycopg
 import pytest
 
+from app.api.error_bodies import public_detail
 from app.audit.format.record import draft
 from app.audit.storage.postgres.place import LedgerPlace
 from app.audit.storage.postgres.reader import Reader
 from app.audit.storage.postgres.session import Lost
 from app.audit.storage.postgres.writer import Writer
-from app.errors import AuditCorrupt, EvidenceUnavailable
+from app.errors import AuditCorrupt, EvidenceUnavailable, LogUnreadable
 
 from .....support.waiting import eventually
 
@@ -92,8 +93,9 @@ def test_a_database_without_a_ledger_is_named_as_such(ledger: LedgerPlace, admin
 
 
 def test_a_server_that_is_away_is_unavailable(ledger: LedgerPlace) -> None:
-    with pytest.raises(EvidenceUnavailable):
+    with pytest.raises(EvidenceUnavailable, match="no server listens there") as caught:
         Reader(replace(ledger, url="postgresql://nobody@127.0.0.1:1/nothing")).exists()
+    assert public_detail(caught.value) == LogUnreadable.detail
 
 
 def test_the_clock_is_the_server_s(reader: Reader, admin: Admin) -> None:

@@ -67,11 +67,10 @@ def test_a_refused_statement_leaves_the_connection_usable(session: Session) -> N
     assert session.call(DIVIDE, 1) == [[(1).to_bytes(8, "big")]]
 
 
-def test_a_server_that_is_not_there_is_named_without_the_password() -> None:
+def test_a_server_that_is_not_there_is_told_without_the_password() -> None:
     with pytest.raises(Lost) as lost:
         Session(LedgerPlace("postgresql://me:secret-word@127.0.0.1:1/x"))
-    assert "127.0.0.1" in str(lost.value)
-    assert "secret-word" not in str(lost.value)
+    assert str(lost.value) == "no server listens there: start it, or correct host and port"
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,8 @@ from app.audit.storage.postgres.session import Lost, Row, Session, Statement, Va
 from app.audit.storage.postgres.writer import APPEND, BARRIER, Writer
 from app.errors import AuditCorrupt, AuditUnavailable
 
+from .....support.ledger import ROLE
+
 Admin = psycopg.Connection[Any]
 
 
@@ -124,6 +126,9 @@ def test_a_server_that_stays_away_closes_the_log_in_time(ledger: LedgerPlace, mo
 def test_what_the_server_refuses_is_told_in_a_sentence(writer: Writer, ledger: LedgerPlace, admin: Admin) -> None:
     with pytest.raises(AuditCorrupt):
         writer.append(some(1), begins=True)
+    admin.execute(f"REVOKE SELECT ON audit.lines FROM {ROLE}")
+    with pytest.raises(AuditUnavailable, match=r"lacks a right on the ledger: an administrator runs .* audit prepare"):
+        writer.append(some(1))
     admin.execute("ALTER TABLE audit.gate RENAME TO gate_no_more")
     with pytest.raises(AuditUnavailable, match="without a ledger"):
         writer.append(some(1))
