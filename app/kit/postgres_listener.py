@@ -7,7 +7,6 @@ listens looks by itself now and then.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 
 import psycopg
@@ -16,7 +15,6 @@ from ..errors import ConfigError
 from .postgres import AsyncBoundedConnection, connect_async
 from .postgres_url import PostgresUrl
 
-LOG = logging.getLogger("app.kit")
 PROBE_SECONDS = 5.0
 """After so long a silence the server is asked for a word."""
 PAUSE_SECONDS = 1.0

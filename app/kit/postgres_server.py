@@ -1,4 +1,4 @@
-"""What a PostgreSQL server says of itself, and of the connection to it."""
+"""What a PostgreSQL server says of itself, and of the connection to it. Imports no driver."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import psycopg
-
-CONNECT_SECONDS = 5
+LEAST_VERSION = 14
+"""Older ones are refused."""
 NAMES = ("server_version_num", "synchronous_standby_names", "synchronous_commit", "fsync", "full_page_writes")
 LOOPBACK = ("127.", "::1")
 
@@ -31,8 +30,8 @@ class ServerFacts:
         return int(self.settings["server_version_num"]) // 10_000
 
 
-def read_facts(connection: psycopg.Connection[Any]) -> ServerFacts:
-    """*connection* must be in autocommit mode. Raises psycopg.Error."""
+def read_facts(connection: Any) -> ServerFacts:
+    """*connection*: psycopg's, in autocommit mode. Raises psycopg.Error."""
     settings = dict(connection.execute("SELECT name, setting FROM pg_settings WHERE name = ANY(%s)", [list(NAMES)]).fetchall())
     row = connection.execute(
         "SELECT pg_backend_pid(), pg_is_in_recovery(), current_user, rolsuper FROM pg_roles WHERE rolname = current_user"
@@ -43,8 +42,8 @@ def read_facts(connection: psycopg.Connection[Any]) -> ServerFacts:
     return ServerFacts(settings, role, is_superuser, is_standby, is_pooled, _is_protected(connection))
 
 
-def _is_protected(connection: psycopg.Connection[Any]) -> bool:
+def _is_protected(connection: Any) -> bool:
     host = connection.info.hostaddr or connection.info.host
     if not host or host.startswith(("/", "@", *LOOPBACK)):
         return True
-    return connection.pgconn.ssl_in_use and connection.info.get_parameters().get("sslmode") in ("verify-full", "verify-ca")
+    return bool(connection.pgconn.ssl_in_use) and connection.info.get_parameters().get("sslmode") in ("verify-full", "verify-ca")

@@ -50,11 +50,6 @@ class PostgresUrl:
         hint = f"; name in {self.setting} a database that its role owns (ALTER DATABASE … OWNER TO …)"
         return what_failed(error) + (hint if getattr(error, "sqlstate", None) == NO_RIGHT else "")
 
-    @property
-    def is_local(self) -> bool:
-        """Whether the server is on this machine, as far as the URL says."""
-        return _is_local(self._parsed())
-
     def __str__(self) -> str:
         found = self._parsed()
         return f"{found.get('dbname') or found.get('user') or 'of this user'} on {found.get('host') or 'this machine'}"

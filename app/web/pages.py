@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,10 +14,11 @@ from ..api.dependencies import Auditor, Proven, Reader, ServicesDep
 from ..api.error_bodies import public_detail
 from ..audit.format.record import ACTIONS
 from ..audit.index.search import Filter
-from ..errors import Unavailable
+from ..errors import ConfigError, Unavailable
 from ..security.models import Principal
 from ..security.record_search import allowed, whose_sums
 from ..security.roles import ADMIN, AUDIT_READER
+from ..wiring.services import Services
 from . import admin_bodies as bodies
 from .console_data import models_of, totals_of
 from .dependencies import Admin, InquiryDep
@@ -99,9 +101,12 @@ async def usage_sums(principal: Proven, request: Request) -> Response:
     return part("usage_sums", **by, totals=totals_of(by["day"]), refused=refused, currency=currency, budgets=budgets, span=span)
 
 
-async def _budgets(app: AppContext, principal: Principal, user: str | None) -> list[dict[str, Any]]:
-    """All of them for an admin, else those that are the principal's alone."""
-    budgets = await budgets_of(app)
+async def _budgets(app: AppContext, principal: Principal, user: str | None) -> list[dict[str, Any]] | None:
+    """All for an admin, else those that are the principal's alone. None: not to be read now."""
+    try:
+        budgets = await budgets_of(app)
+    except Unavailable:
+        return None
     if principal.has(ADMIN) and user is None:
         return budgets
     return [one for one in budgets if one["id"].startswith(f"principal={user or principal.user_id}/")]
@@ -109,7 +114,7 @@ async def _budgets(app: AppContext, principal: Principal, user: str | None) -> l
 
 @router.get("/operations")
 async def operations(_: Admin, services: ServicesDep) -> Response:
-    return part("operations", roles=known_roles(services.settings.policy_path))
+    return part("operations", roles=await _roles(services))
 
 
 @router.get("/operations/state")
@@ -122,8 +127,15 @@ async def operations_clients(principal: Admin, services: ServicesDep) -> Respons
     clients = [bodies.client_body(one) for one in await services.clients.list_all()]
     now = datetime.now(UTC)
     keys = [bodies.key_body(one) | {"state": one.state(now)} for one in await services.clients.keys.list_all(None)]
-    roles = known_roles(services.settings.policy_path)
-    return part("clients", clients=clients, keys=keys, me=principal.user_id, roles=roles)
+    return part("clients", clients=clients, keys=keys, me=principal.user_id, roles=await _roles(services))
+
+
+async def _roles(services: Services) -> list[str]:
+    """Those to choose from; of a policy file that is being edited and cannot be read none."""
+    try:
+        return await asyncio.to_thread(known_roles, services.settings.policy_path)
+    except ConfigError:
+        return known_roles(None)
 
 
 @router.get("/audit")

@@ -22,6 +22,7 @@ from ..audit.index.schema import index_path
 from ..audit.index.search import Filter, known_names, size_of
 from ..errors import AppError, Unavailable
 from ..kit.event_stream import KEEP_ALIVE, Event, encode
+from ..security.audit_access import Inquiry
 from ..security.record_search import RecordSearch, allowed, verify_still_allowed
 from ..wiring.services import Services
 from .dependencies import InquiryDep
@@ -61,7 +62,7 @@ async def search_records(inquiry: InquiryDep, services: ServicesDep, request: Re
     return Response(orjson.dumps(body), media_type="application/json")
 
 
-async def search_body(app: AppContext, inquiry: Any, wanted: Filter) -> dict[str, Any]:
+async def search_body(app: AppContext, inquiry: Inquiry, wanted: Filter) -> dict[str, Any]:
     await caught_up(app)
     found, lines = await record_search(app.services).search(inquiry, wanted)
     return {

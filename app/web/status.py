@@ -16,7 +16,7 @@ from ..api.context import AppContext
 from ..api.routes.health import readiness
 from ..audit.index.schema import index_path
 from ..audit.index.search import irregularities, size_of
-from ..errors import AppError, Unavailable
+from ..errors import Unavailable
 from ..kit.moments import iso
 from ..settings import Settings
 
@@ -72,14 +72,11 @@ def policy_of(app: AppContext) -> dict[str, Any]:
 
 
 async def budgets_of(app: AppContext) -> list[dict[str, Any]]:
-    """Every budget in its present period. Empty where they cannot be read now."""
+    """Every budget in its present period. Raises Unavailable where they cannot be read now."""
     catalogue = app.services.assistant.v1_requests.catalogue
     if not catalogue.budgets:
         return []
-    try:
-        rows = await app.services.audit_access.off_the_loop(partial(show, app.services.settings, catalogue))
-    except AppError:
-        return []
+    rows = await app.services.audit_access.off_the_loop(partial(show, app.services.settings, catalogue))
     return [
         {
             "id": row.budget.id,

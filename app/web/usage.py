@@ -72,7 +72,7 @@ def span_of(request: Request, user: str | None) -> Span:
 async def rows_of(app: AppContext, by: str, span: Span) -> list[dict[str, Any]]:
     """One for each day, principal or model that there is."""
     found = await _read(app, span, sums, by)
-    estimated = _priced(await _read(app, span, unpriced), _catalogue(app), list(BY).index(by))
+    estimated = _priced(await _read(app, span, unpriced, by), _catalogue(app))
     for row in found:
         nano = row.pop("nano")
         row["money"] = decimal_text(nano + estimated[row["name"]])
@@ -90,13 +90,13 @@ async def _read(app: AppContext, span: Span, what: Callable[..., list[Any]], *by
     return await app.services.audit_access.off_the_loop(read)
 
 
-def _priced(loose: list[tuple[str, str, str, int, int]], catalogue: Catalogue, place: int) -> Counter[str]:
-    """10^-9 of the currency at the prices of today, by the member at *place*."""
+def _priced(unpriced_tokens: list[tuple[str, str, int, int]], catalogue: Catalogue) -> Counter[str]:
+    """10^-9 of the currency at the prices of today, by the first member."""
     money = Counter[str]()
-    for row in loose:
-        price = catalogue.prices.get(row[2])
+    for name, model, input_tokens, output_tokens in unpriced_tokens:
+        price = catalogue.prices.get(model)
         if price is not None:
-            money[str(row[place])] += cost(price, row[3], row[4])
+            money[name] += cost(price, input_tokens, output_tokens)
     return money
 
 

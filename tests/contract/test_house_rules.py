@@ -69,7 +69,7 @@ TESTED_ELSEWHERE = {
         "tests/service/test_console_api.py: each endpoint, over sockets",
     ),
     **dict.fromkeys(
-        (f"app/web/{name}.py" for name in ("console", "pages", "usage")),
+        (f"app/web/{name}.py" for name in ("console", "usage")),
         "tests/service/test_console_api.py and test_console_browser.py: each page, as each role",
     ),
     "app/wiring/services.py": "composition; every test of tests/service runs it",

@@ -44,12 +44,12 @@ class IndexBuilder:
         self._seen, self._rested = -1, 0.0
 
     def run(self, stop: threading.Event) -> None:
-        """Until *stop*. No error ends it: a problem is logged once, a later look tries again."""
+        """Until *stop*. A problem of log or file is logged once; a later look tries again."""
         while not stop.is_set():
             try:
                 more = self.step() if self._is_due() else False
                 self._problem = ""
-            except (AppError, OSError, sqlite3.Error, ValueError, KeyError, TypeError, OverflowError) as error:
+            except (AppError, OSError, sqlite3.Error, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
                 more = False
                 self._report(error)
             if not more:

@@ -41,7 +41,7 @@ class Facts:
 
 
 def facts_of(line: bytes) -> Facts:
-    """Raises ValueError, KeyError or TypeError for a line that is no record."""
+    """Raises ValueError, KeyError, TypeError or AttributeError for a line that is no record."""
     record = orjson.loads(line)
     details, action, stamp = record["details"], record["action"], record["timestamp"]
     model, received = details.get("model"), details.get("received")

@@ -12,22 +12,26 @@ MAX_ROWS = 400
 
 
 def sums(index: Path, by: str, *, user: str | None = None, since: str = "", until: str = "9999") -> list[dict[str, Any]]:
-    """By a key of BY; *since* and *until* are days, both included. Blocks. Raises Unavailable."""
+    """By a key of BY; *since* and *until* are days, both included. Blocks. Raises Unavailable.
+
+    At most MAX_ROWS: the newest days, else those with the most questions.
+    """
     column, own = BY[by], "" if user is None else " AND user = ?"
     added = ", ".join(f"sum({name})" for name in SUMS)
-    order = "1" if by == "day" else "sum(questions) DESC"
+    order = "1 DESC" if by == "day" else "sum(questions) DESC"
     query = f"SELECT {column}, {added} FROM sums WHERE day >= ? AND day <= ?{own} GROUP BY 1 ORDER BY {order} LIMIT {MAX_ROWS}"  # noqa: S608
     with reading(index) as connection:
         rows = connection.execute(query, (since, until, *(() if user is None else (user,)))).fetchall()
-    return [_row(row[0], dict(zip(SUMS, row[1:], strict=True))) for row in rows]
+    found = [_row(row[0], dict(zip(SUMS, row[1:], strict=True))) for row in rows]
+    return found[::-1] if by == "day" else found
 
 
-def unpriced(index: Path, *, user: str | None, since: str, until: str) -> list[tuple[str, str, str, int, int]]:
-    """Tokens of answers whose records name no money: day, principal, model, input, output."""
+def unpriced(index: Path, by: str, *, user: str | None, since: str, until: str) -> list[tuple[str, str, int, int]]:
+    """Tokens of answers whose records name no money: a key of BY, model, input, output."""
     own = "" if user is None else " AND user = ?"
     query = (
-        "SELECT day, user, model, unpriced_input, unpriced_output FROM sums "  # noqa: S608 - only placeholders
-        f"WHERE day >= ? AND day <= ? AND unpriced_input + unpriced_output > 0{own}"
+        f"SELECT {BY[by]}, model, sum(unpriced_input), sum(unpriced_output) FROM sums "  # noqa: S608 - only placeholders
+        f"WHERE day >= ? AND day <= ? AND unpriced_input + unpriced_output > 0{own} GROUP BY 1, 2"
     )
     with reading(index) as connection:
         return connection.execute(query, (since, until, *(() if user is None else (user,)))).fetchall()

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from ...audit.format.record import parse_line
+from ...audit.format.record import begins_as_record, hash_of, parse_line
 
 TEXTS = ("query", "messages", "params", "answer", "other", "delivered")
 """The members of `details` that may hold what was asked or answered."""
@@ -34,12 +34,16 @@ class LoggedRecord:
     def read(cls, line: bytes, *, with_texts: bool = True) -> LoggedRecord:
         """Raises ValueError for a line that is no record."""
         found = parse_line(line)
+        if not begins_as_record(line) or hash_of(line) is None:
+            raise ValueError("not a record")
         try:
             details = found["details"] if with_texts else without_texts(found["details"])
             named = {name: found[name] for name in ("seq", "timestamp", "request_id", "user_id", "action", "prev_hash", "hash")}
-            return cls(line.rstrip(b"\n"), details=details, has_texts=with_texts, **named)
-        except (KeyError, TypeError, AttributeError):
+            record = cls(line.rstrip(b"\n"), details=details, has_texts=with_texts, **named)
+        except KeyError:
             raise ValueError("not a record") from None
+        datetime.fromisoformat(record.timestamp)  # of the right form, it may be of no day
+        return record
 
     @property
     def members(self) -> dict[str, Any]:

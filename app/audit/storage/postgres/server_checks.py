@@ -13,13 +13,12 @@ from ....errors import ConfigError, EvidenceUnavailable
 from ....kit.command import command
 from ....kit.postgres import BoundedConnection
 from ....kit.postgres_faults import what_failed
-from ....kit.postgres_server import ServerFacts, read_facts
+from ....kit.postgres_server import LEAST_VERSION, ServerFacts, read_facts
 from .place import LedgerPlace
 from .schema import OWNER, VERSION
 from .session import conninfo
 from .writer import PREPARE
 
-LEAST_VERSION = 14
 SOUND_SECONDS = 10.0
 """Between two looks at a server that may keep the ledger."""
 STANDBY = (

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from app.audit.index import sums as index_sums
 from app.audit.index.schema import BUCKETS_MS
 from app.audit.index.sums import quantile, refusals, sums, unpriced
 
@@ -38,7 +41,19 @@ def test_money_is_what_the_record_says_else_its_tokens_are_told(indexed: Indexed
     indexed.ask("alice", "q", "a", model="llama")
     path = indexed.build()
     assert {row["name"]: row["nano"] for row in sums(path, "model")} == {"gpt": 12_500_000, "llama": 0}
-    assert unpriced(path, user=None, since="", until="9999") == [("2026-11-20", "alice", "llama", 10, 5)]
+    indexed.ask("bobby", "q", "a", model="llama", seconds=DAY)
+    path, whole = indexed.build(), {"since": "", "until": "9999"}
+    assert unpriced(path, "model", user=None, **whole) == [("llama", "llama", 20, 10)]
+    assert unpriced(path, "principal", user=None, **whole) == [("alice", "llama", 10, 5), ("bobby", "llama", 10, 5)]
+    assert unpriced(path, "day", user="bobby", **whole) == [("2026-11-21", "llama", 10, 5)]
+
+
+def test_of_more_days_than_are_shown_the_newest_are(indexed: Indexed, monkeypatch: pytest.MonkeyPatch) -> None:
+    for day in range(3):
+        indexed.ask("alice", "q", "a", seconds=day * DAY)
+    path = indexed.build()
+    monkeypatch.setattr(index_sums, "MAX_ROWS", 2)
+    assert [row["name"] for row in sums(path, "day")] == ["2026-11-21", "2026-11-22"]
 
 
 def test_absurd_counts_of_a_models_server_break_no_sum(indexed: Indexed) -> None:

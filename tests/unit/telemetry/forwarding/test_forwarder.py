@@ -5,17 +5,20 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from app.admin.export_records import line_of
 from app.errors import ConfigError
 from app.telemetry.forwarding import forwarder
 from app.telemetry.forwarding.cursor import CursorFile
 from app.telemetry.forwarding.event import Event, NotDelivered
 from app.telemetry.forwarding.forwarder import Forwarder
+from app.telemetry.siem.ocsf import Chain
 
-from ....support.logged import lines
+from ....support.logged import TIME, lines
 
 
 class Log:
@@ -150,3 +153,12 @@ def test_the_cursor_is_moved_only_after_the_receiver_has_confirmed(tmp_path: Pat
         forward(Log(5), Receiver("killed"), tmp_path / "c")
     with CursorFile(tmp_path / "c") as cursor:
         assert cursor.read() is None
+
+
+def test_a_record_that_was_tampered_with_holds_up_no_other(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    log, receiver = Log(3), Receiver()
+    one, two, three = log.data.splitlines(keepends=True)
+    log.data = one + two.replace(TIME[:10].encode(), b"2026-99-99") + three
+    with CursorFile(tmp_path / "cursor") as cursor:
+        Forwarder(log, receiver, cursor, partial(line_of, "ocsf", chain=Chain("x"))).run(threading.Event(), until_end=True)
+    assert (receiver.got, "is no record" in caplog.text) == ([0, 2], True)

@@ -23,7 +23,10 @@ def test_a_record_has_what_its_line_has() -> None:
     assert record.moment == AT
 
 
-@pytest.mark.parametrize("line", [b"", b"{}\n", b"[]\n", b"\xff\n", b'{"v":1,"seq":1,"details":3}\n'])
+NO_DAY = lines("log.alive")[0].replace(TIME[:10].encode(), b"2026-99-99")
+
+
+@pytest.mark.parametrize("line", [b"", b"{}\n", b"[]\n", b"\xff\n", b'{"v":1,"seq":1,"details":3}\n', NO_DAY])
 def test_what_is_no_record_is_refused(line: bytes) -> None:
     with pytest.raises(ValueError):  # orjson's sentence, or ours
         LoggedRecord.read(line)
