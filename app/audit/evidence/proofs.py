@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ...errors import VerificationFailed
-from ..format.merkle import consistency_proof, inclusion_proof, root_at, verify_consistency, verify_inclusion
+from ..format.merkle import consistency_proof, inclusion_proof, root_at
+from ..format.merkle_checks import verify_consistency, verify_inclusion
 from ..format.note import Checkpoint
 from .stored_tree import StoredTree
 

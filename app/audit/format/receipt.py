@@ -9,7 +9,8 @@ from typing import NoReturn
 
 from ...errors import VerificationFailed
 from ...kit.base64 import decode_base64
-from .merkle import HASH_BYTES, MAX_PROOF_HASHES, MAX_SIZE, leaf_hash, verify_inclusion
+from .merkle import HASH_BYTES, MAX_SIZE, leaf_hash
+from .merkle_checks import MAX_PROOF_HASHES, verify_inclusion
 from .note import MAX_NOTE_BYTES, NUMBER, Checkpoint, VerifierKey, verify_checkpoint
 from .record import MAX_LINE_BYTES, computed_hash, hash_of, seq_of
 

@@ -9,7 +9,8 @@ import pytest
 
 from app.audit.evidence.proofs import has_root, proven_inclusion, verify_growth
 from app.audit.evidence.published import SignedCheckpoint
-from app.audit.format.merkle import leaf_hash, verify_inclusion
+from app.audit.format.merkle import leaf_hash
+from app.audit.format.merkle_checks import verify_inclusion
 from app.errors import VerificationFailed
 
 from ....support.evidence import KeptLog

@@ -23,9 +23,8 @@ from app.audit.format.merkle import (
     node_hash,
     root_at,
     root_of,
-    verify_consistency,
-    verify_inclusion,
 )
+from app.audit.format.merkle_checks import verify_consistency, verify_inclusion
 from app.errors import VerificationFailed
 
 from ....support.paths import CORPORA

@@ -15,9 +15,8 @@ from app.audit.format.merkle import (
     leaf_hash,
     root_at,
     root_of,
-    verify_consistency,
-    verify_inclusion,
 )
+from app.audit.format.merkle_checks import verify_consistency, verify_inclusion
 from app.audit.format.tiles import ENTRIES, Tile, bundle, grow, reader_of
 from app.errors import VerificationFailed
 
