@@ -1,7 +1,7 @@
 """Hears what other processes tell over PostgreSQL (NOTIFY), on a connection of its own.
 
-What is told while it is not connected is lost. So each new connection counts as news, and who
-listens looks by itself now and then.
+What is told while it is not connected is lost. So each new connection counts as news, and so does
+another answer to the probe, which is asked twice a second.
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ from ..errors import ConfigError
 from .postgres import AsyncBoundedConnection, connect_async
 from .postgres_url import PostgresUrl
 
-PROBE_SECONDS = 5.0
-"""After so long a silence the server is asked for a word."""
-PAUSE_SECONDS = 1.0
+PROBE_SECONDS = 0.5
+PAUSE_SECONDS = 0.5
 
 
 class PostgresListener:
@@ -29,16 +28,19 @@ class PostgresListener:
         channel: str,
         on_news: Callable[[str], None],
         enter: Callable[[AsyncBoundedConnection], Awaitable[None]] | None = None,
+        probe: str = "SELECT 1",
     ) -> None:
-        """*on_news* gets what was told; an empty text after each new connection.
+        """*on_news* gets what was told; an empty text where anything may have changed.
 
         *enter*: what to do on each new connection, such as taking a lock that ends with it.
+        *probe*: gives one row, another one after a change.
         """
         self._url, self._channel, self._on_news, self._enter = url, channel, on_news, enter
+        self._probe = probe.encode()
         self.is_connected = False
 
     async def run(self) -> None:
-        """Until cancelled. A lost connection is opened again once a second."""
+        """Until cancelled. A lost connection is opened again."""
         while True:
             try:
                 connection = await connect_async(self._url)
@@ -57,9 +59,10 @@ class PostgresListener:
         await connection.execute(f'LISTEN "{self._channel}"')
         if self._enter is not None:
             await self._enter(connection)
-        self.is_connected = True
-        self._on_news("")
+        self.is_connected, state = True, None
         while True:
+            before, state = state, await (await connection.execute(self._probe)).fetchone()
+            if state != before:
+                self._on_news("")
             async for told in connection.notifies(timeout=PROBE_SECONDS):
                 self._on_news(told.payload)
-            await connection.execute("SELECT 1")

@@ -38,10 +38,10 @@ def preflight() -> bytes:
     verify_server(settings)
     signer = verify_start(settings)
     asyncio.run(_read_database(settings))
-    if isinstance(settings.database, PostgresUrl):
+    if isinstance(settings.database, PostgresUrl) or settings.ledger is not None:
         from ..wiring.nodes import verify_alike  # late: its driver is an extra
 
-        verify_alike(settings.database, settings, catalogue)
+        verify_alike(settings, catalogue)
     with closing(open_audit(settings)) as audit:
         audit.recover()
     record_at_start(settings, catalogue)

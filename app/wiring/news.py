@@ -1,10 +1,10 @@
-"""Machines that share a database of clients: they hear of changes, and are alike."""
+"""Machines that share a database: they hear of changes, and are alike."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -47,31 +47,38 @@ async def among_nodes(
     """Until the end of the block. *on_clients*: the clients were changed somewhere.
 
     Whatever was missed while the server could not be reached is looked at after it. Nothing is
-    heard where the clients are in a file: its readers look by themselves.
+    heard of clients in a file: its readers look by themselves.
     """
-    url = settings.database
-    if isinstance(url, Path):
+    if isinstance(settings.database, Path) and settings.ledger is None:
         yield Alone()
         return
     from ..kit.postgres_listener import PostgresListener  # late: only where it is configured
     from .breaker_rows import BreakerRows  # late: as above
-    from .nodes import Nodes  # late: as above
+    from .nodes import Nodes, meeting_place  # late: as above
 
-    nodes, rows = Nodes(url, settings, catalogue, events), BreakerRows(url, settings.node, breakers)
-    breakers.on_change = rows.tell
-    acts: Mapping[str, Callable[[], None]] = {"generation": on_clients, "breakers": rows.news, "nodes": nodes.news}
+    place = meeting_place(settings)
+    assert place is not None
+    nodes = Nodes(place, settings, catalogue, events)
+    acts: dict[str, Callable[[], None]] = {"nodes": nodes.news}
+    probe = f"SELECT string_agg(n::text, ' ' ORDER BY instance) FROM {place.table} n"  # noqa: S608 - a constant
+    async with AsyncExitStack() as opened:
+        opened.push_async_callback(nodes.work.aclose)
+        if place.has_clients:
+            rows = BreakerRows(place.url, settings.node, breakers)
+            opened.push_async_callback(rows.work.aclose)
+            breakers.on_change = rows.tell
+            acts |= {"generation": on_clients, "breakers": rows.news}
+            probe = f"SELECT ({probe}), (SELECT string_agg(b::text, ' ' ORDER BY server) FROM assistant.breakers b)"  # noqa: S608
 
-    def hear(table: str) -> None:
-        for name, act in acts.items():
-            if table in (name, ""):
-                act()
+        def hear(table: str) -> None:
+            for name, act in acts.items():
+                if table in (name, ""):
+                    act()
 
-    task = asyncio.create_task(PostgresListener(url, CHANNEL, hear, nodes.enter).run())
-    try:
-        yield nodes
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-        await nodes.work.aclose()
-        await rows.work.aclose()
+        task = asyncio.create_task(PostgresListener(place.url, CHANNEL, hear, nodes.enter, probe).run())
+        try:
+            yield nodes
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task

@@ -1,4 +1,4 @@
-"""The machines that share a database of clients: alike in what a caller could notice, or refused.
+"""The machines that share a database: alike in what a caller could notice, or refused.
 
 Each worker holds an advisory lock of its own number as long as it is connected, so a row whose
 lock is free is of one that is gone.
@@ -11,6 +11,7 @@ import json
 import logging
 import secrets
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from .. import __version__
 from ..audit.evidence.log_key import load_signer
 from ..catalogue.models import Catalogue
 from ..errors import ConfigError
+from ..kit.command import command
 from ..kit.node_marks import differing, marks_of
 from ..kit.postgres import AsyncBoundedConnection, connect
 from ..kit.postgres_url import PostgresUrl
@@ -38,10 +40,44 @@ SWITCH_SECONDS = 3.0
 """So long machines may differ while a policy is switched."""
 HELD = """(SELECT objid::bigint FROM pg_locks WHERE locktype = 'advisory' AND classid = %s
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))"""
-LIVE = f"SELECT DISTINCT name, fingerprints FROM assistant.nodes WHERE instance IN {HELD}"  # noqa: S608 - a constant
 GONE = f"DELETE FROM assistant.nodes WHERE instance NOT IN {HELD}"  # noqa: S608 - a constant
 ENTER = """INSERT INTO assistant.nodes (instance, name, version, fingerprints) VALUES (%s, %s, %s, %s)
 ON CONFLICT (instance) DO UPDATE SET fingerprints = excluded.fingerprints"""
+TELL = "SELECT audit.tell_node(%s, %s, %s, %s, %s)"
+
+
+@dataclass(frozen=True, slots=True)
+class MeetingPlace:
+    """The database in which machines tell of themselves: that of the clients, else the ledger's."""
+
+    url: PostgresUrl
+    has_clients: bool
+
+    @property
+    def table(self) -> str:
+        return "assistant.nodes" if self.has_clients else "audit.nodes"
+
+    @property
+    def live(self) -> str:
+        return f"SELECT DISTINCT name, fingerprints FROM {self.table} WHERE instance IN {HELD}"  # noqa: S608 - constants
+
+    async def tell(self, connection: AsyncBoundedConnection, *row: object) -> None:
+        """*row*: instance, name, version, marks. Raises psycopg.Error."""
+        if self.has_clients:
+            await connection.execute(GONE, [LOCKS])
+            await connection.execute(ENTER, row)
+        else:
+            await connection.execute(TELL, [*row, LOCKS])
+
+
+def meeting_place(settings: Settings) -> MeetingPlace | None:
+    """None: this machine has all to itself."""
+    if isinstance(settings.database, PostgresUrl):
+        return MeetingPlace(settings.database, has_clients=True)
+    ledger = settings.ledger
+    if ledger is None:
+        return None
+    return MeetingPlace(PostgresUrl(ledger.url, "AUDIT_URL", ledger.password_file), has_clients=False)
 
 
 def marks(settings: Settings, catalogue: Catalogue) -> dict[str, str]:
@@ -52,13 +88,21 @@ def marks(settings: Settings, catalogue: Catalogue) -> dict[str, str]:
     return marks_of(values, settings.secret_key.get_secret_value())
 
 
-def verify_alike(url: PostgresUrl, settings: Settings, catalogue: Catalogue) -> None:
+def verify_alike(settings: Settings, catalogue: Catalogue) -> None:
     """Raises ConfigError where a machine that serves now has other settings than this one."""
+    place = meeting_place(settings)
+    if place is None:
+        return
+    url = place.url
     try:
         with connect(url) as connection:
-            rows = connection.execute(LIVE, [LOCKS]).fetchall()
+            rows = connection.execute(place.live.encode(), [LOCKS]).fetchall()
+    except psycopg.errors.UndefinedTable:
+        raise ConfigError(f"{url.setting}: {url} was prepared by an older release: run {command('audit prepare')}.") from None
     except psycopg.Error as error:
-        raise ConfigError(f"DATABASE_URL: {url} cannot be used now: {url.what_failed(error)}.") from None
+        if not place.has_clients:  # that closes the log, and no more; what differs is told once it is back
+            return
+        raise ConfigError(f"{url.setting}: {url} cannot be used now: {url.what_failed(error)}.") from None
     if found := _differences(rows, marks(settings, catalogue)):
         node, names = next(iter(found.items()))
         raise ConfigError(
@@ -70,11 +114,11 @@ def verify_alike(url: PostgresUrl, settings: Settings, catalogue: Catalogue) -> 
 class Nodes:
     """What this worker tells of itself, and how the others differ from it."""
 
-    def __init__(self, url: PostgresUrl, settings: Settings, catalogue: Catalogue, events: SecurityLog) -> None:
-        self._settings, self._events = settings, events
+    def __init__(self, place: MeetingPlace, settings: Settings, catalogue: Catalogue, events: SecurityLog) -> None:
+        self._place, self._settings, self._events = place, settings, events
         self._marks = marks(settings, catalogue)
         self._instance = secrets.randbelow(2**31 - 1) + 1
-        self.work = PostgresWork(url, "Other machines could not be looked at")
+        self.work = PostgresWork(place.url, "Other machines could not be looked at")
         self.differing: dict[str, list[str]] | None = {}
         """By the names of other machines, the settings in which they differ."""
         self._reported: dict[str, list[str]] = {}
@@ -93,15 +137,17 @@ class Nodes:
     async def enter(self, connection: AsyncBoundedConnection) -> None:
         """On a connection that stays open. Raises psycopg.Error."""
         await connection.execute("SELECT pg_advisory_lock(%s, %s)", [LOCKS, self._instance])
-        await connection.execute(GONE, [LOCKS])
-        await connection.execute(ENTER, [self._instance, self._settings.node, __version__, json.dumps(self._marks)])
+        await self._write(connection)
+
+    async def _write(self, connection: AsyncBoundedConnection) -> None:
+        await self._place.tell(connection, self._instance, self._settings.node, __version__, json.dumps(self._marks))
 
     async def _tell(self, connection: AsyncBoundedConnection) -> None:
-        await connection.execute(ENTER, [self._instance, self._settings.node, __version__, json.dumps(self._marks)])
+        await self._write(connection)
         await self._look(connection)
 
     async def _look(self, connection: AsyncBoundedConnection) -> None:
-        rows = await (await connection.execute(LIVE, [LOCKS])).fetchall()
+        rows = await (await connection.execute(self._place.live.encode(), [LOCKS])).fetchall()
         before, now = self.differing or {}, _differences(rows, self._marks)
         now.pop(self._settings.node, None)  # its other workers are about to switch, too
         self.differing = now

@@ -7,9 +7,9 @@ from functools import partial
 from pathlib import Path
 
 from ..figures import Figures
-from . import clients, limits, one_log, rolling
+from . import clients, limits, news, one_log, rolling
 
-PARTS = ("steps", "sixty", "limits", "crowd", "spent", "cut", "frozen", "clients", "rolling")
+PARTS = ("steps", "sixty", "limits", "crowd", "spent", "cut", "frozen", "clients", "news", "rolling", "upgrade")
 Round = tuple[str, Callable[[Path], Figures]]
 
 
@@ -44,3 +44,8 @@ def rounds_of(part: str, rounds: int | None) -> Iterator[Round]:
             )
     if part == "rolling":
         yield f"{rounds or 10} restarts of 2 nodes in turn, behind HAProxy", partial(rolling.restart, restarts=rounds or 10)
+    if part == "upgrade":
+        yield "1 of 2 nodes of an older release upgraded, behind HAProxy", rolling.upgrade
+    if part == "news":
+        for way in news.WAYS:
+            yield f"a change at one node, 2 nodes: {way}", partial(news.spread, way=way)

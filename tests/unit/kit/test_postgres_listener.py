@@ -29,15 +29,19 @@ def server() -> Iterator[PostgresServer]:
 
 async def test_news_come_at_once_and_after_a_restart_everything_is_looked_at(server: PostgresServer) -> None:
     heard = list[str]()
-    listener = PostgresListener(PostgresUrl(server.url(), "DATABASE_URL"), "changes", heard.append)
+    server.query("CREATE TABLE seen (n int)")
+    url = PostgresUrl(server.url(), "DATABASE_URL")
+    listener = PostgresListener(url, "changes", heard.append, probe="SELECT count(*) FROM seen")
     task = asyncio.create_task(listener.run())
     await until(lambda: heard == [""])
     await asyncio.to_thread(server.query, "SELECT pg_notify('changes', 'breakers')")
     await until(lambda: heard == ["", "breakers"])
+    await asyncio.to_thread(server.query, "INSERT INTO seen VALUES (1)")  # of which nothing is told
+    await until(lambda: heard == ["", "breakers", ""])
     await asyncio.to_thread(server.crash)
     await until(lambda: not listener.is_connected)
     await asyncio.to_thread(server.start)
-    await until(lambda: heard == ["", "breakers", ""])
+    await until(lambda: heard == ["", "breakers", "", ""])
     task.cancel()
     await asyncio.wait([task])
     assert task.cancelled()

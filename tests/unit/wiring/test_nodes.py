@@ -13,7 +13,6 @@ from pydantic import SecretStr
 
 from app.catalogue.models import Catalogue
 from app.errors import ConfigError
-from app.kit.postgres_url import PostgresUrl
 from app.limits.shared_folder import SharedFolder
 from app.security.security_log import SecurityLog
 from app.settings import Settings, load_settings
@@ -23,6 +22,7 @@ from app.wiring.news import OtherNodes, among_nodes
 from app.wiring.nodes import marks, verify_alike
 
 from ...support.clean_settings import use_defaults
+from ...support.own_ledger import new_place
 from ...support.postgres_clients import make_clients
 from ...support.postgres_server import PostgresServer
 from ...support.waiting import until
@@ -60,8 +60,7 @@ async def serving(settings: Settings, catalogue: Catalogue, node: str, **changes
 
 
 def verify(settings: Settings, catalogue: Catalogue, **changes: object) -> None:
-    assert isinstance(settings.database, PostgresUrl)
-    verify_alike(settings.database, settings.model_copy(update=changes), catalogue)
+    verify_alike(settings.model_copy(update=changes), catalogue)
 
 
 async def until_refused(settings: Settings, catalogue: Catalogue, **changes: object) -> str:
@@ -107,6 +106,22 @@ async def test_a_policy_that_one_machine_takes_is_news_to_the_others(settings: S
         await until(lambda: one.differing == {"node-2": ["POLICY_FILE"]})
         other.use(changed)
         await until(lambda: one.differing == {} == other.differing)
+
+
+async def test_machines_that_share_a_ledger_alone_are_compared_too(
+    postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_defaults(monkeypatch, tmp_path)
+    monkeypatch.setenv("AUDIT_URL", new_place(postgres).url)
+    settings = load_settings()
+    catalogue = read_catalogue(settings)
+    verify(settings, catalogue, rate_limit=61)
+    async with serving(settings, catalogue, "node-1") as one, serving(settings, catalogue, "node-2") as other:
+        assert "with another RATE_LIMIT than" in await until_refused(settings, catalogue, rate_limit=61)
+        verify(settings, catalogue)
+        await until(lambda: one.differing == {} == other.differing)
+        one.use(replace(catalogue, sha256="f" * 64))
+        await until(lambda: other.differing == {"node-1": ["POLICY_FILE"]})
 
 
 def test_no_mark_shows_a_value(settings: Settings, catalogue: Catalogue) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
+from .nodes_schema import NODES
 from .schema import EVERYTHING, FOR_SERVICE, OWNER, PARTITION_RECORDS, VERSION
 
 
@@ -20,6 +23,9 @@ def prepare(connection: psycopg.Connection[Any], role: str, *, partition_records
         is_new = not _exists(connection, "SELECT FROM pg_namespace WHERE nspname = %s", "audit")
         if is_new:
             make_schema(connection, partition_records)
+        elif not _exists(connection, "SELECT FROM pg_class WHERE oid = to_regclass(%s)", "audit.nodes"):
+            with as_owner(connection):
+                connection.execute(NODES)
         grant(connection, role)
     return is_new
 
@@ -41,10 +47,16 @@ def make_schema(connection: psycopg.Connection[Any], partition_records: int = PA
         connection.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(OWNER)))
     connection.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(sql.Identifier(OWNER)))
     connection.execute(sql.SQL("CREATE SCHEMA audit AUTHORIZATION {}").format(sql.Identifier(OWNER)))
+    with as_owner(connection):
+        for part in EVERYTHING:
+            connection.execute(part)
+        connection.execute("INSERT INTO audit.ledger VALUES (%s, %s, clock_timestamp())", [VERSION, partition_records])
+
+
+@contextmanager
+def as_owner(connection: psycopg.Connection[Any]) -> Iterator[None]:
     connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(OWNER)))
-    for part in EVERYTHING:
-        connection.execute(part)
-    connection.execute("INSERT INTO audit.ledger VALUES (%s, %s, clock_timestamp())", [VERSION, partition_records])
+    yield
     connection.execute("RESET ROLE")
 
 

@@ -4,6 +4,7 @@ Rows are only ever added. If each append changed a row, its old versions would s
 dump of the database runs, and slow down every append. A writer has the lock on the table `gate`.
 """
 
+from .nodes_schema import NODES
 from .signed_head_schema import SIGNED_HEAD
 
 VERSION = 1
@@ -173,7 +174,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $body$
 $body$;
 """
 
-EVERYTHING = (TABLES, ENTER, ADD_PARTITIONS, APPEND, BARRIER, KEEP_TEXT, CHANGES, SIGNED_HEAD)
+EVERYTHING = (TABLES, ENTER, ADD_PARTITIONS, APPEND, BARRIER, KEEP_TEXT, CHANGES, SIGNED_HEAD, NODES)
 FOR_SERVICE = (
     "enter(text, bigint)",
     "append(text, bigint, uuid, bigint, bigint, boolean, bytea[])",
@@ -181,5 +182,6 @@ FOR_SERVICE = (
     "keep_text(bytea)",
     "changes()",
     "replace_signed_head(bytea, bytea)",
+    "tell_node(int, text, text, text, int)",
 )
 """The functions that the service may call, and besides them it may read."""

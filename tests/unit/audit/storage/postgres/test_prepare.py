@@ -33,6 +33,18 @@ def test_to_prepare_again_gives_rights_to_another_role_too(
         assert stored(store).startswith(before)
 
 
+def test_to_prepare_again_makes_what_an_older_release_lacked(
+    ledger: LedgerPlace, admin: psycopg.Connection[Any], postgres: PostgresServer
+) -> None:
+    admin.execute("DROP FUNCTION audit.tell_node; DROP TABLE audit.nodes")
+    assert prepare(admin, ROLE) is False
+    with closing(psycopg.connect(ledger.url, autocommit=True)) as service:
+        service.execute("SELECT audit.tell_node(1, 'one', '1', '{}', 1)")
+        assert service.execute("SELECT name FROM audit.nodes").fetchall() == [("one",)]
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            service.execute("DELETE FROM audit.nodes")
+
+
 def test_a_role_that_is_missing_leaves_nothing_half_done(postgres: PostgresServer) -> None:
     with closing(postgres.connect(postgres.new_database())) as connection:
         with pytest.raises(psycopg.errors.UndefinedObject):
