@@ -28,11 +28,13 @@ def balanced(folder: Path, several: Sequence[Service]) -> Iterator[int]:
         leave_out("there is no haproxy (Debian: apt-get install haproxy)")
     port, text = free_port(), CONFIGURATION.read_text()
     text, found = re.subn(r"^    server .*\n", "", text, flags=re.MULTILINE)
-    assert found == 2
+    assert found == 4
     text = text.replace("bind :8080", f"bind 127.0.0.1:{port}").replace(
         "log stdout format raw local0 notice", "log stderr local0"
     )
-    text += "".join(f"    server node-{number} {node.host}:{node.port} check\n" for number, node in enumerate(several))
+    for number, node in enumerate(several):
+        at = f"{node.host}:{node.port}"
+        text += f"    server node-{number} {at} check\n    server node-{number}-unready {at} backup\n"
     file = folder / "haproxy.cfg"
     file.write_text(text)
     with (folder / "haproxy.log").open("ab") as log:

@@ -72,7 +72,7 @@ def upgrade(folder: Path, *, clients: int = 16, postgres: PostgresServer | None 
         for node in several:
             said = node.run("serve", "--port", str(node.port), status=2).stderr
             assert "comes from a newer version: install that one." in said, said
-    remarks = [f"{sum(both)} questions to each release beside the other, none refused", f"verified: {verifiers}"]
+    remarks = [f"{both[0]} questions to each release beside the other, none refused", f"verified: {verifiers}"]
     return Figures(len(load.answers), records, time.monotonic() - began, remarks=[*remarks, "both refuse a newer schema by name"])
 
 
