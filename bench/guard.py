@@ -37,10 +37,10 @@ class Tree:
     def time(self, part: str, seconds: float) -> float:
         argument = {"audit": str(self.service.log), "client": self._upstream.url}.get(part, "")
         done = subprocess.run(
-            [sys.executable, str(ROOT / "bench/guard_parts.py"), part, str(seconds), argument],
+            [sys.executable, "-P", str(ROOT / "bench/guard_parts.py"), part, str(seconds), argument],
             cwd=self.service.folder,
             env=clean_environment() | self.service.env,
-            capture_output=True,
+            stdout=subprocess.PIPE,
             text=True,
             timeout=60 + 3 * seconds,
             check=True,

@@ -68,6 +68,8 @@ def serve(output: ServiceOutput, *, host: str, port: int, workers: int, as_json:
     model = _start_model(supervisor) if plan.is_embedded else None
     from . import worker  # noqa: F401 - late: while the model loads; once for all workers, and for each one's successor
 
+    if plan.has_console:
+        from ..web import console  # noqa: F401 - late: where it is switched off, nothing of it is loaded
     for module in plan.modules:
         importlib.import_module(module)
     gc.freeze()
