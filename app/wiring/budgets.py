@@ -94,7 +94,7 @@ class BudgetsInUse:
             await self.budgets.look(keeps_books=False)
 
     def use(self, catalogue: Catalogue) -> None:
-        """As `open_for`, without waiting: questions with a budget are refused until it is open."""
+        """As `open_for`, in a moment: questions with a budget wait for it."""
         if catalogue.budgets and self._task is None:
             self._start(looks_at_once=True)
 
@@ -121,7 +121,10 @@ class BudgetsInUse:
         if looks_at_once:
             await self.budgets.look(keeps_books=False)
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._ledger.needs_attaching.wait()
+            self._ledger.needs_attaching.clear()
             await self.budgets.look(keeps_books=self._keeps_books)
 
     def _on_trouble(self, why: str | None) -> None:

@@ -1,14 +1,13 @@
 """Advances: what a process holds of a pot, to hand it out to questions by itself.
 
 The store grants them while much is left, and counts all of them as if they were open. So what is
-handed out of one fits, and needs no transaction of its own: it is told to the store a moment later.
+handed out of one fits, and needs no transaction of its own: the store is told the sums later.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 from .reservations import Pot
@@ -16,11 +15,12 @@ from .store import BudgetStore, OpenRow, Outcome, PotState, Step
 
 PART = 8
 """An advance is at most one of so many parts of what is left: others find enough for themselves."""
+FIRST_EXCHANGE = 2
+"""The exchanges of a process are numbered from it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What a process would hold of a pot."""
+class Wanted(NamedTuple):
+    """What a process would hold of a pot, and what has become of what it had handed out of it."""
 
     pot: Pot
     most: int
@@ -30,33 +30,50 @@ class Wanted:
     more: int
     least: int
     """To hold less than this is of no use: no question fits."""
+    spent: int
+    """By questions that have ended, and that the store was not told of."""
+    open: int
+    """By all that it has handed out and that have no end yet."""
 
 
 class Offer(NamedTuple):
     """What a process holds from now on: of pots that are not *wanted* nothing."""
 
     wanted: Sequence[Wanted]
-    noted: int
-    """The number of the last reservation that it has handed out, and tells of with this offer."""
+    exchange: int
 
 
 class Granted(NamedTuple):
     pot: Pot
     more: int
     state: PotState
+    is_alarm: bool
+    """Whether it has spent most of what it has only now."""
+
+
+class Held(NamedTuple):
+    """By one process, of one pot."""
+
+    room: int
+    """Not handed out, as far as the store knows."""
+    open: int
+    """Handed out. The pot counts it as open."""
 
 
 class AdvancingStore(BudgetStore, Protocol):
     """A store that grants advances."""
 
     def exchange(self, steps: Sequence[Step], offer: Offer) -> tuple[list[Outcome], list[Granted]]:
-        """As `apply`. Steps that this process has handed out and told of before do nothing."""
+        """As `apply`, after what *offer* tells."""
 
     def holders(self) -> set[int]:
         """The owners of all advances."""
 
-    def take_over(self, owner: int, handed_out: Iterable[tuple[int, OpenRow]]) -> None:
-        """End the advances of a dead *owner*. What it *handed_out* and did not tell of is open."""
+    def take_over(self, owner: int, handed_out: Callable[[int], Iterable[OpenRow]]) -> None:
+        """End the advances of a dead *owner*. What it *handed_out* is open, and the rest free.
+
+        *handed_out* gets the number of the last exchange of this owner.
+        """
 
 
 def part_of(left: int) -> int:

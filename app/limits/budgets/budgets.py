@@ -6,7 +6,6 @@ import logging
 import math
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, tzinfo
-from functools import partial
 from typing import NamedTuple
 
 from ...catalogue.budgets import Budget, begins_anew, period_of
@@ -16,7 +15,7 @@ from .errors import BudgetSpent, BudgetsUnavailable, spent_sentence
 from .ledger import BudgetLedger
 from .recovery import BudgetRecovery
 from .reservations import Periods, Pot, Reservation, Share, reserve
-from .store import Outcome, PotState, Settle, StoreFailed, Take
+from .store import PotState, Settle, StoreFailed, Take
 
 LOG = logging.getLogger("app.limits")
 RESERVED_RETRY_SECONDS = 1.0
@@ -76,7 +75,8 @@ class Budgets:
     ) -> None:
         """*on_alarm*: a budget has spent most of what it has, which is told once in a period."""
         self.ledger, self.recovery = ledger, recovery
-        self._now, self._on_alarm, self._periods = now, on_alarm, Periods()
+        ledger.on_alarm = on_alarm
+        self._now, self._periods = now, Periods()
 
     async def reserve(self, key: str, claim: Claim, principal: str) -> Reserved:
         """All of *claim*, or nothing. Raises BudgetSpent, BudgetsUnavailable."""
@@ -91,19 +91,15 @@ class Budgets:
     async def settle(self, reservation: Reservation, spent: Sequence[int]) -> tuple[Left, ...]:
         """Durable in the log before. Empty where the store cannot say."""
         outcome = await self.ledger.settle(Settle(reservation.key, reservation.shares, tuple(spent)))
-        if outcome is None:
-            return ()
-        self._alarm(reservation, outcome)
-        return _left(reservation.shares, outcome.states)
+        return () if outcome is None else _left(reservation.shares, outcome.states)
 
     def settle_later(self, reservation: Reservation, spent: Sequence[int]) -> None:
         """As `settle`, in a moment. For a budget of which much is left: nobody misses it."""
-        step = Settle(reservation.key, reservation.shares, tuple(spent))
-        self.ledger.settle_later(step, partial(self._alarm, reservation))
+        self.ledger.settle_later(Settle(reservation.key, reservation.shares, tuple(spent)))
 
     def leave(self, reservation: Reservation, *, may_have_generated: bool) -> None:
         """Its record could not be written, or may have been: somebody looks into the log later."""
-        self.ledger.leave([reservation.key], may_have_generated=may_have_generated)
+        self.ledger.leave(reservation.key, may_have_generated=may_have_generated)
 
     async def left_of(self, budgets: Sequence[Budget], zone: tzinfo) -> list[tuple[Budget, str, PotState, datetime]]:
         """Each of *budgets* with its present period, its state, and when the next begins.
@@ -135,10 +131,6 @@ class Budgets:
         except Exception:  # if it ended the looks, the budgets would never be back
             LOG.exception("Looking after the budgets failed unexpectedly.")
             self.ledger.report("looking after them failed unexpectedly: see the service's own output")
-
-    def _alarm(self, reservation: Reservation, outcome: Outcome) -> None:
-        for place in outcome.alarms:
-            self._on_alarm(reservation.shares[place], outcome.states[place])
 
     def _refusal(self, lacking: Sequence[tuple[Share, PotState]]) -> BudgetSpent:
         """For the budget that holds it up the longest."""

@@ -7,21 +7,23 @@ settled as soon as the store takes it; the log has it in any case.
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TypeVar
 
 from .errors import BudgetsUnavailable
 from .handed_out import SPAN_SECONDS, HandedOut
-from .store import BudgetStore, Outcome, Settle, Take
+from .reservations import Share
+from .store import BudgetStore, Outcome, PotState, Settle, StoreFailed, Take
 from .store_thread import Done, Job, StoreThread
+from .waiting import Waiting
 
 T = TypeVar("T")
 TIMEOUT_SECONDS = 2.0
 CLOSE_SECONDS = 2.0
-GATHER_SECONDS = 0.05
+GATHER_SECONDS = 0.1
 """How long what nobody waits for may wait for a transaction to share."""
+RETRY_SECONDS = 1.0
 HELD_UP_SECONDS, HELD_UP_TRIES = 0.05, 10
 """Processes give up advances that they do not need in less than this."""
 
@@ -35,19 +37,23 @@ class BudgetLedger:
         self.is_ready = False
         """Whether the store is attached and holds what the log says."""
         self.open: dict[str, Take] = {}
-        """The reservations of this process that have no end yet."""
+        """The reservations of this process that the store has, and that have no end yet."""
         self.left: dict[str, bool] = {}
         """Those of this process whose records must be looked for in the log, and whether the server
         may have generated."""
         self.on_trouble: Callable[[str | None], None] = lambda why: None
         """Gets why the store cannot be used, once; None as soon as it can again."""
+        self.on_alarm: Callable[[Share, PotState], None] = lambda share, state: None
+        """A pot has just spent most of what it has."""
         self._gathered: list[Job] = []  # until the store has done what it was handed last
-        self._is_handing_in = self._is_gathering = self._is_with_store = False
-        self._waiting: dict[Job, None] = {}
+        self._is_handing_in = self._is_gathering = self._is_with_store = self._owes = False
         self._thread = StoreThread(store, self._on_done)
+        self._waiting = Waiting(timeout_seconds, self._refuse, lambda: self._thread.is_at_work)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._trouble: str | None = None
-        self._is_watching = False
+        self.needs_attaching = asyncio.Event()
+        """The store was replaced."""
+        self._is_decided = asyncio.Event()  # whether the store can be attached
 
     def start(self) -> None:
         """On the event loop that will use it."""
@@ -56,11 +62,14 @@ class BudgetLedger:
 
     async def stop(self) -> None:
         """What was handed in is settled, unless the disk hangs."""
-        self.is_ready = False
+        with suppress(TimeoutError, StoreFailed):
+            async with asyncio.timeout(CLOSE_SECONDS / 2):
+                await self.do(lambda store: None)  # after all that was handed in
+        self.is_ready, is_told = False, not self._is_with_store
         handed_out, self._handed_out = self._handed_out, None
-        self._thread.hand_in(self._gathered, handed_out.last_offer() if handed_out else None)
+        self._thread.hand_in(self._gathered, handed_out.offer(is_last=True) if handed_out and is_told else None)
         self._thread.stop()
-        are_told = await asyncio.to_thread(self._thread.join, CLOSE_SECONDS)
+        are_told = await asyncio.to_thread(self._thread.join, CLOSE_SECONDS / 2) and is_told
         if handed_out:
             handed_out.close(are_told=are_told)
 
@@ -68,23 +77,28 @@ class BudgetLedger:
         """The store holds what the log says, and all that this process has in progress."""
         if self._handed_out:
             self._handed_out.start(owner)
-        for job in self._gathered:
-            job.since = max(job.since, time.monotonic())
         self.is_ready = True
+        self.needs_attaching.clear()
         self.report(None)
         self._hand_in()
 
-    def unsettled(self) -> list[Take]:
-        """What this process has reserved, as long as the store does not know what became of it."""
-        return [*self.open.values(), *(job.taken for job in list(self._gathered) if job.taken is not None)]
+    def unsettled(self, *, is_other_build: bool) -> list[Take]:
+        """What this process has reserved, as long as the store does not know what became of it.
+
+        The same build may have heard of an end whose outcome did not arrive here.
+        """
+        ended = [job.taken for job in self._gathered if job.taken is not None]
+        return [*self.open.values(), *(take for take in ended if is_other_build or take.is_certain)]
 
     async def take(self, step: Take) -> Outcome:
         """Raises BudgetsUnavailable: then nothing is reserved. A cancellation reserves nothing."""
-        if not self.is_ready or self._hangs():
+        if not self.is_ready:  # maybe it is being attached
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._timeout):
+                    await self._is_decided.wait()
+        if not self.is_ready or self._waiting.hangs:
             raise self._refusal()
-        if self._handed_out and (found := self._handed_out.take(step)):
-            self.open[step.key], states = found
-            self._gather(Job(None, 0.0, step=self.open[step.key]))
+        if self._handed_out and (states := self._handed_out.take(step)):
             return Outcome(states)
         for _ in range(HELD_UP_TRIES):
             outcome = await self._reserve(step)
@@ -94,8 +108,8 @@ class BudgetLedger:
         return outcome
 
     async def _reserve(self, step: Take) -> Outcome:
-        done = self._future()
-        self._submit(Job(done, time.monotonic(), step=step))
+        done = asyncio.get_running_loop().create_future()
+        self._submit(Job(done, step=step), is_urgent=True)
         self.open[step.key] = step
         try:
             outcome: Outcome = await done
@@ -112,50 +126,49 @@ class BudgetLedger:
         if not self.is_ready:
             self.settle_later(step)
             return None
-        done = self._future()
-        self._submit(self._settlement(step, done))
+        done = asyncio.get_running_loop().create_future()
+        states = self._handed_out.settle(step) if self._handed_out else None
+        self._submit(self._settlement(step, done) if states is None else Job(done, work=lambda store: None), is_urgent=True)
         try:
             outcome: Outcome = await asyncio.shield(done)
         except BudgetsUnavailable:
             return None
-        return outcome
+        return outcome if states is None else Outcome(states)
 
-    def settle_later(self, step: Settle, on_alarm: Callable[[Outcome], None] | None = None) -> None:
-        """In a moment, together with others. *on_alarm* gets the outcome if that has an alarm."""
-        self._gather(self._settlement(step, on_alarm=on_alarm))
+    def settle_later(self, step: Settle) -> None:
+        """In a moment, together with others."""
+        if self._handed_out and self._handed_out.settle(step):
+            self._hand_in_later(GATHER_SECONDS)
+        else:
+            self._gather(self._settlement(step))
 
-    def leave(self, keys: Iterable[str], *, may_have_generated: bool) -> None:
-        """It is not known what the log holds of these reservations: somebody must look."""
-        self.left.update(dict.fromkeys(keys, may_have_generated))
+    def leave(self, key: str, *, may_have_generated: bool) -> None:
+        """It is not known what the log holds of this reservation: somebody must look."""
+        if self._handed_out and (take := self._handed_out.leave(key)):
+            self.open[key] = take
+            self._gather(Job(None, step=take))
+        self.left[key] = may_have_generated
 
     async def do(self, work: Callable[[BudgetStore], T]) -> T:
         """What *work* returns, on the thread. It may take long. Raises StoreFailed as well."""
-        done = self._future()
-        self._submit(Job(done, float("inf"), work=work))
+        done = asyncio.get_running_loop().create_future()
+        self._submit(Job(done, work=work), is_urgent=False)
         result: T = await asyncio.shield(done)
         return result
 
     # --- on the event loop -----------------------------------------------------------------------
 
-    def _future(self) -> asyncio.Future[Any]:
-        assert self._loop is not None
-        return self._loop.create_future()
+    def _settlement(self, step: Settle, done: asyncio.Future[Any] | None = None) -> Job:
+        return Job(done, step=step, taken=self.open.pop(step.key, None))
 
-    def _settlement(
-        self, step: Settle, done: asyncio.Future[Any] | None = None, on_alarm: Callable[[Outcome], None] | None = None
-    ) -> Job:
-        if self._handed_out:
-            self._handed_out.settled(step)
-        return Job(done, time.monotonic(), step=step, taken=self.open.pop(step.key, None), on_alarm=on_alarm)
-
-    def _submit(self, job: Job) -> None:
-        assert self._loop is not None
-        self._waiting[job] = None
+    def _submit(self, job: Job, *, is_urgent: bool) -> None:
+        """*is_urgent*: somebody waits, and not for ever."""
+        if is_urgent:
+            self._waiting.add(job)
         self._gathered.append(job)
         if not self._is_handing_in:
             self._is_handing_in = True
-            self._loop.call_soon(self._hand_in)
-        self._watch_later()
+            asyncio.get_running_loop().call_soon(self._hand_in)
 
     def _gather(self, job: Job) -> None:
         self._gathered.append(job)
@@ -174,17 +187,13 @@ class BudgetLedger:
         jobs = self._gathered
         if not self.is_ready:  # what is settled waits until it is there
             jobs = [job for job in jobs if job.work is not None]
-        holds = self.is_ready and self._handed_out is not None and self._handed_out.is_holding
-        if not jobs and not holds:
+        has_news = self.is_ready and self._handed_out is not None and self._handed_out.has_news
+        if not jobs and not has_news and not (self.is_ready and self._owes):
             return
         self._gathered = [] if self.is_ready else [job for job in self._gathered if job.work is None]
-        has_steps = holds or any(job.step is not None for job in jobs)
+        is_told = has_news or any(job.step is not None for job in jobs)
         self._is_with_store = True
-        self._thread.hand_in(jobs, self._handed_out.offer() if has_steps and self._handed_out else None)
-
-    def _hangs(self) -> bool:
-        """Whether the thread has had the oldest job for too long."""
-        return bool(self._waiting) and time.monotonic() - next(iter(self._waiting)).since > self._timeout
+        self._thread.hand_in(jobs, self._handed_out.offer() if is_told and self._handed_out else None)
 
     def _on_done(self, done: Done) -> None:
         """On the thread."""
@@ -193,58 +202,49 @@ class BudgetLedger:
                 self._loop.call_soon_threadsafe(self._resolve, done)
 
     def _resolve(self, done: Done) -> None:
-        self._is_with_store = False
-        if done.is_replaced:
-            self.is_ready = False
-            self._gathered = [job for job in (*done.unsettled, *self._gathered) if not _is_handed_out(job)]
+        self._is_with_store, self._owes = False, done.owes
         if self._handed_out and done.granted is not None:
-            self._handed_out.granted(done.granted)
-        if done.trouble is not None or any(job.step is not None for job in done.jobs):
+            for share, state in self._handed_out.granted(done.granted):
+                self.on_alarm(share, state)
+        if done.trouble is not None or done.granted is not None or any(job.step is not None for job in done.jobs):
             self.report(done.trouble)
+        if done.is_replaced:
+            self._close(done.unsettled)
         self._tell(done.jobs)
         if any(job.done is not None for job in self._gathered):
             self._hand_in()
-        elif self._gathered or (self._handed_out and self._handed_out.is_holding):
-            self._hand_in_later(GATHER_SECONDS if self._gathered else SPAN_SECONDS)
+        elif done.owes or self._gathered or (self._handed_out and self._handed_out.has_news):
+            self._hand_in_later(RETRY_SECONDS if done.owes else GATHER_SECONDS if self._gathered else SPAN_SECONDS)
+
+    def _close(self, unsettled: list[Job]) -> None:
+        """All that the store does not know of is claimed of the next one, and then settled."""
+        self.is_ready = False
+        self._is_decided.clear()
+        self.needs_attaching.set()
+        self._gathered = [job for job in (*unsettled, *self._gathered) if not (job.done is None and isinstance(job.step, Take))]
+        if self._handed_out:
+            opened, ended = self._handed_out.end()
+            self.open.update({take.key: take for take in opened})
+            self._gathered += [Job(None, step=step, taken=take) for take, step in ended]
 
     def _tell(self, jobs: list[Job]) -> None:
         for job in jobs:
-            self._waiting.pop(job, None)
-            if job.on_alarm is not None and job.error is None and job.result.alarms:
-                job.on_alarm(job.result)
-            if job.done is None or job.done.done():
-                continue
-            if job.error is None:
-                job.done.set_result(job.result)
-            else:
-                job.done.set_exception(self._refusal() if job.work is None else job.error)
-                job.done.exception()  # maybe nobody waits
+            self._waiting.remove(job)
+            if isinstance(job.step, Settle) and job.error is None:
+                for place in job.result.alarms:
+                    self.on_alarm(job.step.shares[place], job.result.states[place])
+            job.answer(self._refusal() if job.error is not None and job.work is None else job.error)
 
-    def _watch_later(self) -> None:
-        if not self._is_watching and self._waiting and self._loop is not None:
-            self._is_watching = True
-            self._loop.call_later(self._timeout / 4, self._watch)
-
-    def _watch(self) -> None:
-        """Refuse what the thread has had for too long."""
-        self._is_watching = False
-        now = time.monotonic()
-        for job in list(self._waiting):
-            if now - job.since >= self._timeout and job.done is not None and not job.done.done():
-                self.report("it did not answer in time")
-                job.done.set_exception(self._refusal())
-                job.done.exception()
-        self._watch_later()
+    def _refuse(self, job: Job) -> None:
+        self.report("it did not answer in time")
+        job.answer(self._refusal())
 
     def report(self, trouble: str | None) -> None:
-        """Why the store cannot be used; None: it can."""
+        """Why the store cannot be used; None: it can. Who waits for it to be attached is told."""
+        self._is_decided.set()
         if (trouble is None) != (self._trouble is None):
             self.on_trouble(trouble)
         self._trouble = trouble
 
     def _refusal(self) -> BudgetsUnavailable:
         return BudgetsUnavailable(retry_after=1)
-
-
-def _is_handed_out(job: Job) -> bool:
-    return isinstance(job.step, Take) and job.step.number > 0

@@ -79,7 +79,7 @@ class BudgetRecovery:
         try:
             is_built = await ledger.do(lambda store: store.attach(owners.own))
             build = await ledger.do(lambda store: store.build())
-            mine = ledger.unsettled() if build.name != self._built else [*ledger.open.values()]
+            mine = ledger.unsettled(is_other_build=build.name != self._built)
             self._sweep_at = None if is_alone and not mine else time.monotonic() + ORPHAN_SECONDS
             if is_alone and not mine:
                 await self._recover()
@@ -194,7 +194,7 @@ class BudgetRecovery:
         for owner in advancing.holders():
             if self._owners.is_dead(owner):
                 try:
-                    advancing.take_over(owner, self._notes.of(owner))
+                    advancing.take_over(owner, partial(self._notes.of, owner))
                 except NotesLost as lost:
                     LOG.error("An advance on the budgets stays held until the service is restarted: %s.", lost)
                 else:

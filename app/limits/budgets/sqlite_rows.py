@@ -8,10 +8,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from .advances import Granted, Wanted
+from .advances import Granted, Held, Offer
 from .batch import bounded
 from .reservations import Pot
-from .store import OpenRow
+from .store import OpenRow, Settle, Step, Take
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS pots (
@@ -21,9 +21,10 @@ CREATE TABLE IF NOT EXISTS open (key TEXT PRIMARY KEY, owner INTEGER, after INTE
 CREATE TABLE IF NOT EXISTS logged_open (received INTEGER PRIMARY KEY, request_id TEXT, reserved TEXT);
 CREATE TABLE IF NOT EXISTS place (
     id INTEGER PRIMARY KEY CHECK (id = 1), seq INTEGER, size INTEGER, hash TEXT, built_as TEXT, counted INTEGER);
-CREATE TABLE IF NOT EXISTS advances (owner INTEGER, budget TEXT, period TEXT, amount INTEGER, noted INTEGER);
+CREATE TABLE IF NOT EXISTS advances (
+    owner INTEGER, budget TEXT, period TEXT, room INTEGER, open INTEGER, exchange INTEGER);
 """
-DROP = "".join(f"DROP TABLE IF EXISTS {name}; " for name in ("pots", "open", "logged_open", "place"))
+DROP = "".join(f"DROP TABLE IF EXISTS {name}; " for name in ("pots", "open", "logged_open", "place", "advances"))
 READ_POTS = """SELECT budget, period, spent, open, added, alarmed FROM pots
 WHERE (budget, period) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?))"""
 WRITE_POTS = """INSERT INTO pots
@@ -54,6 +55,13 @@ def add_rows(db: sqlite3.Connection, rows: Sequence[OpenRow]) -> None:
     db.execute(ADD_ROWS, (json.dumps(texts),))
 
 
+def end_rows(db: sqlite3.Connection, steps: Sequence[Step]) -> set[str]:
+    """Which of those that *steps* settle were open."""
+    new = {step.key for step in steps if isinstance(step, Take)}
+    ended = [step.key for step in steps if isinstance(step, Settle) and step.key not in new]
+    return {key for (key,) in db.execute(END_ROWS, (json.dumps(ended),))} if ended else set()
+
+
 def claim_rows(db: sqlite3.Connection, rows: Iterable[OpenRow]) -> None:
     """They are open, and their owners have them."""
     for row in rows:
@@ -69,23 +77,39 @@ def amounts_in(text: str) -> dict[Pot, int]:
     return {Pot(budget, period): amount for budget, period, amount in json.loads(text)}
 
 
-class Held(NamedTuple):
-    """What processes hold as advances."""
+class Advances(NamedTuple):
+    """All of them."""
 
     others: Counter[Pot]
-    own: Counter[Pot]
-    noted: int
+    """What other processes hold and have not handed out, as far as is known."""
+    own: dict[Pot, Held]
+    exchange: int
+    """The last one of this process."""
 
 
-def read_held(db: sqlite3.Connection, own: int) -> Held:
-    held = Held(Counter(), Counter(), 0)
-    for owner, budget, period, amount, noted in db.execute("SELECT owner, budget, period, amount, noted FROM advances"):
-        (held.own if owner == own else held.others)[Pot(budget, period)] += amount
-        held = held._replace(noted=noted) if owner == own else held
-    return held
+def read_advances(db: sqlite3.Connection, own: int) -> Advances:
+    others, mine, last = Counter[Pot](), dict[Pot, Held](), 0
+    for owner, budget, period, room, opened, exchange in db.execute("SELECT * FROM advances"):
+        if owner == own:
+            mine[Pot(budget, period)], last = Held(room, opened), exchange
+        else:
+            others[Pot(budget, period)] += room
+    return Advances(others, mine, last)
 
 
-def hold(db: sqlite3.Connection, owner: int, wanted: Sequence[Wanted], granted: Sequence[Granted], noted: int) -> None:
-    rows = [(owner, *one.pot, one.kept + more.more, noted) for one, more in zip(wanted, granted, strict=True)]
+def end_advances(db: sqlite3.Connection, owner: int) -> int:
+    """Of *owner* nothing is held any more, and only rows are open; its last exchange."""
+    advances = read_advances(db, owner)
+    pots = read_pots(db, advances.own)
+    for pot, state in pots.items():
+        state[1] -= advances.own[pot].open
+    write_pots(db, pots)
     db.execute("DELETE FROM advances WHERE owner = ?", (owner,))
-    db.executemany("INSERT INTO advances VALUES (?, ?, ?, ?, ?)", [row for row in rows if row[3]])
+    return advances.exchange
+
+
+def write_advances(db: sqlite3.Connection, owner: int, offer: Offer, granted: Sequence[Granted]) -> None:
+    pairs = zip(offer.wanted, granted, strict=True)
+    rows = [(owner, *one.pot, one.kept + more.more, one.open, offer.exchange) for one, more in pairs]
+    db.execute("DELETE FROM advances WHERE owner = ?", (owner,))
+    db.executemany("INSERT INTO advances VALUES (?, ?, ?, ?, ?, ?)", [row for row in rows if row[3] or row[4]])

@@ -12,26 +12,27 @@ import os
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from .advances import Granted, Offer, Wanted, kept_of
+from .advances import Granted, Offer, kept_of
 from .batch import Batch, bounded, pots_of
 from .books import Books, OpenQuestion, amounts_of
 from .reservations import Pot
 from .sqlite_file import faults_of, identity_of
 from .sqlite_rows import (
     DROP,
-    END_ROWS,
     SCHEMA,
     WRITE_LOGGED,
     add_rows,
     amounts_in,
     claim_rows,
-    hold,
-    read_held,
+    end_advances,
+    end_rows,
+    read_advances,
     read_pots,
+    write_advances,
     write_pots,
 )
 from .store import (
@@ -42,11 +43,9 @@ from .store import (
     OpenRow,
     Outcome,
     PotState,
-    Settle,
     Step,
     StoreFailed,
     StoreReplaced,
-    Take,
 )
 
 LOG = logging.getLogger("app.limits")
@@ -54,7 +53,7 @@ TIMEOUT_SECONDS = 1.0
 """How long to wait for another process's transaction, which takes a millisecond."""
 CHECKPOINT_PAGES = 4096
 """Of 4 KiB: a checkpoint syncs the disk, which the log needs for its records."""
-VERSION = 2
+VERSION = 3
 DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
@@ -86,27 +85,19 @@ class SqliteBudgetStore:
 
     def apply(self, steps: Sequence[Step]) -> list[Outcome]:
         with self._transaction() as db:
-            held = read_held(db, self._owner)
-            return self._batch(db, steps, held.others + held.own, held.noted)[0]
+            return self._exchange(db, steps, None)[0]
 
     def exchange(self, steps: Sequence[Step], offer: Offer) -> tuple[list[Outcome], list[Granted]]:
-        wanted = offer.wanted
         with self._transaction() as db:
-            held = read_held(db, self._owner)
-            outcomes, granted = self._batch(db, steps, held.others + kept_of(wanted), held.noted, wanted)
-            if held.own or wanted:
-                hold(db, self._owner, wanted, granted, offer.noted)
-            return outcomes, granted
+            return self._exchange(db, steps, offer)
 
     def holders(self) -> set[int]:
         with self._reading() as db:
             return {owner for (owner,) in db.execute("SELECT owner FROM advances")}
 
-    def take_over(self, owner: int, handed_out: Iterable[tuple[int, OpenRow]]) -> None:
+    def take_over(self, owner: int, handed_out: Callable[[int], Iterable[OpenRow]]) -> None:
         with self._transaction() as db:
-            noted = read_held(db, owner).noted
-            claim_rows(db, [row for number, row in handed_out if number > noted])
-            db.execute("DELETE FROM advances WHERE owner = ?", (owner,))
+            claim_rows(db, handed_out(end_advances(db, owner)))
 
     def adjust(self, pot: Pot, *, spent: int = 0, added: int = 0) -> PotState:
         with self._transaction() as db:
@@ -130,6 +121,7 @@ class SqliteBudgetStore:
 
     def claim(self, rows: Iterable[OpenRow]) -> None:
         with self._transaction() as db:
+            end_advances(db, self._owner)
             claim_rows(db, rows)
 
     def books(self) -> tuple[Books, LogPlace | None]:
@@ -181,19 +173,25 @@ class SqliteBudgetStore:
             with suppress(sqlite3.Error):
                 db.close()
 
-    def _batch(
-        self, db: sqlite3.Connection, steps: Sequence[Step], held: Mapping[Pot, int], noted: int, wanted: Sequence[Wanted] = ()
+    def _exchange(
+        self, db: sqlite3.Connection, steps: Sequence[Step], offer: Offer | None
     ) -> tuple[list[Outcome], list[Granted]]:
-        new = {step.key for step in steps if isinstance(step, Take) and not 0 < step.number <= noted}
-        ended = [step.key for step in steps if isinstance(step, Settle) and step.key not in new]
-        found = {key for (key,) in db.execute(END_ROWS, (json.dumps(ended),))} if ended else set()
-        pots = {*pots_of(steps), *(one.pot for one in wanted)}
-        batch = Batch(read_pots(db, pots), found, held, noted)
+        """Without an *offer*, what this process holds stays."""
+        advances = read_advances(db, self._owner)
+        told = advances.own if offer else {}
+        wanted = offer.wanted if offer else ()
+        own = kept_of(wanted) if offer else Counter({pot: held.room for pot, held in advances.own.items()})
+        pots = {*pots_of(steps), *told, *(one.pot for one in wanted)}
+        batch = Batch(read_pots(db, pots), end_rows(db, steps), advances.others + own)
+        batch.tell(wanted, told)
         outcomes = batch.apply(steps)
         if batch.taken:
             add_rows(db, [OpenRow(key, self._owner, take.after, take.amounts) for key, take in batch.taken.items()])
-        write_pots(db, {pot: batch.pots[pot] for pot in pots_of(steps)})
-        return outcomes, [batch.grant(one) for one in wanted]
+        write_pots(db, batch.pots)
+        granted = [batch.grant(one) for one in wanted]
+        if offer and (told or wanted):
+            write_advances(db, self._owner, offer, granted)
+        return outcomes, granted
 
     # --- the file --------------------------------------------------------------------------------
 

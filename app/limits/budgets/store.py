@@ -56,8 +56,8 @@ class Take(NamedTuple):
     key: str
     after: int
     shares: tuple[Share, ...]
-    number: int = 0
-    """From 1: of what was handed out of an advance (`advances.py`): it fits. 0: of others."""
+    is_certain: bool = False
+    """Whether it is reserved already, of an advance (`advances.py`), so that it fits."""
 
     @property
     def amounts(self) -> dict[Pot, int]:
@@ -154,7 +154,10 @@ class BudgetStore(Protocol):
     def open_rows(self) -> list[OpenRow]: ...
 
     def claim(self, rows: Iterable[OpenRow]) -> None:
-        """They are open, and their owners have them: those that are missing are added."""
+        """They are open, and their owners have them: those that are missing are added.
+
+        This process holds no advance any more.
+        """
 
     def books(self) -> tuple[Books, LogPlace | None]:
         """What it knows of the log, and up to which record. None: nothing."""

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
 from .advances import AdvancingStore, Granted, Offer
-from .store import BudgetStore, Outcome, Settle, Step, StoreFailed, StoreReplaced, Take
+from .store import BudgetStore, Settle, Step, StoreFailed, StoreReplaced, Take
 
 LOG = logging.getLogger("app.limits")
-RETRY_SECONDS = 1.0
 
 
 @dataclass(slots=True, eq=False)
@@ -23,14 +22,22 @@ class Job:
 
     done: asyncio.Future[Any] | None
     """None: nobody waits."""
-    since: float
     step: Step | None = None
     taken: Take | None = None
     """What *step* settles."""
     work: Callable[[BudgetStore], Any] | None = None
-    on_alarm: Callable[[Outcome], None] | None = None
     result: Any = None
     error: Exception | None = None
+
+    def answer(self, error: Exception | None) -> None:
+        """On the event loop: who waits for it gets *error*, or the result."""
+        if self.done is None or self.done.done():
+            return
+        if error is None:
+            self.done.set_result(self.result)
+        else:
+            self.done.set_exception(error)
+            self.done.exception()  # maybe nobody waits
 
 
 class Done(NamedTuple):
@@ -44,16 +51,20 @@ class Done(NamedTuple):
     unsettled: list[Job]
     granted: list[Granted] | None
     """None: the store was told of nothing that was handed out."""
+    owes: bool
+    """Whether the next transaction is to repeat what failed."""
 
 
 class StoreThread:
-    """Owns the store once it is started. What fails and cannot be undone is tried again."""
+    """Owns the store once it is started. What fails and cannot be undone is owed."""
 
     def __init__(self, store: BudgetStore, on_done: Callable[[Done], None]) -> None:
         """*on_done* is called on the thread."""
         self._store, self._on_done = store, on_done
         self._inbox: queue.SimpleQueue[tuple[list[Job], Offer | None] | None] = queue.SimpleQueue()
         self._owed: list[Job] = []
+        self.is_at_work = False
+        """Whether it does the *work* of a job, which may take long."""
         self._thread = threading.Thread(target=self._run, name="budgets", daemon=True)
 
     def start(self) -> None:
@@ -74,10 +85,7 @@ class StoreThread:
 
     def _run(self) -> None:
         while True:
-            try:
-                handed_in = self._inbox.get(timeout=RETRY_SECONDS if self._owed else None)
-            except queue.Empty:
-                handed_in = [], None
+            handed_in = self._inbox.get()
             if handed_in is None:
                 break
             self._work(*handed_in)
@@ -93,15 +101,18 @@ class StoreThread:
                 failures.append(self._fail(steps, error))
         for job in jobs:
             if job.work is not None:
+                self.is_at_work = True
                 try:
                     job.result = job.work(self._store)
                 except Exception as error:  # noqa: BLE001 - as above; it is logged, and becomes a StoreFailed
                     failures.append(self._fail([job], error))
+                self.is_at_work = False
         is_replaced = any(isinstance(error, StoreReplaced) for error in failures)
         unsettled: list[Job] = []
         if is_replaced:
             unsettled, self._owed = self._owed, []
-        self._on_done(Done(jobs, str(failures[-1]) if failures else None, is_replaced, unsettled, granted))
+        trouble = str(failures[-1]) if failures else None
+        self._on_done(Done(jobs, trouble, is_replaced, unsettled, granted, bool(self._owed)))
 
     def _apply(self, jobs: list[Job], offer: Offer | None) -> list[Granted] | None:
         owed = list(self._owed)
@@ -121,6 +132,6 @@ class StoreThread:
             error = StoreFailed("it failed unexpectedly: see the service's own output")
         for job in jobs:
             job.error = error
-            if isinstance(job.step, Settle) or (isinstance(job.step, Take) and job.step.number):
+            if isinstance(job.step, Settle) or (isinstance(job.step, Take) and job.step.is_certain):
                 self._owed.append(job)
         return error

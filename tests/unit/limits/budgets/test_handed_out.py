@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,7 @@ class Worker:
         self.owner, self.now = owner, 0.0
         self.store, self.notes = SqliteBudgetStore(folder / "budgets.sqlite3"), Notes(folder)
         self.handed_out = HandedOut(self.notes, clock=lambda: self.now)
-        self.untold: list[Step] = []
+        self.untold: dict[str, int] = {}
         self.open: dict[str, Take] = {}
         self.store.attach(owner)
         self.handed_out.start(owner)
@@ -35,9 +36,8 @@ class Worker:
     def take(self, key: str, amount: int, *pots: Pot) -> bool:
         """Whether it was handed out; or reserved, where no advance bears it."""
         step = Take(key, 0, tuple(share(amount, MOST, pot=pot) for pot in pots or [OWN_POT]))
-        if (found := self.handed_out.take(step)) is not None:
-            self.untold.append(found[0])
-            self.open[key] = found[0]
+        if self.handed_out.take(step) is not None:
+            self.open[key] = step
             return True
         self.tell(step)
         return False
@@ -45,15 +45,24 @@ class Worker:
     def settle(self, key: str, spent: int) -> None:
         take = self.open.pop(key)
         step = Settle(key, take.shares, (spent,) * len(take.shares))
-        self.handed_out.settled(step)
-        self.untold.append(step)
+        if self.handed_out.settle(step) is None:
+            self.tell(step)
+        else:
+            self.untold[key] = spent
 
-    def tell(self, *more: Take) -> None:
-        outcomes, granted = self.store.exchange([*self.untold, *more], self.handed_out.offer())
-        self.handed_out.granted(granted)
-        self.untold = []
-        for step, outcome in zip(reversed(more), reversed(outcomes), strict=False):
-            if not outcome.lacking:
+    def leave(self, key: str) -> None:
+        take = self.handed_out.leave(key)
+        assert take is not None
+        self.tell(take)
+
+    def tell(self, *steps: Step, is_confirmed: bool = True) -> None:
+        """*is_confirmed*: the process lives until it hears that it was done."""
+        outcomes, granted = self.store.exchange(steps, self.handed_out.offer())
+        self.untold = {}
+        if is_confirmed:
+            self.handed_out.granted(granted)
+        for step, outcome in zip(steps, outcomes, strict=True):
+            if isinstance(step, Take) and not outcome.lacking:
                 self.open[step.key] = step
 
     def die(self) -> None:
@@ -88,6 +97,9 @@ def test_a_pot_that_is_used_often_needs_no_transaction_any_more(worker: Callable
     use_often(one)
     assert one.take("a", 1)
     assert one.store.pots()[OWN_POT] == PotState(0, FEW, 0), "the store is told later"
+    one.tell()
+    assert one.store.pots()[OWN_POT] == PotState(0, FEW + 1, 0)
+    assert len(one.store.open_rows()) == FEW, "and only the sums"
     one.settle("a", 1)
     one.tell()
     assert one.store.pots()[OWN_POT] == PotState(1, FEW, 0)
@@ -97,8 +109,9 @@ def test_what_it_shows_includes_what_the_store_does_not_know(worker: Callable[[]
     one = worker()
     use_often(one, 10)
     found = one.handed_out.take(Take("a", 0, (share(10, MOST),)))
-    assert found is not None
-    assert found[1] == (PotState(0, 10 * FEW + 10, 0),)
+    assert found == (PotState(0, 10 * FEW + 10, 0),)
+    one.tell()
+    assert one.handed_out.settle(Settle("a", (share(10, MOST),), (3,))) == (PotState(3, 10 * FEW, 0),)
 
 
 def test_several_budgets_are_handed_out_of_together_or_not_at_all(worker: Callable[[], Worker]) -> None:
@@ -134,7 +147,7 @@ def test_without_a_place_for_notes_nothing_is_handed_out(tmp_path: Path) -> None
     handed_out = HandedOut(Notes(tmp_path / "missing"))
     handed_out.start(1)
     assert handed_out.take(Take("a", 0, (share(1),))) is None
-    assert handed_out.offer() == ((), 0)
+    assert handed_out.offer().wanted == []
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -144,7 +157,7 @@ def test_settled_and_open_are_never_over_whoever_dies(worker: Callable[[], Worke
     workers, spent, amounts = [worker() for _ in range(3)], 0, dict[str, int]()
     for number in range(400):
         one = chance.choice(workers)
-        kind = chance.choices(["take", "settle", "tell", "wait", "die"], [60, 55, 12, 4, 2])[0]
+        kind = chance.choices(["take", "settle", "tell", "wait", "die", "leave"], [60, 55, 12, 4, 2, 2])[0]
         if kind == "take":
             key = f"{number}"
             amount = chance.randint(1, 40 if seed % 2 else 12)
@@ -161,25 +174,31 @@ def test_settled_and_open_are_never_over_whoever_dies(worker: Callable[[], Worke
         elif kind == "wait":
             one.now += SPAN_SECONDS
         elif kind == "die":
+            if chance.random() < 0.5:
+                one.tell(is_confirmed=False)
             workers[workers.index(one)] = heir = worker()
             spent += inherit(heir, one, amounts)
+        elif kind == "leave" and (left := [key for key in one.open if key in one.handed_out._open]):
+            one.leave(chance.choice(left))
         assert spent + sum(amounts.values()) <= MOST
     for one in workers:
         one.now += 3 * SPAN_SECONDS
         one.tell()
     assert workers[0].store.pots()[OWN_POT] == PotState(spent, sum(amounts.values()), 0)
-    assert workers[0].store.holders() == set()
-    assert {row.key: row.amounts[OWN_POT] for row in workers[0].store.open_rows()} == amounts
+    rows = {row.key: row.amounts[OWN_POT] for row in workers[0].store.open_rows()}
+    handed_out = {key: take.shares[0].amount for one in workers for key, (take, *_) in one.handed_out._open.items()}
+    assert rows | handed_out == amounts
 
 
 def inherit(heir: Worker, dead: Worker, amounts: dict[str, int]) -> int:
     """As a recovery does: what *dead* had open is settled in full, and what it had settled as it had said; the first sum."""
     dead.die()
     if dead.owner in heir.store.holders():
-        heir.store.take_over(dead.owner, heir.notes.of(dead.owner))
+        heir.store.take_over(dead.owner, partial(heir.notes.of, dead.owner))
     rows = [row for row in heir.store.open_rows() if row.owner == dead.owner]
-    told = {step.key: step.spent[0] for step in dead.untold if isinstance(step, Settle)}
-    assert {row.key for row in rows} == {*dead.open, *told}
-    steps = [Settle(row.key, (share(row.amounts[OWN_POT], MOST),), (told.get(row.key, row.amounts[OWN_POT]),)) for row in rows]
+    assert {row.key for row in rows} == {*dead.open, *dead.untold}
+    steps = [
+        Settle(row.key, (share(row.amounts[OWN_POT], MOST),), (dead.untold.get(row.key, row.amounts[OWN_POT]),)) for row in rows
+    ]
     heir.store.apply(steps)
     return sum(amounts.pop(key) for key in dead.open)

@@ -245,7 +245,7 @@ async def hand_out(process: BudgetProcess, request_id: str) -> Any:
     for number in range(4):
         await process.ask(f"{number}" * 32, TOKENS)
     reservation, *_ = await process.budgets.reserve(request_id, claim(TOKENS, price=None), "alice")
-    assert process.ledger.open[request_id].number == 1
+    assert request_id not in process.ledger.open, "the store has no row of it"
     return reservation
 
 
@@ -265,7 +265,50 @@ def test_what_a_dead_process_handed_out_is_looked_up_in_the_log(tmp_path: Path, 
                 assert successor.actions().count("budget.released") == 1, "the one that the log has not heard of"
                 assert await successor.ledger.do(lambda store: cast(SqliteBudgetStore, store).holders()) == set()
                 living = [one.owners.own for one in (successor, other) if one is not None]
-                assert {path.suffixes[0] for path in tmp_path.glob(f"{NAME}*")} == {f".{own}" for own in living}
+                assert {path.suffix for path in tmp_path.glob(f"{NAME}*")} == {f".{own}" for own in living}
+
+    run(work)
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+@pytest.mark.parametrize("is_moved_back", [True, False])
+def test_what_was_handed_out_beside_a_new_store_counts_once(tmp_path: Path, is_moved_back: bool, is_told: bool) -> None:
+    async def work() -> None:
+        async with BudgetProcess(tmp_path) as one, BudgetProcess(tmp_path) as other:
+            ended = await hand_out(other, ONE)
+            seq = await other.record("ask.received", ONE, reserved=ended.members())
+            await other.record("ask.answered", ONE, received=seq, spent=spent_members(ended, "usage", USED))
+            other.budgets.settle_later(ended, ended.spent("usage", USED))
+            going_on, left = [(await other.ask(key, TOKENS))[0] for key in (TWO, THREE)]
+            if is_told:
+                assert (await other.pots())[POT] == PotState(30, 6 * 150, 0)
+            if is_moved_back:
+                move_away(other)
+                with pytest.raises(StoreFailed):
+                    await other.ledger.do(lambda store: store.pots())
+                move_back(other)
+                await other.recovery.look(keeps_books=False)
+            else:
+                await replace_store(one, other)
+            assert (await other.pots())[POT] == PotState(30, 6 * 150, 0)
+            assert len(await other.ledger.do(lambda store: store.open_rows())) == 6
+            other.budgets.settle_later(going_on, [0])
+            other.budgets.leave(left, may_have_generated=False)
+            await other.recovery.look(keeps_books=False)
+            assert (await other.pots())[POT] == PotState(30, 4 * 150, 0)
+
+    run(work)
+
+
+def test_what_was_handed_out_and_left_is_looked_up_in_the_log(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with BudgetProcess(tmp_path) as process:
+            left = await hand_out(process, ONE)
+            await process.record("ask.received", ONE, reserved=left.members())
+            process.budgets.leave(left, may_have_generated=True)
+            await process.recovery.look(keeps_books=False)
+            assert await agreed(process) == PotState(150, 4 * 150, 0)
+            assert process.actions()[-1] == "budget.settled"
 
     run(work)
 
@@ -277,8 +320,7 @@ def test_an_advance_whose_notes_are_lost_stays_held(tmp_path: Path, caplog: pyte
                 await hand_out(dying, ONE)
                 dying.die()
                 held = dying.owners.own
-            for path in tmp_path.glob(f"{NAME}.{held}.*"):
-                path.unlink()
+            (tmp_path / f"{NAME}.{held}").unlink()
             async with BudgetProcess(tmp_path) as successor:
                 assert await successor.ledger.do(lambda store: cast(SqliteBudgetStore, store).holders()) == {held}
                 assert "stays held" in caplog.text
@@ -287,6 +329,17 @@ def test_an_advance_whose_notes_are_lost_stays_held(tmp_path: Path, caplog: pyte
             assert await alone.ledger.do(lambda store: cast(SqliteBudgetStore, store).holders()) == set()
 
     run(work)
+
+
+def move_away(process: BudgetProcess) -> None:
+    for path in process.store_path.parent.glob(f"{process.store_path.name}*"):
+        if not path.name.endswith(".owners"):
+            path.rename(path.with_name(f"away.{path.name}"))
+
+
+def move_back(process: BudgetProcess) -> None:
+    for path in process.store_path.parent.glob("away.*"):
+        path.rename(path.with_name(path.name.removeprefix("away.")))
 
 
 async def replace_store(*processes: BudgetProcess) -> None:

@@ -32,11 +32,11 @@ class Counting(SqliteBudgetStore):
 
 
 def take(key: str, amount: int = 10) -> Job:
-    return Job(None, 0.0, step=Take(key, 0, (share(amount),)))
+    return Job(None, step=Take(key, 0, (share(amount),)))
 
 
 def settle(key: str, amount: int = 10, spent: int = 1) -> Job:
-    return Job(None, 0.0, step=Settle(key, (share(amount),), (spent,)))
+    return Job(None, step=Settle(key, (share(amount),), (spent,)))
 
 
 def run(store: Counting, *handed_in: list[Job]) -> list[Done]:
@@ -55,7 +55,7 @@ def run(store: Counting, *handed_in: list[Job]) -> list[Done]:
 
 def test_what_comes_together_shares_one_transaction_and_work_follows(tmp_path: Path) -> None:
     store, seen = Counting(tmp_path / "b"), []
-    work = Job(None, 0.0, work=lambda one: seen.append(one.pots()))
+    work = Job(None, work=lambda one: seen.append(one.pots()))
     run(store, [take("a"), work, take("b"), settle("a")], [settle("b")])
     assert store.batches == [3, 1]
     assert [states[share(0).pot] for states in seen] == [PotState(1, 10, 0)]
@@ -81,7 +81,7 @@ def test_a_settlement_that_fails_comes_with_the_next_transaction(tmp_path: Path)
 def test_what_failed_waits_for_a_replaced_store_to_be_attached_again(tmp_path: Path) -> None:
     store = Counting(tmp_path / "b")
     (tmp_path / "b").touch()
-    told = run(store, [take("a")], [Job(None, 0.0, work=lambda one: (tmp_path / "b").unlink())], [settle("a")], [take("b")])
+    told = run(store, [take("a")], [Job(None, work=lambda one: (tmp_path / "b").unlink())], [settle("a")], [take("b")])
     assert [done.is_replaced for done in told] == [False, False, True, True]
     assert [[job.step for job in done.unsettled] for done in told[2:]] == [[settle("a").step], []], "a question is refused"
     store.close()
@@ -89,7 +89,7 @@ def test_what_failed_waits_for_a_replaced_store_to_be_attached_again(tmp_path: P
 
 def test_a_failure_that_nobody_expected_is_one_of_the_store(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     store = Counting(tmp_path / "b")
-    work = Job(None, 0.0, work=lambda one: dict[str, int]()["missing"])
+    work = Job(None, work=lambda one: dict[str, int]()["missing"])
     (done,) = run(store, [work])
     assert isinstance(done.jobs[0].error, StoreFailed)
     assert "KeyError" in caplog.text, "with its traceback"
