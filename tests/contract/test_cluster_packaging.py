@@ -32,12 +32,12 @@ def compose() -> dict[str, Any]:
     return dict(yaml.safe_load((ROOT / "compose.cluster.yaml").read_text()))
 
 
-def deployment() -> dict[str, Any]:
-    return documents("deployment.yaml")[0]
+def nodes() -> dict[str, Any]:
+    return documents("statefulset.yaml")[0]
 
 
 def pod() -> dict[str, Any]:
-    return dict(deployment()["spec"]["template"]["spec"])
+    return dict(nodes()["spec"]["template"]["spec"])
 
 
 @pytest.mark.parametrize("version", [OLDEST, kubernetes_validate.latest_version()])
@@ -74,19 +74,30 @@ def test_what_the_nodes_are_told_are_settings() -> None:
 
 def test_every_node_has_its_part_of_the_limits() -> None:
     told = documents("configmap.yaml")[0]["data"]
-    assert int(told["LIMITS_NODES"]) == deployment()["spec"]["replicas"]
-    nodes = [name for name in compose()["services"] if name.startswith("node-")]
-    assert int(compose()["x-node"]["environment"]["LIMITS_NODES"]) == len(nodes)
+    assert int(told["LIMITS_NODES"]) == nodes()["spec"]["replicas"]
+    containers = [name for name in compose()["services"] if name.startswith("node-")]
+    assert int(compose()["x-node"]["environment"]["LIMITS_NODES"]) == len(containers)
 
 
 def test_a_node_has_time_to_finish_what_is_in_flight() -> None:
     needed = Settings.model_fields["shutdown_grace_seconds"].default
     told = documents("configmap.yaml")[0]["data"]
     assert pod()["terminationGracePeriodSeconds"] > needed + int(told["SHUTDOWN_NOTICE_SECONDS"])
-    assert deployment()["spec"]["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
+    assert documents("poddisruptionbudget.yaml")[0]["spec"]["minAvailable"] == nodes()["spec"]["replicas"] - 1
     for name in ("node-a", "node-b"):
         node = compose()["services"][name]
         assert int(node["stop_grace_period"][:-1]) > needed + int(node["environment"]["SHUTDOWN_NOTICE_SECONDS"])
+
+
+def test_a_node_that_is_replaced_remembers_the_heads_that_it_saw() -> None:
+    """A new pod has the name and the volume of the one before: only so does it notice that the database went back."""
+    spec = nodes()["spec"]
+    (claim,) = spec["volumeClaimTemplates"]
+    mounts = {one["mountPath"]: one["name"] for one in pod()["containers"][0]["volumeMounts"]}
+    assert mounts["/data"] == claim["metadata"]["name"]
+    assert spec["persistentVolumeClaimRetentionPolicy"] == {"whenDeleted": "Retain", "whenScaled": "Retain"}
+    assert documents("configmap.yaml")[0]["data"]["AUDIT_KEY_PATH"].startswith("/data/")
+    assert spec["serviceName"] in [one["metadata"]["name"] for one in documents("service.yaml")]
 
 
 def test_probes_ask_what_they_are_meant_for() -> None:
@@ -96,12 +107,12 @@ def test_probes_ask_what_they_are_meant_for() -> None:
 
 
 def test_selectors_find_the_pods_and_every_secret_is_told_of() -> None:
-    labels = deployment()["spec"]["template"]["metadata"]["labels"].items()
+    labels = nodes()["spec"]["template"]["metadata"]["labels"].items()
     budget, service = documents("poddisruptionbudget.yaml")[0]["spec"], documents("service.yaml")[0]["spec"]
     policy = documents("networkpolicy.yaml")[0]["spec"]
     for selector in (budget["selector"]["matchLabels"], service["selector"], policy["podSelector"]["matchLabels"]):
         assert selector.items() <= labels
-    assert budget["minAvailable"] < deployment()["spec"]["replicas"]
+    assert budget["minAvailable"] < nodes()["spec"]["replicas"]
     mounted = {volume["secret"]["secretName"] for volume in pod()["volumes"] if "secret" in volume}
     given = {one["metadata"]["name"] for one in documents("secrets.example.yaml")}
     assert mounted - MADE_BY_OPERATOR <= given
