@@ -35,6 +35,7 @@ from . import (
     hostile,
     index,
     ledger,
+    ledger_clock,
     ledger_load,
     ledger_nodes,
     ledger_services,
@@ -144,6 +145,7 @@ def rounds_of(part: str, rounds: int | None) -> Iterator[Round]:
     if part == "signers":
         number = rounds or 120
         yield f"{number} signers killed, cut off or frozen, 3 nodes", partial(signers.hurt_signers, rounds=number)
+        yield "the clock of the server an hour forward and back, 3 nodes", ledger_clock.step_clock
     yield from of_nodes.rounds_of(part, rounds)
     if part in ("connections", "million", "shares", "budgets"):
         hostile.raise_client_limit()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 import time
 from datetime import datetime
 from pathlib import Path
@@ -16,48 +14,12 @@ from app.audit.format.receipt import verify_receipt
 
 from ..support.calls import bearer, check_problem
 from ..support.fake_openai import FakeOpenAI
-from ..support.optional import leave_out
 from ..support.service import HTTP, Service
 from ..support.waiting import eventually
+from ..support.wall_clock import CACHED_SECONDS, Clock
 
 DAY, YEAR = 86_400, 31_536_000
 LIMIT = 8
-CACHED_SECONDS = 1
-"""How long libfaketime uses an offset before it reads it again: its least."""
-
-# libfaketime 0.9.10 takes the monotonic deadline of time.sleep for wall clock time.
-SLEEP = "import select, time; time.sleep = lambda seconds: select.select([], [], [], seconds) and None"
-
-
-class Clock:
-    """Shifts the wall clock of commands behind `prefix` by the offset in a file. The monotonic clock is not changed."""
-
-    def __init__(self, folder: Path) -> None:
-        faketime = shutil.which("faketime")
-        if faketime is None:
-            leave_out("there is no libfaketime, so no clock was set under a running service (Debian: apt-get install faketime)")
-        (folder / "site").mkdir()
-        (folder / "site/sitecustomize.py").write_text(SLEEP)
-        self._file = folder / "clock"
-        self.set(0)
-        library = subprocess.run([faketime, "-f", "+0", "printenv", "LD_PRELOAD"], capture_output=True, text=True, timeout=30)
-        self.env = {
-            "LD_PRELOAD": library.stdout.strip(),
-            "FAKETIME_TIMESTAMP_FILE": str(self._file),
-            "FAKETIME_CACHE_DURATION": str(CACHED_SECONDS),
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-            "NO_FAKE_STAT": "1",
-            "PYTHONPATH": str(folder / "site"),
-        }
-
-    @property
-    def prefix(self) -> list[str]:
-        return ["env", *(f"{name}={value}" for name, value in self.env.items())]
-
-    def set(self, seconds: int) -> None:
-        new = self._file.with_suffix(".new")
-        new.write_text(f"{seconds:+d}\n")
-        new.rename(self._file)
 
 
 @pytest.fixture

@@ -6,6 +6,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from app.audit.format.note import VerifierKey, verify_checkpoint
+
 from .own_ledger import new_place
 from .postgres_server import PostgresServer
 from .service import HTTP, Service
@@ -34,6 +36,19 @@ class Nodes:
     @property
     def database(self) -> str:
         return self.ledger.url.rpartition("/")[2]
+
+
+def ask(service: Service, token: str) -> dict[str, Any]:
+    """The receipt of an answer."""
+    answer = service.ask(token)
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json()["receipt"])
+
+
+def size_at(service: Service) -> int:
+    """How many records the head that it serves covers."""
+    key = VerifierKey.parse(HTTP.get(f"{service.url}/audit/vkey").text.strip())
+    return verify_checkpoint(HTTP.get(f"{service.url}/audit/checkpoint").content, key).size
 
 
 def get(service: Service, token: str, path: str) -> bytes:

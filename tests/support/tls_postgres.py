@@ -43,8 +43,7 @@ def tls_postgres() -> Iterator[TlsPostgres]:
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
     if not found:
         leave_out("there is no PostgreSQL with TLS (Debian: apt-get install postgresql)")
-    server = TlsPostgres(found[-1].parent)
-    with server:
+    with TlsPostgres(found[-1].parent) as server:
         rules = server.data / "pg_hba.conf"
         rules.write_text(RULE + rules.read_text())
         server.query("SELECT pg_reload_conf()")
