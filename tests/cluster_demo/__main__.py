@@ -17,6 +17,10 @@ from .rows import Table
 from .story import tell
 
 MOST_SECONDS = 280
+BEGINS = """Two nodes become one service: each with an address of its own, over a PostgreSQL with a standby and a Valkey.
+All of it is real, and on this machine. It takes a minute or two and leaves nothing behind. Each row is a promise, and
+what was seen of it.
+"""
 INSIDE, LOOPBACK = "--inside", "--loopback"
 LOOPBACKS = [Place("127.0.0.11"), Place("127.0.0.12")]
 
@@ -33,6 +37,7 @@ def main(words: list[str]) -> int:
         print(f"Network namespaces are not permitted here ({why}): the nodes have loopback addresses instead.\n")
     signal.signal(signal.SIGALRM, _too_long)
     signal.alarm(MOST_SECONDS)
+    print(BEGINS, flush=True)
     began, table = time.monotonic(), Table()
     try:
         with tempfile.TemporaryDirectory(prefix="cluster-demo-") as folder:

@@ -100,10 +100,15 @@ def test_a_node_that_is_replaced_remembers_the_heads_that_it_saw() -> None:
     assert spec["serviceName"] in [one["metadata"]["name"] for one in documents("service.yaml")]
 
 
-def test_probes_ask_what_they_are_meant_for() -> None:
+def test_probes_and_ports_are_what_they_are_meant_for() -> None:
     (container,) = pod()["containers"]
     paths = {name: container[f"{name}Probe"]["httpGet"]["path"] for name in ("startup", "readiness", "liveness")}
-    assert paths == {"startup": "/readyz", "readiness": "/readyz", "liveness": "/livez"}, "no pod is restarted for its database"
+    assert paths == {"startup": "/livez", "readiness": "/readyz", "liveness": "/livez"}, "no pod is restarted for its database"
+    told = documents("configmap.yaml")[0]["data"]
+    ports = {port["containerPort"] for port in container["ports"]}
+    (reached, _, postgres) = (one["spec"] for one in documents("networkpolicy.yaml"))
+    assert ports == {port["port"] for rule in reached["ingress"] for port in rule["ports"]} == {8000, int(told["METRICS_PORT"])}
+    assert postgres["podSelector"]["matchLabels"] == {"cnpg.io/cluster": documents(OPERATORS_OWN)[0]["metadata"]["name"]}
 
 
 def test_selectors_find_the_pods_and_every_secret_is_told_of() -> None:

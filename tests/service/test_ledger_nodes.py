@@ -17,6 +17,7 @@ from app.audit.format.receipt import verify_receipt
 from ..support.fake_openai import FakeOpenAI
 from ..support.ledger_nodes import Nodes, ask, get, size_at
 from ..support.leftovers import SHARED_CHILDREN
+from ..support.nodes import running as started
 from ..support.own_ledger import role_in
 from ..support.paths import ROOT
 from ..support.pgbouncer import pgbouncer
@@ -31,7 +32,7 @@ Asked = tuple[Nodes, str]
 def running(tmp_path_factory: pytest.TempPathFactory, postgres: PostgresServer, fake: FakeOpenAI) -> Iterator[Asked]:
     """Two nodes, and a token that both take."""
     nodes = Nodes(tmp_path_factory.mktemp("nodes"), postgres, OPENAI_BASE_URL=fake.base_url)
-    with nodes.one, nodes.other:
+    with started([nodes.one, nodes.other]):
         yield nodes, nodes.one.token(*nodes.client)
 
 

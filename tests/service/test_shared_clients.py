@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import threading
 from collections.abc import Iterator
@@ -11,17 +12,23 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
+from ..faults.callers import HEALTH, ask, token_of
+from ..faults.nodes import clients as faults
 from ..support.budget_policy import ANSWER_TOKENS, policy_for
+from ..support.calls import bearer
+from ..support.cutting_proxy import CuttingProxy
 from ..support.fake_openai import FakeOpenAI
 from ..support.ledger_nodes import Nodes, get
 from ..support.leftovers import SHARED_CHILDREN
+from ..support.nodes import running
 from ..support.postgres_clients import new_url
 from ..support.postgres_server import PostgresServer
-from ..support.service import HTTP, Service
+from ..support.service import HTTP, Service, free_port
 from ..support.waiting import eventually
 
 ANSWERS = 10
@@ -36,15 +43,24 @@ def clients(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer
 
 
 @pytest.fixture(scope="module")
+def proxy(clients: PostgresServer) -> Iterator[CuttingProxy]:
+    with CuttingProxy(clients.port) as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope="module")
 def nodes(
-    tmp_path_factory: pytest.TempPathFactory, postgres: PostgresServer, clients: PostgresServer, fake: FakeOpenAI
+    tmp_path_factory: pytest.TempPathFactory,
+    postgres: PostgresServer,
+    clients: PostgresServer,
+    proxy: CuttingProxy,
+    fake: FakeOpenAI,
 ) -> Iterator[Nodes]:
     folder = tmp_path_factory.mktemp("nodes")
-    policy = policy_for(folder, fake, ANSWERS * ANSWER_TOKENS, cap=ANSWER_TOKENS)
-    path = Path(policy["POLICY_FILE"])
-    path.write_text(path.read_text().replace('"alice"', '"spender"'))
-    made = Nodes(folder, postgres, DATABASE_URL=new_url(clients).text, SHUTDOWN_NOTICE_SECONDS="0.5", **policy)
-    with made.one, made.other:
+    policy = policy_for(folder, fake, ANSWERS * ANSWER_TOKENS, cap=ANSWER_TOKENS, principal="spender")
+    url = new_url(clients).text.replace(f":{clients.port}/", f":{proxy.port}/")
+    made = Nodes(folder, postgres, DATABASE_URL=url, SHUTDOWN_NOTICE_SECONDS="0.5", **policy)
+    with running([made.one, made.other]):
         yield made
 
 
@@ -96,6 +112,40 @@ def test_a_budget_is_one_over_both_to_the_last_token(nodes: Nodes) -> None:
     assert nodes.one.cli("budget", "audit")["differences"] == []
 
 
+def test_of_two_admins_who_disable_each_other_at_two_nodes_one_stays(nodes: Nodes) -> None:
+    names = ["anna", "otto"]
+    tokens = {name: nodes.one.token(name, nodes.one.add_client(name, "ai.admin")) for name in names}
+
+    def change(service: Service, who: str, what: str) -> str:
+        answer = HTTP.post(f"{service.url}/admin/clients/{what}", headers=bearer(tokens[who]))
+        return "done" if answer.status_code == 200 else str(answer.json()["code"])
+
+    for _ in range(5):
+        calls = [(nodes.one, "anna", "otto/disable"), (nodes.other, "otto", "anna/disable")]
+        with ThreadPoolExecutor(2) as pool:
+            ended = list(pool.map(lambda call: change(*call), calls))
+        assert ended.count("done") == 1
+        assert set(ended) <= {"done", "last_admin", "invalid_token"}
+        stays, other = names if ended[0] == "done" else names[::-1]
+        assert change(nodes.one, stays, f"{other}/enable") == "done"
+        for service in (nodes.one, nodes.other):
+            shown = f"{service.url}/admin/clients"
+            eventually(lambda shown=shown, other=other: HTTP.get(shown, headers=bearer(tokens[other])).status_code == 200)  # type: ignore[misc]
+
+
+def test_records_of_both_nodes_are_searched_and_summed_up_at_each(nodes: Nodes, token: str) -> None:
+    seqs = {service.ask(token).json()["receipt"]["seq"] for service in (nodes.one, nodes.other)}
+
+    def found(service: Service) -> set[int]:
+        answer = HTTP.get(f"{service.url}/audit/search?action=ask.answered&limit=200", headers=bearer(token))
+        return {one["seq"] for one in answer.json().get("records", ())}
+
+    for service in (nodes.one, nodes.other):
+        eventually(lambda service=service: seqs <= found(service))  # type: ignore[misc]
+    sums = [HTTP.get(f"{service.url}/usage", headers=bearer(token)).json() for service in (nodes.one, nodes.other)]
+    assert sums[0] == sums[1]
+
+
 def test_one_sighup_switches_the_policy_of_both(nodes: Nodes, token: str) -> None:
     path = Path(nodes.one.env["POLICY_FILE"])
     path.write_text(path.read_text() + '[models.second]\nserver = "local"\n[prices.second]\ninput = 0\noutput = 1\n')
@@ -107,13 +157,11 @@ def test_one_sighup_switches_the_policy_of_both(nodes: Nodes, token: str) -> Non
 
 
 def test_a_machine_with_another_setting_is_refused_by_its_name(nodes: Nodes) -> None:
-    nodes.other.stop()
     limit = nodes.other.env["RATE_LIMIT"]
     nodes.other.env["RATE_LIMIT"] = "61"
-    refused = nodes.other.run("serve", "--port", str(nodes.other.port), status=2)
-    assert "Node one serves with another RATE_LIMIT than this one: make them alike" in refused.stderr
+    refused = nodes.other.run("serve", "--port", str(free_port()), status=2)
+    assert re.search("Node (one|other) serves with another RATE_LIMIT than this one: make them alike", refused.stderr)
     nodes.other.env["RATE_LIMIT"] = limit
-    start(nodes.other)
 
 
 class Balancer:
@@ -165,13 +213,21 @@ def test_one_after_the_other_may_be_restarted_and_upgraded(nodes: Nodes, token: 
             before = len(balancer.answers)
             eventually(lambda before=before: len(balancer.answers) > before + 3)  # type: ignore[misc]
     assert set(balancer.answers) == {200}
-    nodes.one.stop()
     clients.query("UPDATE assistant.side_by_side SET oldest_code = '9999'", database=database)
-    refused = nodes.one.run("serve", "--port", str(nodes.one.port), status=2)
+    refused = nodes.one.run("serve", "--port", str(free_port()), status=2)
     assert "comes from a newer version: install that one." in refused.stderr
     clients.query("UPDATE assistant.alembic_version SET version_num = '0005'", database=database)
     clients.query("UPDATE assistant.side_by_side SET oldest_code = '0005'", database=database)
-    start(nodes.one)
+
+
+@pytest.mark.parametrize("fault", ["ends in mid-answer", "wants another password"])
+def test_a_failing_database_of_clients_ends_no_known_token(
+    nodes: Nodes, token: str, clients: PostgresServer, proxy: CuttingProxy, fault: str
+) -> None:
+    role = str(urlsplit(nodes.one.env["DATABASE_URL"]).username)
+    calls = {"a known token": ask(token), "/token": token_of(*nodes.client), **HEALTH}
+    place = faults.Nodes([nodes.one, nodes.other], faults.Outage(clients, proxy, role), token, calls)
+    assert len(faults.fail_at(place, [fault], seconds=0.2, clients=2).ready) == 1
 
 
 def test_while_the_clients_are_away_known_tokens_go_on(nodes: Nodes, token: str, clients: PostgresServer) -> None:

@@ -48,7 +48,7 @@ def verify_nodes(several: Sequence[Service], acknowledged: Sequence[Acknowledged
         assert found["ok"], json.dumps(found)
     several[0].run("audit", "export", str(exported))
     key, checkpoint = HTTP.get(f"{several[0].url}/audit/vkey").text.strip(), exported.with_suffix(".tree") / "checkpoint"
-    verifiers = [f"audit verify on {len(several)} nodes", _by_tool(exported, key, checkpoint, receipts)]
+    verifiers = [f"audit verify on {len(several)} node{'s' * (len(several) > 1)}", _by_tool(exported, key, checkpoint, receipts)]
     if shutil.which("node") is not None:
         (verdict,) = in_node([Case(exported.read_bytes(), key, [checkpoint.read_bytes()], short=receipts)])
         assert verdict["ok"], verdict

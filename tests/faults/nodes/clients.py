@@ -159,8 +159,13 @@ def fail(
     folder: Path, *, faults: Sequence[str], seconds: float, clients: int = 4, postgres: PostgresServer | None = None
 ) -> Figures:
     """Each of *faults* for *seconds* under load: who is known goes on, nobody gets a 500, and all is back by itself."""
+    with serving(folder, postgres) as place:
+        return fail_at(place, faults, seconds=seconds, clients=clients)
+
+
+def fail_at(place: Nodes, faults: Sequence[str], *, seconds: float, clients: int) -> Figures:
     began, figures = time.monotonic(), Figures(0, 0, 0.0)
-    with serving(folder, postgres) as place, ExitStack() as opened:
+    with ExitStack() as opened:
         for fault in faults:
             asyncio.run(_fail(place, *_acts(place.outage, fault, opened), seconds, clients, figures))
     figures.seconds = time.monotonic() - began
@@ -210,7 +215,7 @@ def verify_answers(seen: dict[str, Seen]) -> None:
 def _wait_until_back(place: Nodes) -> None:
     """Tokens and budgets on both nodes; revocations are read."""
     for node in place.several:
-        for call in ("/token", "a budget"):
+        for call in {"/token", "a budget"} & place.calls.keys():
             eventually(lambda node=node, call=call: _is_answered(node, place.calls[call]))  # type: ignore[misc]
         eventually(lambda node=node: HTTP.get(f"{node.url}/readyz").json()["revocations"] == "up to date")  # type: ignore[misc]
 
