@@ -10,12 +10,11 @@ import os
 import struct
 from pathlib import Path
 
-from .shared_folder import open_shared, write_whole
+from .shared_folder import entries_from, open_shared, write_whole
 from .shared_hits import MINUTE
 
 ENTRY = struct.Struct("=16sdq")
 """The digest of a key, a time, and an amount, which may be negative."""
-READ_BYTES = 4096 * ENTRY.size
 
 
 class _Minute:
@@ -28,11 +27,8 @@ class _Minute:
         self._fd, self._end = open_shared(Path(f"{path}.{number}")), 0
 
     def read(self) -> None:
-        size = READ_BYTES
-        while size == READ_BYTES:
-            data = os.pread(self._fd, READ_BYTES, self._end)
-            size = len(data) - len(data) % ENTRY.size
-            self._take_in(data[:size])
+        for data in entries_from(self._fd, self._end, ENTRY.size):
+            self._take_in(data)
 
     def add(self, entry: bytes) -> None:
         write_whole(self._fd, entry, self._end)

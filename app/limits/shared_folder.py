@@ -7,8 +7,10 @@ import hashlib
 import os
 import tempfile
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, LOCK_UN, flock
+from itertools import chain, repeat
 from pathlib import Path
 
 from ..errors import ConfigError
@@ -17,6 +19,7 @@ MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of our own in it: folder_of
 LOCK = "limits-lock"
 LOCK_TIMEOUT_SECONDS = 0.25
 """The lock is held for microseconds. A longer wait would block the event loop."""
+FEW_ENTRIES, MANY_ENTRIES = 64, 4096
 PAUSE_SECONDS = 0.00005
 
 
@@ -86,6 +89,20 @@ class SharedFolder:
 
 def open_shared(file: Path) -> int:
     return os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+
+
+def entries_from(fd: int, at: int, size: int) -> Iterator[bytes]:
+    """What stands in the file from *at* on, in pieces of whole entries of *size* bytes.
+
+    The first piece has room for a few: memory for many would be mapped anew at each question.
+    """
+    for most in chain((FEW_ENTRIES * size,), repeat(MANY_ENTRIES * size)):
+        data = os.pread(fd, most, at)
+        if whole := len(data) // size * size:
+            yield data[:whole]
+        if whole < most:
+            return
+        at += whole
 
 
 def write_whole(fd: int, data: bytes, at: int) -> None:

@@ -13,11 +13,10 @@ from array import array
 from bisect import bisect_right
 from pathlib import Path
 
-from .shared_folder import open_shared, write_whole
+from .shared_folder import entries_from, open_shared, write_whole
 
 HIT = struct.Struct("=16sd")
 """The digest of a key, and a time: if negative, the newest hit of that key is taken back."""
-READ_BYTES = 4096 * HIT.size
 MINUTE = 60
 NONE = array("d")
 NO_MINUTE = -9
@@ -83,11 +82,8 @@ class SharedHits:
         self._newer, self.minute, self._end = {}, minute, 0
 
     def _read(self) -> None:
-        size = READ_BYTES
-        while size == READ_BYTES:
-            data = os.pread(self._fd, READ_BYTES, self._end)
-            size = len(data) - len(data) % HIT.size
-            self._take_in(data[:size])
+        for data in entries_from(self._fd, self._end, HIT.size):
+            self._take_in(data)
 
     def _take_in(self, data: bytes) -> None:
         for key, at in HIT.iter_unpack(data):

@@ -97,7 +97,7 @@ async def _kill(
     await all_signed(evidence)
     verdict = chain_report(AuditLog(JsonlStore(service.log)))
     assert verdict.ok, verdict.findings
-    assert all(one.status in (0, 200) for one in asking.outcomes), Counter(one.status for one in asking.outcomes)
+    assert all(one.status in (0, 200) for one in asking.outcomes), Counter((one.status, one.code) for one in asking.outcomes)
     figures.seconds = time.monotonic() - started
     figures.answers, figures.records = asking.answered, evidence.records
     figures.broken = len(asking.outcomes) - asking.answered

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.errors import ConfigError
-from app.limits.shared_folder import SharedFolder, folder_of
+from app.limits.shared_folder import FEW_ENTRIES, MANY_ENTRIES, SharedFolder, entries_from, folder_of
 
 
 @pytest.fixture
@@ -58,3 +58,15 @@ def test_a_foreign_file_is_kept_with_its_folder(folder: Path) -> None:
     shared.close()
     assert list(folder.iterdir()) == [foreign]
     foreign.unlink()
+
+
+@pytest.mark.parametrize(
+    "count", [0, 1, FEW_ENTRIES, FEW_ENTRIES + 1, FEW_ENTRIES + MANY_ENTRIES, FEW_ENTRIES + 2 * MANY_ENTRIES + 1]
+)
+@pytest.mark.parametrize("torn", [b"", b"xx"])
+def test_all_whole_entries_are_read_however_many_there_are(tmp_path: Path, count: int, torn: bytes) -> None:
+    file, entries = tmp_path / "file", [b"%09d" % number for number in range(count)]
+    file.write_bytes(b"before" + b"".join(entries) + torn)
+    with file.open("rb") as opened:
+        pieces = list(entries_from(opened.fileno(), 6, 9))
+    assert (b"".join(pieces), all(pieces)) == (b"".join(entries), True)
