@@ -94,7 +94,7 @@ def open_shared(file: Path) -> int:
 def entries_from(fd: int, at: int, size: int) -> Iterator[bytes]:
     """What stands in the file from *at* on, in pieces of whole entries of *size* bytes.
 
-    The first piece has room for a few: memory for many would be mapped anew at each question.
+    The first piece is small: a buffer for a large one would be mapped for each question.
     """
     for most in chain((FEW_ENTRIES * size,), repeat(MANY_ENTRIES * size)):
         data = os.pread(fd, most, at)
