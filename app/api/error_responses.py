@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 
 from ..errors import (
@@ -63,8 +64,8 @@ async def answer_error(request: Request, error: Exception) -> Response:
     media_type = "application/problem+json" if style == "problem" else "application/json"
     response = Response(_document(request, style, problem, status), status, media_type=media_type)
     headers = response.headers
-    if isinstance(error, HTTPException) and error.headers and "Allow" in error.headers:
-        headers["Allow"] = error.headers["Allow"]
+    if isinstance(problem, MethodNotAllowed):
+        headers["Allow"] = _methods_of(request, error)
     if isinstance(problem, UnsupportedCoding):
         headers["Accept-Encoding"] = ", ".join(CODINGS)
     if isinstance(problem, QuotaExceeded):
@@ -172,6 +173,16 @@ def _template(request: Request) -> str | None:
     found = scope.get("endpoint")  # Starlette's own routes, and what is mounted, leave only this
     routes = [route for route in request.app.routes if found in (getattr(route, "endpoint", None), getattr(route, "app", None))]
     return getattr(routes[0], "path", None) if found and routes else None
+
+
+def _methods_of(request: Request, error: Exception) -> str:
+    """Of all routes of this address. The framework names those of one of them."""
+    named = (getattr(error, "headers", None) or {}).get("Allow", "")
+    found, template = set(filter(None, named.split(", "))), _template(request)
+    for route in iter_route_contexts(request.app.routes):
+        if template is not None and route.path == template:
+            found |= route.methods or {"GET", "HEAD"}  # none for a folder of files
+    return ", ".join(sorted(found))
 
 
 def _has_unread_body(request: Request) -> bool:

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from ..admin.clients import ClientSecret
 from ..admin.keys import AddedKey
+from ..audit.format.record import USER_ID
 from ..catalogue.caps import MAX_PER_MINUTE
+from ..catalogue.role_names import MAX_ROLE_LENGTH
 from ..kit.moments import iso
+from ..security.api_keys.form import ID_DIGITS
 from ..security.models import ApiKey, Client
-from ..security.roles import ASK
+from ..security.roles import ASK, MAX_ROLES
 from ..settings import MAX_TOKEN_HOURS
 
+ClientId = Annotated[str, WithJsonSchema({"type": "string", "pattern": f"^{USER_ID.pattern}$"})]
+KeyId = Annotated[str, WithJsonSchema({"type": "string", "pattern": f"^[0-9A-Za-z]{{{ID_DIGITS}}}$"})]
+Jti = Annotated[str, WithJsonSchema({"type": "string", "pattern": "^[0-9a-f]{32}$"})]
+Role = Annotated[str, WithJsonSchema({"type": "string", "pattern": f"^[a-z.]{{1,{MAX_ROLE_LENGTH}}}$"})]
+"""Described here, and refused by the change itself, in its own words."""
 Rpm = Annotated[int, Field(ge=1, le=MAX_PER_MINUTE)]
 TokenSeconds = Annotated[int, Field(ge=1, le=MAX_TOKEN_HOURS * 3600)]
+SOME_ROLES: dict[str, Any] = {"minItems": 1, "maxItems": MAX_ROLES}
 YEAR_SECONDS = 366 * 24 * 3600
 MAX_KEY_SECONDS = 100 * YEAR_SECONDS
 
@@ -25,8 +34,8 @@ class Asked(BaseModel):
 
 
 class NewClient(Asked):
-    client_id: str
-    roles: list[str] = Field(default=[ASK], description="Left out: it may ask.")
+    client_id: ClientId
+    roles: list[Role] = Field(default=[ASK], json_schema_extra=SOME_ROLES, description="Left out: it may ask.")
     key: bool = Field(False, description="Make an API key too.")
     token_seconds: TokenSeconds | None = None
     rpm: Rpm | None = None
@@ -35,7 +44,7 @@ class NewClient(Asked):
 
 
 class NewRoles(Asked):
-    roles: list[str]
+    roles: list[Role] = Field(json_schema_extra=SOME_ROLES)
     allow_unknown_role: bool = False
 
 
@@ -52,8 +61,10 @@ class WhichSecret(Asked):
 
 
 class NewApiKey(Asked):
-    client_id: str
-    roles: list[str] = Field(default=[], description="Some of the client's; left out, all of them.")
+    client_id: ClientId
+    roles: list[Role] = Field(
+        default=[], json_schema_extra={"maxItems": MAX_ROLES}, description="Some of the client's; left out, all of them."
+    )
     name: str | None = None
     rpm: Rpm | None = None
     expires_in: Annotated[int, Field(ge=1, le=MAX_KEY_SECONDS)] | None = Field(None, description="Seconds.")

@@ -32,19 +32,19 @@ async def clients_add(by: OperatingDep, request: Request) -> Response:
 
 
 @changed("/clients/{client_id}/disable", "Refuse a client, its tokens and its keys")
-async def clients_disable(by: OperatingDep, client_id: str) -> Response:
+async def clients_disable(by: OperatingDep, client_id: bodies.ClientId) -> Response:
     await changes.disable_client(client_id, by)
     return done()
 
 
 @changed("/clients/{client_id}/enable", "Accept a disabled client again")
-async def clients_enable(by: OperatingDep, client_id: str) -> Response:
+async def clients_enable(by: OperatingDep, client_id: bodies.ClientId) -> Response:
     await changes.enable_client(client_id, by)
     return done()
 
 
 @changed("/clients/{client_id}/roles", "Replace a client's roles", bodies.NewRoles)
-async def clients_roles(by: OperatingDep, request: Request, client_id: str) -> Response:
+async def clients_roles(by: OperatingDep, request: Request, client_id: bodies.ClientId) -> Response:
     new = await read_body_as(request, bodies.NewRoles)
     with naming_clients():
         await changes.set_roles(client_id, new.roles, allow_unknown=new.allow_unknown_role, by=by)
@@ -52,7 +52,7 @@ async def clients_roles(by: OperatingDep, request: Request, client_id: str) -> R
 
 
 @changed("/clients/{client_id}/settings", "Change some settings of a client", bodies.NewSettings)
-async def clients_settings(by: OperatingDep, request: Request, client_id: str) -> Response:
+async def clients_settings(by: OperatingDep, request: Request, client_id: bodies.ClientId) -> Response:
     new = (await read_body_as(request, bodies.NewSettings)).model_dump(exclude_unset=True)
     if "front_end" in new:
         new["front_end"] = bool(new["front_end"])
@@ -61,17 +61,17 @@ async def clients_settings(by: OperatingDep, request: Request, client_id: str) -
 
 
 @changed("/clients/{client_id}/rotate", "Replace a client's secrets by a new one, shown once", None, bodies.SecretBody)
-async def clients_rotate(by: OperatingDep, client_id: str) -> Response:
+async def clients_rotate(by: OperatingDep, client_id: bodies.ClientId) -> Response:
     return document(bodies.secret_body(await changes.rotate_client(client_id, by)))
 
 
 @changed("/clients/{client_id}/secrets", "Add a second secret, shown once", None, bodies.SecretBody)
-async def secrets_add(by: OperatingDep, client_id: str) -> Response:
+async def secrets_add(by: OperatingDep, client_id: bodies.ClientId) -> Response:
     return document(bodies.secret_body(await changes.add_secret(client_id, by)))
 
 
 @changed("/clients/{client_id}/secrets/remove", "Refuse one of two secrets", bodies.WhichSecret)
-async def secrets_remove(by: OperatingDep, request: Request, client_id: str) -> Response:
+async def secrets_remove(by: OperatingDep, request: Request, client_id: bodies.ClientId) -> Response:
     which = await read_body_as(request, bodies.WhichSecret)
     await changes.remove_secret(client_id, newer=which.newer, by=by)
     return done()
@@ -92,12 +92,12 @@ async def keys_add(by: OperatingDep, request: Request) -> Response:
 
 
 @changed("/keys/{key_id}/revoke", "Revoke an API key")
-async def keys_revoke(by: OperatingDep, key_id: str) -> Response:
+async def keys_revoke(by: OperatingDep, key_id: bodies.KeyId) -> Response:
     await keys.revoke_key(key_id, by)
     return done()
 
 
 @changed("/tokens/{jti}/revoke", "Revoke an access token by its jti")
-async def tokens_revoke(by: OperatingDep, jti: str) -> Response:
+async def tokens_revoke(by: OperatingDep, jti: bodies.Jti) -> Response:
     await changes.revoke_token(jti, by)
     return done()

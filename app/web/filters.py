@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import Request
 
-from ..audit.format.record import ACTIONS
+from ..audit.format.record import ACTIONS, USER_ID
 from ..audit.index.search import MAX_FOUND, Filter
 from ..errors import InvalidRequest
 from ..security.roles import is_user_id
@@ -17,15 +17,21 @@ OF_A_FEED = NAMES[:3]
 OF_AN_EXPORT = (*NAMES[:6], "format")
 MAX_TEXT = 200
 MOST = 10**15
-TEXT = {"type": "string", "maxLength": MAX_TEXT}
+TEXT = {"type": "string", "maxLength": MAX_TEXT, "pattern": "^[^\\u0000]*$"}
+EMPTY = {"type": "string", "maxLength": 0}
+"""As if it were left out."""
+USER = {"type": "string", "pattern": f"^({USER_ID.pattern})?$"}
+DAY = {"anyOf": [{"type": "string", "format": "date"}, EMPTY]}
+MOMENT = {"anyOf": [*DAY["anyOf"], {"type": "string", "format": "date-time"}]}
+BEFORE = {"type": "integer", "minimum": 1, "maximum": MOST}
 PARAMETERS: list[dict[str, Any]] = [
-    {"name": "user", "in": "query", "schema": TEXT, "description": "Another's records need ai.audit.reader."},
-    {"name": "action", "in": "query", "schema": {"type": "string", "enum": sorted(ACTIONS)}},
+    {"name": "user", "in": "query", "schema": USER, "description": "Another's records need ai.audit.reader."},
+    {"name": "action", "in": "query", "schema": {"type": "string", "enum": [*sorted(ACTIONS), ""]}},
     {"name": "model", "in": "query", "schema": TEXT},
     {"name": "text", "in": "query", "schema": TEXT, "description": "Words, or the beginnings of words; all must be there."},
-    {"name": "since", "in": "query", "schema": TEXT, "description": "A day, or a time with its offset (RFC 3339)."},
-    {"name": "until", "in": "query", "schema": TEXT, "description": "As since; a day is included."},
-    {"name": "before", "in": "query", "schema": {"type": "integer"}, "description": "Only records of a lower number."},
+    {"name": "since", "in": "query", "schema": MOMENT, "description": "A day, or a time with its offset (RFC 3339)."},
+    {"name": "until", "in": "query", "schema": MOMENT, "description": "As since; a day is included."},
+    {"name": "before", "in": "query", "schema": BEFORE, "description": "Only records of a lower number."},
     {"name": "limit", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": MAX_FOUND, "default": 50}},
 ]
 
@@ -38,9 +44,7 @@ def filter_of(request: Request, names: tuple[str, ...] = NAMES) -> Filter:
         raise InvalidRequest(f"The parameters are {', '.join(names)}, each at most once.")
     if any(len(value) > MAX_TEXT or "\x00" in value for value in values.values()):
         raise InvalidRequest(f"A parameter has at most {MAX_TEXT} characters.")
-    user, action = values.get("user"), values.get("action")
-    if user is not None and not is_user_id(user):
-        raise InvalidRequest("user is the name of a principal, such as alice.")
+    user, action = user_of(values.get("user")), values.get("action")
     if action is not None and action not in ACTIONS:
         raise InvalidRequest("action is one of those that docs/reference/records.md lists, such as ask.answered.")
     return Filter(
@@ -53,6 +57,13 @@ def filter_of(request: Request, names: tuple[str, ...] = NAMES) -> Filter:
         _number("before", values.get("before"), MOST),
         _number("limit", values.get("limit"), MAX_FOUND) or 50,
     )
+
+
+def user_of(text: str | None) -> str | None:
+    """Raises InvalidRequest."""
+    if text and not is_user_id(text):
+        raise InvalidRequest("user is the name of a principal, such as alice.")
+    return text or None
 
 
 def day_of(request: Request, name: str, default: str) -> str:

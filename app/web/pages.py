@@ -22,7 +22,7 @@ from ..wiring.services import Services
 from . import admin_bodies as bodies
 from .console_data import models_of, totals_of
 from .dependencies import Admin, InquiryDep
-from .filters import filter_of
+from .filters import filter_of, user_of
 from .records import names_body, newest, search_body
 from .status import budgets_of, irregularities_of, status_of
 from .templates import part
@@ -90,7 +90,7 @@ async def usage(principal: Proven, request: Request) -> Response:
 @router.get("/usage/sums")
 async def usage_sums(principal: Proven, request: Request) -> Response:
     app = app_context(request)
-    span = span_of(request, whose_sums(principal, request.query_params.get("user") or None))
+    span = span_of(request, whose_sums(principal, user_of(request.query_params.get("user"))))
     try:
         by = {name: await rows_of(app, name, span) for name in ("day", "principal", "model")}
         refused = await refusals_of(app, span)

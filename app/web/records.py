@@ -40,7 +40,9 @@ MAX_BEHIND = 2_000
 MAX_FEEDS = 64
 """With exports, in one worker. A principal takes as many as are still free: alone half of them."""
 REFUSALS: dict[int | str, dict[str, Any]] = dict.fromkeys((401, 403, 422, 429, 503), PROBLEM)
-EVENTS = {"content": {"text/event-stream": {"schema": {"type": "string"}}}}
+EVENT = {"event": {"enum": ["record", "skipped", "end"]}, "data": {"type": "string", "description": "A JSON object."}}
+EVENTS = {"content": {"text/event-stream": {"schema": {"type": "object", "required": [*EVENT], "properties": EVENT}}}}
+"""Of each event."""
 
 
 def record_search(services: Services) -> RecordSearch:

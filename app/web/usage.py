@@ -21,17 +21,16 @@ from ..catalogue.models import Catalogue
 from ..catalogue.prices import cost, decimal_text
 from ..errors import InvalidRequest
 from ..security.record_search import whose_sums
-from .filters import day_of
+from .filters import DAY, USER, day_of, user_of
 from .records import caught_up
 
 router = APIRouter(tags=["usage"])
 DAYS = 30
-TEXT = {"type": "string"}
 PARAMETERS: list[dict[str, Any]] = [
     {"name": "by", "in": "query", "schema": {"type": "string", "enum": sorted(BY), "default": "day"}},
-    {"name": "user", "in": "query", "schema": TEXT, "description": "Another's need ai.audit.reader or ai.admin."},
-    {"name": "since", "in": "query", "schema": TEXT, "description": "The first day, in UTC; 30 days ago if left out."},
-    {"name": "until", "in": "query", "schema": TEXT, "description": "The last day; today if left out."},
+    {"name": "user", "in": "query", "schema": USER, "description": "Another's need ai.audit.reader or ai.admin."},
+    {"name": "since", "in": "query", "schema": DAY, "description": "The first day, in UTC; 30 days ago if left out."},
+    {"name": "until", "in": "query", "schema": DAY, "description": "The last day; today if left out."},
 ]
 
 
@@ -56,7 +55,7 @@ async def usage(principal: Proven, request: Request) -> Response:
     if by not in BY:
         raise InvalidRequest(f"by is one of {', '.join(sorted(BY))}.")
     app = app_context(request)
-    span = span_of(request, whose_sums(principal, request.query_params.get("user") or None))
+    span = span_of(request, whose_sums(principal, user_of(request.query_params.get("user"))))
     await caught_up(app)
     body = {"by": by, "currency": _catalogue(app).currency, "rows": await rows_of(app, by, span)}
     return Response(orjson.dumps({**body, "refusals": await refusals_of(app, span)}), media_type="application/json")

@@ -16,8 +16,12 @@ from .figures import Figures
 
 TOOL = ROOT / ".venv-fuzz/bin/schemathesis"
 MISSING = f"there is no {TOOL.relative_to(ROOT)}: make fuzz installs it"
-ROLES = {"asker": "ai.playground.user", "auditor": "ai.audit.reader"}
+ROLES = {"asker": "ai.playground.user", "auditor": "ai.audit.reader", "admin": "ai.admin"}
 CONFIGURATION = """
+[[operations]]
+include-path-regex = "^/admin/"
+checks.positive_data_acceptance.expected-statuses = {changes}  # which clients, keys and servers there are decides
+
 [[operations]]
 include-path-regex = "^/token"
 auth.basic = {{ username = "{name}", password = "{secret}" }}
@@ -33,6 +37,7 @@ include-method = "POST"
 checks.positive_data_acceptance.expected-statuses = {statuses}  # a model's server has the last word
 """
 STATUSES = ["2xx", "400", "401", "403", "404", "429"]
+CHANGES = ["2xx", "403", "409", "422"]
 SUMMARY = re.compile(r"(\d+) generated(?:, (\d+) found (\d+) unique failures)?")
 
 
@@ -44,8 +49,8 @@ def describe(folder: Path, *, role: str, examples: int, workers: int) -> Figures
     with FakeOpenAI() as fake, Service(folder, workers=workers, OPENAI_BASE_URL=fake.base_url, **env) as service:
         secret = service.add_client(role, ROLES[role])
         configuration = folder / "schemathesis.toml"
-        token = service.token(role, secret)
-        configuration.write_text(CONFIGURATION.format(name=role, secret=secret, token=token, statuses=STATUSES))
+        token = service.token(role, secret)  # an admin finds no way to revoke it, unlike a key
+        configuration.write_text(CONFIGURATION.format(name=role, secret=secret, token=token, statuses=STATUSES, changes=CHANGES))
         said = run(service.url, configuration, examples)
         assert service.stop() == 0
         records = service.records()

@@ -1,4 +1,7 @@
-"""Good requests with some bytes changed, by zzuf and by Hypothesis: none is answered with a fault of the server."""
+"""Good requests with some bytes changed, by zzuf and by Hypothesis: none is answered with a fault of the server.
+
+A tenth of them goes to the port of the metrics, too.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +19,10 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from ..support.fake_openai import FakeOpenAI
-from ..support.service import Service
+from ..support.service import HTTP, Service, free_port
 from .counts import Counts
 from .figures import Figures
-from .spoken import speak
+from .spoken import say, speak
 from .valid import Credentials, valid_requests
 
 PARALLEL = 32
@@ -40,7 +43,8 @@ TOKENS = (
 def mutate(folder: Path, *, mutants: int, workers: int) -> Figures:
     """Half of them by zzuf, where it is installed."""
     begun = time.monotonic()
-    env: dict[str, Any] = {"ADDRESS_RATE_LIMIT": "10000000", "OPENAI_API_KEY": "k"}
+    scraped = free_port()
+    env: dict[str, Any] = {"ADDRESS_RATE_LIMIT": "10000000", "OPENAI_API_KEY": "k", "METRICS_PORT": str(scraped)}
     with FakeOpenAI() as fake:
         service = Service(folder, workers=workers, OPENAI_BASE_URL=fake.base_url, **env).start()
         requests = tuple(valid_requests(Credentials.made_in(service)))
@@ -49,8 +53,11 @@ def mutate(folder: Path, *, mutants: int, workers: int) -> Figures:
             zzuf = shutil.which("zzuf")
             made = islice(by_zzuf(zzuf, requests), mutants // 2) if zzuf else iter(())
             more = by_hypothesis(requests, mutants // 2 if zzuf else mutants)
-            for answers in threads.map(lambda one: speak(service.port, one, seconds=SILENT_SECONDS), [*made, *more]):
+            every = [*made, *more]
+            for answers in threads.map(lambda one: speak(service.port, one, seconds=SILENT_SECONDS), every):
                 counts.add(answers)
+            list(threads.map(lambda one: say(scraped, one), every[::10]))
+        assert HTTP.get(f"http://127.0.0.1:{scraped}/metrics").status_code == 200
         assert service.stop() == 0
         records = service.records()[before:]
         counts.verify(records)

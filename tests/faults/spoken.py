@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
+from app.kit.event_stream import KEEP_ALIVE
+
 HEAD = re.compile(rb"HTTP/1\.1 (\d{3}) [^\r\n]*\r\n((?:[^\r\n:]+: ?[^\r\n]*\r\n)*)\r\n")
 CODE = re.compile(r"[a-z_]+")
 SECONDS = 60
@@ -56,9 +58,17 @@ def speak(
                 if ends:
                     caller.shutdown(socket.SHUT_WR)
             with suppress(ConnectionResetError, BrokenPipeError, TimeoutError):
-                while more := caller.recv(1 << 16):
+                while KEEP_ALIVE not in said[-100:] and (more := caller.recv(1 << 16)):  # a feed never ends
                     said += more
     return list(answers_in(said))
+
+
+def say(port: int, data: bytes) -> None:
+    """Send *data*, read what comes at once, and go."""
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port)) as caller:
+        caller.sendall(data)
+        caller.settimeout(0.1)
+        assert b" 500 " not in caller.recv(1 << 16)[:20]
 
 
 def answers_in(said: bytes) -> Iterator[Answer]:

@@ -18,7 +18,7 @@ def test_no_mutant_of_a_good_request_is_a_fault_of_the_server(tmp_path: Path) ->
 
 
 def test_odd_json_and_strings_are_answered_and_recorded_everywhere(tmp_path: Path) -> None:
-    assert corpora.send_all(tmp_path / "service", workers=1, step=60).answers > 500
+    assert corpora.send_all(tmp_path / "service", workers=1, step=160).answers > 500
 
 
 def test_the_log_holds_what_hostile_callers_were_told(tmp_path: Path) -> None:

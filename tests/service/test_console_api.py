@@ -117,6 +117,8 @@ def test_every_route_needs_a_bearer_and_records_who_has_none(web: Web) -> None:
         for how, status in ((method, 401), ("PUT", 405)):
             answer = HTTP.request(how, web.service.url + at, content=b"{")
             assert answer.status_code == status, (how, path)
+            if status == 405:
+                assert answer.headers["allow"].split(", ") == [one for same, one in GUARDED if same == path]
             (record,) = records_of(web.service, answer)
             assert (record["action"], record["details"]["route"]) == ("request.refused", path)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import socket
+import struct
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -29,9 +30,9 @@ def port() -> Iterator[int]:
     running.server_close()
 
 
-def ask(port: int, method: str = "GET", path: str = "/metrics") -> tuple[int, bytes, str]:
+def ask(port: int, method: str = "GET", path: str = "/metrics", **headers: str) -> tuple[int, bytes, str]:
     with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
-        connection.request(method, path)
+        connection.request(method, path, headers=headers)
         answer = connection.getresponse()
         return answer.status, answer.read(), answer.headers["content-type"]
 
@@ -53,9 +54,27 @@ def test_callers_who_say_nothing_keep_no_scrape_waiting(port: int) -> None:
 
 
 def test_a_caller_who_says_nothing_is_disconnected(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server._Handler, "timeout", 0.05)
+    monkeypatch.setattr(server, "CALLER_SECONDS", 0.05)
     with closing(socket.create_connection(("127.0.0.1", port), timeout=30)) as silent:
         assert silent.recv(1) == b""
+
+
+@pytest.mark.parametrize("said", [b"", b"GET /metrics HTTP/1.1\r\nX:", b"GET /metrics HTTP/1.1\r\n\r\n"])
+def test_a_caller_who_is_gone_is_nothing_to_tell(said: bytes, port: int, capfd: pytest.CaptureFixture[str]) -> None:
+    with closing(socket.create_connection(("127.0.0.1", port), timeout=30)) as leaver:
+        leaver.sendall(said)
+        leaver.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset
+    assert ask(port)[0] == 200
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["application/openmetrics-text; version=x", "application/openmetrics-text;version=0;q=z,,;=", "\xff", "text/plain;q=x"],
+)
+def test_an_odd_header_is_no_fault_of_the_server(header: str, port: int, capfd: pytest.CaptureFixture[str]) -> None:
+    assert ask(port, Accept=header, **{"Accept-Encoding": header})[0] == 200
+    assert capfd.readouterr() == ("", "")
 
 
 def test_one_caller_too_many_is_turned_away(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
