@@ -20,7 +20,7 @@ from ..support.fake_openai import FakeOpenAI
 from ..support.ledger import ROLE, new_ledger
 from ..support.paths import ROOT
 from ..support.postgres_server import PASSWORD, PostgresServer
-from ..support.service import HTTP, Service
+from ..support.service import HTTP, LaterService, Service
 from ..support.waiting import until
 from .crash import upstream
 from .figures import Figures
@@ -34,6 +34,7 @@ def serve(folder: Path, *, nodes: int = 4, clients: int = 64, questions: int = 2
         proxy = opened.enter_context(CuttingProxy(primary.port))
         url = f"postgresql://{ROLE}:{PASSWORD}@127.0.0.1:{proxy.port}/{new_ledger(primary)}"
         given: dict[str, Any] = {"AUDIT_URL": url, "AUDIT_SINGLE_PRIMARY": "no" if failovers else "yes", **upstream(fake)}
+        given["CONSOLE_ENABLED"] = "no"
         standby = opened.enter_context(primary.standby()) if failovers else None
         services = _services(folder, nodes, given)
         secret = services[0].add_client()
@@ -73,7 +74,7 @@ def _services(folder: Path, nodes: int, given: dict[str, Any]) -> list[Service]:
         place = folder / f"node-{number}"
         (place / "logs").mkdir(parents=True)
         shutil.copy(first.folder / "logs/audit_log.key", place / "logs/audit_log.key")
-        services.append(Service(place, AUDIT_ORIGIN="example.com/log", NODE_NAME=place.name, **given))
+        services.append(LaterService(place, AUDIT_ORIGIN="example.com/log", NODE_NAME=place.name, **given))
         services[-1].env["SECRET_KEY"] = first.env["SECRET_KEY"]
     return services
 

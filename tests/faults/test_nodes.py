@@ -1,4 +1,4 @@
-"""Several nodes as one service: short forms of `python -m tests.faults`."""
+"""Several nodes as one service: short forms of `python -m tests.faults`. That of the crowd is in test_ledger.py."""
 
 from __future__ import annotations
 
@@ -18,10 +18,6 @@ def test_a_stalled_server_of_limits_is_decided_as_stated(tmp_path: Path) -> None
 
 def test_two_nodes_spend_no_more_than_there_is(tmp_path: Path, postgres: PostgresServer) -> None:
     assert one_log.budget(tmp_path, clients=60, money_for=10, count=2, postgres=postgres).answers <= 10
-
-
-def test_each_acknowledged_answer_of_two_nodes_has_its_record_once(tmp_path: Path, postgres: PostgresServer) -> None:
-    assert one_log.crowd(tmp_path, questions=400, count=2, clients=16, postgres=postgres).answers == 400
 
 
 def test_a_node_cut_off_from_its_database_leaves_the_other_one_alone(tmp_path: Path, postgres: PostgresServer) -> None:

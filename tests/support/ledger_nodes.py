@@ -10,7 +10,7 @@ from app.audit.format.note import VerifierKey, verify_checkpoint
 
 from .own_ledger import new_place
 from .postgres_server import PostgresServer
-from .service import HTTP, Service
+from .service import HTTP, LaterService, Service
 
 
 class Nodes:
@@ -25,7 +25,7 @@ class Nodes:
         for name in ("audit_log.key", "clients.sqlite3"):
             if (folder / "one/logs" / name).exists():  # clients may be on a server
                 shutil.copy(folder / "one/logs" / name, folder / "other/logs" / name)
-        self.other = Service(folder / "other", AUDIT_URL=self.ledger.url, NODE_NAME="other", **given)
+        self.other = LaterService(folder / "other", AUDIT_URL=self.ledger.url, NODE_NAME="other", **given)
         self.other.env["SECRET_KEY"] = self.one.env["SECRET_KEY"]
         self.client = "alice", secret
 

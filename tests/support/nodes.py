@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from app.audit.storage.postgres.prepare import prepare
 
 from .postgres_server import PASSWORD, PostgresServer
-from .service import LOOPBACK, Service
+from .service import LOOPBACK, LaterService, Service
 
 KEY, CLIENTS = "logs/audit_log.key", "logs/clients.sqlite3"
 
@@ -37,15 +37,18 @@ def databases(server: PostgresServer, *, host: str = LOOPBACK, single: bool = Tr
 
 def make_nodes(folder: Path, places: Sequence[Place], **env: str) -> list[Service]:
     """Initialised, not running. They share what *env* says; without AUDIT_URL each has a log of its own."""
-    shared: dict[str, Any] = {"AUDIT_ORIGIN": "example.com/nodes", "SECRET_KEY": secrets.token_urlsafe(32), **env}
+    shared: dict[str, Any] = {"AUDIT_ORIGIN": "example.com/nodes", "SECRET_KEY": secrets.token_urlsafe(32)}
+    shared |= {"CONSOLE_ENABLED": "no", **env}  # its index is one process more for each node
     made: list[Service] = []
     for number, place in enumerate(places):
         own = folder / f"node-{number}"
         if made and "AUDIT_URL" in env:
             (own / KEY).parent.mkdir(parents=True)
             shutil.copy(made[0].folder / KEY, own / KEY)
+        elif made:
+            shutil.copytree(made[0].folder, own)
         named = {"NODE_NAME": f"node-{number}", **shared}
-        made.append(Service(own, host=place.host, prefix=place.prefix, **named))
+        made.append((LaterService if made else Service)(own, host=place.host, prefix=place.prefix, **named))
     return made
 
 

@@ -56,6 +56,9 @@ class Service:
         self.port = free_port()
         self.url = f"http://{host}:{self.port}"
         self.process: subprocess.Popen[bytes] | None = None
+        self.initialise()
+
+    def initialise(self) -> None:
         self.cli("init")
 
     @property
@@ -190,6 +193,13 @@ class Service:
         """The report of `audit verify`."""
         options = [word for receipt in receipts for word in ("--receipt", receipt)]
         return dict(self.cli("audit", "verify", *options, status=None))
+
+
+class LaterService(Service):
+    """In a folder that has all that it needs: another node's key, or a copy of its files."""
+
+    def initialise(self) -> None:
+        """A command takes a second of CPU."""
 
 
 def name_of(pid: int) -> str:

@@ -11,13 +11,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, ExitStack, contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
 from ...support.budget_policy import ANSWER_TOKENS, policy_for
 from ...support.cutting_proxy import CuttingProxy
 from ...support.fake_openai import FakeOpenAI
 from ...support.nodes import KEY, Place, databases, make_nodes, nodes, running
 from ...support.postgres_server import PostgresServer
-from ...support.service import Service
+from ...support.service import LaterService, Service
 from ...support.valkey_server import ValkeyServer
 from ...support.verified_nodes import verify_nodes
 from ..budgets import CAP, verify_books, verify_refusals
@@ -139,7 +140,8 @@ def _replacement(folder: Path, victim: Service) -> Iterator[Service]:
     own = folder / "replacement"
     (own / KEY).parent.mkdir(parents=True)
     shutil.copy(victim.folder / KEY, own / KEY)
-    with Service(own, **{name: value for name, value in victim.env.items() if name.isupper()}) as other:  # type: ignore[arg-type]
+    given: dict[str, Any] = {name: value for name, value in victim.env.items() if name.isupper()}
+    with LaterService(own, **given) as other:
         yield other
 
 
