@@ -39,6 +39,9 @@ def _readable_by_others(settings: Settings) -> Iterator[Finding]:
     for path in (Path(ENV_FILE), settings.audit_key_path):
         if path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077:
             yield trouble(f"{path} holds secrets, and others may read or change it: chmod 600 {path}.")
+    for path in (value for name, value in settings if name.endswith("_password_file") and value is not None):
+        if path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o027:  # a mounted secret belongs to a group
+            yield trouble(f"{path} holds a password, and others may read or change it: chmod 640 {path}.")
 
 
 def _user(uid: int) -> str:

@@ -37,6 +37,16 @@ def test_secrets_that_others_may_read_or_change_are_trouble(name: str, mode: int
     assert (finding.state, name in finding.says, f"chmod 600 {name}" in finding.says) == ("trouble", True, True)
 
 
+@pytest.mark.parametrize(("mode", "state"), [(0o440, "ok"), (0o400, "ok"), (0o444, "trouble"), (0o660, "trouble")])
+def test_a_password_file_is_for_the_service_and_its_group(mode: int, state: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("password").touch()
+    Path("password").chmod(mode)
+    monkeypatch.setenv("LIMITS_URL", "valkey://127.0.0.1")
+    monkeypatch.setenv("LIMITS_PASSWORD_FILE", "password")
+    (finding,) = found()
+    assert (finding.state, "password holds a password" in finding.says) == (state, state == "trouble")
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everything")
 def test_a_file_that_cannot_be_written_is_trouble() -> None:
     installation.LOG.chmod(0o400)
