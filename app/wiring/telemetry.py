@@ -46,6 +46,7 @@ class Telemetry:
         self.storage = LogMetrics(meter)
         self.on_refusal = lambda code: meter.add("refusals_total", code)
         meter.add("budgets_nearly_spent_total", OF_PRINCIPALS, amount=0.0)  # else its first one is no increase
+        meter.add("audit_closed_seconds_total", amount=0.0)  # as above
 
     def observer(self, catalogue: Callable[[], Catalogue]) -> Observer | None:
         """*catalogue*: the policy in force."""

@@ -70,6 +70,7 @@ class Pair:
 
 def forward(folder: Path, *, kills: int) -> Figures:
     """*kills*: of each forwarder, and as many of its receiver; all protocols at the same time."""
+    folder.mkdir(parents=True, exist_ok=True)
     started, chance, authority = time.monotonic(), random.Random(), Authority.in_folder(folder)
     with FakeOpenAI() as fake, Service(folder / "service", workers=2, **upstream(fake)) as service, ExitStack() as stack:
         token, stop = service.token("alice", service.add_client()), threading.Event()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ from ..support.own_ledger import role_in
 from ..support.paths import ROOT
 from ..support.pgbouncer import pgbouncer
 from ..support.postgres_server import PostgresServer
-from ..support.service import HTTP
+from ..support.service import HTTP, Service, free_port
 from ..support.waiting import eventually
 
 Asked = tuple[Nodes, str]
@@ -32,6 +33,8 @@ Asked = tuple[Nodes, str]
 def running(tmp_path_factory: pytest.TempPathFactory, postgres: PostgresServer, fake: FakeOpenAI) -> Iterator[Asked]:
     """Two nodes, and a token that both take."""
     nodes = Nodes(tmp_path_factory.mktemp("nodes"), postgres, OPENAI_BASE_URL=fake.base_url)
+    for node in (nodes.one, nodes.other):
+        node.env["METRICS_PORT"] = str(free_port())
     with started([nodes.one, nodes.other]):
         yield nodes, nodes.one.token(*nodes.client)
 
@@ -44,6 +47,22 @@ def test_either_node_proves_what_the_other_has_recorded(running: Asked) -> None:
         proven = verify_receipt(get(proves, token, f"/audit/receipts/{receipt['seq']}"), key)
         assert (proven.seq, json.loads(proven.line)["hash"]) == (receipt["seq"], receipt["hash"])
         assert json.loads(get(proves, token, f"/audit/entries/{receipt['seq']}"))["hash"] == receipt["hash"]
+
+
+def test_each_node_shows_its_own_questions_and_the_head_of_all(running: Asked) -> None:
+    nodes, token = running
+
+    def shown(node: Service, name: str) -> float:
+        lines = HTTP.get(f"http://127.0.0.1:{node.env['METRICS_PORT']}/metrics").text.splitlines()
+        return sum(float(line.rpartition(" ")[2]) for line in lines if re.match(rf"secure_ai_{name}[{{ ]", line))
+
+    before = [shown(node, "questions_total") for node in (nodes.one, nodes.other)]
+    seq = ask(nodes.one, token)["seq"]
+    assert [shown(node, "questions_total") for node in (nodes.one, nodes.other)] == [before[0] + 1, before[1]]
+    for node in (nodes.one, nodes.other):
+        eventually(lambda node=node: shown(node, "log_head_records") > seq)  # type: ignore[misc]  # bound in the loop
+        assert (shown(node, "log_sound"), shown(node, "audit_closed")) == (1, 0)
+    assert shown(nodes.one, "audit_append_seconds_count") == shown(nodes.one, "audit_sync_seconds_count") > 0
 
 
 def test_one_head_stands_over_what_both_record(running: Asked) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from .console_history import MODELS, PEOPLE, write_history
-from .service import Service
+from .service import HTTP, Service
 
 POLICY = """
 time_zone = "UTC"
@@ -26,11 +27,11 @@ money = 400
 per = "month"
 """
 MODEL = """
-[models."{name}"]
+[models.{name}]
 server = "upstream"
 max_output_tokens = 1000
 context_tokens = 8192
-[prices."{name}"]
+[prices.{name}]
 input = {input}
 output = {output}
 """
@@ -39,8 +40,9 @@ ROLES = {
     "carol": ("ai.audit.reader",),
     "olga": ("ai.admin", "ai.audit.reader", "ai.playground.user"),
     "adam": ("ai.admin",),
+    "nadia": ("ai.token.introspect",),
 }
-"""The clients that sign in to the console: who asks, who audits, who may all, who only administers."""
+"""The clients that sign in to the console: who asks, audits, may all, only administers, and does none of it."""
 
 
 @dataclass(frozen=True)
@@ -54,23 +56,27 @@ class ConsoleService:
 
 
 @contextmanager
-def console_service(folder: Path, base_url: str, *, days: int = 30, a_day: int = 24, **env: str) -> Iterator[ConsoleService]:
-    """Running, at the end of its month."""
+def console_service(
+    folder: Path, base_url: str, *, days: int = 30, a_day: int = 24, models: Sequence[str] = (), **env: str
+) -> Iterator[ConsoleService]:
+    """Running, at the end of its month. *models*: more of them."""
     folder.mkdir(parents=True, exist_ok=True)
-    prices = zip(MODELS, (0.15, 3, 0.6), (0.6, 15, 0.8), strict=True)
-    models = "".join(MODEL.format(name=name, input=price, output=most) for name, price, most in prices)
-    (folder / "policy.toml").write_text(POLICY.format(base_url=base_url, models=models))
+    prices = [*zip(MODELS, (0.15, 3, 0.6), (0.6, 15, 0.8), strict=True), *((name, 1, 2) for name in models)]
+    text = "".join(MODEL.format(name=json.dumps(name), input=price, output=most) for name, price, most in prices)
+    (folder / "policy.toml").write_text(POLICY.format(base_url=base_url, models=text))
     settings = {"POLICY_FILE": str(folder / "policy.toml"), "LLM_MODEL": MODELS[0], **env}
     service = Service(folder, **settings)  # type: ignore[arg-type]  # settings by their names
     write_history(service.log, days=days, a_day=a_day)
-    secrets = {name: _added(service, name, roles) for name, roles in ROLES.items()}
-    for name in PEOPLE[1:]:
-        _added(service, name, ("ai.playground.user",))
-    service.cli("keys", "add", "support-bot", "--name", "Help desk")
+    admin = service.cli("clients", "add", "olga", *(word for role in ROLES["olga"] for word in ("--role", role)))
     with service:
+        secrets = {"olga": str(admin["client_secret"])}
+        bearer = {"Authorization": f"Bearer {service.token('olga', secrets['olga'])}"}
+
+        def add(what: str, **body: object) -> dict[str, str]:
+            return dict(HTTP.post(f"{service.url}/admin/{what}", json=body, headers=bearer).json())
+
+        for name, roles in {**dict.fromkeys(PEOPLE, ROLES["alice"]), **ROLES}.items():
+            if name != "olga":
+                secrets[name] = add("clients", client_id=name, roles=roles)["client_secret"]
+        add("keys", client_id="support-bot", name="Help desk")
         yield ConsoleService(service, secrets)
-
-
-def _added(service: Service, name: str, roles: tuple[str, ...]) -> str:
-    options = [word for role in roles for word in ("--role", role)]
-    return str(service.cli("clients", "add", name, *options)["client_secret"])

@@ -19,6 +19,8 @@ class Control:
     framework: str
     id: str
     title: str
+    basis: str
+    """Which text this was checked against, in November 2026."""
     asks: str
     """In our words; the text of the framework is what counts."""
     given: str
@@ -38,6 +40,6 @@ def control_map() -> str:
         if one.framework != framework:
             framework = one.framework
             lines += [f"## {framework}", ""]
-        lines += [f"### {one.id}: {one.title}", "", f"It asks: {one.asks}", ""]
+        lines += [f"### {one.id}: {one.title}", "", f"It asks: {one.asks}", "", f"Checked against: {one.basis}", ""]
         lines += [f"- **Given.** {one.given}", f"- **Not covered.** {one.missing}", ""]
     return "\n".join(lines)

@@ -118,7 +118,7 @@ def _controls(all_of_them: Iterable[Control]) -> str:
 def _control(one: Control) -> str:
     return (
         f"<div class='control'><h3>{escape(one.framework)}, {escape(one.id)}: {escape(one.title)}</h3>"
-        f"<p class='soft'>It asks: {escape(one.asks)}</p>"
+        f"<p class='soft'>It asks: {escape(one.asks)} Checked against: {escape(one.basis)}</p>"
         f"<p><b>Given.</b> {escape(one.given)}</p><p><b>Not covered.</b> {escape(one.missing)}</p></div>"
     )
 

@@ -1,6 +1,7 @@
 // The frame of the console: sign in, choose a page, sign out.
 
 import { find, findAll, say, setText, show } from "./dom.js";
+import { forgetFocus } from "./focus.js";
 import { authorization, end, session, signIn, signOut, whenEnded } from "./session.js";
 import { forget } from "./verify.js";
 
@@ -57,6 +58,7 @@ whenEnded((why) => {
   leave = () => {};
   visits += 1;
   forget();
+  forgetFocus();
   for (const dialog of findAll("dialog[open]")) dialog.close();
   find("#record-dialog").replaceChildren();
   find("#page").replaceChildren();

@@ -10,7 +10,8 @@ export async function openRecord(seq) {
   const dialog = find("#record-dialog");
   dialog.replaceChildren();
   await htmx.ajax("GET", "console/parts/records/one", { target: dialog, swap: "innerHTML" });
-  if (!dialog.open) dialog.showModal();
+  if (dialog.open) find("#record-title", dialog).focus();
+  else dialog.showModal();
   await fill(dialog, seq);
 }
 

@@ -1,6 +1,6 @@
 // Lists of records: search, live feed, export.
 
-import { download, find, make, milliseconds, number, say, setText, show } from "./dom.js";
+import { download, find, findAll, make, milliseconds, number, say, setText, show } from "./dom.js";
 import { events } from "./events.js";
 import { openRecord } from "./record.js";
 import { call } from "./session.js";
@@ -20,6 +20,11 @@ export function start(root) {
       find("#filter-action").value = action;
       form.dispatchEvent(new Event("change"));
     }
+  });
+  root.addEventListener("htmx:beforeRequest", ({ target }) => { // the button goes, and the first older record has the focus
+    if (!target.closest(".older")) return;
+    const shown = findAll("#list .entry", root).length;
+    root.addEventListener("htmx:afterSettle", () => findAll("#list .entry", root)[shown]?.focus({ preventScroll: true }), { once: true });
   });
   form.addEventListener("submit", (event) => event.preventDefault());
   form.addEventListener("change", () => { if (feed) { stop(); follow(); } });
