@@ -21,6 +21,7 @@ import httpx
 from app.upstream.resilience.breaker import Breaker
 from app.wiring.breakers import breaker_files
 
+from .command_server import run_forked
 from .windows import remove_windows
 
 READY_SECONDS = 60.0
@@ -59,7 +60,7 @@ class Service:
         self.initialise()
 
     def initialise(self) -> None:
-        self.cli("init")
+        self._set_up("init")
 
     @property
     def log(self) -> Path:
@@ -80,7 +81,15 @@ class Service:
 
     def add_client(self, name: str = "alice", role: str = "ai.playground.user") -> str:
         """The new client's secret."""
-        return str(self.cli("clients", "add", name, "--role", role)["client_secret"])
+        return str(self._set_up("clients", "add", name, "--role", role)["client_secret"])
+
+    def _set_up(self, *arguments: str) -> Any:
+        """As `cli`, and sooner where the process may be forked from one of the suite."""
+        if self.prefix or any(name.startswith(("LD_", "PYTHON")) for name in self.env):
+            return self.cli(*arguments)
+        done = run_forked([*arguments, "--json"], self.folder, self.env)
+        assert done.returncode == 0, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return json.loads(done.stdout)
 
     # --- the process -----------------------------------------------------------------------------
 
