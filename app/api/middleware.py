@@ -69,8 +69,8 @@ class RequestMiddleware:
                 for one in (quota, origin.tokens.quota):
                     if one is not None:
                         headers.extend(quota_headers(one))
-                if origin.budgets.left:
-                    headers.extend(budget_headers(origin.budgets.left, shows_tokens=origin.tokens.quota is None))
+                if left := origin.budgets.left:
+                    headers.extend(budget_headers(left, shows_tokens=origin.tokens.quota is None))
             await send(message)
 
         try:

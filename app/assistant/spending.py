@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from ..catalogue.claims import Claim
@@ -119,7 +120,7 @@ class QuestionSpending:
             return self._settle()
         for part in self._parts:
             self._budgets.settle_later(part.reservation, part.amounts)
-            self._note.left = part.reserved.left_after(part.amounts)
+            self._note.say = partial(part.reserved.left, part.amounts)
         self._parts.clear()
         return None
 
@@ -135,14 +136,15 @@ class QuestionSpending:
 
     async def _settle(self) -> None:
         for part in self._parts:
-            self._note.left = await self._budgets.settle(part.reservation, part.amounts)
+            left = await self._budgets.settle(part.reservation, part.amounts)
+            self._note.say = partial(tuple, left)
         self._parts.clear()
 
     async def _reserve(self, claim: Claim) -> _Part:
         attempt = self._count + 1
         key = key_of(self._request_id, attempt)
         reserved = await self._budgets.reserve(key, claim, self._principal)
-        self._note.left, self._count = reserved.left, attempt
+        self._note.say, self._count = reserved.left, attempt
         self._now = part = _Part(attempt, reserved)
         self._parts.append(part)
         return part

@@ -110,9 +110,10 @@ def _most_input(endpoint: Endpoint, entry: ModelEntry, members: Mapping[str, Any
 
 def _unbounded_in(endpoint: Endpoint, members: Mapping[str, Any], body: bytes) -> str | None:
     """The place of the first part of the messages whose tokens its bytes do not bound."""
-    if not _MAY_BE_MEDIA.search(body):  # to look at each part of a long conversation takes longer
+    names = [name for name in (endpoint.messages, *BESIDE) if members.get(name)]
+    if not names or not _MAY_BE_MEDIA.search(body):  # to look at each part of a long conversation takes longer
         return None
-    for name in (endpoint.messages, *BESIDE):
+    for name in names:
         value = members.get(name)
         for number, message in enumerate(value if isinstance(value, list) else [value]):
             if any(map(_is_unbounded, _objects_in(message))):

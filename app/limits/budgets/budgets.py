@@ -38,24 +38,38 @@ class Left(NamedTuple):
 
 class Reserved(NamedTuple):
     reservation: Reservation
-    left: tuple[Left, ...]
-    is_tight: bool
-    """Whether others may soon wait for what is reserved and not spent."""
+    states: tuple[PotState, ...]
+    """Of the pots of its shares."""
 
-    def left_after(self, spent: Sequence[int]) -> tuple[Left, ...]:
-        """What is left once so much is spent of each share, as far as this question goes."""
-        free = {share.pot.budget: share.amount - amount for share, amount in zip(self.reservation.shares, spent, strict=True)}
-        left = [(one, max(0, one.left + free[one.budget])) for one in self.left]
-        return tuple(Left(one.budget, one.counts_money, one.most, amount, one.begins_anew) for one, amount in left)
+    @property
+    def is_tight(self) -> bool:
+        """Whether others may soon wait for what is reserved and not spent."""
+        for share, state in zip(self.reservation.shares, self.states, strict=True):
+            if state.left(share.most) < MANY * share.amount:
+                return True
+        return False
+
+    def left(self, spent: Sequence[int] | None = None) -> tuple[Left, ...]:
+        """Of the principal's own. *spent*: once this question has spent so much of each share."""
+        shares = self.reservation.shares
+        if spent is None:
+            return left_of(shares, self.states)
+        free = [share.amount - amount for share, amount in zip(shares, spent, strict=True)]
+        return left_of(shares, [state._replace(open=state.open - one) for state, one in zip(self.states, free, strict=True)])
 
 
 class BudgetNote:
     """What the headers of a response say of the principal's own budgets."""
 
-    __slots__ = ("left",)
+    __slots__ = ("say",)
 
     def __init__(self) -> None:
-        self.left: tuple[Left, ...] = ()
+        self.say: Callable[[], tuple[Left, ...]] = tuple
+        """Computed when it is asked for, which is once."""
+
+    @property
+    def left(self) -> tuple[Left, ...]:
+        return self.say()
 
 
 def now_utc() -> datetime:
@@ -84,14 +98,12 @@ class Budgets:
         outcome = await self.ledger.take(Take(key, self.recovery.after, reservation.shares))
         if outcome.lacking:
             raise self._refusal([(reservation.shares[place], outcome.states[place]) for place in outcome.lacking])
-        shares = zip(reservation.shares, outcome.states, strict=True)
-        is_tight = any(state.left(share.most) < MANY * share.amount for share, state in shares)
-        return Reserved(reservation, _left(reservation.shares, outcome.states), is_tight)
+        return Reserved(reservation, outcome.states)
 
     async def settle(self, reservation: Reservation, spent: Sequence[int]) -> tuple[Left, ...]:
         """Durable in the log before. Empty where the store cannot say."""
         outcome = await self.ledger.settle(Settle(reservation.key, reservation.shares, tuple(spent)))
-        return () if outcome is None else _left(reservation.shares, outcome.states)
+        return () if outcome is None else left_of(reservation.shares, outcome.states)
 
     def settle_later(self, reservation: Reservation, spent: Sequence[int]) -> None:
         """As `settle`, in a moment. For a budget of which much is left: nobody misses it."""
@@ -151,7 +163,7 @@ class Budgets:
         return BudgetSpent(sentence, share.pot.budget, retry_after=None if wait == math.inf else wait)
 
 
-def _left(shares: Sequence[Share], states: Sequence[PotState]) -> tuple[Left, ...]:
+def left_of(shares: Sequence[Share], states: Sequence[PotState]) -> tuple[Left, ...]:
     return tuple(
         Left(share.pot.budget, share.counts_money, share.most + state.added, max(0, state.left(share.most)), share.begins_anew)
         for share, state in zip(shares, states, strict=True)

@@ -105,22 +105,25 @@ class BudgetRecovery:
         if self._ledger.left or has_dead or is_due:
             await self.sweep()
             self._sweep_at = None if is_due else self._sweep_at
-        self.after = (await self._ledger.do(lambda store: self._log.end())).size
+        self.after = (await asyncio.to_thread(self._log.end)).size
         if keeps_books:
             await self._keep_books()
 
     async def sweep(self) -> None:
-        """Settle or release what dead processes reserved, and what this one had to leave."""
+        """Settle or release what dead processes reserved, and what this one had to leave.
+
+        The log is read in a thread beside the store's, which questions wait for.
+        """
         left = dict(self._ledger.left)
         await self._ledger.do(self._take_over_dead)
         rows = await self._ledger.do(lambda store: [row for row in store.open_rows() if row.key in left or self._is_dead(row)])
         if rows:
-            found = await self._ledger.do(lambda store: self._look_for(rows))
+            found = await asyncio.to_thread(self._look_for, rows)
             for request_id, several in by_request(rows).items():
                 is_sent = any(left.get(row.key, True) for row in several)
                 why = NO_RECORD if any(row.key in left for row in several) else WORKER_DIED
                 await self._end(request_id, several, found[request_id], is_sent=is_sent, why=why)
-            found = await self._ledger.do(lambda store: self._look_for(rows))  # a record that was late may have come first
+            found = await asyncio.to_thread(self._look_for, rows)  # a record that was late may have come first
             steps = [settlement(row, amounts_for(row.key, found[request_of(row.key)].spent)) for row in rows]
             await self._ledger.do(partial(_apply, steps))
         for key in left:
@@ -158,7 +161,7 @@ class BudgetRecovery:
         return books, end
 
     async def _keep_books(self) -> None:
-        """The log is read in a thread beside the store's, which questions wait for."""
+        """The log is read as in `sweep`."""
         if self._kept is not None and self.after - self._kept < KEEP_BYTES:
             return
         books, place = await self._ledger.do(lambda store: store.books())

@@ -11,13 +11,14 @@ from datetime import datetime, tzinfo
 from typing import Any, Literal, NamedTuple
 
 from ...catalogue.budgets import Budget, begins_anew, period_of
-from ...catalogue.claims import Claim
+from ...catalogue.claims import Claim, Terms
 from ...catalogue.prices import cost, decimal_text, most_cost
 
 MOST_TOKENS = 10**9
 """A count above it is no count: no model reads or writes so much for one question."""
 MOST_AMOUNT = 2**62
 """More fits neither into a pot nor into anybody's purse."""
+MAX_KNOWN = 10_000
 TOKENS = "tokens"
 By = Literal["usage", "reservation", "nothing"]
 """What an amount that was spent is made from. `nothing`: the server cannot have generated."""
@@ -52,6 +53,18 @@ class Tokens:
         return {"input": self.input, "output": self.output, **{name: count for name, count in parts.items() if count}}
 
 
+class Line(NamedTuple):
+    """One budget of some terms in its present period."""
+
+    pot: Pot
+    most: int
+    counts_money: bool
+    is_own: bool
+    begins_anew: datetime
+    named: dict[str, str]
+    """As records hold it."""
+
+
 class Share(NamedTuple):
     """What is reserved of one budget."""
 
@@ -73,6 +86,8 @@ class Reservation:
     """Of the store: the request's id, and the number of the attempt from the second on."""
     claim: Claim
     shares: tuple[Share, ...]
+    named: tuple[dict[str, str], ...]
+    """Of each share, as records hold it."""
 
     def members(self) -> list[dict[str, Any]]:
         """`reserved`, as records hold it."""
@@ -82,13 +97,10 @@ class Reservation:
             tokens["calls"] = dict(most.calls)
         prices = self.claim.terms.shown_prices
         return [
-            {
-                **self._named(share),
-                "tokens": tokens,
-                **({"prices": prices} if share.counts_money else {}),
-                "amount": shown(share.amount, share.counts_money),
-            }
-            for share in self.shares
+            {**named, "tokens": tokens, "prices": prices, "amount": decimal_text(share.amount)}
+            if share.counts_money
+            else {**named, "tokens": tokens, "amount": share.amount}
+            for share, named in zip(self.shares, self.named, strict=True)
         ]
 
     def spent(self, by: By, tokens: Tokens | None = None) -> list[int]:
@@ -100,8 +112,15 @@ class Reservation:
         assert tokens is not None
         money, price = 0, self.claim.terms.price
         if price is not None:
-            parts = {"cached_tokens": tokens.cached, "written_tokens": tokens.written, "reasoning_tokens": tokens.reasoning}
-            money = cost(price, tokens.input, tokens.output, **parts, calls=self.claim.most.calls)
+            money = cost(
+                price,
+                tokens.input,
+                tokens.output,
+                cached_tokens=tokens.cached,
+                written_tokens=tokens.written,
+                reasoning_tokens=tokens.reasoning,
+                calls=self.claim.most.calls,
+            )
         return [min(MOST_AMOUNT, money if share.counts_money else tokens.input + tokens.output) for share in self.shares]
 
     def spent_members(
@@ -112,23 +131,35 @@ class Reservation:
         if tokens is not None:
             reason["tokens"] = tokens.members()
         return [
-            {**self._named(share), **reason, "amount": shown(amount, share.counts_money)}
-            for share, amount in zip(self.shares, amounts, strict=True)
+            {**named, **reason, "amount": shown(amount, share.counts_money)}
+            for share, named, amount in zip(self.shares, self.named, amounts, strict=True)
         ]
-
-    def _named(self, share: Share) -> dict[str, Any]:
-        return {
-            "id": share.pot.budget,
-            "period": share.pot.period,
-            "unit": self.claim.terms.currency if share.counts_money else TOKENS,
-        }
 
 
 class Periods:
-    """The periods of now: a process computes each once."""
+    """The periods of now: a process computes each once, and what is the same until the next one."""
 
     def __init__(self) -> None:
         self._found: dict[tuple[str, tzinfo], tuple[datetime, datetime, str]] = {}
+        self._lines: dict[tuple[int, str], tuple[datetime, datetime, Terms, tuple[Line, ...]]] = {}
+
+    def lines(self, terms: Terms, principal: str, now: datetime) -> tuple[Line, ...]:
+        """Of each budget of *terms*, for the period that *now* is in."""
+        found = self._lines.get((id(terms), principal))
+        if found is None or found[2] is not terms or not found[0] <= now < found[1]:
+            if len(self._lines) >= MAX_KNOWN:
+                self._lines.clear()
+            lines = tuple(self._line(budget, terms, principal, now) for budget in terms.budgets)
+            found = now, min(line.begins_anew for line in lines), terms, lines
+            self._lines[id(terms), principal] = found
+        return found[3]
+
+    def _line(self, budget: Budget, terms: Terms, principal: str, now: datetime) -> Line:
+        period, next_begins = self.at(budget, terms.zone, now)
+        unit = terms.currency if budget.counts_money else TOKENS
+        named = {"id": budget.id, "period": period, "unit": unit}
+        is_own = budget.principal == principal
+        return Line(Pot(budget.id, period), budget.most, budget.counts_money, is_own, next_begins, named)
 
     def at(self, budget: Budget, zone: tzinfo, now: datetime) -> tuple[str, datetime]:
         """The name of the period of *budget* that *now* is in, and when the next one begins."""
@@ -144,13 +175,12 @@ def reserve(key: str, claim: Claim, principal: str, now: datetime, periods: Peri
     most, terms = claim.most, claim.terms
     tokens = most.input_tokens + most.output_tokens
     money = most_cost(terms.price, most.input_tokens, most.output_tokens, calls=most.calls) if terms.price else 0
-    shares = []
-    for budget in terms.budgets:
-        period, next_begins = periods.at(budget, terms.zone, now)
-        counts_money, is_own = budget.counts_money, budget.principal == principal
+    shares, named = [], []
+    for pot, has, counts_money, is_own, next_begins, name in periods.lines(terms, principal, now):
         amount = min(MOST_AMOUNT, money if counts_money else tokens)
-        shares.append(Share(Pot(budget.id, period), amount, budget.most, counts_money, is_own, next_begins))
-    return Reservation(key, claim, tuple(shares))
+        shares.append(Share(pot, amount, has, counts_money, is_own, next_begins))
+        named.append(name)
+    return Reservation(key, claim, tuple(shares), tuple(named))
 
 
 def shown(amount: int, is_money: bool) -> str | int:

@@ -49,10 +49,13 @@ from .store import (
 )
 
 LOG = logging.getLogger("app.limits")
-TIMEOUT_SECONDS = 1.0
-"""How long to wait for another process's transaction, which takes a millisecond."""
-CHECKPOINT_PAGES = 4096
-"""Of 4 KiB: a checkpoint syncs the disk, which the log needs for its records."""
+TIMEOUT_SECONDS = 5.0
+"""How long to wait for another process's transaction, which takes a millisecond if it has a core.
+
+Longer than a question waits: so that none is refused before its time.
+"""
+CHECKPOINT_PAGES = 16384
+"""Of 4 KiB. A checkpoint syncs the disk, so `keep` makes one before a question must."""
 VERSION = 3
 DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
@@ -149,6 +152,8 @@ class SqliteBudgetStore:
             db.executemany("INSERT INTO logged_open VALUES (?, ?, ?)", questions)
             write = "INSERT INTO place VALUES (1, ?, ?, ?, NULL, -1) ON CONFLICT DO UPDATE SET seq = ?, size = ?, hash = ?"
             db.execute(write, (*place, *place))
+        with self._reading() as db:
+            db.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def rebuild(self, rows: Sequence[OpenRow]) -> None:
         reserved = Counter[Pot]()

@@ -58,8 +58,10 @@ async def refusal(budgets: Budgets, *needed: Any) -> BudgetSpent:
 
 def test_a_budget_that_is_spent_says_when_it_begins_anew(tmp_path: Path) -> None:
     async def work(budgets: Budgets) -> None:
-        reservation, left, _ = await budgets.reserve("a", claim(DAILY, price=None), "alice")
-        assert [one.left for one in left] == [50]
+        reserved = await budgets.reserve("a", claim(DAILY, price=None), "alice")
+        reservation = reserved.reservation
+        assert [one.left for one in reserved.left()] == [50]
+        assert [one.left for one in reserved.left([100])] == [100]
         assert [one.left for one in await budgets.settle(reservation, [180])] == [20]
         error = await refusal(budgets, DAILY)
         assert error.retry_after == UNTIL_MIDNIGHT
