@@ -66,7 +66,8 @@ async def _take_away(
                     assert {(one.status, one.code) for one in refused} == REFUSED, refused
                     assert await asyncio.to_thread(token_status, service, secret) == 503
                     await asyncio.sleep(min(1.0, max(0.0, ends - time.monotonic())))
-                assert {(one.status, one.code) for one in asking.outcomes[counted:]} <= REFUSED
+                answered = Counter((one.status, one.code) for one in asking.outcomes[counted:])
+                assert set(answered) <= REFUSED, answered
                 assert fake.calls() == calls, f"{fake.calls() - calls} calls while refusing"
             back = time.monotonic()
             await answered_again(asking)
