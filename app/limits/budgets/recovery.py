@@ -25,7 +25,7 @@ from .books import RELEASED, SETTLED, Books
 from .found import Found, amounts_for, as_reserved, by_request, note, request_of, rows_of, settlement, shown_rows
 from .ledger import BudgetLedger
 from .notes import Notes, NotesLost
-from .store import NO_OWNER, BudgetOwners, BudgetStore, LogPlace, OpenRow, Settle, Take
+from .store import NO_OWNER, BudgetOwners, BudgetStore, LogPlace, OpenRow, Settle, StoreReplaced, Take
 
 LOG = logging.getLogger("app.limits")
 ATTACH_SECONDS = 5.0
@@ -100,6 +100,7 @@ class BudgetRecovery:
         if not self._ledger.is_ready:
             await self.attach()
             return
+        await self._ledger.do(self._verify_build)
         has_dead = await self._ledger.do(lambda store: self._owners.has_dead())
         is_due = self._sweep_at is not None and time.monotonic() > self._sweep_at
         if self._ledger.left or has_dead or is_due:
@@ -188,6 +189,11 @@ class BudgetRecovery:
         rows = [OpenRow(take.key, self._owners.own, take.after, take.amounts) for take in mine]
         found = self._look_for([row for row in rows if row.key not in is_open])
         return [row for row in rows if row.key in is_open or not 0 <= found[request_of(row.key)].ended <= counted]
+
+    def _verify_build(self, store: BudgetStore) -> None:
+        """Also a process that has nothing to tell must claim soon what it has open."""
+        if store.build().name != self._built:
+            raise StoreReplaced("they were computed from the log again by another process")
 
     def _take_over_dead(self, store: BudgetStore) -> None:
         """What dead processes had handed out of their advances is open, and the rest is free."""

@@ -375,6 +375,21 @@ def test_a_question_beside_which_the_store_is_made_again_counts_once(tmp_path: P
     run(work)
 
 
+def test_a_process_that_waits_notices_a_store_that_was_made_again(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with BudgetProcess(tmp_path) as one, BudgetProcess(tmp_path) as other:
+            await other.budgets.reserve(ONE, claim(TOKENS, price=None), "alice")
+            await replace_store(one)
+            assert await one.pots() == {}
+            with pytest.raises(StoreFailed):
+                await other.recovery.look(keeps_books=False)
+            assert other.ledger.needs_attaching.is_set()
+            await other.recovery.look(keeps_books=False)
+            assert (await one.pots())[POT] == PotState(0, 150, 0)
+
+    run(work)
+
+
 def test_what_nobody_claims_in_a_store_built_again_is_settled_in_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def work() -> None:
         async with BudgetProcess(tmp_path) as one, BudgetProcess(tmp_path) as other:
