@@ -52,7 +52,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def _process() -> str:
-    """As `ps` shows it: parent, worker, notary, metrics or model."""
+    """As `ps` shows it: worker, notary, index or metrics; python of the parent and the model."""
     try:
         return Path("/proc/self/comm").read_text().strip()
     except OSError:

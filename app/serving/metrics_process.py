@@ -19,7 +19,7 @@ from ..telemetry.metrics.server import MetricsServer
 from .child import ReadyFlag
 
 Facts = dict[tuple[str, tuple[str, ...]], float]
-OTHERS = frozenset({"notary", "metrics"})
+OTHERS = frozenset({"notary", "index", "metrics"})
 """The names of processes that do not look at themselves."""
 
 

@@ -25,9 +25,9 @@ RECORDED = Path(__file__).with_name("behaviour.json")
 
 
 def observe_all(
-    folder: Path, serve: Callable[[Service], AbstractContextManager[object]] = lambda service: service
+    folder: Path, serve: Callable[[Service], AbstractContextManager[object]] = lambda service: service, *, commands: bool = True
 ) -> dict[str, Any]:
-    """*serve* starts and ends it; by default as people do."""
+    """*serve* starts and ends it; by default as people do. *commands*: what they print, too."""
     with FakeOpenAI() as fake:
         env: dict[str, Any] = {"OPENAI_BASE_URL": fake.base_url, "OPENAI_API_KEY": "sk-planted-key-0123456789"}
         service = Service(folder, ADDRESS_RATE_LIMIT="10000000", **env)
@@ -40,7 +40,7 @@ def observe_all(
                 fake.set(*mode, **more)
 
             seen = observe(service, {**tokens, "bad": "x.y.z"}, set_mode)
-            return {**seen, "cli": observe_cli(service)}
+            return {**seen, "cli": observe_cli(service)} if commands else seen
 
 
 @pytest.fixture(scope="module")
@@ -58,9 +58,8 @@ def test_it_is_observed_as_it_was_recorded(name: str, seen: dict[str, Any]) -> N
 
 
 def test_fastapis_router_gives_the_answers_that_the_direct_routes_give(seen: dict[str, Any], tmp_path: Path) -> None:
-    overridden = observe_all(
-        tmp_path / "o", partial(plain_uvicorn, processes=1, factory="tests.support.overridden_app:create_app")
-    )
+    serve = partial(plain_uvicorn, processes=1, factory="tests.support.overridden_app:create_app")
+    overridden = observe_all(tmp_path / "o", serve, commands=False)
     asked = [one.name for one in requests() if one.method == "POST" and one.path.startswith(("/ask", "/v1/"))]
     assert len(asked) > 40
     assert {name: overridden[name] for name in asked} == {name: seen[name] for name in asked}

@@ -126,7 +126,7 @@ def test_prometheus_scrapes_it_and_its_linter_finds_nothing(
     assert before is not None
     prometheus.await_value("sum(secure_ai_questions_total)", before + 1)
     prometheus.await_value("secure_ai_log_sound", 1.0)
-    prometheus.await_value("count(secure_ai_process_resident_memory_bytes)", 7.0)  # 4 workers, parent, notary, metrics
+    prometheus.await_value("count(secure_ai_process_resident_memory_bytes)", 8.0)  # 4 workers, parent, notary, index, metrics
     (target,) = prometheus.get("targets")["activeTargets"]
     assert target["lastError"] == ""
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+from subprocess import PIPE
 
 from app import __version__
 from app.api.scoreboard import NOT_COUNTED, Scoreboard
 from app.audit.evidence.health import Recheck
-from app.serving.metrics_process import _memory, facts_of
+from app.serving.metrics_process import OTHERS, _memory, facts_of
 from app.telemetry.metrics.catalogue import METRICS
 
 
@@ -58,6 +61,14 @@ def test_every_fact_is_a_metric_with_its_labels() -> None:
         assert len(METRICS[name].labels) == len(labels), name
 
 
-def test_the_memory_of_the_parent_is_read() -> None:
+def test_the_memory_of_the_parent_and_of_its_silent_children_is_read() -> None:
+    show = "import sys; from app.kit.process import show_as; show_as(sys.argv[1]); print(flush=True); input()"
+    children = [subprocess.Popen([sys.executable, "-c", show, name], stdin=PIPE, stdout=PIPE) for name in sorted(OTHERS)]
+    for child in children:
+        assert child.stdout is not None
+        child.stdout.readline()
     found = dict(_memory(os.getpid()))
-    assert found["process_resident_memory_bytes", ("parent",)] > 1 << 20
+    for child in children:
+        child.communicate(b"\n")
+    for name in ("parent", "notary", "index", "metrics"):
+        assert found["process_resident_memory_bytes", (name,)] > 1 << 20
