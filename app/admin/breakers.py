@@ -54,7 +54,7 @@ async def close_breaker(server: str, by: Operating = operating, settings: Settin
     files = [file for file in breaker_files(settings.audit_log_path) if file.name == file_name(server)]
     if not files and server not in await asyncio.to_thread(_told, settings):
         raise InvalidRequest(
-            f"There is no breaker of a server {server} here: {command('breaker list')} shows those of a running service."
+            f"There is no breaker of a server of that name here: {command('breaker list')} shows those of a running service."
         )
     async with by() as operator:
         await operator.record("breaker.closed", server=server)

@@ -21,9 +21,10 @@ import httpx
 from ..support.calls import FORM, bearer
 from ..support.fake_openai import FakeOpenAI
 from ..support.planted import ANSWER, PROMPT, Planted, break_the_upstream, found, send_wrong_things
-from ..support.service import HTTP, Service
+from ..support.service import HTTP, Service, free_port
 from ..support.waiting import eventually
 from .figures import Figures
+from .secret_outputs import RECORDS, export_everything, plant_an_admin, read_everything, starts_without_a_database
 
 OWN_FILES = {".env", "models.toml", "audit_log.key", "secret.txt"}
 """Files whose purpose is to hold a secret."""
@@ -194,6 +195,8 @@ class Hunt(Planted):
         ]
         for env in starts[:1] if is_short else starts:
             self._run("serve", "--port", "0", env={"MODELS_FILE": "", **env})
+        for start, without in () if is_short else starts_without_a_database(password):
+            self._run(*start, env=without)
 
     def _run(self, *words: str, env: dict[str, str] | None = None) -> None:
         before, self.service.env = self.service.env, {**self.service.env, **(env or {})}
@@ -202,7 +205,7 @@ class Hunt(Planted):
         finally:
             self.service.env = before
         shows = "audit show" in " ".join(words)
-        name = "records shown" if shows else f"command {len(self.outputs)}: {' '.join(words[:2])}"
+        name = RECORDS if shows else f"command {len(self.outputs)}: {' '.join(words[:2])}"
         self.outputs[name] = self.outputs.get(name, b"") + (done.stdout + done.stderr).encode()
 
     def processes(self) -> None:
@@ -225,8 +228,8 @@ class Hunt(Planted):
             )
         leaks = [f"core file {name}" for name in self.files() if name.startswith("core")]
         for name, secret in self.secrets.items():
-            allowed = {"audit_log.jsonl", "records shown"} if name in TALK else set()
-            leaks += [f"{name}: {place}" for place in found(secret, places) if place not in allowed]
+            allowed = ("audit_log.jsonl", RECORDS) if name in TALK else ()
+            leaks += [f"{name}: {place}" for place in found(secret, places) if not place.startswith(allowed)]
         return leaks + self._misplaced()
 
     def _misplaced(self) -> list[str]:
@@ -261,6 +264,8 @@ def hunt(folder: Path, *, workers: int, is_short: bool = False) -> Figures:
         "MODELS_FILE": "models.toml",
         "LLM_TIMEOUT_SECONDS": "1",
         "LLM_MODEL": "small",
+        "METRICS_PORT": str(free_port()),
+        "LOG_FORMAT": "json",
     }
     with FakeOpenAI() as fake:
         folder.mkdir(parents=True, exist_ok=True)
@@ -271,7 +276,10 @@ def hunt(folder: Path, *, workers: int, is_short: bool = False) -> Figures:
             (folder / "secret.txt").write_text(one.secret)
             (folder / "secret.txt").chmod(0o600)
             send_wrong_things(one)
+            admin = plant_an_admin(one)
             one.call()
+            read_everything(one, admin)
+            export_everything(one)
             one.echo()
             break_the_upstream(one)
             faults = list(islice(one.faults(), 1)) if is_short else list(one.faults())

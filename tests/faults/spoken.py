@@ -63,6 +63,16 @@ def speak(
     return list(answers_in(said))
 
 
+def say_and_hear(port: int, data: bytes) -> bytes:
+    """All that comes back; of a feed the beginning."""
+    said = b""
+    with socket.create_connection(("127.0.0.1", port), timeout=SECONDS) as caller:
+        caller.sendall(data)
+        while KEEP_ALIVE not in said[-100:] and (more := caller.recv(1 << 16)):
+            said += more
+    return said
+
+
 def say(port: int, data: bytes) -> None:
     """Send *data*, read what comes at once, and go."""
     with suppress(OSError), socket.create_connection(("127.0.0.1", port)) as caller:

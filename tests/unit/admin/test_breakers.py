@@ -42,7 +42,7 @@ def test_an_open_breaker_is_listed_and_closed_by_the_operator(lab: Breaker) -> N
 
 def test_a_server_without_a_breaker_is_no_reason_for_a_record(lab: Breaker) -> None:
     before = LOG.read_bytes()
-    with pytest.raises(InvalidRequest, match="no breaker of a server spare"):
+    with pytest.raises(InvalidRequest, match="no breaker of a server of that name"):
         asyncio.run(close_breaker("spare"))
     assert LOG.read_bytes() == before
 
