@@ -9,7 +9,6 @@ import signal
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext, suppress
-from typing import Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -123,12 +122,13 @@ def _lifespan(
         held = HeldBytes(bounds.body_bytes, bounds.body_bytes_each)
         async with open_limits(settings) as (limits, token_rates):
             told = (slot.set_closed, scoreboard.log, scoreboard.database)
-            more: dict[str, Any] = {"keeps_books": worker == 0, "telemetry": telemetry, "token_rates": token_rates}
-            async with open_services(settings, catalogue, embedded, *told, **more) as services:
+            async with open_services(
+                *(settings, catalogue, embedded, *told), keeps_books=worker == 0, telemetry=telemetry, token_rates=token_rates
+            ) as services:
                 buckets = limits.buckets
                 shared = SharedCounts(buckets.shared, worker, scoreboard.slots)
-                told_of: dict[str, Any] = {"sums": worker == 0, "on_refusal": telemetry.on_refusal}
-                refusals = RefusalRecorder(services.audit, services.events, buckets.admit_refusal, shared, **told_of)
+                kept = (services.audit, services.events, buckets.admit_refusal, shared)
+                refusals = RefusalRecorder(*kept, sums=worker == 0, on_refusal=telemetry.on_refusal)
                 services.events.count_losses(slot.count_lost_events)
                 app.state.context = AppContext(services, limits, refusals, scoreboard, slot, held)
                 tasks = [

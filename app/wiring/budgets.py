@@ -7,7 +7,6 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 from ..audit.log import AuditLog
 from ..catalogue.models import Catalogue
@@ -144,10 +143,16 @@ class BudgetsInUse:
 
 @asynccontextmanager
 async def open_budgets(
-    settings: Settings, catalogue: Catalogue, audit: AuditLog, events: SecurityLog, **told: Any
+    settings: Settings,
+    catalogue: Catalogue,
+    audit: AuditLog,
+    events: SecurityLog,
+    *,
+    keeps_books: bool,
+    on_alarm: Callable[[Share], None] = lambda share: None,
 ) -> AsyncIterator[BudgetsInUse]:
-    """In use until the end of the block, as *audit* must be. *told*: as BudgetsInUse has it."""
-    budgets = BudgetsInUse(settings, audit, events, **told)
+    """In use until the end of the block, as *audit* must be. Further: as BudgetsInUse has it."""
+    budgets = BudgetsInUse(settings, audit, events, keeps_books=keeps_books, on_alarm=on_alarm)
     try:
         await budgets.open_for(catalogue)
         yield budgets

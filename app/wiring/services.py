@@ -108,8 +108,8 @@ async def open_services(
         nodes = await opened.enter_async_context(among_nodes(settings, catalogue, events, breakers, security.news.set))
         await opened.enter_async_context(audit)
         responses = opened.enter_context(closing(_known_responses(settings)))
-        told_of: dict[str, Any] = {"keeps_books": keeps_books, "on_alarm": telemetry.on_budget_alarm}
-        budgets = await opened.enter_async_context(open_budgets(settings, catalogue, audit, events, **told_of))
+        books = open_budgets(settings, catalogue, audit, events, keeps_books=keeps_books, on_alarm=telemetry.on_budget_alarm)
+        budgets = await opened.enter_async_context(books)
         assistant = _assistant(settings, security, models, responses, token_rates, budgets.budgets, telemetry)
 
         def use_catalogue(catalogue: Catalogue) -> None:

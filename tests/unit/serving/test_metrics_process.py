@@ -7,6 +7,8 @@ import subprocess
 import sys
 from subprocess import PIPE
 
+import pytest
+
 from app import __version__
 from app.api.scoreboard import NOT_COUNTED, Scoreboard
 from app.audit.evidence.health import Recheck
@@ -61,6 +63,7 @@ def test_every_fact_is_a_metric_with_its_labels() -> None:
         assert len(METRICS[name].labels) == len(labels), name
 
 
+@pytest.mark.slow
 def test_the_memory_of_the_parent_and_of_its_silent_children_is_read() -> None:
     show = "import sys; from app.kit.process import show_as; show_as(sys.argv[1]); print(flush=True); input()"
     children = [subprocess.Popen([sys.executable, "-c", show, name], stdin=PIPE, stdout=PIPE) for name in sorted(OTHERS)]
