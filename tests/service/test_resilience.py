@@ -39,6 +39,12 @@ fallback = ["counted"]
 [models.counted]
 server = "spare"
 max_output_tokens = 1000
+[models.narrow]
+server = "lab"
+fallback = ["small", "counted"]
+[models.small]
+server = "spare"
+context_tokens = 100
 [[budgets]]
 model = "counted"
 tokens = 100000
@@ -111,6 +117,23 @@ def test_the_budget_of_a_fallback_holds_where_the_model_itself_has_none(service:
     assert "reserved" not in received
     assert [one["id"] for one in attempted["reserved"]] == ["model=counted/month/tokens"]
     assert [(one["id"], one["by"]) for one in answered["spent"]] == [("model=counted/month/tokens", "reservation")]
+
+
+@pytest.mark.parametrize(("asked", "answered_by"), [(900, "counted"), (1001, None)])
+def test_a_fallback_that_may_not_say_as_much_as_is_asked_is_left_out(
+    service: Service, token: str, lab: RawServer, spare: RawServer, asked: int, answered_by: str | None
+) -> None:
+    lab.answer = lambda _: [FAILED]
+    before = len(spare.requests)
+    body = {"model": "narrow", "messages": [{"role": "user", "content": "hi"}], "max_tokens": asked}
+    response = HTTP.post(service.url + CHAT, json=body, headers=bearer(token))
+    assert (response.status_code, response.headers.get("x-answered-by")) == (200 if answered_by else 503, answered_by)
+    sent = [json.loads(one.body) for one in spare.requests[before:]]
+    assert [(one["model"], one["max_tokens"]) for one in sent] == ([(answered_by, asked)] if answered_by else [])
+    attempted = [
+        found["reserved"][0]["tokens"]["output"] for action, found in details(service, response) if action == "ask.attempted"
+    ]
+    assert attempted == ([asked] if answered_by else [])
 
 
 def test_a_question_at_ask_falls_back_as_well(service: Service, token: str, lab: RawServer) -> None:
