@@ -7,6 +7,7 @@ another answer to the probe, which is asked twice a second.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 
 import psycopg
@@ -15,6 +16,7 @@ from ..errors import ConfigError
 from .postgres import AsyncBoundedConnection, connect_async
 from .postgres_url import PostgresUrl
 
+LOG = logging.getLogger("app.kit")
 PROBE_SECONDS = 0.5
 PAUSE_SECONDS = 0.5
 
@@ -50,6 +52,9 @@ class PostgresListener:
             try:
                 await self._listen(connection)
             except psycopg.Error:
+                await asyncio.sleep(PAUSE_SECONDS)
+            except Exception:  # if it ended, nobody would hear of changes any more
+                LOG.exception("Listening to %s failed unexpectedly. It is tried again.", self._url)
                 await asyncio.sleep(PAUSE_SECONDS)
             finally:
                 self.is_connected = False

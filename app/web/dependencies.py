@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Request
@@ -16,7 +17,7 @@ from ..admin.operator import Author, Operating, Operator
 from ..api.bodies import read_json
 from ..api.context import app_context, request_context
 from ..api.dependencies import DocumentedScheme, Proven, authenticate, verify_role
-from ..errors import InvalidRequest
+from ..errors import ConfigError, InvalidRequest, Unavailable
 from ..security import roles
 from ..security.audit_access import Inquiry
 from ..security.models import Principal
@@ -25,6 +26,7 @@ from ..security.token_errors import InvalidRoles, InvalidUser
 Body = TypeVar("Body", bound=BaseModel)
 MAX_BODY_BYTES = 16 * 1024
 ALLOW_UNKNOWN = '"allow_unknown_role": true'
+POLICY_UNREADABLE = f"The policy file cannot be read now, so roles cannot be looked up in it: mend it, or add {ALLOW_UNKNOWN}."
 
 
 async def admin(request: Request, _: DocumentedScheme) -> Principal:
@@ -44,10 +46,18 @@ async def operating_as(request: Request, principal: Admin) -> Operating:
     @asynccontextmanager
     async def operating(known_roles: Sequence[str] | None = None) -> AsyncIterator[Operator]:
         if known_roles is not None:
-            await asyncio.to_thread(verify_known, known_roles, services.settings.policy_path, ALLOW_UNKNOWN)
+            await asyncio.to_thread(verify_roles, known_roles, services.settings.policy_path)
         yield RemoteOperator(services.clients, services.audit, services.events, author)
 
     return operating
+
+
+def verify_roles(named: Sequence[str], policy_file: Path | None) -> None:
+    """Raises InvalidRequest for a role that opens nothing, Unavailable where nobody can tell."""
+    try:
+        verify_known(named, policy_file, ALLOW_UNKNOWN)
+    except ConfigError as error:
+        raise Unavailable(POLICY_UNREADABLE) from error
 
 
 OperatingDep = Annotated[Operating, Depends(operating_as)]

@@ -64,7 +64,7 @@ TESTED_ELSEWHERE = {
     "app/upstream/call.py": "dataclasses without behaviour",
     "app/upstream/model_server.py": "protocols; tests/unit/upstream/test_client.py and langchain_servers/test_server.py",
     **dict.fromkeys(
-        (f"app/web/{name}.py" for name in ("admin_bodies", "admin_clients", "admin_routes", "dependencies", "export", "records")),
+        (f"app/web/{name}.py" for name in ("admin_bodies", "admin_clients", "admin_routes", "export", "records")),
         "tests/service/test_console_api.py: each endpoint, over sockets",
     ),
     **dict.fromkeys(

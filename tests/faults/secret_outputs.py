@@ -79,8 +79,8 @@ def starts_without_a_database(password: str) -> Iterator[tuple[tuple[str, ...], 
     """Commands whose database or limits cannot be reached, or are named wrongly: their errors hold no password."""
     for name in DATABASES:
         scheme = "redis" if name == "LIMITS_URL" else "postgresql"
-        for host in ("127.0.0.1:1/x", "no-such-host.invalid/x", "127.0.0.1:99999/x", "[::1/x", "127.0.0.1:1/x?sslmode=%zz"):
-            env = {name: f"{scheme}://u:{password}@{host}"}
+        for place in ("127.0.0.1:1/0", "no-such-host.invalid/0", "127.0.0.1:99999/0", "[::1/0", "127.0.0.1:1/0?sslmode=%zz"):
+            env = {name: f"{scheme}://u:{password}@{place}"}
             yield ("serve", "--port", "0"), env
         yield ("doctor",), env
         yield ("clients", "list", "--json"), env

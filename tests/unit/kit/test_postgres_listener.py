@@ -45,3 +45,19 @@ async def test_news_come_at_once_and_after_a_restart_everything_is_looked_at(ser
     task.cancel()
     await asyncio.wait([task])
     assert task.cancelled()
+
+
+async def test_a_fault_of_ours_does_not_end_it(server: PostgresServer, caplog: pytest.LogCaptureFixture) -> None:
+    heard = list[str]()
+
+    def hear(table: str) -> None:
+        heard.append(table)
+        if len(heard) == 1:
+            raise KeyError(table)
+
+    task = asyncio.create_task(PostgresListener(PostgresUrl(server.url(), "DATABASE_URL"), "changes", hear).run())
+    await until(lambda: heard == ["", ""])
+    task.cancel()
+    await asyncio.wait([task])
+    assert task.cancelled()
+    assert "KeyError" in caplog.text
