@@ -28,7 +28,8 @@ def init(*, new_log: bool = False) -> setup.SetupResult:
 
 
 @cache
-def _installed() -> dict[Path, tuple[int, bytes]]:
+def _installed(origin: str | None) -> dict[Path, tuple[int, bytes]]:
+    """*origin* is read by `init` from the environment."""
     with tempfile.TemporaryDirectory() as folder, chdir(folder):
         init()
         files = [path for path in Path().rglob("*") if path.is_file()]
@@ -36,8 +37,8 @@ def _installed() -> dict[Path, tuple[int, bytes]]:
 
 
 def install() -> None:
-    """What `init` makes in an empty folder. It runs once in a process of the suite."""
-    for path, (mode, content) in _installed().items():
+    """What `init` makes in an empty folder. It runs once for each AUDIT_ORIGIN in a process of the suite."""
+    for path, (mode, content) in _installed(os.environ.get("AUDIT_ORIGIN")).items():
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.write_bytes(content)
         path.chmod(mode)
