@@ -49,8 +49,8 @@ def report_rejected(body: bytes) -> None:
     """Says so where a receiver confirmed a batch and rejected some: OTLP sends it only once."""
     try:
         partial = ExportLogsServiceResponse.FromString(body).partial_success
-    except Exception:  # noqa: BLE001 - protobuf has errors of its own; a 2xx confirmed the batch
-        LOG.warning("the receiver's answer is no OTLP; its status confirmed the records")
+    except Exception as error:  # noqa: BLE001 - protobuf has errors of its own; a 2xx confirmed the batch
+        LOG.warning("the receiver's answer is no OTLP (%s); its status confirmed the records", type(error).__name__)
         return
     if partial.rejected_log_records:
         LOG.error("the receiver rejected %d records: %s", partial.rejected_log_records, partial.error_message)

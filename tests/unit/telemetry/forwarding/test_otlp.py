@@ -35,4 +35,4 @@ def test_what_a_receiver_rejects_is_said(caplog: pytest.LogCaptureFixture) -> No
     report_rejected(answer.SerializeToString())
     assert "the receiver rejected 2 records: too old" in caplog.text
     report_rejected(b"\xff\xff\xff")
-    assert "no OTLP" in caplog.text
+    assert "no OTLP (DecodeError)" in caplog.text
