@@ -34,6 +34,8 @@ class FairSlots:
         self._held = Counter[str]()
         self._waiting: dict[str, deque[Turn]] = {}
         self._is_stopping = False
+        self.answers = 0
+        """Of the server to which these are connections; a refusal is none."""
 
     @property
     def in_flight(self) -> int:
@@ -95,6 +97,7 @@ class FairSlots:
 
     def answered(self) -> None:
         """A server took one of the calls that have a slot, and answered it."""
+        self.answers += 1
 
     def refused(self, begun: float) -> None:
         """A server refused a call as too much, which was *begun* then (`time.monotonic`)."""

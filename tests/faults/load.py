@@ -48,6 +48,8 @@ class Load:
         self._queries: Iterator[str] = iter(queries if queries is not None else (f"question {n}" for n in count()))
         self._stopped = False
         self.outcomes: list[Outcome] = []
+        self.asking: set[str] = set()
+        """The queries that have no outcome yet."""
         self.answered = 0
 
     async def __aenter__(self) -> Self:
@@ -68,6 +70,7 @@ class Load:
     async def _client(self, connects_anew: bool) -> None:
         connection: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         for query in self._queries:
+            self.asking.add(query)
             if connection is not None and (connects_anew or connection[0].at_eof()):  # pools of connections look, too
                 connection[1].close()
                 connection = None
@@ -78,6 +81,7 @@ class Load:
                     outcome = await self._ask(*connection, query)
             except (OSError, EOFError, TimeoutError):
                 outcome = Outcome(query, 0, was_sent=connection is not None)
+            self.asking.discard(query)
             self.outcomes.append(outcome)
             self.answered += outcome.status == 200
             if outcome.status != 200:

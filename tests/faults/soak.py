@@ -224,7 +224,9 @@ def _check(asking: Load, begin: int, end: int, what: str, allowed: frozenset[tup
 
 
 async def _settled(asking: Load) -> None:
-    """Return once a good many are answered in a row."""
+    """Return once all that was asked before has its outcome, and a good many are answered in a row."""
+    before = frozenset(asking.asking)
+    await until(lambda: before.isdisjoint(asking.asking))
     at = len(asking.outcomes)
     while len(asking.outcomes) < at + 32:
         await answered_again(asking)

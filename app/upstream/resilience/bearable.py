@@ -34,6 +34,7 @@ class BearableSlots(FairSlots):
 
     def answered(self) -> None:
         """The server answered. It may bear more than it is asked now."""
+        self.answers += 1
         self._has_answered = True
         if self._limit < self._all and (self._waiting or 2 * self.in_flight >= self._limit):
             self._set(self._limit + max(1 / self._limit, GROWTH))

@@ -154,6 +154,7 @@ class AttemptLoop:
 
         Only the latter takes from the retry budget: no server gets a question twice otherwise. One
         that fails other questions, too, or this one again, is left alone: see `Breaker.take_retry`.
+        One that has answered others meanwhile is not.
         """
         turn.retries += 1
         if await self._change(road, turn.servers):
@@ -165,10 +166,13 @@ class AttemptLoop:
         is_left = bool(turn.fallbacks) and (told or 0.0) > LONG_WAIT_SECONDS
         if is_late or is_left or not breaker.may_retry or not self._pot.take(road.seat.who):
             return False
+        slots = road.call.upstream.slots
+        answers = slots.answers
         await asyncio.sleep(delay)
-        if not breaker.take_retry():
+        has_answered = slots.answers > answers and not breaker.is_open
+        if not has_answered and not breaker.take_retry():
             return False
-        return road.seat.move(road.call.upstream.slots) and await self._may_send(road, road.call)
+        return road.seat.move(slots) and await self._may_send(road, road.call)
 
     async def _change(self, road: Road, choices: list[Callable[[], PreparedCall]]) -> bool:
         """Take the first of *choices* that can be sent. False: none can."""

@@ -179,6 +179,27 @@ def test_a_server_that_fails_others_during_the_wait_is_not_asked_again(monkeypat
     assert ask.sent == ["lab"]
 
 
+@pytest.mark.parametrize("is_open", [False, True])
+def test_a_server_that_answers_others_meanwhile_is_asked_again(monkeypatch: pytest.MonkeyPatch, is_open: bool) -> None:
+    ask, lab, sleep = Ask(), Server("lab", [429]), asyncio.sleep
+
+    async def answer_others(seconds: float) -> None:
+        lab.slots.answered()
+        lab.breaker.note_retry()  # another question is sent again at this moment
+        if is_open:
+            lab.breaker.open_for(60)
+        await sleep(0)
+
+    monkeypatch.setattr(asyncio, "sleep", answer_others)
+    asked = ask.road(lab)
+    if is_open:
+        with pytest.raises(UpstreamUnavailable):
+            ask(asked)
+    else:
+        assert ask(asked) == "answer of lab"
+    assert ask.sent == ["lab"] * (1 if is_open else 2)
+
+
 def test_an_empty_retry_budget_ends_it() -> None:
     pot = RetryPot()
     while pot.take("bob"):
