@@ -19,26 +19,41 @@ MAX_EXPORTED = 100_000
 
 
 @dataclass(frozen=True, slots=True)
+class SearchResult:
+    """*lines*: the stored lines of what was *found*.
+
+    *unsigned*: so many of the newest records are in the index and were left out.
+    """
+
+    found: Found
+    lines: list[bytes]
+    unsigned: int
+
+
+@dataclass(frozen=True, slots=True)
 class RecordSearch:
-    """One `audit.read` for each search, export and feed of others' records."""
+    """One `audit.read` for each search, export and feed of others' records.
+
+    Records that no checkpoint covers yet are left out, since nothing would prove them.
+    """
 
     access: AuditAccess
     index: Path
 
-    async def search(self, inquiry: Inquiry, wanted: Filter) -> tuple[Found, list[bytes]]:
+    async def search(self, inquiry: Inquiry, wanted: Filter) -> SearchResult:
         """What was found, and its stored lines. Raises Unavailable, AuditUnavailable."""
-        found, lines = await self.access.off_the_loop(lambda: self._find(wanted))
+        result = await self.access.off_the_loop(lambda: self._find(wanted))
         if not _is_own(inquiry.principal, wanted):
-            details = {"what": "search", "filter": wanted.members(), "count": len(lines)}
+            details = {"what": "search", "filter": wanted.members(), "count": len(result.lines)}
             await self.access.record_read(inquiry, details)
-        return found, lines
+        return result
 
     async def open_export(self, inquiry: Inquiry, wanted: Filter, form: str, end: int) -> list[int]:
-        """The numbers of all records before *end* that match, oldest first.
+        """The numbers of all records that match, oldest first: surely of those before *end*.
 
         Raises InvalidRequest for more than MAX_EXPORTED, Unavailable, AuditUnavailable.
         """
-        found = await self.access.off_the_loop(lambda: find_all(self.index, wanted, MAX_EXPORTED))
+        found = await self.access.off_the_loop(lambda: self._find_all(wanted))
         if found.indexed < end:
             raise Unavailable("The index does not hold the newest records yet. Try again in a moment.", retry_after=2)
         if found.count > MAX_EXPORTED:
@@ -56,13 +71,22 @@ class RecordSearch:
             details = {"what": "feed", "filter": wanted.members(), "from": start}
             await self.access.record_read(inquiry, details)
 
-    async def news(self, wanted: Filter, start: int) -> Page:
-        """New records of the principal that *wanted* names, from *start* on."""
-        return await self.access.off_the_loop(lambda: self.access.evidence.page(start, MAX_NEWS, wanted.user))
+    async def news(self, wanted: Filter, start: int, end: int) -> Page:
+        """Records of the principal that *wanted* names, from *start* to before *end*."""
+        return await self.access.off_the_loop(lambda: self.access.evidence.page(start, MAX_NEWS, wanted.user, end=end))
 
-    def _find(self, wanted: Filter) -> tuple[Found, list[bytes]]:
-        found = search(self.index, wanted)
-        return found, list(self.lines(found.seqs))
+    def _find(self, wanted: Filter) -> SearchResult:
+        found, unsigned = search(self.index, wanted), 0
+        if found.seqs and (covered := self.access.evidence.covered(found.seqs[0] + 1)) <= found.seqs[0]:
+            found = search(self.index, replace(wanted, before=covered))
+            unsigned = max(0, found.indexed - covered)
+        return SearchResult(found, list(self.lines(found.seqs)), unsigned)
+
+    def _find_all(self, wanted: Filter) -> Found:
+        found = find_all(self.index, wanted, MAX_EXPORTED)
+        if found.seqs and (covered := self.access.evidence.covered(found.seqs[-1] + 1)) <= found.seqs[-1]:
+            return find_all(self.index, replace(wanted, before=covered), MAX_EXPORTED)
+        return found
 
     def lines(self, seqs: Sequence[int]) -> Iterator[bytes]:
         """Stored lines. Blocks."""

@@ -58,7 +58,8 @@ def record_search(services: Services) -> RecordSearch:
 async def search_records(inquiry: InquiryDep, services: ServicesDep, request: Request) -> Response:
     """Newest first. `more`: there are older ones; ask again with `before` the last number.
 
-    `behind`: so many of the newest records are not in the index yet.
+    `behind`: so many of the newest records are not in the index yet. `unsigned`: so many were left
+    out because no checkpoint covers them yet.
     """
     body = await search_body(app_context(request), inquiry, allowed(inquiry.principal, filter_of(request)))
     return Response(orjson.dumps(body), media_type="application/json")
@@ -66,13 +67,15 @@ async def search_records(inquiry: InquiryDep, services: ServicesDep, request: Re
 
 async def search_body(app: AppContext, inquiry: Inquiry, wanted: Filter) -> dict[str, Any]:
     await caught_up(app)
-    found, lines = await record_search(app.services).search(inquiry, wanted)
+    result = await record_search(app.services).search(inquiry, wanted)
+    found = result.found
     return {
-        "records": [summary_of(line) for line in lines],
+        "records": [summary_of(line) for line in result.lines],
         "count": found.count,
         "more": found.count > len(found.seqs),
         "indexed": found.indexed,
         "behind": max(0, newest(app) - found.indexed),
+        "unsigned": result.unsigned,
     }
 
 
@@ -169,7 +172,7 @@ async def _feed(app: AppContext, wanted: Filter, token: str, at: int) -> AsyncIt
             if end <= at:
                 await asyncio.sleep(POLL_SECONDS)
                 continue
-            page = await access.news(wanted, at)
+            page = await access.news(wanted, at, end)
             for line in page.lines:
                 record = summary_of(line)
                 at = max(at, record["seq"] + 1)

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 from zipfile import ZipFile
 
+import httpx
 import pytest
 
 from app.audit.format.note import VerifierKey
@@ -112,6 +117,44 @@ def test_a_pack_of_either_node_is_proven_without_the_database(running: Asked, tm
     found = json.loads(subprocess.run(tool, cwd=tmp_path, capture_output=True, check=True).stdout)
     assert (found["ok"], found["signatures"]) == (True, "ok")
     assert nodes.one.cli("audit", "verify-pack", str(pack), "--vkey", str(vkey))["ok"]
+
+
+def test_records_without_a_head_are_left_out_and_make_no_read_fail(running: Asked) -> None:
+    nodes, token = running
+    known = ask(nodes.one, token)["seq"]
+    eventually(lambda: size_at(nodes.other) > known)
+    notary = nodes.other.notary_pid()
+
+    def read(path: str) -> httpx.Response:
+        return HTTP.get(nodes.other.url + path, headers={"Authorization": f"Bearer {token}"})
+
+    def search() -> dict[str, Any]:
+        return dict(read("/audit/search?action=ask.answered").json())
+
+    os.kill(notary, signal.SIGSTOP)  # so this node's copy of the tree does not grow
+    try:
+        new = ask(nodes.one, token)["seq"]
+        assert size_at(nodes.other) <= new
+        eventually(lambda: search().get("unsigned", 0) > 0, "once the index has the new records")
+        several = ("/audit/export?action=ask.answered", f"/audit/entries?from={known}")
+        paths = (*several, f"/audit/entries/{new}", f"/audit/receipts/{new}")
+        with ThreadPoolExecutor(len(paths)) as pool:
+            export, page, *single = pool.map(read, paths)
+        for lines in (export.text.splitlines(), page.text.splitlines()):
+            assert json.loads(lines[-1])["seq"] == known
+        for answer in single:
+            assert (answer.status_code, answer.json()["code"]) == (503, "evidence_unavailable")
+            assert int(answer.headers["retry-after"]) > 0
+        found = search()
+        assert (found["records"][0]["seq"], found["count"]) == (known, len(export.text.splitlines()))
+        assert "not signed yet" in read("/console/parts/records/list?action=ask.answered").text
+    finally:
+        os.kill(notary, signal.SIGCONT)
+    eventually(lambda: search()["records"][0]["seq"] == new)
+    *shown, receipt = [read(path) for path in paths]
+    assert receipt.status_code == 200
+    for answer in shown:
+        assert (answer.status_code, f'"seq":{new},'.encode() in answer.content) == (200, True)
 
 
 def test_doctor_knows_the_ledger(running: Asked) -> None:

@@ -7,8 +7,9 @@ and each proof and tile against the signed root.
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from ...errors import AuditCorrupt, EvidenceUnavailable, NotFound, VerificationFailed
@@ -32,13 +33,15 @@ MAX_PAGE_BYTES = 4 << 20
 READ_LINES = 64
 """Lines that are read at once: at most 4 MB."""
 MAX_PUBLICATIONS = 50
+WAIT_SECONDS = 2.0
+"""How long a read waits for a checkpoint over the newest records."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
     """Stored lines, each with its newline, in the order of the log.
 
-    *next*: the record where the next page begins. None: this page reached the end of the log.
+    *next*: where the next page begins. None: this page reached the end of what is signed.
     """
 
     lines: list[bytes]
@@ -87,17 +90,28 @@ class EvidenceReader:
             proof = proven_inclusion(self._tree, signed.checkpoint, seq, leaf_hash(line))
         return make_receipt(seq, line, proof, signed.note)
 
-    def page(self, start: int, limit: int, user_id: str | None = None) -> Page:
+    def covered(self, wanted: int) -> int:
+        """How many records a checkpoint covers: *wanted*, if one over so many comes in time."""
+        with suppress(EvidenceUnavailable):
+            self._publish_over(wanted)
+        signed = self._signer.published()
+        return 0 if signed is None else signed.size
+
+    def page(self, start: int, limit: int, user_id: str | None = None, *, end: int | None = None) -> Page:
         """Up to *limit* (at least 1) lines from record *start*; with *user_id*, that user's only.
 
-        A page is also bounded in bytes and in lines searched, so it may be short and not the last.
+        Only records before *end*; None: all that are durable. What no checkpoint covers in time is
+        left out. A page is also bounded in bytes and in lines searched, so it may be short and not
+        the last.
         """
-        durable = self._store.durable()
-        end = 0 if durable is None else durable.seq + 1  # also what is durable and not signed yet
+        if end is None:
+            durable = self._store.durable()
+            end = 0 if durable is None else durable.seq + 1
         if start >= end:
             return Page([], None)
         stop = min(end, start + (limit if user_id is None else MAX_LOOKED_AT))
-        self._checkpoint_over(stop - 1)
+        if (covered := self.covered(stop)) < stop:
+            end = stop = covered
         found: list[bytes] = []
         at, size = start, 0
         for line in self._scan(start, stop):
@@ -125,11 +139,23 @@ class EvidenceReader:
             return signed
         if not self._is_durable(seq):
             raise NotFound("The log has no such record.")
+        signed = self._publish_over(seq + 1)
+        if signed is None or signed.size <= seq:
+            raise EvidenceUnavailable(retry_after=2)
+        return signed
+
+    def _publish_over(self, size: int) -> SignedCheckpoint | None:
+        """The newest checkpoint: one over *size* records, if it comes in time.
+
+        Raises EvidenceUnavailable where none comes.
+        """
+        deadline, signed = time.monotonic() + WAIT_SECONDS, self._signer.published()
         for _ in range(MAX_PUBLICATIONS):  # more than one only after a long pause of the signing loop
-            signed = self._signer.publish_next(may_rebuild=False)
-            if signed is not None and seq < signed.size:
-                return signed
-        raise EvidenceUnavailable(retry_after=2)
+            left = deadline - time.monotonic()
+            if left <= 0 or (signed is not None and signed.size >= size):
+                break
+            signed = self._signer.publish_next(timeout_seconds=left, may_rebuild=False)
+        return signed
 
     def _is_durable(self, seq: int) -> bool:
         """Raises EvidenceUnavailable where only the next append can tell: the mark may lag."""

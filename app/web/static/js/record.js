@@ -18,7 +18,7 @@ export async function openRecord(seq) {
 async function fill(dialog, seq) {
   let bytes;
   try {
-    bytes = trimmed(new Uint8Array(await (await call(`audit/entries/${seq}`)).arrayBuffer()));
+    bytes = trimmed(new Uint8Array(await (await signed(`audit/entries/${seq}`)).arrayBuffer()));
   } catch (error) {
     return verdict(dialog, "bad", error.message);
   }
@@ -98,16 +98,20 @@ function saidIn(details) {
   return parts;
 }
 
-/** Once signed, which takes a moment, a record has its receipt. */
-async function receiptOf(seq) {
+/** A record, or its receipt, is there once a checkpoint covers it, which takes a moment. */
+async function signed(path) {
   for (let tries = 0; ; tries += 1) {
     try {
-      return await (await call(`audit/receipts/${seq}`)).text();
+      return await call(path);
     } catch (error) {
       if (error.status !== 503 || tries === 5) throw error;
       await new Promise((resolve) => setTimeout(resolve, 500));
     }
   }
+}
+
+async function receiptOf(seq) {
+  return (await signed(`audit/receipts/${seq}`)).text();
 }
 
 export async function saveReceipt(seq) {

@@ -36,6 +36,21 @@ def test_a_page_shows_what_is_durable_now_signed_or_not(kept: KeptLog) -> None:
     assert page.next is None
 
 
+def test_what_is_not_signed_in_time_is_left_out_of_a_page(kept: KeptLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept.add_signed(4)
+    kept.add(3)
+    with kept.tree.locked(1):  # nobody can sign
+        assert kept.reader.page(0, 100, end=5).lines == [line + b"\n" for line in kept.lines()[:5]]
+        monkeypatch.setattr(reading, "WAIT_SECONDS", 0.05)
+        assert kept.reader.page(3, 100) == reading.Page([line + b"\n" for line in kept.lines()[3:5]], None)
+        assert kept.reader.page(6, 100) == reading.Page([], None)
+        assert kept.reader.covered(8) == 5
+        with pytest.raises(EvidenceUnavailable):
+            kept.reader.entry(5)
+    assert kept.reader.covered(8) == 8
+    assert len(kept.reader.page(3, 100).lines) == 5
+
+
 def test_a_page_past_the_end_is_empty(kept: KeptLog) -> None:
     assert kept.reader.page(1, 10) == kept.reader.page(10**17, 10) == reading.Page([], None)
 
