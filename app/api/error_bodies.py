@@ -9,6 +9,7 @@ from http import HTTPStatus
 from typing import Any, Literal
 
 from ..errors import AppError, AuditCorrupt, InvalidParameter, LogUnreadable, ServerUnavailable
+from ..kit.command import as_documented
 from ..security.api_keys.form import KeyRefused
 from ..security.token_errors import TokenError, TokenMalformed
 from ..upstream.errors import UpstreamBusy, UpstreamRefused
@@ -156,7 +157,10 @@ def public_code(error: AppError) -> str:
 
 
 def public_detail(error: AppError) -> str:
-    """The sentence that a body shows. It hides why a token, the log or a server is refused."""
+    """The sentence that a body shows.
+
+    It hides why a token, the log or a server is refused, and where on this host the program is.
+    """
     if isinstance(error, TokenMissing | KeyRefused):
         return error.detail
     if isinstance(error, TokenMalformed):
@@ -164,7 +168,7 @@ def public_detail(error: AppError) -> str:
     if isinstance(error, AuditCorrupt | LogUnreadable | ServerUnavailable):
         return type(error).detail
     code = public_code(error)
-    detail = TokenError.detail if code == "invalid_token" else error.detail
+    detail = TokenError.detail if code == "invalid_token" else as_documented(error.detail)
     return f"{detail} {HINTS[code]}" if code in HINTS else detail
 
 

@@ -29,6 +29,11 @@ def called_by() -> str:
     return os.environ.get(NAME_VARIABLE) or _name_in(sys.orig_argv)
 
 
+def as_documented(text: str) -> str:
+    """*text* for a reader elsewhere: its commands as the documents write them, without a path."""
+    return text.replace(f"{called_by()} ", f"{MODULE} ")
+
+
 def _name_in(argv: list[str]) -> str:
     """From *argv* of the interpreter: `python -m app …` or `python /path/secure-ai-assistant …`."""
     if "-m" in argv[:-1]:

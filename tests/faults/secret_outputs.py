@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 RECORDS = "records shown"
 """The beginning of the name of an output that may hold what was asked and answered."""
+PAGE = "page"
+"""The same, of an answer that is none."""
 SHOWS_RECORDS = (
     "/audit/search",
     "/audit/feed",
@@ -48,7 +50,7 @@ def read_everything(hunt: Hunt, admin: str) -> None:
     for one in every_endpoint():
         if one.method == "GET" and not one.is_file:
             for who in (admin, hunt.token):
-                kind = RECORDS if one.path.startswith(SHOWS_RECORDS) else "page"
+                kind = RECORDS if one.path.startswith(SHOWS_RECORDS) else PAGE
                 said = say_and_hear(service.port, request("GET", one.path, f"Bearer {who}"))
                 hunt.outputs[f"{kind} at {one.path} {len(hunt.outputs)}"] = said
     hunt.outputs["metrics"] = HTTP.get(f"http://127.0.0.1:{service.env['METRICS_PORT']}/metrics").content

@@ -9,6 +9,7 @@ import re
 import secrets as random
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -20,17 +21,20 @@ import httpx
 
 from ..support.calls import FORM, bearer
 from ..support.fake_openai import FakeOpenAI
+from ..support.otlp_receiver import receiving
+from ..support.paths import ROOT
 from ..support.planted import ANSWER, PROMPT, Planted, break_the_upstream, found, send_wrong_things
 from ..support.service import HTTP, Service, free_port
 from ..support.waiting import eventually
 from .figures import Figures
-from .secret_outputs import RECORDS, export_everything, plant_an_admin, read_everything, starts_without_a_database
+from .secret_outputs import PAGE, RECORDS, export_everything, plant_an_admin, read_everything, starts_without_a_database
+from .secret_receivers import HEADERS, send_everywhere, tracing
 
-OWN_FILES = {".env", "models.toml", "audit_log.key", "secret.txt"}
+OWN_FILES = {".env", "models.toml", "audit_log.key", "secret.txt", HEADERS}
 """Files whose purpose is to hold a secret."""
 TALK = {"prompt", "chat prompt", "tool result", "answer", "tool arguments"}
 """What records hold, and nothing else."""
-OFTEN = ("OPENAI_API_KEY", "SECRET_KEY", "LAB_KEY", "AWS_SECRET_ACCESS_KEY", "system prompt")
+OFTEN = ("OPENAI_API_KEY", "SECRET_KEY", "LAB_KEY", "AWS_SECRET_ACCESS_KEY", "system prompt", "token of a collector")
 
 
 def made_up(kind: str) -> str:
@@ -69,6 +73,7 @@ class Hunt(Planted):
             "word in a URL": made_up("query"),
             "address with a password": made_up("userinfo"),
             "password of a database": made_up("database"),
+            "token of a receiver": made_up("receiver"),
         }
         service.cli("keys", "revoke", self.secrets["revoked API key"][4:15])
 
@@ -230,7 +235,13 @@ class Hunt(Planted):
         for name, secret in self.secrets.items():
             allowed = ("audit_log.jsonl", RECORDS) if name in TALK else ()
             leaks += [f"{name}: {place}" for place in found(secret, places) if not place.startswith(allowed)]
-        return leaks + self._misplaced()
+        return leaks + self._misplaced() + self._paths_of_the_host(places)
+
+    def _paths_of_the_host(self, places: dict[str, bytes]) -> list[str]:
+        """Answers to a caller that say where on this host something is."""
+        answers = {name: data for name, data in places.items() if name.startswith(("answer ", PAGE))}
+        paths = (str(self.service.folder), str(ROOT), sys.prefix)
+        return [f"{path}: {place}" for path in paths for place in found(path, answers)]
 
     def _misplaced(self) -> list[str]:
         """Records other than those of a question that hold what was said."""
@@ -267,7 +278,8 @@ def hunt(folder: Path, *, workers: int, is_short: bool = False) -> Figures:
         "METRICS_PORT": str(free_port()),
         "LOG_FORMAT": "json",
     }
-    with FakeOpenAI() as fake:
+    with FakeOpenAI() as fake, receiving() as spans:
+        env |= tracing(spans, given["token of a collector"])
         folder.mkdir(parents=True, exist_ok=True)
         server = f'[servers.lab]\nbase_url = "{fake.base_url}"\napi_key_env = "LAB_KEY"\n[models.small]\nserver = "lab"\n'
         (folder / "models.toml").write_text(server)
@@ -279,10 +291,11 @@ def hunt(folder: Path, *, workers: int, is_short: bool = False) -> Figures:
             admin = plant_an_admin(one)
             one.call()
             read_everything(one, admin)
-            export_everything(one)
             one.echo()
             break_the_upstream(one)
             faults = list(islice(one.faults(), 1)) if is_short else list(one.faults())
+            export_everything(one)
+            send_everywhere(one, RECORDS, spans)
             one.commands(is_short)
             one.processes()
             leaks = one.leaks()

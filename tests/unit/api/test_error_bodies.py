@@ -36,6 +36,7 @@ from app.errors import (
     ServerUnavailable,
     UpstreamTimeout,
 )
+from app.kit.command import command
 from app.security.api_keys.form import KeyRefused
 from app.security.oauth_errors import InvalidClient, InvalidScope
 from app.security.token_errors import TokenBadSignature, TokenError, TokenExpired, TokenMalformed
@@ -225,6 +226,13 @@ def test_a_body_never_says_why_a_token_was_refused(kind: type[AppError]) -> None
 def test_a_body_never_says_what_is_wrong_with_a_log_or_server(kind: type[AppError]) -> None:
     error = kind("The log /srv/logs/audit_log.jsonl is shorter than it was.")
     assert all("/srv" not in str(body_of(style, error, 503, ID)) for style in STYLES)
+
+
+def test_a_command_in_a_body_has_no_path_of_this_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECURE_AI_COMMAND", "/srv/app/.venv/bin/python -m app")
+    error = InvalidRequest(f"There is no such client. {command('clients list')} shows all clients.")
+    assert public_detail(error) == "There is no such client. python -m app clients list shows all clients."
+    assert all("/srv" not in str(body_of(style, error, 422, ID)) for style in STYLES)
 
 
 @pytest.mark.parametrize(

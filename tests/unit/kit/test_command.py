@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.kit.command import command
+from app.kit.command import as_documented, command
 
 
 @pytest.fixture(autouse=True)
@@ -52,3 +52,9 @@ def test_what_the_environment_says_comes_first(monkeypatch: pytest.MonkeyPatch) 
     assert command("serve") == "docker compose run --rm assistant serve"
     monkeypatch.setenv("SECURE_AI_SERVE_COMMAND", "docker compose up")
     assert command("serve") == "docker compose up"
+
+
+def test_a_reader_elsewhere_is_told_no_path_of_this_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECURE_AI_COMMAND", "'/my folder/python' -m app")
+    said = f"Nothing is named so: {command('keys list')} shows all, {command('keys add')} adds one."
+    assert as_documented(said) == "Nothing is named so: python -m app keys list shows all, python -m app keys add adds one."
