@@ -16,7 +16,7 @@ import orjson
 
 from .raw_server import Answer, End, chat, chunk, head, whole
 
-TIMEOUT_SECONDS = 2
+TIMEOUT_SECONDS = 5
 """LLM_TIMEOUT_SECONDS of the service that meets them."""
 MB = 1 << 20
 UNPAID = b'{"error": {"message": "pay", "type": "insufficient_quota", "code": "insufficient_quota"}}'

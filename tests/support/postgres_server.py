@@ -70,7 +70,12 @@ class PostgresServer:
 
     def close(self) -> None:
         self.stop(signal.SIGQUIT)
-        shutil.rmtree(self.folder, ignore_errors=True)
+
+        def is_gone() -> bool:  # a child of the server may write its last file meanwhile
+            shutil.rmtree(self.folder, ignore_errors=True)
+            return not self.folder.exists()
+
+        eventually(is_gone, f"{self.folder} is still there")
 
     # --- start and stop --------------------------------------------------------------------------
 
