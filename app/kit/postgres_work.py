@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -18,30 +19,35 @@ Work = Callable[[AsyncBoundedConnection], Coroutine[Any, Any, None]]
 
 
 class PostgresWork:
-    """For one event loop. What fails is logged, and left to the next occasion."""
+    """For one event loop, in order. What fails is logged, and left to the next occasion."""
 
     def __init__(self, url: PostgresUrl, what: str) -> None:
         """*what* could not be done, for the log."""
         self._url, self._what = url, what
-        self._tasks = set[asyncio.Task[None]]()
+        self._waiting = deque[Work]()
+        self._task: asyncio.Task[None] | None = None
 
     def later(self, work: Work) -> None:
-        """On a connection of its own."""
-        task = asyncio.create_task(self._do(work))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        """After what was given before; not at all if the same waits already."""
+        if work not in self._waiting:
+            self._waiting.append(work)
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._do_all())
 
     async def aclose(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
 
-    async def _do(self, work: Work) -> None:
+    async def _do_all(self) -> None:
+        """On one connection, which ends with the work. A failure ends all that waits."""
         try:
             connection = await connect_async(self._url)
             try:
-                await work(connection)
+                while self._waiting:
+                    await self._waiting.popleft()(connection)
             finally:
                 connection.pgconn.finish()
         except (psycopg.Error, ConfigError) as error:
+            self._waiting.clear()
             LOG.warning("%s: %s.", self._what, self._url.what_failed(error))

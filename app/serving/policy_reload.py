@@ -9,6 +9,7 @@ import asyncio
 import logging
 import pickle
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -21,6 +22,7 @@ from ..settings import Settings
 from ..wiring.audit import open_audit
 from ..wiring.catalogue import read_catalogue
 from ..wiring.models import open_models
+from ..wiring.news import tell_of_policy
 from .policy_record import PolicyRecord, details_of_change
 from .shared_parts import SharedPolicy
 
@@ -48,6 +50,8 @@ def reload_policy(encoded_settings: bytes, policy: SharedPolicy) -> int:
             events.event("policy_unchanged", sha256=found.sha256)
             return UNCHANGED
         open_models(settings, found, None)  # as each worker will: a class of LangChain's may lack something
+        # A daemon: this process does not wait for a database that is away, once it has published.
+        threading.Thread(target=tell_of_policy, args=[settings], daemon=True).start()
         asyncio.run(_record(settings, events, present.sha256, found))
     except AppError as error:
         LOG.error("The policy file was read again and nothing is changed: %s", error.detail)

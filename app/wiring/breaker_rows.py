@@ -37,15 +37,18 @@ class BreakerRows:
 
     def tell(self, breaker: Breaker) -> None:
         """It has just opened or closed, on this machine."""
-        seconds = breaker.seconds_left if breaker.is_open else None
-        self.work.later(partial(self._write, breaker.name, seconds))
+        self.work.later(partial(self._write, breaker))
 
     def news(self) -> None:
         """Another machine may have told of one."""
         self.work.later(self._read)
 
-    async def _write(self, server: str, seconds: float | None, connection: AsyncBoundedConnection) -> None:
-        await connection.execute(TELL, [server, seconds, self._node])
+    async def _write(self, breaker: Breaker, connection: AsyncBoundedConnection) -> None:
+        """How it is now, until that stands: another worker may have told of a later change."""
+        told: bool | None = None
+        while told is not breaker.is_open:
+            told = breaker.is_open
+            await connection.execute(TELL, [breaker.name, breaker.seconds_left if told else None, self._node])
 
     async def _read(self, connection: AsyncBoundedConnection) -> None:
         for server, seconds, by, at in await (await connection.execute(READ)).fetchall():

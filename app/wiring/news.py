@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
 from ..catalogue.models import Catalogue
+from ..errors import ConfigError
 from ..security.security_log import SecurityLog
 from ..settings import Settings
 from .breakers import SharedBreakers
 
+LOG = logging.getLogger("app.nodes")
 CHANNEL = "assistant_changed"
+POLICY = "policy"
+"""What is told with the name of a machine that has read another policy file, and records it."""
 
 
 class OtherNodes(Protocol):
@@ -22,7 +27,7 @@ class OtherNodes(Protocol):
     differing: dict[str, list[str]] | None
     """By their names, the settings in which they differ from this machine. None: not compared."""
     on_other_policy: Callable[[], None]
-    """One of them has taken another policy file."""
+    """One of them has, or takes, another policy file."""
 
     def use(self, catalogue: Catalogue) -> None:
         """From now on this worker has this policy."""
@@ -62,7 +67,7 @@ async def among_nodes(
     acts: dict[str, Callable[[], None]] = {"nodes": nodes.news}
     probe = f"SELECT string_agg(n::text, ' ' ORDER BY instance) FROM {place.table} n"  # noqa: S608 - a constant
     async with AsyncExitStack() as opened:
-        opened.push_async_callback(nodes.work.aclose)
+        opened.push_async_callback(nodes.aclose)
         if place.has_clients:
             rows = BreakerRows(place.url, settings.node, breakers)
             opened.push_async_callback(rows.work.aclose)
@@ -70,7 +75,10 @@ async def among_nodes(
             acts |= {"generation": on_clients, "breakers": rows.news}
             probe = f"SELECT ({probe}), (SELECT string_agg(b::text, ' ' ORDER BY server) FROM assistant.breakers b)"  # noqa: S608
 
-        def hear(table: str) -> None:
+        def hear(told: str) -> None:
+            table, _, node = told.partition(" ")
+            if table == POLICY and node != settings.node:
+                nodes.on_other_policy()
             for name, act in acts.items():
                 if table in (name, ""):
                     act()
@@ -82,3 +90,24 @@ async def among_nodes(
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+
+
+def tell_of_policy(settings: Settings) -> None:
+    """The other machines read their policy file now, while this one records what it has read.
+
+    Blocks. Where it fails they hear of it from a worker, once that has the new policy.
+    """
+    if isinstance(settings.database, Path) and settings.ledger is None:
+        return
+    import psycopg  # late: only where it is configured
+
+    from ..kit.postgres import connect  # late: as above
+    from .nodes import meeting_place  # late: as above
+
+    place = meeting_place(settings)
+    assert place is not None
+    try:
+        with connect(place.url) as connection:
+            connection.execute("SELECT pg_notify(%s, %s)", [CHANNEL, f"{POLICY} {settings.node}"])
+    except (psycopg.Error, ConfigError) as error:
+        LOG.warning("Other machines are told of the policy later: %s.", place.url.what_failed(error))

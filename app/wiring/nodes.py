@@ -121,9 +121,10 @@ class Nodes:
         self.work = PostgresWork(place.url, "Other machines could not be looked at")
         self.differing: dict[str, list[str]] | None = {}
         """By the names of other machines, the settings in which they differ."""
+        self._reporting: asyncio.TimerHandle | None = None
         self._reported: dict[str, list[str]] = {}
         self.on_other_policy: Callable[[], None] = lambda: None
-        """Another machine has taken another policy file."""
+        """Another machine has, or takes, another policy file."""
 
     def use(self, catalogue: Catalogue) -> None:
         """From now on this worker has this policy: tell it, and see whether others have it."""
@@ -152,19 +153,28 @@ class Nodes:
         now.pop(self._settings.node, None)  # its other workers are about to switch, too
         self.differing = now
         if now != before:
-            self.work.later(self._report)
+            self._report_later()
             if any(POLICY in names for names in now.values()):
                 self.on_other_policy()
 
-    async def _report(self, connection: AsyncBoundedConnection) -> None:
+    def _report_later(self) -> None:
         """Unless it was only the moment in which one machine after the other switches."""
-        await asyncio.sleep(SWITCH_SECONDS)
+        if self._reporting is not None:
+            self._reporting.cancel()
+        self._reporting = asyncio.get_running_loop().call_later(SWITCH_SECONDS, self._report)
+
+    def _report(self) -> None:
         now = self.differing or {}
         for node, names in now.items():
             if self._reported.get(node) != names:
                 LOG.error("Node %s serves with another %s than this one: make them alike.", node, " and another ".join(names))
                 self._events.event("nodes_differ", level="ERROR", node=node, settings=" ".join(names))
         self._reported = now
+
+    async def aclose(self) -> None:
+        if self._reporting is not None:
+            self._reporting.cancel()
+        await self.work.aclose()
 
 
 def _differences(rows: Iterable[tuple[Any, ...]], own: dict[str, str]) -> dict[str, list[str]]:

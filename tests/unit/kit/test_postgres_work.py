@@ -21,18 +21,28 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-async def test_each_piece_has_a_connection_of_its_own(postgres: PostgresServer) -> None:
-    done = list[int]()
+async def test_pieces_are_done_in_order_and_one_that_waits_is_not_added_again(postgres: PostgresServer) -> None:
+    done, may_end = list[int](), asyncio.Event()
 
-    async def work(connection: AsyncBoundedConnection) -> None:
-        (pid,) = await (await connection.execute("SELECT pg_backend_pid()")).fetchone() or (0,)
-        done.append(pid)
+    async def slow(connection: AsyncBoundedConnection) -> None:
+        done.append(1)
+        await may_end.wait()
+
+    async def quick(connection: AsyncBoundedConnection) -> None:
+        await connection.execute("SELECT 1")
+        done.append(2)
 
     small = PostgresWork(PostgresUrl(postgres.url(), "DATABASE_URL"), "Nothing was done")
-    small.later(work)
-    small.later(work)
-    await until(lambda: len(set(done)) == 2)
+    small.later(slow)
+    await until(lambda: done == [1])
+    for work in (quick, quick, slow):
+        small.later(work)
+    may_end.set()
+    await until(lambda: len(done) == 3)
+    small.later(quick)  # after a rest
+    await until(lambda: len(done) == 4)
     await small.aclose()
+    assert done == [1, 2, 1, 2]
 
 
 async def test_what_fails_is_logged_without_a_secret(caplog: pytest.LogCaptureFixture) -> None:

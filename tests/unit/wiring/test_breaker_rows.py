@@ -67,6 +67,30 @@ async def test_what_one_machine_opens_and_closes_the_others_do_too(url: Postgres
         assert told(url) == {"lab": 0.0}
 
 
+async def test_a_tell_that_comes_late_does_not_undo_a_later_change(
+    url: PostgresUrl, postgres: PostgresServer, tmp_path: Path
+) -> None:
+    """Of two workers of one machine: the first one's waits in the database while the second closes it."""
+    shared = SharedFolder(tmp_path / "node-1")
+    workers = [SharedBreakers(shared) for _ in range(2)]
+    first, second = (worker("lab", RULES) for worker in workers)
+    rows = [BreakerRows(url, "node-1", worker) for worker in workers]
+    database = url.parameters()["dbname"]
+    with postgres.connect(database) as holder, holder.transaction():
+        first.leave(first.enter(), Outcome.BAD)
+        holder.execute("LOCK TABLE assistant.breakers IN EXCLUSIVE MODE")
+        rows[0].tell(first)
+        waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'assistant.breakers'::regclass"
+        await until(lambda: postgres.query(waiting, database=database)[0][0] == 1)
+        second.leave(Entry.TRIAL, Outcome.GOOD)
+    await until(lambda: told(url).get("lab") == 0.0)
+    for one in rows:
+        await one.work.aclose()
+    for breaker in (first, second):
+        breaker.close()
+    shared.close()
+
+
 async def test_an_operator_closes_it_everywhere(url: PostgresUrl, tmp_path: Path) -> None:
     async with machine(url, "node-1", tmp_path) as one, machine(url, "node-2", tmp_path) as other:
         one.leave(one.enter(), Outcome.BAD)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from app.security.security_log import SecurityLog
 from app.settings import Settings, load_settings
 from app.wiring.breakers import SharedBreakers
 from app.wiring.catalogue import read_catalogue
-from app.wiring.news import OtherNodes, among_nodes
+from app.wiring.news import OtherNodes, among_nodes, tell_of_policy
 from app.wiring.nodes import marks, verify_alike
 
 from ...support.clean_settings import use_defaults
@@ -106,6 +107,18 @@ async def test_a_policy_that_one_machine_takes_is_news_to_the_others(settings: S
         await until(lambda: one.differing == {"node-2": ["POLICY_FILE"]})
         other.use(changed)
         await until(lambda: one.differing == {} == other.differing)
+
+
+async def test_who_reads_another_policy_tells_the_others_before_it_serves_it(settings: Settings, catalogue: Catalogue) -> None:
+    heard = set[str]()
+    async with serving(settings, catalogue, "node-1") as one, serving(settings, catalogue, "node-2") as other:
+        for nodes, name in ((one, "node-1"), (other, "node-2")):
+            nodes.on_other_policy = partial(heard.add, name)
+        for told, wanted in (("node-1", {"node-2"}), ("node-2", {"node-1", "node-2"})):
+            while heard < wanted:  # until the other one listens
+                await asyncio.to_thread(tell_of_policy, settings.model_copy(update={"node_name": told}))
+                await asyncio.sleep(0.05)
+            assert heard == wanted, "each hears of the other alone"
 
 
 async def test_machines_that_share_a_ledger_alone_are_compared_too(
