@@ -53,6 +53,7 @@ def notes_on(catalogue: Catalogue) -> Iterator[str]:
     """What holds in the file and is easily overlooked, a sentence each."""
     for entry in catalogue.models.values():
         yield from _fallback_notes(entry, catalogue)
+        yield from _hedge_notes(entry, catalogue)
         yield from _budget_notes(entry, [one for one in catalogue.budgets if one.model in (None, entry.name)], catalogue)
     if catalogue.prices and not any(budget.counts_money for budget in catalogue.budgets):
         yield "There are prices, and no budget in money: nothing is refused for what it costs."
@@ -65,6 +66,21 @@ def _fallback_notes(entry: ModelEntry, catalogue: Catalogue) -> Iterator[str]:
             yield f"{entry.name} never falls back to {name}: they have no endpoint in common."
         elif other.roles is not None and (entry.roles is None or not entry.roles <= other.roles):
             yield f"{entry.name} falls back to {name} only for {' and '.join(sorted(other.roles))}: others may not use it."
+
+
+def _hedge_notes(entry: ModelEntry, catalogue: Catalogue) -> Iterator[str]:
+    after = entry.hedge_after_seconds
+    if after is None:
+        return
+    if after >= entry.seconds_for(catalogue.caps):
+        yield f"{entry.name}: hedge_after_seconds is not less than its timeout: no second server is ever asked."
+    elif catalogue.retries.share == 0:
+        yield f"{entry.name}: hedge_after_seconds has no effect for long: [retries] share is 0, and a hedge takes from that."
+    else:
+        yield (
+            f"{entry.name}: a question without an answer after {after:g} s goes to a second server, too, and the first good "
+            f"answer counts. It may cost twice: the other server may have generated an answer as well."
+        )
 
 
 def _budget_notes(entry: ModelEntry, budgets: list[Budget], catalogue: Catalogue) -> Iterator[str]:

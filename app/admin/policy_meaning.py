@@ -63,6 +63,7 @@ def _model(entry: ModelEntry, catalogue: Catalogue) -> Row:
         "over_cap": None if entry.clamps is None else _over_cap(entry.clamps),
         "timeout_seconds": entry.timeout_seconds,
         "tokens_per_minute": entry.tokens_per_minute,
+        "hedge_after_seconds": entry.hedge_after_seconds,
         "price": None if price is None else price.members(),
         "fallback": list(entry.fallback),
     }

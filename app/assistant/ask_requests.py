@@ -56,6 +56,7 @@ def prepare_ask(model: Model, requests: V1Requests, query: str, principal: Princ
             caps.stream_timeout_seconds,
             wants_text=True,
             own_seconds=own,
+            hedge_after_seconds=entry.hedge_after_seconds,
             policy=catalogue.short_sha256,
             token_rates=entry.token_rates(principal.user_id, caps),
             retries=catalogue.retries,

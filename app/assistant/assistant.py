@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from math import inf
@@ -16,6 +16,7 @@ from ..limits.budgets.budgets import Budgets
 from ..limits.token_rates import TokenRates
 from ..security.manager import SecurityManager
 from ..security.models import Principal
+from ..upstream.answer_memory import AnswerMemory
 from ..upstream.attempts import Attempts
 from ..upstream.call import PreparedCall
 from ..upstream.completion import Reply
@@ -113,7 +114,7 @@ class SecureAIAssistant:
                 road = road_of(exchange, seat, is_plain=True)
                 with cancel_on_disconnect(disconnected):
                     async with asyncio.timeout(road.until - monotonic()):
-                        reply = await self._loop.answer(road, partial(_send_plain, exchange.attempts, origin))
+                        reply = await self._loop.answer(road, partial(_send_plain, origin))
                 delivered = b"" if call.wants_text else reply.raw  # /v1 passes these bytes on
                 served = exchange.begin_answer(road.call)
                 return Document(reply, await exchange.answered(reply.completion, delivered), road.call, served)
@@ -146,6 +147,11 @@ class SecureAIAssistant:
             return kind(self._security, principal, call, origin, clock=self._clock, **kept)
         return Exchange(self._security, principal, call, origin, clock=self._clock, **kept)
 
+    def begin_stop(self) -> None:
+        """The service stops: nobody waits for memory, and no second server is asked."""
+        self.answers.stop()
+        self._loop.is_stopping = True
+
     async def until_idle(self, seconds: float) -> None:
         """Wait at most *seconds* until no question is in progress. Keep the log open until then."""
         with suppress(TimeoutError):
@@ -173,15 +179,27 @@ class SecureAIAssistant:
             self._in_progress -= 1
 
 
-async def _send_plain(attempts: Attempts, origin: Origin, call: PreparedCall, is_fresh: bool) -> Reply:
+async def _send_plain(origin: Origin, call: PreparedCall, attempts: Attempts, is_fresh: bool) -> Reply:
+    if call.hedge_after_seconds is None:  # nearly always
+        return await _complete(origin.memory, call, attempts, is_fresh)
+    memory = origin.memory.beside()  # two answers may be read at one time
+    try:
+        reply = await _complete(memory, call, attempts, is_fresh)
+        origin.memory.take_over(memory)
+    finally:
+        memory.end()
+    return reply
+
+
+def _complete(memory: AnswerMemory, call: PreparedCall, attempts: Attempts, is_fresh: bool) -> Awaitable[Reply]:
     more = {"is_fresh": True} if is_fresh else {}
-    return await call.upstream.complete(
+    return call.upstream.complete(
         call.endpoint,
         call.body,
         call.model,
         wants_text=call.wants_text,
         attempts=attempts,
         headers=call.headers,
-        memory=origin.memory,
+        memory=memory,
         **more,
     )

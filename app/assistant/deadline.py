@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from time import monotonic
 
-from ..upstream.resilience.loop import Road
+from ..upstream.resilience.road import Road
 from ..upstream.resilience.seat import Seat
 from .exchange import Exchange
 

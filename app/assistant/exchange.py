@@ -66,13 +66,12 @@ class Exchange:
         self._security, self._principal, self._reader, self._clock = security, principal, reader, clock
         self.attempts = Attempts(origin.trace.headers if origin.trace else None)
         """Follows the calls to the model's server."""
-        self._spending = spending_of(call, budgets, principal, origin)
+        self._spending = spending_of(call, budgets, principal, origin, self.attempts)
         self.spending: Spending = self._spending or UNLIMITED
         """What budgets say to further attempts."""
         self._started = clock()
         self._is_stopped = False  # cancelled while a record was being written
         self._has_end = False
-        self._is_unsent = False  # what is reserved for the next attempt
         self.is_noted = True
         """Whether the reader has noted all that was delivered."""
         self._sha256: Any = hashlib.sha256()
@@ -113,12 +112,10 @@ class Exchange:
 
         *held*: what a budget holds for it. Raises AuditUnavailable.
         """
-        self._is_unsent = True
         details = {"received": self.received.seq, "model": call.model, "server": call.upstream.name, **call.digests, **held}
         await self._record(ATTEMPTED, {**details, "credential": self._principal.credential})
         if self._is_stopped:
             raise asyncio.CancelledError  # by a deadline, or by a caller who left
-        self._is_unsent = False
 
     def begin_answer(self, call: PreparedCall, reader: StreamReader | None = None) -> Served:
         """*call* is the one that was answered. *reader*: of a streamed answer."""
@@ -128,7 +125,7 @@ class Exchange:
 
     def mark_delivered(self, data: bytes) -> None:
         """The caller got *data*. The record of the end holds the size and SHA-256 of all of it."""
-        if data is self.attempts.whole:  # as the server sent it: it is hashed already
+        if data is self.attempts.now.whole:  # as the server sent it: it is hashed already
             self._sha256 = self.attempts.digest()
         else:
             self._sha256.update(data)
@@ -187,7 +184,7 @@ class Exchange:
             details["delivered"] = {"answer": answer, **self._digest(), **({"other": other} if other else {})}
         details["upstream_response_sha256"] = self.attempts.response_sha256
         if self._spending and self._spending.has_reserved:
-            details["spent"] = self._spending.failed(is_free=self._is_unsent or self.attempts.now.is_free)
+            details["spent"] = self._spending.failed()
         details |= {**asserted_user(self.origin), "credential": self._principal.credential}
         try:
             await self._record("ask.failed", details)
@@ -205,7 +202,7 @@ class Exchange:
 
     async def read(self, do: Callable[[], T]) -> T:
         """What *do* returns, which asks the reader. A cancellation waits for it."""
-        if self._reader is None or not (self._reader.is_heavy or self.attempts.received > LARGE_BYTES):
+        if self._reader is None or not (self._reader.is_heavy or self.attempts.now.received > LARGE_BYTES):
             return do()
         return await self._finished(self.call.upstream.turns.work(do))
 
@@ -229,7 +226,7 @@ class Exchange:
         except Exception as error:  # whatever it is, what is reserved needs its end; it goes on as it is
             is_lost = may_be_written and not isinstance(error, LongTextUnavailable)
             if self._spending and (action == RECEIVED or (is_lost and action != ATTEMPTED)):  # its end is recorded yet
-                await self._finished(self._spending.give_up(self.attempts, is_recorded=is_lost))
+                await self._finished(self._spending.give_up(is_recorded=is_lost))
             raise
 
     async def _finished(self, work: Awaitable[T]) -> T:

@@ -13,7 +13,7 @@ from ..limits.budgets.errors import BudgetSpent, BudgetsUnavailable
 from ..limits.budgets.found import key_of
 from ..limits.budgets.reservations import By, Reservation, Tokens
 from ..security.models import Principal
-from ..upstream.attempts import Attempts
+from ..upstream.attempts import Attempts, Try
 from ..upstream.call import PreparedCall
 from ..upstream.completion import Usage
 from .models import Origin
@@ -29,8 +29,8 @@ class _Part:
 
     attempt: int
     reserved: Reserved
-    is_free: bool = False
-    """Whether its server cannot have generated anything."""
+    place: int
+    """In the list of all tries: of the one that it is for, which may not have begun."""
     by: By = "reservation"
     tokens: Tokens | None = None
     why: str | None = None
@@ -45,14 +45,18 @@ class _Part:
 class QuestionSpending:
     """Of one question. A Spending for the loop of attempts."""
 
-    def __init__(self, claim: Claim | None, budgets: Budgets, principal: str, request_id: str, note: BudgetNote) -> None:
-        """*claim*: of the first attempt; None where a budget may apply to a fallback only."""
+    def __init__(
+        self, claim: Claim | None, budgets: Budgets, principal: str, request_id: str, note: BudgetNote, attempts: Attempts
+    ) -> None:
+        """*claim*: of the first attempt; None where a budget may apply to a fallback only.
+
+        *attempts*: say which server cannot have generated anything.
+        """
         self._claim, self._budgets, self._note = claim, budgets, note
         self._principal, self._request_id = principal, request_id
+        self._attempts = attempts
         self._parts: list[_Part] = []
         self._count = 0
-        self._now: _Part | None = None
-        """Of the present attempt; None where no budget applies to its model."""
 
     async def begin(self) -> list[dict[str, Any]]:
         """Reserve for the first attempt; `reserved` for the record.
@@ -63,14 +67,13 @@ class QuestionSpending:
 
     async def may_try(self, call: PreparedCall) -> Mapping[str, Any] | None:
         """As Spending: one that cannot have generated leaves its reservation to the next."""
-        last, claim = self._now, call.claim
-        if last is not None and last.is_free:
+        claim = call.claim
+        for last in [part for part in self._parts if self._is_spare(part)]:
             if claim is not None and claim == last.reservation.claim:
-                last.is_free = False
+                last.place = len(self._attempts.tries)
                 return {}
             self._parts.remove(last)
             await self._budgets.settle(last.reservation, last.reservation.spent("nothing"))
-        self._now = None
         if claim is None:
             return {}
         try:
@@ -79,11 +82,6 @@ class QuestionSpending:
             return None
         return {"reserved": [{**one, "attempt": part.attempt} for one in part.reservation.members()]}
 
-    def ended(self, call: PreparedCall, *, is_free: bool) -> None:
-        """As Spending."""
-        if self._now is not None:
-            self._now.is_free = is_free
-
     @property
     def has_reserved(self) -> bool:
         """Whether a budget has applied, so that the record of the end holds `spent`."""
@@ -91,7 +89,7 @@ class QuestionSpending:
 
     def answered(self, usage: Usage | None) -> list[dict[str, Any]]:
         """`spent` for the record of an answer."""
-        part = self._now
+        part = next((part for part in self._parts if self._try_of(part) is self._attempts.now), None)
         if part is not None:
             tokens = tokens_of(usage) if usage else None
             if tokens is None:
@@ -100,14 +98,12 @@ class QuestionSpending:
                 part.why = NOT_PLAUSIBLE
             else:
                 part.by, part.tokens = "usage", tokens
-        return self._members()
+        return self.failed()
 
-    def failed(self, *, is_free: bool) -> list[dict[str, Any]]:
-        """As `answered`, of a failure. *is_free*: as in `ended`, of the last attempt."""
-        if self._now is not None:
-            self._now.is_free = is_free
+    def failed(self) -> list[dict[str, Any]]:
+        """As `answered`, of a failure. An answer whose record was refused is paid for."""
         for part in self._parts:
-            if part.is_free and part.by != "usage":  # an answer whose record was refused is paid for
+            if part.by != "usage" and self._is_free(part):
                 part.by = "nothing"
         return self._members()
 
@@ -124,9 +120,9 @@ class QuestionSpending:
         self._parts.clear()
         return None
 
-    async def give_up(self, attempts: Attempts, *, is_recorded: bool) -> None:
+    async def give_up(self, *, is_recorded: bool) -> None:
         """A record could not be written. *is_recorded*: it may have been, or an earlier one was."""
-        is_sent = any(not one.is_free for one in attempts.tries)
+        is_sent = any(not one.is_free for one in self._attempts.tries)
         for part in self._parts:
             if is_recorded:
                 self._budgets.leave(part.reservation, may_have_generated=is_sent)
@@ -145,9 +141,24 @@ class QuestionSpending:
         key = key_of(self._request_id, attempt)
         reserved = await self._budgets.reserve(key, claim, self._principal)
         self._note.say, self._count = reserved.left, attempt
-        self._now = part = _Part(attempt, reserved)
+        part = _Part(attempt, reserved, len(self._attempts.tries))
         self._parts.append(part)
         return part
+
+    def _try_of(self, part: _Part) -> Try | None:
+        """None: it has not begun."""
+        tries = self._attempts.tries
+        return tries[part.place] if part.place < len(tries) else None
+
+    def _is_free(self, part: _Part) -> bool:
+        """Whether its server cannot have generated anything, so far."""
+        one = self._try_of(part)
+        return one is None or one.is_free
+
+    def _is_spare(self, part: _Part) -> bool:
+        """Whether it is free, and stays so."""
+        one = self._try_of(part)
+        return one is not None and one.is_over and one.is_free
 
     def _members(self) -> list[dict[str, Any]]:
         spent = list[dict[str, Any]]()
@@ -159,12 +170,14 @@ class QuestionSpending:
         return spent
 
 
-def spending_of(call: PreparedCall, budgets: Budgets | None, principal: Principal, origin: Origin) -> QuestionSpending | None:
+def spending_of(
+    call: PreparedCall, budgets: Budgets | None, principal: Principal, origin: Origin, attempts: Attempts
+) -> QuestionSpending | None:
     """None: no budget applies, to a fallback neither."""
     if call.claim is None and (budgets is None or not call.fallbacks):
         return None
     assert budgets is not None, "a claim needs its budgets"
-    return QuestionSpending(call.claim, budgets, principal.user_id, origin.request_id, origin.budgets)
+    return QuestionSpending(call.claim, budgets, principal.user_id, origin.request_id, origin.budgets, attempts)
 
 
 def tokens_of(usage: Usage) -> Tokens:

@@ -11,13 +11,15 @@ from typing import ParamSpec, Protocol, TypeVar
 from ..audit.format.record import Receipt
 from ..errors import ClientGone, UpstreamTimeout
 from ..kit.event_stream import Event
+from ..upstream.attempts import Attempts
 from ..upstream.bounds import STEP_BYTES
 from ..upstream.call import PreparedCall
 from ..upstream.completion import Completion, verify_usable
 from ..upstream.errors import Reading
 from ..upstream.model_server import AnswerEvents
 from ..upstream.protocol.stream_reader import StreamReader, read_piece
-from ..upstream.resilience.loop import AttemptLoop, Road
+from ..upstream.resilience.loop import AttemptLoop
+from ..upstream.resilience.road import Road
 from ..upstream.turns import is_heavy
 from .exchange import Exchange
 from .models import Served
@@ -122,7 +124,7 @@ class _Relay:
     async def open(self, road: Road, loop: AttemptLoop) -> AnswerEvents:
         """Send the call, and wait until a server gives the first event."""
         self._silence.reset(max(0.0, road.until - monotonic()))
-        opening = asyncio.ensure_future(loop.answer(road, self._send))
+        opening = asyncio.ensure_future(loop.answer(road, self._send, _close))
         try:
             while not (await asyncio.wait({opening}, timeout=self._silence.step))[0]:
                 await self._silence.step_passed()
@@ -132,10 +134,10 @@ class _Relay:
             opening.add_done_callback(_close_late)
             raise
 
-    async def _send(self, call: PreparedCall, is_fresh: bool) -> AnswerEvents:
+    async def _send(self, call: PreparedCall, attempts: Attempts, is_fresh: bool) -> AnswerEvents:
         """The answer, once its first event has come. Raises the error that is in it, too."""
         more = {"is_fresh": True} if is_fresh else {}
-        source = await call.upstream.open_stream(call.endpoint, call.body, self._exchange.attempts, call.headers, **more)
+        source = await call.upstream.open_stream(call.endpoint, call.body, attempts, call.headers, **more)
         try:
             events = await source.begin()
             if any(b"error" in event.data[:STEP_BYTES] or event.name == b"error" for event in events):
@@ -205,6 +207,10 @@ class _Relay:
         if self._clock() - self._kept_alive_at >= self._timeouts.keepalive_seconds:
             self._kept_alive_at = self._clock()
             await self._sink.keep_alive()
+
+
+def _close(answer: AnswerEvents) -> None:
+    answer.close()
 
 
 def _close_late(opening: asyncio.Future[AnswerEvents]) -> None:

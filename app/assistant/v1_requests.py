@@ -109,6 +109,7 @@ class V1Requests:
         asked = {"endpoint": f"/v1{endpoint.path}", "messages": messages, "params": params}
         asked |= {"headers": dict(headers)} if headers else {}
         timeout, own_timeout = timeouts_of(entry, caps)
+        may_continue = endpoint.keeps_answers and PREVIOUS in server_side
         return PreparedCall(
             upstream,
             endpoint,
@@ -123,11 +124,12 @@ class V1Requests:
             headers=headers,
             asked_model=None if members["model"] == entry.name else members["model"],
             clamped=clamped,
-            may_continue=endpoint.keeps_answers and PREVIOUS in server_side,
+            may_continue=may_continue,
             previous_response_id=read_previous(endpoint, members),
             policy=self.catalogue.short_sha256,
             token_rates=entry.token_rates(principal.user_id, caps),
             own_seconds=own_timeout,
+            hedge_after_seconds=None if may_continue else entry.hedge_after_seconds,
             retries=self.catalogue.retries,
             claim=claim_on(terms, entry, endpoint, sent, body) if terms else None,
         )

@@ -84,6 +84,8 @@ class ModelEntry:
     """As in Caps, where the model has its own."""
     tokens_per_minute: int | None = None
     """Of all callers together; None: no limit."""
+    hedge_after_seconds: float | None = None
+    """After which a second server is asked, too; None: never."""
 
     def __post_init__(self) -> None:
         if not self.servers:

@@ -98,6 +98,7 @@ def _entry(name: str, table: ModelTable, servers: Mapping[str, Server]) -> Model
         tuple(table.fallback),
         table.timeout_seconds,
         table.tokens_per_minute,
+        table.hedge_after_seconds,
     )
 
 

@@ -55,6 +55,8 @@ def _model_problems(name: str, model: ModelTable, file: PolicyFile) -> Iterator[
     served = [(server.name, server.model) for server in model.served_by]
     if len(set(served)) < len(served):
         yield "servers names one twice: give it a weight instead"
+    if model.hedge_after_seconds is not None and len({server.name for server in model.served_by}) < 2:
+        yield "hedge_after_seconds needs a second server to ask: name several in servers, or remove it"
     if name in model.fallback:
         yield "fallback names the model itself: name others, or remove it"
     if any(other not in file.models for other in model.fallback):

@@ -10,7 +10,18 @@ from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
 from .budgets import Budget, PeriodName, budget_id
 from .caps import Caps
 from .models import Auth, EndpointName, ProtocolName, Server
-from .policy_values import Currency, MoneyAmount, PriceAmount, PrincipalName, Provider, Share, TimeZone, TokenBudget, TokenRate
+from .policy_values import (
+    Currency,
+    HedgeSeconds,
+    MoneyAmount,
+    PriceAmount,
+    PrincipalName,
+    Provider,
+    Share,
+    TimeZone,
+    TokenBudget,
+    TokenRate,
+)
 from .prices import Price
 from .rules import BreakerRules, RetryRules
 from .values import (
@@ -81,6 +92,7 @@ class ModelTable(_Table):
     default_output_tokens: TokenCount | None = None
     context_tokens: ContextTokens | None = None
     tokens_per_minute: TokenRate | None = None
+    hedge_after_seconds: HedgeSeconds | None = None
     over_cap: OverCap | None = None
 
     @property

@@ -115,7 +115,7 @@ def run_worker(shared: SharedParts, output: ServiceOutput, ready: ReadyFlag, num
 
     def on_stopping() -> None:
         context: AppContext = app.state.context
-        context.services.assistant.answers.stop()
+        context.services.assistant.begin_stop()
 
     gc.collect()
     sys.setswitchinterval(SWITCH_SECONDS)

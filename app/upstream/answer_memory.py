@@ -27,6 +27,17 @@ class AnswerMemory:
         """*room* is counted in bytes."""
         self._room, self._who = room, who
 
+    def beside(self) -> AnswerMemory:
+        """That of another answer to the same question."""
+        other = AnswerMemory()
+        other._room, other._who = self._room, self._who
+        return other
+
+    def take_over(self, other: AnswerMemory) -> None:
+        """All that *other* has taken."""
+        self.count += other.count
+        other.count = 0
+
     async def take(self, count: int) -> None:
         """For a plain answer, before most of it is read: wait for room.
 

@@ -58,6 +58,8 @@ class PreparedCall:
     token_rates: tuple[TokenRate, ...] = ()
     own_seconds: float | None = None
     """For all tries at this model, where others may answer in the rest of the time."""
+    hedge_after_seconds: float | None = None
+    """After which one of `others` is asked, too; None: never."""
     retries: RetryRules = RetryRules()
     others: tuple[Callable[[], PreparedCall], ...] = ()
     """The same for other servers of the model, in order. They raise as it is prepared."""

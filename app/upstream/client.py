@@ -124,7 +124,7 @@ class Upstream:
         if len(raw) > STEP_BYTES:
             verify_pieces(raw)
         if not received.is_decoded:
-            attempts.whole = raw
+            attempts.now.whole = raw
         with Reading(raw, coding=received.unread_coding):
             return read_plain(endpoint, raw, model, wants_text=wants_text, charset=received.charset)
 

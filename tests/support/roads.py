@@ -9,7 +9,7 @@ from typing import Any
 from app.catalogue.rules import RetryRules
 from app.upstream.attempts import Attempts
 from app.upstream.call import PreparedCall
-from app.upstream.resilience.loop import Record, Road
+from app.upstream.resilience.road import Record, Road
 from app.upstream.resilience.seat import Seat
 
 from .asking import prepared

@@ -15,10 +15,13 @@ from app.upstream.attempts import Attempts
 from app.upstream.call import PreparedCall
 from app.upstream.fair_slots import FairSlots
 from app.upstream.resilience import breaker as breaker_module
+from app.upstream.resilience import hedge as hedge_module
 from app.upstream.resilience import loop as loop_module
+from app.upstream.resilience import road as road_module
 from app.upstream.resilience.breaker import Breaker, Entry, Outcome
-from app.upstream.resilience.loop import AttemptLoop, Road
+from app.upstream.resilience.loop import AttemptLoop
 from app.upstream.resilience.retry_pot import RetryPot
+from app.upstream.resilience.road import Road
 from app.upstream.resilience.seat import Seat
 
 from .asking import prepared
@@ -50,7 +53,7 @@ class Outage:
     async def ask(self, number: int) -> None:
         worker, attempts = self.dice.randrange(len(self.labs)), Attempts()
 
-        async def fail(call: PreparedCall, is_fresh: bool) -> None:
+        async def fail(call: PreparedCall, attempts: Attempts, is_fresh: bool) -> None:
             self.calls[number] += 1
             attempts.now.is_sent = self.dice.random() < 0.8
             await asyncio.sleep(self.dice.random() * self.slow)
@@ -92,5 +95,6 @@ def virtual_clocks(monkeypatch: pytest.MonkeyPatch) -> None:
     def seconds() -> float:
         return asyncio.get_running_loop().time() + 1_000
 
-    monkeypatch.setattr(loop_module, "monotonic", seconds)
+    for module in (hedge_module, loop_module, road_module):
+        monkeypatch.setattr(module, "monotonic", seconds)
     monkeypatch.setattr(breaker_module, "monotonic_ns", lambda: int(seconds() * 1e9))

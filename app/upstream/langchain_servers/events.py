@@ -49,7 +49,7 @@ class ChunkEvents:
         return self._pieces.is_behind
 
     def kept_bytes(self, is_whole: bool) -> int:
-        return self._attempts.received
+        return self._attempts.now.received
 
     def close(self) -> None:
         self._pieces.close()
@@ -74,7 +74,7 @@ class ChunkEvents:
 
     def _chunk(self, choices: list[dict[str, Any]], **more: Any) -> Event:
         data = dumps({**self._answer.envelope(CHUNK), "choices": choices, **more})
-        self._attempts.received += len(data)
-        if len(data) > MAX_EVENT_BYTES or self._attempts.received > MAX_STREAM_BYTES:
+        self._attempts.now.received += len(data)
+        if len(data) > MAX_EVENT_BYTES or self._attempts.now.received > MAX_STREAM_BYTES:
             raise UpstreamError
         return Event(b"", data)

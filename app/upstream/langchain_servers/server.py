@@ -108,10 +108,10 @@ class LangChainServer:
             while (arrived := await pieces.next()) is not None:
                 for delta in filter(None, map(answer.delta, arrived)):
                     message.add(delta)
-                    attempts.received += len(dumps(delta))
-                if attempts.received > MAX_RESPONSE_BYTES:
+                    attempts.now.received += len(dumps(delta))
+                if attempts.now.received > MAX_RESPONSE_BYTES:
                     raise unusable(b"", f"answer of more than {MAX_RESPONSE_BYTES} bytes")
-                memory.reach(attempts.received)
+                memory.reach(attempts.now.received)
         finally:
             pieces.close()
         if answer.finish_reason is None:

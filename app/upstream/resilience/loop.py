@@ -4,72 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
 from time import monotonic
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from ...errors import AppError, UpstreamError, UpstreamTimeout, UpstreamUnavailable
+from ...errors import AppError, UpstreamError, UpstreamTimeout
 from ..attempts import Attempts
-from ..bounds import LARGE_BYTES
 from ..call import PreparedCall
 from ..retry_after import told_seconds
 from .breaker import Outcome
 from .delays import delay_before
+from .hedge import Race, second_of
 from .kinds import IDLE_CLOSE, BreakerOpen, is_overload, is_servers_fault, may_fall_back, may_retry
 from .retry_pot import RetryPot
-from .seat import Seat
-from .spending import UNLIMITED, Spending
+from .road import Road, Turn, made
 
 T = TypeVar("T")
-Send = Callable[[PreparedCall, bool], Awaitable[T]]
-"""Sends a call, by a new connection if so told. Raises UpstreamError."""
-Record = Callable[[PreparedCall, Mapping[str, Any]], Awaitable[None]]
+Send = Callable[[PreparedCall, Attempts, bool], Awaitable[T]]
+"""Sends a call that the attempts follow, by a new connection if so told. Raises UpstreamError."""
 CLOCK_SECONDS = 0.01
 """How much earlier than told the event loop may wake."""
 LONG_WAIT_SECONDS = 2.0
 """A server that asks for a longer one is left for a fallback, if there is any."""
-
-
-@dataclass(slots=True)
-class Road:
-    """One question on its way. *call* is the one that is sent now, or that was answered."""
-
-    call: PreparedCall
-    attempts: Attempts
-    seat: Seat
-    record: Record
-    """Makes `ask.attempted` durable. Raises AuditUnavailable."""
-    until: float
-    """When it must be answered: of `time.monotonic`."""
-    is_short: bool = False
-    """Whether the server has less than its time: what is late then is not its fault."""
-    spending: Spending = UNLIMITED
-    _turn: _Turn | None = None
-    """What is left to try; made with the first error."""
-    _own_until: float | None = field(default=None, init=False)
-
-    def set_out(self) -> None:
-        """The first try at the model of *call* begins now."""
-        own = self.call.own_seconds
-        self._own_until = None if own is None else monotonic() + own
-
-
-class _Turn:
-    """What was tried and failed, and what is left."""
-
-    def __init__(self, call: PreparedCall) -> None:
-        self.digests = call.digests
-        self.servers, self.fallbacks = list(call.others), list(call.fallbacks)
-        self.retries = 0
-        self.is_renewed = False
-        self.errors: list[UpstreamError] = []
-
-    @property
-    def error(self) -> UpstreamError:
-        """What the caller is to see: the error of a server that was asked, best one that passes."""
-        asked = [error for error in self.errors if not isinstance(error, BreakerOpen)] or self.errors
-        return next((error for error in asked if isinstance(error, UpstreamUnavailable)), asked[0])
 
 
 class AttemptLoop:
@@ -77,21 +33,33 @@ class AttemptLoop:
 
     def __init__(self, pot: RetryPot | None = None, dice: Callable[[], float] = random.random) -> None:
         self._pot, self._dice = pot or RetryPot(), dice
+        self.is_stopping = False
+        """The service stops: no server is asked beside another any more."""
 
-    async def answer(self, road: Road, send: Send[T]) -> T:
+    async def answer(self, road: Road, send: Send[T], drop: Callable[[T], None] = lambda answer: None) -> T:
         """What *send* returns for the first call that is answered; `road.call` is that one then.
 
-        Raises UpstreamError, AuditUnavailable, and what *send* raises besides.
+        *drop*: gets an answer that came too late. Raises UpstreamError, AuditUnavailable, and what
+        *send* raises besides.
         """
         self._pot.add(road.seat.who, road.call.retries.share)
         road.set_out()
         is_fresh = False
         while True:
             try:
-                return await self._try(road, send, is_fresh)
+                if road.call.hedge_after_seconds is None:  # nearly always
+                    return await self._try(road, send, is_fresh)
+                return await self._hedged(road, send, is_fresh, drop)
             except UpstreamError as error:
-                road.spending.ended(road.call, is_free=road.attempts.now.is_free)
                 is_fresh = await self._go_on(road, error)
+
+    async def _hedged(self, road: Road, send: Send[T], is_fresh: bool, drop: Callable[[T], None]) -> T:
+        """Send it once, and after a while to a second server, too, if there is one for it."""
+
+        async def second() -> Road | None:
+            return None if self.is_stopping else await second_of(road, self._pot, self._may_send)
+
+        return await Race(road, drop).run(lambda one: self._try(one, send, is_fresh and one is road), second)
 
     async def _try(self, road: Road, send: Send[T], is_fresh: bool) -> T:
         """Send it once."""
@@ -105,7 +73,8 @@ class AttemptLoop:
         outcome, is_counted = Outcome.NONE, False
         begun, slots = monotonic(), call.upstream.slots
         try:
-            answer = await (send(call, is_fresh) if road._own_until is None else _within(road._own_until, send(call, is_fresh)))
+            sending = send(call, road.attempts, is_fresh)
+            answer = await (sending if road.own_until is None else _within(road.own_until, sending))
             now.end(None)
             outcome = Outcome.GOOD
             slots.answered()
@@ -129,8 +98,8 @@ class AttemptLoop:
     async def _go_on(self, road: Road, error: UpstreamError) -> bool:
         """Make `road.call` what to try next; returns whether by a new connection. Raises."""
         call, now = road.call, road.attempts.now
-        turn = road._turn = road._turn or _Turn(call)
-        turn.errors.append(error.with_traceback(None))  # which would hold all of a large answer
+        turn = road.turn = road.turn or Turn(call)
+        turn.note(error)
         if now.is_race and not turn.is_renewed:
             turn.is_renewed = True
             call.upstream.breaker.note_retry()
@@ -149,7 +118,7 @@ class AttemptLoop:
             return False
         raise turn.error from None
 
-    async def _retry(self, road: Road, turn: _Turn) -> bool:
+    async def _retry(self, road: Road, turn: Turn) -> bool:
         """Another server of the model at once, or the same one after a while. False: neither.
 
         Only the latter takes from the retry budget: no server gets a question twice otherwise. One
@@ -162,7 +131,7 @@ class AttemptLoop:
         breaker = road.call.upstream.breaker
         told, now = told_seconds(road.attempts.now.retry_after), monotonic()
         delay = delay_before(turn.retries, told, self._dice)
-        is_late = now + delay >= min(road.until, road._own_until or road.until)
+        is_late = now + delay >= min(road.until, road.own_until or road.until)
         is_left = bool(turn.fallbacks) and (told or 0.0) > LONG_WAIT_SECONDS
         if is_late or is_left or not breaker.may_retry or not self._pot.take(road.seat.who):
             return False
@@ -179,8 +148,7 @@ class AttemptLoop:
         while choices:
             make = choices.pop(0)
             try:
-                is_large = len(road.call.body) > LARGE_BYTES
-                call = await asyncio.to_thread(make) if is_large else make()
+                call = await made(make, road.call)
             except AppError:  # it does not take this question, or not from this caller
                 continue
             if road.seat.move(call.upstream.slots) and await self._may_send(road, call):
@@ -192,7 +160,7 @@ class AttemptLoop:
         held = await road.spending.may_try(call)
         if held is None:
             return False
-        turn = road._turn
+        turn = road.turn
         assert turn is not None
         if call.digests != turn.digests or held:
             await road.record(call, held)

@@ -33,14 +33,22 @@ class Seat:
             return True
         if not slots.take_now(self.who, 1):
             return False
-        self.__exit__(None, None, None)
+        self.leave()
         self._slots = slots
         return True
+
+    def take_over(self, other: Seat) -> None:
+        """That of *other*, which has none then."""
+        self.leave()
+        self._slots, other._slots = other._slots, None
+
+    def leave(self) -> None:
+        slots, self._slots = self._slots, None
+        if slots is not None:
+            slots.give_back(self.who)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        slots, self._slots = self._slots, None
-        if slots is not None:
-            slots.give_back(self.who)
+        self.leave()

@@ -14,14 +14,8 @@ class Spending(Protocol):
     async def may_try(self, call: PreparedCall) -> Mapping[str, Any] | None:
         """Before each further attempt: None if the budgets do not bear it besides those before it.
 
-        Otherwise it is reserved on return, and the result is what `ask.attempted` is to hold of it.
-        An empty one needs no record.
-        """
-
-    def ended(self, call: PreparedCall, *, is_free: bool) -> None:
-        """An attempt ended without an answer. *is_free*: its server cannot have generated any.
-
-        Not called for the attempt that answered, nor for one that a timeout or the caller ended.
+        Otherwise it is reserved on return for the next try that begins, and the result is what
+        `ask.attempted` is to hold of it. An empty one needs no record.
         """
 
 
@@ -30,8 +24,6 @@ class Unlimited:
 
     async def may_try(self, call: PreparedCall) -> Mapping[str, Any] | None:
         return {}
-
-    def ended(self, call: PreparedCall, *, is_free: bool) -> None: ...
 
 
 UNLIMITED = Unlimited()

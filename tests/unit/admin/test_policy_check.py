@@ -77,6 +77,26 @@ def test_a_fallback_that_not_everyone_may_use_is_told() -> None:
     assert notes(LAB + SMALL + "roles = ['a.b']\n" + other) == []
 
 
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (
+            "",
+            "a question without an answer after 2.5 s goes to a second server, too, and the first good answer counts. It may",
+        ),
+        ("timeout_seconds = 2.5\n", "hedge_after_seconds is not less than its timeout: no second server is ever asked."),
+        (
+            "[retries]\nshare = 0\n",
+            "hedge_after_seconds has no effect for long: [retries] share is 0, and a hedge takes from that.",
+        ),
+    ],
+)
+def test_what_hedging_costs_or_prevents_it_is_told(more: str, said: str) -> None:
+    both = "[servers.spare]\nbase_url = 'http://127.0.0.1:2/v1'\n[models.small]\nservers = ['lab', 'spare']\n"
+    (note,) = notes(LAB + both + "hedge_after_seconds = 2.5\n" + more)
+    assert note.startswith(f"small: {said}")
+
+
 def test_a_fallback_without_an_endpoint_in_common_is_told() -> None:
     other = "endpoints = ['chat']\nfallback = ['other']\n[models.other]\nserver = 'lab'\nendpoints = ['embeddings']\n"
     assert notes(LAB + SMALL + other) == ["small never falls back to other: they have no endpoint in common."]

@@ -240,5 +240,19 @@ def test_until_idle_waits_for_questions_but_not_longer_than_it_may() -> None:
     run(work)
 
 
+def test_a_stop_ends_the_wait_for_memory_and_hedging() -> None:
+    async def work() -> None:
+        one, who = assistant(FakeLog()), PRINCIPAL.user_id
+        await one.answers.take(who, one.answers.most)
+        waiting = asyncio.create_task(one.answers.take(who, 1))
+        await asyncio.sleep(0)
+        one.begin_stop()
+        with pytest.raises(Interrupted):
+            await waiting
+        assert one._loop.is_stopping
+
+    run(work)
+
+
 def test_the_chain_is_the_models() -> None:
     assert assistant(FakeLog()).chain == "the chain"

@@ -360,6 +360,7 @@ def under_a_budget(
 
 
 async def is_answered(one: Exchange) -> None:
+    one.attempts.begin("local", "5" * 64).is_sent = True
     await one.answered(ANSWER)
 
 

@@ -19,7 +19,7 @@ from app.limits.budgets.budgets import BudgetNote
 from app.limits.budgets.errors import BudgetSpent
 from app.limits.budgets.reservations import Pot, Tokens
 from app.limits.budgets.store import PotState
-from app.upstream.attempts import Attempts
+from app.upstream.attempts import Attempts, Try
 from app.upstream.completion import Completion, Usage
 
 from ...support.asking import ORIGIN_ID, PRINCIPAL, FakeLog, origin, prepared
@@ -37,13 +37,25 @@ def use(
     async def main() -> None:
         async with BudgetProcess(folder) as process:
             note = BudgetNote()
-            await work(QuestionSpending(claimed or CLAIM, process.budgets, "alice", REQUEST, note), process, note)
+            await work(QuestionSpending(claimed or CLAIM, process.budgets, "alice", REQUEST, note, Attempts()), process, note)
 
     run(main)
 
 
 def call(claimed: Claim | None = CLAIM) -> Any:
     return prepared(claim=claimed)
+
+
+def sent(spending: QuestionSpending, status: int | None = None) -> Try:
+    """The next attempt: on its way, or answered with *status*."""
+    one = spending._attempts.begin("lab", None)
+    one.is_sent, one.status = True, status
+    return one
+
+
+def failed(spending: QuestionSpending, *, is_free: bool) -> None:
+    """The next attempt came to nothing."""
+    sent(spending, 503 if is_free else 500).end("upstream_unavailable")
 
 
 async def state(process: BudgetProcess) -> PotState:
@@ -59,6 +71,7 @@ def test_a_question_spends_what_the_server_counted(tmp_path: Path) -> None:
     async def work(spending: QuestionSpending, process: BudgetProcess, note: BudgetNote) -> None:
         (reserved,) = await spending.begin()
         assert (reserved["amount"], note.left[0].left) == (150, 250)
+        sent(spending, 200)
         (spent,) = spending.answered(Usage(20, 10))
         assert (spent["by"], spent["tokens"], spent["amount"]) == ("usage", {"input": 20, "output": 10}, 30)
         assert await state(process) == PotState(0, 150, 0), "not before its record"
@@ -72,6 +85,7 @@ def test_a_question_spends_what_the_server_counted(tmp_path: Path) -> None:
 def test_without_a_count_that_can_be_right_the_reservation_is_spent(tmp_path: Path, usage: Usage | None, why: str) -> None:
     async def work(spending: QuestionSpending, process: BudgetProcess, note: BudgetNote) -> None:
         await spending.begin()
+        sent(spending, 200)
         (spent,) = spending.answered(usage)
         assert (spent["by"], spent["why"], spent["amount"]) == ("reservation", why, 150)
         await settled(spending)
@@ -86,7 +100,8 @@ def test_a_failure_costs_the_reservation_unless_nothing_was_generated(
 ) -> None:
     async def work(spending: QuestionSpending, process: BudgetProcess, note: BudgetNote) -> None:
         await spending.begin()
-        (spent,) = spending.failed(is_free=is_free)
+        failed(spending, is_free=is_free)
+        (spent,) = spending.failed()
         assert (spent["by"], spent["amount"]) == (by, amount)
         await settled(spending)
         assert (await state(process)).spent == amount
@@ -97,14 +112,14 @@ def test_a_failure_costs_the_reservation_unless_nothing_was_generated(
 def test_an_attempt_that_may_be_billed_keeps_its_own_reservation(tmp_path: Path) -> None:
     async def work(spending: QuestionSpending, process: BudgetProcess, note: BudgetNote) -> None:
         await spending.begin()
-        spending.ended(call(), is_free=False)
+        failed(spending, is_free=False)
         held = await spending.may_try(call())
         assert held is not None
         assert [one["attempt"] for one in held["reserved"]] == [2]
         assert (await state(process)).open == 300
-        spending.ended(call(), is_free=False)
+        failed(spending, is_free=False)
         assert await spending.may_try(call()) is None, "three are more than the budget bears"
-        spent = spending.failed(is_free=False)
+        spent = spending.failed()
         assert [(one.get("attempt", 1), one["amount"]) for one in spent] == [(1, 150), (2, 150)]
         await settled(spending)
         assert await state(process) == PotState(300, 0, 0)
@@ -115,8 +130,9 @@ def test_an_attempt_that_may_be_billed_keeps_its_own_reservation(tmp_path: Path)
 def test_an_attempt_that_cost_nothing_leaves_its_reservation_to_the_next(tmp_path: Path) -> None:
     async def work(spending: QuestionSpending, process: BudgetProcess, note: BudgetNote) -> None:
         await spending.begin()
-        spending.ended(call(), is_free=True)
+        failed(spending, is_free=True)
         assert await spending.may_try(call()) == {}
+        sent(spending, 200)
         (spent,) = spending.answered(Usage(20, 10))
         assert "attempt" not in spent
         await settled(spending)
@@ -128,10 +144,11 @@ def test_an_attempt_that_cost_nothing_leaves_its_reservation_to_the_next(tmp_pat
 def test_another_model_is_reserved_for_by_its_own_claim(tmp_path: Path) -> None:
     async def work(spending: QuestionSpending, process: BudgetProcess, note: BudgetNote) -> None:
         await spending.begin()
-        spending.ended(call(), is_free=True)
+        failed(spending, is_free=True)
         held = await spending.may_try(call(claim(TOKENS, tokens=(300, 90), price=None)))
         assert held is not None
         assert (held["reserved"][0]["amount"], (await state(process)).open) == (390, 390)
+        sent(spending, 200)
         (spent,) = spending.answered(Usage(5, 5))
         assert spent["attempt"] == 2
         await settled(spending)
@@ -143,11 +160,51 @@ def test_another_model_is_reserved_for_by_its_own_claim(tmp_path: Path) -> None:
 def test_a_model_to_which_no_budget_applies_spends_nothing(tmp_path: Path) -> None:
     async def work(spending: QuestionSpending, process: BudgetProcess, note: BudgetNote) -> None:
         await spending.begin()
-        spending.ended(call(), is_free=False)
+        failed(spending, is_free=False)
         assert await spending.may_try(call(None)) == {}
+        sent(spending, 200)
         (spent,) = spending.answered(Usage(5, 5))
         assert (spent["by"], spent["amount"]) == ("reservation", 150), "that of the first attempt"
         await settled(spending)
+
+    use(tmp_path, work)
+
+
+@pytest.mark.parametrize(
+    ("is_sent", "is_second", "spent"),
+    [
+        (True, True, [("reservation", 150), ("usage", 30)]),
+        (False, True, [("nothing", 0), ("usage", 30)]),
+        (True, False, [("usage", 30), ("reservation", 150)]),
+    ],
+)
+def test_of_two_that_are_asked_at_one_time_the_other_is_paid_for_if_it_was_sent(
+    tmp_path: Path, is_sent: bool, is_second: bool, spent: list[tuple[str, int]]
+) -> None:
+    async def work(spending: QuestionSpending, process: BudgetProcess, note: BudgetNote) -> None:
+        await spending.begin()
+        first = spending._attempts.begin("lab", None)
+        first.is_sent = is_sent
+        held = await spending.may_try(call())
+        assert held is not None
+        assert (held["reserved"][0]["attempt"], (await state(process)).open) == (2, 300), "the first one goes on"
+        beside = spending._attempts.beside()
+        beside.begin("spare", None).is_sent = True
+        spending._attempts.now = beside.now if is_second else first
+        (first if is_second else beside.now).end("hedged_away")
+        assert [(one["by"], one["amount"]) for one in spending.answered(Usage(20, 10))] == spent
+        await settled(spending)
+        assert await state(process) == PotState(sum(amount for _, amount in spent), 0, 0)
+
+    use(tmp_path, work)
+
+
+def test_what_was_reserved_for_a_second_server_that_nobody_asked_is_free(tmp_path: Path) -> None:
+    async def work(spending: QuestionSpending, process: BudgetProcess, note: BudgetNote) -> None:
+        await spending.begin()
+        sent(spending)
+        assert await spending.may_try(call())
+        assert [(one["by"], one["amount"]) for one in spending.answered(Usage(20, 10))] == [("usage", 30), ("nothing", 0)]
 
     use(tmp_path, work)
 
@@ -156,14 +213,15 @@ def test_a_budget_of_a_fallback_alone_holds_it_too(tmp_path: Path) -> None:
     async def main() -> None:
         async with BudgetProcess(tmp_path) as process:
             asked = prepared(fallbacks=(call,))
-            assert spending_of(asked, None, PRINCIPAL, origin()) is None
-            spending = spending_of(asked, process.budgets, PRINCIPAL, origin())
+            assert spending_of(asked, None, PRINCIPAL, origin(), Attempts()) is None
+            spending = spending_of(asked, process.budgets, PRINCIPAL, origin(), Attempts())
             assert spending is not None
             assert (await spending.begin(), spending.has_reserved) == ([], False)
-            spending.ended(asked, is_free=True)
+            failed(spending, is_free=True)
             held = await spending.may_try(call())
             assert held is not None
             assert (held["reserved"][0]["amount"], (await state(process)).open) == (150, 150)
+            sent(spending, 200)
             (spent,) = spending.answered(Usage(20, 10))
             assert (spent["amount"], spending.has_reserved) == (30, True)
             await settled(spending)
@@ -184,7 +242,7 @@ def test_what_does_not_fit_raises_and_reserves_nothing(tmp_path: Path) -> None:
 def test_a_record_of_which_nobody_knows_is_looked_up_later(tmp_path: Path) -> None:
     async def work(spending: QuestionSpending, process: BudgetProcess, note: BudgetNote) -> None:
         await spending.begin()
-        await spending.give_up(Attempts(), is_recorded=True)
+        await spending.give_up(is_recorded=True)
         assert process.ledger.left == {REQUEST: False}
         await process.budgets.look(keeps_books=False)
         assert await state(process) == PotState(0, 0, 0)
@@ -216,7 +274,6 @@ async def begin_second(one: Exchange) -> None:
     """A first attempt that may have generated, and the record of a second."""
     one.attempts.begin("lab", None).is_sent = True
     one.attempts.now.end("upstream_unavailable")
-    one.spending.ended(one.call, is_free=False)
     second = replace(one.call, digests={"upstream_sha256": "6" * 64})
     held = await one.spending.may_try(second)
     assert held

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 import pytest
 
+from app.assistant.v1_policy import PREVIOUS
 from app.assistant.v1_requests import V1Requests
 from app.catalogue.models import Catalogue, ModelEntry, Server
 from app.errors import InvalidInput, InvalidParameter, ModelNotFound
@@ -48,6 +49,16 @@ def test_only_the_models_name_changes() -> None:
     call = requests().prepare_v1(CHAT, members, PRINCIPAL)
     assert call.body == orjson.dumps({"messages": HI, "model": "any-7b", "temperature": 0.5, "x-odd": [1, {"a": None}]})
     assert (call.model, call.endpoint, call.is_stream, call.wants_usage, call.wants_text) == ("any", CHAT, False, True, False)
+
+
+@pytest.mark.parametrize(("endpoint", "kept", "after"), [(CHAT, [], 2.0), (RESPONSES, [], 2.0), (RESPONSES, [PREVIOUS], None)])
+def test_a_response_that_may_be_continued_is_not_hedged(endpoint: Endpoint, kept: list[str], after: float | None) -> None:
+    """Only the server that gave it knows it."""
+    known = requests()
+    entry = replace(known.catalogue.models["any"], hedge_after_seconds=2.0)
+    catalogue = replace(known.catalogue, models={"any": entry}, server_side=frozenset(kept))
+    call = V1Requests(catalogue, known.upstreams).prepare_v1(endpoint, {"model": "any", endpoint.messages: HI}, PRINCIPAL)
+    assert call.hedge_after_seconds == after
 
 
 def test_the_record_holds_what_is_sent() -> None:

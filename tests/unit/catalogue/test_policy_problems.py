@@ -30,6 +30,10 @@ PRICE = "input = 1\noutput = 1\n"
             "[models.small] servers names one twice: give it a weight instead.",
         ),
         (SMALL + "[servers.lab]", "[servers.lab] is OpenAI, which needs a key: add api_key_env, or base_url for another server."),
+        (
+            LAB + SMALL + "hedge_after_seconds = 2",
+            "[models.small] hedge_after_seconds needs a second server to ask: name several in servers, or remove it.",
+        ),
         (LAB + SMALL + "fallback = ['small']", "[models.small] fallback names the model itself: name others, or remove it."),
         (
             LAB + SMALL + "fallback = ['planted']",

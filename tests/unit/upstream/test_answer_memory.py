@@ -74,3 +74,17 @@ def test_a_stream_grows_in_steps_and_is_refused_past_its_share() -> None:
     memory.end()
     assert memory.count == 0
     memory_of(room).reach(MB)
+
+
+def test_of_two_answers_read_at_one_time_each_has_its_own_until_one_is_taken_over() -> None:
+    room = FairSlots(8 * MB)
+    memory = memory_of(room)
+    first, second = memory.beside(), memory.beside()
+    asyncio.run(first.take(MB))
+    asyncio.run(second.take(2 * MB))
+    first.end()
+    memory.take_over(second)
+    second.end()
+    assert (memory.count, room.in_flight) == (2 * MB, 2 * MB)
+    memory.end()
+    assert room.in_flight == 0

@@ -26,9 +26,26 @@ def test_it_follows_one_question_through_its_tries() -> None:
     attempts.add(b"two")
     assert attempts.response_sha256 == hashlib.sha256(b"onetwo").hexdigest()
     assert early.hexdigest() == hashlib.sha256(b"one").hexdigest()
-    assert attempts.received == 10
+    assert [one.received for one in attempts.tries] == [4, 6]
     attempts.now.end(None)
     assert [(one.server, one.status, one.why) for one in attempts.tries] == [("lab", 200, "idle_close"), ("spare", 200, None)]
+
+
+def test_two_tries_at_one_time_are_followed_each_by_itself() -> None:
+    attempts = Attempts({"traceparent": "x"})
+    attempts.begin("lab", "5" * 64)
+    beside = attempts.beside()
+    beside.begin("spare", "6" * 64)
+    for one, piece in ((attempts, b"slow"), (beside, b"fast")):
+        one.begin_answer(200)
+        one.add(piece)
+    assert beside.headers == attempts.headers
+    assert (attempts.now.server, attempts.count, attempts.retried) == ("lab", 2, "slow")
+    assert attempts.response_sha256 == hashlib.sha256(b"slow").hexdigest()
+    attempts.now = beside.now
+    assert attempts.response_sha256 == hashlib.sha256(b"fast").hexdigest()
+    attempts.fail("interrupted")
+    assert [one.why for one in attempts.tries] == ["interrupted", "interrupted"]
 
 
 def test_one_try_is_told_only_where_that_says_something() -> None:

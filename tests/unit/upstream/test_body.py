@@ -87,7 +87,7 @@ def test_a_coded_answer_is_decoded_and_its_digest_is_of_the_bytes_sent(
     assert isinstance(reply, Reply)
     assert (reply.raw, reply.completion.text) == (ANSWER, "four")
     assert attempts.response_sha256 == sha256(sent)
-    assert (attempts.whole is None) == (sent != ANSWER)
+    assert (attempts.now.whole is None) == (sent != ANSWER)
 
 
 @pytest.mark.parametrize("encode", [gzip.compress, zstd.compress])

@@ -30,14 +30,14 @@ Ask = Callable[[Upstream, Attempts], Awaitable[str | None]]
 
 
 async def plain(upstream: Upstream, attempts: Attempts) -> str | None:
-    async def send(call: PreparedCall, is_fresh: bool) -> Reply:
+    async def send(call: PreparedCall, attempts: Attempts, is_fresh: bool) -> Reply:
         return await upstream.complete(CHAT, call.body, "m", attempts=attempts, is_fresh=is_fresh)
 
     return (await AttemptLoop().answer(road(upstream, attempts, most=0), send)).completion.text
 
 
 async def streamed(upstream: Upstream, attempts: Attempts) -> str | None:
-    async def send(call: PreparedCall, is_fresh: bool) -> EventSource:
+    async def send(call: PreparedCall, attempts: Attempts, is_fresh: bool) -> EventSource:
         return await upstream.open_stream(CHAT, call.body, attempts, is_fresh=is_fresh)
 
     source = await AttemptLoop().answer(road(upstream, attempts, most=0), send)

@@ -40,7 +40,7 @@ def read(*chunks: AIMessageChunk) -> list[Any]:
         while (arrived := await events.read()) is not None:
             found += [event.data for event in arrived]
         assert await events.read() is None
-        assert events.kept_bytes(False) == attempts.received == sum(map(len, found)) - len(b"[DONE]")
+        assert events.kept_bytes(False) == attempts.now.received == sum(map(len, found)) - len(b"[DONE]")
         return [orjson.loads(data) for data in found[:-1]]
 
     return asyncio.run(work())

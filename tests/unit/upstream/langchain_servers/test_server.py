@@ -382,8 +382,8 @@ def test_the_record_names_the_way_and_digests_the_messages(fake: FakeOpenAI) -> 
 def test_the_servers_own_bytes_have_no_digest(fake: FakeOpenAI) -> None:
     attempts = Attempts()
     use(claude(fake.base_url), lambda server: server.complete(CHAT, body(), "alias", attempts=attempts))
-    assert (attempts.count, attempts.response_sha256, attempts.whole) == (1, None, None)
-    assert attempts.received > 0
+    assert (attempts.count, attempts.response_sha256, attempts.now.whole) == (1, None, None)
+    assert attempts.now.received > 0
 
 
 def test_a_class_that_is_not_installed_prevents_the_start() -> None:

@@ -18,8 +18,9 @@ from app.upstream.errors import UpstreamRefused
 from app.upstream.fair_slots import FairSlots
 from app.upstream.resilience.breaker import Breaker, Entry, Outcome
 from app.upstream.resilience.kinds import BreakerOpen
-from app.upstream.resilience.loop import AttemptLoop, Road
+from app.upstream.resilience.loop import AttemptLoop
 from app.upstream.resilience.retry_pot import RetryPot
+from app.upstream.resilience.road import Road
 
 from ....support.asking import prepared
 from ....support.roads import road
@@ -55,10 +56,10 @@ class Ask:
     async def _record(self, call: PreparedCall, held: Mapping[str, Any]) -> None:
         self.records.append((call.upstream.name, str(call.sha256)[:1]))
 
-    async def _send(self, call: PreparedCall, is_fresh: bool) -> str:
+    async def _send(self, call: PreparedCall, attempts: Attempts, is_fresh: bool) -> str:
         server: Any = call.upstream
         self.sent.append(server.name + "!" * is_fresh)
-        now, step = self.attempts.now, server.script.pop(0) if server.script else None
+        now, step = attempts.now, server.script.pop(0) if server.script else None
         if step is None:
             return f"answer of {server.name}"
         now.is_sent = step != UNREACHED
@@ -277,9 +278,9 @@ def test_no_retry_waits_past_the_deadline() -> None:
     asked = ask.road(lab, seconds=2)
     original = ask._send
 
-    async def told(call: PreparedCall, is_fresh: bool) -> str:
+    async def told(call: PreparedCall, attempts: Attempts, is_fresh: bool) -> str:
         ask.attempts.now.retry_after = "3"
-        return await original(call, is_fresh)
+        return await original(call, attempts, is_fresh)
 
     with pytest.raises(UpstreamUnavailable):
         asyncio.run(AttemptLoop().answer(asked, told))
@@ -290,9 +291,9 @@ def test_a_told_wait_is_honoured(monkeypatch: pytest.MonkeyPatch) -> None:
     ask, lab = Ask(), Server("lab", [BUSY])
     original, sleep = ask._send, asyncio.sleep
 
-    async def told(call: PreparedCall, is_fresh: bool) -> str:
+    async def told(call: PreparedCall, attempts: Attempts, is_fresh: bool) -> str:
         ask.attempts.now.retry_after = "3"
-        return await original(call, is_fresh)
+        return await original(call, attempts, is_fresh)
 
     async def note(seconds: float) -> None:
         ask.slept.append(seconds)
@@ -308,9 +309,9 @@ def test_a_server_that_wants_a_long_wait_is_left_for_a_fallback() -> None:
     ask, lab, other = Ask(), Server("lab", [BUSY]), Server("other")
     original = ask._send
 
-    async def told(call: PreparedCall, is_fresh: bool) -> str:
+    async def told(call: PreparedCall, attempts: Attempts, is_fresh: bool) -> str:
         ask.attempts.now.retry_after = "3"
-        return await original(call, is_fresh)
+        return await original(call, attempts, is_fresh)
 
     assert asyncio.run(AttemptLoop().answer(ask.road(lab, fallbacks=(at(other, "6"),)), told)) == "answer of other"
 
@@ -356,22 +357,18 @@ class Budget:
     """Bears *most* further attempts."""
 
     most: int
-    ended_as: list[bool] = field(default_factory=list)
 
     async def may_try(self, call: PreparedCall) -> Mapping[str, Any] | None:
         self.most -= 1
         return {"reserved": []} if self.most >= 0 else None
 
-    def ended(self, call: PreparedCall, *, is_free: bool) -> None:
-        self.ended_as.append(is_free)
 
-
-def test_a_budget_is_asked_before_each_further_attempt_and_told_its_end() -> None:
+def test_a_budget_is_asked_before_each_further_attempt() -> None:
     ask, lab, budget = Ask(), Server("lab", [FAILED, 429]), Budget(5)
     asked = ask.road(lab, after_generation=True)
     asked.spending = budget
     assert ask(asked, full_pot()) == "answer of lab"
-    assert budget.ended_as == [False, True]
+    assert budget.most == 3
     assert len(ask.records) == 2, "what is reserved is recorded, also for the same body"
 
 

@@ -30,3 +30,15 @@ def test_a_question_has_one_place_at_a_time_and_gives_it_back() -> None:
 def test_who_never_got_a_place_gives_none_back() -> None:
     with Seat("alice"):
         pass
+
+
+def test_a_place_that_is_taken_over_is_given_back_once() -> None:
+    first, second = FairSlots(2), FairSlots(2)
+    with Seat("alice") as seat, Seat("alice") as other:
+        assert seat.move(first)
+        assert other.move(second)
+        seat.take_over(other)
+        assert (first.in_flight, second.in_flight) == (0, 1)
+        other.leave()
+        assert second.in_flight == 1
+    assert second.in_flight == 0
