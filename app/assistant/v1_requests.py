@@ -106,8 +106,7 @@ class V1Requests:
         wants_usage = not (is_stream and endpoint.usage_is_asked_for) or _ask_for_usage(params, upstream)
         sent = {endpoint.messages: messages, **params, **({clamped.name: clamped.sent} if clamped else {})}
         body = _encode(sent)
-        asked = {"endpoint": f"/v1{endpoint.path}", "messages": messages, "params": params}
-        asked |= {"headers": dict(headers)} if headers else {}
+        more = {"headers": dict(headers)} if headers else {}
         timeout, own_timeout = timeouts_of(entry, caps)
         may_continue = endpoint.keeps_answers and PREVIOUS in server_side
         return PreparedCall(
@@ -116,7 +115,7 @@ class V1Requests:
             entry.name,
             body,
             upstream.digests(body),
-            asked,
+            {"endpoint": f"/v1{endpoint.path}", "messages": messages, "params": params, **more},
             timeout,
             caps.stream_timeout_seconds,
             is_stream,

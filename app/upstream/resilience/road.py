@@ -1,4 +1,4 @@
-"""One question on its way through the loop of attempts: what is sent now, and what is left to try."""
+"""One question on its way: what is sent now, and what is left to try."""
 
 from __future__ import annotations
 

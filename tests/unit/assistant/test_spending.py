@@ -178,7 +178,7 @@ def test_a_model_to_which_no_budget_applies_spends_nothing(tmp_path: Path) -> No
         (True, False, [("usage", 30), ("reservation", 150)]),
     ],
 )
-def test_of_two_that_are_asked_at_one_time_the_other_is_paid_for_if_it_was_sent(
+def test_the_other_of_two_calls_is_paid_for_if_it_was_sent(
     tmp_path: Path, is_sent: bool, is_second: bool, spent: list[tuple[str, int]]
 ) -> None:
     async def work(spending: QuestionSpending, process: BudgetProcess, note: BudgetNote) -> None:

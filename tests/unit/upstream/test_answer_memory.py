@@ -76,7 +76,7 @@ def test_a_stream_grows_in_steps_and_is_refused_past_its_share() -> None:
     memory_of(room).reach(MB)
 
 
-def test_of_two_answers_read_at_one_time_each_has_its_own_until_one_is_taken_over() -> None:
+def test_two_answers_have_each_its_own_until_one_is_taken_over() -> None:
     room = FairSlots(8 * MB)
     memory = memory_of(room)
     first, second = memory.beside(), memory.beside()

@@ -174,7 +174,23 @@ def test_where_both_fail_the_caller_gets_the_error_that_passes(world: World) -> 
     assert world.whys() == [("lab", "upstream_unavailable"), ("spare", "upstream_refused")]
 
 
+def full_pot() -> RetryPot:
+    pot = RetryPot()
+    for _ in range(40):
+        pot.add("alice", 0.2)
+    return pot
+
+
+def test_where_both_fail_a_third_server_is_asked_and_none_twice(world: World) -> None:
+    world.loop = AttemptLoop(full_pot())
+    world.set_out(after_generation=True)
+    world.lab.error, world.lab.seconds, world.spare.error, world.third.seconds = FAILED, 2.1, FAILED, 3.0
+    assert world.ask() == "answer of third"
+    assert [one for one in world.events if one.startswith("send")] == ["send lab 0", "send spare 2", "send third 2.5"]
+
+
 def test_a_question_is_hedged_once_and_may_fall_back_after_that(world: World) -> None:
+    world.loop = AttemptLoop(full_pot())
     other = Server("other", 5.0)
     fallback = replace(world.call_of(other, "8"), model="m2", others=(lambda: world.call_of(world.third, "7"),))
     world.set_out(fallbacks=(lambda: fallback,))
