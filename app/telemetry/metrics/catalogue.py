@@ -73,7 +73,7 @@ UPSTREAM = (
     Metric(
         "upstream_tries_total",
         "counter",
-        "Times that a question was sent to a server, by outcome: `ok`, or what went wrong.",
+        "Times that a question was sent to a server, by outcome: `ok`, `hedged_away` (another was faster), or what went wrong.",
         ("server", "outcome"),
     ),
     Metric("upstream_try_seconds", "histogram", "How long one try took: a stream until its first event.", ("server",), SECONDS),
