@@ -63,7 +63,7 @@ class QuestionSpending:
 
         Empty where no budget applies to the first model. Raises BudgetSpent, BudgetsUnavailable.
         """
-        return [] if self._claim is None else (await self._reserve(self._claim)).reservation.members()
+        return [] if self._claim is None else (await self._reserve(self._claim)).reserved.reservation.members()
 
     async def may_try(self, call: PreparedCall) -> Mapping[str, Any] | None:
         """As Spending: one that cannot have generated leaves its reservation to the next."""
@@ -112,8 +112,9 @@ class QuestionSpending:
 
         Otherwise in a moment, together with others.
         """
-        if any(part.reserved.is_tight for part in self._parts):
-            return self._settle()
+        for part in self._parts:
+            if part.reserved.is_tight:
+                return self._settle()
         for part in self._parts:
             self._budgets.settle_later(part.reservation, part.amounts)
             self._note.say = partial(part.reserved.left, part.amounts)
@@ -163,10 +164,10 @@ class QuestionSpending:
     def _members(self) -> list[dict[str, Any]]:
         spent = list[dict[str, Any]]()
         for part in self._parts:
-            part.amounts = part.reservation.spent(part.by, part.tokens)
-            attempt = {"attempt": part.attempt} if part.attempt > 1 else {}
-            members = part.reservation.spent_members(part.by, part.amounts, part.tokens, part.why)
-            spent += [one | attempt for one in members] if attempt else members
+            reservation = part.reservation
+            part.amounts = reservation.spent(part.by, part.tokens)
+            members = reservation.spent_members(part.by, part.amounts, part.tokens, part.why)
+            spent += members if part.attempt == 1 else [{**one, "attempt": part.attempt} for one in members]
         return spent
 
 

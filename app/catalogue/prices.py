@@ -31,6 +31,12 @@ class Price:
     """Of the output: what the caller did not see."""
     per_call: Mapping[str, int] = field(default_factory=dict)
     """One call of a tool that runs on the model's server, by the names of `[server_side]`."""
+    dearest_input: int = field(init=False)
+    dearest_output: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "dearest_input", max(self.input, self.cached_input, self.cache_write))
+        object.__setattr__(self, "dearest_output", max(self.output, self.reasoning))
 
     def members(self) -> dict[str, object]:
         """As records hold it: decimal text, without what costs as much as the input or output."""
@@ -59,34 +65,31 @@ def cost(
     *cached_tokens* and *written_tokens* are parts of the input, *reasoning_tokens* one of the
     output. *calls*: of each tool that ran on the server; KeyError for one without a price.
     """
-    plain_input = max(0, input_tokens - cached_tokens - written_tokens)
-    plain_output = max(0, output_tokens - reasoning_tokens)
-    parts = (
-        plain_input * price.input,
-        cached_tokens * price.cached_input,
-        written_tokens * price.cache_write,
-        plain_output * price.output,
-        reasoning_tokens * price.reasoning,
-    )
-    return _rounded_up(sum(parts)) + sum(count * price.per_call[name] for name, count in calls.items())
+    plain_input = input_tokens - cached_tokens - written_tokens
+    plain_output = output_tokens - reasoning_tokens
+    amount = plain_input * price.input if plain_input > 0 else 0
+    amount += plain_output * price.output if plain_output > 0 else 0
+    if cached_tokens or written_tokens or reasoning_tokens:
+        amount += cached_tokens * price.cached_input + written_tokens * price.cache_write + reasoning_tokens * price.reasoning
+    return -(-amount // PER_TOKENS) + (_cost_of_calls(price, calls) if calls else 0)
 
 
 def most_cost(price: Price, input_tokens: int, output_tokens: int, *, calls: Mapping[str, int] = NO_CALLS) -> int:
     """The most that so many tokens can cost, of whatever kind they are: what is to be reserved."""
-    dearest_input = max(price.input, price.cached_input, price.cache_write)
-    tokens = input_tokens * dearest_input + output_tokens * max(price.output, price.reasoning)
-    return _rounded_up(tokens) + sum(count * price.per_call[name] for name, count in calls.items())
+    amount = input_tokens * price.dearest_input + output_tokens * price.dearest_output
+    return -(-amount // PER_TOKENS) + (_cost_of_calls(price, calls) if calls else 0)
 
 
-def _rounded_up(amount: int) -> int:
-    return -(-amount // PER_TOKENS)
+def _cost_of_calls(price: Price, calls: Mapping[str, int]) -> int:
+    return sum(count * price.per_call[name] for name, count in calls.items())
 
 
 def decimal_text(amount: int) -> str:
     """10^-9 units as a decimal number: 1_500_000_000 is 1.5."""
-    whole, rest = divmod(abs(amount), BILLION)
-    places = f"{rest:0{DECIMAL_PLACES}}".rstrip("0")
-    return "-" * (amount < 0) + (f"{whole}.{places}" if places else str(whole))
+    if amount < 0:
+        return f"-{decimal_text(-amount)}"
+    whole, rest = divmod(amount, BILLION)
+    return f"{whole}.{rest:09}".rstrip("0") if rest else str(whole)
 
 
 def amount_of(value: str | int | Decimal, most: int) -> int:

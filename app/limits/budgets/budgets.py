@@ -54,8 +54,8 @@ class Reserved(NamedTuple):
         shares = self.reservation.shares
         if spent is None:
             return left_of(shares, self.states)
-        free = [share.amount - amount for share, amount in zip(shares, spent, strict=True)]
-        return left_of(shares, [state._replace(open=state.open - one) for state, one in zip(self.states, free, strict=True)])
+        several = zip(shares, self.states, spent, strict=True)
+        return tuple([_left(share, state, share.amount - amount) for share, state, amount in several if share.is_own])
 
 
 class BudgetNote:
@@ -164,8 +164,10 @@ class Budgets:
 
 
 def left_of(shares: Sequence[Share], states: Sequence[PotState]) -> tuple[Left, ...]:
-    return tuple(
-        Left(share.pot.budget, share.counts_money, share.most + state.added, max(0, state.left(share.most)), share.begins_anew)
-        for share, state in zip(shares, states, strict=True)
-        if share.is_own
-    )
+    return tuple([_left(share, state) for share, state in zip(shares, states, strict=True) if share.is_own])
+
+
+def _left(share: Share, state: PotState, freed: int = 0) -> Left:
+    """*freed*: since *state*, of what was open then."""
+    left = max(0, state.left(share.most) + freed)
+    return Left(share.pot.budget, share.counts_money, share.most + state.added, left, share.begins_anew)

@@ -44,6 +44,13 @@ class _Pot:
         self.amounts[1] += share.amount
         self.share = share
 
+    def hand_out(self, share: Share) -> PotState:
+        """The pot after it."""
+        self.room -= share.amount
+        self.open += share.amount
+        self.demand(share)
+        return self.now()
+
     def now(self) -> PotState:
         spent, opened, added = self.state
         return PotState(spent + self.spent, opened + self.open - self.known, added)
@@ -111,30 +118,33 @@ class HandedOut:
         """The pots after *step*, if the advances bear all of it."""
         if not self._is_started:
             return None
-        pots = [self._pots.get(share.pot) for share in step.shares]
-        found = [pot for pot, share in zip(pots, step.shares, strict=True) if pot is not None and pot.room >= share.amount]
-        slot = None
-        if len(found) == len(pots):
+        found, slot = list[_Pot](), None
+        for share in step.shares:
+            pot = self._pots.get(share.pot)
+            if pot is None or pot.room < share.amount:
+                break
+            found.append(pot)
+        else:
             slot = self._notes.write(step.key, step.after, [(*share.pot, share.amount) for share in step.shares])
         if slot is None:
             for share in step.shares:
                 self._pots.setdefault(share.pot, _Pot(share)).demand(share)
             return None
-        for pot, share in zip(found, step.shares, strict=True):
-            pot.room -= share.amount
-            pot.open += share.amount
-            pot.demand(share)
         self._open[step.key] = _Open(step, slot, found)
-        return tuple([pot.now() for pot in found])
+        return tuple([pot.hand_out(share) for pot, share in zip(found, step.shares, strict=True)])
 
-    def settle(self, step: Settle) -> tuple[PotState, ...] | None:
-        """The pots after *step*. None: it was not handed out here."""
+    def settle(self, step: Settle) -> bool:
+        """False: it was not handed out here."""
         if (found := self._open.pop(step.key, None)) is None:
-            return None
+            return False
         self._close(found, step)
         for pot, spent in zip(found.pots, step.spent, strict=True):
             pot.spent += spent
-        return tuple([pot.now() for pot in found.pots])
+        return True
+
+    def states(self, step: Settle) -> tuple[PotState, ...]:
+        """The pots right after *step* was settled."""
+        return tuple([self._pots[share.pot].now() for share in step.shares])
 
     def leave(self, key: str) -> Take | None:
         """The next exchange must open it in the store, which has it from then on."""

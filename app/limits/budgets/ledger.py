@@ -127,7 +127,7 @@ class BudgetLedger:
             self.settle_later(step)
             return None
         done = asyncio.get_running_loop().create_future()
-        states = self._handed_out.settle(step) if self._handed_out else None
+        states = self._handed_out.states(step) if self._handed_out and self._handed_out.settle(step) else None
         self._submit(self._settlement(step, done) if states is None else Job(done, work=lambda store: None), is_urgent=True)
         try:
             outcome: Outcome = await asyncio.shield(done)

@@ -6,7 +6,6 @@ Amounts are whole tokens, or whole 10^-9 units of the currency.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Any, Literal, NamedTuple
 
@@ -31,8 +30,7 @@ class Pot(NamedTuple):
     period: str
 
 
-@dataclass(frozen=True, slots=True)
-class Tokens:
+class Tokens(NamedTuple):
     """What a server said it used. *cached*, *written*: of the input; *reasoning*: of the output."""
 
     input: int
@@ -49,8 +47,11 @@ class Tokens:
 
     def members(self) -> dict[str, int]:
         """As records hold them: without the parts that are 0."""
-        parts = {"cached_input": self.cached, "cache_write": self.written, "reasoning": self.reasoning}
-        return {"input": self.input, "output": self.output, **{name: count for name, count in parts.items() if count}}
+        members = {"input": self.input, "output": self.output}
+        if self.cached or self.written or self.reasoning:
+            parts = {"cached_input": self.cached, "cache_write": self.written, "reasoning": self.reasoning}
+            members |= {name: count for name, count in parts.items() if count}
+        return members
 
 
 class Line(NamedTuple):
@@ -78,16 +79,15 @@ class Share(NamedTuple):
     begins_anew: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Reservation:
+class Reservation(NamedTuple):
     """Of one attempt."""
 
     key: str
     """Of the store: the request's id, and the number of the attempt from the second on."""
     claim: Claim
     shares: tuple[Share, ...]
-    named: tuple[dict[str, str], ...]
-    """Of each share, as records hold it."""
+    lines: tuple[Line, ...]
+    """Of each share."""
 
     def members(self) -> list[dict[str, Any]]:
         """`reserved`, as records hold it."""
@@ -97,10 +97,10 @@ class Reservation:
             tokens["calls"] = dict(most.calls)
         prices = self.claim.terms.shown_prices
         return [
-            {**named, "tokens": tokens, "prices": prices, "amount": decimal_text(share.amount)}
-            if share.counts_money
-            else {**named, "tokens": tokens, "amount": share.amount}
-            for share, named in zip(self.shares, self.named, strict=True)
+            {**line.named, "tokens": tokens, "prices": prices, "amount": decimal_text(share.amount)}
+            if line.counts_money
+            else {**line.named, "tokens": tokens, "amount": share.amount}
+            for share, line in zip(self.shares, self.lines, strict=True)
         ]
 
     def spent(self, by: By, tokens: Tokens | None = None) -> list[int]:
@@ -110,7 +110,8 @@ class Reservation:
         if by == "reservation":
             return [share.amount for share in self.shares]
         assert tokens is not None
-        money, price = 0, self.claim.terms.price
+        price = self.claim.terms.price
+        money = 0
         if price is not None:
             money = cost(
                 price,
@@ -121,7 +122,7 @@ class Reservation:
                 reasoning_tokens=tokens.reasoning,
                 calls=self.claim.most.calls,
             )
-        return [min(MOST_AMOUNT, money if share.counts_money else tokens.input + tokens.output) for share in self.shares]
+        return [min(MOST_AMOUNT, money if line.counts_money else tokens.input + tokens.output) for line in self.lines]
 
     def spent_members(
         self, by: By, amounts: Sequence[int], tokens: Tokens | None = None, why: str | None = None
@@ -131,8 +132,8 @@ class Reservation:
         if tokens is not None:
             reason["tokens"] = tokens.members()
         return [
-            {**named, **reason, "amount": shown(amount, share.counts_money)}
-            for share, named, amount in zip(self.shares, self.named, amounts, strict=True)
+            {**line.named, **reason, "amount": decimal_text(amount) if line.counts_money else amount}
+            for line, amount in zip(self.lines, amounts, strict=True)
         ]
 
 
@@ -175,12 +176,12 @@ def reserve(key: str, claim: Claim, principal: str, now: datetime, periods: Peri
     most, terms = claim.most, claim.terms
     tokens = most.input_tokens + most.output_tokens
     money = most_cost(terms.price, most.input_tokens, most.output_tokens, calls=most.calls) if terms.price else 0
-    shares, named = [], []
-    for pot, has, counts_money, is_own, next_begins, name in periods.lines(terms, principal, now):
-        amount = min(MOST_AMOUNT, money if counts_money else tokens)
-        shares.append(Share(pot, amount, has, counts_money, is_own, next_begins))
-        named.append(name)
-    return Reservation(key, claim, tuple(shares), tuple(named))
+    lines = periods.lines(terms, principal, now)
+    shares = [
+        Share(pot, min(MOST_AMOUNT, money if counts_money else tokens), has, counts_money, is_own, next_begins)
+        for pot, has, counts_money, is_own, next_begins, _ in lines
+    ]
+    return Reservation(key, claim, tuple(shares), lines)
 
 
 def shown(amount: int, is_money: bool) -> str | int:

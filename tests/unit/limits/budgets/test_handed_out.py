@@ -45,7 +45,7 @@ class Worker:
     def settle(self, key: str, spent: int) -> None:
         take = self.open.pop(key)
         step = Settle(key, take.shares, (spent,) * len(take.shares))
-        if self.handed_out.settle(step) is None:
+        if not self.handed_out.settle(step):
             self.tell(step)
         else:
             self.untold[key] = spent
@@ -111,7 +111,9 @@ def test_what_it_shows_includes_what_the_store_does_not_know(worker: Callable[[]
     found = one.handed_out.take(Take("a", 0, (share(10, MOST),)))
     assert found == (PotState(0, 10 * FEW + 10, 0),)
     one.tell()
-    assert one.handed_out.settle(Settle("a", (share(10, MOST),), (3,))) == (PotState(3, 10 * FEW, 0),)
+    step = Settle("a", (share(10, MOST),), (3,))
+    assert one.handed_out.settle(step)
+    assert one.handed_out.states(step) == (PotState(3, 10 * FEW, 0),)
 
 
 def test_several_budgets_are_handed_out_of_together_or_not_at_all(worker: Callable[[], Worker]) -> None:
