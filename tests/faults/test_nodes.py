@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ..cluster_demo.namespaces import unshared
+from ..support.optional import leave_out
 from ..support.postgres_server import PostgresServer
-from .nodes import limits, one_log
+from .nodes import limits, one_log, partition
 
 
 def test_two_nodes_grant_a_limit_once(tmp_path: Path) -> None:
@@ -27,3 +29,11 @@ def test_a_node_cut_off_from_its_database_leaves_the_other_one_alone(tmp_path: P
 def test_a_node_that_stood_still_and_was_replaced_is_fenced(tmp_path: Path, postgres: PostgresServer) -> None:
     figures = one_log.frozen(tmp_path, seconds=1, replaced=True, clients=4, postgres=postgres)
     assert "the old one is fenced" in figures.remarks
+
+
+def test_a_node_that_hears_its_servers_no_more_writes_nothing_twice(tmp_path: Path) -> None:
+    before, why = unshared()
+    if not before:
+        leave_out(f"network namespaces are not permitted: {why}")
+    figures = partition.partition(tmp_path, direction="from the servers", seconds=3, clients=4)
+    assert figures.answers > 0

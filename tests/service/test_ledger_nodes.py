@@ -157,6 +157,19 @@ def test_records_without_a_head_are_left_out_and_make_no_read_fail(running: Aske
         assert (answer.status_code, f'"seq":{new},'.encode() in answer.content) == (200, True)
 
 
+def test_a_node_with_another_setting_is_refused_over_a_ledger_alone(running: Asked) -> None:
+    nodes, _ = running
+    for node in (nodes.one, nodes.other):
+        assert "DATABASE_URL" not in node.env
+        eventually(lambda node=node: HTTP.get(f"{node.url}/readyz").json()["nodes"] == "alike")  # type: ignore[misc]
+    before, nodes.other.env["RATE_LIMIT"] = nodes.other.env["RATE_LIMIT"], "61"
+    try:
+        refused = nodes.other.run("serve", "--port", "0", status=2)
+    finally:
+        nodes.other.env["RATE_LIMIT"] = before
+    assert re.search("Node (one|other) serves with another RATE_LIMIT than this one: make them alike", refused.stderr)
+
+
 def test_doctor_knows_the_ledger(running: Asked) -> None:
     nodes, _ = running
     checks = {one["about"]: one for one in nodes.one.cli("doctor", status=0)["checks"]}

@@ -108,7 +108,7 @@ def cut_off(folder: Path, *, what: str, seconds: float, clients: int = 16, postg
         def mend_it() -> None:
             proxy.is_silent = False
 
-        return asyncio.run(_one_of_two(folder, several, token, clients, seconds, break_it, mend_it))
+        return asyncio.run(one_of_two(folder, several, token, clients, seconds, break_it, mend_it))
 
 
 def frozen(folder: Path, *, seconds: float, replaced: bool, clients: int = 16, postgres: PostgresServer | None = None) -> Figures:
@@ -131,7 +131,7 @@ def frozen(folder: Path, *, seconds: float, replaced: bool, clients: int = 16, p
         def mend_it() -> None:
             _signal(victim, signal.SIGCONT)
 
-        return asyncio.run(_one_of_two(folder, several, token, clients, seconds, break_it, mend_it, is_fenced=replaced))
+        return asyncio.run(one_of_two(folder, several, token, clients, seconds, break_it, mend_it, is_fenced=replaced))
 
 
 @contextmanager
@@ -150,7 +150,7 @@ def _signal(node: Service, number: signal.Signals) -> None:
     os.killpg(node.process.pid, number)
 
 
-async def _one_of_two(
+async def one_of_two(
     folder: Path,
     several: Sequence[Service],
     token: str,
@@ -161,9 +161,10 @@ async def _one_of_two(
     *,
     is_fenced: bool = False,
 ) -> Figures:
+    """The second of two nodes is broken for *seconds*, with questions running at both."""
     began = time.monotonic()
     async with AsyncExitStack() as opened:
-        loads = [await opened.enter_async_context(Load(node.port, token, clients)) for node in several]
+        loads = [await opened.enter_async_context(Load(node.port, token, clients, host=node.host)) for node in several]
         for load in loads:
             await answered_again(load)
         await asyncio.to_thread(break_it)

@@ -7,9 +7,9 @@ from functools import partial
 from pathlib import Path
 
 from ..figures import Figures
-from . import clients, limits, news, one_log, rolling
+from . import clients, limits, news, one_log, partition, rolling
 
-PARTS = ("steps", "sixty", "limits", "crowd", "spent", "cut", "frozen", "clients", "news", "rolling", "upgrade")
+PARTS = ("steps", "sixty", "limits", "crowd", "spent", "cut", "partition", "frozen", "clients", "news", "rolling", "upgrade")
 Round = tuple[str, Callable[[Path], Figures]]
 
 
@@ -32,6 +32,10 @@ def rounds_of(part: str, rounds: int | None) -> Iterator[Round]:
     if part == "cut":
         for what in ("PostgreSQL", "Valkey"):
             yield f"1 of 2 nodes cut off from {what} for {seconds} s", partial(one_log.cut_off, what=what, seconds=seconds)
+    if part == "partition":
+        for direction in partition.DIRECTIONS:
+            fail = partial(partition.partition, direction=direction, seconds=seconds)
+            yield f"1 of 2 nodes, in namespaces, without PostgreSQL and Valkey for {seconds} s: {direction}", fail
     if part == "frozen":
         for replaced in (False, True):
             freeze = partial(one_log.frozen, seconds=3 * seconds, replaced=replaced)
