@@ -159,7 +159,7 @@ release: audit ## a wheel, a source archive, the bill of materials, and notes wi
 	git archive --format=tar.gz --prefix=secure-ai-assistant/ -o dist/secure-ai-assistant.tar.gz HEAD
 	chmod a+r dist/*
 	$(BIN)/python tools/release_notes.py dist/* > dist/RELEASE.md
-	@echo "Hand out dist/; RELEASE.md has the changes and the digests:"; ls dist; cd dist && sha256sum --check --quiet --ignore-missing RELEASE.md
+	@echo "Hand out dist/; RELEASE.md has the changes and the digests:"; ls dist; cd dist && grep -E '^[0-9a-f]{64} ' RELEASE.md | sha256sum --check --quiet --ignore-missing
 
 .venv-mutation/.runtime: requirements-mutation.lock
 	test -x .venv-mutation/bin/python || $(PYTHON) -m venv .venv-mutation

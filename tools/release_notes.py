@@ -17,7 +17,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 EXPLAINED = """
-`sha256sum --check --ignore-missing RELEASE.md` compares what lies beside this file; the lock files are in the source archive.
+`grep -E '^[0-9a-f]{64} ' RELEASE.md | sha256sum --check --ignore-missing` compares what lies beside this file; the lock files
+are in the source archive.
 `sbom.cdx.json` is the bill of materials (CycloneDX) of what `requirements.lock` installs, and `audit.txt` what was looked up
 about it: licences, known weaknesses, and what was not checked.
 """
