@@ -169,6 +169,13 @@ def is_believed(note: bytes, with_key: bool) -> bool:
     return True
 
 
+def test_a_checkpoint_beyond_2_to_the_53rd_is_held_against_a_log() -> None:
+    notes = [SIGNER.sign(f"{SIGNER.name}\n{size}\n{ROOT_TEXT}\n") for size in (2**53 + 1, 2**63 - 1)]
+    for one, size in zip(in_node(Case(LOG.data, KEY, checkpoints=[note]) for note in notes), (2**53 + 1, 2**63 - 1), strict=True):
+        assert (one["word"], one["head"]["seq"], one["upTo"]) == ("broken", "23", str(size - 1))
+        assert f"covers {size} records: the end was cut off" in one["problems"][0]["text"]
+
+
 def test_receipts_and_heads_are_held_against_each_other_without_a_log() -> None:
     other = Evidence(24, (9,), text="other ")
     whole = LOG.receipt_file(3, 24)

@@ -47,6 +47,7 @@ def test_each_verdict_is_the_one_that_was_earned(seen: dict[str, Any]) -> None:
         "log with head": "Genuine",
         "log flipped": "Broken",
         "hostile": "Genuine",
+        "malformed": "Broken",
         "nonsense": "Nothing to check yet",
     }
     assert "is none of these" in seen["scenes"]["nonsense"]["complaint"]
@@ -71,6 +72,10 @@ def test_no_string_runs_or_breaks_the_layout(seen: dict[str, Any]) -> None:
     assert (seen["dialogs"], seen["violations"], seen["complaints"]) == (0, [], [])
     assert seen["widest"] <= seen["width"]
     assert abs(seen["scenes"]["hostile"]["elements"] - seen["scenes"]["receipt and key"]["elements"]) <= 2, "text stays text"
+
+
+def test_a_number_above_2_to_the_53rd_is_shown_digit_by_digit(seen: dict[str, Any]) -> None:
+    assert seen["exact"]
 
 
 def test_it_asks_nobody_for_anything(seen: dict[str, Any]) -> None:

@@ -70,6 +70,14 @@ def test_a_served_page_asks_for_nothing_more(server: Service, seen: dict[str, An
     assert seen["dialogs"] == 0
 
 
+def test_a_verifier_that_fails_gives_no_verdict_and_says_so(server: Service, files: Path) -> None:
+    found = run("verify_failing.js", server.url, "tester", str(files), SECRET=server.add_client("tester"))
+    assert all(said.startswith("Cannot be checked\n") for said in found.values()), found
+    assert "this browser computes wrongly" in found["computes wrongly"].lower()
+    assert "which says nothing of what you gave: TypeError" in found["fails inside"]
+    assert len(found) == 3
+
+
 @pytest.mark.parametrize("width", ["360", "1440"])
 def test_page_3_of_the_console_keeps_what_it_was_given_until_sign_out(server: Service, files: Path, width: str) -> None:
     name = f"viewer{width}"

@@ -19,9 +19,11 @@ LOG = Evidence(24, (9,))
 def write_files(folder: Path) -> None:
     """What a person may drop, and a signed record that holds every naughty string there is."""
     odd = json.loads((CORPORA / "strings/blns.json").read_text())
-    line, _ = line_of(draft("ask.received", "alice", {"query": "\n".join(odd), "strings": odd}), 0, STAMP, GENESIS_HASH)
+    details = {"query": "\n".join(odd), "strings": odd, "number": 2**53 + 1}
+    line, _ = line_of(draft("ask.received", "alice", details), 0, STAMP, GENESIS_HASH)
     hostile = make_receipt(0, line[:-1], [], sign_checkpoint(1, leaf_hash(line[:-1]), SIGNER))
     files = {"log.jsonl": LOG.data, "checkpoint": LOG.checkpoint(24), "receipt": LOG.receipt_file(3, 24), "hostile": hostile}
+    files["malformed"] = files["receipt"].replace(b"extra ", b"extra !")
     for name, data in files.items():
         (folder / name).write_bytes(data)
     (folder / "key").write_text(SIGNER.verifier_key.text() + "\n")

@@ -33,6 +33,8 @@ async function main() {
     await withFiles(page, seen, "log with head", ["log.jsonl", "key", "checkpoint"]);
     await flip(page, seen, "log flipped");
     await withFiles(page, seen, "hostile", ["hostile", "key"]);
+    seen.exact = (await page.locator("#v-records pre").first().textContent()).includes('"number": 9007199254740993');
+    await withFiles(page, seen, "malformed", ["malformed"]);
     await withFiles(page, seen, "nonsense", ["nonsense"]);
   } finally {
     await browser.close();

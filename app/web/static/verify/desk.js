@@ -16,12 +16,16 @@ const MOST_SHOWN = 1200; // bytes of a line
 const host = location.protocol === "file:" ? null : location.host;
 let engine;
 let state;
+let runs = 0; // of all visits: what is still on its way from one of them finds another run, and draws nothing
+
+// A file that is dropped beside the page's own place must not take the place of the page.
+for (const type of ["dragover", "drop"]) addEventListener(type, (event) => { if ($("verifier")) event.preventDefault(); });
 
 /** Starts the page, whose elements (body.html) are there, and ends the one before. Returns {take(files), close()}. */
 export function openVerifier() {
   if (engine) close();
   engine = startEngine();
-  state = { items: [], flip: null, run: 0, pasted: 0 };
+  state = { items: [], flip: null, run: ++runs, pasted: 0 };
   listen();
   rest();
   sayWhereFrom(engine);
@@ -29,8 +33,7 @@ export function openVerifier() {
 }
 
 function close() {
-  state.run++; // what is still on its way finds another run, and draws nothing
-  state.closed = true;
+  state = { items: [], flip: null, run: ++runs, pasted: 0 };
   engine.stop();
 }
 
@@ -38,9 +41,11 @@ function close() {
 
 async function take(files) {
   const complaints = [];
+  const visit = state;
   for (const file of files) {
     try {
       const found = await recognise(file);
+      if (visit !== state) return;
       if (found.kind === "pack") await take(await unpack(file));
       else if (found.kind === "unknown") complaints.push(found.text);
       else keep(found);
@@ -48,7 +53,7 @@ async function take(files) {
       complaints.push(`${file.name ?? "What was pasted"} cannot be read: ${error.message}`);
     }
   }
-  if (state.closed) return;
+  if (visit !== state) return;
   $("v-complaint").textContent = complaints.join(" ");
   change();
 }
@@ -73,21 +78,18 @@ function change() {
   check();
 }
 
-/** The key's text if it is one, else the empty text; says what is wrong with it. */
+/** The key's text if it is one, else the empty text; null, with what is wrong, for anything else. */
 function givenKey() {
   const text = $("v-key").value.trim();
-  let said = "";
   try {
-    if (text) said = `Key of ${parseKey(text).name}`;
+    $("v-key-state").textContent = text && `Key of ${parseKey(text).name}`;
+    $("v-key").removeAttribute("aria-invalid");
+    return text;
   } catch (error) {
-    said = `It is no verifier key: ${error.message}.`;
+    $("v-key-state").textContent = `It is no verifier key: ${error.message}.`;
     $("v-key").setAttribute("aria-invalid", "true");
-    $("v-key-state").textContent = said;
     return null;
   }
-  $("v-key").removeAttribute("aria-invalid");
-  $("v-key-state").textContent = said;
-  return text;
 }
 
 /** What the engine is given: all items, with the flipped byte in place. */
@@ -110,7 +112,7 @@ function given(key) {
 // --- the run -------------------------------------------------------------------------------------
 
 async function check() {
-  const run = ++state.run;
+  const run = (state.run = ++runs);
   const key = givenKey();
   for (const id of ["v-place", "v-records"]) $(id).replaceChildren();
   if (!state.items.length || key === null) return rest();
@@ -170,7 +172,7 @@ async function show(verdict) {
   $("v-announce").textContent = `${words.title}. ${words.lines[0] ?? ""}`;
   if (verdict.word === "broken") $("v-place").replaceChildren(...[await placeOf(verdict)].filter(Boolean));
   if (verdict.ok) $("v-records").replaceChildren(...verdict.records.slice(0, 20).map((one) => drawRecord(one, verdict.word === "genuine")));
-  const choice = chooseFlip(state.items, Boolean(verdict.signer));
+  const choice = verdict.ok ? chooseFlip(state.items, Boolean(verdict.signer)) : {}; // what is malformed has no byte to choose
   $("v-flip-row").hidden = verdict.word === "nothing";
   $("v-flip").hidden = Boolean(state.flip) || !verdict.ok || Boolean(choice.why);
   $("v-back").hidden = !state.flip;
@@ -206,7 +208,7 @@ function listen() {
   const drop = $("verifier");
   for (const type of ["dragenter", "dragover"]) drop.addEventListener(type, (event) => { event.preventDefault(); $("v-drop").dataset.over = ""; });
   for (const type of ["dragleave", "drop"]) drop.addEventListener(type, () => { delete $("v-drop").dataset.over; });
-  drop.addEventListener("drop", (event) => { event.preventDefault(); take(event.dataTransfer.files); });
+  drop.addEventListener("drop", (event) => { event.preventDefault(); take([...event.dataTransfer.files]); });
   $("v-files").addEventListener("change", () => { take([...$("v-files").files]); $("v-files").value = ""; });
   $("v-paste").addEventListener("submit", (event) => { event.preventDefault(); paste($("v-text")); });
   $("v-key").addEventListener("input", change);

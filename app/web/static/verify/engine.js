@@ -4,7 +4,7 @@ const POLICY = globalThis.trustedTypes?.createPolicy("verifier", { createScriptU
 
 /** Returns {run(given, tell), stop(), ready}: *run* gives the verdict; a run that is overtaken by another never ends. */
 export function startEngine() {
-  let worker, id = 0, current = null, announce;
+  let worker, id = 0, current = null, failure = null, announce;
   const ready = new Promise((resolve) => { announce = resolve; });
 
   function receive({ data }) {
@@ -18,7 +18,10 @@ export function startEngine() {
   function start() {
     worker = openWorker();
     worker.addEventListener("message", receive);
-    worker.addEventListener("error", (event) => current?.reject(new Error(event.message ?? "the worker could not start")));
+    worker.addEventListener("error", (event) => { // it may come before anything was given
+      failure = new Error(event.message ?? "the worker could not start: reload the page");
+      current?.reject(failure);
+    });
   }
 
   function run(given, tell) {
@@ -27,6 +30,7 @@ export function startEngine() {
       start();
     }
     return new Promise((resolve, reject) => {
+      if (failure) throw failure;
       const end = (how) => (value) => { current.ended = true; how(value); };
       current = { id: ++id, tell, ended: false, resolve: end(resolve), reject: end(reject) };
       worker.postMessage({ id, given });

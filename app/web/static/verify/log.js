@@ -91,7 +91,7 @@ class LogCheck {
   async grow(leaves) {
     while (leaves.length) {
       let count = leaves.length;
-      for (const size of this.sizes) if (size > this.tree.size) count = Math.min(count, size - this.tree.size);
+      for (const size of this.sizes) if (size > this.tree.size) count = Math.min(count, Number(size) - this.tree.size); // beyond 2^53 a BigInt, and far away
       await this.tree.extend(leaves.slice(0, count), this.hasher);
       leaves = leaves.slice(count);
       this.compareRoots();

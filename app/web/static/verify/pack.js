@@ -42,7 +42,20 @@ async function fileOf(pack, { name, method, packed, size, start }) {
   const header = new DataView(await pack.slice(start, start + 30).arrayBuffer());
   const from = start + 30 + header.getUint16(26, true) + header.getUint16(28, true);
   const data = pack.slice(from, from + packed);
-  const file = method === 0 ? data : await new Response(data.stream().pipeThrough(new DecompressionStream("deflate-raw"))).blob();
+  const file = method === 0 ? data : await inflated(data, size);
   if (file.size !== size) throw new Error("a file in it is damaged");
   return new File([file], name.split("/").at(-1));
+}
+
+/** Not more than *size*: a small file may otherwise become endless. */
+function inflated(data, size) {
+  let rest = size;
+  const bounded = new TransformStream({
+    transform(piece, out) {
+      rest -= piece.length;
+      if (rest < 0) throw new Error("a file in it is longer than its list says");
+      out.enqueue(piece);
+    },
+  });
+  return new Response(data.stream().pipeThrough(new DecompressionStream("deflate-raw")).pipeThrough(bounded)).blob();
 }

@@ -1,7 +1,8 @@
 // Draws what the page shows. Text from outside only ever becomes text: no HTML is made of strings.
 
 import { NAMES } from "./kinds.js";
-import { number, readable, visible } from "./text.js";
+import { readsInOneWay } from "./record.js";
+import { laidOut, number, readable, visible } from "./text.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const ICONS = {
@@ -90,11 +91,13 @@ export function drawRecord({ name, seq, line }, isProven) {
   const heading = isProven ? `Record ${seq}` : `Record ${seq}, as it stands`;
   const box = element("section", { className: "v-card v-record" }, element("h2", { textContent: heading }));
   try {
-    const record = JSON.parse(new TextDecoder().decode(line));
+    const text = new TextDecoder().decode(line);
+    const record = JSON.parse(text);
     const facts = [["When", record.timestamp], ["Who", record.user_id ?? "nobody proven"], ["What", record.action], ["Request", record.request_id]];
     const list = element("dl", {});
     for (const [term, value] of facts) list.append(element("dt", { textContent: term }), element("dd", { textContent: visible(String(value)) }));
-    box.append(list, element("pre", { textContent: visible(JSON.stringify(record.details, null, 2)), tabIndex: 0 }));
+    box.append(list, element("pre", { textContent: visible(laidOut(detailsIn(text))), tabIndex: 0 }));
+    if (!readsInOneWay(line)) box.append(element("p", { className: "v-complaint", textContent: "Two programs may read this record differently (a member twice, or no UTF-8): trust the stored line alone." }));
   } catch {
     box.append(element("p", { textContent: "It cannot be read as JSON." }));
   }
@@ -102,6 +105,12 @@ export function drawRecord({ name, seq, line }, isProven) {
   raw.append(element("pre", { className: "v-raw", textContent: readable(line), tabIndex: 0 }));
   box.append(raw, element("p", { className: "v-help", textContent: `from ${visible(name)}` }));
   return box;
+}
+
+/** Between what stands before and after them in every record (docs/reference/records.md). */
+function detailsIn(line) {
+  const start = line.indexOf('"details":') + '"details":'.length;
+  return line.slice(start, line.lastIndexOf(',"prev_hash":"'));
 }
 
 /** *bytes* around the place of a problem; *marked*: the offset in them of the byte that was flipped, or null. */

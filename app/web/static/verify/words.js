@@ -1,5 +1,6 @@
 // The verdict in words: what it says, and what it does not.
 
+import { next } from "./numbers.js";
 import { number } from "./text.js";
 
 const TRUST = "This is worth as much as the key: it must have come to you by another way than from those who run the log.";
@@ -23,7 +24,7 @@ function broken({ problems, count, log }) {
 function genuine(verdict) {
   const { log, upTo, newer, signer, records } = verdict;
   if (!log) {
-    const what = records.length ? recordsOf(records, signer) : `${signer} signed this checkpoint over ${number(Number(upTo) + 1)} records.`;
+    const what = records.length ? recordsOf(records, signer) : `${signer} signed this checkpoint over ${number(next(upTo))} records.`;
     return { title: "Genuine", lines: [what, TRUST] };
   }
   const covered = log.first ? `Records ${number(log.first)} to ${number(upTo)}` : `All records up to ${number(upTo)}`;

@@ -11,15 +11,18 @@ async function prepare() {
   const measured = await fastest();
   const works = await computesRightly(measured.hasher);
   postMessage({ type: "ready", works, name: measured.hasher.name, noble: measured.noble, webcrypto: measured.webcrypto });
-  return measured.hasher;
+  return works ? measured.hasher : null;
 }
 
 addEventListener("message", async ({ data: { id, given } }) => {
   const tell = (message) => postMessage({ id, ...message });
   try {
-    tell({ type: "done", verdict: await verify(given, tell, await ready) });
+    const hasher = await ready;
+    if (!hasher) throw new Unproven("this browser computes wrongly: use another one");
+    tell({ type: "done", verdict: await verify(given, tell, hasher) });
   } catch (error) {
-    if (!(error instanceof Unproven || error instanceof DOMException)) throw error;
-    tell({ type: "cannot", text: error.message }); // a wrong key, or a file that cannot be read
+    const isKnown = error instanceof Unproven || error instanceof DOMException; // a wrong key, or a file that cannot be read
+    tell({ type: "cannot", text: isKnown ? error.message : `the verifier itself failed, which says nothing of what you gave: ${error}` });
+    if (!isKnown) throw error;
   }
 });
