@@ -66,12 +66,6 @@ async def records_list(inquiry: InquiryDep, request: Request) -> Response:
     )
 
 
-@router.get("/records/one")
-async def record(_: Proven) -> Response:
-    """Its frame alone: the browser fetches the line, and computes the hash of what it got."""
-    return part("record")
-
-
 @router.get("/verify")
 async def verify(_: Proven) -> Response:
     return part("verify")

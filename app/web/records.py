@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -14,7 +15,7 @@ from fastapi import APIRouter, Request, Response
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from ..api.context import AppContext, app_context
+from ..api.context import AppContext, app_context, request_context
 from ..api.dependencies import ServicesDep, bearer_token
 from ..api.error_bodies import public_detail
 from ..api.schemas import PROBLEM
@@ -29,6 +30,7 @@ from .dependencies import InquiryDep
 from .filters import OF_A_FEED, PARAMETERS, filter_of
 from .summaries import summary_of
 
+LOG = logging.getLogger("app.api")
 router = APIRouter(prefix="/audit", tags=["audit"])
 CATCH_UP_SECONDS = 2.0
 """How long a search waits for the newest records."""
@@ -142,7 +144,10 @@ def taken(request: Request, user: str) -> Callable[[], None]:
 
 
 class Feed(StreamingResponse):
-    """*closed* is called whatever ends it, also before its first byte."""
+    """*closed* is called whatever ends it, also before its first byte.
+
+    What breaks off has no last chunk: the caller sees a connection that was cut, and no whole file.
+    """
 
     def __init__(self, content: AsyncIterator[bytes], closed: Callable[[], None], headers: Mapping[str, str]) -> None:
         super().__init__(content, headers=headers)
@@ -151,6 +156,9 @@ class Feed(StreamingResponse):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await super().__call__(scope, receive, send)
+        except AppError as error:
+            origin = request_context(Request(scope)).origin
+            LOG.warning("request %s: its answer broke off: %s", origin.request_id, public_detail(error))
         finally:
             self._closed()
 

@@ -34,9 +34,14 @@ export function download(name, parts, type = "text/plain") {
   setTimeout(() => URL.revokeObjectURL(url), 10_000);
 }
 
+/** What did not work, in a dialog that can only be closed. */
+export const told = (title, text) => confirmed(title, text, "Close", { isQuestion: false });
+
 /** Ask before something that cannot be taken back. */
-export function confirmed(title, text, yes) {
+export function confirmed(title, text, yes, { isQuestion = true } = {}) {
   const dialog = find("#confirm-dialog");
+  show(find("#confirm-no"), isQuestion);
+  find("#confirm-yes").className = isQuestion ? "danger" : "primary";
   setText("#confirm-title", title);
   setText("#confirm-text", text);
   setText("#confirm-yes", yes);

@@ -1,11 +1,14 @@
 // Server-sent events of a fetch, which can carry a bearer where EventSource cannot.
 
+import { brokenOff } from "./session.js";
+
+/** Throws Refused where the stream breaks off. That it ended in order, only its last event can tell. */
 export async function* events(response) {
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   try {
     for (;;) {
-      const { done, value } = await reader.read();
+      const { done, value } = await reader.read().catch((error) => { throw brokenOff(error); });
       if (done) return;
       const blocks = (rest + value).split(/\r?\n\r?\n/);
       rest = blocks.pop();

@@ -3,6 +3,7 @@
 import { find, findAll, say, setText, show } from "./dom.js";
 import { forgetFocus } from "./focus.js";
 import { authorization, end, session, signIn, signOut, whenEnded } from "./session.js";
+import { closeRecord } from "./record.js";
 import { forget } from "./verify.js";
 
 const MODULES = { playground: "./playground.js", records: "./records.js", usage: "./usage.js", operations: "./operations.js", verify: "./verify.js" };
@@ -59,8 +60,10 @@ whenEnded((why) => {
   visits += 1;
   forget();
   forgetFocus();
+  htmx.trigger(document.body, "htmx:abort"); // a page that is on its way comes no more
   for (const dialog of findAll("dialog[open]")) dialog.close();
-  find("#record-dialog").replaceChildren();
+  closeRecord();
+  find("#secret-list").replaceChildren();
   find("#page").replaceChildren();
   setText("#who", "");
   show(find("#console"), false);
@@ -87,7 +90,7 @@ function go() {
   leave();
   leave = () => {};
   visits += 1;
-  htmx.ajax("GET", `console/parts/${page}`, { target: "#page", swap: "innerHTML" });
+  htmx.ajax("GET", `console/parts/${page}`, { target: "#page", swap: "innerHTML" }).catch(() => {}); // the events below tell
 }
 
 addEventListener("hashchange", () => { go(); find("#page").focus({ preventScroll: true }); scrollTo(0, 0); });
@@ -97,6 +100,8 @@ document.body.addEventListener("htmx:configRequest", ({ detail }) => {
   for (const [name, value] of [...detail.formData.entries()]) if (value === "") detail.formData.delete(name);
 });
 
+document.body.addEventListener("htmx:beforeSwap", ({ detail }) => { if (!session()) detail.shouldSwap = false; });
+
 document.body.addEventListener("htmx:afterSwap", async ({ detail }) => {
   if (detail.target.id !== "page") return;
   const root = find("[data-module]", detail.target);
@@ -104,7 +109,12 @@ document.body.addEventListener("htmx:afterSwap", async ({ detail }) => {
   say(`${find("h1", detail.target)?.textContent ?? "The page"} is shown.`);
   if (!root) return;
   const visit = visits;
-  const page = await import(MODULES[root.dataset.module]);
+  let page;
+  try {
+    page = await import(MODULES[root.dataset.module]);
+  } catch {
+    return failed({ target: detail.target, elt: document.body }, 0, { detail: "A part of this page did not come. Reload it, and sign in again." });
+  }
   if (visit !== visits) return; // another page was chosen meanwhile
   const left = (await page.start(root)) ?? (() => {});
   if (visit === visits) leave = left;
@@ -127,6 +137,7 @@ function parsed(text) {
 }
 
 function failed(detail, status, body) {
+  if (!session()) return undefined;
   if (status === 401) return end(body.detail ?? "Sign in again.");
   const copy = find("#problem-template").content.cloneNode(true);
   setText("h2", TITLES[status] ?? "That did not work", copy);

@@ -47,9 +47,9 @@ export function start(root) {
       fail(error.name === "AbortError" ? "You stopped the answer. The log says how much of it was sent." : error.message);
     } finally {
       running = null;
-      find("#answer-text").classList.remove("is-writing");
-      show(find("#ask-stop"), false);
-      find("#ask-send").disabled = false;
+      find("#answer-text", root).classList.remove("is-writing");
+      show(find("#ask-stop", root), false);
+      find("#ask-send", root).disabled = false;
     }
   }
 
@@ -70,8 +70,10 @@ export function start(root) {
     let first = null;
     let usage = null;
     const response = await call("v1/chat/completions", { method: "POST", json: body, signal });
+    let isWhole = false;
     for await (const { data } of events(response)) {
-      if (data === "[DONE]") break;
+      isWhole = data === "[DONE]";
+      if (isWhole) break;
       const chunk = JSON.parse(data);
       if (chunk.error) throw new Error(chunk.error.message);
       const piece = chunk.choices?.[0]?.delta?.content;
@@ -82,6 +84,7 @@ export function start(root) {
       usage = chunk.usage ?? usage;
       receipt = chunk.receipt ?? receipt;
     }
+    if (!isWhole) throw new Error("The answer broke off before its end. The log says how much of it was sent.");
     setText("#fact-first", first === null ? "–" : milliseconds(first));
     setText("#fact-whole", milliseconds(performance.now() - began));
     setText("#fact-input", number(usage?.prompt_tokens));

@@ -1,39 +1,54 @@
 // One record: its line as it is stored, its hash computed here, its neighbours, its receipt.
 
-import { download, find, findAll, make, say, setText } from "./dom.js";
-import { call } from "./session.js";
+import { download, find, findAll, make, say, setText, show } from "./dom.js";
+import { call, session, whole } from "./session.js";
 import { handOver } from "./verify.js";
 
 const HASH_TAIL = 75; // ,"hash":"<64 hex>"} are the last bytes of a line
 
+let opened = new AbortController(); // stops what the record that was shown before still waits for
+
 export async function openRecord(seq) {
+  opened.abort();
+  const { signal } = (opened = new AbortController());
   const dialog = find("#record-dialog");
-  dialog.replaceChildren();
-  await htmx.ajax("GET", "console/parts/records/one", { target: dialog, swap: "innerHTML" });
+  dialog.replaceChildren(find("#record-frame").content.cloneNode(true));
+  setText('[data-fact="seq"]', seq, dialog);
   if (dialog.open) find("#record-title", dialog).focus();
   else dialog.showModal();
-  await fill(dialog, seq);
+  try {
+    await fill(dialog, seq, signal);
+  } catch (error) {
+    if (!signal.aborted) verdict(dialog, "bad", error.message);
+  }
 }
 
-async function fill(dialog, seq) {
-  let bytes;
-  try {
-    bytes = trimmed(new Uint8Array(await (await signed(`audit/entries/${seq}`)).arrayBuffer()));
-  } catch (error) {
-    return verdict(dialog, "bad", error.message);
-  }
-  if (!find("#record-keep", dialog)) return; // it was closed meanwhile
+export function closeRecord() {
+  opened.abort();
+  find("#record-dialog").replaceChildren();
+}
+
+find("#record-dialog").addEventListener("close", () => opened.abort());
+
+async function fill(dialog, seq, signal) {
+  const bytes = trimmed(new Uint8Array(await whole(await signed(`audit/entries/${seq}`, signal), "arrayBuffer")));
   const text = new TextDecoder().decode(bytes);
-  const record = JSON.parse(text);
+  setText("#record-raw", text, dialog);
+  const record = exact(text);
   for (const one of findAll("[data-fact]", dialog)) setText(one, record[one.dataset.fact] ?? (one.dataset.fact === "user_id" ? "nobody" : "–"));
   find('[data-fact="action"]', dialog).classList.add(record.action.replace(".", "-"));
-  setText("#record-raw", text, dialog);
   find("#record-said", dialog).replaceChildren(...saidIn(record.details));
   find("#record-keep", dialog).addEventListener("click", () => guarded(dialog, () => saveReceipt(seq)));
   find("#record-verify", dialog).addEventListener("click", () => guarded(dialog, () => verifyReceipt(seq)));
   find("#record-copy", dialog).addEventListener("click", () => guarded(dialog, () => navigator.clipboard.writeText(`${record.seq}:${record.hash}`)));
-  await check(dialog, bytes, record);
-  await neighbours(dialog, record);
+  show(find("#record-actions", dialog));
+  await check(dialog, bytes, record, signal);
+  await neighbours(dialog, record, signal);
+}
+
+/** Numbers keep the digits that they are written with, also above 2^53, in browsers that can (`JSON.rawJSON`). */
+function exact(text) {
+  return JSON.parse(text, (name, value, context) => (typeof value === "number" && JSON.rawJSON && String(value) !== context.source ? JSON.rawJSON(context.source) : value));
 }
 
 function trimmed(bytes) {
@@ -50,9 +65,10 @@ async function guarded(dialog, act) {
 }
 
 /** The hash covers all bytes of the line before `,"hash":"`. */
-async function check(dialog, bytes, record) {
+async function check(dialog, bytes, record, signal) {
   if (!globalThis.crypto?.subtle) return verdict(dialog, "", "This browser computes digests only over https, or on this machine.");
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes.subarray(0, -HASH_TAIL)));
+  signal.throwIfAborted();
   const computed = [...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("");
   setText('[data-fact="computed"]', computed, dialog);
   if (computed === record.hash) verdict(dialog, "good", "The bytes of this line have the hash that it states.");
@@ -66,8 +82,14 @@ function verdict(dialog, kind, text) {
   setText(place, text);
 }
 
-async function neighbours(dialog, record) {
-  const text = await (await call(`audit/entries?from=${Math.max(0, record.seq - 1)}&limit=3`)).text();
+async function neighbours(dialog, record, signal) {
+  let text;
+  try {
+    text = await whole(await call(`audit/entries?from=${Math.max(0, record.seq - 1)}&limit=3`, { signal }), "text");
+  } catch (error) {
+    if (!signal.aborted) find("#record-near", dialog).replaceChildren(make("li", { className: "quiet", text: error.message }));
+    return;
+  }
   const lines = new Map(text.split("\n").filter(Boolean).map((one) => JSON.parse(one)).map((one) => [one.seq, one]));
   const rows = [];
   for (const [name, seq] of [["Before", record.seq - 1], ["After", record.seq + 1]]) {
@@ -82,7 +104,7 @@ async function neighbours(dialog, record) {
       rows.push(make("li", {}, make("b", { text: name }), make("span", { className: "quiet", text: name === "Before" ? `Record ${seq} is not yours: its hash is the one that this line holds.` : `There is no record ${seq} that you may see.` })));
     }
   }
-  find("#record-near", dialog)?.replaceChildren(...rows);
+  find("#record-near", dialog).replaceChildren(...rows);
 }
 
 /** The texts of a question or an answer, as people read them. */
@@ -99,10 +121,10 @@ function saidIn(details) {
 }
 
 /** A record, or its receipt, is there once a checkpoint covers it, which takes a moment. */
-async function signed(path) {
+async function signed(path, signal) {
   for (let tries = 0; ; tries += 1) {
     try {
-      return await call(path);
+      return await call(path, { signal });
     } catch (error) {
       if (error.status !== 503 || tries === 5) throw error;
       await new Promise((resolve) => setTimeout(resolve, 500));
@@ -111,17 +133,20 @@ async function signed(path) {
 }
 
 async function receiptOf(seq) {
-  return (await signed(`audit/receipts/${seq}`)).text();
+  return whole(await signed(`audit/receipts/${seq}`), "text");
 }
 
 export async function saveReceipt(seq) {
-  download(`receipt-${seq}.tlog-proof`, [await receiptOf(seq)]);
+  const receipt = await receiptOf(seq);
+  if (!session()) return;
+  download(`receipt-${seq}.tlog-proof`, [receipt]);
   say("The receipt is saved.");
 }
 
 /** On the page of the verifier, which gets it as a file: it fetches nothing by itself. */
 export async function verifyReceipt(seq) {
   const file = new File([await receiptOf(seq)], `receipt-${seq}.tlog-proof`);
+  if (!session()) return;
   find("#record-dialog").close();
   handOver(file);
 }

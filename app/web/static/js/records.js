@@ -3,7 +3,7 @@
 import { download, find, findAll, make, milliseconds, number, say, setText, show } from "./dom.js";
 import { events } from "./events.js";
 import { openRecord } from "./record.js";
-import { call } from "./session.js";
+import { call, whole } from "./session.js";
 
 const MAX_LIVE = 200;
 const IN_WORDS = { text: "words", action: "action", model: "model", user: "principal", since: "from", until: "to" };
@@ -80,8 +80,8 @@ export function start(root) {
     return copy;
   }
 
-  if (root.dataset.page === "audit") exporting(root, form);
-  return stop;
+  const stopExport = root.dataset.page === "audit" ? exporting(root, form) : () => {};
+  return () => { stop(); stopExport(); };
 }
 
 /** What is set, as pairs. */
@@ -110,17 +110,18 @@ function exporting(root, form) {
     show(problem, false);
     try {
       const response = await call(`audit/export?${new URLSearchParams([...filter(form), ["format", format]])}`, { signal: running.signal });
-      const records = await response.blob();
+      const records = await whole(response, "blob");
       download(`records.${format === "csv" ? "csv" : "jsonl"}`, [records], records.type);
       dialog.close();
       say(`${number(Number(response.headers.get("x-records")))} records are saved.`);
     } catch (error) {
       if (error.name === "AbortError") return;
-      setText(problem, error.message);
+      setText(problem, `Nothing was saved. ${error.message}`);
       show(problem);
     } finally {
       running = null;
       button.disabled = false;
     }
   });
+  return () => running?.abort();
 }

@@ -4,6 +4,7 @@ let credential = null;
 let known = null;
 let expiry = 0;
 let idle = 0;
+let touched = 0;
 let onEnd = () => {};
 
 const IDLE_MS = Number(document.body.dataset.idleMinutes) * 60_000;
@@ -25,12 +26,13 @@ export async function signIn({ clientId, secret, key }) {
   let given = key;
   if (!given) {
     const body = new URLSearchParams({ grant_type: "client_credentials", client_id: clientId, client_secret: secret });
-    given = (await (await answered(fetch("token", { method: "POST", body, ...PRIVATE }))).json()).access_token;
+    given = (await whole(await answered(fetch("token", { method: "POST", body, ...PRIVATE })), "json")).access_token;
   }
   const answer = await answered(fetch("console/session", { headers: { Authorization: `Bearer ${given}` }, ...PRIVATE }));
-  known = await answer.json();
+  known = await whole(answer, "json");
   credential = given;
   if (known.kind === "token") expiry = setTimeout(() => end("Your token has expired. Sign in again."), Math.min(2 ** 31 - 1, known.expires_at * 1000 - Date.now()));
+  touched = Date.now();
   touch();
   return known;
 }
@@ -61,6 +63,20 @@ export async function call(path, { method = "GET", json, signal, accept } = {}) 
   return answered(fetch(path, { method, headers, signal, body: json === undefined ? undefined : JSON.stringify(json), ...PRIVATE }));
 }
 
+/** The body of *response* in the *form* of one of its methods. Throws Refused where it breaks off: nobody takes a part for the whole. */
+export async function whole(response, form) {
+  try {
+    return await response[form]();
+  } catch (error) {
+    throw brokenOff(error);
+  }
+}
+
+/** What a read of a body that did not end in order throws, in words; what was stopped here stays an AbortError. */
+export function brokenOff(error) {
+  return error.name === "AbortError" ? error : new Refused(0, { detail: "The answer broke off: what came is not the whole of it. Try again." });
+}
+
 const PRIVATE = { credentials: "omit", cache: "no-store", referrerPolicy: "no-referrer", redirect: "error" };
 
 async function answered(promise) {
@@ -79,9 +95,21 @@ async function answered(promise) {
 }
 
 function touch() {
+  if (leftIdle()) return;
+  touched = Date.now();
   clearTimeout(idle);
-  if (credential !== null) idle = setTimeout(() => end("You were signed out, because nothing was done for a while."), IDLE_MS);
+  if (credential !== null) idle = setTimeout(endIdle, IDLE_MS);
+}
+
+const endIdle = () => end("You were signed out, because nothing was done for a while.");
+
+/** A timer stands still while a computer sleeps: so the clock is asked, too. */
+function leftIdle() {
+  const isLeft = credential !== null && Date.now() - touched >= IDLE_MS;
+  if (isLeft) endIdle();
+  return isLeft;
 }
 
 for (const event of ["pointerdown", "keydown"]) addEventListener(event, touch, { capture: true, passive: true });
+for (const event of ["focus", "visibilitychange"]) addEventListener(event, leftIdle, { capture: true });
 addEventListener("pagehide", () => end("You are signed out."));

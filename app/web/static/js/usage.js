@@ -2,7 +2,7 @@
 
 import uPlot from "../vendor/uplot-1.6.32/uPlot.esm.js";
 import { find, findAll, setText } from "./dom.js";
-import { call } from "./session.js";
+import { call, whole } from "./session.js";
 
 const SERIES = {
   questions: [["Answered", (row) => row.answered, "--accent"], ["Failed", (row) => row.failed, "--bad"], ["Refused", (row) => row.refused, "--warn"]],
@@ -14,15 +14,18 @@ export function start(root) {
   let chart = null;
   let shown = "questions";
   let rows = [];
+  let loading = new AbortController();
 
   async function load() {
+    loading.abort();
+    const { signal } = (loading = new AbortController());
     const given = new FormData(find("#span", root));
     const pairs = [...given.entries()].filter(([, value]) => value);
     try {
-      rows = (await (await call(`usage?${new URLSearchParams([["by", "day"], ...pairs])}`)).json()).rows;
+      rows = (await whole(await call(`usage?${new URLSearchParams([["by", "day"], ...pairs])}`, { signal }), "json")).rows;
       draw();
     } catch (error) {
-      setText("#chart", error.message);
+      if (!signal.aborted) setText("#chart", error.message, root);
     }
   }
 
@@ -35,14 +38,15 @@ export function start(root) {
     const colour = (name) => style.getPropertyValue(name).trim();
     const days = filled(rows);
     const axis = { stroke: colour("--quiet"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, font: `12px ${style.fontFamily}` };
-    const series = SERIES[shown].map(([label, , name]) => ({ label, stroke: colour(name), fill: `${colour(name)}22`, width: 2, points: { show: days.length < 8, size: 6, fill: colour(name) } }));
+    const value = (self, one) => one?.toLocaleString("en-US") ?? "";
+    const series = SERIES[shown].map(([label, , name]) => ({ label, value, stroke: colour(name), fill: `${colour(name)}22`, width: 2, points: { show: days.length < 8, size: 6, fill: colour(name) } }));
     const options = {
       width: place.clientWidth, height: 240, padding: [12, 8, 0, 0],
       cursor: { y: false, drag: { x: false, y: false } },
       scales: { x: { time: true }, y: { range: (self, low, high) => [0, Math.max(high, 1) * 1.1] } },
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1e3), "UTC"),
       axes: [{ ...axis, space: 70, values: "{MMM} {D}" }, { ...axis, size: 56, values: (self, ticks) => ticks.map((tick) => tick.toLocaleString("en-US", { notation: "compact" })) }],
-      series: [{ value: "{YYYY}-{MM}-{DD}" }, ...series],
+      series: [{ label: "Day", value: (self, one) => (one ? new Date(one * 1e3).toISOString().slice(0, 10) : "") }, ...series],
     };
     const columns = SERIES[shown].map(([, value]) => days.map((row) => (row.name ? value(row) : 0)));
     chart = new uPlot(options, [days.map((row) => row.at), ...columns], place);
@@ -74,6 +78,7 @@ export function start(root) {
     document.body.removeEventListener("htmx:afterSwap", swapped);
     removeEventListener("themechange", draw);
     resized.disconnect();
+    loading.abort();
     chart?.destroy();
   };
 }
