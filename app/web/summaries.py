@@ -17,7 +17,9 @@ def summary_of(line: bytes) -> dict[str, Any]:
     try:
         record = orjson.loads(line)
     except ValueError:
-        return {"seq": -1, "text": "This line is no JSON document.", "action": "", "timestamp": "", "user_id": None}
+        record = None
+    if not isinstance(record, dict):
+        return {"seq": -1, "text": "This line is no record.", "action": "", "timestamp": "", "user_id": None}
     details = _object(record.get("details"))
     usage = _object(details.get("usage"))
     return {

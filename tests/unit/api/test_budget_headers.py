@@ -11,12 +11,14 @@ from app.limits.budgets.budgets import Left
 NOON, MIDNIGHT = datetime(2026, 11, 26, 12, tzinfo=UTC), datetime(2026, 11, 27, tzinfo=UTC)
 
 
-def left(amount: int, *, counts_money: bool) -> Left:
-    return Left("principal=alice/day/x", counts_money, 2 * BILLION, amount, MIDNIGHT)
+def left(amount: int, *, counts_money: bool, budget: str = "principal=alice/day/x") -> Left:
+    return Left(budget, counts_money, 2 * BILLION, amount, MIDNIGHT)
 
 
 def test_the_budget_of_which_least_is_left_is_shown() -> None:
-    several = [left(900, counts_money=False), left(80, counts_money=False), left(BILLION, counts_money=True)]
+    first, last = "model=a/day/x", "model=z/day/x"
+    several = [left(900, counts_money=False, budget=first), left(80, counts_money=False, budget=last)]
+    several.append(left(BILLION, counts_money=True))
     assert dict(budget_headers([*several, left(5, counts_money=True)], NOON)) == {
         b"x-ratelimit-limit-tokens": b"2000000000",
         b"x-ratelimit-remaining-tokens": b"80",

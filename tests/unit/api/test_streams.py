@@ -14,7 +14,7 @@ from fastapi import Request
 from starlette.types import Message
 
 from app.api.context import request_context
-from app.api.streams import AskStreamSink, EventStream, EventStreamSink, V1StreamSink
+from app.api.streams import ERROR_EVENT_GRACE_SECONDS, AskStreamSink, EventStream, EventStreamSink, V1StreamSink
 from app.audit.format.record import Receipt
 from app.errors import ClientGone, Overloaded, UpstreamError
 from app.kit.event_stream import Event
@@ -23,6 +23,7 @@ from app.upstream.protocol.stream_reader import StreamEnd, StreamReader
 
 from ...support.asking import prepared
 from ...support.http_request import DISCONNECT, REQUEST_ID, FakeApp, request_of, run
+from ...support.virtual_time import simulate
 
 RECEIVED, ANSWERED = Receipt(41, "ab" * 32), Receipt(42, "cd" * 32)
 COMPLETION = Completion("Paris.", "small-1", Usage(3, 4))
@@ -131,6 +132,25 @@ def test_a_caller_who_is_gone_gets_no_error_event() -> None:
     messages = written(AskStreamSink, ask, request_of(body=[], app=app))
     assert [one["type"] for one in messages] == ["http.response.start"]
     assert [one["details"]["code"] for one in app.records] == ["client_gone"]
+
+
+def test_who_does_not_read_the_error_event_is_waited_for_briefly() -> None:
+    request = request_of(body=[])
+
+    async def ask(sink: EventStreamSink, _: object) -> None:
+        await sink.begin()
+        raise UpstreamError
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            await asyncio.sleep(3600)
+
+    async def seconds() -> float:
+        begun = asyncio.get_running_loop().time()
+        await EventStream(request, partial(AskStreamSink, call=prepared()), ask)(request.scope, request.receive, send)
+        return asyncio.get_running_loop().time() - begun
+
+    assert simulate(seconds()) == pytest.approx(ERROR_EVENT_GRACE_SECONDS, abs=0.1)
 
 
 def test_a_stream_that_has_begun_its_end_leaves_no_other_record() -> None:

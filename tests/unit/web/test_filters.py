@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from app.audit.index.search import Filter
+from app.audit.index.search import MAX_FOUND, Filter
 from app.errors import InvalidRequest
 from app.web.filters import day_of, filter_of
 
@@ -37,6 +37,14 @@ def asked(**values: str) -> Any:
 )
 def test_parameters_become_a_filter(given: dict[str, str], wanted: Filter) -> None:
     assert filter_of(asked(**given)) == wanted
+
+
+@for_each("text", ["0", "-1", "+1", "1.5", "1_0", "many", "\u0663", "1e1", " 1", str(MAX_FOUND + 1), "9" * 200])
+def test_a_number_has_one_spelling_and_bounds(text: str) -> None:
+    with pytest.raises(InvalidRequest, match=f"limit is a number from 1 to {MAX_FOUND}"):
+        filter_of(asked(limit=text))
+    assert filter_of(asked(limit="1")).limit == 1
+    assert filter_of(asked(limit=str(MAX_FOUND))).limit == MAX_FOUND
 
 
 @for_each("text", ["2026-02-30", "now", "9999-12-31T23:59:59-23:59:59.9x"])

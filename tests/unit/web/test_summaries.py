@@ -30,9 +30,10 @@ def test_the_text_that_says_most_is_shown(details: dict[str, Any], text: str) ->
     assert text_of(details) == text
 
 
-@for_each("line", [b"", b"{", b"\xff"])
-def test_a_line_that_is_no_document_is_shown_as_such(line: bytes) -> None:
-    assert summary_of(line)["seq"] == -1
+@for_each("line", [b"", b"{", b"\xff", b"[1]", b"3", b"null"])
+def test_a_line_that_is_no_record_is_shown_as_such(line: bytes) -> None:
+    shown = summary_of(line)
+    assert (shown["seq"], shown["action"], shown["user_id"]) == (-1, "", None)
 
 
 def test_members_of_another_type_are_left_out() -> None:
