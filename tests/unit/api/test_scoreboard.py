@@ -79,3 +79,15 @@ def test_one_worker_that_cannot_count_is_seen_by_all() -> None:
     assert scoreboard.any_uncounted
     slots[2].set_counting(COUNTED)
     assert not scoreboard.any_uncounted
+
+
+def test_a_stop_is_seen_by_all_processes() -> None:
+    scoreboard = Scoreboard(1)
+    assert not scoreboard.is_stopping
+    if not (pid := os.fork()):
+        try:
+            scoreboard.is_stopping = True
+        finally:
+            os._exit(0)
+    os.waitpid(pid, 0)
+    assert scoreboard.is_stopping
