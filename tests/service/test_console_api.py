@@ -186,6 +186,18 @@ def test_a_text_of_a_record_stays_text(indexed: Web) -> None:
     assert "&lt;img src=x onerror=alert(1)&gt;&#34;&#39;{{7*7}}" in page
 
 
+def test_a_list_to_choose_from_names_only_models_of_ones_own_records(indexed: Web) -> None:
+    def models(who: str) -> list[str]:
+        part = indexed.get("/console/parts/records", who).text
+        (offered,) = re.findall(r'<select id="filter-model".*?</select>', part, re.DOTALL)
+        return re.findall(r"<option>(.*?)</option>", offered)
+
+    indexed.post("/ask", {"query": "which model?"}, "alice")
+    eventually(lambda: models("alice") != [])
+    assert models("olga") == [], "the admin has asked nothing"
+    assert models("carol") == models("alice"), "an auditor may choose from all"
+
+
 def test_nothing_found_and_nothing_there_are_told_apart(indexed: Web) -> None:
     assert "Nothing found" in indexed.get("/console/parts/records/list?text=zzzz", "alice").text
     assert "No model for you" not in indexed.get("/console/parts/playground", "alice").text
