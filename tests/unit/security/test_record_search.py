@@ -2,23 +2,70 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
 import pytest
 
+from app.audit.evidence.reader import EvidenceReader
+from app.audit.evidence.signer import CheckpointSigner
+from app.audit.evidence.stored_tree import StoredTree
+from app.audit.format.note import Signer
 from app.audit.index.search import Filter
+from app.audit.log import AuditLog
 from app.errors import InsufficientScope
+from app.security.audit_access import AuditAccess, Inquiry
 from app.security.models import Principal
-from app.security.record_search import allowed, verify_still_allowed, whose_sums
+from app.security.record_search import RecordSearch, allowed, verify_still_allowed, whose_sums
 from app.security.roles import ADMIN, ASK, AUDIT_READER
+
+from ...support.stores import open_store
 
 
 def principal(*roles: str) -> Principal:
     return Principal("alice", roles, "alice", "0", 1)
 
 
+@pytest.fixture
+async def searched(tmp_path: Path) -> AsyncIterator[RecordSearch]:
+    """Over a log of three records: 0 is nobody's, 1 alice's, 2 bobby's."""
+    path = tmp_path / "audit_log.jsonl"
+    log, tree = AuditLog(open_store(path)), StoredTree.beside(path)
+    log.create({})
+    signer = CheckpointSigner(open_store(path), StoredTree.beside(path), Signer.generate("example.com/log"))
+    access = AuditAccess(EvidenceReader(open_store(path), tree, signer), log)
+    async with log:
+        for user_id in ("alice", "bobby"):
+            await log.record("request.refused", user_id=user_id, details={}, request_id="0" * 32)
+        signer.publish_next()
+        yield RecordSearch(access, tmp_path / "index")
+        access.close()
+    log.close()
+
+
+@pytest.mark.anyio
+async def test_opening_a_feed_of_others_is_recorded_and_of_ones_own_is_not(searched: RecordSearch, tmp_path: Path) -> None:
+    by = Inquiry(principal(AUDIT_READER), "a" * 32, "127.0.0.1")
+    await searched.open_feed(by, Filter(user="alice"), 3)
+    await searched.open_feed(by, Filter(user="bobby"), 3)
+    *_, last = map(json.loads, (tmp_path / "audit_log.jsonl").read_bytes().splitlines())
+    assert (last["seq"], last["action"], last["user_id"], last["request_id"]) == (3, "audit.read", "alice", "a" * 32)
+    told = {"what": "feed", "filter": {"user": "bobby"}, "from": 3, "address": "127.0.0.1", "credential": by.principal.credential}
+    assert last["details"] == told
+
+
+@pytest.mark.anyio
+async def test_a_feed_brings_the_records_of_whom_it_is_for(searched: RecordSearch) -> None:
+    for wanted, start, seqs in ((Filter(user="bobby"), 0, [2]), (Filter(), 1, [1, 2]), (Filter(), 3, [])):
+        page = await searched.news(wanted, start, 3)
+        assert [json.loads(line)["seq"] for line in page.lines] == seqs
+
+
 def test_without_the_role_a_search_is_for_ones_own_records() -> None:
     assert allowed(principal(ASK), Filter(text="x")) == Filter(text="x", user="alice")
     assert allowed(principal(ASK, ADMIN), Filter(user="alice")) == Filter(user="alice")
-    with pytest.raises(InsufficientScope):
+    with pytest.raises(InsufficientScope, match=AUDIT_READER):
         allowed(principal(ASK, ADMIN), Filter(user="bobby"))
 
 
@@ -30,7 +77,7 @@ def test_an_auditor_searches_all() -> None:
 def test_a_feed_of_others_ends_with_the_role_and_one_of_ones_own_goes_on() -> None:
     for wanted in (Filter(), Filter(user="bobby")):
         verify_still_allowed(principal(AUDIT_READER), wanted)
-        with pytest.raises(InsufficientScope):
+        with pytest.raises(InsufficientScope, match=AUDIT_READER):
             verify_still_allowed(principal(ASK), wanted)
     verify_still_allowed(principal(), Filter(user="alice"))
 
@@ -38,5 +85,5 @@ def test_a_feed_of_others_ends_with_the_role_and_one_of_ones_own_goes_on() -> No
 def test_sums_of_all_are_for_auditors_and_admins() -> None:
     assert [whose_sums(principal(role), None) for role in (ASK, AUDIT_READER, ADMIN)] == ["alice", None, None]
     assert whose_sums(principal(ADMIN), "bobby") == "bobby"
-    with pytest.raises(InsufficientScope):
+    with pytest.raises(InsufficientScope, match=AUDIT_READER):
         whose_sums(principal(ASK), "bobby")
