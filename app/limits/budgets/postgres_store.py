@@ -15,7 +15,8 @@ from typing import Any
 
 from ...kit.postgres import BoundedConnection
 from .batch import Batch, bounded, pots_of
-from .books import Books, OpenQuestion, amounts_of
+from .books import Books
+from .kept_books import KeptBooks, books_of_rows, rows_of_books
 from .postgres_session import BudgetSession
 from .reservations import Pot
 from .store import NO_OWNER, NOT_BUILT, Build, LogPlace, OpenRow, Outcome, PotState, Settle, Step, StoreReplaced
@@ -118,25 +119,18 @@ class PostgresBudgetStore:
             place = _row(db, "SELECT seq, size, hash FROM place")
             pots = db.execute("SELECT budget, period, spent, added FROM logged").fetchall()
             questions = db.execute("SELECT received, request_id, reserved FROM logged_open").fetchall()
-        books = Books()
         if place[0] is None:
-            return books, None
-        books.spent = Counter({Pot(*row[:2]): row[2] for row in pots if row[2]})
-        books.added = Counter({Pot(*row[:2]): row[3] for row in pots if row[3]})
-        for received, request_id, text in questions:
-            reserved = json.loads(text)
-            books.open[received] = OpenQuestion(request_id, amounts_of(reserved), reserved)
-        return books, LogPlace(*place)
+            return Books(), None
+        return books_of_rows(KeptBooks(pots, questions)), LogPlace(*place)
 
     def keep(self, books: Books, place: LogPlace) -> None:
-        pots = [(*pot, bounded(books.spent[pot]), bounded(books.added[pot])) for pot in {*books.spent, *books.added}]
-        questions = [(received, one.request_id, json.dumps(one.reserved)) for received, one in books.open.items()]
+        kept = rows_of_books(books)
         with self._session.use() as db, db.transaction(), db.pipeline():
             db.execute("UPDATE place SET seq = %s, size = %s, hash = %s", place)
             db.execute("DELETE FROM logged")
             db.execute("DELETE FROM logged_open")
-            db.execute(ADD_LOGGED, _columns(pots, 4))
-            db.execute(ADD_QUESTIONS, _columns(questions, 3))
+            db.execute(ADD_LOGGED, _columns(kept.pots, 4))
+            db.execute(ADD_QUESTIONS, _columns(kept.questions, 3))
 
     def rebuild(self, rows: Sequence[OpenRow]) -> None:
         """A row of nobody gets an owner who is not there: it is settled unless one claims it."""

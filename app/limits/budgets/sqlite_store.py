@@ -6,7 +6,6 @@ What a loss of power takes is read from the log again.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import sqlite3
@@ -17,8 +16,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .advances import Granted, Offer, kept_of
-from .batch import Batch, bounded, pots_of
-from .books import Books, OpenQuestion, amounts_of
+from .batch import Batch, pots_of
+from .books import Books
+from .kept_books import KeptBooks, books_of_rows, rows_of_books
 from .reservations import Pot
 from .sqlite_file import faults_of, identity_of
 from .sqlite_rows import (
@@ -132,24 +132,17 @@ class SqliteBudgetStore:
             place = db.execute("SELECT seq, size, hash FROM place").fetchone()
             pots = db.execute("SELECT budget, period, logged_spent, logged_added FROM pots").fetchall()
             questions = db.execute("SELECT received, request_id, reserved FROM logged_open").fetchall()
-        books = Books()
         if place is None:
-            return books, None
-        books.spent = Counter({Pot(*row[:2]): row[2] for row in pots if row[2]})
-        books.added = Counter({Pot(*row[:2]): row[3] for row in pots if row[3]})
-        for received, request_id, text in questions:
-            reserved = json.loads(text)
-            books.open[received] = OpenQuestion(request_id, amounts_of(reserved), reserved)
-        return books, LogPlace(*place)
+            return Books(), None
+        return books_of_rows(KeptBooks(pots, questions)), LogPlace(*place)
 
     def keep(self, books: Books, place: LogPlace) -> None:
-        rows = [(*pot, bounded(books.spent[pot]), bounded(books.added[pot])) for pot in {*books.spent, *books.added}]
-        questions = [(received, one.request_id, json.dumps(one.reserved)) for received, one in books.open.items()]
+        kept = rows_of_books(books)
         with self._transaction() as db:
             db.execute("UPDATE pots SET logged_spent = 0, logged_added = 0")
-            db.executemany(WRITE_LOGGED, rows)
+            db.executemany(WRITE_LOGGED, kept.pots)
             db.execute("DELETE FROM logged_open")
-            db.executemany("INSERT INTO logged_open VALUES (?, ?, ?)", questions)
+            db.executemany("INSERT INTO logged_open VALUES (?, ?, ?)", kept.questions)
             write = "INSERT INTO place VALUES (1, ?, ?, ?, NULL, -1) ON CONFLICT DO UPDATE SET seq = ?, size = ?, hash = ?"
             db.execute(write, (*place, *place))
         with self._reading() as db:
