@@ -24,7 +24,8 @@ BIDI = "bidi \u202eright to left\u2066 and \u200bzero\u200d width\ufeff"
 ZALGO = "Z͑ͫ̓ͪ̂ͫ̽͏̴̙̤̞͉͚̯̞̠͍A̴̵̜̰͔ͫ͗͢L̠ͨͧͩ͘G̴̻͈͍͔̹̑͗̎̅͛́Ǫ̵̹̻̝̳"
 HOSTILE = (SCRIPT, BIDI, LONG, ZALGO)
 MODELS = ("<svg/onload=alert(1)>onerror", "m" * 64)
-"""Names of the policy that would like to be scripts, or are long."""
+SERVER = "<img/src=x/onerror=alert(1)>" + "s" * 170
+"""Names of the policy that would like to be scripts, or are long. Those of budgets are made of roles and clients."""
 NAUGHTY = [text for text in json.loads((SUPPORT / "corpora/strings/blns.json").read_text()) if text.strip()]
 
 
@@ -68,7 +69,9 @@ def seen(tmp_path_factory: pytest.TempPathFactory, fake: FakeOpenAI) -> dict[str
     node, browser = node_with("playwright-core"), chromium()
     node_with("axe-core")
     folder: Path = tmp_path_factory.mktemp("console")
-    with console_service(folder / "service", fake.base_url, days=3, a_day=20, models=MODELS, RATE_LIMIT="10000000") as console:
+    with console_service(
+        folder / "service", fake.base_url, days=3, a_day=20, models=MODELS, server=SERVER, RATE_LIMIT="10000000"
+    ) as console:
         plant(console, fake)
         environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "SECRETS": json.dumps(console.secrets)}
         command = [node, str(NODE_FOLDER / "console.js"), browser, console.url]
@@ -115,6 +118,7 @@ def test_no_text_of_a_record_or_policy_runs_or_becomes_an_element(seen: dict[str
     assert (seen["elements"], seen["pwned"], seen["problem"]) == (0, None, True)
     assert seen["keyShown"]
     assert seen["modelShown"]
+    assert seen["serverShown"] >= 2, "beside its breaker, and in the policy"
 
 
 def test_another_site_does_nothing_in_the_name_of_who_signed_in(seen: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from .service import HTTP, Service
 POLICY = """
 time_zone = "UTC"
 currency = "EUR"
-[servers.upstream]
+[servers.{server}]
 base_url = "{base_url}"
 {models}
 [[budgets]]
@@ -28,7 +28,7 @@ per = "month"
 """
 MODEL = """
 [models.{name}]
-server = "upstream"
+server = {server}
 max_output_tokens = 1000
 context_tokens = 8192
 [prices.{name}]
@@ -57,13 +57,22 @@ class ConsoleService:
 
 @contextmanager
 def console_service(
-    folder: Path, base_url: str, *, days: int = 30, a_day: int = 24, models: Sequence[str] = (), **env: str
+    folder: Path,
+    base_url: str,
+    *,
+    days: int = 30,
+    a_day: int = 24,
+    models: Sequence[str] = (),
+    server: str = "upstream",
+    **env: str,
 ) -> Iterator[ConsoleService]:
-    """Running, at the end of its month. *models*: more of them."""
+    """Running, at the end of its month. *models*: more of them; *server*: the name of the one that is asked."""
     folder.mkdir(parents=True, exist_ok=True)
     prices = [*zip(MODELS, (0.15, 3, 0.6), (0.6, 15, 0.8), strict=True), *((name, 1, 2) for name in models)]
-    text = "".join(MODEL.format(name=json.dumps(name), input=price, output=most) for name, price, most in prices)
-    (folder / "policy.toml").write_text(POLICY.format(base_url=base_url, models=text))
+    text = "".join(
+        MODEL.format(name=json.dumps(name), input=price, output=most, server=json.dumps(server)) for name, price, most in prices
+    )
+    (folder / "policy.toml").write_text(POLICY.format(base_url=base_url, models=text, server=json.dumps(server)))
     settings = {"POLICY_FILE": str(folder / "policy.toml"), "LLM_MODEL": MODELS[0], **env}
     service = Service(folder, **settings)  # type: ignore[arg-type]  # settings by their names
     write_history(service.log, days=days, a_day=a_day)

@@ -5,7 +5,7 @@
 const fs = require("fs");
 const keyboard = require("./console_keyboard.js");
 const strangers = require("./console_strangers.js");
-const { goTo, noted, openPage, signIn, withBrowser } = require("./console_page.js");
+const { goTo, noted, openPage, settled, signIn, withBrowser } = require("./console_page.js");
 
 const [executablePath, url] = process.argv.slice(2);
 const SECRETS = JSON.parse(process.env.SECRETS);
@@ -96,7 +96,7 @@ async function otherRole(browser, seen, name) {
     await look(page, seen, `${one} as ${name}`);
   }
   await page.evaluate(() => { location.hash = "operations"; });
-  await page.locator("#page h1").waitFor();
+  await settled(page, seen.pages[name].includes("operations") ? "operations" : seen.pages[name][0]); // htmx complains of a request that ends with its page
   await page.context().close();
 }
 

@@ -6,7 +6,7 @@ const { goTo, noted, openPage, signIn, withBrowser } = require("./console_page.j
 
 const [executablePath, url, log] = process.argv.slice(2);
 const SECRETS = JSON.parse(process.env.SECRETS);
-const BROWSERS_OWN = /^(Failed to load resource|htmx:)/; // said of every request that fails or is stopped
+const BROWSERS_OWN = /^(Failed to load resource|htmx:)/; // said of every request that fails, or is under way as the page closes
 
 /** A part of the work in a page of its own. Errors of our scripts count, those of the network are the matter. */
 async function inPage(browser, seen, work) {

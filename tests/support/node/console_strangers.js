@@ -48,6 +48,7 @@ async function hostileTexts(browser, seen, { url, SECRETS }) {
   for (const name of ["usage", "operations", "playground"]) {
     await goTo(page, name);
     if (name === "operations") seen.keyShown = await page.locator("#clients td", { hasText: "onerror" }).count();
+    if (name === "operations") seen.serverShown = await page.locator("#state li, #state td", { hasText: "src=x/onerror" }).count();
     if (name === "usage") seen.modelShown = await page.locator("#sums th", { hasText: "onerror" }).count();
     seen.elements += await strange();
     await measure(page, seen, `hostile names in ${name}`);

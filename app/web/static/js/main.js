@@ -60,7 +60,6 @@ whenEnded((why) => {
   visits += 1;
   forget();
   forgetFocus();
-  htmx.trigger(document.body, "htmx:abort"); // a page that is on its way comes no more
   for (const dialog of findAll("dialog[open]")) dialog.close();
   closeRecord();
   find("#secret-list").replaceChildren();
@@ -100,7 +99,10 @@ document.body.addEventListener("htmx:configRequest", ({ detail }) => {
   for (const [name, value] of [...detail.formData.entries()]) if (value === "") detail.formData.delete(name);
 });
 
-document.body.addEventListener("htmx:beforeSwap", ({ detail }) => { if (!session()) detail.shouldSwap = false; });
+/** What was asked for in the name of somebody who has signed out meanwhile is not shown to anyone. */
+document.body.addEventListener("htmx:beforeSwap", ({ detail }) => {
+  if (!session() || detail.requestConfig.headers.Authorization !== authorization().Authorization) detail.shouldSwap = false;
+});
 
 document.body.addEventListener("htmx:afterSwap", async ({ detail }) => {
   if (detail.target.id !== "page") return;
