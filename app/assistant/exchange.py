@@ -223,9 +223,9 @@ class Exchange:
             work = self._security.log_action(user_id, action, details, request_id=origin.request_id, is_long=is_long)
             may_be_written = True
             return await self._finished(work)
-        except Exception as error:  # whatever it is, what is reserved needs its end; it goes on as it is
+        except Exception as error:  # whatever it is: what is reserved is given up, and it is raised again
             is_lost = may_be_written and not isinstance(error, LongTextUnavailable)
-            if self._spending and (action == RECEIVED or (is_lost and action != ATTEMPTED)):  # its end is recorded yet
+            if self._spending and (action == RECEIVED or (is_lost and action != ATTEMPTED)):  # else the end's record follows
                 await self._finished(self._spending.give_up(is_recorded=is_lost))
             raise
 

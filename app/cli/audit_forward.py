@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import threading
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +13,7 @@ import typer
 
 from ..kit.environment import setting
 from ..kit.json_lines import SETTING as FORM
+from ..kit.process import stopped_by
 
 
 class ForwardFormat(StrEnum):
@@ -47,10 +47,8 @@ def audit_forward(
 
     if as_json := setting(FORM):
         os.environ[FORM] = as_json
-    output, stop = open_output(), threading.Event()
+    output, stop = open_output(), stopped_by(signal.SIGTERM, signal.SIGINT)
     logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs each request
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda number, frame: stop.set())
     wanted = Forwarding(
         *(to, form.value, name, not no_content, Trust(ca, certificate, key), header_file, not no_confirmation, once),
     )

@@ -5,9 +5,11 @@ from __future__ import annotations
 import ctypes
 import logging
 import os
+import queue
 import resource
 import signal
 import sys
+import threading
 import weakref
 from collections.abc import Callable
 from typing import Protocol
@@ -107,6 +109,23 @@ def wait_for_stop(parent: int) -> None:
     """
     while signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent and os.getppid() == parent:
         pass
+
+
+def stopped_by(*numbers: signal.Signals) -> threading.Event:
+    """An event that is set once one of *numbers* comes.
+
+    A thread sets it: the handler runs in the main thread, which may just hold the event's lock.
+    """
+    stop, came = threading.Event(), queue.SimpleQueue[None]()
+
+    def set_it() -> None:
+        came.get()
+        stop.set()
+
+    threading.Thread(target=set_it, name="stop", daemon=True).start()
+    for number in numbers:
+        signal.signal(number, lambda number, frame: came.put(None))
+    return stop
 
 
 def ask_child(work: Callable[[], bytes]) -> bytes:

@@ -2,11 +2,11 @@
 "use strict";
 
 const fs = require("fs");
-const { goTo, noted, openPage, signIn, withBrowser } = require("./console_page.js");
+const { goTo, leave, noted, openPage, signIn, withBrowser } = require("./console_page.js");
 
 const [executablePath, url, log] = process.argv.slice(2);
 const SECRETS = JSON.parse(process.env.SECRETS);
-const BROWSERS_OWN = /^(Failed to load resource|htmx:)/; // said of every request that fails, or is under way as the page closes
+const BROWSERS_OWN = /^(Failed to load resource|Response Status Error Code|htmx:)/; // said of every request that fails or is cut off
 
 /** A part of the work in a page of its own. Errors of our scripts count, those of the network are the matter. */
 async function inPage(browser, seen, work) {
@@ -14,7 +14,7 @@ async function inPage(browser, seen, work) {
   const page = await openPage(browser, own, { viewport: { width: 360, height: 800 } });
   await signIn(page, url, "olga", SECRETS.olga);
   await work(page);
-  await page.context().close();
+  await leave(page);
   seen.complaints.push(...own.complaints.filter((one) => !BROWSERS_OWN.test(one)));
 }
 
@@ -105,7 +105,7 @@ async function asleep(browser, seen) {
   await page.keyboard.press("Shift");
   await page.locator("#sign-in-notice:not([hidden])").waitFor();
   seen.afterSleep = await page.locator("#sign-in-notice").innerText();
-  await page.context().close();
+  await leave(page);
 }
 
 async function recordThatDoesNotCome(page, seen) {

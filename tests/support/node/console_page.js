@@ -38,6 +38,12 @@ async function openPage(browser, seen, options = {}) {
   return page;
 }
 
+/** Closes it. htmx complains of a request that this cuts off, which is no fault of the console. */
+async function leave(page) {
+  page.removeAllListeners("console");
+  await page.context().close();
+}
+
 async function signIn(page, url, name, secret) {
   await page.goto(`${url}/console`);
   await page.locator("#client-id").fill(name);
@@ -60,4 +66,4 @@ async function settled(page, name) {
 
 const noted = () => ({ complaints: [], requests: [], violations: [] });
 
-module.exports = { goTo, noted, openPage, settled, signIn, withBrowser };
+module.exports = { goTo, leave, noted, openPage, settled, signIn, withBrowser };

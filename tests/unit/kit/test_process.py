@@ -89,3 +89,9 @@ def test_every_program_of_the_service_keeps_its_memory_private() -> None:
     """Each new interpreter must say it again: the parent, the embedded model, every command."""
     for name in ("app/serving/parent.py", "app/upstream/embedded.py", "app/cli/main.py"):
         assert "    keep_memory_private()\n" in (ROOT / name).read_text(), name
+
+
+def test_a_signal_stops_also_while_the_lock_of_the_event_is_held() -> None:
+    held = "stop = stopped_by(signal.SIGTERM)\nwith stop._cond: os.kill(os.getpid(), signal.SIGTERM); time.sleep(0.1)\n"
+    done = run(held + "print(stop.wait(30))")
+    assert done.stdout == "True\n", done.stderr
