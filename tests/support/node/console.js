@@ -5,7 +5,7 @@
 const fs = require("fs");
 const keyboard = require("./console_keyboard.js");
 const strangers = require("./console_strangers.js");
-const { goTo, leave, noted, openPage, settled, signIn, withBrowser } = require("./console_page.js");
+const { goTo, noted, openPage, settled, signIn, withBrowser } = require("./console_page.js");
 
 const [executablePath, url] = process.argv.slice(2);
 const SECRETS = JSON.parse(process.env.SECRETS);
@@ -84,7 +84,7 @@ async function lookAround(browser, seen) {
   await page.locator("#list .entry").first().click();
   await page.locator("#record-verdict.good").waitFor();
   await lookAtAll(page, seen, "record");
-  await leave(page);
+  await page.context().close();
 }
 
 async function otherRole(browser, seen, name) {
@@ -97,7 +97,7 @@ async function otherRole(browser, seen, name) {
   }
   await page.evaluate(() => { location.hash = "operations"; });
   await settled(page, seen.pages[name].includes("operations") ? "operations" : seen.pages[name][0]);
-  await leave(page);
+  await page.context().close();
 }
 
 async function changes(browser, seen) {
@@ -127,7 +127,7 @@ async function changes(browser, seen) {
   seen.exportOf = await page.locator("#export-filter").innerText();
   const [saved] = await Promise.all([page.waitForEvent("download"), page.locator("#export-form [type=submit]").click()]);
   seen.exported = fs.readFileSync(await saved.path(), "utf8").trim().split("\n").map((line) => JSON.parse(line).action);
-  await leave(page);
+  await page.context().close();
 }
 
 async function signOuts(browser, seen) {
@@ -150,7 +150,7 @@ async function signOuts(browser, seen) {
   await signIn(page, url, "alice", SECRETS.alice);
   await page.reload();
   seen.afterReload = await page.locator("#sign-in").isVisible();
-  await leave(page);
+  await page.context().close();
 }
 
 async function broken(browser, seen) {
@@ -163,7 +163,7 @@ async function broken(browser, seen) {
   await page.unroute("**/console/parts/usage/sums*");
   await page.locator("#sums [data-retry]").click();
   await page.locator("#sums .tiles").waitFor();
-  await leave(page);
+  await page.context().close();
 }
 
 main().catch((error) => {

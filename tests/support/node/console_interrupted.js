@@ -2,7 +2,7 @@
 "use strict";
 
 const fs = require("fs");
-const { goTo, leave, noted, openPage, signIn, withBrowser } = require("./console_page.js");
+const { goTo, noted, openPage, signIn, withBrowser } = require("./console_page.js");
 
 const [executablePath, url, log] = process.argv.slice(2);
 const SECRETS = JSON.parse(process.env.SECRETS);
@@ -14,7 +14,7 @@ async function inPage(browser, seen, work) {
   const page = await openPage(browser, own, { viewport: { width: 360, height: 800 } });
   await signIn(page, url, "olga", SECRETS.olga);
   await work(page);
-  await leave(page);
+  await page.context().close();
   seen.complaints.push(...own.complaints.filter((one) => !BROWSERS_OWN.test(one)));
 }
 
@@ -105,7 +105,7 @@ async function asleep(browser, seen) {
   await page.keyboard.press("Shift");
   await page.locator("#sign-in-notice:not([hidden])").waitFor();
   seen.afterSleep = await page.locator("#sign-in-notice").innerText();
-  await leave(page);
+  await page.context().close();
 }
 
 async function recordThatDoesNotCome(page, seen) {

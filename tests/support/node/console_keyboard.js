@@ -1,7 +1,7 @@
 // The console without a mouse: everything is reached by Tab, is seen to have the focus, and works.
 "use strict";
 
-const { leave, openPage, settled, signIn } = require("./console_page.js");
+const { openPage, settled, signIn } = require("./console_page.js");
 
 const PAGES = ["playground", "records", "verify", "usage", "operations", "audit"];
 
@@ -44,7 +44,7 @@ async function everyPage(browser, seen, { url, SECRETS }) {
     await settled(page, name);
     seen.tabs[name] = await tabThrough(page);
   }
-  await leave(page);
+  await page.context().close();
 }
 
 const tools = (page) => ({
@@ -99,7 +99,7 @@ async function questionToReceipt(browser, seen, { url, SECRETS }) {
   await reach("#live", "Shift+Tab");
   await press("Space");
   await page.locator("#live[aria-pressed=true]").waitFor();
-  await leave(page);
+  await page.context().close();
 }
 
 async function usageByKeys(browser, seen, { url, SECRETS }) {
@@ -118,7 +118,7 @@ async function usageByKeys(browser, seen, { url, SECRETS }) {
   await reach("[data-chart=money]");
   await press("Enter");
   await page.locator("[data-chart=money][aria-pressed=true]").waitFor();
-  await leave(page);
+  await page.context().close();
 }
 
 async function operationsByKeys(browser, seen, { url, SECRETS }) {
@@ -168,7 +168,7 @@ async function operationsByKeys(browser, seen, { url, SECRETS }) {
   await has("#state-by-keys[data-do=enable]");
   await press("Enter");
   await has("#state-by-keys[data-do=disable]");
-  await leave(page);
+  await page.context().close();
 }
 
 async function auditByKeys(browser, seen, { url, SECRETS }) {
@@ -194,7 +194,7 @@ async function auditByKeys(browser, seen, { url, SECRETS }) {
   await reach(".older button");
   await press("Enter");
   await page.waitForFunction(() => document.activeElement === document.querySelectorAll("#list .entry")[50]);
-  await leave(page);
+  await page.context().close();
 }
 
 module.exports = { parts: [everyPage, questionToReceipt, usageByKeys, operationsByKeys, auditByKeys] };

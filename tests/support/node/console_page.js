@@ -8,6 +8,8 @@ const ARGUMENTS = [
   "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
 ];
 const PATIENCE = 45_000;
+/** htmx says so of a request that ends because its page is left. One that fails is told as htmx:sendError or htmx:responseError. */
+const LEFT = /^htmx:(afterRequest|sendAbort), /;
 
 async function withBrowser(executablePath, use) {
   const browser = await chromium.launch({ executablePath, headless: true, args: ARGUMENTS, timeout: PATIENCE });
@@ -24,7 +26,7 @@ async function openPage(browser, seen, options = {}) {
   const page = await context.newPage();
   page.setDefaultTimeout(PATIENCE);
   page.on("console", (message) => {
-    if (["error", "warning"].includes(message.type())) seen.complaints.push(`${message.text()} ${message.location().url}`);
+    if (["error", "warning"].includes(message.type()) && !LEFT.test(message.text())) seen.complaints.push(`${message.text()} ${message.location().url}`);
   });
   page.on("pageerror", (error) => seen.complaints.push(String(error)));
   page.on("request", (request) => seen.requests.push(request.url()));
@@ -36,12 +38,6 @@ async function openPage(browser, seen, options = {}) {
     });
   });
   return page;
-}
-
-/** Closes it. htmx complains of a request that this cuts off, which is no fault of the console. */
-async function leave(page) {
-  page.removeAllListeners("console");
-  await page.context().close();
 }
 
 async function signIn(page, url, name, secret) {
@@ -66,4 +62,4 @@ async function settled(page, name) {
 
 const noted = () => ({ complaints: [], requests: [], violations: [] });
 
-module.exports = { goTo, leave, noted, openPage, settled, signIn, withBrowser };
+module.exports = { goTo, noted, openPage, settled, signIn, withBrowser };

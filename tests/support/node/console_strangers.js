@@ -1,7 +1,7 @@
 // What strangers try: texts that would like to be scripts, other pages that act in the name of who has signed in.
 "use strict";
 
-const { goTo, leave, noted, openPage, settled, signIn } = require("./console_page.js");
+const { goTo, noted, openPage, settled, signIn } = require("./console_page.js");
 
 const HOSTILE = `<img src=x onerror="globalThis.pwned = 1"><script>globalThis.pwned = 2</script>{{7*7}}'"`;
 const MADE = "img:not([src^='console/']), script:not([src]), iframe, object, embed, [onerror], [onload], [onclick], a[href^='javascript']";
@@ -54,7 +54,7 @@ async function hostileTexts(browser, seen, { url, SECRETS }) {
     await measure(page, seen, `hostile names in ${name}`);
   }
   seen.pwned = await page.evaluate(() => globalThis.pwned ?? null);
-  await leave(page);
+  await page.context().close();
 }
 
 async function hostileErrors(browser, seen, { url, SECRETS }) {
@@ -66,7 +66,7 @@ async function hostileErrors(browser, seen, { url, SECRETS }) {
   await page.locator("#ask-send").click();
   await page.locator("#answer-problem:not([hidden])").waitFor();
   seen.problem = await page.locator("#answer-problem").textContent() === HOSTILE;
-  await leave(page);
+  await page.context().close();
 }
 
 /** A page of another site, beside one on which an admin has signed in: by forms and by fetch. */
@@ -101,7 +101,7 @@ async function otherSite(browser, seen, { url, SECRETS }) {
   }
   seen.clientsAfter = await page.evaluate(async () => (await import("/console/static/js/session.js")).call("admin/clients").then((answer) => answer.json()).then(({ clients }) => clients.map((one) => [one.client_id, one.disabled])));
   seen.stillSignedIn = await page.locator("#console").isVisible();
-  await leave(page);
+  await page.context().close();
 }
 
 async function framed(browser, seen, { url }) {
@@ -113,7 +113,7 @@ async function framed(browser, seen, { url }) {
     await page.frames()[1].waitForLoadState();
     seen.framed += await page.frames()[1].locator("#sign-in, #v-files, #swagger-ui, .problem").count();
   }
-  await leave(page);
+  await page.context().close();
 }
 
 module.exports = { parts: [hostileTexts, hostileErrors, otherSite, framed] };
