@@ -99,7 +99,7 @@ def test_every_key_that_proves_nothing_gets_one_body(service: Service, alice: Cl
     service.cli("keys", "revoke", revoked["key_id"])
     service.cli("clients", "disable", "daisy")
     eventually(lambda: service.ask(disabled.key).status_code == 401)
-    unknown, forged = alice.key.replace(alice.key[6], "x" if alice.key[6] != "x" else "y"), alice.key[:-1]
+    unknown, forged = alice.key[:6] + ("y" if alice.key[6] == "x" else "x") + alice.key[7:], alice.key[:-1]
     for key in (expired["key"], revoked["key"], disabled.key, unknown, forged, "saa_", "saa_" + "0" * 60):
         for path, member in (("/ask", "detail"), ("/v1/chat/completions", "error")):
             answer = HTTP.post(service.url + path, json={"query": "hi"}, headers=bearer(key))
