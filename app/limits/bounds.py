@@ -16,7 +16,7 @@ class Bounds:
     """Above it the one that waits longest without a request is closed, else the new one."""
     connections_per_address: int = 1024
     """An IPv6 /64 is one address. Proxies in TRUSTED_PROXIES are exempt."""
-    accepted_at_once: int = 64
+    accepted_at_once: int = 16
     """New connections that one turn of the event loop accepts; the kernel keeps the others."""
     guests: int = 32
     """Connections above `connections`: health is answered on them, all else is 503."""

@@ -14,6 +14,7 @@ from ..errors import AppError
 from ..limits.bounds import Bounds
 from .deadlines import Phase, Waiting
 from .health_desk import HealthDesk
+from .turns import Turns
 
 SWEEP_SECONDS, STOP_SWEEP_SECONDS = 1.0, 0.1
 SWEPT_AT_ONCE = 200
@@ -57,7 +58,7 @@ class Connections:
         """
         self.bounds = bounds
         self.count = count or (lambda code, address: None)
-        self.health = HealthDesk()
+        self.health, self.turns = HealthDesk(), Turns()
         self.is_stopping = False
         self.kept_bytes = 0
         """Of unfinished heads, and of what waits behind requests."""

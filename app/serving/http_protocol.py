@@ -1,7 +1,6 @@
 """HTTP/1.1 on one connection: one request at a time, and everything that comes within bounds.
 
-With http_request.py the only file that depends on uvicorn's internals: see
-tests/contract/test_library_insides.py and docs/decisions/0045-our-own-http-protocol.md.
+The only file that depends on uvicorn's internals, but for http_request.py (decision 45).
 """
 
 from __future__ import annotations
@@ -135,11 +134,12 @@ class HttpProtocol(asyncio.Protocol):
             (self.drop if is_last else self._rest)()
             return
         request = HttpRequest(head, self._server, self._transport, self._flow, self._addresses, self._on_answered)
-        request.keep_alive, self._request, self.waiting.body_bytes = not is_last, request, 0
+        before, self._request = self._request, request
+        request.keep_alive, self.waiting.body_bytes = not is_last, 0
         self.waiting.enter(Phase.BODY)
         if parser.is_whole:
             self._end_body(request)
-        request.start()
+        self._connections.turns.begin(request, before)
 
     def _take_body(self, data: bytes, at: int) -> int:
         parser, request = cast(MessageParser, self._parser), cast(HttpRequest, self._request)

@@ -72,12 +72,13 @@ class HttpRequest:
         self.is_early = False
         """Whether the answer ends the connection before the whole body has come."""
 
-    def start(self) -> None:
+    def start(self) -> asyncio.Task[None]:
         """Run the application in a task, among those that a stop waits for."""
         tasks = self._server.state.tasks
         task = asyncio.get_running_loop().create_task(self._run(self._server.config.loaded_app))
         task.add_done_callback(tasks.discard)
         tasks.add(task)
+        return task
 
     async def _run(self, app: Any) -> None:
         try:

@@ -43,12 +43,6 @@ def listen(host: str, port: int, options: tuple[str, str] = ("--host", "--port")
     return listener
 
 
-def listen_again(listeners: Iterable[socket.socket]) -> None:
-    """A loop that begins to accept lets the kernel keep as many as it accepts at once: too few."""
-    for listener in listeners:
-        listener.listen(WAITING)
-
-
 def begin_no_more(listener: socket.socket) -> None:
     """Let no further connection begin, so that all that have begun can be accepted before a close.
 

@@ -8,7 +8,7 @@ import socket
 import pytest
 
 from app.errors import ConfigError
-from app.serving.listener import all_accepted, begin_no_more, listen, listen_again
+from app.serving.listener import all_accepted, begin_no_more, listen
 
 
 def test_a_port_that_is_taken_is_refused_with_what_to_do() -> None:
@@ -51,20 +51,5 @@ def test_a_worker_waits_until_all_are_accepted() -> None:
             accepted, _ = listener.accept()
             accepted.close()
             await waiting
-
-    asyncio.run(work())
-
-
-def test_what_an_event_loop_says_of_waiting_connections_is_taken_back() -> None:
-    async def work() -> None:
-        with listen("127.0.0.1", 0) as listener:
-            listener.listen(1)  # as asyncio does with `backlog`
-            listen_again([listener])
-            waiting = []
-            for _ in range(20):
-                _, writer = await asyncio.wait_for(asyncio.open_connection(*listener.getsockname()), 10)
-                waiting.append(writer)
-            for writer in waiting:
-                writer.close()
 
     asyncio.run(work())
