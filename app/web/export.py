@@ -23,7 +23,7 @@ FORMATS = get_args(Format)
 KINDS = {"jsonl": "application/x-ndjson", "csv": "text/csv; charset=utf-8", "ocsf": "application/x-ndjson"}
 AT_ONCE = 64
 """Records that are read together, off the loop."""
-FORMAT = {"name": "format", "in": "query", "schema": {"type": "string", "enum": FORMATS, "default": "jsonl"}}
+FORMAT = {"name": "format", "in": "query", "schema": {"type": "string", "enum": [*FORMATS, ""], "default": "jsonl"}}
 FILES = {"content": {kind: {"schema": {"type": "string"}} for kind in sorted(set(KINDS.values()))}}
 
 
