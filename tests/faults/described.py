@@ -45,7 +45,7 @@ def describe(folder: Path, *, role: str, examples: int, workers: int) -> Figures
     """All checks, stateful: *examples* of each operation, as a caller with *role* of ROLES."""
     begun = time.monotonic()
     assert TOOL.exists(), MISSING
-    env: dict[str, Any] = {"ADDRESS_RATE_LIMIT": "10000000", "OPENAI_API_KEY": "k"}
+    env: dict[str, Any] = {"ADDRESS_RATE_LIMIT": "10000000", "TOKEN_EXPIRY_HOURS": "24", "OPENAI_API_KEY": "k"}
     with FakeOpenAI() as fake, Service(folder, workers=workers, OPENAI_BASE_URL=fake.base_url, **env) as service:
         secret = service.add_client(role, ROLES[role])
         configuration = folder / "schemathesis.toml"
