@@ -60,8 +60,10 @@ class Acceptor:
             waits_for = opening.send(None)
         except StopIteration:
             self._opening -= 1
-        except OSError:  # the caller has left
+        except BaseException as error:
             self._opening -= 1
             accepted.close()
+            if not isinstance(error, OSError):  # the caller has left
+                raise
         else:
             waits_for.add_done_callback(lambda _: self._go_on(opening, accepted))

@@ -126,3 +126,26 @@ def test_without_descriptors_it_tries_again_and_says_so(
     with asyncio.Runner(loop_factory=new_loop) as runner:
         runner.run(run())
     assert [record.message for record in caplog.records] == ["No connection can be accepted now: Too many open files."] * 2
+
+
+def test_a_connection_that_cannot_be_opened_is_reported_and_keeps_nobody_waiting(new_loop: NewLoop) -> None:
+    made, reported = list[Connected](), list[Any]()
+
+    def make() -> Connected:
+        made.append(Connected())
+        if len(made) == 1:
+            raise RuntimeError("broken")
+        return made[-1]
+
+    async def run() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context["exception"]))
+        with Listening(2) as given:
+            accepting = Acceptor(given.listener, make, AT_ONCE)
+            await turns_until(lambda: Connected.made == 1)
+            async with asyncio.timeout(10):
+                await accepting.close()
+            assert [caller.recv(9) for caller in given.callers] == [b"", b"hello"]
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(run())
+    assert [str(error) for error in reported] == ["broken"]
