@@ -29,6 +29,8 @@ from .log_of_budgets import LogOfBudgets
 
 LOG = logging.getLogger("app.limits")
 LOOK_SECONDS = 1.0
+ATTACH_SECONDS = 0.25
+"""From an attempt to attach the store that failed to the next one."""
 
 
 def budgets_place(settings: Settings) -> Path | PostgresUrl:
@@ -87,7 +89,7 @@ class BudgetsInUse:
         self._task: asyncio.Task[None] | None = None
 
     async def open_for(self, catalogue: Catalogue) -> None:
-        """Open the store if *catalogue* has budgets. What fails is tried again once a second."""
+        """Open the store if *catalogue* has budgets. What fails is tried again soon."""
         if catalogue.budgets and self._task is None:
             self._start(looks_at_once=False)
             await self.budgets.look(keeps_books=False)
@@ -124,7 +126,10 @@ class BudgetsInUse:
                 async with asyncio.timeout(LOOK_SECONDS):
                     await self._ledger.needs_attaching.wait()
             self._ledger.needs_attaching.clear()
+            was_ready = self._ledger.is_ready
             await self.budgets.look(keeps_books=self._keeps_books)
+            if not (was_ready or self._ledger.is_ready):
+                await asyncio.sleep(ATTACH_SECONDS)
 
     def _on_trouble(self, why: str | None) -> None:
         if why is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from app.catalogue.models import Catalogue
 from app.limits.budgets.errors import BudgetsUnavailable
 from app.security.security_log import SecurityLog
 from app.settings import Settings
-from app.wiring.budgets import BudgetsInUse, budgets_path, open_budgets
+from app.wiring.budgets import ATTACH_SECONDS, BudgetsInUse, budgets_path, open_budgets
 
 from ...support.budgets import budget, claim
 from ...support.caps import CAPS
@@ -101,3 +102,24 @@ def test_the_store_stands_beside_the_clients_or_where_its_url_says(settings: Set
     assert budgets_path(settings) == tmp_path / "logs/budgets.sqlite3"
     elsewhere = settings.model_copy(update={"budgets_url": f"sqlite+aiosqlite:///{tmp_path}/b.db"})
     assert budgets_path(elsewhere) == tmp_path / "b.db"
+
+
+def test_a_server_that_is_down_is_asked_now_and_then(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Attempts without a pause took half a core for as long as the server was down."""
+    attempts = 0
+
+    def refuse(_: asyncio.StreamReader, caller: asyncio.StreamWriter) -> None:
+        nonlocal attempts
+        attempts += 1
+        caller.close()
+
+    async def work(used: BudgetsInUse) -> None:
+        async with await asyncio.start_server(refuse, sock=port):
+            await asyncio.sleep(4 * ATTACH_SECONDS)
+        assert not used.budgets.ledger.is_ready
+
+    with socket.socket() as port:
+        port.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("BUDGETS_URL", f"postgresql://nobody@127.0.0.1:{port.getsockname()[1]}/none?sslmode=disable")
+        run(Settings(), SOME, work)
+    assert 1 <= attempts <= 16  # twice in an attempt, for the second goes by a new connection
