@@ -45,20 +45,20 @@ class PostgresListener:
         """Until cancelled. A lost connection is opened again."""
         while True:
             try:
-                connection = await connect_async(self._url)
+                await self._connect_and_listen()
             except (psycopg.Error, ConfigError, OSError):  # who reads the database reports that it is gone
-                await asyncio.sleep(PAUSE_SECONDS)
-                continue
-            try:
-                await self._listen(connection)
-            except psycopg.Error:
-                await asyncio.sleep(PAUSE_SECONDS)
+                pass
             except Exception:  # if it ended, nobody would hear of changes any more
                 LOG.exception("Listening to %s failed unexpectedly. It is tried again.", self._url)
-                await asyncio.sleep(PAUSE_SECONDS)
-            finally:
-                self.is_connected = False
-                connection.pgconn.finish()
+            await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _connect_and_listen(self) -> None:
+        connection = await connect_async(self._url)
+        try:
+            await self._listen(connection)
+        finally:
+            self.is_connected = False
+            connection.pgconn.finish()
 
     async def _listen(self, connection: AsyncBoundedConnection) -> None:
         await connection.execute(f'LISTEN "{self._channel}"')

@@ -51,3 +51,6 @@ class PostgresWork:
         except (psycopg.Error, ConfigError) as error:
             self._waiting.clear()
             LOG.warning("%s: %s.", self._what, self._url.what_failed(error))
+        except Exception:  # a fault of ours: nobody awaits this task, so it is told here
+            self._waiting.clear()
+            LOG.exception("%s, which is unexpected.", self._what)

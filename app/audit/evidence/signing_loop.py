@@ -106,8 +106,7 @@ class SigningLoop:
             if self._health.problem is None:
                 self._report_problem(error)
         except Exception:  # if it ended the thread, nobody would sign or watch the log; it is reported
-            if self._problem != UNEXPECTED:  # log the traceback once, not at each step
-                LOG.exception(UNEXPECTED)
+            LOG.exception(UNEXPECTED)  # at each step: the output shows each kind a few times a minute
             self._report_problem(EvidenceUnavailable(UNEXPECTED))
         self._health.beat()
         return bool(more)

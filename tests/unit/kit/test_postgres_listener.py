@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from app.kit import postgres_listener
+from app.kit.postgres import AsyncBoundedConnection
 from app.kit.postgres_listener import PostgresListener
 from app.kit.postgres_url import PostgresUrl
 
@@ -45,6 +47,26 @@ async def test_news_come_at_once_and_after_a_restart_everything_is_looked_at(ser
     task.cancel()
     await asyncio.wait([task])
     assert task.cancelled()
+
+
+async def test_a_fault_while_it_connects_is_told_with_its_place_and_tried_again(
+    server: PostgresServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    heard, real, faults = list[str](), postgres_listener.connect_async, [TypeError("of the test"), RuntimeError("of the test")]
+
+    async def connect(url: PostgresUrl) -> AsyncBoundedConnection:
+        if faults:
+            raise faults.pop(0)
+        return await real(url)
+
+    monkeypatch.setattr(postgres_listener, "connect_async", connect)
+    task = asyncio.create_task(PostgresListener(PostgresUrl(server.url(), "DATABASE_URL"), "changes", heard.append).run())
+    await until(lambda: heard == [""])
+    task.cancel()
+    await asyncio.wait([task])
+    told = [one.exc_info[0] for one in caplog.records if one.exc_info and "failed unexpectedly" in one.message]
+    assert told == [TypeError, RuntimeError]
+    assert "in connect" in caplog.text
 
 
 async def test_a_fault_of_ours_does_not_end_it(server: PostgresServer, caplog: pytest.LogCaptureFixture) -> None:

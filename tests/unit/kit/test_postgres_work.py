@@ -57,6 +57,26 @@ async def test_what_fails_is_logged_without_a_secret(caplog: pytest.LogCaptureFi
     await small.aclose()
 
 
+async def test_a_fault_of_ours_is_told_and_the_next_piece_is_done(
+    postgres: PostgresServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    done = list[int]()
+
+    async def broken(connection: AsyncBoundedConnection) -> None:
+        raise KeyError("of the test")
+
+    async def sound(connection: AsyncBoundedConnection) -> None:
+        done.append(1)
+
+    small = PostgresWork(PostgresUrl(postgres.url(), "DATABASE_URL"), "Nothing was done")
+    small.later(broken)
+    await until(lambda: "Nothing was done, which is unexpected" in caplog.text)
+    assert "in broken" in caplog.text
+    small.later(sound)
+    await until(lambda: done == [1])
+    await small.aclose()
+
+
 async def test_an_end_waits_for_nothing(postgres: PostgresServer) -> None:
     begun = asyncio.Event()
 

@@ -250,14 +250,17 @@ def test_a_log_unlike_what_was_signed_is_reported_once_as_critical(desk: Desk, m
         monkeypatch.setattr(SignedLog, "rebuild_tree", refuse)  # the log is read once
 
 
-def test_an_unexpected_error_does_not_end_the_loop(
+def test_an_unexpected_error_does_not_end_the_loop_and_another_one_is_told_too(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     desk.kept.add(1)
     with monkeypatch.context() as patch:
-        patch.setattr(desk.kept.checkpoint_signer, "publish_next", lambda: 1 / 0)
-        assert desk.signing_loop.step() is False
-    assert "failed unexpectedly" in caplog.text
+        for fault in (lambda: 1 / 0, lambda: {}["missing"]):
+            patch.setattr(desk.kept.checkpoint_signer, "publish_next", fault)
+            assert desk.signing_loop.step() is False
+    told = [one.exc_info[0] for one in caplog.records if one.exc_info and "failed unexpectedly" in one.message]
+    assert told == [ZeroDivisionError, KeyError]
+    assert desk.reported == [("head_not_signed", "ERROR")]
     desk.signing_loop.step()
     assert desk.signed() == 2
 
