@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
 from ..security.api_keys.form import NewKey, is_key_id
 from ..security.models import DEFAULT_SETTINGS, Client, ClientSettings
-from ..security.roles import verify_roles, verify_user_id
+from ..security.roles import ADMIN, verify_roles, verify_user_id
 from ..security.tokens.jti import verify_jti
 from ..settings import MAX_TOKEN_HOURS
 from .keys import revoke_key, store_key
@@ -58,7 +59,8 @@ async def list_clients() -> list[Client]:
 async def disable_client(client_id: str, by: Operating = operating) -> None:
     """Raises InvalidRequest if there is no such client, AuditUnavailable."""
     async with by() as operator:
-        await operator.store.disable(client_id, operator.recording("client.disabled", client_id=client_id))
+        record = operator.recording("client.disabled", client_id=client_id)
+        await operator.store.disable(client_id, record, partial(operator.verify_left, client_id))
 
 
 async def enable_client(client_id: str, by: Operating = operating) -> None:
@@ -77,7 +79,8 @@ async def set_roles(
     names = verify_roles(list(roles))
     async with by(None if allow_unknown else names) as operator:
         record = operator.recording("client.roles_set", client_id=client_id, roles=list(names))
-        await operator.store.set_roles(client_id, names, record)
+        verify = None if ADMIN in names else partial(operator.verify_left, client_id)
+        await operator.store.set_roles(client_id, names, record, verify)
         return names
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from ..errors import InvalidInput
+from ..security.models import Client
 from ..security.roles import ADMIN
 from .operator import Operator
 
@@ -19,14 +20,11 @@ class LastAdmin(InvalidInput):
 class RemoteOperator(Operator):
     """Refuses, before the record, what would leave no enabled client with the role of admins.
 
-    A record is made within the transaction of its change, which holds the write lock: two admins
-    cannot disable each other.
+    It looks within the transaction of the change, which holds the write lock: two admins cannot
+    disable each other.
     """
 
-    async def record(self, action: str, **details: Any) -> None:
-        """As of Operator. Raises LastAdmin too."""
-        if action == "client.disabled" or (action == "client.roles_set" and ADMIN not in details["roles"]):
-            admins = {one.client_id for one in await self.store.list_all() if not one.disabled and ADMIN in one.roles}
-            if admins == {details["client_id"]}:
-                raise LastAdmin
-        await Operator.record(self, action, **details)
+    def verify_left(self, client_id: str, several: Sequence[Client]) -> None:
+        """Raises LastAdmin."""
+        if {one.client_id for one in several if not one.disabled and ADMIN in one.roles} == {client_id}:
+            raise LastAdmin

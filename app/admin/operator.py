@@ -16,6 +16,7 @@ from ..audit.storage.file_system import verify_locks_hold
 from ..security.clients.database import faults_named
 from ..security.clients.store import ClientStore, open_clients
 from ..security.clients.transactions import Record
+from ..security.models import Client
 from ..security.security_log import SecurityLog
 from ..settings import load_settings
 from ..wiring.audit import open_audit
@@ -52,6 +53,9 @@ class Operator:
         named = {name: details[name] for name in ("client_id", "jti", "key_id", "server") if name in details}
         by = {} if author.user_id is None else {"user_id": author.user_id}
         self.events.event(action.replace(".", "_"), **by, **named)
+
+    def verify_left(self, client_id: str, several: Sequence[Client]) -> None:
+        """Called before *client_id*, of *several*, is no admin any more. At a terminal everything is left."""
 
     def recording(self, action: str, **details: Any) -> Record:
         """For a change that is recorded as soon as it is known to be possible."""

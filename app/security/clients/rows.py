@@ -42,6 +42,12 @@ async def find_or_decoy(connection: AsyncConnection, client_id: str) -> Row[Any]
     return (await connection.execute(CLIENT_OR_DECOY, {WANTED: wanted})).one()
 
 
+async def every(connection: AsyncConnection) -> list[Client]:
+    """All clients by name, including the disabled ones."""
+    rows = (await connection.execute(select(clients).order_by(clients.c.client_id))).all()
+    return [client_of(row) for row in rows]
+
+
 async def existing(connection: AsyncConnection, client_id: str) -> Row[Any]:
     """Raises InvalidRequest if there is no such client."""
     row = await find_or_decoy(connection, client_id)

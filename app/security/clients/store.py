@@ -15,7 +15,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
-from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -30,9 +29,9 @@ from .key_store import KeyStore
 from .migrations import verify_schema
 from .replaced_database import Place, place_of, store_refusals
 from .revocation_rows import read_revocations, write_revocation
-from .rows import NO_DIGEST, active, client_of, existing, find_or_decoy, name_taken, settings_of, update, verify_secrets
+from .rows import NO_DIGEST, active, client_of, every, existing, find_or_decoy, name_taken, settings_of, update, verify_secrets
 from .tables import clients
-from .transactions import Record, open_async_engine, reading, unrecorded, writing
+from .transactions import Record, Verify, open_async_engine, reading, unrecorded, writing
 
 Clock = Callable[[], float]
 Randomness = Callable[[int], bytes]
@@ -93,20 +92,21 @@ class ClientStore:
     async def list_all(self) -> list[Client]:
         """All clients by name, including the disabled ones."""
         async with reading(self._engine) as connection:
-            rows = (await connection.execute(select(clients).order_by(clients.c.client_id))).all()
-        return [client_of(row) for row in rows]
+            return await every(connection)
 
-    async def disable(self, client_id: str, record: Record = unrecorded) -> None:
-        """Refuse the client, its tokens and keys. Raises InvalidRequest, as all below."""
-        await self._change(client_id, record, disabled=True)
+    async def disable(self, client_id: str, record: Record = unrecorded, verify: Verify | None = None) -> None:
+        """Refuse the client, its tokens and keys. Raises InvalidRequest, as all below, and what *verify* raises."""
+        await self._change(client_id, record, verify, disabled=True)
 
     async def enable(self, client_id: str, record: Record = unrecorded) -> None:
         """Undo `disable`: its unexpired tokens and keys count again, too."""
         await self._change(client_id, record, disabled=False)
 
-    async def set_roles(self, client_id: str, roles: list[str] | tuple[str, ...], record: Record = unrecorded) -> None:
+    async def set_roles(
+        self, client_id: str, roles: list[str] | tuple[str, ...], record: Record = unrecorded, verify: Verify | None = None
+    ) -> None:
         """Its tokens and keys lose the roles that it has no more. Raises InvalidRoles too."""
-        await self._change(client_id, record, roles=" ".join(verify_roles(roles)))
+        await self._change(client_id, record, verify, roles=" ".join(verify_roles(roles)))
 
     async def change_settings(
         self, client_id: str, changes: Mapping[str, Any], record: Callable[[ClientSettings], Awaitable[object]] | None = None
@@ -219,9 +219,11 @@ class ClientStore:
     async def aclose(self) -> None:
         await self._engine.dispose()
 
-    async def _change(self, client_id: str, record: Record, **values: Any) -> None:
+    async def _change(self, client_id: str, record: Record, verify: Verify | None = None, **values: Any) -> None:
         async with writing(self._engine, record) as connection:
             await existing(connection, client_id)
+            if verify is not None:
+                verify(await every(connection))
             await update(connection, client_id, **values)
 
     def _new_secret(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -15,11 +15,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from ...kit.finished import finished
 from ...kit.postgres_url import PostgresUrl
+from ..models import Client
 from .database import TIMEOUT_SECONDS, Where, configure, database_faults, database_url, engine_options
 from .tables import generation
 
 Record = Callable[[], Awaitable[object]]
 """Records a change in the log: durable on return."""
+Verify = Callable[[Sequence[Client]], None]
+"""May refuse a change. Gets all clients as they were before it, in its transaction."""
 _turns: WeakKeyDictionary[Engine, asyncio.Lock] = WeakKeyDictionary()
 
 

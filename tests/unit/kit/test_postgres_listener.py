@@ -7,8 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.kit import postgres_listener
-from app.kit.postgres import AsyncBoundedConnection
+from app.kit.postgres import AsyncBoundedConnection, connect_async
 from app.kit.postgres_listener import PostgresListener
 from app.kit.postgres_url import PostgresUrl
 
@@ -52,14 +51,14 @@ async def test_news_come_at_once_and_after_a_restart_everything_is_looked_at(ser
 async def test_a_fault_while_it_connects_is_told_with_its_place_and_tried_again(
     server: PostgresServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    heard, real, faults = list[str](), postgres_listener.connect_async, [TypeError("of the test"), RuntimeError("of the test")]
+    heard, faults = list[str](), [TypeError("of the test"), RuntimeError("of the test")]
 
     async def connect(url: PostgresUrl) -> AsyncBoundedConnection:
         if faults:
             raise faults.pop(0)
-        return await real(url)
+        return await connect_async(url)
 
-    monkeypatch.setattr(postgres_listener, "connect_async", connect)
+    monkeypatch.setattr("app.kit.postgres_listener.connect_async", connect)
     task = asyncio.create_task(PostgresListener(PostgresUrl(server.url(), "DATABASE_URL"), "changes", heard.append).run())
     await until(lambda: heard == [""])
     task.cancel()

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,12 @@ import pytest
 from app.errors import ConfigError, Unavailable
 from app.kit import postgres as connections
 from app.kit.postgres_url import PostgresUrl
+from app.security.clients.database import TIMEOUT_SECONDS
 from app.security.clients.migrations import create_or_upgrade_database, verify_schema
+from app.security.clients.postgres_database import POOL
 from app.security.clients.store import ClientStore, open_clients
 from app.security.database_follower import DatabaseFollower
+from app.security.models import Client
 from app.security.replacement_notice import ReplacementNotice
 from app.security.security_log import SecurityLog
 
@@ -271,6 +274,30 @@ async def test_a_pool_is_bounded_and_given_back_by_who_is_cancelled(
         await asyncio.gather(*reads, return_exceptions=True)
         await until(lambda: postgres.query(count, name_of(url))[0][0] <= 4)
     assert await store.list_all() == []
+
+
+async def test_a_change_that_may_be_refused_waits_for_no_reader(store: ClientStore) -> None:
+    """It holds the lock that every node's changes wait for, so it looks on the connection that it has."""
+    await store.add("alice", [ASK])
+    seen, refusal = list[str](), Unavailable("of the test")
+
+    def verify(several: Sequence[Client]) -> None:
+        seen.extend(f"{one.client_id} {one.disabled}" for one in several)
+
+    def refuse(several: Sequence[Client]) -> None:
+        raise refusal
+
+    readers = [await store._engine.connect() for _ in range(POOL - 1)]
+    try:
+        async with asyncio.timeout(TIMEOUT_SECONDS / 2):
+            await store.disable("alice", verify=verify)
+            with pytest.raises(Unavailable) as caught:
+                await store.set_roles("alice", ["admin"], verify=refuse)
+    finally:
+        for one in readers:
+            await one.close()
+    assert (seen, caught.value) == (["alice False"], refusal)
+    assert [(one.disabled, one.roles) for one in await store.list_all()] == [(True, (ASK,))]
 
 
 def test_a_pooler_that_hides_itself_and_a_standby_are_refused(own_server: PostgresServer) -> None:
