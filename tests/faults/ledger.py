@@ -102,7 +102,10 @@ def crash_between(folder: Path, *, rounds: int) -> Figures:
     """
     figures, started, load, gone = Figures(0, 0, 0.0), time.monotonic(), Load([]), 0
     with PostgresServer(wal_writer_delay="10s") as server, begun(server) as name:
-        place, last = LedgerPlace(server.url(name, ROLE), node="n", incarnation=1), "SELECT max(last_seq) FROM audit.batches"
+        place, last = (
+            LedgerPlace(server.url(name, ROLE), node="n", incarnation=1, is_single_primary=True),
+            "SELECT max(last_seq) FROM audit.batches",
+        )
 
         def crash() -> None:
             nonlocal gone

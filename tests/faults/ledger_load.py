@@ -13,7 +13,7 @@ from app.audit.log import AuditLog
 from app.audit.storage.append import append
 from app.audit.storage.postgres.place import LedgerPlace
 from app.audit.storage.postgres.store import PostgresStore
-from app.errors import AuditUnavailable
+from app.errors import AuditCorrupt, AuditUnavailable
 
 from ..support.checked import chain_report
 from ..support.ledger import ROLE, new_ledger
@@ -43,6 +43,19 @@ class Load:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
+        self.stop()
+
+    @classmethod
+    def of(cls, *several: Load) -> Load:
+        """What all of them were told."""
+        found = cls([])
+        for one in several:
+            found.acknowledged |= one.acknowledged
+            found.refused |= one.refused
+        return found
+
+    def stop(self) -> None:
+        """Idempotent."""
         self._stop.set()
         for thread in self._threads:
             thread.join()
@@ -60,7 +73,7 @@ class Load:
                 ids = [record.request_id for record in batch]
                 try:
                     receipts = append(store.append, batch)
-                except AuditUnavailable as error:
+                except (AuditUnavailable, AuditCorrupt) as error:
                     with self._lock:
                         self.refused.update(ids)
                         self.faults[error.detail[:90]] += 1
@@ -92,7 +105,9 @@ def check(place: LedgerPlace, load: Load, *, are_all_told: bool = True) -> int:
 
 
 def places_of(url: str) -> list[LedgerPlace]:
-    return [LedgerPlace(url, node=f"node-{node}", incarnation=node) for node in range(NODES) for _ in range(WRITERS)]
+    """Their servers have a standby only where a fault is about one."""
+    numbers = [node for node in range(NODES) for _ in range(WRITERS)]
+    return [LedgerPlace(url, node=f"node-{node}", incarnation=node, is_single_primary=True) for node in numbers]
 
 
 @contextmanager

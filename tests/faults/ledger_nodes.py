@@ -31,7 +31,7 @@ NODES = 3
 
 def write(url: str, node: str, incarnation: int) -> None:
     """In a process of its own: append, and print each promise, or `fenced`, as soon as it is known."""
-    store = PostgresStore(LedgerPlace(url, node=node, incarnation=incarnation))
+    store = PostgresStore(LedgerPlace(url, node=node, incarnation=incarnation, is_single_primary=True))
     while True:
         records = [draft("log.alive", None, {"node": node}) for _ in range(3)]
         try:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from . import ledger, ledger_nodes, ledger_services
+from . import ledger, ledger_nodes, ledger_services, ledger_split
 
 
 def test_connections_that_are_cut_at_random_lose_and_double_nothing(tmp_path: Path) -> None:
@@ -27,6 +27,13 @@ def test_records_gone_before_their_message_are_not_acknowledged(tmp_path: Path) 
 def test_a_standby_that_takes_over_has_all_that_was_acknowledged(tmp_path: Path) -> None:
     """Also where waits for it were cancelled, which the server tells as a success with a warning."""
     assert len(ledger.fail_over(tmp_path, rounds=2).ready) == 2
+
+
+@pytest.mark.slow
+def test_a_primary_that_was_replaced_and_lives_on_acknowledges_nothing(tmp_path: Path) -> None:
+    """Neither to who stayed with it, nor to who saw the new one, even if it waits for no standby any more."""
+    figures = ledger_split.split(tmp_path, rounds=1, seconds=0.5)
+    assert (len(figures.ready), figures.broken > 0) == (1, True)
 
 
 @pytest.mark.slow

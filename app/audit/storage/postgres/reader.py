@@ -10,7 +10,7 @@ from ...format.record import LogEnd, Receipt, computed_hash, hash_of
 from .place import SCHEMA, LedgerPlace
 from .pool import Pool
 from .session import BIGINT, Lost, Refused, Row, Session, Statement
-from .writer import LAST, number_in, refusal, text_in, wait_until_durable
+from .writer import LAST, TRUE, gone, number_in, refusal, text_in, wait_until_durable
 
 EXISTS = Statement("exists", "SELECT to_regclass('audit.batches') IS NOT NULL")
 LOOK = Statement(
@@ -46,7 +46,7 @@ class Reader:
 
     def exists(self) -> bool:
         with self._session() as session:
-            return session.call(EXISTS) == [[b"\1"]]
+            return session.call(EXISTS) == [[TRUE]]
 
     def end(self) -> LogEnd | None:
         """The last record, perhaps not durable yet. None: there is none."""
@@ -62,7 +62,7 @@ class Reader:
         with self._session() as session:
             (row,) = session.call(LOOK, None if known is None else known.seq)
         if known is not None and text_in(row[4]) != known.hash:
-            raise AuditCorrupt(f"The ledger in AUDIT_URL had record {known.seq}, durable, and has it no more.")
+            raise gone(known.seq)
         return _end([row] if row[0] is not None else []), number_in(row[3])
 
     def forget(self) -> None:
@@ -76,7 +76,7 @@ class Reader:
             if end == known or self._is_retired:
                 return end
             if known is not None and (end is None or end.seq < known.seq):
-                raise AuditCorrupt(f"The ledger in AUDIT_URL had record {known.seq}, durable, and has it no more.")
+                raise gone(known.seq)
             if end is not None:
                 wait_until_durable(session, Receipt(end.seq, end.hash))
             self._durable = end

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from ....errors import EvidenceUnavailable, LogUnreadable
 from .place import LedgerPlace
 from .session import BIGINT, BYTEA, TEXT, Lost, Refused, Session, Statement
-from .writer import refusal
+from .writer import TRUE, refusal
 
 IDLE_SECONDS = 10
 LOCK_CLASS = 0x41554449
@@ -29,7 +29,6 @@ DURABLE_NOTE = Statement("durable_note", "SELECT note, pg_logical_emit_message(t
 """In one transaction: what it found is durable once that is."""
 LEAD = Statement("lead", "SELECT pg_try_advisory_lock($1::int, 'audit'::regnamespace::oid::int)", (BIGINT,))
 REPLACE = Statement("replace", "SELECT audit.replace_signed_head($1, $2)", (BYTEA, BYTEA))
-TRUE = b"\x01"
 
 
 class PostgresSignedHead:

@@ -32,12 +32,23 @@ PREPARE = f"an administrator runs {command('audit prepare')}"
 GIVE_UP_SECONDS = 4.0
 """Less than a caller waits: then the log is closed, and a probe tries once a second."""
 PAUSE_SECONDS = LEAST_SECONDS = 0.05
-HASH = 64
+HASH, TRUE = 64, b"\1"
 APPEND = Statement(
     "append", "SELECT * FROM audit.append($1, $2, $3, $4, $5, $6, $7)", (TEXT, BIGINT, UUID, BIGINT, BIGINT, BOOL, BYTEAS)
 )
 BARRIER = Statement("barrier", "SELECT audit.barrier($1, $2)", (BIGINT, TEXT))
 ENTER = Statement("enter", "SELECT audit.enter($1, $2)", (TEXT, BIGINT))
+STANDS = Statement("stands", "SELECT EXISTS (SELECT FROM audit.batches WHERE last_seq = $1 AND hash = $2)", (BIGINT, TEXT))
+SOUND = Statement(
+    "sound",
+    "SELECT current_setting('fsync') = 'on' AND current_setting('full_page_writes') = 'on' "
+    "AND ($1 OR current_setting('synchronous_standby_names') !~ '^\\s*$')",
+    (BOOL,),
+)
+UNSOUND = (
+    "The server in AUDIT_URL may lose what it acknowledges: it has no synchronous standby, or waits for no disk "
+    "(synchronous_standby_names, fsync, full_page_writes). Set it up as the one before."
+)
 LAST = Statement("last", "SELECT last_seq, hash, size FROM audit.batches ORDER BY last_seq DESC LIMIT 1")
 
 
@@ -50,13 +61,15 @@ class Writer:
         self._place, self._connect, self._meter = place, connect, meter
         self._id, self._number = str(uuid.uuid4()), 0
         self._session: Session | None = None
+        self._acknowledged: Receipt | None = None
         self._epoch, self._deadline = 0, 0.0
 
     def append(self, records: Sequence[Draft], *, after: int | None = None, begins: bool = False) -> list[Receipt]:
         """Their receipts, once they are durable. No receipts if *after* is not the last record.
 
         Raises AuditUnavailable: then nothing is acknowledged, and the batch may stand all the same.
-        Raises AuditCorrupt where a log is to be begun and there is one.
+        Raises AuditCorrupt where a log is to be begun and there is one, and where the ledger lacks
+        what this writer acknowledged.
         """
         self._number += 1
         number, bodies = self._number, [body_of(record) for record in records]
@@ -72,7 +85,10 @@ class Writer:
                     self._meter.sync(time.monotonic() - began)
             return receipts
 
-        return self._until_settled(work)
+        receipts = self._until_settled(work)
+        if receipts:
+            self._acknowledged = receipts[-1]
+        return receipts
 
     def settle(self) -> None:
         """Whatever stands at the end of the log is durable on return. Raises AuditUnavailable."""
@@ -110,18 +126,32 @@ class Writer:
         """A connection. An older service of the same node is fenced from its beginning on."""
         if self._session is None or not self._session.is_open:
             self._session = self._connect(self._place)
+            self._verify_same(self._session)
             if self._place.incarnation is not None:
                 ((epoch,),) = self._session.call(ENTER, self._place.node, self._place.incarnation)
                 self._epoch = number_in(epoch)
         return self._session
 
+    def _verify_same(self, session: Session) -> None:
+        """The server may be another one: promoted, and not set up yet; or a primary that was replaced and lives on."""
+        seen, of_service = self._acknowledged, self._place.incarnation is not None
+        if of_service and session.call(SOUND, self._place.is_single_primary) != [[TRUE]]:
+            self.close()
+            raise AuditUnavailable(UNSOUND)
+        if seen is not None and session.call(STANDS, seen.seq, seen.hash) != [[TRUE]]:
+            self.close()
+            raise gone(seen.seq)
+
 
 def wait_until_durable(session: Session, receipt: Receipt, seconds: float = ANSWER_SECONDS) -> None:
     """The record stands, and is durable on return. Raises Lost, also where it does not stand."""
-    ((stands,),) = session.call(BARRIER, receipt.seq, receipt.hash, seconds=seconds)
-    if stands != b"\1":
+    if session.call(BARRIER, receipt.seq, receipt.hash, seconds=seconds) != [[TRUE]]:
         session.close()
         raise Lost(f"record {receipt.seq} is gone: the server crashed, or another took over")
+
+
+def gone(seq: int) -> AuditCorrupt:
+    return AuditCorrupt(f"The ledger in AUDIT_URL had record {seq}, durable, and has it no more: is that the right server?")
 
 
 def refusal(error: Refused) -> AppError:

@@ -25,7 +25,7 @@ def database(postgres: PostgresServer) -> str:
 def ledger(postgres: PostgresServer, database: str) -> LedgerPlace:
     """Of the service named `here`, in its first incarnation."""
     fresh_ledger(postgres, database, partition_records=10)
-    return ledger_place(postgres, database, node="here", incarnation=1)
+    return ledger_place(postgres, database, node="here", incarnation=1, is_single_primary=True)
 
 
 @pytest.fixture

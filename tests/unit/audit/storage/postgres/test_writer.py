@@ -79,7 +79,7 @@ def test_a_batch_that_was_found_is_waited_for_again(writer: Writer, monkeypatch:
     monkeypatch.setattr(CutSession, "call", call)
     CutSession.cuts.append(("after", BARRIER.name))
     writer.append(some(1))
-    assert called == [APPEND.name, BARRIER.name, "pin", "enter", APPEND.name, BARRIER.name]
+    assert called == [APPEND.name, BARRIER.name, "pin", "sound", "stands", "enter", APPEND.name, BARRIER.name]
 
 
 def test_a_batch_that_is_gone_before_its_message_is_not_acknowledged(
@@ -98,6 +98,30 @@ def test_a_batch_that_is_gone_before_its_message_is_not_acknowledged(
     monkeypatch.setattr(CutSession, "call", call)
     (receipt,) = writer.append(some(1))
     assert (removed, receipt.seq, lines(admin)) == ([2], 1, 2)
+
+
+def test_a_server_that_lacks_what_was_acknowledged_gets_nothing_more(writer: Writer, admin: Admin) -> None:
+    """As where the name of the database leads back to a primary that was replaced: it goes on, from an earlier record."""
+    (receipt,) = writer.append(some(1))
+    admin.execute("UPDATE audit.batches SET hash = repeat('0', 64) WHERE last_seq = 1")
+    writer.close()
+    for _ in range(2):
+        with pytest.raises(AuditCorrupt, match="had record 1, durable, and has it no more"):
+            writer.append(some(2))
+    assert lines(admin) == 2
+    admin.execute("UPDATE audit.batches SET hash = %s WHERE last_seq = 1", [receipt.hash])
+    writer.append(some(3))  # led to the right one again
+    assert lines(admin) == 3
+
+
+def test_a_server_without_a_synchronous_standby_gets_nothing_unless_that_was_said(
+    writer: Writer, ledger: LedgerPlace, admin: Admin
+) -> None:
+    """As after a failover to a standby that nobody has set up as a primary yet."""
+    with closing(Writer(replace(ledger, is_single_primary=False))) as careful:
+        with pytest.raises(AuditUnavailable, match="no synchronous standby"):
+            careful.append(some(1))
+    assert lines(admin) == 1
 
 
 def test_a_writer_of_an_older_service_is_fenced(writer: Writer, ledger: LedgerPlace, admin: Admin) -> None:
