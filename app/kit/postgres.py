@@ -34,18 +34,31 @@ SERVER_SIDE = {
 """What a node that vanished held is free within half a minute."""
 
 
+WAIT_FOR_STANDBY = "SyncRepWaitForLSN"
+"""The function of PostgreSQL that says, with a warning, that it gave up this wait: the commit is on this server alone."""
+
+
 class BoundedConnection(psycopg.Connection[Any]):
-    """A connection that is closed as soon as the server does not answer in time."""
+    """A connection that is closed as soon as the server does not answer in time.
+
+    A commit whose wait for a synchronous standby was cancelled fails, too: the server calls it a success.
+    """
+
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named)
+        self._given_up = _waits_given_up(self)
 
     def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
         try:
             seconds = ANSWER_SECONDS if timeout is None else timeout
-            return waiting.wait(gen, self.pgconn.socket, interval=interval, timeout=seconds)
+            answer = waiting.wait(gen, self.pgconn.socket, interval=interval, timeout=seconds)
         except errors._WaitTimeout:
             _give_up(self, timeout)
         except BaseException as error:
             _close_if_interrupted(self, error)
             raise
+        _verify_replicated(self, self._given_up)
+        return answer
 
 
 class AsyncBoundedConnection(psycopg.AsyncConnection[Any]):
@@ -54,15 +67,21 @@ class AsyncBoundedConnection(psycopg.AsyncConnection[Any]):
     psycopg would ask the server to cancel it, and wait for that.
     """
 
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named)
+        self._given_up = _waits_given_up(self)
+
     async def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:  # noqa: ASYNC109 - psycopg's
         try:
             seconds = ANSWER_SECONDS if timeout is None else timeout
-            return await waiting.wait_async(gen, self.pgconn.socket, interval=interval, timeout=seconds)
+            answer = await waiting.wait_async(gen, self.pgconn.socket, interval=interval, timeout=seconds)
         except errors._WaitTimeout:
             _give_up(self, timeout)
         except BaseException as error:
             _close_if_interrupted(self, error)
             raise
+        _verify_replicated(self, self._given_up)
+        return answer
 
 
 def connect(url: PostgresUrl, *, autocommit: bool = True, **settings: str) -> BoundedConnection:
@@ -110,3 +129,21 @@ def _close_if_interrupted(connection: BoundedConnection | AsyncBoundedConnection
     """It is not known how far the server has come."""
     if not isinstance(error, Exception):
         connection.pgconn.finish()
+
+
+def _waits_given_up(connection: BoundedConnection | AsyncBoundedConnection) -> list[str]:
+    """What the server will have said of them."""
+    said = list[str]()
+
+    def note(diagnostic: errors.Diagnostic) -> None:
+        if diagnostic.source_function == WAIT_FOR_STANDBY:
+            said.append(diagnostic.message_primary or "")
+
+    connection.add_notice_handler(note)
+    return said
+
+
+def _verify_replicated(connection: BoundedConnection | AsyncBoundedConnection, given_up: list[str]) -> None:
+    if given_up:
+        connection.pgconn.finish()
+        raise psycopg.OperationalError("the server gave up its wait for the standby, so a failover may lose what it committed")

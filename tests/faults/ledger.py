@@ -181,17 +181,16 @@ def stall_standby(folder: Path, *, rounds: int) -> Figures:
 
 def _cancel_waits(primary: PostgresServer, standby: PostgresServer) -> int:
     """The primary dies after it has told so many writers that their commits are done, with a warning."""
-    waits = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
     stopped = standby.children()
     for pid in stopped:
         os.kill(pid, signal.SIGSTOP)
-    cancelled: list[object] = []
-    while len(cancelled) < 5:
-        cancelled += primary.query(waits)
+    cancelled = 0
+    while cancelled < 5:
+        cancelled += primary.cancel_waits()
     primary.stop(signal.SIGQUIT)
     standby.stop(signal.SIGKILL)
     for pid in stopped:  # and with them what the primary had sent, and nobody had read
         os.kill(pid, signal.SIGKILL)
     eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in stopped))
     standby.start()
-    return len(cancelled)
+    return cancelled

@@ -175,6 +175,10 @@ class PostgresServer:
             cursor = connection.execute(sql, values or None)
             return [] if cursor.description is None else cursor.fetchall()
 
+    def cancel_waits(self) -> int:
+        """Of commits for the synchronous standby: the server tells each as a success, with a warning. How many there were."""
+        return len(self.query("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"))
+
     def setting(self, name: str) -> object:
         return self.query(f"SHOW {name}")[0][0]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
@@ -15,6 +16,7 @@ from app.kit.postgres_url import PostgresUrl
 
 from ...support.pgbouncer import pgbouncer
 from ...support.postgres_server import PostgresServer
+from ...support.waiting import eventually
 
 pytestmark = pytest.mark.slow
 
@@ -32,6 +34,20 @@ def test_a_server_that_stands_still_closes_the_connection(postgres: PostgresServ
             connection.execute("SELECT 1")
         assert connection.closed
         os.kill(pid, signal.SIGCONT)
+
+
+def test_a_commit_that_waits_for_no_standby_any_more_fails() -> None:
+    """The server calls it a success, with a warning: the change is on that server alone."""
+    with PostgresServer() as server, ThreadPoolExecutor(1) as others:
+        server.query("CREATE TABLE kept (n int)")
+        server.reload(synchronous_standby_names="nobody")
+        with connect(url(server.url())) as connection:
+            cancelling = others.submit(eventually, lambda: server.cancel_waits() > 0)
+            with pytest.raises(psycopg.OperationalError, match="gave up its wait for the standby"), connection.transaction():
+                connection.execute("INSERT INTO kept VALUES (1)")
+            cancelling.result()
+            assert connection.closed
+        assert server.query("SELECT n FROM kept") == [(1,)]
 
 
 def test_what_a_vanished_node_holds_is_soon_free(postgres: PostgresServer) -> None:

@@ -202,6 +202,20 @@ async def blocked_turns(work: Callable[[], Any]) -> int:
     return turns
 
 
+async def test_a_revocation_that_only_this_server_has_is_not_confirmed(own_server: PostgresServer) -> None:
+    """Its wait for the standby was cancelled: a failover would lose it. Once more, it is."""
+    store = open_clients(make_clients(own_server))
+    await asyncio.to_thread(own_server.reload, synchronous_standby_names="nobody")
+    revoking = asyncio.create_task(store.revoke(JTI, 2**40))
+    await until(lambda: own_server.cancel_waits() > 0)
+    with pytest.raises(Unavailable):
+        await revoking
+    await asyncio.to_thread(own_server.reload, synchronous_standby_names="")
+    await store.revoke(JTI, 2**40)
+    assert JTI in (await store.current_revocations()).revoked
+    await store.aclose()
+
+
 async def test_a_server_that_restarts_is_used_again_without_an_error(own_server: PostgresServer) -> None:
     store = open_clients(make_clients(own_server))
     assert await store.generation() == 0
