@@ -55,7 +55,7 @@ class Operator:
         self.events.event(action.replace(".", "_"), **by, **named)
 
     def verify_left(self, client_id: str, several: Sequence[Client]) -> None:
-        """Called before *client_id*, of *several*, is no admin any more. At a terminal everything is left."""
+        """Called before *client_id*, of *several*, is no admin any more: always allowed here."""
 
     def recording(self, action: str, **details: Any) -> Record:
         """For a change that is recorded as soon as it is known to be possible."""

@@ -35,13 +35,14 @@ SERVER_SIDE = {
 
 
 WAIT_FOR_STANDBY = "SyncRepWaitForLSN"
-"""The function of PostgreSQL that says, with a warning, that it gave up this wait: the commit is on this server alone."""
+"""The function of PostgreSQL that warns where it gives up this wait: the commit is here alone."""
 
 
 class BoundedConnection(psycopg.Connection[Any]):
     """A connection that is closed as soon as the server does not answer in time.
 
-    A commit whose wait for a synchronous standby was cancelled fails, too: the server calls it a success.
+    A commit whose wait for a synchronous standby was cancelled fails, too: the server calls that a
+    success.
     """
 
     def __init__(self, *args: Any, **named: Any) -> None:

@@ -95,7 +95,7 @@ class ClientStore:
             return await every(connection)
 
     async def disable(self, client_id: str, record: Record = unrecorded, verify: Verify | None = None) -> None:
-        """Refuse the client, its tokens and keys. Raises InvalidRequest, as all below, and what *verify* raises."""
+        """Refuse the client, its tokens and keys. Raises InvalidRequest, as all below."""
         await self._change(client_id, record, verify, disabled=True)
 
     async def enable(self, client_id: str, record: Record = unrecorded) -> None:

@@ -133,7 +133,7 @@ class Writer:
         return self._session
 
     def _verify_same(self, session: Session) -> None:
-        """The server may be another one: promoted, and not set up yet; or a primary that was replaced and lives on."""
+        """It may be another server: promoted and not set up yet, or a primary that was replaced."""
         seen, of_service = self._acknowledged, self._place.incarnation is not None
         if of_service and session.call(SOUND, self._place.is_single_primary) != [[TRUE]]:
             self.close()

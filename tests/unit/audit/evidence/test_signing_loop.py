@@ -250,7 +250,7 @@ def test_a_log_unlike_what_was_signed_is_reported_once_as_critical(desk: Desk, m
         monkeypatch.setattr(SignedLog, "rebuild_tree", refuse)  # the log is read once
 
 
-def test_an_unexpected_error_does_not_end_the_loop_and_another_one_is_told_too(
+def test_unexpected_errors_do_not_end_the_loop_and_each_kind_is_told(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     desk.kept.add(1)

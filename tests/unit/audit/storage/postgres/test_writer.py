@@ -114,9 +114,7 @@ def test_a_server_that_lacks_what_was_acknowledged_gets_nothing_more(writer: Wri
     assert lines(admin) == 3
 
 
-def test_a_server_without_a_synchronous_standby_gets_nothing_unless_that_was_said(
-    writer: Writer, ledger: LedgerPlace, admin: Admin
-) -> None:
+def test_a_server_without_a_standby_gets_nothing_unless_that_was_said(writer: Writer, ledger: LedgerPlace, admin: Admin) -> None:
     """As after a failover to a standby that nobody has set up as a primary yet."""
     with closing(Writer(replace(ledger, is_single_primary=False))) as careful:
         with pytest.raises(AuditUnavailable, match="no synchronous standby"):
