@@ -128,7 +128,7 @@ def test_without_descriptors_it_tries_again_and_says_so(
     assert [record.message for record in caplog.records] == ["No connection can be accepted now: Too many open files."] * 2
 
 
-def test_a_connection_that_cannot_be_opened_is_reported_and_keeps_nobody_waiting(new_loop: NewLoop) -> None:
+def test_a_connection_that_cannot_be_opened_is_reported_and_delays_nobody(new_loop: NewLoop) -> None:
     made, reported = list[Connected](), list[Any]()
 
     def make() -> Connected:
