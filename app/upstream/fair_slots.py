@@ -95,12 +95,15 @@ class FairSlots:
     def _is_enough(self, who: str) -> bool:
         return self._may_take(who, self._waiting[who][0].wanted)
 
-    def answered(self) -> None:
-        """A server took one of the calls that have a slot, and answered it."""
+    def answered(self) -> bool:
+        """A server took one of the calls that have a slot, and answered it. Returns whether it is
+        known to be full."""
         self.answers += 1
+        return False
 
-    def refused(self, begun: float) -> None:
-        """A server refused a call as too much, which was *begun* then (`time.monotonic`)."""
+    def refused(self) -> bool:
+        """A server refused one of them as too many. Returns as `answered` does."""
+        return False
 
     def resize(self, slots: int) -> None:
         """So many from now on. What is held beyond them is not taken back."""

@@ -172,6 +172,19 @@ def test_a_call_that_hangs_is_open_until_its_client_leaves(upstream: FakeOpenAI,
     assert upstream.streams() == {"open": 0, "finished": 0, "aborted": 0}
 
 
+@pytest.mark.parametrize("status", [429, 503])
+def test_what_is_more_than_it_bears_is_refused_at_once(upstream: FakeOpenAI, status: int) -> None:
+    upstream.set(delay=30, bears=2, over=status)
+    with asked(upstream) as one, asked(upstream):
+        eventually(lambda: upstream.calls("open") == 2)
+        with asked(upstream) as more:
+            assert more.recv(100).startswith(b"HTTP/1.1 %d " % status)
+        assert (upstream.calls("open"), upstream.calls("too_many")) == (2, 1)
+        one.close()
+        eventually(lambda: upstream.calls("open") == 1)
+    upstream.reset()
+
+
 def test_a_reset_forgets_calls_that_are_still_open(upstream: FakeOpenAI) -> None:
     upstream.set("stall:1")
     with asked(upstream) as connection:

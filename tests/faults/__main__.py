@@ -43,6 +43,7 @@ from . import (
     million,
     mutants,
     outage,
+    overload,
     pieces,
     power,
     probes,
@@ -96,6 +97,7 @@ PARTS = (
     "windows",
     "budgets",
     "outage",
+    "overload",
     "catalogue",
     "verifier",
     "ledger",
@@ -250,6 +252,10 @@ def _services(part: str, workers: int, rounds: int | None) -> Iterator[Round]:
         for mode in outage.MODES:
             fail = partial(outage.outage, mode=mode, seconds=rounds or 60, workers=workers)
             yield f"{outage.RATE} questions/s, {mode} for {rounds or 60} s, {workers} worker(s)", fail
+    if part == "overload" and workers > 1:
+        for status in overload.STATUSES:
+            flood = partial(overload.overload, status=status, seconds=rounds or 30)
+            yield f"a server that bears {overload.BEARS}, then {overload.MORE}, and answers {status} beyond, 2 workers", flood
     if part == "outputs":
         minutes = rounds or 10
         stuck = partial(stuck_outputs.soak, seconds=60 * minutes, workers=workers)
@@ -318,7 +324,8 @@ def main() -> int:
         type=int,
         help="how many kills (200 of one worker, 1,000 of four), losses of power (500), streams cut (1,000),"
         " pairs of keys (20,000), minutes of stuck outputs (10) and of the soak (60), mutants (50,000), hostile requests"
-        " (1,000,000), restarts of nodes (10), or seconds of slow callers (60), of an outage (60) and of faults of nodes (10)",
+        " (1,000,000), restarts of nodes (10), or seconds of slow callers (60), of an outage (60), of an overload (30) and of"
+        " faults of nodes (10)",
     )
     given = arguments.parse_args()
     parts = PARTS if given.part == "all" else (given.part,)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
+from time import monotonic
 from typing import Self
+
+RETRY_AFTER = re.compile(rb"\r\nretry-after: (\d+)\r\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,10 @@ class Outcome:
     request_id: str = ""
     was_sent: bool = True
     """Whether there was a connection on which it was sent."""
+    seconds: float = 0.0
+    """From sending it to the end of its answer."""
+    retry_after: int | None = None
+    """The answer's header."""
 
 
 class Load:
@@ -40,8 +48,14 @@ class Load:
         *,
         connects_anew: int = 0,
         host: str = "127.0.0.1",
+        rest: float = 0.0,
+        pause: float = 0.05,
     ) -> None:
-        """*connects_anew*: how many of the clients open a connection for each question."""
+        """*connects_anew*: how many of the clients open a connection for each question.
+
+        *rest*, *pause*: seconds that each waits after an answer, and after a refusal.
+        """
+        self._rest, self._pause = rest, pause
         self._host = host
         self._port, self._token, self._anew = port, token, connects_anew
         self.clients = clients
@@ -88,7 +102,9 @@ class Load:
                 if outcome.status == 0 and connection is not None:
                     connection[1].close()
                     connection = None
-                await asyncio.sleep(0.1 if outcome.status == 0 else 0.05)
+                await asyncio.sleep(0.1 if outcome.status == 0 else self._pause)
+            elif self._rest:
+                await asyncio.sleep(self._rest)
             if self._stopped:
                 break
         if connection is not None:
@@ -97,7 +113,7 @@ class Load:
                 await connection[1].wait_closed()
 
     async def _ask(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, query: str) -> Outcome:
-        body = json.dumps({"query": query}).encode()
+        body, sent = json.dumps({"query": query}).encode(), monotonic()
         head = f"POST /ask HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {self._token}\r\n"
         writer.write(f"{head}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
         header = (await reader.readuntil(b"\r\n\r\n")).lower()
@@ -108,11 +124,14 @@ class Load:
         status = int(header[9:12])
         if not text.startswith(b"{"):  # a load balancer answers in its own words
             return Outcome(query, status)
-        document = json.loads(text)
+        document, seconds = json.loads(text), monotonic() - sent
         if status != 200:
-            return Outcome(query, status, document["code"], request_id=document["request_id"])
+            told = RETRY_AFTER.search(header)
+            wait = int(told[1]) if told else None
+            code, request_id = document["code"], document["request_id"]
+            return Outcome(query, status, code, request_id=request_id, seconds=seconds, retry_after=wait)
         receipt = document["receipt"]
-        return Outcome(query, status, None, receipt["seq"], receipt["hash"], document["request_id"])
+        return Outcome(query, status, None, receipt["seq"], receipt["hash"], document["request_id"], seconds=seconds)
 
 
 async def ask_all(port: int, token: str, clients: int, queries: Iterable[str]) -> list[Outcome]:

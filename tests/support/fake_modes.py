@@ -55,6 +55,8 @@ class Counts:
     calls: int = 0
     strays: int = 0
     huge_bytes: int = 0
+    too_many: int = 0
+    """Refused, because so many were open as the server bears."""
     open: int = 0
     streams: dict[str, int] = field(default_factory=lambda: {"open": 0, "finished": 0, "aborted": 0})
 
@@ -96,6 +98,9 @@ class Mode:
     interval: float = 0.0
     first: float = 0.0
     script: list[str] | None = None
+    bears: int | None = None
+    """Calls that may be open at one time. The next one is refused at once, with the status *over*."""
+    over: int = 429
     agent: dict[str, Any] | None = None
     """The members of `fake_answers.Script`."""
 
@@ -162,9 +167,12 @@ class Fake:
         self.paths.append(target.decode())
         if self.keep_digests:
             self.digests.append(hashlib.sha256(body).hexdigest())
+        refusal = INJECTED if target.startswith(b"/v1/messages") else REFUSAL
+        if self.mode.bears is not None and self.counts.open >= self.mode.bears:
+            self.counts.too_many += 1
+            return _reply(self.mode, self.mode.over, refusal)
         match self.mode.kind:
             case "status":
-                refusal = INJECTED if target.startswith(b"/v1/messages") else REFUSAL
                 return self._plain(self.mode.number or 0, refusal)
             case "hang":
                 return Call(iter(()), self.counts, "silence")

@@ -47,12 +47,17 @@ class FakeOpenAI:
 
     def calls(self, what: str = "calls") -> int:
         """The number of calls, or *what*: `open` (neither answered nor disconnected), `strays` (requests to any other address),
-        `huge_bytes` (written in the modes `huge` and `huge_event`)."""
-        return int(self._control("GET", "calls")[what])
+        `huge_bytes` (written in the modes `huge` and `huge_event`), `too_many` (refused, because so many were open as
+        `fake_modes.Mode.bears`)."""
+        return int(self.counts()[what])
+
+    def counts(self) -> dict[str, Any]:
+        """All that `calls` can tell, at one moment."""
+        return dict(self._control("GET", "calls"))
 
     def streams(self) -> dict[str, int]:
         """Calls answered by a stream since the last reset: `open`, `finished` (by us), `aborted` (by the client)."""
-        return dict(self._control("GET", "calls")["streams"])
+        return dict(self.counts()["streams"])
 
     def seen(self) -> dict[str, Any]:
         """`bodies` (the last ones) and their `paths`, `sha256` (of each body, if kept), `headers` (of the last call)."""

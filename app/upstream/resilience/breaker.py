@@ -23,7 +23,9 @@ LOG = logging.getLogger("app.upstream")
 RULES = BreakerRules()
 BYTES = 4096
 NAME_AT = 64
-OPEN_UNTIL, IN_A_ROW, BEGAN, CALLS, BAD, TRIAL_AT, RETRIED = range(7)  # words; those of times in nanoseconds
+FULL_SECONDS = 3.0
+"""How long a server is known to be full. An outage may look like that for as long."""
+OPEN_UNTIL, IN_A_ROW, BEGAN, CALLS, BAD, TRIAL_AT, RETRIED, FULL_AT = range(8)  # words; those of times in nanoseconds
 
 
 class Entry(IntEnum):
@@ -116,6 +118,15 @@ class Breaker:
         """A question is sent once more in any case."""
         self._words[RETRIED] = 1
 
+    def note_full(self) -> None:
+        """The server has as many calls as it bears."""
+        self._words[FULL_AT] = monotonic_ns()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether any worker noted so a moment ago: what is refused then is too many."""
+        return not self.is_open and monotonic_ns() - self._words[FULL_AT] < FULL_SECONDS * 1e9
+
     @property
     def seconds_left(self) -> float:
         """Until one is let through. Another worker may do so earlier."""
@@ -170,7 +181,7 @@ class Breaker:
 
     def reset(self) -> None:
         """Close it, and forget what was counted."""
-        for word in (IN_A_ROW, RETRIED, CALLS, BAD, BEGAN, OPEN_UNTIL):
+        for word in (IN_A_ROW, RETRIED, CALLS, BAD, BEGAN, FULL_AT, OPEN_UNTIL):
             self._words[word] = 0
 
     def _count_bad(self) -> None:

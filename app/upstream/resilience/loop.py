@@ -71,20 +71,25 @@ class AttemptLoop:
             now.end("breaker_open")
             raise BreakerOpen(retry_after=max(1.0, breaker.seconds_left))
         outcome, is_counted = Outcome.NONE, False
-        begun, slots = monotonic(), call.upstream.slots
+        slots = call.upstream.slots
         try:
             sending = send(call, road.attempts, is_fresh)
             answer = await (sending if road.own_until is None else _within(road.own_until, sending))
             now.end(None)
             outcome = Outcome.GOOD
-            slots.answered()
+            if slots.answered():
+                breaker.note_full()
         except UpstreamError as error:
             now.end(error.code)
-            if is_overload(error, now):
-                slots.refused(begun)
+            if is_surplus := is_overload(error, now):
+                if slots.refused():
+                    breaker.note_full()
+                is_surplus = breaker.is_full
             now.is_race = now.why == IDLE_CLOSE and call.upstream.retries_idle_close and not breaker.failures
-            if not now.is_race:
-                outcome = Outcome.BAD if is_servers_fault(error, now) else Outcome.GOOD
+            if not is_servers_fault(error, now):
+                outcome = Outcome.GOOD
+            elif not (now.is_race or is_surplus):
+                outcome = Outcome.BAD
             is_counted, now.is_bad = road.attempts.has_failed_at(call.upstream.name), outcome is Outcome.BAD
             raise
         except asyncio.CancelledError:

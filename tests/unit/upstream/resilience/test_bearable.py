@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from app.errors import Overloaded
-from app.upstream.resilience.bearable import LEAST, BearableSlots
+from app.upstream.resilience.bearable import FULL, LEAST, SHRINK, BearableSlots
 
 from ....support.virtual_time import simulate
 
@@ -50,11 +50,10 @@ class Simulation:
             self.slots.give_back(who)
 
     async def _serve(self, who: str) -> None:
-        sent = self.now
         if self.busy >= self.bears:
             await asyncio.sleep(0.005)
             self.counts["refused"] += 1
-            self.slots.refused(sent)
+            self.slots.refused()
             return
         self.busy += 1
         await asyncio.sleep(WORK_SECONDS * self.dice.uniform(0.5, 1.5))
@@ -78,7 +77,9 @@ class Simulation:
             await asyncio.sleep(0.05)
 
 
-async def run(bears: int, *, seconds: float = 30.0, greedy: int = 40, changes: dict[float, int] | None = None) -> Simulation:
+async def run(
+    bears: int, *, seconds: float = 30.0, greedy: int = 40, hungry: int | None = None, changes: dict[float, int] | None = None
+) -> Simulation:
     """Two greedy principals and a modest one; what is watched begins after a third of the time."""
     simulation = Simulation(bears, BearableSlots(1024, clock=asyncio.get_running_loop().time))
 
@@ -89,7 +90,7 @@ async def run(bears: int, *, seconds: float = 30.0, greedy: int = 40, changes: d
 
     await asyncio.gather(
         simulation.callers("greedy", greedy, seconds),
-        simulation.callers("hungry", greedy, seconds),
+        simulation.callers("hungry", greedy if hungry is None else hungry, seconds),
         simulation.callers("modest", 2, seconds),
         simulation.watch(seconds / 3, seconds),
         change(),
@@ -106,6 +107,14 @@ def test_what_is_in_flight_settles_at_what_the_server_bears(bears: int) -> None:
     answered = seen.counts["greedy"] + seen.counts["hungry"] + seen.counts["modest"]
     assert seen.counts["refused"] < 0.15 * answered
     assert answered > 0.7 * bears * 20 / WORK_SECONDS, "and the server has enough to do"
+
+
+@pytest.mark.parametrize("bears", [12, 40])
+def test_one_principal_alone_keeps_the_server_as_busy_as_it_bears(bears: int) -> None:
+    seen = simulate(run(bears, greedy=100, hungry=0))
+    assert statistics.mean(seen.in_flight) > 0.85 * bears
+    assert min(seen.in_flight) > 0.5 * bears, "a refusal takes little from it"
+    assert seen.counts["refused"] < 0.1 * seen.counts["greedy"]
 
 
 def test_nobody_starves_beside_the_greedy() -> None:
@@ -136,24 +145,79 @@ def test_who_would_wait_in_vain_is_refused_at_once() -> None:
     assert "modest, shed" not in seen.waits
 
 
+async def asked(slots: BearableSlots, count: int) -> None:
+    for _ in range(count):
+        await slots.take("alice")
+
+
 def test_a_refusal_of_few_in_flight_is_no_sign_of_load() -> None:
     async def work() -> None:
         slots = BearableSlots(1024)
-        for _ in range(LEAST):
-            await slots.take("alice")
-        slots.refused(2**40)
+        await asked(slots, LEAST)
+        assert not slots.refused()
         assert slots.limit == 1024
 
     asyncio.run(work())
 
 
-def test_a_server_that_answers_nothing_is_out_of_order_and_not_overloaded() -> None:
+def test_a_burst_that_is_refused_leaves_what_the_server_has_taken() -> None:
     async def work() -> None:
-        slots = BearableSlots(1024, clock=lambda: 7.0)
+        slots = BearableSlots(1024)
+        await asked(slots, 100)
+        for _ in range(80):
+            slots.refused()
+            slots.give_back("alice")
+        assert slots.in_flight == 20
+        assert slots.limit == pytest.approx(SHRINK * 21)
+
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_a_server_that_refuses_one_of_many_and_answers_others_is_full(more: int) -> None:
+    async def work() -> None:
+        slots = BearableSlots(1024)
+        await asked(slots, FULL + more)
+        assert not slots.answered(), "it may bear more"
+        assert slots.refused() == (more > 0)
+        assert not slots.refused(), "it may be out of order: it has answered nothing meanwhile"
+        assert slots.answered() == (more > 0)
+        assert slots.refused() == (more > 0)
+
+    asyncio.run(work())
+
+
+def test_after_an_outage_the_bound_doubles_until_it_is_what_it_was() -> None:
+    async def work() -> None:
+        slots = BearableSlots(1024)
+        await asked(slots, 100)
+        while slots.in_flight > LEAST:
+            slots.refused()
+            slots.give_back("alice")
+        assert slots.limit == LEAST
+        for most in (2 * LEAST, 4 * LEAST, 8 * LEAST):
+            for _ in range(int(slots.limit)):
+                while slots.take_now("alice", 1):
+                    pass
+                slots.answered()
+            assert slots.limit == most
+        for _ in range(200):
+            slots.answered()
+        assert SHRINK * 100 < slots.limit < SHRINK * 100 + 20, "and then grows by a tenth"
+
+    asyncio.run(work())
+
+
+def test_of_a_known_bound_one_principal_leaves_an_eighth_free() -> None:
+    async def work() -> None:
+        slots = BearableSlots(1024)
+        await asked(slots, 100)
+        slots.refused()
         for _ in range(100):
-            await slots.take("alice")
-        for at in range(8, 20):
-            slots.refused(at)
-        assert slots.limit == 80
+            slots.give_back("alice")
+        while slots.take_now("alice", 1):
+            pass
+        assert (slots.size, slots.in_flight) == (80, 70)
+        assert slots.take_now("bob", 1)
 
     asyncio.run(work())

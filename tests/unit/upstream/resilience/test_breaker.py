@@ -86,6 +86,19 @@ def test_it_opens_where_too_large_a_part_fails(one: Breaker, clock: Clock) -> No
     assert one.is_open
 
 
+def test_a_full_server_is_known_for_a_moment_and_not_while_it_is_open(one: Breaker, clock: Clock) -> None:
+    assert not one.is_full
+    one.note_full()
+    assert one.is_full
+    clock.pass_by(module.FULL_SECONDS)
+    assert not one.is_full
+    one.note_full()
+    call(one, BAD, BAD, BAD)
+    assert (one.is_open, one.is_full) == (True, False), "its trial counts"
+    one.reset()
+    assert not one.is_full
+
+
 def test_what_failed_long_ago_does_not_count(one: Breaker, clock: Clock) -> None:
     call(one, *[BAD, GOOD] * 4)
     clock.pass_by(31)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,9 @@ from app.upstream.attempts import Attempts
 from app.upstream.call import PreparedCall
 from app.upstream.errors import UpstreamRefused
 from app.upstream.fair_slots import FairSlots
-from app.upstream.resilience.breaker import Breaker, Entry, Outcome
+from app.upstream.resilience import breaker as breaker_module
+from app.upstream.resilience.bearable import FULL, BearableSlots
+from app.upstream.resilience.breaker import FULL_SECONDS, Breaker, Entry, Outcome
 from app.upstream.resilience.kinds import BreakerOpen
 from app.upstream.resilience.loop import AttemptLoop
 from app.upstream.resilience.retry_pot import RetryPot
@@ -24,6 +27,7 @@ from app.upstream.resilience.road import Road
 
 from ....support.asking import prepared
 from ....support.roads import road
+from ....support.simulated_crowd import Crowd
 from ....support.simulated_outage import Outage, virtual_clocks
 from ....support.virtual_time import simulate
 
@@ -116,6 +120,15 @@ def test_a_question_counts_once_for_the_breaker_and_only_one_is_sent_again() -> 
         assert (ask.sent, lab.breaker.failures) == (["lab"] * (2 if failures == 1 else 1), failures)
 
 
+@pytest.mark.parametrize(("fault", "others", "failures"), [(BUSY, FULL + 1, 0), (BUSY, FULL, 1), (FAILED, FULL + 1, 1)])
+def test_a_server_that_has_too_many_is_not_out_of_order(fault: int, others: int, failures: int) -> None:
+    ask, lab = Ask(), Server("lab", [fault] * 9, slots=BearableSlots(1024))
+    assert all(lab.slots.take_now("bob", 1) for _ in range(others))
+    with pytest.raises(UpstreamUnavailable):
+        ask(ask.road(lab))
+    assert lab.breaker.failures == failures
+
+
 def test_a_renewed_connection_is_the_one_retry_of_a_server_that_fails() -> None:
     ask, lab = Ask(), Server("lab", ["idle_close", UNREACHED])
     with pytest.raises(UpstreamUnavailable):
@@ -199,6 +212,29 @@ def test_a_server_that_answers_others_meanwhile_is_asked_again(monkeypatch: pyte
     else:
         assert ask(asked) == "answer of lab"
     assert ask.sent == ["lab"] * (1 if is_open else 2)
+
+
+def test_what_is_refused_while_another_worker_fills_the_server_is_surplus(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 10**12
+    monkeypatch.setattr(breaker_module, "monotonic_ns", lambda: now)
+
+    def failures_of(server: Server) -> int:
+        ask = Ask()
+        with suppress(UpstreamUnavailable):
+            ask(ask.road(server))
+        return server.breaker.failures
+
+    with ExitStack() as files:
+        breakers = [files.enter_context(closing(Breaker(file=tmp_path / "breaker"))) for _ in range(2)]
+        full, other = (Server("lab", [BUSY] * 9, slots=BearableSlots(1024), breaker=breaker) for breaker in breakers)
+        assert all(full.slots.take_now("bob", 1) for _ in range(FULL + 1))
+        assert (failures_of(full), failures_of(other)) == (0, 0)
+        now += int(FULL_SECONDS * 1e9)
+        assert failures_of(other) == 1, "for a while only"
+        full.script = [None]
+        assert (failures_of(full), failures_of(other)) == (0, 0), "an answer of one that is full says so, too"
 
 
 def test_an_empty_retry_budget_ends_it() -> None:
@@ -457,3 +493,35 @@ def test_each_answer_of_before_allows_one_retry_at_most(simulated: Path) -> None
         outage = Outage(simulated, seed)
         simulate(outage.run(50, 1, late=6))
         assert outage.calls.total() <= len(outage.calls) + 1 + outage.late
+
+
+CROWDS = pytest.mark.parametrize(("bears", "work_seconds"), [(20, 0.3), (40, 1.0), (100, 5.0)])
+
+
+@CROWDS
+def test_the_breaker_of_a_server_that_is_only_full_stays_closed(simulated: Path, bears: int, work_seconds: float) -> None:
+    crowd = Crowd(simulated, bears, work_seconds)
+    simulate(crowd.run(200, {}, 30.0))
+    assert crowd.counts["refused"]
+    assert crowd.opened_at is None
+    assert crowd.counts["flood"] + crowd.counts["quiet"] > 0.7 * 30 * bears / work_seconds, "it is kept busy"
+    assert crowd.counts["quiet"] > 5 * crowd.counts["quiet upstream_unavailable"]
+
+
+@CROWDS
+def test_a_full_server_that_goes_down_is_left_alone_until_it_is_back(simulated: Path, bears: int, work_seconds: float) -> None:
+    crowd = Crowd(simulated, bears, work_seconds)
+    until_known = FULL_SECONDS + 1.5 * work_seconds + 1
+    """Its last answer, or the first one; then the time for which the breaker waits."""
+    simulate(crowd.run(200, {10.0: (0, 0.0), 30.0: (bears, 0.0)}, 30 + until_known))
+    assert crowd.opened_at is not None
+    assert 10 < crowd.opened_at < 10 + until_known
+    assert not crowd.is_open
+
+
+@CROWDS
+def test_a_crowd_does_not_hide_that_half_of_all_calls_fail(simulated: Path, bears: int, work_seconds: float) -> None:
+    crowd = Crowd(simulated, bears, work_seconds)
+    simulate(crowd.run(200, {10.0: (1_000, 0.5)}, 25.0))
+    assert crowd.opened_at is not None
+    assert crowd.opened_at > 10
