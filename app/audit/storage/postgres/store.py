@@ -57,6 +57,7 @@ class PostgresStore:
         with self._one_thread:
             retire(self._place, build)
             self.close()
+            self._writer.forget()
             self._reader = Reader(self._place)
 
     def _append(self, addition: Addition) -> None:

@@ -101,6 +101,10 @@ class Writer:
 
         self._until_settled(work)
 
+    def forget(self) -> None:
+        """The next `append` compares with nothing that was acknowledged: another log begins."""
+        self._acknowledged = None
+
     def close(self) -> None:
         if self._session is not None:
             self._session.close()
