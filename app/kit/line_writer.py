@@ -81,6 +81,7 @@ class LineWriter:
             drain = self._drain
             if drain is None:
                 return True
+            self._report_lost(drain)  # the thread does so only where nothing waits, and the mark does
             mark = threading.Event()
             drain.queue.put(mark)
         return mark.wait(seconds)

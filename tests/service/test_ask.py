@@ -394,7 +394,7 @@ def test_a_model_that_does_not_answer_in_time_is_504(other: Service, other_token
     check_failed(other, response, "upstream_timeout")
     assert 500 <= records_of(other, response)[1]["details"]["elapsed_ms"] < 20_000
     upstream.set("ok")
-    assert other.ask(other_token).status_code == 200
+    eventually(lambda: other.ask(other_token).status_code == 200)  # half a second may be short on a busy machine
 
 
 # --- everything else ---------------------------------------------------------------------------------------

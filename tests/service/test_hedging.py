@@ -88,7 +88,7 @@ def audited(service: Service) -> str:
     """What alice has spent, once the log and the store say the same."""
     document = service.cli("budget", "audit", status=None)
     assert document["ok"], document
-    return str(document["spent"][0]["amount"])
+    return str(document["spent"][0]["amount"]) if document["spent"] else "0"
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -159,7 +159,8 @@ class Service:
     def kill(self) -> None:
         """SIGKILL to the parent and all its children at once."""
         assert self.process is not None
-        os.killpg(self.process.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it ended by itself, and whoever waited for it has said so
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
         self.process = None
         RUNNING.discard(self)

@@ -98,6 +98,17 @@ def test_what_was_lost_is_said_although_no_line_follows(desk: Desk) -> None:
     assert desk.paper.lines[-1] == "1 lost\n"
 
 
+def test_what_was_lost_is_said_also_where_somebody_waits_for_the_last_line(desk: Desk) -> None:
+    desk.paper.may_go_on.clear()
+    desk.writer.put(99 * "x" + "\n")
+    eventually(lambda: desk.paper.is_writing, "the line is being written")
+    desk.writer.put("lost\n")
+    assert not desk.writer.flush(0.01)
+    desk.paper.may_go_on.set()
+    assert desk.writer.flush(10)
+    assert desk.paper.lines[1:] == ["1 lost\n"]
+
+
 def test_lines_that_an_output_refuses_are_lost_and_each_counted_once(desk: Desk) -> None:
     desk.paper.why = "No space left on device"
     for number in range(3):
