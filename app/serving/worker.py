@@ -38,6 +38,7 @@ from .connections import Connections
 from .http_protocol import HttpProtocol
 from .listener import all_accepted
 from .output import ServiceOutput
+from .plain_start import PlainStart
 from .shared_parts import SharedParts, SharedPolicy
 
 SWITCH_SECONDS = 0.0005
@@ -101,7 +102,7 @@ def run_worker(shared: SharedParts, output: ServiceOutput, ready: ReadyFlag, num
     bounds = Bounds().within(raise_descriptor_limit())
     connections = Connections(bounds, settings.trusted_proxies)
     config = uvicorn.Config(
-        app,
+        PlainStart(app),
         http=cast(Any, partial(HttpProtocol, connections)),
         log_config=None,
         access_log=False,  # the audit log is the record of who asked what
