@@ -94,6 +94,14 @@ def test_a_form_that_is_sent_twice_makes_one_key(seen: dict[str, Any]) -> None:
     assert seen["keys"] == 1
 
 
+def test_a_choice_cuts_no_request_off_and_the_last_one_is_shown(seen: dict[str, Any]) -> None:
+    assert (set(seen["chosen"]), seen["ofChoices"]) == ({"log.opened"}, [])
+
+
+def test_a_service_that_does_not_answer_is_not_shown_as_it_was(seen: dict[str, Any]) -> None:
+    assert seen["silent"] == "It has not answered in time. Is it running, and is the network there?"
+
+
 def test_what_did_not_work_is_no_question(seen: dict[str, Any]) -> None:
     assert seen["buttonsOfProblem"] == ["Close"]
 

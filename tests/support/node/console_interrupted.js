@@ -2,7 +2,7 @@
 "use strict";
 
 const fs = require("fs");
-const { goTo, noted, openPage, signIn, withBrowser } = require("./console_page.js");
+const { goTo, noted, openPage, settled, signIn, withBrowser } = require("./console_page.js");
 
 const [executablePath, url, log] = process.argv.slice(2);
 const SECRETS = JSON.parse(process.env.SECRETS);
@@ -137,6 +137,33 @@ async function longNumbers(page, seen) {
   seen.longNumber = await page.locator("#record-said p").innerText();
 }
 
+/** A choice while the answer to the one before is on its way: nothing is cut off, and the last one is shown. */
+async function choosesTwice(browser, seen) {
+  const own = noted();
+  const page = await openPage(browser, own);
+  await signIn(page, url, "olga", SECRETS.olga);
+  await goTo(page, "audit");
+  const release = await held(page, "**/console/parts/records/list?*");
+  for (const action of ["ask.received", "ask.answered", "log.opened"]) {
+    await page.locator("#filter-action").selectOption(action);
+    await soon(page);
+  }
+  release();
+  await page.locator("#list .chip", { hasText: "log.opened" }).waitFor();
+  await settled(page, "audit");
+  seen.chosen = await page.locator("#list .chip").allInnerTexts();
+  await page.context().close();
+  seen.ofChoices = own.complaints;
+}
+
+async function noAnswerAtAll(page, seen) {
+  await goTo(page, "operations");
+  await page.evaluate(() => { htmx.config.timeout = 200; });
+  const release = await held(page, "**/console/parts/operations/state");
+  seen.silent = await page.locator("#state .empty p").first().innerText();
+  release();
+}
+
 /** A role that the policy no longer has, and a form that is sent twice. */
 async function changes(page, seen) {
   await page.evaluate(async () => {
@@ -169,10 +196,11 @@ async function main() {
   const seen = noted();
   await withBrowser(executablePath, async (browser) => {
     for (const part of [exportWithoutItsLog, answerThatEndsEarly, signOutWhileAnswering, signOutWhileAPageComes,
-      signOutWhileASecretIsMade, recordThatDoesNotCome, recordThatIsOvertaken, longNumbers, changes]) {
+      signOutWhileASecretIsMade, recordThatDoesNotCome, recordThatIsOvertaken, longNumbers, noAnswerAtAll, changes]) {
       await inPage(browser, seen, (page) => part(page, seen)).catch((error) => { throw new Error(`${part.name}: ${error.stack}`); });
     }
     await asleep(browser, seen);
+    await choosesTwice(browser, seen);
   });
   console.log(JSON.stringify(seen));
 }

@@ -8,8 +8,6 @@ const ARGUMENTS = [
   "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
 ];
 const PATIENCE = 45_000;
-/** htmx says so of a request that ends because its page is left. One that fails is told as htmx:sendError or htmx:responseError. */
-const LEFT = /^htmx:(afterRequest|sendAbort), /;
 
 async function withBrowser(executablePath, use) {
   const browser = await chromium.launch({ executablePath, headless: true, args: ARGUMENTS, timeout: PATIENCE });
@@ -26,7 +24,7 @@ async function openPage(browser, seen, options = {}) {
   const page = await context.newPage();
   page.setDefaultTimeout(PATIENCE);
   page.on("console", (message) => {
-    if (["error", "warning"].includes(message.type()) && !LEFT.test(message.text())) seen.complaints.push(`${message.text()} ${message.location().url}`);
+    if (["error", "warning"].includes(message.type())) seen.complaints.push(`${message.text()} ${message.location().url}`);
   });
   page.on("pageerror", (error) => seen.complaints.push(String(error)));
   page.on("request", (request) => seen.requests.push(request.url()));

@@ -129,6 +129,7 @@ const TITLES = { 0: "The service cannot be reached", 403: "Not for your roles", 
 
 document.body.addEventListener("htmx:responseError", ({ detail }) => failed(detail, detail.xhr.status, parsed(detail.xhr.responseText)));
 document.body.addEventListener("htmx:sendError", ({ detail }) => failed(detail, 0, { detail: "Is it running, and is the network there?" }));
+document.body.addEventListener("htmx:timeout", ({ detail }) => failed(detail, 0, { detail: "It has not answered in time. Is it running, and is the network there?" }));
 
 function parsed(text) {
   try {
