@@ -52,10 +52,12 @@ async function look(page, seen, where, rules) {
   if (serious.length) seen.axe[where] = serious.map(({ id, nodes }) => `${id}: ${nodes.slice(0, 3).map((node) => node.html).join(" ")}`);
 }
 
-/** Whether anything stands out to the right. */
+/** Whether anything stands out to the right, or something to press is found by scrolling only. */
 async function measure(page, seen, where) {
   const [wide, room] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
   if (wide > room) seen.wide.push(`${where}: ${wide} in ${room}`);
+  const hidden = await page.locator("#page button:visible").evaluateAll((all) => all.filter((one) => one.getBoundingClientRect().right > innerWidth).map((one) => one.innerText));
+  if (hidden.length) seen.wide.push(`${where}: ${hidden} out of sight`);
 }
 
 /** One page as it is: wide and narrow, light and dark. */

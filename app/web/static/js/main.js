@@ -29,6 +29,7 @@ form.addEventListener("submit", async (event) => {
   try {
     const isKey = given.how === "key";
     if (isKey ? !given["api-key"] : !given["client-id"] || !given["client-secret"]) throw new Error(isKey ? "Enter your API key." : "Enter your client id and your secret.");
+    if (isKey && !/^[\x21-\x7e]+$/.test(given["api-key"].trim())) throw new Error("This is no API key: a space or a letter is in it that keys do not have. Copy it again.");
     await signIn(isKey ? { key: given["api-key"].trim() } : { clientId: given["client-id"].trim(), secret: given["client-secret"].trim() });
     form.reset();
     form.dispatchEvent(new Event("change"));
