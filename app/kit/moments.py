@@ -12,7 +12,7 @@ _DURATION = re.compile(r"([0-9]{1,9})([smhd])")
 
 def now_utc() -> str:
     """RFC 3339 in UTC with six decimals."""
-    return datetime.now(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
+    return _written(datetime.now(UTC))
 
 
 def moment(seconds: int) -> datetime:
@@ -42,9 +42,17 @@ def since(text: str, now: datetime) -> str:
     try:
         found = now - timedelta(seconds=duration(text, MOST_AGO))
     except ValueError:
-        try:
-            found = datetime.fromisoformat(text.strip())
-        except ValueError:
-            raise ValueError("a moment is a day (2026-11-23), a time (2026-11-23T09:15:00Z), or how long ago (30d)") from None
-    utc = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
-    return f"{utc:%Y-%m-%dT%H:%M:%S.%f}Z"
+        found = _time(text.strip())
+    return _written(found)
+
+
+def _time(text: str) -> datetime:
+    try:
+        found = datetime.fromisoformat(text)
+        return found.replace(tzinfo=found.tzinfo or UTC).astimezone(UTC)
+    except (ValueError, OverflowError):  # the second: a day of the year 1 or 9999 that is in another year in UTC
+        raise ValueError("a moment is a day (2026-11-23), a time (2026-11-23T09:15:00Z), or how long ago (30d)") from None
+
+
+def _written(when: datetime) -> str:
+    return when.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"

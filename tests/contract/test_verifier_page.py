@@ -49,8 +49,19 @@ def test_each_verdict_is_the_one_that_was_earned(seen: dict[str, Any]) -> None:
         "hostile": "Genuine",
         "malformed": "Broken",
         "nonsense": "Nothing to check yet",
+        "half a pack": "Nothing to check yet",
+        "beside nonsense": "Genuine",
+        "emptied log": "Broken",
     }
-    assert "is none of these" in seen["scenes"]["nonsense"]["complaint"]
+
+
+def test_what_cannot_be_read_is_named_also_beside_a_verdict(seen: dict[str, Any]) -> None:
+    scenes = seen["scenes"]
+    assert "is none of these" in scenes["nonsense"]["complaint"]
+    assert scenes["half a pack"]["complaint"] == "half.zip cannot be read: it is not a whole ZIP file\nempty is empty."
+    assert scenes["beside nonsense"]["meaning"].endswith("Not checked, because it cannot be read: nonsense.")
+    assert "is none of these" in scenes["beside nonsense"]["complaint"]
+    assert "Not checked" not in scenes["log with head"]["meaning"]
 
 
 def test_each_step_ends_by_itself_and_a_flipped_byte_is_marked(seen: dict[str, Any]) -> None:

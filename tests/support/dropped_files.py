@@ -24,6 +24,7 @@ def write_files(folder: Path) -> None:
     hostile = make_receipt(0, line[:-1], [], sign_checkpoint(1, leaf_hash(line[:-1]), SIGNER))
     files = {"log.jsonl": LOG.data, "checkpoint": LOG.checkpoint(24), "receipt": LOG.receipt_file(3, 24), "hostile": hostile}
     files["malformed"] = files["receipt"].replace(b"extra ", b"extra !")
+    files |= {"half.zip": b"PK\x03\x04" + bytes(1_000), "empty": b"", "emptied.jsonl": b""}
     for name, data in files.items():
         (folder / name).write_bytes(data)
     (folder / "key").write_text(SIGNER.verifier_key.text() + "\n")

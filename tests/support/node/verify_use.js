@@ -36,6 +36,9 @@ async function main() {
     seen.exact = (await page.locator("#v-records pre").first().textContent()).includes('"number": 9007199254740993');
     await withFiles(page, seen, "malformed", ["malformed"]);
     await withFiles(page, seen, "nonsense", ["nonsense"]);
+    await withFiles(page, seen, "half a pack", ["half.zip", "empty"]);
+    await withFiles(page, seen, "beside nonsense", ["nonsense", "log.jsonl", "key", "checkpoint"]);
+    await withFiles(page, seen, "emptied log", ["emptied.jsonl", "key", "checkpoint"]);
   } finally {
     await browser.close();
   }
@@ -74,7 +77,7 @@ async function withFiles(page, seen, name, names) {
   await page.reload();
   await page.setInputFiles("#v-files", names.map(file));
   await page.waitForFunction(() => /Genuine|Consistent|Broken|Cannot/.test(document.getElementById("v-word").textContent)
-    || document.getElementById("v-complaint").textContent);
+    || document.getElementById("v-meaning").textContent.startsWith("Nothing that you gave"));
   await look(page, seen, name);
 }
 

@@ -36,13 +36,15 @@ def test_a_moment_is_written_in_utc_to_the_second() -> None:
         ("2026-09-01T09:15:00.5+02:00", "2026-09-01T07:15:00.500000Z"),
         ("30d", "2026-08-22T14:13:20.000000Z"),
         ("45s", "2026-09-21T14:12:35.000000Z"),
+        ("0001-01-01", "0001-01-01T00:00:00.000000Z"),
+        ("9999-12-31T23:59:59.999999", "9999-12-31T23:59:59.999999Z"),
     ],
 )
 def test_a_day_a_time_or_a_length_of_time_is_a_moment(text: str, found: str) -> None:
     assert since(text, moment(1_790_000_000)) == found
 
 
-@for_each("text", ["", "soon", "2026-13-01", "0d", "-1d", "yesterday", "2026-09-01 25:00"])
+@for_each("text", ["", "soon", "2026-13-01", "0d", "-1d", "yesterday", "2026-09-01 25:00", "0001-01-01T00:00+14:00"])
 def test_anything_else_is_no_moment(text: str) -> None:
     with pytest.raises(ValueError, match="a moment is a day"):
         since(text, moment(1_790_000_000))

@@ -40,23 +40,19 @@ function close() {
 // --- what is given -------------------------------------------------------------------------------
 
 async function take(files) {
-  const complaints = [];
   const visit = state;
   for (const file of files) {
-    try {
-      const found = await recognise(file);
-      if (visit !== state) return;
-      if (found.kind === "pack") await take(await unpack(file));
-      else if (found.kind === "unknown") complaints.push(found.text);
-      else keep(found);
-    } catch (error) {
-      complaints.push(`${file.name ?? "What was pasted"} cannot be read: ${error.message}`);
-    }
+    const found = await recognise(file).catch((error) => unread(file, error));
+    const parts = found.kind === "pack" ? await unpack(file).catch((error) => unread(file, error)) : found;
+    if (visit !== state) return;
+    if (Array.isArray(parts)) await take(parts);
+    else keep(parts);
   }
-  if (visit !== state) return;
-  $("v-complaint").textContent = complaints.join(" ");
-  change();
+  if (visit === state) change();
 }
+
+/** It stays among what was given, so that nobody takes a verdict for one on it. */
+const unread = ({ name }, error) => ({ kind: "unknown", name, text: `${name} cannot be read: ${error.message}` });
 
 /** A key goes into its field; of logs and slices there is one. */
 function keep(found) {
@@ -70,6 +66,7 @@ function keep(found) {
 
 function change() {
   state.flip = null;
+  $("v-complaint").textContent = notRead().map(({ text }) => text).join("\n");
   drawItems($("v-items"), state.items, (item) => {
     state.items = state.items.filter((one) => one !== item);
     change();
@@ -77,6 +74,8 @@ function change() {
   });
   check();
 }
+
+const notRead = () => state.items.filter(({ kind }) => kind === "unknown");
 
 /** The key's text if it is one, else the empty text; null, with what is wrong, for anything else. */
 function givenKey() {
@@ -115,7 +114,7 @@ async function check() {
   const run = (state.run = ++runs);
   const key = givenKey();
   for (const id of ["v-place", "v-records"]) $(id).replaceChildren();
-  if (!state.items.length || key === null) return rest();
+  if (state.items.length === notRead().length || key === null) return rest();
   const steps = new Map();
   const waiting = [];
   drawVerdict($("v-verdict"), { word: "running", title: "Checking …", lines: [] });
@@ -139,7 +138,8 @@ async function check() {
 }
 
 function rest() {
-  const why = state.items.length ? "First mend the verifier key, or take it away." : "Drop something, or try the example.";
+  const [isAny, isRead] = [state.items.length > 0, state.items.length > notRead().length];
+  const why = isRead ? "First mend the verifier key, or take it away." : isAny ? "Nothing that you gave can be read here." : "Drop something, or try the example.";
   drawVerdict($("v-verdict"), { word: "nothing", title: "Nothing to check yet", lines: [why] });
   drawSteps($("v-steps"), []);
   $("v-flip-row").hidden = $("v-progress").hidden = true;
@@ -167,6 +167,7 @@ function showProgress({ read, total, lines }) {
 async function show(verdict) {
   const words = inWords(verdict, host);
   if ($("v-key").value.trim() === EXAMPLE.key) words.lines.push("This is the example: its private key is known to everybody.");
+  if (notRead().length) words.lines.push(`Not checked, because it cannot be read: ${notRead().map(({ name }) => name).join(", ")}.`);
   drawVerdict($("v-verdict"), words);
   if (matchMedia("(max-width: 59.99rem)").matches) $("v-verdict").scrollIntoView({ block: "nearest" });
   $("v-announce").textContent = `${words.title}. ${words.lines[0] ?? ""}`;

@@ -15,16 +15,17 @@ export const NAMES = {
   short: "short receipt",
   text: "long text",
   pack: "evidence pack",
+  unknown: "not read",
 };
 
 /** {kind, name, file} or {kind, name, data} or {kind: "short" or "key", text} of a Blob; {kind: "unknown"} with a sentence. */
 export async function recognise(file) {
-  const start = latin1(new Uint8Array(await file.slice(0, LOOK).arrayBuffer()));
   const name = file.name ?? "pasted";
+  const start = latin1(new Uint8Array(await file.slice(0, LOOK).arrayBuffer()));
   if (start.startsWith("PK\u0003\u0004")) return { kind: "pack", name, file };
   if (/^[0-9a-f]{64}$/.test(name)) return { kind: "text", name, file };
   if (start.startsWith('{"v":') || (/^[0-9a-f]{64}\n/.test(start) && file.size > 65)) return { kind: "log", name, file };
-  if (file.size > LONGEST_NOTE) return /\.jsonl$/.test(name) ? { kind: "log", name, file } : unknown(name);
+  if (file.size > LONGEST_NOTE) return /\.jsonl$/.test(name) ? { kind: "log", name, file } : unknown(file, name);
   const data = new Uint8Array(await file.arrayBuffer());
   if (start.startsWith(RECEIPT)) return { kind: "receipt", name, data };
   if (start.startsWith(SLICE)) return { kind: "slice", name, data };
@@ -33,7 +34,7 @@ export async function recognise(file) {
   const short = shortOf(text);
   if (short) return { kind: "short", name: short, text: short };
   if (/\n\n\u00e2\u0080\u0094 /.test(latin1(data))) return { kind: "checkpoint", name, data };
-  return /\.jsonl$/.test(name) ? { kind: "log", name, file } : unknown(name);
+  return /\.jsonl$/.test(name) ? { kind: "log", name, file } : unknown(file, name);
 }
 
 /** SEQ:HASH, alone or as the member `receipt` of an answer; null if there is none. */
@@ -44,7 +45,7 @@ function shortOf(text) {
   return hash ? `${seq}:${hash}` : null;
 }
 
-function unknown(name) {
-  const text = `${name} is none of these: a receipt, a short receipt SEQ:HASH, a checkpoint, a log, a verifier key, an evidence pack.`;
+function unknown({ size }, name) {
+  const text = size === 0 ? `${name} is empty.` : `${name} is none of these: a receipt, a short receipt SEQ:HASH, a checkpoint, a log, a verifier key, an evidence pack.`;
   return { kind: "unknown", name, text };
 }
