@@ -102,6 +102,16 @@ def test_a_service_that_does_not_answer_is_not_shown_as_it_was(seen: dict[str, A
     assert seen["silent"] == "It has not answered in time. Is it running, and is the network there?"
 
 
+def test_a_feed_that_breaks_off_says_so_and_is_off(seen: dict[str, Any]) -> None:
+    assert seen["feed"] == "The feed broke off. Switch it on again to go on; the search finds what came meanwhile."
+    assert seen["feedIsOn"] == "false"
+
+
+def test_a_client_that_is_disabled_is_signed_out_in_words_for_people(seen: dict[str, Any]) -> None:
+    said = "You were signed out: what you signed in with is no longer valid."
+    assert seen["disabled"] == f"{said} Sign in again, or ask the person who gave it to you."
+
+
 def test_what_did_not_work_is_no_question(seen: dict[str, Any]) -> None:
     assert seen["buttonsOfProblem"] == ["Close"]
 

@@ -164,6 +164,28 @@ async function noAnswerAtAll(page, seen) {
   release();
 }
 
+async function feedThatBreaksOff(page, seen) {
+  await goTo(page, "audit");
+  await page.route("**/audit/feed?*", (route) => route.abort());
+  await page.locator("#live").click();
+  seen.feed = await page.locator("#live-note", { hasText: "broke off" }).innerText();
+  seen.feedIsOn = await page.locator("#live").getAttribute("aria-pressed");
+}
+
+/** An admin disables the client that looks at the console, in another window. */
+async function disabledMeanwhile(page, seen) {
+  const change = (path, json) => page.evaluate(async ([address, body]) => {
+    const { call } = await import("/console/static/js/session.js");
+    return (await call(address, { method: "POST", json: body })).text();
+  }, [path, json]);
+  const { client_secret: secret } = JSON.parse(await change("admin/clients", { client_id: "leaver", roles: ["ai.playground.user"] }));
+  const other = await page.context().newPage();
+  await signIn(other, url, "leaver", secret);
+  await change("admin/clients/leaver/disable");
+  await other.locator("#nav [data-page=records]").click();
+  seen.disabled = await other.locator("#sign-in-notice:not([hidden])").innerText();
+}
+
 /** A role that the policy no longer has, and a form that is sent twice. */
 async function changes(page, seen) {
   await page.evaluate(async () => {
@@ -196,7 +218,8 @@ async function main() {
   const seen = noted();
   await withBrowser(executablePath, async (browser) => {
     for (const part of [exportWithoutItsLog, answerThatEndsEarly, signOutWhileAnswering, signOutWhileAPageComes,
-      signOutWhileASecretIsMade, recordThatDoesNotCome, recordThatIsOvertaken, longNumbers, noAnswerAtAll, changes]) {
+      signOutWhileASecretIsMade, recordThatDoesNotCome, recordThatIsOvertaken, longNumbers, noAnswerAtAll,
+      feedThatBreaksOff, disabledMeanwhile, changes]) {
       await inPage(browser, seen, (page) => part(page, seen)).catch((error) => { throw new Error(`${part.name}: ${error.stack}`); });
     }
     await asleep(browser, seen);

@@ -2,7 +2,7 @@
 
 import { find, findAll, say, setText, show } from "./dom.js";
 import { forgetFocus } from "./focus.js";
-import { authorization, end, session, signIn, signOut, whenEnded } from "./session.js";
+import { authorization, end, endRefused, session, signIn, signOut, whenEnded } from "./session.js";
 import { closeRecord } from "./record.js";
 import { forget } from "./verify.js";
 
@@ -142,7 +142,7 @@ function parsed(text) {
 
 function failed(detail, status, body) {
   if (!session()) return undefined;
-  if (status === 401) return end(body.detail ?? "Sign in again.");
+  if (status === 401) return endRefused();
   const copy = find("#problem-template").content.cloneNode(true);
   setText("h2", TITLES[status] ?? "That did not work", copy);
   setText("p", body.detail ?? "The service did not answer as expected.", copy);

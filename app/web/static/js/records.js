@@ -54,7 +54,7 @@ export function start(root) {
     } catch (error) {
       if (error.name === "AbortError" || feed !== own) return;
       stop();
-      setText("#live-note", error.message);
+      setText("#live-note", error.status === 0 ? "The feed broke off. Switch it on again to go on; the search finds what came meanwhile." : error.message);
     }
   }
 

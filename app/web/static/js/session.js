@@ -53,6 +53,9 @@ export function end(why) {
   onEnd(why);
 }
 
+/** The service no longer takes what was signed in with: disabled, revoked, rotated. */
+export const endRefused = () => end("You were signed out: what you signed in with is no longer valid. Sign in again, or ask the person who gave it to you.");
+
 export const whenEnded = (act) => { onEnd = act; };
 
 /** A call in the name of who has signed in. Throws Refused for every answer that is none of success. */
@@ -90,7 +93,7 @@ async function answered(promise) {
   if (response.ok) return response;
   const body = await response.json().catch(() => ({}));
   const refused = new Refused(response.status, body.error?.message ? { detail: body.error.message, code: body.error.code } : body);
-  if (response.status === 401 && credential !== null) end(refused.message);
+  if (response.status === 401 && credential !== null) endRefused();
   throw refused;
 }
 
