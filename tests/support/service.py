@@ -159,7 +159,7 @@ class Service:
     def kill(self) -> None:
         """SIGKILL to the parent and all its children at once."""
         assert self.process is not None
-        with suppress(ProcessLookupError):  # it ended by itself, and whoever waited for it has said so
+        with suppress(ProcessLookupError):  # it ended by itself, and those who waited for it have said so
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
         self.process = None
