@@ -21,7 +21,7 @@ class Model(Protocol):
     """The name that callers know."""
     upstream: ModelServer
     max_tokens: int
-    """The cap that every body sends."""
+    """What every body asks for at most."""
 
     @property
     def chain(self) -> Any:
@@ -30,8 +30,8 @@ class Model(Protocol):
     def build_body(self, query: str, *, stream: bool = False) -> bytes:
         """The exact body that is sent for *query*. Raises InvalidRequest for a lone surrogate."""
 
-    def at(self, name: str, served: ServedBy, upstream: ModelServer) -> Model:
-        """The same at another server, or another model, whose *name* callers know."""
+    def at(self, entry: ModelEntry, served: ServedBy, upstream: ModelServer) -> Model:
+        """The same for the model *entry*, at one of its servers, with its ceiling."""
 
 
 def prepare_ask(model: Model, requests: V1Requests, query: str, principal: Principal, *, stream: bool) -> PreparedCall:
@@ -64,11 +64,11 @@ def prepare_ask(model: Model, requests: V1Requests, query: str, principal: Princ
         )
 
     def make(entry: ModelEntry, served: ServedBy) -> PreparedCall:
-        return call_of(model.at(entry.name, served, requests.upstreams[served.server.name]), entry)
+        return call_of(model.at(entry, served, requests.upstreams[served.server.name]), entry)
 
     def entry_of(name: str) -> ModelEntry:
         return requests.verify_may_use(name, principal)
 
     if len(entry.servers) == 1 and not entry.fallback:  # nearly always
-        return call_of(model, entry)
+        return call_of(model.at(entry, entry.servers[0], model.upstream), entry)
     return choose(entry, requests.upstreams, make, entry_of)

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from ..catalogue.models import ServedBy
+from ..catalogue.models import ModelEntry, ServedBy
 from ..errors import InvalidRequest
 from .client import NEWER_NAME, OPENAI_URL
 from .model_server import ModelServer
@@ -44,7 +44,7 @@ class LanguageModel:
         self.upstream = upstream
         self._model, self._base_url = model, base_url or OPENAI_URL
         self._temperature, self.max_tokens, self._system_prompt = float(temperature), max_tokens, system_prompt
-        self._siblings: dict[tuple[str, str], LanguageModel] = {}
+        self._siblings: dict[tuple[str, str, int], LanguageModel] = {}
         # Only the query changes between calls: the bytes around it are made once.
         self._around = [orjson.dumps(self._payload("", stream=stream)).rsplit(b'""', 1) for stream in (False, True)]
 
@@ -56,19 +56,20 @@ class LanguageModel:
         except orjson.JSONEncodeError:
             raise InvalidRequest("The query is not valid Unicode.") from None
 
-    def at(self, name: str, served: ServedBy, upstream: ModelServer) -> LanguageModel:
-        """The same at another server, or another model, whose *name* callers know. Made once."""
-        if (name, upstream) == (self.name, self.upstream):
+    def at(self, entry: ModelEntry, served: ServedBy, upstream: ModelServer) -> LanguageModel:
+        """The same for the model *entry*, at one of its servers, with its ceiling. Made once."""
+        name, most = entry.name, min(filter(None, (self.max_tokens, entry.max_output_tokens, entry.context_tokens)))
+        if (name, upstream, most) == (self.name, self.upstream, self.max_tokens):  # nearly always
             return self
-        found = self._siblings.get((name, upstream.name))
+        found = self._siblings.get((name, upstream.name, most))
         if found is None:
-            found = self._siblings[name, upstream.name] = LanguageModel(
+            found = self._siblings[name, upstream.name, most] = LanguageModel(
                 upstream,
                 model=served.model,
                 alias=name,
                 base_url=served.server.base_url,
                 temperature=self._temperature,
-                max_tokens=self.max_tokens,
+                max_tokens=most,
                 system_prompt=self._system_prompt,
             )
         return found

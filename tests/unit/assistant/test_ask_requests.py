@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -62,4 +63,16 @@ def test_other_servers_and_models_get_bodies_of_their_own(requests: V1Requests) 
     with pytest.raises(ModelNotFound):
         call.fallbacks[1]()
     served = ENTRIES["other"].servers[0]
-    assert model.at("other", served, other.upstream) is model.at("other", served, other.upstream), "it is made once"
+    entry = ENTRIES["other"]
+    assert model.at(entry, served, other.upstream) is model.at(entry, served, other.upstream), "it is made once"
+
+
+@pytest.mark.parametrize(("ceilings", "asked_for"), [({}, 9), ({"max_output_tokens": 5}, 5), ({"context_tokens": 4}, 4)])
+def test_the_ceiling_of_each_model_holds(requests: V1Requests, ceilings: dict[str, Any], asked_for: int) -> None:
+    changed = {"fast": ceilings, "alone": ceilings, "other": {"max_output_tokens": 7}}
+    entries = ENTRIES | {name: replace(ENTRIES[name], **members) for name, members in changed.items()}
+    given = V1Requests(replace(requests.catalogue, models=entries), requests.upstreams)
+    call = prepare_ask(model_of(requests, "fast"), given, "hi", PRINCIPAL, stream=False)
+    alone = prepare_ask(model_of(requests, "alone"), given, "hi", PRINCIPAL, stream=False)
+    calls = (call, call.others[0](), alone, call.fallbacks[0]())
+    assert [orjson.loads(one.body)["max_tokens"] for one in calls] == [asked_for] * 3 + [7]

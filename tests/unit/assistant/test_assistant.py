@@ -77,6 +77,7 @@ def assistant(
         upstream=upstream,
         chain="the chain",
         build_body=lambda query, stream=False: f"{query} {stream}".encode(),
+        at=lambda entry, served, upstream: model,
     )
     requests: Any = Requests(timeout_seconds=timeout_seconds)
     return SecureAIAssistant(log.security, model, requests, **members)
