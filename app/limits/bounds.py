@@ -16,8 +16,6 @@ class Bounds:
     """Above it the one that waits longest without a request is closed, else the new one."""
     connections_per_address: int = 1024
     """An IPv6 /64 is one address. Proxies in TRUSTED_PROXIES are exempt."""
-    accepted_at_once: int = 16
-    """New connections that one turn of the event loop accepts; the kernel keeps the others."""
     guests: int = 32
     """Connections above `connections`: health is answered on them, all else is 503."""
     first_byte_seconds: float = 10
@@ -56,7 +54,6 @@ class Bounds:
             self,
             connections=connections,
             connections_per_address=min(self.connections_per_address, connections),
-            accepted_at_once=min(self.accepted_at_once, max(8, descriptors // 8)),
         )
 
     def for_bodies_of(self, size: int) -> Bounds:

@@ -32,11 +32,10 @@ from ..upstream.embedded import EmbeddedAddress
 from ..wiring.models import open_models
 from ..wiring.start_checks import verify_start
 from ..wiring.stop_times import FINISH_SHARE
-from .acceptor import Acceptor
 from .child import ReadyFlag
 from .connections import Connections
 from .http_protocol import HttpProtocol
-from .listener import all_accepted
+from .listener import WAITING, all_accepted
 from .output import ServiceOutput
 from .plain_start import PlainStart
 from .shared_parts import SharedParts, SharedPolicy
@@ -51,30 +50,22 @@ COLLECT_AFTER = 20_000, 20, 50
 class Server(uvicorn.Server):
     """Ctrl-C reaches the whole process group; the parent decides, and sends SIGTERM."""
 
-    def __init__(
-        self, config: uvicorn.Config, bounds: Bounds, on_started: Callable[[], None], on_stopping: Callable[[], None]
-    ) -> None:
+    def __init__(self, config: uvicorn.Config, on_started: Callable[[], None], on_stopping: Callable[[], None]) -> None:
         """*on_started* is called on the event loop, when the lifespan and the socket are open.
 
         *on_stopping* is called when a stop begins, while requests are in progress.
         """
         super().__init__(config)
-        self._bounds = bounds
         self._on_started, self._on_stopping = on_started, on_stopping
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup([])
-        app_state, accepted_at_once = self.lifespan.state, self._bounds.accepted_at_once
-        make = partial(cast(Any, self.config.http), self.config, self.server_state, app_state)
-        self._acceptors = [Acceptor(one, make, accepted_at_once) for one in sockets or ()]
+        await super().startup(sockets)
         if self.started and not self.should_exit:
             self._on_started()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._on_stopping()
         await all_accepted(sockets or ())
-        for acceptor in self._acceptors:
-            await acceptor.close()
         await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -103,6 +94,7 @@ def run_worker(shared: SharedParts, output: ServiceOutput, ready: ReadyFlag, num
     connections = Connections(bounds, settings.trusted_proxies)
     config = uvicorn.Config(
         PlainStart(app),
+        backlog=WAITING,  # the kernel keeps so many; uvloop accepts one in each turn
         http=cast(Any, partial(HttpProtocol, connections)),
         log_config=None,
         access_log=False,  # the audit log is the record of who asked what
@@ -129,7 +121,7 @@ def run_worker(shared: SharedParts, output: ServiceOutput, ready: ReadyFlag, num
     sys.setswitchinterval(SWITCH_SECONDS)
     gc.freeze()  # what is there now stays; the collector need not walk it again
     gc.set_threshold(*COLLECT_AFTER)
-    Server(config, bounds, on_started, on_stopping).run(sockets=[shared.listener])
+    Server(config, on_started, on_stopping).run(sockets=[shared.listener])
     return 0
 
 
