@@ -23,9 +23,10 @@ base_url = "{url}"
 server = "main"
 [caps."x.hasty"]
 timeout_seconds = 0.3
+[caps."x.rare"]
 requests_per_minute = 3
 [caps."x.brief"]
-stream_timeout_seconds = 0.5
+stream_timeout_seconds = 2
 """
 CHAT: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
 
@@ -64,15 +65,15 @@ def test_a_roles_stream_ends_when_its_caps_say(service: Service, upstream: FakeO
 
 
 def test_a_role_has_its_own_number_of_questions_a_minute(service: Service, upstream: FakeOpenAI) -> None:
-    hasty = token_with(service, "hasty", "x.hasty")
-    responses = [ask(service, hasty) for _ in range(4)]
+    rare = token_with(service, "rare", "x.rare")
+    responses = [ask(service, rare) for _ in range(4)]
     assert [response.status_code for response in responses] == [200, 200, 200, 429]
     assert responses[0].headers["ratelimit-policy"] == '"rpm";q=3;w=60'
     other = service.token("other", service.add_client("other"))
     assert ask(service, other).headers["ratelimit-policy"] == '"rpm";q=10;w=60'
-    without = service.cli("keys", "add", "hasty", "--role", "ai.playground.user")["key"]
+    without = service.cli("keys", "add", "rare", "--role", "ai.playground.user")["key"]
     assert ask(service, without).status_code == 429, "a key without the role does not escape its limit"
-    listed = HTTP.get(service.url + "/v1/models", headers=bearer(hasty))
+    listed = HTTP.get(service.url + "/v1/models", headers=bearer(rare))
     assert (listed.status_code, listed.headers["ratelimit-policy"]) == (200, '"reads";q=600;w=60')
 
 

@@ -22,7 +22,7 @@ LOGS = str(ROOT / "logs")
 LIMITER_FOLDERS = "secure-ai-assistant-"
 CACHES = {".hypothesis", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".import_linter_cache", ".grimp_cache", "__pycache__"}
 """Made in the project's folder by the tools of the suite."""
-USUAL_ENDING_SECONDS, ENDING_SECONDS = 0.1, 5.0
+USUAL_ENDING_SECONDS, ENDING_SECONDS = 0.1, 30.0
 """A thread or process that was asked to end takes about so long, and gets so long on a busy machine."""
 SHARED_CHILDREN: set[int] = set()
 SHARED_FILES: set[str] = set()

@@ -11,8 +11,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
+from itertools import cycle
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -223,7 +224,18 @@ def name_of(pid: int) -> str:
 def free_port() -> int:
     """Below those that the kernel gives to connections (net.ipv4.ip_local_port_range): none takes it before it is used."""
     while True:
-        port = random.SystemRandom().randint(10_000, 32_767)
+        port = next(_PORTS)
         with socket.socket() as probe, suppress(OSError):
             probe.bind((LOOPBACK, port))
             return port
+
+
+def _ports() -> Iterator[int]:
+    """Of each process of the suite its own: another would find one free that is taken, and not used yet."""
+    process, of = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]), int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    ports = list(range(10_000 + process, 32_768, of))
+    random.SystemRandom().shuffle(ports)
+    return cycle(ports)
+
+
+_PORTS = _ports()

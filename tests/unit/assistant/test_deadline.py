@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from time import monotonic
 
 import pytest
 
@@ -25,6 +24,6 @@ def test_the_error_comes_before_an_sdk_with_the_same_timeout_gives_up(timeout: f
 )
 def test_a_caller_can_lower_it_and_not_raise_it(asked: float | None, seconds: float, is_lowered: bool) -> None:
     exchange = Exchange(FakeLog().security, PRINCIPAL, prepared(timeout_seconds=50), replace(origin(), timeout_seconds=asked))
-    road = road_of(exchange, Seat("alice"), is_plain=True)
-    assert road.until - monotonic() == pytest.approx(seconds, abs=0.2)
+    seat = Seat("alice")
+    assert (road := road_of(exchange, seat, is_plain=True)).until - seat.since == pytest.approx(seconds)
     assert road.is_short is is_lowered
