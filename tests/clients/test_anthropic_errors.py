@@ -47,7 +47,7 @@ SECRET_TEXT = "text of the model's server, which is nobody's business"
 @pytest.fixture(scope="module")
 def strict(tmp_path_factory: pytest.TempPathFactory, fake: FakeOpenAI) -> Iterator[Service]:
     """Two calls per minute for each principal, and a short deadline."""
-    env: dict[str, Any] = {"RATE_LIMIT": "2", "LLM_TIMEOUT_SECONDS": "1", "V1_MAX_BODY_BYTES": "2000", "V1_MAX_TOKENS": "100"}
+    env: dict[str, Any] = {"RATE_LIMIT": "2", "LLM_TIMEOUT_SECONDS": "3", "V1_MAX_BODY_BYTES": "2000", "V1_MAX_TOKENS": "100"}
     with Service(tmp_path_factory.mktemp("strict"), OPENAI_BASE_URL=fake.base_url, **env) as running:
         yield running
 

@@ -29,7 +29,7 @@ def test_a_locked_database_is_unavailable_after_the_timeout(path: Path) -> None:
     started = time.monotonic()
     with pytest.raises(Unavailable) as caught:
         use(path, timeout=0.2)
-    assert 0.2 <= time.monotonic() - started < 3
+    assert 0.2 <= time.monotonic() - started < 4.5, "of itself it is five seconds"
     assert caught.value.retry_after
     assert "sqlite" not in str(caught.value).lower()
     holder.close()

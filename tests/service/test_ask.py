@@ -45,7 +45,7 @@ def reader(service: Service) -> str:
 def other(tmp_path_factory: pytest.TempPathFactory, fake: FakeOpenAI) -> Iterator[Service]:
     """A service with other settings: a short deadline, no docs, an origin and a proxy that it trusts."""
     env: dict[str, Any] = {
-        "LLM_TIMEOUT_SECONDS": "0.5",
+        "LLM_TIMEOUT_SECONDS": "2",
         "DOCS_ENABLED": "false",
         "CORS_ORIGINS": ORIGIN,
         "TRUSTED_PROXIES": "127.0.0.0/8",
@@ -392,9 +392,9 @@ def test_a_model_that_does_not_answer_in_time_is_504(other: Service, other_token
     response = other.ask(other_token)
     check_problem(response, 504, "upstream_timeout")
     check_failed(other, response, "upstream_timeout")
-    assert 500 <= records_of(other, response)[1]["details"]["elapsed_ms"] < 20_000
+    assert 2_000 <= records_of(other, response)[1]["details"]["elapsed_ms"] < 20_000
     upstream.set("ok")
-    eventually(lambda: other.ask(other_token).status_code == 200)  # half a second may be short on a busy machine
+    eventually(lambda: other.ask(other_token).status_code == 200)  # two seconds may be short on a busy machine
 
 
 # --- everything else ---------------------------------------------------------------------------------------

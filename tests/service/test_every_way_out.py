@@ -157,7 +157,7 @@ class Caller:
 
 @pytest.fixture(scope="module")
 def out(tmp_path_factory: pytest.TempPathFactory, fake: FakeOpenAI) -> Iterator[Caller]:
-    env: dict[str, Any] = {"TRUSTED_PROXIES": "127.0.0.1", "CORS_ORIGINS": ORIGIN, "LLM_TIMEOUT_SECONDS": "1"}
+    env: dict[str, Any] = {"TRUSTED_PROXIES": "127.0.0.1", "CORS_ORIGINS": ORIGIN, "LLM_TIMEOUT_SECONDS": "3"}
     with Service(tmp_path_factory.mktemp("out"), OPENAI_BASE_URL=fake.base_url, **env) as service:
         yield Caller(service)
 

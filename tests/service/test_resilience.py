@@ -16,6 +16,8 @@ from ..support.raw_server import Answer, End, RawServer, chat, chunk, events, he
 from ..support.service import HTTP, Service
 
 MODELS = """
+[breaker]
+open_seconds = 60
 [servers.lab]
 base_url = "{lab}"
 [servers.spare]
@@ -191,12 +193,12 @@ def test_another_server_of_the_model_answers_with_its_own_name(
 
 
 def test_a_caller_may_wait_for_less_and_says_so_in_seconds(service: Service, token: str, lab: RawServer) -> None:
-    lab.answer = lambda _: [10.0, End.CLOSE]
+    lab.answer = lambda _: [60.0, End.CLOSE]
     for name in ("x-request-timeout", "x-stainless-read-timeout"):
         begun = time.monotonic()
         response = ask(service, token, "alone", headers={name: "0.4"})
         assert (response.status_code, response.headers["x-should-retry"]) == (504, "false")
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < 15, "the operator's time is 20 s"
     assert "open" not in HTTP.get(service.url + "/readyz").json()["breakers"]["lab"], "a caller's hurry is not the server's fault"
 
 
@@ -218,7 +220,7 @@ def test_a_server_that_fails_again_and_again_is_left_alone_for_a_while(service: 
     asked = len(lab.requests)
     response = ask(service, token, "alone")
     assert (response.status_code, len(lab.requests)) == (503, asked)
-    assert 1 <= int(response.headers["retry-after"]) <= 3
+    assert 3 < int(response.headers["retry-after"]) <= 60
     (_, failed) = details(service, response)[-1]
     assert (failed["attempts"], failed["tries"][0]["why"]) == (0, "breaker_open")
     ready = HTTP.get(service.url + "/readyz")

@@ -16,7 +16,7 @@ from ..support.service import Service
 
 @pytest.fixture(scope="module")
 def planted(tmp_path_factory: pytest.TempPathFactory, fake: FakeOpenAI) -> Iterator[Planted]:
-    env: dict[str, Any] = {"OPENAI_API_KEY": KEY, "SECRET_KEY": SIGNING_KEY, "LLM_TIMEOUT_SECONDS": "1"}
+    env: dict[str, Any] = {"OPENAI_API_KEY": KEY, "SECRET_KEY": SIGNING_KEY, "LLM_TIMEOUT_SECONDS": "3"}
     with Service(tmp_path_factory.mktemp("planted"), OPENAI_BASE_URL=fake.base_url, **env) as service:
         planted = Planted(service, fake)
         send_wrong_things(planted)

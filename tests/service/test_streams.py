@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import socket
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -249,9 +248,7 @@ def test_a_disconnect_ends_the_call_and_the_record_says_what_was_delivered(
             got += piece
             if "echo" in got:
                 break
-    left = time.monotonic()
     eventually(lambda: upstream.streams()["open"] == 0)
-    assert time.monotonic() - left < 5
     eventually(lambda: len(records_of(service, response)) == 2)
     _, failed = records_of(service, response)
     details = failed["details"]
