@@ -6,6 +6,7 @@ that is stopped or cut off may keep a socket open for hours.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -92,9 +93,13 @@ def connect(url: PostgresUrl, *, autocommit: bool = True, **settings: str) -> Bo
 
 
 async def connect_async(url: PostgresUrl, *, autocommit: bool = True, **settings: str) -> AsyncBoundedConnection:
-    """As `connect`."""
-    with _pooler_refused(url):
-        return await AsyncBoundedConnection.connect(**_options(url, settings), autocommit=autocommit)
+    """As `connect`. Who fails or is cancelled leaves no half-opened connection behind."""
+    try:
+        with _pooler_refused(url):
+            return await AsyncBoundedConnection.connect(**_options(url, settings), autocommit=autocommit)
+    except (asyncio.CancelledError, psycopg.Error) as error:
+        # Its frames hold the connection, and SQLAlchemy holds the error until the collector runs.
+        raise error.with_traceback(None)  # noqa: B904 - the same error
 
 
 @contextmanager

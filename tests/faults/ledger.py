@@ -166,10 +166,10 @@ def stall_standby(folder: Path, *, rounds: int) -> Figures:
         with Load(places_of(primary.url(name, ROLE))) as load:
             for _ in range(rounds):
                 load.wait_for_more()
-                refused, stalled, stopped = len(load.refused), time.monotonic(), standby.children()
+                stalled, stopped = time.monotonic(), standby.children()
                 for pid in stopped:
                     os.kill(pid, signal.SIGSTOP)
-                eventually(lambda before=refused: len(load.refused) >= before + NODES * WRITERS)  # type: ignore[misc]
+                load.wait_until_refused()
                 ((count,),) = primary.query(waiting, ROLE)
                 assert count <= 2 * NODES * WRITERS, f"{count} backends wait for the standby"
                 for pid in stopped:

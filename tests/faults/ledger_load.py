@@ -35,7 +35,8 @@ class Load:
         self.faults: Counter[str] = Counter()
         self._stop = threading.Event()
         self._lock = threading.Lock()
-        self._threads = [threading.Thread(target=self._write, args=(one,)) for one in places]
+        self._turns_refused = [0] * len(places)
+        self._threads = [threading.Thread(target=self._write, args=each) for each in enumerate(places)]
 
     def __enter__(self) -> Load:
         for thread in self._threads:
@@ -65,7 +66,12 @@ class Load:
         wanted = len(self.acknowledged) + records
         eventually(lambda: len(self.acknowledged) >= wanted, f"nothing is acknowledged any more: {self.faults}")
 
-    def _write(self, place: LedgerPlace) -> None:
+    def wait_until_refused(self) -> None:
+        """Return once each writer was refused anew: what it was told before is counted."""
+        before = list(self._turns_refused)
+        eventually(lambda: all(now > then for now, then in zip(self._turns_refused, before, strict=True)))
+
+    def _write(self, number: int, place: LedgerPlace) -> None:
         chance = random.Random()
         with closing(PostgresStore(place)) as store:
             while not self._stop.is_set():
@@ -77,6 +83,7 @@ class Load:
                     with self._lock:
                         self.refused.update(ids)
                         self.faults[error.detail[:90]] += 1
+                        self._turns_refused[number] += 1
                     self._stop.wait(PAUSE_SECONDS)
                 else:
                     with self._lock:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -17,7 +16,6 @@ from app.errors import EvidenceUnavailable
 from ..support.cutting_proxy import CuttingProxy
 from ..support.ledger import ROLE
 from ..support.postgres_server import PASSWORD, PostgresServer
-from ..support.waiting import eventually
 from .figures import Figures
 from .ledger_load import WRITERS, Load, begun, check
 
@@ -31,15 +29,14 @@ class Side:
         self.load = opened.enter_context(Load([LedgerPlace(url, node=node, incarnation=1, is_single_primary=True)] * WRITERS))
 
     def lead_to(self, server: PostgresServer) -> None:
-        """As another entry of the name server: connections that there were are gone."""
-        self._proxy.target = server.port
-        while self._proxy.cut(random.Random(), "now"):
-            pass
+        """Its name server has another entry from now on."""
+        self._proxy.lead_to(server.port)
 
     def verify_none_is_acknowledged(self, seconds: float = 2 * GIVE_UP_SECONDS) -> int:
         """Its writers are refused for so long; how many records were."""
-        acknowledged, refused = len(self.load.acknowledged), len(self.load.refused)
-        eventually(lambda: len(self.load.refused) > refused)
+        refused = len(self.load.refused)
+        self.load.wait_until_refused()
+        acknowledged = len(self.load.acknowledged)
         time.sleep(seconds)
         assert len(self.load.acknowledged) == acknowledged, "acknowledged by a server that was replaced"
         return len(self.load.refused) - refused

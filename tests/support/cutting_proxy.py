@@ -61,6 +61,13 @@ class CuttingProxy:
                 self.cuts += 1
         return True
 
+    def lead_to(self, target: int) -> None:
+        """As another entry of the name server: whatever there is, or is being opened, is gone."""
+        with self._lock:
+            self.target = target
+            for client in list(self._clients):
+                self._close(client)
+
     def _run(self) -> None:
         while not self._is_over:
             with self._lock:
@@ -76,8 +83,9 @@ class CuttingProxy:
 
     def _accept(self) -> None:
         client, _ = self._listener.accept()
+        target = self.target
         try:
-            server = socket.create_connection(("127.0.0.1", self.target), timeout=5)
+            server = socket.create_connection(("127.0.0.1", target), timeout=5)
         except OSError:
             client.close()
             return
@@ -86,6 +94,8 @@ class CuttingProxy:
         with self._lock:
             self._pairs[client], self._pairs[server] = server, client
             self._clients.add(client)
+            if target != self.target:
+                self._close(client)
 
     def _forward(self, end: socket.socket) -> None:
         if end not in self._pairs:

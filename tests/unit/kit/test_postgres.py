@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,7 @@ import pytest
 
 from app.errors import ConfigError
 from app.kit import postgres as connections
-from app.kit.postgres import connect
+from app.kit.postgres import connect, connect_async
 from app.kit.postgres_url import PostgresUrl
 
 from ...support.pgbouncer import pgbouncer
@@ -34,6 +35,24 @@ def test_a_server_that_stands_still_closes_the_connection(postgres: PostgresServ
             connection.execute("SELECT 1")
         assert connection.closed
         os.kill(pid, signal.SIGCONT)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("patience", "expected"), [(0.2, TimeoutError), (30.0, psycopg.errors.ConnectionTimeout)])
+async def test_who_does_not_get_a_connection_leaves_none_half_open(patience: float, expected: type[Exception]) -> None:
+    """Cancelled, or refused after `CONNECT_SECONDS`, while somebody still holds the error."""
+    ended = asyncio.Queue[bytes]()
+
+    async def keep_silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        ended.put_nowait(await reader.read())
+        writer.close()
+
+    async with await asyncio.start_server(keep_silent, "127.0.0.1") as server:
+        place = url(f"postgresql://role@127.0.0.1:{server.sockets[0].getsockname()[1]}/name?connect_timeout=2")
+        with pytest.raises(expected) as held:
+            await asyncio.wait_for(connect_async(place), patience)
+        assert await asyncio.wait_for(ended.get(), 10)
+    assert held.value
 
 
 def test_a_commit_that_waits_for_no_standby_any_more_fails() -> None:
