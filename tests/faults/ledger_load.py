@@ -67,7 +67,7 @@ class Load:
         eventually(lambda: len(self.acknowledged) >= wanted, f"nothing is acknowledged any more: {self.faults}")
 
     def wait_until_refused(self) -> None:
-        """Return once each writer was refused anew, and so all that it was told before is counted."""
+        """Return once each writer was refused again, so that all it was told before is counted."""
         before = list(self._turns_refused)
         eventually(lambda: all(now > then for now, then in zip(self._turns_refused, before, strict=True)))
 
