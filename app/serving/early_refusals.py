@@ -15,7 +15,7 @@ from .http_answer import head_bytes
 from .http_parser import Head
 
 
-def refusal(error: AppError, head: Head | None = None) -> bytes:
+def refusal(error: AppError, head: Head | None = None, *, with_body: bool = True) -> bytes:
     """The whole answer, to the request with this *head* if there is one. It ends the connection."""
     asked = {"path": head.path, "headers": head.headers} if head else {"path": ""}
     style, request_id = error_style_of(asked), secrets.token_hex(16)
@@ -23,7 +23,7 @@ def refusal(error: AppError, head: Head | None = None) -> bytes:
     kind = b"application/problem+json" if style == "problem" else b"application/json"
     more = [(b"connection", b"close"), *([(b"retry-after", b"2")] if status == 503 else [])]
     body = orjson.dumps(body_of(style, error, status, request_id))
-    return answer_head(status, kind, len(body), request_id, more) + body
+    return answer_head(status, kind, len(body), request_id, more) + body * with_body
 
 
 def answer_head(status: int, kind: bytes, length: int, request_id: str, more: Iterable[tuple[bytes, bytes]]) -> bytes:

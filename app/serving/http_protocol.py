@@ -200,7 +200,7 @@ class HttpProtocol(asyncio.Protocol):
         if self._request and not self._request.response_complete:
             self._request.keep_alive = False
             return
-        self._transport.write(refusal(error, head))
+        self._transport.write(refusal(error, head, with_body=not self._incoming.asks_head))
         self._transport.write_eof()  # a close with unread bytes would be a reset, which discards the answer
 
     def _fail(self, request: HttpRequest, error: AppError) -> None:

@@ -6,6 +6,7 @@ from ..api.http_errors import HeadTooLarge, MalformedHttp, TooManyConnections
 from .connections import Connections
 
 HEAD_END = b"\r\n\r\n"
+OF_HEAD = b"HEAD "
 
 
 class Incoming:
@@ -16,6 +17,8 @@ class Incoming:
         self._head = bytearray()
         self._behind, self._at = b"", 0
         self._kept = 0
+        self.asks_head = False
+        """Whether the last request, as far as it has come, is HEAD (no body: RFC 9110, 9.3.2)."""
 
     def collect(self, data: bytes, at: int) -> tuple[bytes | None, int]:
         """The head that ends in *data*, and where; None, and the end of *data*, while it has none.
@@ -30,12 +33,14 @@ class Incoming:
                 return None, at
             if not data[at : at + 1].isupper():  # no method begins so
                 raise MalformedHttp()
+            self.asks_head = data.startswith(OF_HEAD, at)
             found = data.find(HEAD_END, at)
             if found >= 0:
                 end = found + len(HEAD_END)
                 self._verify_size(end - at)
                 return data[at:end], end
         self._head += data[at:]
+        self.asks_head = self._head.startswith(OF_HEAD)
         found = self._head.find(HEAD_END, max(0, known - len(HEAD_END) + 1))
         if found < 0:
             self._verify_size(len(self._head))

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
+import orjson
 from fastapi import Depends, Request
 from pydantic import BaseModel, ValidationError
 
@@ -74,6 +75,10 @@ InquiryDep = Annotated[Inquiry, Depends(inquiry_of)]
 async def read_body_as(request: Request, kind: type[Body]) -> Body:
     """The JSON body. Raises as `read_json`, and InvalidRequest, which repeats no value."""
     document = (await read_json(request, MAX_BODY_BYTES)).document
+    try:
+        orjson.dumps(document)
+    except TypeError:  # neither a record nor a database can hold it
+        raise InvalidRequest("The body holds a lone surrogate or a number beyond 64 bits.") from None
     try:
         return kind.model_validate(document)
     except ValidationError as error:

@@ -20,6 +20,8 @@ from .spoken import speak
 from .valid import Credentials, request
 
 PARALLEL = 16
+LONE = "\ud800"
+"""Half of a character: JSON can spell it, UTF-8 cannot."""
 ODD_VALUES = (
     *("-1", "0", "1e9", "9" * 15, "9" * 40, "9" * 5000, "%D9%A1%D9%A2", "+1", "1_000", "0x10", "true", "null", "x" * 5000),
     *("%00", "a%00b", "%FF%FE", "%F0%9F%92%A9" * 50, "%ED%A0%80", "%2525", "%", "%zz", "%0D%0A", "%E2%80%AE", "a%CC%81" * 90),
@@ -99,12 +101,12 @@ def _odd_bodies(one: Endpoint, texts: list[str], documents: list[bytes]) -> Iter
     if not one.kind:
         return
     yield from documents
-    for text in texts:
-        if one.kind == FORM:
-            form = urlencode(one.members)
-            yield f"{form}&scope={quote_plus(text)}&{quote_plus(text)}=1".encode()
-        else:
-            yield from (json.dumps(members).encode() for members in (*_asked(one.members, text), {**one.members, text: text}))
+    if one.kind == FORM:
+        form = urlencode(one.members)
+        yield from (f"{form}&scope={quote_plus(text)}&{quote_plus(text)}=1".encode() for text in texts)
+        return
+    for text in (*texts, LONE):
+        yield from (json.dumps(members).encode() for members in (*_asked(one.members, text), {**one.members, text: text}))
 
 
 def _asked(members: dict[str, Any], text: str) -> Iterator[dict[str, Any]]:

@@ -458,6 +458,14 @@ def test_a_change_of_what_is_not_there_is_refused(web: Web) -> None:
     assert web.post("/admin/breakers/close", {"server": "none"}).status_code == 422
 
 
+@for_each("path", ("breakers/close", "clients", "clients/alice/roles", "keys"))
+def test_half_of_a_character_in_a_body_is_refused(web: Web, path: str) -> None:
+    headers = {**web.bearer("olga"), "Content-Type": "application/json"}
+    for body in (rb'{"server": "\ud800"}', rb'{"client_id": "x", "roles": ["\udfff"], "\ud800": 1}'):
+        answer = HTTP.post(f"{web.service.url}/admin/{path}", content=body, headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
+
+
 # --- feed ------------------------------------------------------------------------------------------
 
 

@@ -83,6 +83,21 @@ def test_where_there_is_no_room_each_endpoint_refuses_in_its_own_style(path: str
     assert member in json.loads(said.partition(b"\r\n\r\n")[2])
 
 
+@pytest.mark.parametrize(
+    ("asked", "status"),
+    [
+        ("/livez HTTP/9.9\r\n\r\n", 400),
+        (f"/livez HTTP/1.1\r\nCookie: {'a' * 40_000}\r\n\r\n", 431),
+        ("/ask HTTP/1.1\r\nHost: x\r\n\r\n", 503),
+    ],
+)
+def test_what_is_refused_early_has_a_body_but_for_head(asked: str, status: int) -> None:
+    for method in ("HEAD", "GET"):
+        said = said_to(f"{method} {asked}".encode(), bounds=FULL)
+        assert said.startswith(b"HTTP/1.1 %d " % status)
+        assert (b"content-length: 0" in said, bool(said.partition(b"\r\n\r\n")[2])) == (False, method == "GET")
+
+
 def test_who_ends_their_sending_with_a_large_body_in_one_read_is_answered() -> None:
     """Reading is not paused behind a whole body: the end would not be noticed, and `look` would take it for a disconnect."""
 

@@ -34,6 +34,16 @@ def test_a_head_is_found_however_it_is_cut_and_the_rest_is_left(sizes: list[int]
     assert waiting.is_empty
 
 
+@pytest.mark.parametrize("cut", [1, 4, 5, 20])
+def test_the_method_head_is_known_in_pieces_and_forgotten_with_the_next(cut: int) -> None:
+    waiting, asked = incoming(), HEAD.replace(b"GET", b"HEAD")
+    waiting.collect(asked[:cut], 0)
+    waiting.collect(asked[cut:], 0)
+    assert waiting.asks_head
+    waiting.collect(HEAD, 0)
+    assert not waiting.asks_head
+
+
 @pytest.mark.parametrize("first", [b"\x16\x03\x01", b"get / HTTP/1.1", b" GET", b"{"])
 def test_what_cannot_begin_a_head_is_refused_at_once(first: bytes) -> None:
     with pytest.raises(MalformedHttp):
