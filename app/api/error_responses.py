@@ -86,7 +86,7 @@ async def stream_error_document(request: Request, error: AppError) -> bytes:
 
 
 async def record_refusal(request: Request, status: int) -> None:
-    """For a response of 400 or above that no AppError made, such as 416 for a range of a file."""
+    """For a response of 400 or above that no AppError made, such as a refused preflight."""
     request_context(request).origin.terminal_record.is_written = True
     await _record(request, InvalidInput() if status < 500 else AppError(), status)
 

@@ -200,10 +200,10 @@ def test_an_unknown_address_is_404(out: Caller) -> None:
         out.check(out.call(WAYS["/livez"], path=path), 404, "not_found", "/docs/assets")
 
 
-def test_a_range_that_a_file_does_not_have_is_recorded(out: Caller) -> None:
+def test_a_range_that_a_file_does_not_have_gets_the_whole_file(out: Caller) -> None:
     way = WAYS["/docs/assets"]
-    out.check(out.call(way, headers={"range": "bytes=999999999-"}), 416, "invalid_request", "/docs/assets")
-    out.check(out.call(way, headers={"range": "apples"}), 400, "invalid_request", "/docs/assets")
+    for asked in ("bytes=999999999-", "apples"):
+        assert out.call(way, headers={"range": asked}).status_code == 200
 
 
 @pytest.mark.parametrize("headers", [{"origin": "https://evil.example"}, {"access-control-request-headers": "x-forwarded-for"}])
