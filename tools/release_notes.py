@@ -25,6 +25,8 @@ about it: licences, known weaknesses, and what was not checked.
 LOCKS = (
     "requirements.lock",
     "requirements-anthropic.lock",
+    "requirements-bedrock.lock",
+    "requirements-mistralai.lock",
     "requirements-otel.lock",
     "requirements-parquet.lock",
     "requirements-postgres.lock",

@@ -106,6 +106,8 @@ class ErrorWords:
     """Whether it has the form of Anthropic's errors."""
     is_passing: bool = False
     """Whether the words say that too much was asked in too short a time."""
+    is_wrong_key: bool = False
+    """Whether a word says so: Gemini's does, with a status of 400."""
     is_failed_response: bool = False
     """Whether it is a response of /responses that failed; its code is a word of that API."""
 
@@ -152,6 +154,7 @@ def read_words(raw: bytes, sent: bytes = b"") -> ErrorWords:
         is_of_protocol=is_of_protocol,
         is_anthropic=isinstance(error, dict) and document.get("type") == "error",
         is_passing=any(_PASSING.search(word) for word in (code, kind) if word) or any(map(_LATER.search, _texts(errors))),
+        is_wrong_key=any(_parts(word) >= {"api", "key", "invalid"} for word in _words(errors)),
         is_failed_response=document.get("type") == "response.failed" or document.get("status") == "failed",
     )
 
@@ -191,9 +194,12 @@ def _errors_in(value: Any, depth: int = 0) -> Iterator[dict[str, Any]]:
 
 
 def _meaning(errors: list[dict[str, Any]]) -> Meaning | None:
-    words = [word for error in errors for word in _values(error, _IS_WORD) if isinstance(word, str)]
-    meanings = [*map(_meaning_of_word, words), *map(_meaning_of_message, _texts(errors))]
+    meanings = [*map(_meaning_of_word, _words(errors)), *map(_meaning_of_message, _texts(errors))]
     return next((meaning for meaning in meanings if meaning), None)
+
+
+def _words(errors: list[dict[str, Any]]) -> list[str]:
+    return [word for error in errors for word in _values(error, _IS_WORD) if isinstance(word, str)]
 
 
 def _texts(errors: list[dict[str, Any]]) -> list[str]:
@@ -202,9 +208,13 @@ def _texts(errors: list[dict[str, Any]]) -> list[str]:
     return [_QUOTED.sub(" ", text[:MAX_MESSAGE].lower()) for text in texts]
 
 
-def _meaning_of_word(word: str) -> Meaning | None:
+def _parts(word: str) -> frozenset[str]:
     """Of `insufficient_quota`, `InsufficientBalance`, `exceed_context_size_error`, …"""
-    parts = frozenset(re.split("[-_.]", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", word[:100]).lower()))
+    return frozenset(re.split("[-_.]", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", word[:100]).lower()))
+
+
+def _meaning_of_word(word: str) -> Meaning | None:
+    parts = _parts(word)
     if not parts.isdisjoint(_MONEY) or any(parts >= words for words in _SPENT_WORDS):
         return "no_money"
     if "context" in parts and not parts.isdisjoint(("length", "size", "window", "limit", "exceeded", "overflow")):

@@ -135,7 +135,7 @@ def error_of_status(status: int, raw: bytes, retry_after: str | None, sent: byte
         return ContextLengthExceeded(words.param)
     if status in PASSING_STATUSES or status >= 500:
         return UpstreamUnavailable(retry_after=_seconds(retry_after))
-    if status in ABOUT_US or status < 400:
+    if status in ABOUT_US or status < 400 or words.is_wrong_key:
         return UpstreamDenied()
     return UpstreamRefused(status if status in KEPT_STATUSES else 400, words.reason, words.param)
 

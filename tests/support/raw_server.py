@@ -9,7 +9,7 @@ import struct
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Self, TypeAlias
 
@@ -32,6 +32,8 @@ class Request:
     number: int
     """Its own number on that connection, from 0."""
     body: bytes
+    head: bytes = field(default=b"", compare=False)
+    """Its first line and its headers."""
 
 
 class RawServer:
@@ -77,7 +79,7 @@ class RawServer:
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
                 lengths = [line.split(b":")[1] for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
-                request = Request(connection, number, await reader.readexactly(int(lengths[0])))
+                request = Request(connection, number, await reader.readexactly(int(lengths[0])), head)
                 self.requests.append(request)
                 number += 1
                 for step in self.answer(request):

@@ -25,6 +25,8 @@ FINISH = {
 }
 """OpenAI's words for why an answer ended. A word that is not here is passed on as it is."""
 ENDS = frozenset({"finishreason", "stopreason", "donereason"})
+JUDGED = "prompt_feedback"
+"""Where Gemini says that it has blocked the question, in place of an answer and its end."""
 MODELS = ("model_name", "model")
 WRITTEN = ("cache_creation", "ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens")
 """Parts of the input that the server wrote to its cache. None is counted in another."""
@@ -50,6 +52,8 @@ class Answer:
                 self.model = value
             elif name.replace("_", "").lower() in ENDS and isinstance(value, str) and value:
                 self.finish = FINISH.get(value.lower(), value.lower())[:MAX_WORD]
+            elif name == JUDGED and isinstance(value, dict) and value.get("block_reason"):
+                self.finish = "content_filter"
         delta: dict[str, Any] = {}
         if text := str(piece.text):
             delta["content"] = text

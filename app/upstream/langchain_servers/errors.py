@@ -59,6 +59,13 @@ KINDS: Mapping[type[ModelError], Callable[[], AppError]] = {
 """LangChain's own kinds, where the server's answer is not known."""
 
 
+OF_CONNECTION = frozenset(
+    {("httpx", "TransportError"), ("httpx2", "TransportError"), ("urllib3", "ProtocolError"), ("urllib3", "TimeoutError")}
+    | {("botocore", "HTTPClientError"), ("aiohttp", "ClientConnectionError"), ("aiohttp", "ClientPayloadError")}
+)
+"""Raised where a connection fails: the package, and the class that its own are derived from."""
+
+
 class Told(NamedTuple):
     """What a server answered. *raw*: its error as JSON, or nothing."""
 
@@ -119,8 +126,14 @@ def _was_not_reached(error: BaseException) -> bool:
 
 
 def _is_of_connection(error: BaseException) -> bool:
-    """httpx and its successors each have a TransportError of their own."""
-    return isinstance(error, OSError) or any(kind.__name__ == "TransportError" for kind in type(error).__mro__)
+    """By a library's own errors: other packages derive theirs for answers that are no stream."""
+    package = _package(type(error))
+    kinds = {(_package(kind), kind.__name__) for kind in type(error).__mro__}
+    return isinstance(error, OSError) or any(of == package for of, _ in kinds & OF_CONNECTION)
+
+
+def _package(kind: type) -> str:
+    return kind.__module__.partition(".")[0]
 
 
 def _told(error: BaseException) -> Told | None:

@@ -11,6 +11,7 @@ from langchain_core.language_models import BaseChatModel
 from ...errors import InvalidParameter
 from ...kit.secret_look import masked
 from .providers import names_of
+from .vendors import vendor_of
 
 SETTINGS = frozenset(
     {"temperature", "top_p", "top_k", "seed", "presence_penalty", "frequency_penalty", "logit_bias", "reasoning_effort"}
@@ -35,8 +36,6 @@ UNREAD = frozenset({"reasoning_content"})
 CHOICES = ("auto", "none", "required")
 PARTS = frozenset({"text", "image_url", "input_audio", "file"})
 """Of a message's content. LangChain knows more, and some of its classes fetch what those name."""
-PASS_ADDRESSES_ON = ("langchain_anthropic.", "langchain_openai.")
-"""Their servers fetch an image by its address. Other classes do that here, in this network."""
 
 
 class Parameters:
@@ -47,7 +46,7 @@ class Parameters:
         takes_parallel = "parallel_tool_calls" in inspect.signature(kind.bind_tools).parameters
         self._carried = HANDLED | self.settings | ({"parallel_tool_calls"} if takes_parallel else frozenset())
         newer = {"max_completion_tokens"} if "max_tokens" in self.settings else frozenset()
-        self._passes_addresses_on = kind.__module__.startswith(PASS_ADDRESSES_ON)
+        self._vendor = vendor_of(kind)
         self.names = self._carried | NEUTRAL.keys() | newer
         """The only ones that a body may hold."""
 
@@ -66,6 +65,8 @@ class Parameters:
         choice = members.get("tool_choice")
         if choice is not None and choice not in CHOICES and tool_named(choice) is None:
             raise _not_carried("tool_choice")
+        if choice == "none" and tools and self._vendor.no_tool is None:
+            raise _not_carried("tool_choice")
         for place, message in enumerate(members["messages"]):
             for name in message.keys() - MESSAGE - UNREAD:
                 if message[name] not in (None, "", [], {}):
@@ -83,7 +84,7 @@ class Parameters:
         held = part.get(kind)
         named = (held.get("url") or held.get("file_data")) if isinstance(held, dict) else held
         is_data = kind == "text" or named is None or (isinstance(named, str) and named[:5].lower() == "data:")
-        if not is_data and not self._passes_addresses_on:
+        if not is_data and not self._vendor.passes_addresses_on:
             what = "names an address, which is not fetched here: send the content itself as a data: URL."
             raise InvalidParameter(f"{place}.{kind}", what, reason="unsupported_parameter")
 

@@ -10,9 +10,7 @@ from langchain_core.messages import BaseMessage, convert_to_messages
 
 from .parameters import MESSAGE, NEUTRAL, tool_named
 from .sending import Sending
-
-NO_TOOL = {"anthropic": {"type": "none"}}
-"""How each vendor is told to call no tool, where it is not by the word `none`."""
+from .vendors import vendor_of
 
 
 def ask(model: BaseChatModel, fields: Mapping[str, str], body: Mapping[str, Any], sending: Sending) -> AsyncGenerator[Any]:
@@ -21,7 +19,7 @@ def ask(model: BaseChatModel, fields: Mapping[str, str], body: Mapping[str, Any]
     *fields*: those of the model that a caller may set, by the names that set them. Raises what
     LangChain raises for messages and tools that it cannot convert.
     """
-    given = {fields[name]: body[name] for name in fields.keys() & body.keys() if body[name] is not None}
+    given = {fields[name]: body[name] for name in fields.keys() & body.keys() if body[name] not in (None, NEUTRAL.get(name))}
     asked = model.model_copy(update=given)
     sending.watch(asked)
     more = {}
@@ -50,7 +48,7 @@ def _tool_choice(model: BaseChatModel, body: Mapping[str, Any]) -> dict[str, Any
     choice = body.get("tool_choice")
     chosen: dict[str, Any] = {}
     if choice == "none":
-        chosen["tool_choice"] = NO_TOOL.get(type(model).__module__.removeprefix("langchain_").partition(".")[0], "none")
+        chosen["tool_choice"] = vendor_of(type(model)).no_tool
     elif choice == "required":
         chosen["tool_choice"] = "any"
     elif choice is not None:

@@ -9,6 +9,8 @@ from typing import Any
 
 from langchain_core.language_models import BaseChatModel
 
+from .threads import use_threads
+
 
 class Sending:
     """A class converts what it is given before it first waits: until then nothing is sent."""
@@ -18,6 +20,7 @@ class Sending:
 
     def watch(self, model: BaseChatModel) -> None:
         """*model*: a copy for this question alone. Its streams are watched."""
+        use_threads(model)
         stream: Any = model._astream
 
         async def watched(*given: Any, **more: Any) -> AsyncIterator[Any]:

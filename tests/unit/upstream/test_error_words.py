@@ -182,6 +182,14 @@ def test_an_unpaid_bill_is_one_error_whatever_the_status(status: int) -> None:
     assert type(error_of_status(status, body(message=NO_MONEY[0]), "7")) is UpstreamOutOfQuota
 
 
+def test_geminis_word_for_a_wrong_key_is_about_us_whatever_the_status() -> None:
+    told = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}
+    error = body(code=400, message="API key not valid.", status="INVALID_ARGUMENT", details=[told])
+    assert type(error_of_status(400, error, None)) is UpstreamDenied
+    assert type(error_of_status(400, b"[" + error + b"]", None)) is UpstreamDenied
+    assert type(error_of_status(400, body(message="API_KEY_INVALID"), None)) is UpstreamRefused  # may quote a question
+
+
 def test_the_reason_of_a_refusal_is_its_code_or_the_word_in_its_type() -> None:
     told: list[tuple[dict[str, Any], str | None]] = [
         ({"code": "bad_thing", "type": "other"}, "bad_thing"),

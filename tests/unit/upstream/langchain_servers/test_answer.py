@@ -29,6 +29,8 @@ def call(args: str | None = None, index: int | None = None, **members: Any) -> A
         ({"finish_reason": "SAFETY"}, "content_filter"),
         ({"done_reason": "stop"}, "stop"),
         ({"finish_reason": "something_new"}, "something_new"),
+        ({"prompt_feedback": {"block_reason": "SAFETY"}}, "content_filter"),
+        ({"prompt_feedback": {"block_reason": 0}}, None),
         ({"stop_reason": None}, None),
         ({"other": "x"}, None),
     ],

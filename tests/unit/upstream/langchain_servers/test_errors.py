@@ -206,3 +206,28 @@ def test_what_was_never_sent_is_the_requests_fault() -> None:
     found = told(ValueError(WORDS), Try("other"))
     assert isinstance(found, UpstreamRefused)
     assert found.status == 400
+
+
+def kind_of(module: str, base: type[Exception], name: str) -> type[Exception]:
+    return type(name, (base,), {"__module__": module})
+
+
+PROTOCOL_ERROR = kind_of("urllib3.exceptions", Exception, "ProtocolError")
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (httpx.RemoteProtocolError("cut"), "upstream_unavailable"),
+        (kind_of("httpx_sse._exceptions", httpx.TransportError, "SSEError")("no stream"), "upstream_error"),
+        (PROTOCOL_ERROR("cut"), "upstream_unavailable"),
+        (kind_of("urllib3.exceptions", PROTOCOL_ERROR, "InvalidChunkLength")("cut"), "upstream_unavailable"),
+        (kind_of("aiohttp.client_exceptions", Exception, "ClientPayloadError")("cut"), "upstream_unavailable"),
+        (kind_of("other", Exception, "ProtocolError")("?"), "upstream_error"),
+    ],
+)
+def test_a_connection_fails_only_by_its_librarys_own_errors(error: Exception, code: str) -> None:
+    """httpx-sse derives one from them for an answer that is no stream, such as a page of HTML."""
+    now = Attempts().now
+    now.is_sent = True
+    assert error_of(error, b"{}", now).code == code

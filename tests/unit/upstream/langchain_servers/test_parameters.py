@@ -100,3 +100,12 @@ def test_a_members_name_that_looks_like_a_secret_is_not_shown() -> None:
     with pytest.raises(InvalidParameter) as caught:
         verify(messages=[{"role": "user", "content": "", "sk-ant-api03-0123456789abcdefghijklmnop": 1}])
     assert "0123456789" not in caught.value.detail
+
+
+def test_a_class_that_cannot_be_told_to_call_no_tool_refuses_that_by_name() -> None:
+    unknown = Parameters(GenericFakeChatModel)
+    members: Any = {"model": "x", "messages": HI, "tool_choice": "none"}
+    unknown.verify(members, takes_schemas=False)
+    with pytest.raises(InvalidParameter) as caught:
+        unknown.verify({**members, "tools": [FUNCTION]}, takes_schemas=False)
+    assert caught.value.param == "tool_choice"

@@ -42,6 +42,18 @@ class Noting(BaseChatModel):
         yield ChatGenerationChunk(message=AIMessageChunk(content="yes"))
 
 
+class Keeping(Sending):
+    """Keeps the copy of the model that is asked."""
+
+    def __init__(self, kept: list[Any]) -> None:
+        super().__init__()
+        self._kept = kept
+
+    def watch(self, model: BaseChatModel) -> None:
+        self._kept.append(model)
+        super().watch(model)
+
+
 def asked(**members: Any) -> Any:
     model = Noting(asked=[])
 
@@ -64,13 +76,31 @@ def test_settings_stop_and_a_schema_go_with_the_call() -> None:
     assert (stop, temperature, more) == (["a", "b"], 0.5, {"response_format": form})
 
 
+def test_a_setting_that_says_nothing_is_left_out() -> None:
+    """Some of Gemini's models refuse a penalty, even of 0."""
+
+    class Punished(Noting):
+        presence_penalty: float | None = None
+
+    model = Punished(asked=[])
+
+    async def read(penalty: float) -> float | None:
+        kept: list[Any] = []
+        given = ask(model, {"presence_penalty": "presence_penalty"}, {**BODY, "presence_penalty": penalty}, Keeping(kept))
+        async for _ in given:
+            pass
+        return kept[0].presence_penalty  # type: ignore[no-any-return]
+
+    assert [asyncio.run(read(penalty)) for penalty in (0.0, 0.5)] == [None, 0.5]
+
+
 def test_a_format_that_says_nothing_is_left_out() -> None:
     assert asked(response_format={"type": "text"}, stop="a", temperature=None)[1:] == (["a"], None, {})
 
 
 @pytest.mark.parametrize(
     ("choice", "told"),
-    [(None, {}), ("auto", "auto"), ("required", "any"), ("none", "none"), ({"type": "function", "function": {"name": "f"}}, "f")],
+    [(None, {}), ("auto", "auto"), ("required", "any"), ({"type": "function", "function": {"name": "f"}}, "f")],
 )
 def test_tools_are_bound_with_the_choice_in_langchains_words(choice: Any, told: Any) -> None:
     more = asked(tools=[TOOL], tool_choice=choice)[3]
