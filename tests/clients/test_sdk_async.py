@@ -10,8 +10,7 @@ from typing import Any, TypeVar
 import pytest
 from openai import APIError, AsyncOpenAI
 
-from app.serving.silence import HALF_CLOSE_SECONDS
-
+from ..support.calls import wait_until_late
 from ..support.fake_openai import FakeOpenAI, completion_text
 from ..support.sdk import (
     ANSWER,
@@ -147,7 +146,7 @@ def test_a_cancelled_plain_call_is_recorded_and_its_upstream_call_ends(use: Use,
     async def ask(client: AsyncOpenAI) -> None:
         asking = asyncio.ensure_future(client.responses.create(**RESPONSE))
         await asyncio.to_thread(eventually, lambda: upstream.calls("open") == 1)
-        await asyncio.sleep(2 * HALF_CLOSE_SECONDS)  # an earlier end of sending does not cancel a call
+        await asyncio.to_thread(wait_until_late, service)
         asking.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asking

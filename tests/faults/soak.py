@@ -167,13 +167,13 @@ def soak(
     """Every fault at least once, then for as long as there is time; one begins each *every* seconds.
 
     *is_busy*: the machine may have no time for the store of the budgets, once for each client
-    between two faults.
+    between two faults; and an answer may take longer than a question is given otherwise.
     """
     with Fake() as fake:
         folder.mkdir(parents=True)
         (folder / "policy.toml").write_text(POLICY.format(url=fake.base_url, version=1))
         env: dict[str, Any] = {"POLICY_FILE": "policy.toml", "LLM_MODEL": "small", "LLM_MAX_TOKENS": "50"}
-        env["LLM_TIMEOUT_SECONDS"] = "5"
+        env["LLM_TIMEOUT_SECONDS"] = "20" if is_busy else "5"
         with Service(folder, workers=workers, **env) as service:
             token = service.token("alice", service.add_client())
             figures = asyncio.run(_soak(Soak(service, fake, token, is_busy), seconds, every, clients))

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import json
 import socket
-import time
 from contextlib import closing
 
 import pytest
 
 from ..faults.cut_client import ENDPOINTS, stream_body, stream_request
+from ..support.calls import wait_until_late
 from ..support.fake_openai import FakeOpenAI
 from ..support.service import Service
 from ..support.waiting import eventually
-
-LATE_SECONDS = 0.3
-"""More than the 100 ms in which the end still belongs to the request."""
 
 
 def question(token: str, query: str, version: str = "1.1") -> bytes:
@@ -98,7 +95,7 @@ def test_an_end_that_comes_later_ends_the_call(patient: Service, patient_token: 
     with closing(socket.create_connection(("127.0.0.1", patient.port), timeout=30)) as caller:
         caller.sendall(asked)
         eventually(lambda: upstream.calls("open") == 1)
-        time.sleep(LATE_SECONDS)
+        wait_until_late(patient)
         caller.shutdown(socket.SHUT_WR)
         assert caller.recv(65536) == b""
         eventually(lambda: upstream.calls("open") == 0)

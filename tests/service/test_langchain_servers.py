@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import socket
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from ..support.calls import bearer, check_problem, records_of, refusal
+from ..support.calls import bearer, check_problem, records_of, refusal, wait_until_late
 from ..support.fake_openai import FakeOpenAI, completion_text
 from ..support.langchain_server import KEY, service_for
 from ..support.service import HTTP, Service
@@ -146,15 +148,20 @@ def test_each_failure_of_the_server_has_its_code_and_record(
 
 def test_a_caller_who_leaves_ends_the_call(service: Service, token: str, upstream: FakeOpenAI) -> None:
     upstream.set("hang")
-    with pytest.raises(httpx.TimeoutException):
-        HTTP.post(service.url + "/v1/chat/completions", json=CHAT, headers=bearer(token), timeout=0.5)
+    with closing(socket.create_connection(("127.0.0.1", service.port))) as caller:
+        body = json.dumps(CHAT).encode()
+        head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n"
+        caller.sendall(f"{head}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+        eventually(lambda: upstream.calls("open") == 1)
+        asked = service.records()[-1]["seq"]
+        wait_until_late(service)
     eventually(lambda: upstream.calls("open") == 0)
-    eventually(lambda: service.records()[-1]["action"] == "ask.failed")
+    eventually(lambda: service.records()[-1]["details"].get("received") == asked)
     assert service.records()[-1]["details"]["code"] == "client_gone"
 
 
 def test_the_timeout_is_ours(tmp_path: Path, upstream: FakeOpenAI) -> None:
-    with service_for(tmp_path, upstream, LLM_TIMEOUT_SECONDS="0.5") as service:
+    with service_for(tmp_path, upstream, LLM_TIMEOUT_SECONDS="2") as service:
         token = service.token("alice", service.add_client())
         upstream.set("hang")
         check_problem(service.ask(token), 504, "upstream_timeout")

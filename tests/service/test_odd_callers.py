@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from app.limits.bounds import Bounds
 from app.upstream.embedded import EmbeddedAddress
 
 from ..faults.cut_client import ENDPOINTS, stream_body, stream_request
+from ..support.calls import wait_until_late
 from ..support.fake_openai import FakeOpenAI
 from ..support.inside import Inside
 from ..support.service import Service
@@ -63,9 +64,7 @@ def test_a_caller_who_sends_more_and_disconnects_ends_the_call_too(
         caller.sendall(asked)
         eventually(lambda: upstream.calls("open") == 1)
         caller.sendall(behind)
-        with suppress(TimeoutError):  # the sent bytes have arrived by now
-            caller.settimeout(0.2)
-            caller.recv(1)
+        wait_until_late(patient)  # the sent bytes have arrived by now
         if leave == "reset":
             caller.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         if leave == "half-close":

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from http import HTTPStatus
 from typing import Any
 
 import httpx
 
-from .service import Service
+from app.serving.silence import HALF_CLOSE_SECONDS
+
+from .service import HTTP, Service
 
 FORM = {"grant_type": "client_credentials"}
 TIMEOUT_SECONDS = 20.0
@@ -15,6 +18,12 @@ TIMEOUT_SECONDS = 20.0
 
 def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
+
+
+def wait_until_late(service: Service) -> None:
+    """Return once a caller of a worker's who ends their sending is one who leaves; sooner they may wait for the answer."""
+    time.sleep(2 * HALF_CLOSE_SECONDS)
+    assert HTTP.get(service.url + "/livez").status_code == 200  # its event loop has turned since
 
 
 def challenge(service: Service, error: str = "") -> str:
