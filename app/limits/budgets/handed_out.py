@@ -32,7 +32,7 @@ class _Pot:
     open: int = 0
     """All that is handed out and has no end."""
     counts: list[int] = field(default_factory=lambda: [0, 0])
-    """How many questions reserved in the last span and in this one."""
+    """How many questions reserved in the last spans and in this one."""
     amounts: list[int] = field(default_factory=lambda: [0, 0])
     told: Wanted | None = None
     """Of the exchange that is under way, or was the last one."""
@@ -88,7 +88,7 @@ class HandedOut:
         """The slots of those that have their end, with it; without it, of those that were left."""
         self._telling = 0  # how many of them the present exchange tells of
         self._exchange = FIRST_EXCHANGE
-        self._span = 0
+        self._span_began = clock()
         self._is_started, self._is_told = False, True
 
     def start(self, owner: int) -> None:
@@ -181,14 +181,17 @@ class HandedOut:
             pot.open -= share.amount
 
     def _turn_spans(self) -> None:
-        """Pots of which nobody has reserved for a while are forgotten."""
-        span = int(self._clock() / SPAN_SECONDS)
-        if span == self._span:
+        """A span ends with the first exchange after `SPAN_SECONDS`.
+
+        What is wanted falls to a quarter at most, as one span without questions may be a late one.
+        Pots of which nobody has reserved for a while are forgotten.
+        """
+        now = self._clock()
+        if now - self._span_began < SPAN_SECONDS:
             return
-        is_next = span == self._span + 1
-        self._span = span
+        self._span_began = now
         for name, pot in list(self._pots.items()):
-            pot.counts = [pot.counts[1] if is_next else 0, 0]
-            pot.amounts = [pot.amounts[1] if is_next else 0, 0]
-            if not (any(pot.counts) or pot.open or pot.spent):
+            pot.counts = [max(pot.counts[1], pot.counts[0] // 4), 0]
+            pot.amounts = [max(pot.amounts[1], pot.amounts[0] // 4), 0]
+            if not (pot.counts[0] or pot.open or pot.spent):
                 del self._pots[name]

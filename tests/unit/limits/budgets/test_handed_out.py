@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from app.limits.budgets.handed_out import FEW, SPAN_SECONDS, HandedOut
+from app.limits.budgets.ledger import HELD_UP_SECONDS, HELD_UP_TRIES
 from app.limits.budgets.notes import Notes
 from app.limits.budgets.reservations import Pot
 from app.limits.budgets.sqlite_store import SqliteBudgetStore
@@ -64,6 +65,12 @@ class Worker:
         for step, outcome in zip(steps, outcomes, strict=True):
             if isinstance(step, Take) and not outcome.lacking:
                 self.open[step.key] = step
+
+    def rest(self) -> None:
+        """Nobody asks for as long as a question waits for what others hold."""
+        for _ in range(int(HELD_UP_SECONDS * HELD_UP_TRIES / SPAN_SECONDS)):
+            self.now += SPAN_SECONDS
+            self.tell()
 
     def die(self) -> None:
         self.handed_out.close(are_told=False)
@@ -132,11 +139,22 @@ def test_what_is_held_is_nobody_elses_and_returns_when_nobody_asks(worker: Calla
     left = other.store.pots()[OWN_POT].left(MOST)
     (outcome,), _ = other.store.exchange([Take("b", 0, (share(left, MOST),))], other.handed_out.offer())
     assert (outcome.lacking, outcome.is_held_up) == ((0,), True)
-    one.now += 3 * SPAN_SECONDS
-    one.tell()
+    one.rest()
     assert one.store.holders() == set()
     other.take("b", left)
     assert other.store.pots()[OWN_POT].left(MOST) == 0
+
+
+@pytest.mark.parametrize("spans", [1.0, 1.4, 2.3])
+def test_an_exchange_that_comes_late_keeps_the_advance(worker: Callable[[], Worker], spans: float) -> None:
+    one = worker()
+    use_often(one)
+    handed_out = list[bool]()
+    for number in range(10):
+        handed_out += [one.take(f"{number} {each}", 1) for each in range(2 * FEW)]
+        one.now += spans * SPAN_SECONDS
+        one.tell()
+    assert all(handed_out[2 * FEW :])
 
 
 def test_close_to_the_end_of_a_budget_nothing_is_held(worker: Callable[[], Worker]) -> None:
@@ -184,8 +202,7 @@ def test_settled_and_open_are_never_over_whoever_dies(worker: Callable[[], Worke
             one.leave(chance.choice(left))
         assert spent + sum(amounts.values()) <= MOST
     for one in workers:
-        one.now += 3 * SPAN_SECONDS
-        one.tell()
+        one.rest()
     assert workers[0].store.pots()[OWN_POT] == PotState(spent, sum(amounts.values()), 0)
     rows = {row.key: row.amounts[OWN_POT] for row in workers[0].store.open_rows()}
     handed_out = {key: take.shares[0].amount for one in workers for key, (take, *_) in one.handed_out._open.items()}
