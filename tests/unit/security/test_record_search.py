@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,9 +13,13 @@ from app.audit.evidence.reader import EvidenceReader
 from app.audit.evidence.signer import CheckpointSigner
 from app.audit.evidence.stored_tree import StoredTree
 from app.audit.format.note import Signer
+from app.audit.index.builder import IndexBuilder
+from app.audit.index.demand import Demand
+from app.audit.index.schema import index_path
 from app.audit.index.search import Filter
 from app.audit.log import AuditLog
-from app.errors import InsufficientScope
+from app.errors import InsufficientScope, InvalidRequest, Unavailable
+from app.security import record_search
 from app.security.audit_access import AuditAccess, Inquiry
 from app.security.models import Principal
 from app.security.record_search import RecordSearch, allowed, verify_still_allowed, whose_sums
@@ -29,7 +34,7 @@ def principal(*roles: str) -> Principal:
 
 @pytest.fixture
 async def searched(tmp_path: Path) -> AsyncIterator[RecordSearch]:
-    """Over a log of three records: 0 is nobody's, 1 alice's, 2 bobby's."""
+    """Over a log and an index of three records: 0 is nobody's, 1 alice's, 2 bobby's."""
     path = tmp_path / "audit_log.jsonl"
     log, tree = AuditLog(open_store(path)), StoredTree.beside(path)
     log.create({})
@@ -39,7 +44,11 @@ async def searched(tmp_path: Path) -> AsyncIterator[RecordSearch]:
         for user_id in ("alice", "bobby"):
             await log.record("request.refused", user_id=user_id, details={}, request_id="0" * 32)
         signer.publish_next()
-        yield RecordSearch(access, tmp_path / "index")
+        builder = IndexBuilder(open_store(path), path, Demand())
+        while builder.step():
+            pass
+        yield RecordSearch(access, index_path(path))
+        builder.close()
         access.close()
     log.close()
 
@@ -53,6 +62,49 @@ async def test_opening_a_feed_of_others_is_recorded_and_of_ones_own_is_not(searc
     assert (last["seq"], last["action"], last["user_id"], last["request_id"]) == (3, "audit.read", "alice", "a" * 32)
     told = {"what": "feed", "filter": {"user": "bobby"}, "from": 3, "address": "127.0.0.1", "credential": by.principal.credential}
     assert last["details"] == told
+
+
+def last_record(tmp_path: Path) -> dict[str, Any]:
+    return dict(json.loads((tmp_path / "audit_log.jsonl").read_bytes().splitlines()[-1]))
+
+
+@pytest.mark.anyio
+async def test_a_search_of_others_is_recorded_and_of_ones_own_is_not(searched: RecordSearch, tmp_path: Path) -> None:
+    by = Inquiry(principal(AUDIT_READER), "a" * 32, "127.0.0.1")
+    for wanted, seqs, is_recorded in (
+        (Filter(user="alice"), [1], False),
+        (Filter(user="bobby"), [2], True),
+        (Filter(), [2, 1, 0], True),
+    ):
+        before = last_record(tmp_path)["seq"]
+        result = await searched.search(by, wanted)
+        assert [json.loads(line)["seq"] for line in result.lines] == result.found.seqs == seqs
+        last = last_record(tmp_path)
+        assert last["seq"] == before + is_recorded
+        if is_recorded:
+            told = {"what": "search", "filter": wanted.members(), "count": len(seqs)}
+            assert (last["action"], last["details"]) == (
+                "audit.read",
+                {**told, "address": "127.0.0.1", "credential": by.principal.credential},
+            )
+
+
+@pytest.mark.anyio
+async def test_an_export_of_others_is_recorded_and_a_part_of_one_is_refused(
+    searched: RecordSearch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by = Inquiry(principal(AUDIT_READER), "a" * 32, "127.0.0.1")
+    assert await searched.open_export(by, Filter(user="alice"), "csv", 3) == [1]
+    assert last_record(tmp_path)["seq"] == 2
+    assert await searched.open_export(by, Filter(), "csv", 3) == [0, 1, 2]
+    told = {"what": "export", "format": "csv", "filter": {}, "count": 3}
+    assert last_record(tmp_path)["details"] == {**told, "address": "127.0.0.1", "credential": by.principal.credential}
+    with pytest.raises(Unavailable, match="newest records yet"):
+        await searched.open_export(by, Filter(user="alice"), "csv", 4)
+    monkeypatch.setattr(record_search, "MAX_EXPORTED", 2)
+    with pytest.raises(InvalidRequest, match="More than 2 records"):
+        await searched.open_export(by, Filter(), "csv", 3)
+    assert len(await searched.open_export(by, Filter(before=2), "csv", 3)) == 2
 
 
 @pytest.mark.anyio

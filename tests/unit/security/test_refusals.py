@@ -37,7 +37,9 @@ class Recorder:
 
         self.security_log = SecurityLog(self.events)
         self.shared = SharedFolder(folder)
-        self.recorder = RefusalRecorder(self.log, self.security_log, admit, SharedCounts(self.shared), sums=sums)
+        self.codes: list[str] = []
+        shared, told = SharedCounts(self.shared), self.codes.append
+        self.recorder = RefusalRecorder(self.log, self.security_log, admit, shared, sums=sums, on_refusal=told)
 
     async def __aenter__(self) -> None:
         await self.log.__aenter__()
@@ -58,6 +60,18 @@ class Recorder:
         records = [json.loads(line) for line in self.path.read_bytes().splitlines()]
         singles = sum(one["action"] == "request.refused" for one in records)
         return singles, sum(one["details"].get("total", 0) for one in records)
+
+
+def test_the_code_of_each_refusal_is_told_also_of_one_without_a_record(tmp_path: Path) -> None:
+    async def main() -> None:
+        one = Recorder(tmp_path, admitted=1)
+        async with one:
+            await one.refuse(2)
+            one.recorder.count("malformed_http", "203.0.113.1")
+        assert one.codes == ["not_found", "not_found", "malformed_http"]
+        assert one.recorded() == (1, 0)
+
+    asyncio.run(asyncio.wait_for(main(), 60))
 
 
 @pytest.mark.slow
