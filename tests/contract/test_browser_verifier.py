@@ -173,7 +173,14 @@ def test_a_checkpoint_beyond_2_to_the_53rd_is_held_against_a_log() -> None:
     notes = [SIGNER.sign(f"{SIGNER.name}\n{size}\n{ROOT_TEXT}\n") for size in (2**53 + 1, 2**63 - 1)]
     for one, size in zip(in_node(Case(LOG.data, KEY, checkpoints=[note]) for note in notes), (2**53 + 1, 2**63 - 1), strict=True):
         assert (one["word"], one["head"]["seq"], one["upTo"]) == ("broken", "23", str(size - 1))
-        assert f"covers {size} records: the end was cut off" in one["problems"][0]["text"]
+        assert f"covers {size} records: the end was cut off, or this copy is older" in one["problems"][0]["text"]
+
+
+def test_a_copy_that_a_program_saved_otherwise_is_called_that() -> None:
+    crlf, bom = in_node([Case(LOG.data.replace(b"\n", b"\r\n"), KEY), Case(b"\xef\xbb\xbf" + LOG.data, KEY)])
+    for one, what, count in ((crlf, "ends with CR LF", 24), (bom, "begins with a byte order mark", 1)):
+        assert (one["word"], one["problems"][0]["seq"], len(one["problems"])) == ("broken", "0", count)
+        assert f"{what}, which a program that saved a copy may have" in one["problems"][0]["text"]
 
 
 def test_receipts_and_heads_are_held_against_each_other_without_a_log() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -136,7 +137,7 @@ def _problem(line: bytes, seq: int, prev_hash: bytes) -> str | None:
     """Why *line* is not record *seq* after the record with *prev_hash*; None: it is."""
     prefix = PREFIX.match(line)
     if prefix is None or not _ends_as_record(line):
-        return "this line is not a record: " + ("its form is broken" if line.endswith(b"\n") else "it is unfinished")
+        return f"this line is not a record: {_why_no_record(line)}"
     if int(prefix[1]) != seq:
         return f"record {seq} should stand here, but the line says {int(prefix[1])}"
     if len(line) > MAX_LINE_BYTES:
@@ -155,3 +156,14 @@ def _ends_as_record(line: bytes) -> bool:
 def _text(digest: bytes) -> str:
     """A stated hash may be any bytes if the line was changed."""
     return digest.decode("latin-1")
+
+
+def _why_no_record(line: bytes) -> str:
+    """Editors, mail programs and shells change a copy in two of these ways."""
+    if not line.endswith(b"\n"):
+        return "it is unfinished"
+    if line.endswith(b"\r\n"):
+        return "it ends with CR LF, which a program that saved a copy may have made of LF: take it as it was exported"
+    if line.startswith(codecs.BOM_UTF8):
+        return "it begins with a byte order mark, which a program that saved a copy may have added: take it as it was exported"
+    return "its form is broken"

@@ -133,7 +133,7 @@ function missingReceipt({ seq }) {
 function unmetRoot({ size, name }, end) {
   const text =
     size > end
-      ? `the log ends before record ${end}, and ${name} covers ${size} records: the end was cut off`
+      ? `the log ends before record ${end}, and ${name} covers ${size} records: the end was cut off, or this copy is older`
       : `the first ${size} records are not those that ${name} covers: they were rewritten`;
   return { seq: size > 0 ? before(size) : 0, step: "tree", text };
 }

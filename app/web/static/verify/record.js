@@ -45,8 +45,7 @@ export function hashedPart(line) {
  */
 export function problemOf(line, record, digest, seq, prevHash) {
   if (!record) {
-    const how = line.at(-1) === 10 ? "its form is broken" : "it is unfinished";
-    return { step: "bytes", text: `this line is not a record: ${how}` };
+    return { step: "bytes", text: `this line is not a record: ${whyNoRecord(line)}` };
   }
   if (record.seq !== seq) return { step: "links", text: `record ${seq} should stand here, but the line says ${record.seq}` };
   if (line.length > MAX_LINE) return { step: "bytes", text: `the line is longer than ${MAX_LINE} bytes` };
@@ -55,6 +54,14 @@ export function problemOf(line, record, digest, seq, prevHash) {
     return { step: "links", text: "the chain is broken: prev_hash is not the hash of the record before" };
   }
   return null;
+}
+
+/** Editors, mail programs and shells change a copy in two of these ways. */
+function whyNoRecord(line) {
+  if (line.at(-1) !== 10) return "it is unfinished";
+  if (line.at(-2) === 13) return "it ends with CR LF, which a program that saved a copy may have made of LF: take it as it was exported";
+  if (latin1(line.subarray(0, 3)) === "\u00ef\u00bb\u00bf") return "it begins with a byte order mark, which a program that saved a copy may have added: take it as it was exported";
+  return "its form is broken";
 }
 
 /** `problemOf` of one line that stands alone, and what it states. */

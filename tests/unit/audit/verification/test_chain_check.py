@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import random
 from collections.abc import Iterator
 
@@ -19,6 +20,7 @@ from ....support.evidence import too_long_line
 from ....support.examples import examples, scaled
 
 TIME = "2026-11-23T09:15:02.123456Z"
+SAVED, AS_EXPORTED = "which a program that saved a copy may have", "take it as it was exported"
 LENGTH = 200
 STEP = max(1, 100 // scaled(100))
 """From one changed byte to the next."""
@@ -199,6 +201,8 @@ def test_every_kind_of_problem_is_named() -> None:
     problems = {
         b"{}\n": "this line is not a record: its form is broken",
         second[:-1]: "this line is not a record: it is unfinished",
+        second[:-1] + b"\r\n": f"this line is not a record: it ends with CR LF, {SAVED} made of LF: {AS_EXPORTED}",
+        codecs.BOM_UTF8 + second: f"this line is not a record: it begins with a byte order mark, {SAVED} added: {AS_EXPORTED}",
         LOG[2]: "record 1 should stand here, but the line says 2",
         second.replace(b"alice", b"alicf"): "the record was changed: its bytes do not give its hash",
         other_prev: "the chain is broken: prev_hash is not the hash of the record before",
