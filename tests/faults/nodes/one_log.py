@@ -21,6 +21,7 @@ from ...support.postgres_server import PostgresServer
 from ...support.service import LaterService, Service
 from ...support.valkey_server import ValkeyServer
 from ...support.verified_nodes import verify_nodes
+from ...support.waiting import until
 from ..budgets import CAP, verify_books, verify_refusals
 from ..crash import answered_again
 from ..figures import Figures
@@ -160,20 +161,25 @@ async def one_of_two(
     mend_it: Callable[[], None],
     *,
     is_fenced: bool = False,
+    is_noticed: bool = False,
 ) -> Figures:
-    """The second of two nodes is broken for *seconds*, with questions running at both."""
+    """The second of two nodes is broken for *seconds*, with questions running at both. *is_noticed*: and until it refuses one."""
     began = time.monotonic()
     async with AsyncExitStack() as opened:
         loads = [await opened.enter_async_context(Load(node.port, token, clients, host=node.host)) for node in several]
         for load in loads:
             await answered_again(load)
         await asyncio.to_thread(break_it)
-        broken, before = time.monotonic(), len(loads[0].outcomes)
+        broken, before, at_other = time.monotonic(), len(loads[0].outcomes), len(loads[1].outcomes)
         await answered_again(loads[0])
         again = time.monotonic() - broken
         while time.monotonic() - broken < seconds:
             await answered_again(loads[0])
             await asyncio.sleep(0.1)
+        if is_noticed:
+            await until(
+                lambda: any(one.status != 200 for one in loads[1].outcomes[at_other:]), "nobody noticed that it was cut off"
+            )
         meanwhile = Counter(one.status for one in loads[0].outcomes[before:])
         await asyncio.to_thread(mend_it)
         mended = time.monotonic()
