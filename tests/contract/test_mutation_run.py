@@ -55,6 +55,8 @@ def test_a_mutant_meets_the_tests_that_run_its_line_its_own_file_first() -> None
     assert tests == {own, near, far}
     assert choice.job_of(STORE, tests, 30) == ([one.partition("::")[0] for one in (own, near, far)], [unused], 3.0)
     assert choice.job_of(STORE, tests, 2)[0] == [one.partition("::")[0] for one in (own, near)]
+    slow = Choice({test: {"seconds": 9.0 if test == near else 1.0, "failed": False, "lines": {STORE: [5]}} for test in tests})
+    assert slow.job_of(STORE, tests, 5)[0] == [one.partition("::")[0] for one in (own, far)], "a slow one keeps no other out"
     assert choice.tests_for(STORE, range(9, 10), at_import=True) >= {own, near, far, unused}
 
 

@@ -6,7 +6,6 @@ import ast
 import re
 from collections import defaultdict
 from collections.abc import Iterable
-from itertools import accumulate
 from os.path import commonpath
 from pathlib import Path
 from typing import Any
@@ -45,17 +44,20 @@ class Choice:
     def job_of(self, file: str, tests: set[str], budget: float) -> tuple[list[str], list[str], float]:
         """Test files in order, the tests in them that are left out, and how many seconds the others take.
 
-        The file's own test comes first, then its neighbours and others, until *budget* seconds are spent.
+        The file's own test comes first, then its neighbours and others, as long as they fit into *budget* seconds:
+        one that is too slow keeps no other out.
         """
         seconds: dict[str, float] = defaultdict(float)
         for test in tests:
             seconds[file_of(test)] += float(self._tests[test]["seconds"])
         mirror = mirror_of(file)
-        files = sorted(seconds, key=lambda one: (one != mirror, -len(commonpath([mirror, one])), seconds[one]))
-        spent = list(accumulate(seconds[one] for one in files))
-        files = [one for one, until in zip(files, spent, strict=True) if until <= max(budget, spent[0])]
+        files, spent = list[str](), 0.0
+        for one in sorted(seconds, key=lambda one: (one != mirror, -len(commonpath([mirror, one])), seconds[one])):
+            if not files or spent + seconds[one] <= budget:
+                files.append(one)
+                spent += seconds[one]
         left_out = sorted(set().union(*(self._all_of[one] for one in files)) - tests)
-        return files, left_out, sum(seconds[one] for one in files)
+        return files, left_out, spent
 
 
 def service_tests_for(file: str) -> list[str]:
