@@ -30,8 +30,8 @@ class Model(Protocol):
     def build_body(self, query: str, *, stream: bool = False) -> bytes:
         """The exact body that is sent for *query*. Raises InvalidRequest for a lone surrogate."""
 
-    def at(self, entry: ModelEntry, served: ServedBy, upstream: ModelServer) -> Model:
-        """The same for the model *entry*, at one of its servers, with its ceiling."""
+    def at(self, entry: ModelEntry, served: ServedBy, upstream: ModelServer, most: int | None = None) -> Model:
+        """The same for the model *entry*, at one of its servers, with its ceiling or *most*."""
 
 
 def prepare_ask(model: Model, requests: V1Requests, query: str, principal: Principal, *, stream: bool) -> PreparedCall:
@@ -39,6 +39,7 @@ def prepare_ask(model: Model, requests: V1Requests, query: str, principal: Princ
     entry = requests.verify_may_use(model.name, principal)
     catalogue = requests.catalogue
     caps = catalogue.caps_for(principal.roles, principal.client_roles)
+    most = None if caps is catalogue.caps else caps.max_output_tokens  # else it is the setting's, for /v1
 
     def call_of(model: Model, entry: ModelEntry) -> PreparedCall:
         body = model.build_body(query, stream=stream)
@@ -64,11 +65,11 @@ def prepare_ask(model: Model, requests: V1Requests, query: str, principal: Princ
         )
 
     def make(entry: ModelEntry, served: ServedBy) -> PreparedCall:
-        return call_of(model.at(entry, served, requests.upstreams[served.server.name]), entry)
+        return call_of(model.at(entry, served, requests.upstreams[served.server.name], most), entry)
 
     def entry_of(name: str) -> ModelEntry:
         return requests.verify_may_use(name, principal)
 
     if len(entry.servers) == 1 and not entry.fallback:  # nearly always
-        return call_of(model.at(entry, entry.servers[0], model.upstream), entry)
+        return call_of(model.at(entry, entry.servers[0], model.upstream, most), entry)
     return choose(entry, requests.upstreams, make, entry_of)

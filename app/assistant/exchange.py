@@ -223,7 +223,7 @@ class Exchange:
             work = self._security.log_action(user_id, action, details, request_id=origin.request_id, is_long=is_long)
             may_be_written = True
             return await self._finished(work)
-        except Exception as error:  # whatever it is: what is reserved is given up, and it is raised again
+        except Exception as error:  # of any kind: no record follows that would end the reservation
             is_lost = may_be_written and not isinstance(error, LongTextUnavailable)
             if self._spending and (action == RECEIVED or (is_lost and action != ATTEMPTED)):  # else the end's record follows
                 await self._finished(self._spending.give_up(is_recorded=is_lost))

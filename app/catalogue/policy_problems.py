@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from .policy_sentences import budget_number, table
-from .tables import BudgetTable, ModelTable, PolicyFile, ServerTable
+from .tables import BudgetTable, CapsTable, ModelTable, PolicyFile, ServerTable
 from .values import PLACEHOLDERS, is_key
 
 NO_TABLE = "names a model without a table: add [models.NAME] for it, or name one that exists"
@@ -37,6 +37,9 @@ def problems_of(file: PolicyFile) -> Iterator[str]:
         if len({*model.aliases} - taken) < len(model.aliases):
             yield f"{table('models', name)} aliases holds a name that stands twice in the file: each is one model's"
         taken.update(model.aliases)
+    for role, caps in file.caps.items():
+        for problem in _default_problems(caps):
+            yield f"{table('caps', role)} {problem}"
     for name in file.prices:
         if name not in file.models:
             yield f"{table('prices', name)} is for a model without a table: name it as its [models.NAME] does"
@@ -57,12 +60,19 @@ def _model_problems(name: str, model: ModelTable, file: PolicyFile) -> Iterator[
         yield "servers names one twice: give it a weight instead"
     if model.hedge_after_seconds is not None and len({server.name for server in model.served_by}) < 2:
         yield "hedge_after_seconds needs a second server to ask: name several in servers, or remove it"
+    yield from _default_problems(model)
     if name in model.fallback:
         yield "fallback names the model itself: name others, or remove it"
     if any(other not in file.models for other in model.fallback):
         yield f"fallback {NO_TABLE}"
     if len(set(model.fallback)) < len(model.fallback):
         yield "fallback names a model twice: name each once"
+
+
+def _default_problems(table: ModelTable | CapsTable) -> Iterator[str]:
+    most, default = table.max_output_tokens, table.default_output_tokens
+    if most is not None and default is not None and default > most:
+        yield f"default_output_tokens is more than max_output_tokens, {most:,}: lower it, or raise the other"
 
 
 def _budget_problems(file: PolicyFile) -> Iterator[str]:

@@ -60,7 +60,7 @@ def budget_audit(as_json: Json = False) -> None:
     sys.exit(0 if audited.ok else 1)
 
 
-@budget.command("add")
+@budget.command("add", context_settings={"ignore_unknown_options": True})  # else -1 is taken for one
 def budget_add(
     budget_id: BudgetId,
     amount: Annotated[str, typer.Argument(help="Money such as 5.00, or a whole number of tokens.")],

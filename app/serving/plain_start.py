@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from ..errors import AppError
 
+LOG = logging.getLogger("app.serving")
+OF_PROGRAMS = (ArithmeticError, AssertionError, AttributeError, LookupError, NameError, RuntimeError, TypeError)
+"""No network and no setting raises these: where one is the cause, the sentence may be wrong."""
 FAILED = "lifespan.startup.failed"
 
 
@@ -32,6 +36,8 @@ class PlainStart:
         except AppError as error:
             if not failures:
                 raise
+            if isinstance(error.__cause__, OF_PROGRAMS):
+                LOG.error("The start failed unexpectedly.", exc_info=error.__cause__)
             failures = [{"type": FAILED, "message": error.detail}]
         finally:
             for message in failures:

@@ -56,9 +56,13 @@ class LanguageModel:
         except orjson.JSONEncodeError:
             raise InvalidRequest("The query is not valid Unicode.") from None
 
-    def at(self, entry: ModelEntry, served: ServedBy, upstream: ModelServer) -> LanguageModel:
-        """The same for the model *entry*, at one of its servers, with its ceiling. Made once."""
-        name, most = entry.name, min(filter(None, (self.max_tokens, entry.max_output_tokens, entry.context_tokens)))
+    def at(self, entry: ModelEntry, served: ServedBy, upstream: ModelServer, most: int | None = None) -> LanguageModel:
+        """The same for the model *entry*, at one of its servers, with its ceiling or *most*.
+
+        Made once for each.
+        """
+        name, ceilings = entry.name, (self.max_tokens, entry.max_output_tokens, entry.context_tokens, most)
+        most = min(filter(None, ceilings))
         if (name, upstream, most) == (self.name, self.upstream, self.max_tokens):  # nearly always
             return self
         found = self._siblings.get((name, upstream.name, most))

@@ -92,8 +92,10 @@ class LimitsServer:
                 return
             except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again; `_reason` reports it
                 self.problem = self._reason(error)
-            with suppress(Exception):  # of what is closed anyway
+            try:
                 await self._disconnect()
+            except Exception as error:  # noqa: BLE001 - else nobody would try again; `_reason` reports it
+                self._reason(error)
             await asyncio.sleep(PAUSE_SECONDS)
 
     async def _probed(self) -> list[str]:

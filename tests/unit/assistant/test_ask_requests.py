@@ -67,6 +67,18 @@ def test_other_servers_and_models_get_bodies_of_their_own(requests: V1Requests) 
     assert model.at(entry, served, other.upstream) is model.at(entry, served, other.upstream), "it is made once"
 
 
+@pytest.mark.parametrize(("roles", "asked_for"), [((), 9), (("small",), 3), (("large",), 9), (("small", "large"), 9)])
+def test_the_ceiling_of_the_callers_role_holds(requests: V1Requests, roles: tuple[str, ...], asked_for: int) -> None:
+    """That of everyone is a setting for /v1."""
+    everyone = replace(CAPS, max_output_tokens=2)
+    own = {"small": replace(CAPS, max_output_tokens=3), "large": replace(CAPS, max_output_tokens=100)}
+    given = V1Requests(replace(requests.catalogue, caps=everyone, role_caps=own), requests.upstreams)
+    asker = replace(PRINCIPAL, roles=(*PRINCIPAL.roles, *roles))
+    for name in ("fast", "alone"):
+        call = prepare_ask(model_of(requests, name), given, "hi", asker, stream=False)
+        assert orjson.loads(call.body)["max_tokens"] == asked_for
+
+
 @pytest.mark.parametrize(("ceilings", "asked_for"), [({}, 9), ({"max_output_tokens": 5}, 5), ({"context_tokens": 4}, 4)])
 def test_the_ceiling_of_each_model_holds(requests: V1Requests, ceilings: dict[str, Any], asked_for: int) -> None:
     changed = {"fast": ceilings, "alone": ceilings, "other": {"max_output_tokens": 7}}

@@ -34,6 +34,14 @@ PRICE = "input = 1\noutput = 1\n"
             LAB + SMALL + "hedge_after_seconds = 2",
             "[models.small] hedge_after_seconds needs a second server to ask: name several in servers, or remove it.",
         ),
+        (
+            LAB + SMALL + "max_output_tokens = 1000\ndefault_output_tokens = 1001",
+            "[models.small] default_output_tokens is more than max_output_tokens, 1,000: lower it, or raise the other.",
+        ),
+        (
+            LAB + SMALL + "[caps.'x.y']\ntokens = 5\ndefault_output_tokens = 6",
+            '[caps."x.y"] default_output_tokens is more than max_output_tokens, 5: lower it, or raise the other.',
+        ),
         (LAB + SMALL + "fallback = ['small']", "[models.small] fallback names the model itself: name others, or remove it."),
         (
             LAB + SMALL + "fallback = ['planted']",

@@ -82,3 +82,12 @@ def test_a_budget_is_added_to_and_reset(monkeypatch: pytest.MonkeyPatch) -> None
     assert run("budget", "reset", MONEY.id) == f"{MONEY.id} has spent 0.5 USD in {DAY}\n"
     assert json.loads(run("budget", "add", MONEY.id, "1", "--json")) == DOCUMENT
     assert calls == [(MONEY.id, "1.00"), (MONEY.id,), (MONEY.id, "1")]
+
+
+@pytest.mark.parametrize("amount", ["-1", "-1.50", "-h1"])
+def test_an_amount_below_0_is_an_amount_and_no_option(monkeypatch: pytest.MonkeyPatch, amount: str) -> None:
+    """So that the refusal speaks of the amount."""
+    calls: list[tuple[object, ...]] = []
+    monkeypatch.setattr(operator_tasks, "add", returning(ROW, calls))
+    run("budget", "add", MONEY.id, amount)
+    assert calls == [(MONEY.id, amount)]

@@ -45,6 +45,23 @@ def test_a_fault_of_ours_keeps_its_traceback(caplog: pytest.LogCaptureFixture) -
     assert "broken" in caplog.text
 
 
+def caused(cause: Exception) -> ServerUnavailable:
+    error = ServerUnavailable("The database did not answer in time.")
+    error.__cause__ = cause
+    return error
+
+
+def test_a_fault_of_ours_behind_a_sentence_keeps_its_traceback_too(caplog: pytest.LogCaptureFixture) -> None:
+    assert started(caused(KeyError("planted"))).should_exit
+    assert "KeyError: 'planted'" in caplog.text
+    assert "The database did not answer in time." in caplog.text
+
+
+def test_a_network_that_fails_behind_a_sentence_adds_nothing_to_it(caplog: pytest.LogCaptureFixture) -> None:
+    assert started(caused(ConnectionRefusedError("planted"))).should_exit
+    assert "planted" not in caplog.text
+
+
 def test_an_application_that_starts_also_ends() -> None:
     lifespan_on = started(None)
     assert not lifespan_on.should_exit

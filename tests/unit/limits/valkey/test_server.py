@@ -67,6 +67,24 @@ async def test_a_fault_of_our_own_counts_nothing_and_is_logged(valkey: ValkeySer
 
 
 @on_a_loop
+async def test_a_connection_that_cannot_be_closed_is_logged_and_tried_again(
+    own: ValkeyServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(server: LimitsServer) -> None:
+        raise AttributeError("planted")
+
+    monkeypatch.setattr(LimitsServer, "_disconnect", fail)
+    async with opened(own.url) as server:
+        await hits(server)
+        own.stop()
+        assert await down(server)
+        await until(lambda: "planted" in caplog.text)
+        own.start()
+        await until(lambda: server.problem is None)
+        assert await hits(server) == 1
+
+
+@on_a_loop
 async def test_a_server_that_stops_is_down_until_it_is_back(own: ValkeyServer) -> None:
     async with opened(own.url) as server:
         await hits(server)
