@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from app.limits.valkey import client
+
 from ....support.valkey_server import ValkeyServer
 
 
@@ -19,3 +21,9 @@ def module_valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeySe
 def valkey(module_valkey: ValkeyServer) -> ValkeyServer:
     module_valkey.command("FLUSHALL")
     return module_valkey
+
+
+@pytest.fixture(autouse=True)
+def connections_may_take_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine may need more than a second to make many of them at once."""
+    monkeypatch.setattr(client, "CONNECT_SECONDS", 30.0)
