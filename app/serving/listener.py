@@ -15,6 +15,11 @@ from ..errors import ConfigError
 
 WAITING = 2048
 """Connections that are not accepted yet."""
+UNSENT_BYTES = 128 << 10
+"""The kernel takes no more of an answer for one caller than this, beyond what is on its way.
+
+It would take up to 4 MiB each: of a thousand callers who do not read, all that it has for TCP.
+"""
 ACCEPTED_SECONDS, LOOK_SECONDS = 1.0, 0.01
 """How long a worker that stops goes on to accept, at most, and how often it looks."""
 _SO_ATTACH_FILTER = 26  # asm-generic/socket.h
@@ -35,6 +40,7 @@ def listen(host: str, port: int, options: tuple[str, str] = ("--host", "--port")
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listener = socket.socket(family, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)  # accepted ones inherit it
         listener.bind((host, port))
         listener.listen(WAITING)
     except OSError as error:

@@ -16,7 +16,7 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from .. import __version__
 from ..api.context import request_context
 from ..api.dependencies import Proven, ServicesDep, bearer_token
-from ..api.static_files import WholeFiles
+from ..api.static_files import PageFiles
 from ..settings import Settings
 from . import admin_clients, admin_state, export, pages, records, usage
 from .templates import POLICY, html, page_names
@@ -72,4 +72,4 @@ def add_console(app: FastAPI, settings: Settings) -> None:
     assert admin_state.router is admin_clients.router, "one router for all of /admin"
     for one in (admin_clients.router, records.router, export.router, usage.router, pages.router, router):
         app.include_router(one)
-    app.mount("/console/static", WholeFiles(directory=str(STATIC)))
+    app.mount("/console/static", PageFiles(directory=str(STATIC)))

@@ -8,7 +8,7 @@ import orjson
 from fastapi import APIRouter, FastAPI, Response
 
 from ..description import description_of
-from ..static_files import WholeFiles
+from ..static_files import PageFiles
 
 router = APIRouter(include_in_schema=False)
 PAGE = """<!doctype html>
@@ -61,4 +61,4 @@ def add_docs(app: FastAPI) -> None:
 
     app.add_api_route("/openapi.json", openapi, methods=["GET", "HEAD"], include_in_schema=False)
     app.include_router(router)
-    app.mount("/docs/assets", WholeFiles(directory=str(files("fastapi_swagger") / "resources")))
+    app.mount("/docs/assets", PageFiles(directory=str(files("fastapi_swagger") / "resources")))

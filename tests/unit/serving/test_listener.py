@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from contextlib import suppress
 
 import pytest
 
 from app.errors import ConfigError
-from app.serving.listener import all_accepted, begin_no_more, listen
+from app.serving.listener import UNSENT_BYTES, all_accepted, begin_no_more, listen
 
 
 def test_a_port_that_is_taken_is_refused_with_what_to_do() -> None:
@@ -19,6 +20,25 @@ def test_a_port_that_is_taken_is_refused_with_what_to_do() -> None:
 def test_a_host_that_is_not_here_is_refused_with_what_to_do() -> None:
     with pytest.raises(ConfigError, match="Choose another with --host"):
         listen("192.0.2.1", 0)
+
+
+def taken(accepted: socket.socket) -> int:
+    """How many bytes the kernel takes for a caller who does not read."""
+    count = 0
+    with suppress(BlockingIOError):
+        while True:
+            count += accepted.send(bytes(1 << 16))
+    return count
+
+
+def test_of_an_answer_that_nobody_reads_the_kernel_keeps_little() -> None:
+    with listen("127.0.0.1", 0) as listener, socket.socket() as silent:
+        silent.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        silent.connect(listener.getsockname())
+        accepted, _ = listener.accept()
+        accepted.setblocking(False)
+        with accepted:
+            assert UNSENT_BYTES / 2 < taken(accepted) <= 3 * UNSENT_BYTES
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
