@@ -25,6 +25,7 @@ from app.upstream.resilience.breaker import Breaker
 
 from ...support.asking import PRINCIPAL, FakeLog, origin, prepared
 from ...support.caps import CAPS
+from ...support.waiting import run_in_time, until
 
 REPLY = Reply(b'{"raw": 1}', {"raw": 1}, Completion("fine", "small-1", Usage(3, 5), answer="fine", finish="stop"))
 
@@ -77,14 +78,17 @@ def assistant(
         upstream=upstream,
         chain="the chain",
         build_body=lambda query, stream=False: f"{query} {stream}".encode(),
-        at=lambda entry, served, upstream: model,
+        at=lambda entry, served, upstream, most: model,
     )
     requests: Any = Requests(timeout_seconds=timeout_seconds)
     return SecureAIAssistant(log.security, model, requests, **members)
 
 
 def run(work: Callable[[], Coroutine[Any, Any, object]]) -> None:
-    asyncio.run(work())
+    async def ended() -> None:
+        await work()
+
+    run_in_time(ended())
 
 
 def test_a_question_is_recorded_then_asked_then_its_answer_recorded() -> None:
@@ -171,8 +175,7 @@ def test_a_stop_ends_the_question_as_interrupted() -> None:
 
     async def work() -> None:
         task = asyncio.create_task(assistant(log, FakeUpstream(log, None)).ask(PRINCIPAL, Question("hi", origin())))
-        while "(asked)" not in log.actions:
-            await asyncio.sleep(0)
+        await until(lambda: "(asked)" in log.actions)
         task.cancel()
         with pytest.raises(Interrupted):
             await task
@@ -188,8 +191,7 @@ def test_a_question_without_a_slot_of_its_server_is_not_recorded_as_asked() -> N
     async def work() -> None:
         one = assistant(log, upstream)
         first = asyncio.create_task(one.ask(PRINCIPAL, Question("hi", origin())))
-        while "(asked)" not in log.actions:
-            await asyncio.sleep(0)
+        await until(lambda: "(asked)" in log.actions)
         with pytest.raises(Overloaded):
             await one.ask(PRINCIPAL, Question("hi", origin()))
         assert log.actions == ["ask.received", "(asked)"]
@@ -206,8 +208,7 @@ def test_a_caller_who_disconnects_before_a_slot_is_free_is_not_asked_for() -> No
     async def work() -> None:
         one, disconnected = assistant(log, upstream), asyncio.get_running_loop().create_future()
         first = asyncio.create_task(one.ask(PRINCIPAL, Question("hi", origin())))
-        while "(asked)" not in log.actions:
-            await asyncio.sleep(0)
+        await until(lambda: "(asked)" in log.actions)
         asyncio.get_running_loop().call_later(0.02, disconnected.set_result, None)
         with pytest.raises(ClientGone):
             await one.ask(PRINCIPAL, Question("hi", origin()), disconnected)

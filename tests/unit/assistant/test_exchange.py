@@ -36,6 +36,7 @@ from ...support.asking import ORIGIN_ID, PRINCIPAL, FakeLog, origin, prepared
 from ...support.budget_process import BudgetProcess
 from ...support.budget_process import run as run_budgets
 from ...support.budgets import budget, claim
+from ...support.waiting import until
 
 DIGEST = "upstream_response_sha256"
 ANSWER = Completion("fine", "small-1", Usage(3, 5), answer="fine", finish="stop")
@@ -325,8 +326,8 @@ def test_a_stop_while_the_answer_is_recorded_lets_the_answer_leave() -> None:
                 return (await one.answered(ANSWER)).seq
 
         task = asyncio.create_task(ask())
-        while log.written is None:
-            await asyncio.sleep(0)
+        await until(lambda: log.written is not None)
+        assert log.written is not None
         await asyncio.sleep(0)
         task.cancel()
         await asyncio.sleep(0)

@@ -99,8 +99,9 @@ def test_a_summary_cut_short_by_the_end_is_still_written_once(tmp_path: Path) ->
         async with one:
             await one.refuse(5)
             summing = asyncio.create_task(one.recorder.summarise_forever())
-            while not one.recorder._summing.locked():
-                await asyncio.sleep(0)
+            async with asyncio.timeout(30):
+                while not one.recorder._summing.locked():
+                    await asyncio.sleep(0)
             summing.cancel()
             await asyncio.gather(summing, return_exceptions=True)
             await one.refuse(2)

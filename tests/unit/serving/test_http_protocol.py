@@ -21,6 +21,8 @@ from app.serving.http_protocol import HttpProtocol
 from app.serving.http_request import HttpRequest
 from app.serving.silence import HALF_CLOSE_SECONDS
 
+from ...support.waiting import until
+
 FULL = Bounds(connections=0, guests=1)
 """Every connection is a guest: only health is answered."""
 Reply = Callable[[HttpProtocol], Awaitable[None]]
@@ -114,8 +116,7 @@ def test_a_loop_that_is_late_makes_no_caller_late() -> None:
 
     async def keep_the_loop(protocol: HttpProtocol) -> None:
         time.sleep(2 * HALF_CLOSE_SECONDS)
-        while not protocol._has_ended_sending:
-            await asyncio.sleep(0)
+        await until(lambda: protocol._has_ended_sending)
 
     assert said_to(b"GET /ask HTTP/1.1\r\nHost: x\r\n\r\n", before_answer=keep_the_loop, ends=True).endswith(b"ok")
 
