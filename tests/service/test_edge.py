@@ -25,6 +25,7 @@ from ..support.fake_openai import FakeOpenAI
 from ..support.nginx import CONFIGURATION, check, in_front_of, render, untrusting
 from ..support.sdk import records_named
 from ..support.service import Service, free_port
+from ..support.waiting import eventually
 
 FORGED = {
     "X-Forwarded-For": "203.0.113.9",
@@ -132,6 +133,7 @@ def test_one_address_has_so_many_questions_at_once(edge: httpx.Client, key: str,
         for _ in range(CONNECTIONS):
             waiting = stack.enter_context(closing(connect(edge)))
             waiting.request("POST", "/ask", json.dumps({"query": "hi"}), bearer(key) | {"Content-Type": "application/json"})
+        eventually(lambda: upstream.calls("open") == CONNECTIONS)
         answer = edge.post("/ask", json={"query": "hi"}, headers=bearer(key))
     assert (answer.status_code, answer.json()["error"]["code"]) == (429, "rate_limited")
 
