@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 from ..mutation.choice import Choice, importers_of, mirror_of, service_tests_for
 from ..mutation.collected import Collected, name_of
 from ..mutation.jobs import Job
+from ..mutation.tree import add_commands
 from ..support.paths import ROOT
 
 ORIGINAL = """
@@ -69,3 +72,20 @@ def test_service_tests_are_chosen_by_a_word_that_names_share() -> None:
 @pytest.mark.slow
 def test_the_importers_of_a_file_are_known() -> None:
     assert "app/api/routes/token.py" in importers_of(ROOT / "app")["app/api/client_auth.py"]
+
+
+def test_a_command_beside_this_python_runs_the_python_of_the_copy(tmp_path: Path) -> None:
+    """Otherwise its `app` would be the unchanged one."""
+    ours, copy = tmp_path / "ours", tmp_path / "copy"
+    for folder in (ours, copy):
+        folder.mkdir()
+        (folder / "python").write_text(f"#!/bin/sh\nexec {sys.executable} -c \"print('{folder.name}')\"\n")
+        (folder / "python").chmod(0o755)
+    (ours / "linter").write_text(f"#!{ours}/python\n")
+    (ours / "binary").write_bytes(b"\x7fELF")
+    add_commands(ours, copy)
+    assert subprocess.run([copy / "linter"], capture_output=True, text=True, check=True).stdout == "copy\n"
+    assert ((copy / "binary").read_bytes(), sorted(path.name for path in copy.iterdir())) == (
+        b"\x7fELF",
+        ["binary", "linter", "python"],
+    )

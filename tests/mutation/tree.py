@@ -27,4 +27,18 @@ def make_tree(folder: Path) -> Path:
     others = [sysconfig.get_path("purelib"), *map(str, TOOLS.glob("lib/python*/site-packages"))]
     added = "".join(f"import site; site.addsitedir({other!r})\n" for other in others)
     (packages / "tree.pth").write_text(f"{folder}\n{added}")
+    add_commands(Path(sysconfig.get_path("scripts")), folder / ".venv/bin")
     return folder
+
+
+def add_commands(source: Path, target: Path) -> None:
+    """Tests run commands that stand beside this Python: there, scripts run that other one, whose `app` is the copy."""
+    for path in source.iterdir():
+        to = target / path.name
+        if to.exists() or not path.is_file():
+            continue
+        if (content := path.read_bytes()).startswith(b"#!"):
+            to.write_bytes(content.replace(os.fsencode(source), os.fsencode(target)))
+            to.chmod(0o755)
+        else:
+            to.symlink_to(path)

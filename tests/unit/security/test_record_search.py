@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from app.audit.evidence import reader
 from app.audit.evidence.reader import EvidenceReader
 from app.audit.evidence.signer import CheckpointSigner
 from app.audit.evidence.stored_tree import StoredTree
@@ -87,6 +88,28 @@ async def test_a_search_of_others_is_recorded_and_of_ones_own_is_not(searched: R
                 "audit.read",
                 {**told, "address": "127.0.0.1", "credential": by.principal.credential},
             )
+
+
+@pytest.mark.anyio
+async def test_records_that_no_checkpoint_covers_are_counted_and_left_out(
+    searched: RecordSearch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As while another process that signs hangs."""
+    monkeypatch.setattr(reader, "WAIT_SECONDS", 0.05)
+    by = Inquiry(principal(AUDIT_READER), "a" * 32, "127.0.0.1")
+    for _ in range(2):
+        await searched.open_feed(by, Filter(user="bobby"), 3)  # writes a record of alice
+    path = tmp_path / "audit_log.jsonl"
+    builder = IndexBuilder(open_store(path), path, Demand())
+    while builder.step():
+        pass
+    builder.close()
+    with StoredTree.beside(path).locked(1):
+        for wanted, seqs, unsigned in ((Filter(user="alice"), [1], 2), (Filter(user="bobby"), [2], 0)):
+            result = await searched.search(by, wanted)
+            assert (result.found.seqs, result.unsigned) == (seqs, unsigned)
+            assert [json.loads(line)["seq"] for line in result.lines] == seqs
+        assert await searched.open_export(by, Filter(user="alice"), "csv", 3) == [1]
 
 
 @pytest.mark.anyio
