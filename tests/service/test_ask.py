@@ -392,7 +392,8 @@ def test_a_model_that_does_not_answer_in_time_is_504(other: Service, other_token
     response = other.ask(other_token)
     check_problem(response, 504, "upstream_timeout")
     check_failed(other, response, "upstream_timeout")
-    assert 2_000 <= records_of(other, response)[1]["details"]["elapsed_ms"] < 20_000
+    # A timer of the loop counts whole milliseconds, so that it can be one early.
+    assert 1_998 <= records_of(other, response)[1]["details"]["elapsed_ms"] < 20_000
     upstream.set("ok")
     eventually(lambda: other.ask(other_token).status_code == 200)  # two seconds may be short on a busy machine
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from .errors import BudgetsUnavailable
-from .handed_out import SPAN_SECONDS, HandedOut
+from .handed_out import HandedOut
 from .reservations import Share
 from .store import BudgetStore, Outcome, PotState, Settle, StoreFailed, Take
 from .store_thread import Done, Job, StoreThread
@@ -46,7 +46,8 @@ class BudgetLedger:
         self.on_alarm: Callable[[Share, PotState], None] = lambda share, state: None
         """A pot has just spent most of what it has."""
         self._gathered: list[Job] = []  # until the store has done what it was handed last
-        self._is_handing_in = self._is_gathering = self._is_with_store = self._owes = False
+        self._is_handing_in = self._is_with_store = self._owes = False
+        self._timer: asyncio.TimerHandle | None = None  # it hands in what nobody waits for
         self._thread = StoreThread(store, self._on_done)
         self._waiting = Waiting(timeout_seconds, self._refuse, lambda: self._thread.is_at_work)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -97,7 +98,7 @@ class BudgetLedger:
                 async with asyncio.timeout(self._timeout):
                     await self._is_decided.wait()
         if not self.is_ready or self._waiting.hangs:
-            raise self._refusal()
+            raise BudgetsUnavailable(retry_after=1)
         if self._handed_out and (states := self._handed_out.take(step)):
             return Outcome(states)
         for _ in range(HELD_UP_TRIES):
@@ -175,13 +176,15 @@ class BudgetLedger:
         self._hand_in_later(GATHER_SECONDS)
 
     def _hand_in_later(self, seconds: float) -> None:
-        if not self._is_gathering and self._loop is not None:
-            self._is_gathering = True
-            self._loop.call_later(seconds, self._hand_in)
+        if self._timer is None and self._loop is not None:
+            self._timer = self._loop.call_later(seconds, self._hand_in)
 
     def _hand_in(self) -> None:
         """Unless the store still has something: then as soon as that is done."""
-        self._is_handing_in = self._is_gathering = False
+        self._is_handing_in = False
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if self._is_with_store:
             return
         jobs = self._gathered
@@ -214,7 +217,7 @@ class BudgetLedger:
         if any(job.done is not None for job in self._gathered):
             self._hand_in()
         elif done.owes or self._gathered or (self._handed_out and self._handed_out.has_news):
-            self._hand_in_later(RETRY_SECONDS if done.owes else GATHER_SECONDS if self._gathered else SPAN_SECONDS)
+            self._hand_in_later(RETRY_SECONDS if done.owes else GATHER_SECONDS)
 
     def _close(self, unsettled: list[Job]) -> None:
         """All that the store does not know of is claimed of the next one, and then settled."""
@@ -233,11 +236,11 @@ class BudgetLedger:
             if isinstance(job.step, Settle) and job.error is None:
                 for place in job.result.alarms:
                     self.on_alarm(job.step.shares[place], job.result.states[place])
-            job.answer(self._refusal() if job.error is not None and job.work is None else job.error)
+            job.answer(BudgetsUnavailable(retry_after=1) if job.error is not None and job.work is None else job.error)
 
     def _refuse(self, job: Job) -> None:
         self.report("it did not answer in time")
-        job.answer(self._refusal())
+        job.answer(BudgetsUnavailable(retry_after=1))
 
     def report(self, trouble: str | None) -> None:
         """Why the store cannot be used; None: it can. Who waits for it to be attached is told."""
@@ -245,6 +248,3 @@ class BudgetLedger:
         if (trouble is None) != (self._trouble is None):
             self.on_trouble(trouble)
         self._trouble = trouble
-
-    def _refusal(self) -> BudgetsUnavailable:
-        return BudgetsUnavailable(retry_after=1)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from app.limits.budgets.errors import BudgetsUnavailable
-from app.limits.budgets.ledger import BudgetLedger
+from app.limits.budgets.ledger import GATHER_SECONDS, BudgetLedger
 from app.limits.budgets.reservations import Pot
 from app.limits.budgets.sqlite_store import SqliteBudgetStore
 from app.limits.budgets.store import Outcome, PotState, Settle, Step, StoreFailed, StoreReplaced, Take
@@ -157,5 +157,26 @@ def test_an_unexpected_failure_refuses_and_does_not_end_the_thread(tmp_path: Pat
         with pytest.raises(BudgetsUnavailable):
             await ledger.take(Take("a", "no number", (share(1, "no number"),)))  # type: ignore[arg-type]  # meant so
         await ledger.take(TAKE)
+
+    use(tmp_path, work)
+
+
+def test_other_work_of_the_store_leaves_no_timers_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each would hand in once more, for as long as there are questions."""
+
+    async def work(ledger: BudgetLedger, store: Troubled) -> None:
+        async def end_some(number: int) -> None:
+            ledger.settle_later(Settle(f"{number}", (share(60),), (10,)))
+            await asyncio.sleep(GATHER_SECONDS / 20)
+
+        for number in range(20):
+            await end_some(number)
+            await pots(ledger)
+        handed_in, original = list[object](), ledger._thread.hand_in
+        monkeypatch.setattr(ledger._thread, "hand_in", lambda *what: handed_in.append(what) or original(*what))
+        begun = asyncio.get_running_loop().time()
+        for number in range(100):
+            await end_some(number)
+        assert 1 <= len(handed_in) <= (asyncio.get_running_loop().time() - begun) / GATHER_SECONDS + 1
 
     use(tmp_path, work)
