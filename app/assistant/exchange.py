@@ -86,10 +86,9 @@ class Exchange:
         reserved = await self._spending.begin() if self._spending else ()
         details = details_of(self.call, self._principal, self.origin, previous, reserved)
         self.received = await self._record(RECEIVED, details)
+        self._tell_received()
         if self._is_stopped:
-            stop = Interrupted()
-            await self._record_failure(stop)
-            raise stop
+            await self._record_and_raise(Interrupted(), None)
         self.origin.tokens.attempts = self.attempts
         return self
 
@@ -167,7 +166,13 @@ class Exchange:
             await self._finished(self._responses.remember(owner, completion.response_id, receipt))
         tokens = (usage.input_tokens, usage.output_tokens) if usage else None
         self._security.log_answered(self._principal.user_id, self.origin.request_id, completion.model, tokens)
+        self._tell_end(completion, None)
         return receipt
+
+    def _tell_received(self) -> None:
+        """An ObservedExchange does, here and at the end."""
+
+    def _tell_end(self, completion: Completion | None, code: str | None) -> None: ...
 
     async def _record_and_raise(self, failure: AppError, cause: Exception | None) -> None:
         await self._record_failure(failure)
@@ -193,6 +198,7 @@ class Exchange:
         if self._spending and (settling := self._spending.settle()):
             await self._finished(settling)
         self.origin.terminal_record.is_written = True
+        self._tell_end(None, error.code)
 
     def _delivered(self, reader: StreamReader) -> tuple[Any, Any]:
         if not self.is_noted:  # it was cancelled between the two
@@ -223,9 +229,9 @@ class Exchange:
             work = self._security.log_action(user_id, action, details, request_id=origin.request_id, is_long=is_long)
             may_be_written = True
             return await self._finished(work)
-        except Exception as error:  # of any kind: no record follows that would end the reservation
+        except Exception as error:  # of any kind
             is_lost = may_be_written and not isinstance(error, LongTextUnavailable)
-            if self._spending and (action == RECEIVED or (is_lost and action != ATTEMPTED)):  # else the end's record follows
+            if self._spending and (action == RECEIVED or (is_lost and action != ATTEMPTED)):  # no record ends the reservation
                 await self._finished(self._spending.give_up(is_recorded=is_lost))
             raise
 

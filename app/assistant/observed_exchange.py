@@ -8,7 +8,6 @@ from types import TracebackType
 from typing import Any, Self
 
 from ..audit.format.record import Receipt
-from ..errors import AppError
 from ..security.manager import SecurityManager
 from ..security.models import Principal
 from ..upstream.call import PreparedCall
@@ -38,26 +37,16 @@ class ObservedExchange(Exchange):
         origin = replace(origin, trace=watch.trace) if watch.trace else origin
         super().__init__(security, principal, call, origin, **kept)
 
-    async def __aenter__(self) -> Self:
-        await super().__aenter__()
-        self._watch.recorded(RECEIVED, 0.0, self.received)
-        return self
-
     def begin_answer(self, call: PreparedCall, reader: StreamReader | None = None) -> Served:
         self._first_byte = self._clock() - self._started
         return super().begin_answer(call, reader)
 
-    async def answered(self, completion: Completion, unwritten: bytes = b"") -> Receipt:
-        receipt = await super().answered(completion, unwritten)
-        self._watch.ended(self._end(completion, None))
-        return receipt
+    def _tell_received(self) -> None:
+        self._watch.recorded(RECEIVED, 0.0, self.received)
 
-    async def _record_failure(self, error: AppError) -> None:
-        await super()._record_failure(error)
-        self._watch.ended(self._end(None, error.code))
-
-    def _end(self, completion: Completion | None, code: str | None) -> Ended:
-        return Ended(self.call, self.attempts, self._clock() - self._started, self._first_byte, completion, code)
+    def _tell_end(self, completion: Completion | None, code: str | None) -> None:
+        seconds = self._clock() - self._started
+        self._watch.ended(Ended(self.call, self.attempts, seconds, self._first_byte, completion, code))
 
 
 class FullyObservedExchange(ObservedExchange):
@@ -65,7 +54,7 @@ class FullyObservedExchange(ObservedExchange):
 
     async def __aenter__(self) -> Self:
         try:
-            return await Exchange.__aenter__(self)
+            return await super().__aenter__()
         except BaseException:
             self._watch.left()
             raise
@@ -75,6 +64,9 @@ class FullyObservedExchange(ObservedExchange):
             await super().__aexit__(kind, error, trace)
         finally:
             self._watch.left()
+
+    def _tell_received(self) -> None:
+        """`_record` does, as for each record."""
 
     async def _record(self, action: str, details: dict[str, Any]) -> Receipt:
         began = time.monotonic()
