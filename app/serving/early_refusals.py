@@ -23,7 +23,8 @@ def refusal(error: AppError, head: Head | None = None, *, with_body: bool = True
     kind = b"application/problem+json" if style == "problem" else b"application/json"
     more = [(b"connection", b"close"), *([(b"retry-after", b"2")] if status == 503 else [])]
     body = orjson.dumps(body_of(style, error, status, request_id))
-    return answer_head(status, kind, len(body), request_id, more) + body * with_body
+    head_of_answer = answer_head(status, kind, len(body), request_id, more)
+    return head_of_answer + body if with_body else head_of_answer
 
 
 def answer_head(status: int, kind: bytes, length: int, request_id: str, more: Iterable[tuple[bytes, bytes]]) -> bytes:

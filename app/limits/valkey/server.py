@@ -90,11 +90,11 @@ class LimitsServer:
                         await self._run(WINDOWS, (key,), ("hit", 0, 1 << 30, 1))
                 self.problem = None
                 return
-            except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again; `_reason` reports it
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again, and told
                 self.problem = self._reason(error)
             try:
                 await self._disconnect()
-            except Exception as error:  # noqa: BLE001 - else nobody would try again; `_reason` reports it
+            except Exception as error:  # noqa: BLE001 - else nobody would try again; `_reason` logs a fault of ours
                 self._reason(error)
             await asyncio.sleep(PAUSE_SECONDS)
 

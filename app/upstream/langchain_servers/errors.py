@@ -35,6 +35,7 @@ from ..errors import (
     log_upstream,
     unusable,
 )
+from .vendors import package_of
 
 LOG = logging.getLogger("app.upstream")
 MAX_CAUSES = 8
@@ -127,13 +128,9 @@ def _was_not_reached(error: BaseException) -> bool:
 
 def _is_of_connection(error: BaseException) -> bool:
     """By a library's own errors: other packages derive theirs for answers that are no stream."""
-    package = _package(type(error))
-    kinds = {(_package(kind), kind.__name__) for kind in type(error).__mro__}
+    package = package_of(type(error))
+    kinds = {(package_of(kind), kind.__name__) for kind in type(error).__mro__}
     return isinstance(error, OSError) or any(of == package for of, _ in kinds & OF_CONNECTION)
-
-
-def _package(kind: type) -> str:
-    return kind.__module__.partition(".")[0]
 
 
 def _told(error: BaseException) -> Told | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import logging
 import threading
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing, suppress
@@ -19,6 +20,7 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from ...errors import UpstreamUnavailable
 from ..errors import DEFAULT_RETRY_AFTER
 
+LOG = logging.getLogger("app.upstream")
 MAX_THREADS = 128
 """In one process, with those whose callers have left."""
 AHEAD = 64
@@ -95,6 +97,8 @@ class InThread:
             self._tell(is_over=True)
         except BaseException as error:  # noqa: BLE001 - whatever it is, it is raised where the pieces are read
             self._tell(error=error)
+            if self._is_left:  # nobody reads them
+                LOG.info("A call ended with %s after its caller had left.", type(error).__name__)
         finally:
             self._free.release()
 
