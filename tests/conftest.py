@@ -46,10 +46,11 @@ def temporary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module", autouse=True)
 def module_leaves_nothing(temporary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[frozenset[str]]:
-    """Fails a module whose fixtures leave something behind, or any process. Yields the folders of earlier modules."""
-    before, logs = Held.now(temporary), tmp_path_factory.getbasetemp()
+    """Fails a module that leaves something behind, or another current folder. Yields the folders of earlier modules."""
+    before, logs, folder = Held.now(temporary), tmp_path_factory.getbasetemp(), Path.cwd()
     earlier = frozenset(os.listdir(logs))
     yield earlier
+    assert Path.cwd() == folder, "the module left this process in another folder"
     left = left_since(before, temporary, logs, sockets=True, earlier=earlier)
     assert not left, f"the module left behind:\n{left}"
     assert running_below(logs) == []

@@ -8,7 +8,6 @@ import re
 import shlex
 import subprocess
 import sys
-from contextlib import chdir
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
@@ -35,7 +34,7 @@ FIRST = 4
 def packs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a pack of each kind, each unpacked in a folder of its own, and the key that was kept."""
     place = tmp_path_factory.mktemp("operator")
-    with pytest.MonkeyPatch.context() as patch, chdir(place):
+    with pytest.MonkeyPatch.context() as patch:
         use_defaults(patch, place)
         patch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:1/v1")
         install()

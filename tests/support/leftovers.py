@@ -86,8 +86,8 @@ def running_below(folder: Path) -> list[str]:
     """The processes whose current folder is below *folder*, once those that are about to end have ended."""
 
     def running() -> list[str]:
-        pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
-        return [f"process {pid}: {_command(pid)}" for pid in pids if pid != os.getpid() and _place(pid).startswith(f"{folder}/")]
+        pids = {int(name) for name in os.listdir("/proc") if name.isdigit()} - {os.getpid(), _tracker()}
+        return [f"process {pid}: {_command(pid)}" for pid in sorted(pids) if _place(pid).startswith(f"{folder}/")]
 
     return _once_ended(running)
 
@@ -129,7 +129,12 @@ def _children() -> frozenset[int]:
                 found |= {int(pid) for pid in children.read().split()}
         except OSError:  # the thread has ended
             continue
-    return frozenset(found - SHARED_CHILDREN - {resource_tracker._resource_tracker._pid})  # type: ignore[attr-defined]
+    return frozenset(found - SHARED_CHILDREN - {_tracker()})
+
+
+def _tracker() -> int | None:
+    """multiprocessing's process that lives as long as this one. It stays in the folder where a test first needed it."""
+    return resource_tracker._resource_tracker._pid  # type: ignore[attr-defined,no-any-return]
 
 
 def _files(temporary: Path) -> frozenset[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -139,3 +140,19 @@ async def test_anyone_gets_checkpoint_and_hash_tiles_even_if_readers_wait(shown:
     blocked.set()
     await asyncio.gather(*waiting)
     assert shown.reads() == []
+
+
+async def test_the_end_waits_for_no_read_that_hangs_and_begins_none_that_waits(shown: Shown) -> None:
+    begun, goes_on = list[int](), threading.Event()
+
+    def hang() -> bool:
+        begun.append(1)
+        return goes_on.wait(30)
+
+    reads = [asyncio.create_task(shown.access.off_the_loop(hang)) for _ in range(READERS + 1)]
+    await until(lambda: len(begun) == READERS)
+    shown.access.close()
+    goes_on.set()
+    *hung, waiting = await asyncio.gather(*reads, return_exceptions=True)
+    assert hung == [True] * READERS, "the end did not wait"
+    assert isinstance(waiting, asyncio.CancelledError)
