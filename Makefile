@@ -166,8 +166,8 @@ release: audit ## a wheel, a source archive, the bill of materials, and notes wi
 	.venv-mutation/bin/python -m pip install -q --disable-pip-version-check --no-deps --require-hashes -r requirements-mutation.lock
 	touch $@
 
-mutation: dev .venv-mutation/.runtime ## how many small changes to the code do the tests notice? SEED=1 SIZE=600; about an hour
-	nice -n 19 $(BIN)/python -m tests.mutation $(if $(SEED),--seed $(SEED)) $(if $(SIZE),--size $(SIZE))
+mutation: dev .venv-mutation/.runtime ## how many small changes to the code do the tests notice? SEED=1 SIZE=600; MAP=file keeps which test runs which line; about an hour
+	nice -n 19 $(BIN)/python -m tests.mutation $(if $(SEED),--seed $(SEED)) $(if $(SIZE),--size $(SIZE)) $(if $(MAP),--map $(MAP))
 
 clean:
 	rm -rf .venv .venv-clients* .venv-docs .venv-audit .venv-fuzz .venv-mutation dist site .cache tests/clients/n*/node_modules .venv-litellm .venv-aegis .venv-ferro .pytest_cache .mypy_cache .ruff_cache .hypothesis
