@@ -57,9 +57,11 @@ def test_a_mutant_meets_the_tests_that_run_its_line_its_own_file_first() -> None
     tests = choice.tests_for(STORE, range(5, 6), at_import=False)
     assert tests == {own, near, far}
     assert choice.job_of(STORE, tests, 30) == ([one.partition("::")[0] for one in (own, near, far)], [unused], 3.0)
-    assert choice.job_of(STORE, tests, 2)[0] == [one.partition("::")[0] for one in (own, near)]
+    assert choice.job_of(STORE, tests, 1)[0] == [one.partition("::")[0] for one in (own, near)]
     slow = Choice({test: {"seconds": 9.0 if test == near else 1.0, "failed": False, "lines": {STORE: [5]}} for test in tests})
     assert slow.job_of(STORE, tests, 5)[0] == [one.partition("::")[0] for one in (own, far)], "a slow one keeps no other out"
+    assert slow.job_of(STORE, tests - {own}, 5)[0] == [far.partition("::")[0]], "not even the nearest one"
+    assert slow.job_of(STORE, {near}, 5)[0] == [near.partition("::")[0]]
     assert choice.tests_for(STORE, range(9, 10), at_import=True) >= {own, near, far, unused}
 
 

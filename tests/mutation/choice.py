@@ -44,20 +44,22 @@ class Choice:
     def job_of(self, file: str, tests: set[str], budget: float) -> tuple[list[str], list[str], float]:
         """Test files in order, the tests in them that are left out, and how many seconds the others take.
 
-        The file's own test comes first, then its neighbours and others, as long as they fit into *budget* seconds:
-        one that is too slow keeps no other out.
+        The file's own test comes first, then its neighbours and others, as long as these fit into *budget* seconds:
+        one that is too slow keeps no other out. Where none fits, the fastest is taken.
         """
         seconds: dict[str, float] = defaultdict(float)
         for test in tests:
             seconds[file_of(test)] += float(self._tests[test]["seconds"])
         mirror = mirror_of(file)
-        files, spent = list[str](), 0.0
-        for one in sorted(seconds, key=lambda one: (one != mirror, -len(commonpath([mirror, one])), seconds[one])):
-            if not files or spent + seconds[one] <= budget:
+        files = [mirror] if mirror in seconds else []
+        left = budget
+        for one in sorted(seconds.keys() - {mirror}, key=lambda one: (-len(commonpath([mirror, one])), seconds[one])):
+            if seconds[one] <= left:
                 files.append(one)
-                spent += seconds[one]
+                left -= seconds[one]
+        files = files or [min(seconds, key=seconds.__getitem__)]
         left_out = sorted(set().union(*(self._all_of[one] for one in files)) - tests)
-        return files, left_out, spent
+        return files, left_out, sum(seconds[one] for one in files)
 
 
 def service_tests_for(file: str) -> list[str]:
