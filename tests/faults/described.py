@@ -9,9 +9,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+from ..support.calls import bearer
 from ..support.fake_openai import FakeOpenAI
 from ..support.paths import ROOT
-from ..support.service import Service
+from ..support.service import HTTP, Service
 from .figures import Figures
 
 TOOL = ROOT / ".venv-fuzz/bin/schemathesis"
@@ -35,9 +36,15 @@ headers = {{ Authorization = "Bearer {token}" }}
 include-path-regex = "^/v1/.*"
 include-method = "POST"
 checks.positive_data_acceptance.expected-statuses = {statuses}  # a model's server has the last word
+
+[[operations]]
+include-path = "/audit/feed"
+request-timeout = 1  # it never ends: what came until then is checked
 """
 STATUSES = ["2xx", "400", "401", "403", "404", "429"]
 CHANGES = ["2xx", "403", "409", "422"]
+OF_AN_ADMIN = [*CHANGES, "401"]
+"""An admin may disable its own client, and the tool finds out how."""
 SUMMARY = re.compile(r"(\d+) generated(?:, (\d+) found (\d+) unique failures)?")
 
 
@@ -50,8 +57,11 @@ def describe(folder: Path, *, role: str, examples: int, workers: int) -> Figures
         secret = service.add_client(role, ROLES[role])
         configuration = folder / "schemathesis.toml"
         token = service.token(role, secret)  # an admin finds no way to revoke it, unlike a key
-        configuration.write_text(CONFIGURATION.format(name=role, secret=secret, token=token, statuses=STATUSES, changes=CHANGES))
+        changes = OF_AN_ADMIN if role == "admin" else CHANGES
+        configuration.write_text(CONFIGURATION.format(name=role, secret=secret, token=token, statuses=STATUSES, changes=changes))
         said = run(service.url, configuration, examples)
+        is_disabled = HTTP.get(f"{service.url}/v1/models", headers=bearer(token)).status_code == 401
+        assert not is_disabled or role == "admin", "the token was refused at the end, and so on the way"
         assert service.stop() == 0
         records = service.records()
         assert service.verify()["ok"]
@@ -59,7 +69,8 @@ def describe(folder: Path, *, role: str, examples: int, workers: int) -> Figures
     found = SUMMARY.search(said.stdout)
     assert found, said.stdout[-3000:] + said.stderr
     assert said.returncode == 0, said.stdout[-20_000:]
-    return Figures(int(found[1]), len(records), time.monotonic() - begun, remarks=["no failure of any check"])
+    remarks = ["no failure of any check", *["the admin disabled itself on the way"] * is_disabled]
+    return Figures(int(found[1]), len(records), time.monotonic() - begun, remarks=remarks)
 
 
 def run(url: str, configuration: Path, examples: int) -> subprocess.CompletedProcess[str]:
