@@ -6,11 +6,11 @@ import asyncio
 import random
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
-from math import inf
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from .corpora import odd_requests
 from .counts import Counts
 from .figures import Figures
 from .footprint import Footprint
-from .honest import Waits, honest_caller
+from .honest import honest_caller
 from .mutants import by_hypothesis
 from .probes import PROBES
 from .spoken import answers_in, speak
@@ -35,6 +35,8 @@ WARM = 10_000
 """Requests before memory is first looked at."""
 SEED = 12
 SECONDS = 120
+MODELS = (0.0, 0.05)
+"""Seconds that the model's server takes for an answer: none, which no model does, and those of `make bench`."""
 PARALLEL = 16
 LENGTH = re.compile(rb"(?i)content-length: *([0-9]{1,9})")
 HALF_BODY = request("POST", "/token", "", b"a" * 100, "application/x-www-form-urlencoded")[:-98]
@@ -80,8 +82,38 @@ class Exchange(asyncio.Protocol):
             self.ended.set_result(None)
 
 
-def flood(folder: Path, *, requests: int, workers: int, rate: int, quiet_seconds: float, seconds: float = inf) -> Figures:
-    """*rate*: a second, at most. After *seconds* no more are sent."""
+@dataclass
+class Flood:
+    """Requests of *pool* in turn: *rate* a second, at most, and CONNECTIONS at once."""
+
+    service: Service
+    pool: Iterator[Hostile]
+    rate: int
+    seen: Seen = field(default_factory=Seen)
+    memory: list[float] = field(default_factory=list)
+    """MB of all processes of *service*: once it is warm, after each SLICE, and at the end of each sending."""
+
+    async def send(self, port: int, requests: int) -> None:
+        free, begun = asyncio.Semaphore(CONNECTIONS), time.monotonic()
+        async with asyncio.TaskGroup() as group:
+            for number in range(requests):
+                await free.acquire()
+                group.create_task(_exchange(port, next(self.pool), self.seen, free))
+                if (ahead := begun + number / self.rate - time.monotonic()) > 0:
+                    await asyncio.sleep(ahead)
+                if not self.memory and number == min(WARM, requests // 2):
+                    self.memory.append(memory_of(self.service))
+                elif number and number % SLICE == 0:
+                    self.memory.append(memory_of(self.service))
+                    sent = f"  {number:,} sent, {number / (time.monotonic() - begun):.0f}/s"
+                    print(f"{sent}, {self.memory[-1] - self.memory[0]:+.0f} MB", flush=True)
+        self.memory.append(memory_of(self.service))
+
+
+def flood(
+    folder: Path, *, requests: int, workers: int, rate: int, quiet_seconds: float, models: Sequence[float] = MODELS
+) -> Figures:
+    """*rate*: a second, at most. An equal part of *requests* for each of *models*, with quiet seconds of its own before."""
     begun = time.monotonic()
     env: dict[str, Any] = {"ADDRESS_RATE_LIMIT": "10000000", "OPENAI_API_KEY": "k"}
     with FakeOpenAI() as fake:
@@ -90,32 +122,35 @@ def flood(folder: Path, *, requests: int, workers: int, rate: int, quiet_seconds
         token = service.token("honest", service.add_client("honest"))
         assert service.stop() == 0  # what was tried is summed up
         service.start()
-        before = len(service.records())
-        with honest_caller(service.port, token, "/ask") as quiet:
-            time.sleep(quiet_seconds)
-        with bare_server() as port, honest_caller(service.port, token, "/ask") as elsewhere:
-            asyncio.run(_send(service, port, pool, round(rate * quiet_seconds), rate, inf))
-        with honest_caller(service.port, token, "/ask") as waits:
-            seen, grown = asyncio.run(_send(service, service.port, pool, requests, rate, seconds))
+        before, sent, told = len(service.records()), Flood(service, cycle(pool), rate), []
+        for model_seconds in models:
+            fake.set("ok", delay=model_seconds)
+            waits = honest_waits(sent, token, requests // len(models), quiet_seconds)
+            told.append(f"a model of {1000 * model_seconds:.0f} ms: {'; '.join(waits)}")
         assert service.stop() == 0
         records = service.records()[before:]
+        seen = sent.seen
         seen.counts.verify(records, seen.several)
         assert seen.counts.silent == 0, f"{seen.counts.silent} requests without an answer"
         assert service.verify()["ok"]
         assert "Traceback" not in service.output()
-    return Figures(seen.sent, len(records), time.monotonic() - begun, remarks=_told(seen, grown, waits, quiet, elsewhere))
-
-
-def _told(seen: Seen, grown: list[float], waits: Waits, quiet: Waits, elsewhere: Waits) -> list[str]:
+    grown = [now - sent.memory[0] for now in sent.memory]
     memory = f"{grown[-1]:+.0f} MB at the end, {max(grown):+.0f} at most (PSS of all processes; wanted: 50)"
-    return [
-        seen.counts.told_statuses(),
-        f"{seen.left:,} left at once",
-        seen.counts.told(),
-        memory,
-        *waits.told(quiet, elsewhere),
-        "wanted: p99 at most doubled",
-    ]
+    remarks = [seen.counts.told_statuses(), f"{seen.left:,} left at once", seen.counts.told(), memory, *told]
+    return Figures(seen.sent, len(records), time.monotonic() - begun, remarks=[*remarks, "wanted: p99 at most doubled"])
+
+
+def honest_waits(sent: Flood, token: str, requests: int, quiet_seconds: float) -> Iterator[str]:
+    """Of a caller beside the flood; in the quiet before; and beside a flood of another server that takes this machine's time."""
+    service = sent.service
+    with honest_caller(service.port, token, "/ask") as quiet:
+        time.sleep(quiet_seconds)
+    with bare_server() as port, honest_caller(service.port, token, "/ask") as elsewhere:
+        other = Flood(service, sent.pool, sent.rate)
+        asyncio.run(other.send(port, round(sent.rate * quiet_seconds)))
+    with honest_caller(service.port, token, "/ask") as waits:
+        asyncio.run(sent.send(service.port, requests))
+    return waits.told(quiet, elsewhere)
 
 
 def hostile_pool(service: Service, credentials: Credentials, mutants: int) -> list[Hostile]:
@@ -142,31 +177,6 @@ def is_one(data: bytes) -> bool:
     """Whether nothing stands behind it: that would be refused, too, and not answered where the connection ends first."""
     head, _, body = data.partition(b"\r\n\r\n")
     return [int(length) for length in LENGTH.findall(head)] == [len(body)] * bool(body) and b"chunked" not in head.lower()
-
-
-async def _send(
-    service: Service, port: int, pool: Sequence[Hostile], requests: int, rate: int, seconds: float
-) -> tuple[Seen, list[float]]:
-    """To *port*; the memory is that of *service*."""
-    seen, grown, warm, free = Seen(), [0.0], 0.0, asyncio.Semaphore(CONNECTIONS)
-    begun = at = time.monotonic()
-    async with asyncio.TaskGroup() as group:
-        for number in range(requests):
-            if time.monotonic() - begun > seconds:
-                break
-            await free.acquire()
-            group.create_task(_exchange(port, pool[number % len(pool)], seen, free))
-            if (ahead := begun + number / rate - time.monotonic()) > 0:
-                await asyncio.sleep(ahead)
-            if number == min(WARM, requests // 2):
-                warm = memory_of(service)
-            elif number and number % SLICE == 0:
-                grown.append(memory_of(service) - warm)
-                now = time.monotonic()
-                print(f"  {number:,} sent, {SLICE / (now - at):.0f}/s, {grown[-1]:+.0f} MB", flush=True)
-                at = now
-    grown.append(memory_of(service) - warm)
-    return seen, grown
 
 
 async def _exchange(port: int, hostile: Hostile, seen: Seen, free: asyncio.Semaphore) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from . import corpora, million, mutants, smuggling
@@ -22,5 +23,10 @@ def test_odd_json_and_strings_are_answered_and_recorded_everywhere(tmp_path: Pat
 
 
 def test_the_log_holds_what_hostile_callers_were_told(tmp_path: Path) -> None:
-    flood = million.flood(tmp_path / "service", requests=1000, rate=million.RATE, workers=1, quiet_seconds=0.1)
+    folder, models = tmp_path / "service", (1.0,)
+    flood = million.flood(folder, requests=1000, rate=million.RATE, workers=1, quiet_seconds=0.1, models=models)
     assert flood.answers == 1000
+    (told,) = [one for one in flood.remarks if one.startswith("a model of 1000 ms: ")]
+    waited = re.search(r"; asked p99 (\d+|inf) ms", told)
+    assert waited
+    assert float(waited[1]) >= 998  # a timer may be 2 ms early
