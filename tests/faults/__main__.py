@@ -20,11 +20,9 @@ from . import (
     browser_verifier,
     budgets,
     catalogue,
-    corpora,
     crash,
     cut_model,
     cuts,
-    described,
     every_bit,
     floods,
     forward,
@@ -40,18 +38,14 @@ from . import (
     ledger_nodes,
     ledger_services,
     ledger_split,
-    million,
-    mutants,
+    odd_requests,
     outage,
     overload,
     pieces,
     power,
-    probes,
     secrets,
     shares,
     signers,
-    slow,
-    smuggling,
     soak,
     stood_still,
     stopped_streams,
@@ -88,12 +82,7 @@ PARTS = (
     "health",
     "pieces",
     "shares",
-    "described",
-    "smuggling",
-    "mutants",
-    "corpora",
-    "slow",
-    "million",
+    *odd_requests.PARTS,
     "windows",
     "budgets",
     "outage",
@@ -106,13 +95,14 @@ PARTS = (
     *of_nodes.PARTS,
     "index",
 )
+TOGETHER = {"fuzz": odd_requests.PARTS, "all": PARTS}
 READERS = 16
 Round = of_nodes.Round
 """A name and what to run. `held` counts kept promises: answers, acknowledged records, faults survived, edits found."""
 
 
-def rounds_of(part: str, rounds: int | None) -> Iterator[Round]:
-    """*rounds* replaces the usual number of kills, power losses, cut streams or minutes."""
+def rounds_of(part: str, rounds: int | None, percent: int) -> Iterator[Round]:
+    """*rounds* replaces the usual number of kills, power losses, cut streams or minutes; *percent* is of odd requests."""
     if part == "syscalls":
         for name, program in PROGRAMS.items():
             yield f"every system call of {program.what}", partial(syscalls.every_call, name=name)
@@ -150,11 +140,11 @@ def rounds_of(part: str, rounds: int | None) -> Iterator[Round]:
         yield f"{number} signers killed, cut off or frozen, 3 nodes", partial(signers.hurt_signers, rounds=number)
         yield "the clock of the server an hour forward and back, 3 nodes", ledger_clock.step_clock
     yield from of_nodes.rounds_of(part, rounds)
-    if part in ("connections", "million", "shares", "budgets"):
+    yield from odd_requests.rounds_of(part, rounds, percent)
+    if part in ("connections", "shares", "budgets"):
         hostile.raise_client_limit()
     for workers in (1, 4):
         yield from _services(part, workers, rounds)
-        yield from _odd_requests(part, workers, rounds)
 
 
 def _verifier(mutations: int) -> Iterator[Round]:
@@ -278,29 +268,6 @@ def _streams(workers: int, rounds: int | None) -> Iterator[Round]:
     yield f"20 x kill -9 of a worker in mid-stream, {killed} streams, {callers}", kill
 
 
-def _odd_requests(part: str, workers: int, rounds: int | None) -> Iterator[Round]:
-    callers = f"{workers} worker(s)"
-    if part == "described":
-        for role in described.ROLES:
-            check = partial(described.describe, role=role, examples=rounds or 500, workers=workers)
-            yield f"schemathesis, {rounds or 500} examples as {role}, {callers}", check
-    if part == "smuggling":
-        yield f"{len(probes.PROBES)} probes, directly and behind nginx, {callers}", partial(smuggling.smuggle, workers=workers)
-    if part == "mutants":
-        number = rounds or 50_000
-        yield f"{number:,} mutants of good requests, {callers}", partial(mutants.mutate, mutants=number, workers=workers)
-    if part == "corpora":
-        yield f"odd JSON and strings at every endpoint, {callers}", partial(corpora.send_all, workers=workers)
-    if part == "slow":
-        for mode in slow.MODES:
-            slowed = partial(slow.slow_down, mode=mode, connections=2000, seconds=rounds or 60, workers=workers)
-            yield f"slowhttptest: {mode}, 2,000 connections, {callers}", slowed
-    if part == "million":
-        number = rounds or 1_000_000
-        flood = partial(million.flood, requests=number, rate=million.RATE, quiet_seconds=60, workers=workers)
-        yield f"{number:,} hostile requests, {callers}", flood
-
-
 def summary(figures: Figures) -> str:
     ready = sorted(figures.ready)
     parts = [f"{figures.answers:,} held", f"{figures.records:,} records", f"{figures.seconds:.1f} s"]
@@ -316,27 +283,39 @@ def summary(figures: Figures) -> str:
     return ", ".join([*parts, *figures.remarks])
 
 
+def share(text: str) -> int:
+    if not 1 <= int(text) <= 100:
+        raise ValueError
+    return int(text)
+
+
 def main() -> int:
     arguments = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
-    arguments.add_argument("part", nargs="?", choices=[*PARTS, "all"], default="all")
+    arguments.add_argument("part", nargs="?", choices=[*PARTS, *TOGETHER], default="all")
     arguments.add_argument(
         "--rounds",
         type=int,
         help="how many kills (200 of one worker, 1,000 of four), losses of power (500), streams cut (1,000),"
-        " pairs of keys (20,000), minutes of stuck outputs (10) and of the soak (60), mutants (50,000), hostile requests"
-        " (1,000,000), restarts of nodes (10), or seconds of slow callers (60), of an outage (60), of an overload (30) and of"
-        " faults of nodes (10)",
+        " pairs of keys (20,000), minutes of stuck outputs (10) and of the soak (60), examples of schemathesis (500),"
+        " mutants (50,000), hostile requests (1,000,000), restarts of nodes (10), or seconds of slow callers (60),"
+        " of an outage (60), of an overload (30) and of faults of nodes (10)",
+    )
+    arguments.add_argument(
+        "--percent",
+        type=share,
+        default=100,
+        help="of the usual number of odd requests, 1 to 100; below 100 with one worker only. `fuzz --percent 1`: ten minutes",
     )
     given = arguments.parse_args()
-    parts = PARTS if given.part == "all" else (given.part,)
-    return print_rounds("tests.faults", ((part, rounds_of(part, given.rounds)) for part in parts))
+    parts = TOGETHER.get(given.part, (given.part,))
+    return print_rounds("tests.faults", ((part, rounds_of(part, given.rounds, given.percent)) for part in parts))
 
 
 def print_rounds(program: str, parts: Iterable[tuple[str, Iterable[Round]]]) -> int:
-    """Run all of them in turn. 1 if a promise was broken."""
+    """Run all of them in turn, and name at the end those that broke a promise. 1 if one did."""
     print(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC   python -m {program} {' '.join(sys.argv[1:])}")
     print(f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}\n", flush=True)
-    broken = 0
+    broken = []
     for part, rounds in parts:
         for name, run in rounds:
             with tempfile.TemporaryDirectory(prefix="faults-") as folder:
@@ -346,9 +325,10 @@ def print_rounds(program: str, parts: Iterable[tuple[str, Iterable[Round]]]) -> 
                     if isinstance(error, KeyboardInterrupt):
                         raise
                     traceback.print_exc()
-                    line, broken = f"BROKEN  {type(error).__name__}: {str(error)[:200]}", broken + 1
+                    line = f"BROKEN  {type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}"
+                    broken.append(f"{part:<8} {name:<58} {line}")
             print(f"{part:<8} {name:<58} {line}", flush=True)
-    print("\n" + ("every promise held" if not broken else f"{broken} broken"))
+    print("\n" + ("\n".join([f"{len(broken)} broken:", *broken]) if broken else "every promise held"))
     return 1 if broken else 0
 
 

@@ -68,7 +68,7 @@ def describe(folder: Path, *, role: str, examples: int, workers: int) -> Figures
         assert "Traceback" not in service.output()
     found = SUMMARY.search(said.stdout)
     assert found, said.stdout[-3000:] + said.stderr
-    assert said.returncode == 0, said.stdout[-20_000:]
+    assert said.returncode == 0, f"{found[0]}\n{said.stdout[-20_000:]}"
     remarks = ["no failure of any check", *["the admin disabled itself on the way"] * is_disabled]
     return Figures(int(found[1]), len(records), time.monotonic() - begun, remarks=remarks)
 
