@@ -93,7 +93,8 @@ class Flood:
     memory: list[float] = field(default_factory=list)
     """MB of all processes of *service*: once it is warm, after each SLICE, and at the end of each sending."""
 
-    async def send(self, port: int, requests: int) -> None:
+    async def send(self, port: int, requests: int) -> float:
+        """How many were begun in a second."""
         free, begun = asyncio.Semaphore(CONNECTIONS), time.monotonic()
         async with asyncio.TaskGroup() as group:
             for number in range(requests):
@@ -107,7 +108,9 @@ class Flood:
                     self.memory.append(memory_of(self.service))
                     sent = f"  {number:,} sent, {number / (time.monotonic() - begun):.0f}/s"
                     print(f"{sent}, {self.memory[-1] - self.memory[0]:+.0f} MB", flush=True)
+            reached = requests / (time.monotonic() - begun)
         self.memory.append(memory_of(self.service))
+        return reached
 
 
 def flood(
@@ -149,8 +152,9 @@ def honest_waits(sent: Flood, token: str, requests: int, quiet_seconds: float) -
         other = Flood(service, sent.pool, sent.rate)
         asyncio.run(other.send(port, round(sent.rate * quiet_seconds)))
     with honest_caller(service.port, token, "/ask") as waits:
-        asyncio.run(sent.send(service.port, requests))
-    return waits.told(quiet, elsewhere)
+        reached = asyncio.run(sent.send(service.port, requests))
+    yield f"{reached:.0f} hostile requests/s"
+    yield from waits.told(quiet, elsewhere)
 
 
 def hostile_pool(service: Service, credentials: Credentials, mutants: int) -> list[Hostile]:
