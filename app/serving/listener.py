@@ -20,6 +20,11 @@ UNSENT_BYTES = 128 << 10
 
 It would take up to 4 MiB each: of a thousand callers who do not read, all that it has for TCP.
 """
+UNREAD_BYTES = 128 << 10
+"""It keeps twice as much of what a caller sends and we have not read.
+
+It would keep up to 32 MiB, the more the faster we have read before.
+"""
 ACCEPTED_SECONDS, LOOK_SECONDS = 1.0, 0.01
 """How long a worker that stops goes on to accept, at most, and how often it looks."""
 _SO_ATTACH_FILTER = 26  # asm-generic/socket.h
@@ -40,7 +45,8 @@ def listen(host: str, port: int, options: tuple[str, str] = ("--host", "--port")
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listener = socket.socket(family, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)  # accepted ones inherit it
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)  # accepted ones inherit both
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, UNREAD_BYTES)
         listener.bind((host, port))
         listener.listen(WAITING)
     except OSError as error:

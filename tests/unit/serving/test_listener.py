@@ -9,7 +9,7 @@ from contextlib import suppress
 import pytest
 
 from app.errors import ConfigError
-from app.serving.listener import UNSENT_BYTES, all_accepted, begin_no_more, listen
+from app.serving.listener import UNREAD_BYTES, UNSENT_BYTES, all_accepted, begin_no_more, listen
 
 
 def test_a_port_that_is_taken_is_refused_with_what_to_do() -> None:
@@ -22,12 +22,13 @@ def test_a_host_that_is_not_here_is_refused_with_what_to_do() -> None:
         listen("192.0.2.1", 0)
 
 
-def taken(accepted: socket.socket) -> int:
-    """How many bytes the kernel takes for a caller who does not read."""
+def taken(sender: socket.socket) -> int:
+    """How many bytes the kernel takes of what nobody reads."""
     count = 0
-    with suppress(BlockingIOError):
+    sender.settimeout(0.5)
+    with suppress(TimeoutError):
         while True:
-            count += accepted.send(bytes(1 << 16))
+            count += sender.send(bytes(1 << 16))
     return count
 
 
@@ -36,9 +37,25 @@ def test_of_an_answer_that_nobody_reads_the_kernel_keeps_little() -> None:
         silent.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         silent.connect(listener.getsockname())
         accepted, _ = listener.accept()
-        accepted.setblocking(False)
         with accepted:
             assert UNSENT_BYTES / 2 < taken(accepted) <= 3 * UNSENT_BYTES
+
+
+def test_of_what_is_sent_and_not_read_the_kernel_keeps_little() -> None:
+    """Also of a caller from whom much was read before: by itself it would keep more then."""
+    with listen("127.0.0.1", 0) as listener, socket.socket() as sender:
+        sender.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        sender.connect(listener.getsockname())
+        accepted, _ = listener.accept()
+        sender.setblocking(False)
+        accepted.setblocking(False)
+        with accepted:
+            for _ in range(1000):
+                with suppress(BlockingIOError):
+                    sender.send(bytes(1 << 16))
+                with suppress(BlockingIOError):
+                    accepted.recv(1 << 20)
+            assert UNREAD_BYTES / 2 < taken(sender) <= 3 * UNREAD_BYTES
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
