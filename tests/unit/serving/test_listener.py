@@ -42,7 +42,7 @@ def test_of_an_answer_that_nobody_reads_the_kernel_keeps_little() -> None:
 
 
 def test_of_what_is_sent_and_not_read_the_kernel_keeps_little() -> None:
-    """Also of a caller from whom much was read before: by itself it would keep more then."""
+    """Also of a caller whose bytes were read fast before: by itself it would keep more then."""
     with listen("127.0.0.1", 0) as listener, socket.socket() as sender:
         sender.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         sender.connect(listener.getsockname())
