@@ -24,7 +24,7 @@ from .jobs import Job, Result
 from .selection import Selection
 
 HERE = Path.cwd()
-OPTIONS = ["-q", "-p", "no:cacheprovider", "--hypothesis-profile=fast", "--hypothesis-seed=0", "--tb=line"]
+OPTIONS = ["-q", "-p", "no:cacheprovider", "--hypothesis-profile=fast", "--hypothesis-seed=0", "--tb=line", "--disable-warnings"]
 OURS = ("app", "tests")
 OTHER_VARIABLES = 99
 """An exit status: the function cannot get the mutant's code, since it closes over other variables."""

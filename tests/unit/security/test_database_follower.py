@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +93,7 @@ async def test_a_database_that_only_changes_is_followed_without_a_record(desk: D
     assert desk.notice.kept == 0
 
 
-async def test_an_older_database_revives_nothing_and_is_recorded_once(desk: Desk) -> None:
+async def test_an_older_database_revives_nothing_and_is_recorded_once(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
     desk.replace_by(desk.old)
     for _ in range(3):
         await desk.follow()
@@ -103,6 +104,7 @@ async def test_an_older_database_revives_nothing_and_is_recorded_once(desk: Desk
     assert desk.events.flush()
     (event,) = (desk.path.parent / "security.log").read_text().splitlines()
     assert event.partition(" ")[2] == 'CRITICAL database_replaced how="another file" kept=2'
+    assert caplog.messages == ["The client database was replaced while it was in use (another file)."]
 
 
 async def test_what_it_lacks_is_written_into_it_for_processes_that_start_later(desk: Desk) -> None:
@@ -113,6 +115,26 @@ async def test_what_it_lacks_is_written_into_it_for_processes_that_start_later(d
     found = await desk.follower(late).load()
     await late.aclose()
     assert (set(found.revoked), set(found.disabled)) == ({JTI}, {"bob"})
+
+
+async def test_while_it_cannot_be_written_what_it_lacks_is_kept_in_memory_and_that_is_said_once(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = open_clients(desk.path, timeout=0.1)
+    follower = desk.follower(store)
+    known = await follower.load()
+    desk.replace_by(desk.old)
+    with closing(sqlite3.connect(desk.path, isolation_level=None)) as another:
+        another.execute("BEGIN IMMEDIATE")
+        for _ in range(2):
+            known = await follower.follow(known)
+            assert (set(known.revoked), set(known.disabled)) == ({JTI}, {"bob"})
+        assert JTI not in (await store.current_revocations()).revoked
+    (said,) = [message for message in caplog.messages if "in memory only" in message]
+    assert said.endswith("in memory only: The client database cannot be used now. Try again later.")
+    await follower.follow(known)
+    assert JTI in (await store.current_revocations()).revoked
+    await store.aclose()
 
 
 async def test_a_key_that_was_revoked_stays_so_in_an_older_database(desk: Desk) -> None:

@@ -259,9 +259,9 @@ async def test_a_change_is_followed_and_a_lost_database_is_reported_once(desk: D
     await until(lambda: desk.manager.is_following)
     following.cancel()
     await asyncio.gather(following, return_exceptions=True)
-    assert [line.split()[:2] for line in desk.events()] == [
-        ["ERROR", "clients_database_unreachable"],
-        ["INFO", "clients_database_back"],
+    assert desk.events() == [
+        'ERROR clients_database_unreachable reason="The database is gone."',
+        "INFO clients_database_back",
     ]
 
 

@@ -36,6 +36,11 @@ def test_it_applies_over_the_new_database_until_it_expires() -> None:
     assert (last.disabled, last.roles) == (FRESH.disabled, FRESH.roles)
 
 
+def test_a_token_stays_revoked_until_it_expires_though_clients_are_decided_earlier() -> None:
+    last = SurvivingRevocations().after(OLD, FRESH, NOW, NOW + 50).over(FRESH, NOW + 60)
+    assert (set(last.revoked), last.expiries, last.disabled) == ({"a", "b"}, {"a": 1_000_100, "b": 1_000_200}, frozenset())
+
+
 def test_an_operators_later_decision_is_obeyed() -> None:
     stored = revocations(4, {"a": 1_000_100, "b": 1_000_200}, {"bob"}, bob=ASK, carol=f"{ASK} {READ}")
     enabled = revocations(5, dict(stored.expiries), set(), bob=ASK, carol=ASK)

@@ -1,4 +1,4 @@
-"""The description is made once, however often it is asked for."""
+"""The page of the API; its description is made once, however often it is asked for."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from app.api.routes.docs import add_docs
+from app.api.routes.docs import add_docs, router
 
 from ....support.http_request import run
 
@@ -28,3 +28,17 @@ def test_the_description_is_made_once_and_names_no_prefix(monkeypatch: pytest.Mo
     first, second = run(ask("")), run(ask("/ai"))
     assert b'"servers":[{"url":"."}]' in first
     assert (first == second, len(made)) == (True, 1)
+
+
+def test_the_page_and_its_script_are_what_they_say() -> None:
+    app = FastAPI(openapi_url=None)
+    app.include_router(router)
+
+    async def ask(path: str) -> str:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+            answer = await client.get(path)
+        assert answer.status_code == 200
+        return answer.headers["content-type"]
+
+    assert run(ask("/docs")) == "text/html; charset=utf-8"
+    assert run(ask("/docs/start.js")) == "text/javascript; charset=utf-8"

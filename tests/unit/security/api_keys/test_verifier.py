@@ -92,7 +92,8 @@ async def test_every_other_key_is_refused_with_a_reason_for_the_record(desk: Des
     assert await desk.reason(new.key) == ("revoked", new.key_id)
     unknown = desk.clients.keys.make()
     assert await desk.reason(unknown.key) == ("unknown", unknown.key_id)
-    assert await desk.reason(new.key[:-1]) == ("malformed", None)
+    for malformed in (new.key[:-1], "\ud800", ""):
+        assert await desk.reason(malformed) == ("malformed", None)
     assert (await desk.prove(other.key)).credential_id == other.key_id
     await desk.clients.disable("alice")
     assert await desk.reason(other.key) == ("client_disabled", other.key_id)

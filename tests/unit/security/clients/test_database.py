@@ -7,7 +7,8 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from app.errors import AuditUnavailable, ConfigError, Unavailable
@@ -52,11 +53,15 @@ def test_a_file_of_another_kind_is_a_mistake_in_the_settings(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("code", "reason"),
     [
-        (sqlite3.SQLITE_BUSY, "another process holds its lock"),
-        (sqlite3.SQLITE_READONLY_DIRECTORY, "this user may not write it"),
+        (sqlite3.SQLITE_BUSY, "another process holds its lock; try again"),
+        (sqlite3.SQLITE_LOCKED, "another process holds its lock; try again"),
+        (sqlite3.SQLITE_READONLY_DIRECTORY, "this user may not write it, or its folder"),
+        (sqlite3.SQLITE_PERM, "this user may not use it"),
+        (sqlite3.SQLITE_CANTOPEN, "it is missing, or this user may not open it"),
+        (sqlite3.SQLITE_NOTADB, "it is no SQLite database"),
         (sqlite3.SQLITE_FULL, "the disk is full"),
         (sqlite3.SQLITE_IOERR_FSYNC, "the disk failed"),
-        (sqlite3.SQLITE_CORRUPT, "it is damaged"),
+        (sqlite3.SQLITE_CORRUPT, "it is damaged; restore it from a backup"),
         (sqlite3.SQLITE_SCHEMA, "SQLite says no more"),
     ],
 )
@@ -65,10 +70,27 @@ def test_an_operator_is_told_which_file_fails_and_why_and_a_caller_is_not(code: 
     error.sqlite_errorcode = code
     with pytest.raises(Unavailable) as told, faults_named(path), database_faults():
         raise OperationalError("secret", {}, error)
-    assert told.value.detail.startswith(f"The client database {path} cannot be used now: {reason}")
+    assert told.value.detail == f"The client database {path} cannot be used now: {reason}."
     with pytest.raises(Unavailable) as untold, database_faults():
         raise OperationalError("secret", {}, error)
     assert str(path) not in untold.value.detail
+
+
+def test_an_error_repeats_no_value_of_its_statement(path: Path) -> None:
+    statement, value = text("INSERT INTO revocations (jti) VALUES (:jti)"), "a" * 32
+    with pytest.raises(Unavailable) as caught, connected(path, 1) as connection:
+        connection.execute(statement, {"jti": value})
+    assert value not in str(caught.value.__cause__)
+
+    async def in_the_pool() -> str:
+        engine = open_async_engine(path)
+        with pytest.raises(IntegrityError) as caught:
+            async with engine.connect() as connection:
+                await connection.execute(statement, {"jti": value})
+        await engine.dispose()
+        return str(caught.value)
+
+    assert value not in asyncio.run(in_the_pool())
 
 
 def test_a_fault_of_something_else_keeps_its_words(path: Path) -> None:
