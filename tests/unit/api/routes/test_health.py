@@ -10,8 +10,9 @@ import pytest
 from fastapi import Response
 
 from app.api.context import request_context
-from app.api.routes.health import readyz
+from app.api.routes.health import _signing, readyz
 from app.api.scoreboard import NOT_COUNTED, Scoreboard
+from app.audit.evidence import health
 
 from ....support.http_request import request_of, run
 
@@ -105,3 +106,13 @@ def test_a_service_that_cannot_count_requests_is_not_ready_and_says_so(worker: i
     document = orjson.loads(response.body)
     assert (response.status_code, document["status"], document["audit"]) == (503, "unavailable", "writable")
     assert document["limits"] == "not counted: every request is refused"
+
+
+def test_what_is_not_signed_is_said_and_where_nothing_moves_any_more_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    log, began = health.LogHealth(), health._now()
+    log.note_behind(True)
+    assert _signing(log) == "up to date", "for so short a time"
+    monkeypatch.setattr(health, "_now", lambda: began + 60_000)
+    assert _signing(log) == "stands still: nothing is signed, and nobody watches the log"
+    log.beat()
+    assert _signing(log) == "behind: the security log says why"
