@@ -117,9 +117,7 @@ async def test_what_it_lacks_is_written_into_it_for_processes_that_start_later(d
     assert (set(found.revoked), set(found.disabled)) == ({JTI}, {"bob"})
 
 
-async def test_while_it_cannot_be_written_what_it_lacks_is_kept_in_memory_and_that_is_said_once(
-    desk: Desk, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_while_it_cannot_be_written_what_it_lacks_is_kept_in_memory(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
     store = open_clients(desk.path, timeout=0.1)
     follower = desk.follower(store)
     known = await follower.load()

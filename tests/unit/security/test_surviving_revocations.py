@@ -36,7 +36,7 @@ def test_it_applies_over_the_new_database_until_it_expires() -> None:
     assert (last.disabled, last.roles) == (FRESH.disabled, FRESH.roles)
 
 
-def test_a_token_stays_revoked_until_it_expires_though_clients_are_decided_earlier() -> None:
+def test_a_token_stays_revoked_longer_than_clients_keep_their_state() -> None:
     last = SurvivingRevocations().after(OLD, FRESH, NOW, NOW + 50).over(FRESH, NOW + 60)
     assert (set(last.revoked), last.expiries, last.disabled) == ({"a", "b"}, {"a": 1_000_100, "b": 1_000_200}, frozenset())
 
