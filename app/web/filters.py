@@ -13,6 +13,7 @@ from ..errors import InvalidRequest
 from ..security.roles import is_user_id
 
 NAMES = ("user", "action", "model", "text", "since", "until", "before", "limit")
+NUMBERS = NAMES[6:]
 OF_A_FEED = NAMES[:3]
 OF_AN_EXPORT = (*NAMES[:6], "format")
 MAX_TEXT = 200
@@ -37,9 +38,12 @@ PARAMETERS: list[dict[str, Any]] = [
 
 
 def filter_of(request: Request, names: tuple[str, ...] = NAMES) -> Filter:
-    """*names*: what may be given. Raises InvalidRequest. What is empty counts as left out."""
+    """*names*: what may be given. Raises InvalidRequest.
+
+    An empty text or time counts as left out.
+    """
     given = request.query_params.multi_items()
-    values = {name: value for name, value in given if value}
+    values = {name: value for name, value in given if value or name in NUMBERS}
     if len(dict(given)) != len(given) or not {name for name, _ in given} <= set(names):
         raise InvalidRequest(f"The parameters are {', '.join(names)}, each at most once.")
     if any(len(value) > MAX_TEXT or "\x00" in value for value in values.values()):
@@ -78,7 +82,7 @@ def day_of(request: Request, name: str, default: str) -> str:
 def _number(name: str, text: str | None, most: int) -> int | None:
     if text is None:
         return None
-    if not (text.isascii() and text.isdecimal()) or not 1 <= int(text) <= most:
+    if not (text.isascii() and text.isdecimal()) or text[0] == "0" or int(text) > most:
         raise InvalidRequest(f"{name} is a number from 1 to {most:,}.")
     return int(text)
 

@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 import pytest
 from fastapi.routing import APIRoute
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # no stubs
 
 from app.web import admin_routes, console, export, pages, records, usage
 from app.web.console import STATIC
@@ -264,6 +265,19 @@ def test_more_records_are_reached_by_the_number_of_the_last(web: Web) -> None:
     assert first["more"]
     seqs = [one["seq"] for one in first["records"]]
     assert [one["seq"] for one in found(web, f"?limit=1&before={seqs[-1]}", "carol")] < seqs
+
+
+def test_an_empty_parameter_is_taken_exactly_where_the_description_says_so(web: Web) -> None:
+    wrong, tried = [], 0
+    for path, operations in web.get("/openapi.json").json()["paths"].items():
+        parameters = operations.get("get", {}).get("parameters", [])
+        for name, schema in ((one["name"], one["schema"]) for one in parameters if one["in"] == "query"):
+            with HTTP.stream("GET", f"{web.service.url}{path}?{name}=", headers=web.bearer("olga")) as answer:
+                is_allowed, tried = Draft202012Validator(schema).is_valid(""), tried + 1
+            if (answer.status_code == 200) != is_allowed or answer.status_code not in (200, 422):
+                wrong.append((path, name, answer.status_code))
+    assert wrong == []
+    assert tried > 20
 
 
 def test_an_export_is_what_the_filter_finds_and_recorded_once(indexed: Web) -> None:

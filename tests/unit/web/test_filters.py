@@ -39,7 +39,7 @@ def test_parameters_become_a_filter(given: dict[str, str], wanted: Filter) -> No
     assert filter_of(asked(**given)) == wanted
 
 
-@for_each("text", ["0", "-1", "+1", "1.5", "1_0", "many", "\u0663", "1e1", " 1", str(MAX_FOUND + 1), "9" * 200])
+@for_each("text", ["", "0", "007", "-1", "+1", "1.5", "1_0", "many", "\u0663", "1e1", " 1", str(MAX_FOUND + 1), "9" * 200])
 def test_a_number_has_one_spelling_and_bounds(text: str) -> None:
     with pytest.raises(InvalidRequest, match=f"limit is a number from 1 to {MAX_FOUND}"):
         filter_of(asked(limit=text))
