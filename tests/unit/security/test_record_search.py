@@ -122,8 +122,9 @@ async def test_an_export_of_others_is_recorded_and_a_part_of_one_is_refused(
     assert await searched.open_export(by, Filter(), "csv", 3) == [0, 1, 2]
     told = {"what": "export", "format": "csv", "filter": {}, "count": 3}
     assert last_record(tmp_path)["details"] == {**told, "address": "127.0.0.1", "credential": by.principal.credential}
-    with pytest.raises(Unavailable, match="newest records yet"):
+    with pytest.raises(Unavailable, match="newest records yet") as early:
         await searched.open_export(by, Filter(user="alice"), "csv", 4)
+    assert early.value.retry_after == 2
     monkeypatch.setattr(record_search, "MAX_EXPORTED", 2)
     with pytest.raises(InvalidRequest, match="More than 2 records"):
         await searched.open_export(by, Filter(), "csv", 3)

@@ -188,6 +188,24 @@ def test_what_shared_memory_does_not_take_is_summed_up_all_the_same(tmp_path: Pa
     asyncio.run(asyncio.wait_for(main(), 60))
 
 
+@pytest.mark.slow
+def test_what_neither_shared_memory_nor_the_log_takes_is_summed_up_later(tmp_path: Path) -> None:
+    async def main() -> None:
+        one = Recorder(tmp_path, admitted=0)
+        async with one:
+            with held(tmp_path):
+                await one.refuse(3)
+                one.path.rename(tmp_path / "away")
+                assert await one.recorder.summarise() == 3
+                (tmp_path / "away").rename(one.path)
+                while one.log.closed_because is not None:
+                    await asyncio.sleep(0.01)
+                assert await one.recorder.summarise() == 0
+        assert one.recorded() == (0, 3)
+
+    asyncio.run(asyncio.wait_for(main(), 60))
+
+
 def test_what_a_process_keeps_is_told_apart_up_to_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(refusals, "MAX_KINDS", 2)
     monkeypatch.setattr(SharedCounts, "add", lambda counts, counted: _fail())
