@@ -110,6 +110,8 @@ async def test_records_that_no_checkpoint_covers_are_counted_and_left_out(
             assert (result.found.seqs, result.unsigned) == (seqs, unsigned)
             assert [json.loads(line)["seq"] for line in result.lines] == seqs
         assert await searched.open_export(by, Filter(user="alice"), "csv", 3) == [1]
+    signed = await searched.search(by, Filter(user="alice"))
+    assert (signed.found.seqs, signed.unsigned) == ([4, 3, 1], 0), "one is signed where that is possible"
 
 
 @pytest.mark.anyio
