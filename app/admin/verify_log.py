@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from ..audit.format.note import MAX_NOTE_BYTES, Signer, VerifierKey
 from ..audit.format.receipt import MAX_PROOF_BYTES, ProvenRecord, verify_receipt
 from ..audit.format.record import Receipt
 from ..audit.log import AuditLog
+from ..audit.storage.running import is_running
 from ..audit.verification.expected import ExpectedCheckpoint, ExpectedEvidence, read_checkpoint
 from ..audit.verification.report import Report
 from ..audit.verification.verifier import verify_log
@@ -22,6 +24,8 @@ from ..wiring.start_checks import verify_setup
 
 OWN_CHECKPOINT = "the log's own signed checkpoint"
 THIS_NODES_CHECKPOINT = "the signed checkpoint that this node has seen"
+TORN_SECONDS = 5.0
+"""How long a running service may take to set the torn tail of a killed process aside."""
 OTHER_KEY = "the first record of the log names another key than the one that is used here"
 
 
@@ -60,7 +64,7 @@ def verify(
     given, refused = _read_checkpoints(notes, own, key)
     if key is not None and _names_another_key(log, key):
         refused.append(OTHER_KEY)
-    size, texts = log.size(), open_texts(settings)
+    size, texts = _size(settings, log), open_texts(settings)
     report = verify_log(
         lambda: log.lines(0, size),
         ExpectedEvidence(wanted, given, refused),
@@ -86,6 +90,17 @@ def parse_receipt(text: str) -> Receipt:
     if match is None:
         raise InvalidRequest("A receipt is SEQ:HASH: the number of the record, a colon, and 64 hex digits.")
     return Receipt(int(match[1]), match[2])
+
+
+def _size(settings: Settings, log: AuditLog) -> int:
+    """In bytes. A running service is given a moment where the last line is unfinished."""
+    end = time.monotonic() + TORN_SECONDS
+    while True:
+        size = log.size()
+        is_torn = settings.ledger is None and b"".join(log.pieces(size, max(0, size - 1))) not in (b"", b"\n")
+        if not is_torn or time.monotonic() > end or not is_running(settings.audit_log_path):
+            return size
+        time.sleep(TORN_SECONDS / 100)
 
 
 def _own_checkpoints(settings: Settings, tree: StoredTree) -> list[tuple[str, bytes]]:

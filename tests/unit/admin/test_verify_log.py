@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from app.audit.format.record import EMPTY, draft
 from app.audit.log import AuditLog
 from app.audit.storage.append import append
 from app.audit.storage.long_texts import LongTexts
+from app.audit.storage.running import marked_running
 from app.audit.verification.kept_texts import DamagedText, TextsReport
 from app.audit.verification.report import Report, Verdict
 from app.errors import ConfigError, InvalidRequest, VerificationFailed
@@ -184,3 +186,17 @@ def test_a_receipt_file_is_verified_without_settings(tmp_path: Path) -> None:
     key.write_text(THIEF.verifier_key.text())
     with pytest.raises(VerificationFailed):
         verify_receipt_file(file, key)
+
+
+def test_a_running_service_is_given_a_moment_to_set_a_torn_tail_aside(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = site.log.read_bytes()
+    site.log.write_bytes(whole + b'{"v":1,')
+    assert numbers(verify().report) == [24], "nobody writes, so nobody will set it aside"
+    with marked_running(site.log):
+        aside = threading.Timer(0.2, site.log.write_bytes, [whole])
+        aside.start()
+        assert verify().report.ok
+        aside.join()
+        site.log.write_bytes(whole + b'{"v":1,')
+        monkeypatch.setattr("app.admin.verify_log.TORN_SECONDS", 0.1)
+        assert numbers(verify().report) == [24]
