@@ -46,7 +46,9 @@ async def _fill(service: Service, secret: str, fake: FakeOpenAI, disk: SmallDisk
             # (3) While the disk is full, the log has no torn line.
             assert disk.seen(LOG).read_bytes().endswith(b'"}\n')
             # (4) With space, the service resumes by itself.
-            size += 64  # so little that under this load it may be full again before every worker is ready
+            # So little that under this load it may be full again before every worker is ready. In 64 KiB
+            # all may have asked, and nobody be answered.
+            size += 128
             answered, begun = load.answered, time.monotonic()
             disk.resize(size)
             while load.answered == answered:
