@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import time
+from collections import Counter
 from pathlib import Path
 
 from ..support.fake_openai import FakeOpenAI
@@ -46,13 +47,12 @@ async def _fill(service: Service, secret: str, fake: FakeOpenAI, disk: SmallDisk
             # (3) While the disk is full, the log has no torn line.
             assert disk.seen(LOG).read_bytes().endswith(b'"}\n')
             # (4) With space, the service resumes by itself.
-            # So little that under this load it may be full again before every worker is ready. In 64 KiB
-            # all may have asked, and nobody be answered.
-            size += 128
+            size += 64  # so little that under this load it may be full again before every worker is ready
             answered, begun = load.answered, time.monotonic()
             disk.resize(size)
             while load.answered == answered:
-                assert time.monotonic() < begun + 30, "no question is answered although there is space again"
+                told = Counter((one.status, one.code) for one in load.outcomes[counted:])
+                assert time.monotonic() < begun + 30, f"no question is answered although there is space again: {told}"
                 await asyncio.sleep(0.01)
             figures.ready.append(time.monotonic() - begun)
         disk.resize(65536)
