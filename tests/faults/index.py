@@ -31,7 +31,7 @@ BATCH = 5000
 RARE = "aardvark"
 LOG, SAID = "audit_log.jsonl", "said"
 ROOM = 64 << 10
-DISK_KIB = 1 << 17
+DISK_KIB = 1 << 18
 START = datetime(2026, 1, 1, tzinfo=UTC)
 BUILD = """
 import sys, threading
@@ -129,7 +129,7 @@ def hurt_inside(log: Path, kills: int, records: int) -> None:
             remove(index_path(log))
             resize(log, sum(one.stat().st_size for one in log.parent.iterdir()) + ROOM)
             builder = run(BUILD, (), log)
-            eventually(lambda: "disk is full" in said.read_text(), "the index found room")
+            eventually(lambda: "left to the log" in said.read_text(), "the index found room")
             assert size(log) < written
             resize(log, DISK_KIB << 10)
             await_all(log, written)

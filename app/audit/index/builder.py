@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sqlite3
 import threading
 from collections import Counter
@@ -24,6 +25,8 @@ STILL_SECONDS = 2.0
 """Nobody looks: then the log must have rested for so long before it is read."""
 GAP_MS = 90_000
 """The notary process records a sign of life each minute: a longer silence is told."""
+LEAST_FREE_BYTES = 64 << 20
+"""Of the disk: what is left then is the log's. Without room it takes no question."""
 MOST = 2**53
 """Sums stop there: a model's server may count what it likes, and SQLite's numbers end at 2**63."""
 INSERT_SUMS = (
@@ -62,6 +65,7 @@ class IndexBuilder:
         end = self._store.durable()
         if end is None:
             return False
+        self._leave_room()
         if self._connection is not None and inode_of(self._path) != self._inode:
             self.rebuild()  # somebody has deleted it, or put another in its place
         if self._connection is None:
@@ -81,6 +85,13 @@ class IndexBuilder:
             return True
         self._connection.execute("COMMIT")
         return taken < end.size
+
+    def _leave_room(self) -> None:
+        """Raises OSError where the disk is nearly full: the log is on it, and needs the rest."""
+        disk = os.statvfs(self._path.parent)
+        if disk.f_bavail * disk.f_frsize < LEAST_FREE_BYTES:
+            self.close()
+            raise OSError(f"less than {LEAST_FREE_BYTES >> 20} MiB of its disk are free, and they are left to the log")
 
     def rebuild(self) -> None:
         """Begin again, from the first record."""
