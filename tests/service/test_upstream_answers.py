@@ -134,8 +134,8 @@ def test_where_an_idle_connection_is_closed_the_record_says_so(raw: RawServer, p
     def answer(request: Request) -> Answer:
         return good if request.number == 0 else [End.CLOSE]
 
-    raw.answer = lambda _: [*good, End.CLOSE]  # what earlier tests left is used up
-    post(path, stream=is_stream)
+    raw.answer = lambda _: [whole(chat(), "Connection: close"), End.CLOSE]  # what earlier tests left is used up
+    post(path, stream=False)
     raw.answer = answer
     assert post(path, stream=is_stream)[1]["attempts"] == 1
     response, details = post(path, stream=is_stream)
