@@ -93,7 +93,10 @@ def parse_receipt(text: str) -> Receipt:
 
 
 def _size(settings: Settings, log: AuditLog) -> int:
-    """In bytes. A running service is given a moment where the last line is unfinished."""
+    """In bytes, also of what a stranger wrote behind the durable end.
+
+    A running service is given a moment where the last line is unfinished.
+    """
     end = time.monotonic() + TORN_SECONDS
     while True:
         size = log.size()

@@ -229,7 +229,7 @@ class Exchange:
             work = self._security.log_action(user_id, action, details, request_id=origin.request_id, is_long=is_long)
             may_be_written = True
             return await self._finished(work)
-        except Exception as error:  # of any kind
+        except Exception as error:  # whatever failed, what is reserved must have its end; it is raised again
             is_lost = may_be_written and not isinstance(error, LongTextUnavailable)
             if self._spending and (action == RECEIVED or (is_lost and action != ATTEMPTED)):  # no record ends the reservation
                 await self._finished(self._spending.give_up(is_recorded=is_lost))

@@ -48,7 +48,7 @@ class PostgresWork:
                     await self._waiting.popleft()(connection)
             finally:
                 connection.pgconn.finish()
-        except (psycopg.Error, ConfigError) as error:
+        except (psycopg.Error, ConfigError, OSError) as error:
             self._waiting.clear()
             LOG.warning("%s: %s.", self._what, self._url.what_failed(error))
         except Exception:  # a fault of ours: nobody awaits this task, so it is told here

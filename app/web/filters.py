@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+import re
+from datetime import UTC, date, datetime
 from typing import Any
 
 from fastapi import Request
@@ -13,11 +14,15 @@ from ..errors import InvalidRequest
 from ..security.roles import is_user_id
 
 NAMES = ("user", "action", "model", "text", "since", "until", "before", "limit")
-NUMBERS = NAMES[6:]
+NUMBERS = ("before", "limit")
 OF_A_FEED = NAMES[:3]
 OF_AN_EXPORT = (*NAMES[:6], "format")
 MAX_TEXT = 200
 MOST = 10**15
+DAY_MS = 86_400_000
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_TIME = re.compile(_DAY.pattern + r"[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})")
+"""RFC 3339, section 5.6. Python reads many forms more."""
 TEXT = {"type": "string", "maxLength": MAX_TEXT, "pattern": "^[^\\u0000]*$"}
 EMPTY = {"type": "string", "maxLength": 0}
 """As if it were left out."""
@@ -56,8 +61,8 @@ def filter_of(request: Request, names: tuple[str, ...] = NAMES) -> Filter:
         action,
         values.get("model"),
         values.get("text"),
-        _moment("since", values.get("since"), timedelta(0)),
-        _moment("until", values.get("until"), timedelta(days=1)),
+        _moment("since", values.get("since"), 0),
+        _moment("until", values.get("until"), DAY_MS),
         _number("before", values.get("before"), MOST),
         _number("limit", values.get("limit"), MAX_FOUND) or 50,
     )
@@ -74,7 +79,7 @@ def day_of(request: Request, name: str, default: str) -> str:
     """Raises InvalidRequest."""
     text = request.query_params.get(name, "") or default
     try:
-        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).date().isoformat()
+        return date.fromisoformat(text if _DAY.fullmatch(text) else "").isoformat()
     except ValueError:
         raise InvalidRequest(f"{name} is a day, such as 2026-11-26.") from None
 
@@ -87,14 +92,13 @@ def _number(name: str, text: str | None, most: int) -> int | None:
     return int(text)
 
 
-def _moment(name: str, text: str | None, of_day: timedelta) -> int | None:
-    """Milliseconds since 1970. *of_day*: added to a day that has no time."""
+def _moment(name: str, text: str | None, of_day: int) -> int | None:
+    """Milliseconds since 1970. *of_day*: so many are added to a day, which has no time."""
     if text is None:
         return None
+    is_day = _DAY.fullmatch(text) is not None
     try:
-        found = datetime.fromisoformat(text)
-        if len(text) <= len("2026-11-26"):
-            found += of_day
-        return round(found.replace(tzinfo=found.tzinfo or UTC).timestamp() * 1000)
-    except (ValueError, OverflowError):
+        found = datetime.fromisoformat(text.upper() if is_day or _TIME.fullmatch(text) else "")
+    except ValueError:
         raise InvalidRequest(f"{name} is a day, or a time such as 2026-11-26T09:15:00Z.") from None
+    return round(found.replace(tzinfo=found.tzinfo or UTC).timestamp() * 1000) + (of_day if is_day else 0)

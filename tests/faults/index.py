@@ -129,7 +129,7 @@ def hurt_inside(log: Path, kills: int, records: int) -> None:
             remove(index_path(log))
             resize(log, sum(one.stat().st_size for one in log.parent.iterdir()) + ROOM)
             builder = run(BUILD, (), log)
-            eventually(lambda: "left to the log" in said.read_text(), "the index found room")
+            eventually(lambda: "left to the evidence" in said.read_text(), "the index found room")
             assert size(log) < written
             resize(log, DISK_KIB << 10)
             await_all(log, written)

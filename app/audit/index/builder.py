@@ -26,7 +26,7 @@ STILL_SECONDS = 2.0
 GAP_MS = 90_000
 """The notary process records a sign of life each minute: a longer silence is told."""
 LEAST_FREE_BYTES = 64 << 20
-"""Of the disk: what is left then is the log's. Without room it takes no question."""
+"""Of the disk. What is left then is for what must be written: without it no question is taken."""
 MOST = 2**53
 """Sums stop there: a model's server may count what it likes, and SQLite's numbers end at 2**63."""
 INSERT_SUMS = (
@@ -87,11 +87,11 @@ class IndexBuilder:
         return taken < end.size
 
     def _leave_room(self) -> None:
-        """Raises OSError where the disk is nearly full: the log is on it, and needs the rest."""
+        """Raises OSError where the disk is nearly full: the log, or what a node with a database writes."""
         disk = os.statvfs(self._path.parent)
         if disk.f_bavail * disk.f_frsize < LEAST_FREE_BYTES:
             self.close()
-            raise OSError(f"less than {LEAST_FREE_BYTES >> 20} MiB of its disk are free, and they are left to the log")
+            raise OSError(f"less than {LEAST_FREE_BYTES >> 20} MiB of its disk are free, and they are left to the evidence")
 
     def rebuild(self) -> None:
         """Begin again, from the first record."""

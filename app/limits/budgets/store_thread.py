@@ -97,14 +97,14 @@ class StoreThread:
         if steps or self._owed or offer is not None:
             try:
                 granted = self._apply(steps, offer)
-            except Exception as error:  # noqa: BLE001 - if it ended the thread, every question would wait; `_fail` logs it
+            except Exception as error:  # noqa: BLE001 - if it ended the thread, every question would wait; it is told as trouble
                 failures.append(self._fail(steps, error))
         for job in jobs:
             if job.work is not None:
                 self.is_at_work = True
                 try:
                     job.result = job.work(self._store)
-                except Exception as error:  # noqa: BLE001 - as above; it is logged, and becomes a StoreFailed
+                except Exception as error:  # noqa: BLE001 - as above; who waits for the work gets it as a StoreFailed
                     failures.append(self._fail([job], error))
                 self.is_at_work = False
         is_replaced = any(isinstance(error, StoreReplaced) for error in failures)

@@ -64,7 +64,7 @@ class LimitsServer:
         try:
             async with AnsweredWithin(self._answer_seconds, self._answers), self._turns:
                 return await self._run(script, keys, arguments)
-        except Exception as error:  # whatever it is, the policy for an outage decides; `_reason` reports it
+        except Exception as error:  # whatever it is, the policy for an outage decides; `problem` tells of it
             self._fail(self._reason(error))
             raise LimitsDown(self.problem) from error
 

@@ -33,6 +33,8 @@ def asked(**values: str) -> Any:
         ({"until": "2026-11-20"}, Filter(until=DAY + 86_400_000)),
         ({"since": "2026-11-20T01:00:00+01:00"}, Filter(since=DAY)),
         ({"until": "2026-11-20T00:00:00Z"}, Filter(until=DAY)),
+        ({"until": "9999-12-31"}, Filter(until=253_402_300_800_000)),
+        ({"until": "2026-11-20t00:00:00.25z"}, Filter(until=DAY + 250)),
     ],
 )
 def test_parameters_become_a_filter(given: dict[str, str], wanted: Filter) -> None:
@@ -47,7 +49,13 @@ def test_a_number_has_one_spelling_and_bounds(text: str) -> None:
     assert filter_of(asked(limit=str(MAX_FOUND))).limit == MAX_FOUND
 
 
-@for_each("text", ["2026-02-30", "now", "9999-12-31T23:59:59-23:59:59.9x"])
+@for_each(
+    "text",
+    [
+        *("2026-02-30", "now", "9999-12-31T23:59:59-23:59:59.9x", "20261120", "2026-W01-1", "2026-1-5", "\u0662026-11-20"),
+        *("2026-11-20T09:15:00", "2026-11-20T09:15Z", "2026-11-20 09:15:00Z", "2026-11-20T24:00:00Z"),
+    ],
+)
 def test_a_time_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(InvalidRequest, match="since is a day"):
         filter_of(asked(since=text))
@@ -55,5 +63,6 @@ def test_a_time_that_is_none_is_refused(text: str) -> None:
 
 def test_a_day_has_a_default_and_one_spelling() -> None:
     assert day_of(asked(), "since", "2026-11-01") == "2026-11-01"
-    with pytest.raises(InvalidRequest):
-        day_of(asked(since="20.11.2026"), "since", "2026-11-01")
+    for text in ("20.11.2026", "20261120", "2026-1-5", "2026-W01-1", "2026-02-30", "2026-11-20T00:00:00Z"):
+        with pytest.raises(InvalidRequest):
+            day_of(asked(since=text), "since", "2026-11-01")

@@ -109,7 +109,7 @@ def test_questions_without_an_end_and_silences_are_told(indexed: Indexed) -> Non
     assert found["counts"] == {"open": 1, "gaps": 1}
 
 
-def test_what_is_left_of_a_nearly_full_disk_is_left_to_the_log(
+def test_what_is_left_of_a_nearly_full_disk_is_left_to_the_evidence(
     indexed: Indexed, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     indexed.ask("alice", "one", "two")
@@ -118,7 +118,7 @@ def test_what_is_left_of_a_nearly_full_disk_is_left_to_the_log(
     monkeypatch.setattr("app.audit.index.builder.LEAST_FREE_BYTES", 2 * free.f_blocks * free.f_frsize)
     indexed.ask("alice", "three", "four")
     with running(indexed):
-        eventually(lambda: "left to the log" in caplog.text)
+        eventually(lambda: "left to the evidence" in caplog.text)
         assert size_of(indexed.path) == known
         monkeypatch.setattr("app.audit.index.builder.LEAST_FREE_BYTES", 0)
         eventually(lambda: size_of(indexed.path) == known + 2)
