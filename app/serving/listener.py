@@ -15,6 +15,8 @@ from ..errors import ConfigError
 
 WAITING = 2048
 """Connections that are not accepted yet."""
+ACCEPTED_AT_ONCE = 4
+"""In a turn of the event loop. More of them would make a turn so long that questions wait for it."""
 UNSENT_BYTES = 128 << 10
 """The kernel takes no more of an answer for one caller than this, beyond what is on its way.
 
@@ -53,6 +55,15 @@ def listen(host: str, port: int, options: tuple[str, str] = ("--host", "--port")
         option = options[not (isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL)]
         raise ConfigError(f"Cannot listen on {host} port {port}: {error.strerror}. Choose another with {option}.") from error
     return listener
+
+
+def accepting(listener: socket.socket) -> list[socket.socket]:
+    """*listener* ACCEPTED_AT_ONCE times: uvloop accepts one connection of each in a turn.
+
+    With one, a burst of strangers waits in the kernel, in front of who connects after it. Once
+    they are accepted, health and proven callers come first.
+    """
+    return [listener, *(listener.dup() for _ in range(ACCEPTED_AT_ONCE - 1))]
 
 
 def begin_no_more(listener: socket.socket) -> None:

@@ -35,7 +35,7 @@ from ..wiring.stop_times import FINISH_SHARE
 from .child import ReadyFlag
 from .connections import Connections
 from .http_protocol import HttpProtocol
-from .listener import WAITING, all_accepted
+from .listener import WAITING, accepting, all_accepted
 from .output import ServiceOutput
 from .plain_start import PlainStart
 from .shared_parts import SharedParts, SharedPolicy
@@ -94,7 +94,7 @@ def run_worker(shared: SharedParts, output: ServiceOutput, ready: ReadyFlag, num
     connections = Connections(bounds, settings.trusted_proxies)
     config = uvicorn.Config(
         PlainStart(app),
-        backlog=WAITING,  # the kernel keeps so many; uvloop accepts one in each turn
+        backlog=WAITING,  # the kernel keeps so many
         http=cast(Any, partial(HttpProtocol, connections)),
         log_config=None,
         access_log=False,  # the audit log is the record of who asked what
@@ -121,7 +121,7 @@ def run_worker(shared: SharedParts, output: ServiceOutput, ready: ReadyFlag, num
     sys.setswitchinterval(SWITCH_SECONDS)
     gc.freeze()  # what is there now stays; the collector need not walk it again
     gc.set_threshold(*COLLECT_AFTER)
-    Server(config, on_started, on_stopping).run(sockets=[shared.listener])
+    Server(config, on_started, on_stopping).run(sockets=accepting(shared.listener))
     return 0
 
 

@@ -7,9 +7,10 @@ import socket
 from contextlib import suppress
 
 import pytest
+import uvloop
 
 from app.errors import ConfigError
-from app.serving.listener import UNREAD_BYTES, UNSENT_BYTES, all_accepted, begin_no_more, listen
+from app.serving.listener import ACCEPTED_AT_ONCE, UNREAD_BYTES, UNSENT_BYTES, accepting, all_accepted, begin_no_more, listen
 
 
 def test_a_port_that_is_taken_is_refused_with_what_to_do() -> None:
@@ -90,3 +91,31 @@ def test_a_worker_waits_until_all_are_accepted() -> None:
             await waiting
 
     asyncio.run(work())
+
+
+def test_several_who_wait_are_accepted_in_one_turn_of_the_loop() -> None:
+    waiting, turns, accepted = 10 * ACCEPTED_AT_ONCE, 0, list[int]()
+
+    class Counting(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            accepted.append(turns)
+            transport.close()
+
+    async def work() -> None:
+        nonlocal turns
+        loop = asyncio.get_running_loop()
+        with listen("127.0.0.1", 0) as listener:
+            callers = [socket.create_connection(listener.getsockname()) for _ in range(waiting)]
+            servers = [await loop.create_server(Counting, sock=one) for one in accepting(listener)]
+            async with asyncio.timeout(5):
+                while len(accepted) < waiting:
+                    turns += 1
+                    await asyncio.sleep(0)
+            for server in servers:
+                server.close()
+            for caller in callers:
+                caller.close()
+
+    uvloop.run(work())
+    most = max(accepted.count(turn) for turn in accepted)
+    assert 1 < most <= ACCEPTED_AT_ONCE
