@@ -37,6 +37,8 @@ class MessageParser:
 
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
+        self._parser: httptools.HttpRequestParser | None = None
+        """Of one message, until it is read: nothing of it lasts. The two hold each other."""
         self._in_head = False
         self.is_whole = False
         """Whether the message has ended."""
@@ -52,12 +54,19 @@ class MessageParser:
         self._body_left: int | None = 0  # None: chunked
         self._body = bytearray()
         self._framing = self._framing_since_body = self._body_bytes = 0
-        self._in_head = True
-        self._parser = httptools.HttpRequestParser(self)  # one message each: nothing of it lasts
-        self._feed(head)
-        if self._in_head:
-            raise MalformedHttp()
-        return self._made_head()
+        self._in_head, parser = True, httptools.HttpRequestParser(self)
+        self._parser = parser
+        try:
+            self._feed(parser, head)
+            if self._in_head:
+                raise MalformedHttp()
+            made = self._made_head(parser)
+        except MalformedHttp:
+            self._parser = None
+            raise
+        if self._body_left is not None:
+            self._parser = None
+        return made
 
     def read_body(self, data: bytes, at: int) -> tuple[bytes, int]:
         """What *data* holds of the body from *at* on, and where that ends; more may be no message.
@@ -69,8 +78,11 @@ class MessageParser:
             self._body_left -= end - at
             self.is_whole = not self._body_left
             return data[at:end], end
-        self._feed(memoryview(data)[at:] if at else data)
+        assert self._parser is not None
+        self._feed(self._parser, memoryview(data)[at:] if at else data)
         self._count_framing(len(data) - at - len(self._body))
+        if self.is_whole:
+            self._parser = None
         body, self._body = bytes(self._body), bytearray()
         return body, len(data)
 
@@ -82,9 +94,9 @@ class MessageParser:
         if self._framing_since_body > most or self._framing > most + FRAMING_PER_BYTE * self._body_bytes:
             raise TooLarge("The chunks of the body hold too much that is no body.")
 
-    def _feed(self, data: bytes | memoryview) -> None:
+    def _feed(self, parser: httptools.HttpRequestParser, data: bytes | memoryview) -> None:
         try:
-            self._parser.feed_data(data)
+            parser.feed_data(data)
         except httptools.HttpParserUpgrade:  # CONNECT
             raise MalformedHttp() from None
         except httptools.HttpParserError:
@@ -92,8 +104,8 @@ class MessageParser:
                 raise MalformedHttp() from None
             self.is_rest_lost = True
 
-    def _made_head(self) -> Head:
-        version = self._parser.get_http_version()
+    def _made_head(self, parser: httptools.HttpRequestParser) -> Head:
+        version = parser.get_http_version()
         if version not in VERSIONS:
             raise MalformedHttp()
         hosts = self._hosts
@@ -105,7 +117,7 @@ class MessageParser:
         except (httptools.HttpParserError, AttributeError, UnicodeDecodeError):
             raise MalformedHttp() from None
         return Head(
-            self._parser.get_method().decode("ascii"),
+            parser.get_method().decode("ascii"),
             version,
             url.path,
             unquote(path) if "%" in path else path,
@@ -141,6 +153,7 @@ class MessageParser:
             self._expects_continue = value.lower() == b"100-continue"
 
     def on_headers_complete(self) -> None:
+        assert self._parser is not None
         self._in_head = False
         self._keeps_alive = self._parser.should_keep_alive()  # the parser forgets it with the end of the message
 

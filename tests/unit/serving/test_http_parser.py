@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import pytest
 
 from app.api.http_errors import MalformedHttp, TooLarge
@@ -110,3 +113,28 @@ def test_chunks_of_one_byte_are_a_body() -> None:
     read = parser()
     read.read_head(CHUNKED)
     assert len(read.read_body(b"1\r\na\r\n" * 100_000, 0)[0]) == 100_000
+
+
+@for_each(
+    ("head", "body"),
+    [
+        (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b""),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n", b"ab"),
+        (CHUNKED, b"1\r\na\r\n0\r\n\r\n"),
+        (CHUNKED.replace(b"Host: x", b"Host: x y"), b""),
+    ],
+)
+def test_nothing_of_it_is_left_to_the_garbage_collector(head: bytes, body: bytes) -> None:
+    gc.disable()
+    try:
+        read = parser()
+        try:
+            read.read_head(head)
+            read.read_body(body, 0)
+        except MalformedHttp:
+            assert not body
+        is_there = weakref.ref(read)
+        del read
+        assert is_there() is None
+    finally:
+        gc.enable()
