@@ -114,9 +114,9 @@ def _lifespan(
     scoreboard: Scoreboard,
     worker: int,
     board: object | None,
-) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+) -> Callable[[Application], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: Application) -> AsyncIterator[None]:
         slot, telemetry = scoreboard.slot(worker), Telemetry(board, worker, settings.node_name)
         bounds = Bounds().for_bodies_of(settings.v1_max_body_bytes)
         held = HeldBytes(bounds.body_bytes, bounds.body_bytes_each)
@@ -130,6 +130,7 @@ def _lifespan(
                 kept = (services.audit, services.events, buckets.admit_refusal, shared)
                 refusals = RefusalRecorder(*kept, sums=worker == 0, on_refusal=telemetry.on_refusal)
                 services.events.count_losses(slot.count_lost_events)
+                await app.prepare()
                 app.state.context = AppContext(services, limits, refusals, scoreboard, slot, held)
                 tasks = [
                     _keep(beat_forever(slot)),

@@ -14,6 +14,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.params import Depends
 from fastapi.routing import APIRoute
 from fastapi.security.base import SecurityBase
+from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..errors import AppError
@@ -33,6 +34,12 @@ class Application(FastAPI):
         self._stack: ASGIApp = self._direct
         for middleware, arguments, options in reversed(self.user_middleware):
             self._stack = middleware(self._stack, *arguments, **options)
+
+    async def prepare(self) -> None:
+        """Do now what Starlette and FastAPI do for the first requests: these would wait for it."""
+        for route in self.routes:
+            route.matches({"type": "http", "method": "GET", "path": "/", "root_path": "", "headers": []})
+        await run_in_threadpool(int)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._direct is None or not self._direct.serves(scope) or self.dependency_overrides:

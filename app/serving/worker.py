@@ -109,6 +109,8 @@ def run_worker(shared: SharedParts, output: ServiceOutput, ready: ReadyFlag, num
         connections.count = context.refusals.count
         connections.health.context = context
         policy.follow(context)
+        gc.collect()
+        gc.freeze()  # what is there now stays; the collector need not walk it again
         context.services.nodes.on_other_policy = partial(_read_policy_again, number)
         output.flush()  # before the parent says that all are ready
         ready.set()
@@ -117,9 +119,7 @@ def run_worker(shared: SharedParts, output: ServiceOutput, ready: ReadyFlag, num
         context: AppContext = app.state.context
         context.services.assistant.begin_stop()
 
-    gc.collect()
     sys.setswitchinterval(SWITCH_SECONDS)
-    gc.freeze()  # what is there now stays; the collector need not walk it again
     gc.set_threshold(*COLLECT_AFTER)
     Server(config, on_started, on_stopping).run(sockets=accepting(shared.listener))
     return 0
