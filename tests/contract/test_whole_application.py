@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 from httpx2 import Response
+from pydantic import TypeAdapter
 
 from ..support.fake_openai import FakeOpenAI, completion_text
 from ..support.waiting import eventually
@@ -339,3 +341,9 @@ def test_a_script_of_an_allowed_origin_may_ask(seen: Seen) -> None:
 def test_the_record_of_a_refusal_names_the_route(name: str, route: str, seen: Seen) -> None:
     (record,) = seen.records_of(name)
     assert (record["details"]["route"], record["details"]["address"]) == (route, ADDRESS)
+
+
+def test_a_first_request_finds_all_routes_prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fake: FakeOpenAI) -> None:
+    with whole_app(tmp_path, OPENAI_BASE_URL=fake.base_url, OPENAI_API_KEY="k") as app:
+        monkeypatch.setattr(TypeAdapter, "__init__", None)
+        assert app.http.post("/token").status_code == 400

@@ -6,9 +6,10 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 import pytest
-from fastapi import Depends, FastAPI, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.routing import APIRoute
 from fastapi.security import OAuth2
+from pydantic import TypeAdapter
 
 from app.api.direct_routes import Application, steps_of
 from app.errors import NotFound
@@ -109,3 +110,25 @@ async def not_cached(one: Annotated[str, Depends(first, use_cache=False)]) -> st
 def test_a_signature_that_needs_fastapi_is_refused_at_the_start(function: Callable[..., Awaitable[Any]]) -> None:
     with pytest.raises(TypeError, match="neither the Request nor a dependency"):
         steps_of(function)
+
+
+@pytest.mark.parametrize("is_prepared", [True, False])
+def test_what_fastapi_does_for_a_first_request_is_done_before_it(monkeypatch: pytest.MonkeyPatch, *, is_prepared: bool) -> None:
+    router, application, made = APIRouter(), Application(), list[Any]()
+    router.get("/twice/{number}")(twice)
+    application.include_router(router)
+    if is_prepared:
+        run(application.prepare())
+    usual = TypeAdapter.__init__
+
+    def make(self: Any, *arguments: Any, **options: Any) -> None:
+        made.append(self)
+        usual(self, *arguments, **options)
+
+    monkeypatch.setattr(TypeAdapter, "__init__", make)
+    assert [one["body"] for one in asked(application, "/twice/21", "GET") if "body" in one] == [b"42"]
+    assert (not made) == is_prepared
+
+
+async def twice(number: int) -> int:
+    return 2 * number
