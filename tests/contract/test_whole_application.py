@@ -346,4 +346,4 @@ def test_the_record_of_a_refusal_names_the_route(name: str, route: str, seen: Se
 def test_a_first_request_finds_all_routes_prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fake: FakeOpenAI) -> None:
     with whole_app(tmp_path, OPENAI_BASE_URL=fake.base_url, OPENAI_API_KEY="k") as app:
         monkeypatch.setattr(TypeAdapter, "__init__", None)
-        assert app.http.post("/token").status_code == 400
+        assert app.http.post("/token").status_code == 415
