@@ -16,7 +16,7 @@ from ..errors import ConfigError
 WAITING = 2048
 """Connections that are not accepted yet."""
 ACCEPTED_AT_ONCE = 4
-"""In a turn of the event loop. More of them would make a turn so long that questions wait for it."""
+"""In a turn of the event loop. With more, a turn takes so long that questions wait for it."""
 UNSENT_BYTES = 128 << 10
 """The kernel takes no more of an answer for one caller than this, beyond what is on its way.
 
