@@ -87,7 +87,7 @@ class IndexBuilder:
         return taken < end.size
 
     def _leave_room(self) -> None:
-        """Raises OSError where the disk is nearly full: the rest is for the log, or what a node writes."""
+        """Raises OSError where the disk is nearly full: the rest is for what must be written."""
         disk = os.statvfs(self._path.parent)
         if disk.f_bavail * disk.f_frsize < LEAST_FREE_BYTES:
             self.close()
