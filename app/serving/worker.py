@@ -43,8 +43,11 @@ from .shared_parts import SharedParts, SharedPolicy
 SWITCH_SECONDS = 0.0005
 """How long a thread waits for the interpreter while the event loop is busy, and the other way
 round: at each of its system calls. The log's thread makes a dozen of them for a record."""
-COLLECT_AFTER = 20_000, 20, 50
-"""A question leaves nothing to the collector, which looked at what was in progress all the time."""
+COLLECT_AFTER = 5_000, 20, 50
+"""A question leaves nothing to the collector, which looked at what was in progress all the time.
+
+Refusals leave some: of more, a collection takes too long, and memory is scattered meanwhile.
+"""
 
 
 class Server(uvicorn.Server):

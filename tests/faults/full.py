@@ -33,7 +33,7 @@ async def _fill(service: Service, secret: str, fake: FakeOpenAI, disk: SmallDisk
     started, figures = time.monotonic(), Figures(0, 0, 0.0)
     size = 64
     async with Load(service.port, token, clients) as load:
-        for _ in range(fills):
+        for number in range(fills):
             # (1) The disk is full, even for the small records of the probes.
             await steadily_refusing(service, load, 3)  # longer than two probes take
             # (2) Every question is refused with the reason, and no unrecorded call goes upstream.
@@ -47,7 +47,8 @@ async def _fill(service: Service, secret: str, fake: FakeOpenAI, disk: SmallDisk
             # (3) While the disk is full, the log has no torn line.
             assert disk.seen(LOG).read_bytes().endswith(b'"}\n')
             # (4) With space, the service resumes by itself.
-            size += 64  # so little that under this load it may be full again before every worker is ready
+            # So little that it may be full again before every worker is ready; every other time enough for the index's file.
+            size += 64 * (1 + number % 2)
             answered, begun = load.answered, time.monotonic()
             disk.resize(size)
             while load.answered == answered:
