@@ -63,6 +63,7 @@ def accepting(listener: socket.socket) -> list[socket.socket]:
     With one, a burst of strangers waits in the kernel, in front of who connects after it. Once
     they are accepted, health and proven callers come first.
     """
+    listener.setblocking(False)  # else `dup` would make it blocking, for all who accept on it
     return [listener, *(listener.dup() for _ in range(ACCEPTED_AT_ONCE - 1))]
 
 

@@ -46,7 +46,7 @@ round: at each of its system calls. The log's thread makes a dozen of them for a
 COLLECT_AFTER = 5_000, 20, 50
 """A question leaves nothing to the collector, which looked at what was in progress all the time.
 
-Refusals leave some: of more, a collection takes too long, and memory is scattered meanwhile.
+Refusals leave some. With a higher number each collection takes longer, and memory is fragmented.
 """
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from contextlib import suppress
 
@@ -91,6 +92,15 @@ def test_a_worker_waits_until_all_are_accepted() -> None:
             await waiting
 
     asyncio.run(work())
+
+
+def test_a_listener_that_others_accept_on_never_blocks_them() -> None:
+    with listen("127.0.0.1", 0) as listener:
+        os.set_blocking(listener.fileno(), False)  # as a worker that accepts has set it
+        several = accepting(listener)
+        assert [os.get_blocking(one.fileno()) for one in several] == [False] * ACCEPTED_AT_ONCE
+        for one in several:
+            one.close()
 
 
 def test_several_who_wait_are_accepted_in_one_turn_of_the_loop() -> None:
