@@ -47,7 +47,7 @@ async def _fill(service: Service, secret: str, fake: FakeOpenAI, disk: SmallDisk
             # (3) While the disk is full, the log has no torn line.
             assert disk.seen(LOG).read_bytes().endswith(b'"}\n')
             # (4) With space, the service resumes by itself.
-            # So little that it may be full again before every worker is ready; every other time enough for the index's file.
+            # Little: it may be full again before every worker is ready. Each other time enough for the index.
             size += 64 * (1 + number % 2)
             answered, begun = load.answered, time.monotonic()
             disk.resize(size)
